@@ -1,0 +1,53 @@
+# A room is one folder of src/ and one static library. It names the rooms that its files may include;
+# an include of any other room fails the build (cmake/check_arrows.cmake), so a wrong arrow never lands.
+#
+#   backstream_room(decode ROOMS base batch LINK ZLIB::ZLIB)
+#
+# Sources are every *.cc below the folder except *_test.cc, which become <room>_test.
+function(backstream_room name)
+  cmake_parse_arguments(room "" "" "ROOMS;LINK;TEST_ROOMS;TEST_LINK;EXCLUDE" ${ARGN})
+  set(folder ${CMAKE_SOURCE_DIR}/src/${name})
+  file(GLOB_RECURSE all CONFIGURE_DEPENDS ${folder}/*.cc)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${folder}/*.h)
+  foreach(pattern ${room_EXCLUDE})
+    list(FILTER all EXCLUDE REGEX ${pattern})
+  endforeach()
+  set(tests ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(sources ${all})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  set(targets)
+  foreach(other ${room_ROOMS})
+    list(APPEND targets backstream_${other})
+  endforeach()
+
+  set(stamp ${CMAKE_BINARY_DIR}/arrows/${name}.ok)
+  add_custom_command(OUTPUT ${stamp}
+    COMMAND ${CMAKE_COMMAND} -DROOM=${name} "-DALLOWED=${room_ROOMS}" "-DTEST_ALLOWED=${room_TEST_ROOMS}"
+            -DSOURCE_DIR=${CMAKE_SOURCE_DIR}/src -DSTAMP=${stamp} -P ${CMAKE_SOURCE_DIR}/cmake/check_arrows.cmake
+    DEPENDS ${all} ${headers} ${CMAKE_SOURCE_DIR}/cmake/check_arrows.cmake VERBATIM)
+  add_custom_target(backstream_${name}_arrows DEPENDS ${stamp})
+
+  if(sources)
+    add_library(backstream_${name} STATIC ${sources})
+    target_include_directories(backstream_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(backstream_${name} PUBLIC ${targets} fmt::fmt Threads::Threads PRIVATE ${room_LINK})
+    add_dependencies(backstream_${name} backstream_${name}_arrows)
+  else()
+    add_library(backstream_${name} INTERFACE)
+    target_include_directories(backstream_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(backstream_${name} INTERFACE ${targets} fmt::fmt Threads::Threads)
+    add_dependencies(backstream_${name} backstream_${name}_arrows)
+  endif()
+
+  if(BACKSTREAM_TESTS AND tests)
+    set(test_targets)
+    foreach(other ${room_TEST_ROOMS})
+      list(APPEND test_targets backstream_${other})
+    endforeach()
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE backstream_${name} ${test_targets} ${room_LINK} ${room_TEST_LINK}
+                          GTest::gtest_main GTest::gtest)
+    add_test(NAME unit.${name} COMMAND ${name}_test)
+  endif()
+endfunction()
