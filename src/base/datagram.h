@@ -1,0 +1,21 @@
+#pragma once
+#include <cstdint>
+
+#include "base/inet.h"
+#include "base/time.h"
+
+namespace backstream::base {
+
+/// One UDP payload as it reached us: what ingest hands to decode. `payload` belongs to the source and is valid until
+/// the source is asked for the next block.
+struct Datagram {
+  const uint8_t* payload = nullptr;
+  uint32_t payload_octets = 0;
+  uint16_t source_port = 0;
+  uint16_t destination_port = 0;
+  uint32_t site = 0;          ///< index of the input's site label; 0: none
+  Inet source;                ///< the exporter's address, a host address
+  Micros received_at = 0;     ///< live: our clock; replay: capture time
+};
+
+}  // namespace backstream::base
