@@ -1,0 +1,301 @@
+#include "agg/aggregate.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <set>
+
+#include "agg/exact_sum.h"
+
+namespace backstream::agg {
+namespace {
+
+using base::Inet;
+
+/// One group's state of one aggregate, with what it needs around it.
+class Group {
+ public:
+  explicit Group(const AggregateFunction& function) : function_(function), state_((function.state_octets + 7) / 8) {
+    if (function.init != nullptr) function.init(state());
+  }
+  template <typename Value> void add(const std::vector<Value>& values, const std::vector<uint8_t>& present = {}) {
+    Column column;
+    column.type = function_.arg_types.empty() ? Type::kInt8 : function_.arg_types[0];
+    column.values = const_cast<Value*>(values.data());
+    column.has_nulls = !present.empty();
+    column.validity = const_cast<uint8_t*>(present.data());
+    const std::vector<uint8_t*> rows(values.size(), state());
+    function_.update(rows.data(), 0, &column, nullptr, values.size(), context_);
+  }
+  void combine(const Group& other) { function_.combine(state(), other.state(), context_); }
+  std::vector<uint8_t> encode() const {
+    std::vector<uint8_t> bytes;
+    function_.encode(state(), bytes);
+    return bytes;
+  }
+  size_t decode(const std::vector<uint8_t>& bytes) {
+    // A copy of the exact size, so that the sanitizer sees a read past its end.
+    const std::vector<uint8_t> exact(bytes.begin(), bytes.end());
+    return function_.decode(state(), exact.data(), exact.size(), context_);
+  }
+  /// The result, or `null`.
+  template <typename Value> Value result(Value null = Value{}) {
+    Value value{};
+    uint8_t present = 0;
+    Column out;
+    out.type = function_.result_type;
+    out.has_nulls = true;
+    out.values = &value;
+    out.validity = &present;
+    const uint8_t* row = state();
+    function_.finish(&row, 0, 1, out, 0, context_);
+    return present ? value : null;
+  }
+  uint64_t overflows() const { return context_.overflow_count; }
+  uint8_t* state() { return reinterpret_cast<uint8_t*>(state_.data()); }
+  const uint8_t* state() const { return reinterpret_cast<const uint8_t*>(state_.data()); }
+
+ private:
+  const AggregateFunction& function_;
+  std::vector<uint64_t> state_;
+  StateContext context_;
+};
+
+const AggregateFunction& function(std::string_view name, Type type, bool distinct = false) {
+  const auto found = resolve(name, {type}, distinct, false, {});
+  EXPECT_TRUE(found.has_value()) << name;
+  return **found;
+}
+
+/// Any deal of the values over any number of partial states, encoded and read back, gives the same bytes and result.
+template <typename Result, typename Value>
+void expect_split_is_whole(const AggregateFunction& f, const std::vector<Value>& values, uint32_t seed) {
+  std::mt19937 random(seed);
+  Group whole(f);
+  whole.add(values);
+  for (const size_t parts : {2u, 3u, 7u}) {
+    std::vector<std::vector<Value>> dealt(parts);
+    for (const Value& value : values) dealt[random() % parts].push_back(value);
+    std::shuffle(dealt.begin(), dealt.end(), random);
+    Group merged(f);
+    for (auto& part : dealt) {
+      std::shuffle(part.begin(), part.end(), random);
+      Group edge(f);
+      edge.add(part);
+      Group arrived(f);
+      const auto bytes = edge.encode();
+      ASSERT_EQ(arrived.decode(bytes), bytes.size()) << f.name;
+      ASSERT_EQ(arrived.encode(), bytes) << f.name;
+      merged.combine(arrived);
+    }
+    EXPECT_EQ(merged.encode(), whole.encode()) << f.name << " seed " << seed;
+    EXPECT_EQ(merged.template result<Result>(), whole.template result<Result>()) << f.name << " seed " << seed;
+  }
+}
+
+TEST(Count, CountsPresentValuesAndStarCountsRows) {
+  const auto star = resolve("count", {}, false, true, {});
+  ASSERT_TRUE(star.has_value());
+  Group rows(**star);
+  rows.add(std::vector<int64_t>{1, 2, 3});
+  EXPECT_EQ(rows.result<int64_t>(), 3);
+  Group present(function("count", Type::kInt8));
+  present.add(std::vector<int64_t>{1, 2, 3}, {1, 0, 1});
+  EXPECT_EQ(present.result<int64_t>(), 2);
+  EXPECT_EQ(Group(function("count", Type::kText)).result<int64_t>(-1), 0);
+}
+
+TEST(Sum, OfNothingIsNull) {
+  Group sum(function("sum", Type::kInt8));
+  EXPECT_EQ(sum.result<int64_t>(-7), -7);
+  sum.add(std::vector<int64_t>{5}, {0});
+  EXPECT_EQ(sum.result<int64_t>(-7), -7);
+  sum.add(std::vector<int64_t>{0});
+  EXPECT_EQ(sum.result<int64_t>(-7), 0);
+}
+
+TEST(Sum, GoesBeyondBigintInBetweenButNotAtTheEnd) {
+  const int64_t big = std::numeric_limits<int64_t>::max();
+  Group back(function("sum", Type::kInt8));
+  back.add(std::vector<int64_t>{big, big, -big, -5});
+  EXPECT_EQ(back.result<int64_t>(), big - 5);
+  EXPECT_EQ(back.overflows(), 0u);
+  Group over(function("sum", Type::kInt8));
+  over.add(std::vector<int64_t>{big, 1});
+  EXPECT_EQ(over.result<int64_t>(-1), -1);
+  EXPECT_EQ(over.overflows(), 1u);
+  Group under(function("sum", Type::kInt8));
+  under.add(std::vector<int64_t>{std::numeric_limits<int64_t>::min(), -1});
+  EXPECT_EQ(under.result<int64_t>(-1), -1);
+}
+
+TEST(Sum, OfDoublesDoesNotDependOnTheOrder) {
+  const auto& f = function("sum", Type::kFloat8);
+  std::vector<double> values{1e308, 1, -1e308, 1e-300, 3.5, -1e-300, 0.1, 0.2, 1e16, -1e16};
+  Group reference(f);
+  reference.add(values);
+  EXPECT_DOUBLE_EQ(reference.result<double>(), 4.8);
+  std::mt19937 random(1);
+  for (int round = 0; round < 50; ++round) {
+    std::shuffle(values.begin(), values.end(), random);
+    Group sum(f);
+    sum.add(values);
+    EXPECT_EQ(sum.result<double>(), reference.result<double>()) << "round " << round;
+  }
+}
+
+TEST(Sum, OfDoublesIsCorrectlyRounded) {
+  // 2^53 + 1 lies between two doubles; a running sum would lose every 1.
+  Group sum(function("sum", Type::kFloat8));
+  sum.add(std::vector<double>{9007199254740992.0, 1, 1, 1});
+  EXPECT_EQ(sum.result<double>(), 9007199254740996.0);   // 2^53 + 3 ties to even
+  Group infinite(function("sum", Type::kFloat8));
+  infinite.add(std::vector<double>{1, std::numeric_limits<double>::infinity()});
+  EXPECT_TRUE(std::isinf(infinite.result<double>()));
+  Group opposite(function("sum", Type::kFloat8));
+  opposite.add(std::vector<double>{-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()});
+  EXPECT_TRUE(std::isnan(opposite.result<double>()));
+}
+
+TEST(Avg, OfIntegersDividesTheExactSum) {
+  Group avg(function("avg", Type::kInt8));
+  avg.add(std::vector<int64_t>{1, 2, 4});
+  EXPECT_EQ(avg.result<double>(), 7.0 / 3.0);
+  EXPECT_EQ(Group(function("avg", Type::kInt4)).result<double>(-1), -1);
+}
+
+TEST(MinMax, FollowTheOrderOfTheirType) {
+  Group least(function("min", Type::kInt8)), greatest(function("max", Type::kInt8));
+  for (Group* g : {&least, &greatest}) g->add(std::vector<int64_t>{3, -9, 7}, {1, 1, 1});
+  EXPECT_EQ(least.result<int64_t>(), -9);
+  EXPECT_EQ(greatest.result<int64_t>(), 7);
+  Group nan(function("max", Type::kFloat8));
+  nan.add(std::vector<double>{1, std::nan(""), std::numeric_limits<double>::infinity()});
+  EXPECT_TRUE(std::isnan(nan.result<double>()));
+  Group address(function("max", Type::kInet));
+  address.add(std::vector<Inet>{Inet::v4(0xffffffff), Inet::v6(0, 1), Inet::v4(1)});
+  EXPECT_EQ(address.result<Inet>(), Inet::v6(0, 1));
+  EXPECT_EQ(Group(function("min", Type::kTimestamptz)).result<int64_t>(-1), -1);
+}
+
+TEST(MinMax, OfTextKeepsItsOwnCopy) {
+  Group least(function("min", Type::kText));
+  {
+    std::string text = "bbb";
+    least.add(std::vector<std::string_view>{text});
+    text = "xxx";
+  }
+  EXPECT_EQ(least.result<std::string_view>(), "bbb");
+}
+
+TEST(CountDistinct, GrowsFromOneInlineValueToATable) {
+  const auto& f = function("count", Type::kInt8, true);
+  for (const int64_t count : {0, 1, 2, 4, 5, 8, 9, 100, 5000}) {
+    Group distinct(f);
+    std::vector<int64_t> values;
+    for (int64_t round = 0; round < 3; ++round) {
+      for (int64_t v = 0; v < count; ++v) values.push_back(v * 7 - count);   // holds 0 for some counts
+    }
+    distinct.add(values);
+    EXPECT_EQ(distinct.result<int64_t>(), count);
+  }
+  Group nulls(f);
+  nulls.add(std::vector<int64_t>{1, 2, 0}, {1, 0, 1});
+  EXPECT_EQ(nulls.result<int64_t>(), 2);
+}
+
+TEST(CountDistinct, OfWideValues) {
+  Group text(function("count", Type::kText, true));
+  text.add(std::vector<std::string_view>{"", "a", "a", "a somewhat longer text", "", "a somewhat longer texT"});
+  EXPECT_EQ(text.result<int64_t>(), 4);
+  Group address(function("count", Type::kInet, true));
+  std::vector<Inet> addresses;
+  for (uint32_t i = 0; i < 1000; ++i) addresses.push_back(i % 2 ? Inet::v4(i % 100) : Inet::v6(0, i % 100));
+  address.add(addresses);
+  EXPECT_EQ(address.result<int64_t>(), 100);   // 50 odd IPv4, 50 even IPv6
+}
+
+TEST(Aggregates, SplitIsWholeForEveryOneOfIntegers) {
+  for (uint32_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937_64 random(seed);
+    std::vector<int64_t> values;
+    const size_t count = random() % 300;
+    for (size_t i = 0; i < count; ++i) {
+      values.push_back(seed % 2 ? static_cast<int64_t>(random()) : static_cast<int64_t>(random() % 50) - 10);
+    }
+    for (const char* name : {"count", "sum", "min", "max", "bit_or", "bit_and", "bit_xor"}) {
+      if (!is_aggregate(name)) continue;
+      expect_split_is_whole<int64_t>(function(name, Type::kInt8), values, seed);
+    }
+    expect_split_is_whole<double>(function("avg", Type::kInt8), values, seed);
+    expect_split_is_whole<int64_t>(function("count", Type::kInt8, true), values, seed);
+  }
+}
+
+TEST(Aggregates, SplitIsWholeForEveryOneOfDoubles) {
+  for (uint32_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937_64 random(seed);
+    std::vector<double> values;
+    for (size_t i = 0; i < 100; ++i) {
+      values.push_back(std::ldexp(static_cast<double>(random() % 1'000'003) - 500'000, static_cast<int>(random() % 600) - 300));
+    }
+    for (const char* name : {"sum", "avg", "min", "max"}) {
+      expect_split_is_whole<double>(function(name, Type::kFloat8), values, seed);
+    }
+    expect_split_is_whole<int64_t>(function("count", Type::kFloat8, true), values, seed);
+  }
+}
+
+TEST(Aggregates, DecodeRefusesBytesThatEndEarlyOrAreNoise) {
+  std::mt19937 random(3);
+  const std::vector<std::pair<const char*, Type>> integers{
+      {"count", Type::kInt8}, {"sum", Type::kInt8}, {"avg", Type::kInt8}, {"min", Type::kInt8}, {"max", Type::kInt4}};
+  for (const auto& [name, type] : integers) {
+    Group whole(function(name, type));
+    whole.add(std::vector<int64_t>{1 << 20, 1 << 30, std::numeric_limits<int64_t>::max()});
+    const auto bytes = whole.encode();
+    for (size_t octets = 0; octets < bytes.size(); ++octets) {
+      Group cut(function(name, type));
+      EXPECT_EQ(cut.decode({bytes.begin(), bytes.begin() + static_cast<long>(octets)}), 0u) << name << ' ' << octets;
+    }
+  }
+  for (const bool distinct : {false, true}) {
+    for (const Type type : {Type::kInt8, Type::kFloat8, Type::kText, Type::kInet}) {
+      for (const char* name : {"count", "sum", "avg", "min", "max"}) {
+        const auto found = resolve(name, {type}, distinct, false, {});
+        if (!found.has_value()) continue;
+        for (int round = 0; round < 300; ++round) {
+          std::vector<uint8_t> noise(random() % 40);
+          for (auto& octet : noise) octet = static_cast<uint8_t>(random() % 3 ? random() % 6 : random());
+          Group group(**found);
+          const size_t used = group.decode(noise);
+          ASSERT_LE(used, noise.size());
+        }
+      }
+    }
+  }
+}
+
+TEST(Resolve, TellsWhatThereIs) {
+  EXPECT_TRUE(is_aggregate("sum"));
+  EXPECT_FALSE(is_aggregate("host"));
+  const auto missing = resolve("sum", {Type::kText}, false, false, {4, 3});
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().code, "42883");
+  EXPECT_EQ(missing.error().span.offset_octets, 4u);
+  EXPECT_NE(missing.error().hint.find("sum(bigint)"), std::string::npos);
+  const auto distinct = resolve("sum", {Type::kInt8}, true, false, {});
+  ASSERT_FALSE(distinct.has_value());
+  EXPECT_EQ(distinct.error().code, "0A000");
+  // min(DISTINCT x) is min(x).
+  EXPECT_TRUE(resolve("min", {Type::kInt8}, true, false, {}).has_value());
+  const auto widened = resolve("sum", {Type::kInt2}, false, false, {});
+  ASSERT_TRUE(widened.has_value());
+  EXPECT_EQ((*widened)->result_type, Type::kInt8);
+}
+
+}  // namespace
+}  // namespace backstream::agg
