@@ -1,0 +1,54 @@
+#pragma once
+// The log between the halves of a plan: numbered partitions of byte records, each in one order for all readers. Moves
+// bytes and knows no flows. Memory, file and Kafka keep the same contract (log_conformance.h).
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace backstream::transport {
+
+enum class LogStatus : uint8_t {
+  kOk,
+  kFull,        ///< append: the log holds all that it may; again when readers have trimmed
+  kTooLarge,    ///< append: the record alone is more than the log may hold, or ever carries
+  kTrimmed,     ///< read: the offset lies before what is kept; what was there is lost to this reader
+  kBeyondEnd,   ///< read: the offset lies behind the end
+  kUnavailable, ///< the machine behind the log cannot be reached; again later
+};
+std::string_view name(LogStatus status);
+
+struct LogRecord {
+  uint64_t offset = 0;           ///< place in its partition: grows with each record, gaps are allowed
+  std::vector<uint8_t> bytes;
+};
+
+class Log {
+ public:
+  virtual ~Log() = default;
+
+  virtual uint32_t partition_count() const = 0;
+
+  struct Appended {
+    LogStatus status = LogStatus::kOk;
+    uint64_t offset = 0;         ///< of the record, when kOk
+  };
+  /// Adds a record (0 octets are allowed) behind all others of the partition (< partition_count()). When it returns kOk
+  /// the record is as durable as the log is, and readers see it. A refused record is not in the log: nothing is dropped
+  /// in silence, the caller keeps it or counts it. Any thread.
+  virtual Appended append(uint32_t partition, std::span<const uint8_t> bytes) = 0;
+
+  /// Appends to `out` the records from `offset` on, in order: as many as fit in `octets_max`, but the first one always.
+  /// At the end: kOk and nothing. The next call takes the last offset + 1. Any thread.
+  virtual LogStatus read(uint32_t partition, uint64_t offset, size_t octets_max, std::vector<LogRecord>& out) = 0;
+
+  /// The first offset that is kept, and the one that the next record will not be below. Any thread.
+  virtual uint64_t begin_offset(uint32_t partition) const = 0;
+  virtual uint64_t end_offset(uint32_t partition) const = 0;
+
+  /// The readers need nothing before `offset` any more (beyond the end: the end); its room may be used again. Any thread.
+  virtual void trim(uint32_t partition, uint64_t offset) = 0;
+};
+
+}  // namespace backstream::transport
