@@ -1,0 +1,314 @@
+#include "partial/codec.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/varint.h"
+
+namespace backstream::partial {
+namespace {
+
+using base::get_varint;
+using base::get_varint_signed;
+using base::put_varint;
+using base::put_varint_signed;
+using batch::Column;
+using batch::Physical;
+using batch::Type;
+
+constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
+constexpr uint8_t kVersion = 1;
+constexpr uint8_t kData = 1, kFrontier = 2;
+constexpr size_t kChecksumOctets = 8;
+constexpr size_t kHeadOctets = 5;
+
+void put_u64(std::vector<uint8_t>& out, uint64_t value) {
+  for (int i = 0; i < 8; ++i) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
+}
+uint64_t get_u64(const uint8_t* at) {
+  uint64_t value = 0;
+  for (int i = 0; i < 8; ++i) value |= static_cast<uint64_t>(at[i]) << (8 * i);
+  return value;
+}
+
+void put_head(std::vector<uint8_t>& out, uint8_t kind, const Origin& origin) {
+  out.insert(out.end(), std::begin(kMagic), std::end(kMagic));
+  out.push_back(kVersion);
+  out.push_back(kind);
+  put_varint(out, origin.edge);
+  put_varint(out, origin.epoch);
+  put_varint(out, origin.incarnation);
+}
+void put_checksum(std::vector<uint8_t>& out) { put_u64(out, XXH3_64bits(out.data(), out.size())); }
+
+/// Bytes that are read from the front; every read says whether it fitted.
+class Cursor {
+ public:
+  explicit Cursor(std::span<const uint8_t> bytes) : bytes_(bytes) {}
+  bool u64(uint64_t& value) { return advance(get_varint(bytes_.data(), bytes_.size(), value)); }
+  bool u32(uint32_t& value) {
+    uint64_t wide = 0;
+    if (!u64(wide) || wide > UINT32_MAX) return false;
+    value = static_cast<uint32_t>(wide);
+    return true;
+  }
+  bool i64(int64_t& value) { return advance(get_varint_signed(bytes_.data(), bytes_.size(), value)); }
+  bool octet(uint8_t& value) {
+    if (bytes_.empty()) return false;
+    value = bytes_[0];
+    return advance(1);
+  }
+  bool advance(size_t octets) {
+    if (octets == 0 || octets > bytes_.size()) return false;
+    bytes_ = bytes_.subspan(octets);
+    return true;
+  }
+  std::span<const uint8_t> rest() const { return bytes_; }
+
+ private:
+  std::span<const uint8_t> bytes_;
+};
+
+void put_inet(std::vector<uint8_t>& out, const base::Inet& inet) {
+  out.push_back(inet.family);
+  out.push_back(inet.prefix_bits);
+  const int octets = inet.family == 4 ? 4 : 16;
+  for (int i = 0; i < octets; ++i) {
+    out.push_back(static_cast<uint8_t>(i < 8 ? inet.hi >> (56 - 8 * i) : inet.lo >> (120 - 8 * i)));
+  }
+}
+bool get_inet(Cursor& in, base::Inet& inet) {
+  uint8_t family = 0, prefix = 0;
+  if (!in.octet(family) || !in.octet(prefix) || (family != 4 && family != 6)) return false;
+  inet = base::Inet{};
+  inet.family = family;
+  inet.prefix_bits = prefix;
+  if (prefix > inet.max_prefix_bits()) return false;
+  for (int i = 0; i < (family == 4 ? 4 : 16); ++i) {
+    uint8_t octet = 0;
+    if (!in.octet(octet)) return false;
+    (i < 8 ? inet.hi : inet.lo) |= static_cast<uint64_t>(octet) << ((i < 8 ? 56 : 120) - 8 * i);
+  }
+  return true;
+}
+
+void put_key(std::vector<uint8_t>& out, const Column& column, size_t row) {
+  if (column.is_null(row)) {
+    out.push_back(0);
+    return;
+  }
+  out.push_back(1);
+  switch (batch::physical(column.type)) {
+    case Physical::kByte: out.push_back(column.as<uint8_t>()[row] != 0); break;
+    case Physical::kInt64: put_varint_signed(out, column.as<int64_t>()[row]); break;
+    case Physical::kDouble: put_u64(out, std::bit_cast<uint64_t>(column.as<double>()[row])); break;
+    case Physical::kText: {
+      const std::string_view text = column.as<std::string_view>()[row];
+      put_varint(out, text.size());
+      out.insert(out.end(), text.begin(), text.end());
+      break;
+    }
+    case Physical::kInet: put_inet(out, column.as<base::Inet>()[row]); break;
+    case Physical::kInterval: {
+      const base::Interval& interval = column.as<base::Interval>()[row];
+      put_varint_signed(out, interval.micros);
+      put_varint_signed(out, interval.days);
+      put_varint_signed(out, interval.months);
+      break;
+    }
+  }
+}
+
+bool get_key(Cursor& in, Column& column, size_t row, base::Arena& texts) {
+  uint8_t present = 0;
+  if (!in.octet(present) || present > 1) return false;
+  column.validity[row] = present;
+  const Physical physical = batch::physical(column.type);
+  if (present == 0) {
+    std::memset(static_cast<uint8_t*>(column.values) + row * batch::octets_per_value(physical), 0,
+                batch::octets_per_value(physical));
+    return true;
+  }
+  switch (physical) {
+    case Physical::kByte: return in.octet(column.as<uint8_t>()[row]) && column.as<uint8_t>()[row] <= 1;
+    case Physical::kInt64: return in.i64(column.as<int64_t>()[row]);
+    case Physical::kDouble:
+      if (in.rest().size() < 8) return false;
+      column.as<uint64_t>()[row] = get_u64(in.rest().data());
+      return in.advance(8);
+    case Physical::kText: {
+      uint64_t octets = 0;
+      if (!in.u64(octets) || octets > in.rest().size()) return false;
+      column.as<std::string_view>()[row] = texts.copy({reinterpret_cast<const char*>(in.rest().data()), octets});
+      return octets == 0 || in.advance(octets);
+    }
+    case Physical::kInet: return get_inet(in, column.as<base::Inet>()[row]);
+    case Physical::kInterval: {
+      int64_t micros = 0, days = 0, months = 0;
+      if (!in.i64(micros) || !in.i64(days) || !in.i64(months)) return false;
+      if (days != static_cast<int32_t>(days) || months != static_cast<int32_t>(months)) return false;
+      column.as<base::Interval>()[row] = {micros, static_cast<int32_t>(days), static_cast<int32_t>(months)};
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view name(PartialFault fault) {
+  switch (fault) {
+#define BACKSTREAM_X(enumerator, text, about) \
+  case PartialFault::enumerator: return text;
+    BACKSTREAM_PARTIAL_FAULTS(BACKSTREAM_X)
+#undef BACKSTREAM_X
+  }
+  return "";
+}
+
+// --- writing ------------------------------------------------------------------------------------------------------
+
+PartialWriter::PartialWriter(GroupForm form, size_t chunk_octets_max)
+    : form_(std::move(form)), chunk_octets_max_(chunk_octets_max) {}
+
+void PartialWriter::add(const Column* keys, size_t row, const uint8_t* states) {
+  const size_t at = bytes_.size();
+  for (size_t k = 0; k < form_.keys.size(); ++k) put_key(bytes_, keys[k], row);
+  const size_t key_octets = bytes_.size() - at;
+  for (size_t a = 0; a < form_.aggregates.size(); ++a) {
+    form_.aggregates[a]->encode(states + form_.state_offsets[a], bytes_);
+  }
+  groups_.push_back({at, static_cast<uint32_t>(key_octets), static_cast<uint32_t>(bytes_.size() - at)});
+}
+
+void PartialWriter::sort() {
+  std::sort(groups_.begin(), groups_.end(), [&](const Group& a, const Group& b) {
+    return std::string_view(reinterpret_cast<const char*>(&bytes_[a.at]), a.key_octets) <
+           std::string_view(reinterpret_cast<const char*>(&bytes_[b.at]), b.key_octets);
+  });
+}
+
+std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, size_t& next) {
+  const size_t first = next;
+  size_t octets = 0;
+  while (next < groups_.size() && (next == first || octets + groups_[next].octets <= chunk_octets_max_)) {
+    octets += groups_[next++].octets;
+  }
+  id.last = next == groups_.size();
+  std::vector<uint8_t> out;
+  out.reserve(octets + 80);
+  put_head(out, kData, id.origin);
+  put_varint_signed(out, id.pane_start);
+  put_varint(out, id.supplement);
+  put_varint(out, id.attempt);
+  put_varint(out, id.chunk);
+  out.push_back(id.last);
+  put_varint(out, next - first);
+  for (size_t g = first; g < next; ++g) {
+    const auto from = bytes_.begin() + static_cast<long>(groups_[g].at);
+    out.insert(out.end(), from, from + groups_[g].octets);
+  }
+  put_checksum(out);
+  return out;
+}
+
+void PartialWriter::clear() {
+  bytes_.clear();
+  groups_.clear();
+}
+
+std::vector<uint8_t> write_frontier(const Frontier& frontier) {
+  std::vector<uint8_t> out;
+  put_head(out, kFrontier, frontier.origin);
+  put_varint_signed(out, frontier.frontier);
+  for (const uint64_t count : {frontier.assigned, frontier.counted, frontier.filtered, frontier.late, frontier.errored,
+                               frontier.shed, frontier.time_null, frontier.time_future}) {
+    put_varint(out, count);
+  }
+  put_checksum(out);
+  return out;
+}
+
+// --- reading ------------------------------------------------------------------------------------------------------
+
+bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault& fault) {
+  const auto refuse = [&](PartialFault why) {
+    fault = why;
+    return false;
+  };
+  if (bytes.size() < kHeadOctets + kChecksumOctets) return refuse(PartialFault::kTooShort);
+  if (std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0) return refuse(PartialFault::kNotPartial);
+  if (bytes[3] != kVersion) return refuse(PartialFault::kVersionUnknown);
+  const auto content = bytes.first(bytes.size() - kChecksumOctets);
+  if (XXH3_64bits(content.data(), content.size()) != get_u64(content.data() + content.size())) {
+    return refuse(PartialFault::kChecksumWrong);
+  }
+  const uint8_t kind = bytes[4];
+  Cursor in(content.subspan(kHeadOctets));
+  Origin origin;
+  if (!in.u32(origin.edge) || !in.u64(origin.epoch) || !in.u64(origin.incarnation)) return refuse(PartialFault::kMalformed);
+  message = Message{};
+  if (kind == kData) {
+    message.is_data = true;
+    ChunkId& id = message.chunk;
+    id.origin = origin;
+    uint8_t last = 0;
+    if (!in.i64(id.pane_start) || !in.u32(id.supplement) || !in.u32(id.attempt) || !in.u32(id.chunk) || !in.octet(last) ||
+        last > 1 || !in.u64(message.group_count)) {
+      return refuse(PartialFault::kMalformed);
+    }
+    id.last = last != 0;
+    message.groups = in.rest();
+    // A group may have no key and states of no octets at all only when it is alone.
+    if (message.group_count > message.groups.size() && message.group_count > 1) return refuse(PartialFault::kMalformed);
+    return true;
+  }
+  if (kind != kFrontier) return refuse(PartialFault::kMalformed);
+  Frontier& f = message.frontier;
+  f.origin = origin;
+  if (!in.i64(f.frontier)) return refuse(PartialFault::kMalformed);
+  for (uint64_t* count : {&f.assigned, &f.counted, &f.filtered, &f.late, &f.errored, &f.shed, &f.time_null, &f.time_future}) {
+    if (!in.u64(*count)) return refuse(PartialFault::kMalformed);
+  }
+  if (!in.rest().empty()) return refuse(PartialFault::kMalformed);
+  return true;
+}
+
+PartialReader::PartialReader(GroupForm form) : form_(std::move(form)) {}
+
+bool PartialReader::read(const Message& message) {
+  assert(message.is_data);
+  group_count_ = 0;
+  context_.arena.reset();
+  for (auto& blocks : context_.free_blocks) blocks.clear();
+  const auto groups = static_cast<size_t>(message.group_count);
+  if (keys_.capacity() < groups || keys_.batch.columns.size() != form_.keys.size()) {
+    keys_ = batch::BatchBuffer(form_.keys, std::vector<bool>(form_.keys.size(), true), std::max<size_t>(groups, 1));
+  }
+  for (Column& column : keys_.batch.columns) column.has_nulls = true;
+  states_.assign(groups * form_.state_octets / 8, 0);
+  Cursor in(message.groups);
+  for (size_t group = 0; group < groups; ++group) {
+    for (Column& column : keys_.batch.columns) {
+      if (!get_key(in, column, group, context_.arena)) return false;
+    }
+    uint8_t* states = reinterpret_cast<uint8_t*>(states_.data()) + group * form_.state_octets;
+    for (size_t a = 0; a < form_.aggregates.size(); ++a) {
+      const agg::AggregateFunction& function = *form_.aggregates[a];
+      uint8_t* state = states + form_.state_offsets[a];
+      if (function.init != nullptr) function.init(state);
+      if (!in.advance(function.decode(state, in.rest().data(), in.rest().size(), context_))) return false;
+    }
+  }
+  if (!in.rest().empty()) return false;
+  keys_.batch.row_count = groups;
+  group_count_ = groups;
+  return true;
+}
+
+}  // namespace backstream::partial

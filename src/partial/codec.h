@@ -1,0 +1,141 @@
+#pragma once
+// The bytes between edge and merge, version 1 (docs/design/0002-partials.md). Little end first where an integer is fixed,
+// LEB128 elsewhere:
+//
+//   "BSP" version:1 kind:1 edge epoch incarnation  body  xxh3:8
+//   data:      pane_start supplement attempt chunk last:1 group_count  group...
+//   frontier:  frontier assigned counted filtered late errored shed time_null time_future
+//   group:     key value..., aggregate state...      (types known from the plan; the incarnation names it)
+//   key value: 0 | 1 value                           (0: null)
+//
+// Groups come in the order of their key bytes, so that equal content gives equal bytes.
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "agg/aggregate.h"
+#include "base/time.h"
+#include "batch/column_batch.h"
+
+namespace backstream::partial {
+
+using base::Micros;
+
+/// Who sent it, and for which query. Epoch: counts the starts of the edge's process.
+struct Origin {
+  uint32_t edge = 0;
+  uint64_t epoch = 0;
+  uint64_t incarnation = 0;    ///< of the query: its identity in the catalog, and the plan that both halves were cut from
+  auto operator<=>(const Origin&) const = default;
+};
+
+/// One chunk of the groups of one pane. A pane is sent whole as supplement 0; rows that come later are sent as supplement
+/// 1, 2, ... Each may be tried again as another attempt: the first complete one counts.
+struct ChunkId {
+  Origin origin;
+  Micros pane_start = 0;
+  uint32_t supplement = 0;
+  uint32_t attempt = 0;
+  uint32_t chunk = 0;
+  bool last = false;
+};
+
+/// "All panes that end at or before `frontier` have been sent." Carries the edge's half of the window ledger, as totals
+/// since the edge's epoch began.
+struct Frontier {
+  Origin origin;
+  Micros frontier = base::kMinTime;
+  uint64_t assigned = 0, counted = 0, filtered = 0, late = 0, errored = 0, shed = 0, time_null = 0, time_future = 0;
+};
+
+/// Why a message was dropped.
+#define BACKSTREAM_PARTIAL_FAULTS(X) \
+  X(kTooShort, "too_short", "shorter than the smallest message") \
+  X(kNotPartial, "not_a_partial", "does not begin as a partial does") \
+  X(kVersionUnknown, "version_unknown", "written by a newer version") \
+  X(kChecksumWrong, "checksum_wrong", "bytes changed on the way") \
+  X(kMalformed, "malformed", "fields or groups that cannot be read")
+enum class PartialFault : uint8_t {
+#define BACKSTREAM_X(enumerator, name, about) enumerator,
+  BACKSTREAM_PARTIAL_FAULTS(BACKSTREAM_X)
+#undef BACKSTREAM_X
+};
+std::string_view name(PartialFault fault);
+
+/// The types that both halves know from the plan.
+struct GroupForm {
+  std::vector<batch::Type> keys;
+  std::vector<const agg::AggregateFunction*> aggregates;
+  std::vector<uint32_t> state_offsets;   ///< of each aggregate within a group's states
+  uint32_t state_octets = 0;             ///< of all of them
+};
+
+/// Collects the groups of one pane and writes them in chunks. One thread.
+class PartialWriter {
+ public:
+  explicit PartialWriter(GroupForm form, size_t chunk_octets_max = 256 * 1024);
+  /// Adds a group: row `row` of the key columns, and its states.
+  void add(const batch::Column* keys, size_t row, const uint8_t* states);
+  /// Writes all groups added since the last call; `id.chunk` and `id.last` are set here. take(std::vector<uint8_t>&&) is
+  /// called once a chunk, at least once.
+  template <typename Take> void finish(ChunkId id, Take&& take) {
+    sort();
+    size_t next = 0;
+    id.chunk = 0;
+    do {
+      take(write_chunk(id, next));
+      ++id.chunk;
+    } while (next < groups_.size());
+    clear();
+  }
+
+ private:
+  struct Group {
+    size_t at;
+    uint32_t key_octets, octets;
+  };
+  void sort();
+  std::vector<uint8_t> write_chunk(ChunkId& id, size_t& next);
+  void clear();
+
+  GroupForm form_;
+  size_t chunk_octets_max_;
+  std::vector<uint8_t> bytes_;
+  std::vector<Group> groups_;
+};
+
+std::vector<uint8_t> write_frontier(const Frontier& frontier);
+
+/// What a message is, without its groups. Views into `bytes`.
+struct Message {
+  bool is_data = false;
+  ChunkId chunk;                       ///< data
+  uint64_t group_count = 0;
+  std::span<const uint8_t> groups;
+  Frontier frontier;                   ///< otherwise
+};
+/// Reads and checks everything but the groups. Returns false and says why otherwise.
+bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault& fault);
+
+/// Groups read from one chunk: keys as columns, states row by row. Memory is reused from chunk to chunk. One thread.
+class PartialReader {
+ public:
+  explicit PartialReader(GroupForm form);
+  /// Reads all groups of a chunk, or none: false when any byte does not fit the form.
+  bool read(const Message& message);
+  size_t group_count() const { return group_count_; }
+  const std::vector<batch::Column>& keys() const { return keys_.batch.columns; }
+  const uint8_t* states(size_t group) const {
+    return reinterpret_cast<const uint8_t*>(states_.data()) + group * form_.state_octets;
+  }
+
+ private:
+  GroupForm form_;
+  batch::BatchBuffer keys_;
+  std::vector<uint64_t> states_;
+  size_t group_count_ = 0;
+  agg::StateContext context_;
+};
+
+}  // namespace backstream::partial

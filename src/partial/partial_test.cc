@@ -1,0 +1,246 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "partial/codec.h"
+#include "partial/inbox.h"
+
+namespace backstream::partial {
+namespace {
+
+using base::Inet;
+using batch::Column;
+using batch::Type;
+
+const agg::AggregateFunction* aggregate(std::string_view name, std::vector<Type> types, bool distinct = false) {
+  return *agg::resolve(name, types, distinct, types.empty(), {});
+}
+GroupForm form(std::vector<Type> keys, std::vector<const agg::AggregateFunction*> aggregates) {
+  GroupForm f{std::move(keys), std::move(aggregates), {}, 0};
+  for (const auto* function : f.aggregates) {
+    f.state_offsets.push_back(f.state_octets);
+    f.state_octets += function->state_octets;
+  }
+  return f;
+}
+template <typename Value> Column column(Type type, std::vector<Value>& values, std::vector<uint8_t>* validity = nullptr) {
+  Column c;
+  c.type = type;
+  c.values = values.data();
+  c.has_nulls = validity != nullptr;
+  c.validity = validity == nullptr ? nullptr : validity->data();
+  return c;
+}
+
+/// Two groups: (1, 'a') and (null, 2001:db8::1), with count(*), sum, count(DISTINCT).
+struct Sample {
+  GroupForm f = form({Type::kInt8, Type::kInet}, {aggregate("count", {}), aggregate("sum", {Type::kInt8}),
+                                                   aggregate("count", {Type::kInt8}, true)});
+  std::vector<int64_t> numbers{64512, 0};
+  std::vector<uint8_t> present{1, 0};
+  std::vector<Inet> addresses{Inet::v4(0x0a000001), Inet::v6(0x20010db800000000, 1)};
+  std::vector<Column> keys{column(Type::kInt8, numbers, &present), column(Type::kInet, addresses)};
+  std::vector<uint64_t> states = std::vector<uint64_t>(2 * f.state_octets / 8);
+  agg::StateContext context;
+
+  Sample() {
+    std::vector<int64_t> values{1500, -3, 70000};
+    Column arg = column(Type::kInt8, values);
+    std::vector<uint8_t*> rows{state(0), state(0), state(1)};
+    for (size_t a = 0; a < f.aggregates.size(); ++a) {
+      f.aggregates[a]->update(rows.data(), f.state_offsets[a], &arg, nullptr, 3, context);
+    }
+  }
+  uint8_t* state(size_t group) { return reinterpret_cast<uint8_t*>(states.data()) + group * f.state_octets; }
+  ChunkId id() const { return {{3, 1, 77}, -60'000'000, 0, 0, 0, false}; }
+  std::vector<std::vector<uint8_t>> write(std::vector<size_t> order = {0, 1}, size_t chunk_max = 1 << 20) {
+    PartialWriter writer(f, chunk_max);
+    for (const size_t group : order) writer.add(keys.data(), group, state(group));
+    std::vector<std::vector<uint8_t>> chunks;
+    writer.finish(id(), [&](std::vector<uint8_t>&& chunk) { chunks.push_back(std::move(chunk)); });
+    return chunks;
+  }
+};
+
+std::string hex(const std::vector<uint8_t>& bytes) {
+  std::string text;
+  for (const uint8_t octet : bytes) {
+    text += "0123456789abcdef"[octet >> 4];
+    text += "0123456789abcdef"[octet & 15];
+  }
+  return text;
+}
+
+TEST(PartialCodec, GoldenBytesOfVersion1) {
+  Sample sample;
+  const auto chunks = sample.write();
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(hex(chunks[0]), "425350010103014dff9b9c3900000001020001068020010db80000000000000000000000010101e0c50801f0a2040180f00701"
+            "04200a0000010201b21702dc0ba1f4ffffffffffffff018b13864d3e8a61dc");
+  Frontier frontier{{3, 1, 77}, 1'000'000, 10, 5, 4, 1, 0, 0, 2, 0};
+  EXPECT_EQ(hex(write_frontier(frontier)), "425350010203014d80897a0a050401000002004742a588abc50967");
+}
+
+TEST(PartialCodec, OrderOfGroupsDoesNotShow) {
+  Sample sample;
+  EXPECT_EQ(sample.write({0, 1}), sample.write({1, 0}));
+}
+
+TEST(PartialCodec, ReadsWhatItWrote) {
+  Sample sample;
+  const auto chunks = sample.write({0, 1}, 1);   // one group a chunk
+  ASSERT_EQ(chunks.size(), 2u);
+  PartialReader reader(sample.f);
+  std::vector<std::pair<bool, int64_t>> sums;
+  for (size_t c = 0; c < chunks.size(); ++c) {
+    Message message;
+    PartialFault fault{};
+    ASSERT_TRUE(read_message(chunks[c], message, fault));
+    EXPECT_EQ(message.chunk.chunk, c);
+    EXPECT_EQ(message.chunk.last, c == 1);
+    EXPECT_EQ(message.chunk.pane_start, -60'000'000);
+    EXPECT_EQ(message.chunk.origin, (Origin{3, 1, 77}));
+    ASSERT_TRUE(reader.read(message));
+    ASSERT_EQ(reader.group_count(), 1u);
+    int64_t sum = 0;
+    uint8_t present = 0;
+    Column out;
+    out.type = Type::kInt8;
+    out.has_nulls = true;
+    out.values = &sum;
+    out.validity = &present;
+    const uint8_t* states = reader.states(0);
+    sample.f.aggregates[1]->finish(&states, sample.f.state_offsets[1], 1, out, 0, sample.context);
+    sums.emplace_back(reader.keys()[0].is_null(0), sum);
+  }
+  // The null key sorts first.
+  EXPECT_EQ(sums, (std::vector<std::pair<bool, int64_t>>{{true, 70000}, {false, 1497}}));
+}
+
+TEST(PartialCodec, AnEmptyPaneIsOneChunk) {
+  Sample sample;
+  const auto chunks = sample.write({});
+  ASSERT_EQ(chunks.size(), 1u);
+  Message message;
+  PartialFault fault{};
+  ASSERT_TRUE(read_message(chunks[0], message, fault));
+  EXPECT_TRUE(message.chunk.last);
+  PartialReader reader(sample.f);
+  EXPECT_TRUE(reader.read(message));
+  EXPECT_EQ(reader.group_count(), 0u);
+}
+
+TEST(PartialCodec, EveryChangedOctetIsFound) {
+  Sample sample;
+  const auto whole = sample.write()[0];
+  for (size_t at = 0; at < whole.size(); ++at) {
+    auto changed = whole;
+    changed[at] ^= 0x10;
+    Message message;
+    PartialFault fault{};
+    EXPECT_FALSE(read_message(changed, message, fault)) << "octet " << at;
+  }
+  for (size_t octets = 0; octets < whole.size(); ++octets) {
+    const std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<long>(octets));
+    Message message;
+    PartialFault fault{};
+    EXPECT_FALSE(read_message(cut, message, fault)) << octets << " octets";
+  }
+  auto newer = whole;
+  newer[3] = 2;
+  Message message;
+  PartialFault fault{};
+  EXPECT_FALSE(read_message(newer, message, fault));
+  EXPECT_EQ(fault, PartialFault::kVersionUnknown);
+}
+
+TEST(PartialCodec, GroupsOfAnotherFormAreRefused) {
+  Sample sample;
+  const auto whole = sample.write()[0];
+  Message message;
+  PartialFault fault{};
+  ASSERT_TRUE(read_message(whole, message, fault));
+  EXPECT_FALSE(PartialReader(form({Type::kInt8}, sample.f.aggregates)).read(message));
+  EXPECT_FALSE(PartialReader(form({Type::kInt8, Type::kInet, Type::kText}, sample.f.aggregates)).read(message));
+  EXPECT_FALSE(PartialReader(form({Type::kInt8, Type::kInet}, {aggregate("count", {})})).read(message));
+}
+
+// --- Inbox --------------------------------------------------------------------------------------------------------
+
+struct Delivered {
+  std::vector<std::string> chunks;
+  Inbox::Deliver deliver = [this](const ChunkId& id, std::span<const uint8_t>) {
+    chunks.push_back(std::to_string(id.origin.edge) + '/' + std::to_string(id.pane_start) + '/' +
+                     std::to_string(id.supplement) + '/' + std::to_string(id.attempt) + '/' + std::to_string(id.chunk));
+  };
+};
+Message data(uint32_t edge, Micros pane, uint32_t supplement, uint32_t attempt, uint32_t chunk, bool last) {
+  Message message;
+  message.is_data = true;
+  message.chunk = {{edge, 1, 9}, pane, supplement, attempt, chunk, last};
+  return message;
+}
+Message frontier(uint32_t edge, Micros time) {
+  Message message;
+  message.frontier.origin = {edge, 1, 9};
+  message.frontier.frontier = time;
+  return message;
+}
+const std::vector<uint8_t> kBytes(10, 1);
+
+TEST(Inbox, DeliversEachPaneOnce) {
+  Inbox inbox({1, 2});
+  Delivered out;
+  for (int repeat = 0; repeat < 3; ++repeat) inbox.accept(data(1, 60, 0, 0, 0, true), kBytes, out.deliver);
+  inbox.accept(data(2, 60, 0, 0, 0, true), kBytes, out.deliver);
+  inbox.accept(data(1, 60, 1, 0, 0, true), kBytes, out.deliver);
+  EXPECT_EQ(out.chunks, (std::vector<std::string>{"1/60/0/0/0", "2/60/0/0/0", "1/60/1/0/0"}));
+  EXPECT_EQ(inbox.drops(InboxDrop::kDuplicate), 2u);
+}
+
+TEST(Inbox, TheFirstCompleteAttemptWins) {
+  Inbox inbox({1});
+  Delivered out;
+  inbox.accept(data(1, 60, 0, 0, 0, false), kBytes, out.deliver);
+  inbox.accept(data(1, 60, 0, 1, 1, true), kBytes, out.deliver);
+  inbox.accept(data(1, 60, 0, 1, 0, false), kBytes, out.deliver);
+  EXPECT_EQ(out.chunks, (std::vector<std::string>{"1/60/0/1/0", "1/60/0/1/1"}));
+  inbox.accept(data(1, 60, 0, 0, 1, true), kBytes, out.deliver);
+  EXPECT_EQ(out.chunks.size(), 2u);
+  EXPECT_EQ(inbox.drops(InboxDrop::kDuplicate), 2u);
+  EXPECT_EQ(inbox.pending_octets(), 0u);
+}
+
+TEST(Inbox, TheFrontierIsTheSlowestEdges) {
+  Inbox inbox({1, 2});
+  Delivered out;
+  inbox.accept(frontier(1, 100), kBytes, out.deliver);
+  EXPECT_EQ(inbox.frontier(), base::kMinTime);
+  inbox.accept(frontier(2, 70), kBytes, out.deliver);
+  EXPECT_EQ(inbox.frontier(), 70);
+  inbox.accept(frontier(2, 60), kBytes, out.deliver);
+  EXPECT_EQ(inbox.frontier(), 70) << "a repeat does not move it back";
+}
+
+TEST(Inbox, WhatIsFinalIsForgottenAndStaysClosed) {
+  Inbox inbox({1});
+  Delivered out;
+  inbox.accept(data(1, 60, 0, 0, 0, false), kBytes, out.deliver);
+  inbox.forget_before(120);
+  EXPECT_EQ(inbox.drops(InboxDrop::kIncomplete), 1u);
+  EXPECT_EQ(inbox.pending_octets(), 0u);
+  inbox.accept(data(1, 60, 0, 0, 1, true), kBytes, out.deliver);
+  EXPECT_EQ(inbox.drops(InboxDrop::kStale), 1u);
+  EXPECT_TRUE(out.chunks.empty());
+}
+
+TEST(Inbox, WaitingChunksAreBounded) {
+  Inbox inbox({1}, 25);
+  Delivered out;
+  for (uint32_t chunk = 0; chunk < 4; ++chunk) inbox.accept(data(1, 60, 0, 0, chunk, false), kBytes, out.deliver);
+  EXPECT_EQ(inbox.pending_octets(), 20u);
+  EXPECT_EQ(inbox.drops(InboxDrop::kPendingLimit), 2u);
+}
+
+}  // namespace
+}  // namespace backstream::partial
