@@ -27,6 +27,7 @@ function(backstream_room name)
             -DSOURCE_DIR=${CMAKE_SOURCE_DIR}/src -DSTAMP=${stamp} -P ${CMAKE_SOURCE_DIR}/cmake/check_arrows.cmake
     DEPENDS ${all} ${headers} ${CMAKE_SOURCE_DIR}/cmake/check_arrows.cmake VERBATIM)
   add_custom_target(backstream_${name}_arrows DEPENDS ${stamp})
+  set_property(GLOBAL APPEND PROPERTY BACKSTREAM_ROOMS backstream_${name})   # For bench/ and fuzz/.
 
   if(sources)
     add_library(backstream_${name} STATIC ${sources})

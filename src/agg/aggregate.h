@@ -67,6 +67,8 @@ struct AggregateFunction {
 
 /// True if there is an aggregate of that name (any arguments).
 bool is_aggregate(std::string_view name);
+/// Every name once.
+std::vector<std::string_view> aggregate_names();
 /// Finds the aggregate; `arg_types` as bound (kUnknown for untyped literals). On success the caller casts each argument
 /// to function->arg_types[i]. 42883 with hint otherwise. `star`: count(*).
 base::Result<const AggregateFunction*> resolve(std::string_view name, const std::vector<Type>& arg_types, bool distinct,

@@ -46,6 +46,14 @@ bool is_aggregate(std::string_view name) {
   return std::any_of(table().begin(), table().end(), [&](const AggregateFunction& f) { return f.name == name; });
 }
 
+std::vector<std::string_view> aggregate_names() {
+  std::vector<std::string_view> names;
+  for (const AggregateFunction& f : table()) {
+    if (std::find(names.begin(), names.end(), f.name) == names.end()) names.push_back(f.name);
+  }
+  return names;
+}
+
 base::Result<const AggregateFunction*> resolve(std::string_view name, const std::vector<Type>& arg_types, bool distinct,
                                                bool star, base::SourceSpan span) {
   // min and max of distinct values are min and max; so are the logical ones.
