@@ -1,0 +1,645 @@
+#include "plan/bind.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "batch/flow_schema.h"
+#include "plan/binder.h"
+
+namespace backstream::plan {
+
+using base::fail;
+using batch::Type;
+
+// --- catalog --------------------------------------------------------------------------------------------------------
+
+Catalog::Catalog(bool with_flows) {
+  if (!with_flows) return;
+  Relation flows;
+  flows.kind = Relation::Kind::kStream;
+  flows.name = "flows";
+  flows.schema = batch::flow_schema();
+  flows.time_column = static_cast<int>(batch::FlowColumn::kTime);
+  relations_.push_back(std::move(flows));
+}
+void Catalog::add(Relation relation) { relations_.push_back(std::move(relation)); }
+bool Catalog::remove(std::string_view name) {
+  return std::erase_if(relations_, [&](const Relation& r) { return r.name == name; }) > 0;
+}
+const Relation* Catalog::find(std::string_view name) const {
+  for (const Relation& relation : relations_) {
+    if (relation.name == name) return &relation;
+  }
+  return nullptr;
+}
+std::vector<std::string_view> Catalog::names() const {
+  std::vector<std::string_view> names;
+  for (const Relation& relation : relations_) names.push_back(relation.name);
+  return names;
+}
+
+namespace {
+
+using Ctes = std::map<std::string, const UnboundCte*>;
+
+constexpr std::string_view kWindowHint = "add a window: FROM tumble(flows, time, interval '300 s') and GROUP BY window_start, ...";
+
+/// What a SELECT became: stages over a source, and what its rows carry.
+struct Bound {
+  Relation source;
+  std::vector<Stage> stages;
+  bool has_windows = false;      ///< rows come window by window
+  int time_column = -1;          ///< visible output that is the event time of its rows
+};
+
+class SelectBinder {
+ public:
+  SelectBinder(const Catalog& catalog, Ctes ctes) : catalog_(catalog), ctes_(std::move(ctes)) {}
+  Result<Bound> bind(const UnboundSelect& select);
+
+ private:
+  Result<Input> bind_from(const UnboundFrom& from);
+  Result<Input> bind_name(const std::string& name, SourceSpan span);
+  Result<Input> bind_subquery(const UnboundSelect& select);
+  Result<Input> bind_window(const UnboundFrom& from);
+  Result<Bound> bind_over(const UnboundSelect& select, Input input);
+
+  const Catalog& catalog_;
+  Ctes ctes_;
+};
+
+Input input_of(Bound bound) {
+  Input input;
+  input.source = std::move(bound.source);
+  input.schema = bound.stages.back().output;
+  input.time_column = bound.time_column;
+  if (bound.has_windows) {
+    input.window.kind = Window::Kind::kInherited;
+    input.window_start_column = bound.stages.back().window_start_output;
+    input.window_end_column = bound.stages.back().window_end_output;
+  }
+  input.below = std::move(bound.stages);
+  return input;
+}
+
+Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
+  auto bound = SelectBinder(catalog_, ctes_).bind(select);
+  if (!bound) return tl::unexpected(bound.error());
+  if (bound->stages.back().order_by.empty() && !bound->stages.back().limit && !bound->has_windows &&
+      bound->stages.back().window.kind != Window::Kind::kNone) {
+    return fail("0A000", "rows of a window function without GROUP BY cannot be read by another SELECT", select.span,
+                "use the window function in the outer SELECT");
+  }
+  return input_of(std::move(*bound));
+}
+
+Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) {
+  if (const auto cte = ctes_.find(name); cte != ctes_.end()) {
+    if (!cte->second->column_aliases.empty()) return fail("0A000", "column names of a WITH query are not supported", cte->second->span);
+    auto input = bind_subquery(*cte->second->select);
+    if (input) input->alias = name;
+    return input;
+  }
+  const Relation* relation = catalog_.find(name);
+  if (relation == nullptr) {
+    std::vector<std::string_view> names = catalog_.names();
+    for (const auto& [cte, at] : ctes_) names.push_back(cte);
+    std::string hint;
+    if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
+    else if (name == "tumble" || name == "hop") hint = fmt::format("{}(relation, time column, interval)", name);
+    return fail("42P01", fmt::format("relation \"{}\" does not exist", name), span, hint);
+  }
+  Input input;
+  input.source = *relation;
+  input.alias = name;
+  input.schema = relation->schema;
+  input.time_column = relation->time_column;
+  if (relation->has_windows) {
+    input.window.kind = Window::Kind::kInherited;
+    input.window_start_column = relation->time_column;
+    input.window_end_column = relation->window_end_column;
+  }
+  return input;
+}
+
+Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
+  Result<Input> input = fail("0A000", "joins are not supported yet", from.span, "read one relation in FROM");
+  switch (from.kind) {
+    case UnboundFrom::Kind::kRelation: input = bind_name(from.name, from.name_span); break;
+    case UnboundFrom::Kind::kSubquery:
+      if (from.lateral) return fail("0A000", "LATERAL is not supported", from.span);
+      input = bind_subquery(*from.subquery);
+      break;
+    case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
+    case UnboundFrom::Kind::kJoin: break;
+  }
+  if (!input) return input;
+  if (!from.alias.empty()) input->alias = from.alias;
+  if (!from.column_aliases.empty()) return fail("0A000", "column names after a FROM alias are not supported", from.span);
+  return input;
+}
+
+Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
+  const bool tumble = from.name == "tumble", hop = from.name == "hop";
+  if (from.name == "session") return fail("0A000", "session windows are not supported yet", from.name_span, "tumble and hop are");
+  if (!tumble && !hop) {
+    const auto near = base::nearest_name(from.name, {"tumble", "hop"});
+    return fail("42883", fmt::format("\"{}\" is not a window function", from.name), from.name_span,
+                near.empty() ? "window functions are tumble and hop" : fmt::format("did you mean '{}'?", near));
+  }
+  // Arguments by position or by name.
+  const std::vector<std::string> names = tumble ? std::vector<std::string>{"rel", "ts", "size", "offset"}
+                                                : std::vector<std::string>{"rel", "ts", "slide", "size", "offset"};
+  std::vector<const UnboundExpr*> args(names.size(), nullptr);
+  for (size_t i = 0; i < from.args.size(); ++i) {
+    size_t at = i;
+    if (i < from.arg_names.size() && !from.arg_names[i].empty()) {
+      at = static_cast<size_t>(std::find(names.begin(), names.end(), from.arg_names[i]) - names.begin());
+      if (at == names.size()) {
+        return fail("42883", fmt::format("{}() has no argument \"{}\"", from.name, from.arg_names[i]), from.args[i]->span,
+                    tumble ? "arguments are rel, ts, size, offset" : "arguments are rel, ts, slide, size, offset");
+      }
+    }
+    if (at >= args.size()) return fail("42883", fmt::format("too many arguments for {}()", from.name), from.args[i]->span);
+    args[at] = from.args[i].get();
+  }
+  const size_t required = names.size() - 1;
+  for (size_t i = 0; i < required; ++i) {
+    if (args[i] != nullptr) continue;
+    return fail("42883", fmt::format("{}() needs its argument {}", from.name, names[i]), from.span,
+                tumble ? "tumble(flows, time, interval '300 s')"
+                       : "hop(flows, time, interval '60 s', interval '300 s'): slide, then size");
+  }
+  Result<Input> input = fail("42601", "the first argument of a window function is a relation", args[0]->span, "tumble(flows, time, interval '300 s')");
+  if (args[0]->kind == UnboundExpr::Kind::kColumn && args[0]->names.size() == 1) {
+    input = bind_name(args[0]->names[0], args[0]->span);
+  } else if (args[0]->kind == UnboundExpr::Kind::kSubquery && args[0]->subquery && args[0]->op.empty()) {
+    input = bind_subquery(*args[0]->subquery);
+  }
+  if (!input) return input;
+
+  // The window columns of rows below are ordinary columns now.
+  const int time_of_rows = input->time_column;
+  const int below_start = input->window_start_column;
+  input->window = Window{};
+  input->window_start_column = input->window_end_column = -1;
+  if (args[1]->kind != UnboundExpr::Kind::kColumn) {
+    return fail("42804", "the second argument of a window function is a time column", args[1]->span, "for flows: time or received_at");
+  }
+  const auto column = ExprBinder(*input).find_column(*args[1]);
+  if (!column) return tl::unexpected(column.error());
+  const batch::ColumnDef& time = input->schema.columns[static_cast<size_t>(*column)];
+  if (time.type != Type::kTimestamptz) {
+    return fail("42804", fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
+                args[1]->span);
+  }
+  const bool over_view = input->source.kind == Relation::Kind::kView || !input->below.empty();
+  if (over_view && *column != time_of_rows) {
+    return fail("0A000", "windows over a view are windows of its window_start", args[1]->span,
+                below_start < 0 ? "let the view below output window_start" : "");
+  }
+  Window window;
+  window.kind = tumble ? Window::Kind::kTumble : Window::Kind::kHop;
+  window.time_column = *column;
+  const auto size = constant_interval(*args[tumble ? 2 : 3], "the window size");
+  if (!size) return tl::unexpected(size.error());
+  window.size_us = *size;
+  window.slide_us = *size;
+  if (*size <= 0) return fail("22023", "the window size must be greater than zero", args[tumble ? 2 : 3]->span);
+  if (hop) {
+    const auto slide = constant_interval(*args[2], "the slide");
+    if (!slide) return tl::unexpected(slide.error());
+    if (*slide <= 0) return fail("22023", "the slide must be greater than zero", args[2]->span);
+    if (*slide > *size) {
+      return fail("22023", "the slide is longer than the window", args[2]->span, "hop(relation, time, slide, size): the slide comes first");
+    }
+    if (*size % *slide != 0) {
+      return fail("22023", "the slide must divide the window size", args[2]->span,
+                  fmt::format("{} is no multiple of {}", base::format_duration(*size), base::format_duration(*slide)));
+    }
+    if (*size / *slide > 100'000) return fail("54000", "more than 100,000 windows would hold each row", args[2]->span);
+    window.slide_us = *slide;
+  }
+  if (args.back() != nullptr) {
+    const auto offset = constant_interval(*args.back(), "the offset");
+    if (!offset) return tl::unexpected(offset.error());
+    window.offset_us = *offset - base::floor_to(*offset, window.slide_us);
+  }
+  input->window = window;
+  if (input->alias.empty()) input->alias = from.name;
+  return input;
+}
+
+/// PostgreSQL's choice of a name for an output without alias.
+std::string output_name(const UnboundExpr& e) {
+  using Kind = UnboundExpr::Kind;
+  switch (e.kind) {
+    case Kind::kColumn: return e.names.back();
+    case Kind::kCall: return e.text;
+    case Kind::kCast: {
+      const std::string inner = output_name(*e.args[0]);
+      if (inner != "?column?") return inner;
+      static const std::map<std::string, std::string> kShort = {{"bigint", "int8"}, {"integer", "int4"}, {"int", "int4"},
+                                                                {"smallint", "int2"}, {"double precision", "float8"},
+                                                                {"boolean", "bool"}, {"timestamp with time zone", "timestamptz"}};
+      const auto known = kShort.find(e.text);
+      return known == kShort.end() ? e.text : known->second;
+    }
+    case Kind::kCase: {
+      if (e.args.size() % 2 == 0 && e.args.back()) {
+        const std::string inner = output_name(*e.args.back());
+        if (inner != "?column?") return inner;
+      }
+      return "case";
+    }
+    case Kind::kCoalesce: return "coalesce";
+    case Kind::kNullIf: return "nullif";
+    case Kind::kGreatest: return "greatest";
+    case Kind::kLeast: return "least";
+    case Kind::kAtTimeZone: return "timezone";
+    case Kind::kBool: return "bool";
+    default: return "?column?";
+  }
+}
+
+Result<int64_t> row_count(const UnboundExpr& e, std::string_view clause) {
+  const Input nothing{};
+  auto bound = ExprBinder(nothing).bind_row(e, clause);
+  if (!bound) return tl::unexpected(bound.error());
+  if ((*bound)->kind != expr::ExprKind::kLiteral || !std::holds_alternative<int64_t>((*bound)->literal)) {
+    return fail("42804", fmt::format("{} must be a constant number of rows", clause), e.span);
+  }
+  const int64_t count = std::get<int64_t>((*bound)->literal);
+  if (count < 0) return fail("2201W", fmt::format("{} must not be negative", clause), e.span);
+  return count;
+}
+
+void note_columns(const expr::Expr* e, std::vector<bool>& used) {
+  if (e == nullptr) return;
+  expr::walk(*e, [&](const expr::Expr& part) {
+    if (part.kind == expr::ExprKind::kColumn && static_cast<size_t>(part.column) < used.size()) used[static_cast<size_t>(part.column)] = true;
+  });
+}
+
+Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
+  if (select.set_op != UnboundSelect::SetOp::kNone) {
+    return fail("0A000", "UNION, INTERSECT and EXCEPT are not supported yet", select.span);
+  }
+  for (const UnboundCte& cte : select.ctes) ctes_[cte.name] = &cte;
+  if (select.from.empty()) {
+    return fail("0A000", "a query reads a stream: FROM is missing", select.span, "for example FROM flows, or FROM tumble(flows, time, interval '300 s')");
+  }
+  if (select.from.size() > 1) return fail("0A000", "joins are not supported yet", select.from[1]->span, "read one relation in FROM");
+  if (!select.distinct_on.empty()) return fail("0A000", "DISTINCT ON is not supported", select.distinct_on[0]->span);
+  if (select.with_ties) return fail("0A000", "FETCH ... WITH TIES is not supported", select.span, "use LIMIT");
+  auto input = bind_from(*select.from[0]);
+  if (!input) return tl::unexpected(input.error());
+  return bind_over(select, std::move(*input));
+}
+
+/// An output, with what the query text calls it.
+struct Output {
+  std::string name;
+  const UnboundExpr* text = nullptr;   ///< null: a column that * stands for
+  int column = -1;
+  SourceSpan span;
+};
+
+Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) {
+  ExprBinder binder(input);
+  const size_t input_columns = input.schema.columns.size();
+  const bool windowed = input.has_windows();
+
+  // Outputs by name, stars spelled out.
+  std::vector<Output> outputs;
+  for (const UnboundTarget& target : select.targets) {
+    const UnboundExpr& e = *target.expr;
+    if (e.kind == UnboundExpr::Kind::kStar) {
+      if (!e.names.empty() && e.names[0] != input.alias) return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span);
+      const bool own_window = windowed && input.window.kind != Window::Kind::kInherited;
+      for (size_t c = 0; c < input_columns; ++c) {
+        const std::string& name = input.schema.columns[c].name;
+        if (own_window && (name == "window_start" || name == "window_end")) continue;
+        outputs.push_back({name, nullptr, static_cast<int>(c), e.span});
+      }
+      if (own_window) {
+        outputs.push_back({"window_start", nullptr, static_cast<int>(input_columns), e.span});
+        outputs.push_back({"window_end", nullptr, static_cast<int>(input_columns) + 1, e.span});
+      }
+      continue;
+    }
+    outputs.push_back({target.alias.empty() ? output_name(e) : target.alias, &e, -1, e.span});
+  }
+
+  bool aggregates = !select.group_by.empty() || select.having != nullptr;
+  for (const Output& output : outputs) aggregates |= output.text != nullptr && binder.has_aggregate(*output.text);
+  for (const UnboundOrder& order : select.order_by) aggregates |= binder.has_aggregate(*order.expr);
+
+  Stage stage;
+  stage.input = input.schema;
+  stage.window = input.window;
+  stage.aggregates_rows = aggregates;
+  stage.distinct = select.distinct;
+
+  if (select.where) {
+    auto where = aggregates ? binder.bind_row(*select.where, "WHERE") : binder.bind_windowed_row(*select.where, "WHERE");
+    if (!where) return tl::unexpected(where.error());
+    if ((*where)->type == Type::kUnknown) where = expr::make_cast(std::move(*where), Type::kBool, select.where->span);
+    if (!where) return tl::unexpected(where.error());
+    if ((*where)->type != Type::kBool) {
+      return fail("42804", fmt::format("argument of WHERE must be type boolean, not type {}", batch::name((*where)->type)), select.where->span);
+    }
+    stage.where = std::move(*where);
+  }
+
+  if (aggregates) {
+    if (!windowed) {
+      return fail("42803", "a stream has no end: aggregates need a window", select.group_by.empty() ? select.span : select.group_by[0]->span,
+                  std::string(kWindowHint));
+    }
+    bool by_window = false;
+    for (const auto& item : select.group_by) {
+      const UnboundExpr* e = item.get();
+      bool is_end = false;
+      if (e->kind == UnboundExpr::Kind::kInteger) {
+        const int64_t position = std::atoll(e->text.c_str());
+        if (position < 1 || position > static_cast<int64_t>(outputs.size())) {
+          return fail("42P10", fmt::format("GROUP BY position {} is not in select list", e->text), e->span);
+        }
+        const Output& output = outputs[static_cast<size_t>(position - 1)];
+        if (output.text == nullptr) return fail("0A000", "GROUP BY position of a column that * stands for", e->span, "name the columns");
+        e = output.text;
+      } else if (e->kind == UnboundExpr::Kind::kColumn && e->names.size() == 1 && !binder.is_window_column(*e, is_end) &&
+                 input.schema.find(e->names[0]) < 0) {
+        // Not a column of the input: an output's alias.
+        for (const Output& output : outputs) {
+          if (output.text != nullptr && output.name == e->names[0]) {
+            e = output.text;
+            break;
+          }
+        }
+      }
+      if (binder.is_window_column(*e, is_end)) {
+        by_window = true;
+        continue;
+      }
+      if (binder.has_aggregate(*e)) return fail("42803", "aggregate functions are not allowed in GROUP BY", item->span);
+      auto key = binder.bind_row(*e, "GROUP BY");
+      if (!key) return tl::unexpected(key.error());
+      if ((*key)->type == Type::kUnknown) key = expr::make_cast(std::move(*key), Type::kText, e->span);
+      if (!key) return tl::unexpected(key.error());
+      const bool known = std::any_of(binder.keys.begin(), binder.keys.end(), [&](const auto& k) { return expr::equal(*k, **key); });
+      if (!known) binder.keys.push_back(std::move(*key));
+    }
+    if (!by_window) {
+      return fail("42803", "a stream is aggregated window by window: window_start is missing in GROUP BY",
+                  select.group_by.empty() ? select.span : select.group_by[0]->span,
+                  select.group_by.empty() ? "add GROUP BY window_start" : "add window_start to GROUP BY");
+    }
+    if (binder.keys.size() > 60) return fail("54011", "more than 60 grouping keys", select.group_by[0]->span);
+  } else if (!select.group_by.empty()) {
+    return fail("0A000", "GROUP BY without aggregates", select.span);
+  }
+
+  const auto bind_output = [&](const UnboundExpr& e, std::string_view clause) -> Result<ExprPtr> {
+    auto bound = aggregates ? binder.bind_grouped(e) : binder.bind_windowed_row(e, clause);
+    if (bound && (*bound)->type == Type::kUnknown) return expr::make_cast(std::move(*bound), Type::kText, e.span);
+    return bound;
+  };
+  for (Output& output : outputs) {
+    if (output.text == nullptr && aggregates) {
+      return fail("42803", "* cannot be selected from groups", output.span, "name the grouped columns and aggregates");
+    }
+    Result<ExprPtr> bound = output.text == nullptr
+                                ? expr::make_column(output.column, static_cast<size_t>(output.column) < input_columns
+                                                                       ? input.schema.columns[static_cast<size_t>(output.column)].type
+                                                                       : Type::kTimestamptz, output.span)
+                                : bind_output(*output.text, "SELECT");
+    if (!bound) return tl::unexpected(bound.error());
+    stage.outputs.push_back(std::move(*bound));
+  }
+  if (select.having) {
+    auto having = binder.bind_grouped(*select.having);
+    if (!having) return tl::unexpected(having.error());
+    if ((*having)->type != Type::kBool) {
+      return fail("42804", fmt::format("argument of HAVING must be type boolean, not type {}", batch::name((*having)->type)), select.having->span);
+    }
+    stage.having = std::move(*having);
+  }
+  const size_t visible = stage.outputs.size();
+  for (const UnboundOrder& order : select.order_by) {
+    const UnboundExpr& e = *order.expr;
+    SortKey key;
+    key.descending = order.descending;
+    key.nulls_first = order.nulls_first.value_or(order.descending);
+    if (e.kind == UnboundExpr::Kind::kInteger) {
+      const int64_t position = std::atoll(e.text.c_str());
+      if (position < 1 || position > static_cast<int64_t>(visible)) {
+        return fail("42P10", fmt::format("ORDER BY position {} is not in select list", e.text), e.span);
+      }
+      key.output = static_cast<int>(position - 1);
+    } else if (e.kind == UnboundExpr::Kind::kColumn && e.names.size() == 1) {
+      for (size_t o = 0; o < visible && key.output < 0; ++o) {
+        if (outputs[o].name == e.names[0]) key.output = static_cast<int>(o);
+      }
+    }
+    if (key.output < 0) {
+      auto bound = bind_output(e, "ORDER BY");
+      if (!bound) return tl::unexpected(bound.error());
+      for (size_t o = 0; o < stage.outputs.size() && key.output < 0; ++o) {
+        if (expr::equal(**bound, *stage.outputs[o])) key.output = static_cast<int>(o);
+      }
+      if (key.output < 0) {
+        if (select.distinct) return fail("42P10", "for SELECT DISTINCT, ORDER BY expressions must appear in select list", e.span);
+        key.output = static_cast<int>(stage.outputs.size());
+        stage.outputs.push_back(std::move(*bound));
+      }
+    }
+    stage.order_by.push_back(key);
+  }
+  if (select.limit) {
+    const auto limit = row_count(*select.limit, "LIMIT");
+    if (!limit) return tl::unexpected(limit.error());
+    stage.limit = *limit;
+  }
+  if (select.offset) {
+    const auto offset = row_count(*select.offset, "OFFSET");
+    if (!offset) return tl::unexpected(offset.error());
+    stage.offset = *offset;
+  }
+  const bool row_by_row = !aggregates && input.window.kind != Window::Kind::kInherited;
+  if (row_by_row && (!stage.order_by.empty() || stage.distinct)) {
+    return fail("0A000", fmt::format("{} needs a window: a stream has no end", stage.distinct ? "SELECT DISTINCT" : "ORDER BY"),
+                stage.distinct ? select.span : select.order_by[0].expr->span, std::string(kWindowHint));
+  }
+  if (row_by_row && windowed && (stage.limit || stage.offset != 0)) {
+    return fail("0A000", "LIMIT of ungrouped rows in a window is not supported", select.limit ? select.limit->span : select.offset->span);
+  }
+
+  // Schemas.
+  stage.keys = std::move(binder.keys);
+  stage.aggregates = std::move(binder.aggregates);
+  if (aggregates) {
+    stage.grouped.columns = {{"window_start", Type::kTimestamptz, 0}, {"window_end", Type::kTimestamptz, 0}};
+    for (const auto& key : stage.keys) {
+      stage.key_labels.push_back(expr::to_string(*key, input.schema));
+      const uint8_t bits = key->kind == expr::ExprKind::kColumn ? input.schema.columns[static_cast<size_t>(key->column)].value_bits : uint8_t{0};
+      stage.grouped.columns.push_back({stage.key_labels.back(), key->type, bits});
+    }
+    for (const AggregateCall& call : stage.aggregates) stage.grouped.columns.push_back({call.label, call.function->result_type, 0});
+  } else {
+    stage.grouped = input.schema;
+    if (windowed) {
+      stage.grouped.columns.push_back({"window_start", Type::kTimestamptz, 0});
+      stage.grouped.columns.push_back({"window_end", Type::kTimestamptz, 0});
+    }
+  }
+  const int start_column = aggregates ? 0 : static_cast<int>(input_columns);
+  Bound bound;
+  for (size_t o = 0; o < visible; ++o) {
+    const expr::Expr& e = *stage.outputs[o];
+    const bool column = e.kind == expr::ExprKind::kColumn;
+    stage.output.columns.push_back({outputs[o].name, e.type, column ? stage.grouped.columns[static_cast<size_t>(e.column)].value_bits : uint8_t{0}});
+    if (!column) continue;
+    const bool is_start = (windowed && e.column == start_column) || (!aggregates && e.column == input.window_start_column);
+    const bool is_end = (windowed && e.column == start_column + 1) || (!aggregates && e.column == input.window_end_column);
+    if (is_start && stage.window_start_output < 0) stage.window_start_output = static_cast<int>(o);
+    if (is_end && stage.window_end_output < 0) stage.window_end_output = static_cast<int>(o);
+    if (row_by_row && !windowed && e.column == input.time_column && bound.time_column < 0) bound.time_column = static_cast<int>(o);
+  }
+  stage.input_used.assign(input_columns, false);
+  note_columns(stage.where.get(), stage.input_used);
+  for (const auto& key : stage.keys) note_columns(key.get(), stage.input_used);
+  for (const AggregateCall& call : stage.aggregates) {
+    for (const auto& arg : call.args) note_columns(arg.get(), stage.input_used);
+    note_columns(call.filter.get(), stage.input_used);
+  }
+  if (!aggregates) {
+    for (const auto& output : stage.outputs) note_columns(output.get(), stage.input_used);
+  }
+  if (stage.window.time_column >= 0) stage.input_used[static_cast<size_t>(stage.window.time_column)] = true;
+
+  bound.has_windows = windowed && !row_by_row;
+  if (bound.has_windows) bound.time_column = stage.window_start_output;
+  bound.source = std::move(input.source);
+  bound.stages = std::move(input.below);
+  bound.stages.push_back(std::move(stage));
+  return bound;
+}
+
+// --- options ----------------------------------------------------------------------------------------------------
+
+Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
+  static constexpr std::string_view kKnown[] = {"allowed_lateness", "on_error", "delay"};
+  static constexpr std::string_view kLater[] = {"state_limit", "sites", "placement", "absent_sites", "emit", "retention", "timezone",
+                                                "alert.for", "alert.clear", "alert.severity"};
+  QueryOptions bound;
+  for (const UnboundOption& option : options) {
+    if (option.name == "allowed_lateness" || option.name == "delay") {
+      const auto micros = interval_option(option.value, option.name, option.span);
+      if (!micros) return tl::unexpected(micros.error());
+      if (option.name == "delay") bound.delay_us = *micros;
+      else bound.allowed_lateness_us = *micros;
+    } else if (option.name == "on_error") {
+      if (option.value == "null") bound.on_error = QueryOptions::OnError::kNull;
+      else if (option.value == "drop") bound.on_error = QueryOptions::OnError::kDrop;
+      else if (option.value == "fail") bound.on_error = QueryOptions::OnError::kFail;
+      else return fail("22023", fmt::format("invalid value \"{}\" for on_error", option.value), option.span, "it is 'null', 'drop' or 'fail'");
+    } else if (std::find(std::begin(kLater), std::end(kLater), option.name) != std::end(kLater) || option.name.starts_with("filter.")) {
+      return fail("0A000", fmt::format("option \"{}\" is not supported yet", option.name), option.span);
+    } else {
+      std::vector<std::string_view> names(std::begin(kKnown), std::end(kKnown));
+      const auto near = base::nearest_name(option.name, names);
+      return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
+                  near.empty() ? "options are allowed_lateness, delay and on_error" : fmt::format("did you mean '{}'?", near));
+    }
+  }
+  return bound;
+}
+
+}  // namespace
+
+Result<Query> bind(const UnboundStatement& statement, std::string_view text, const Catalog& catalog) {
+  const bool is_view = statement.kind == UnboundStatement::Kind::kCreateMaterializedView;
+  if (statement.kind == UnboundStatement::Kind::kExplain) return plan::bind(std::as_const(*statement.inner), text, catalog);
+  if (statement.kind == UnboundStatement::Kind::kCreateView) {
+    return fail("0A000", "plain views are not supported yet", statement.span, "CREATE MATERIALIZED VIEW is");
+  }
+  if (!is_view && statement.kind != UnboundStatement::Kind::kSelect) {
+    return fail("0A000", "this statement is no query", statement.span);
+  }
+  if (is_view && catalog.find(statement.name) != nullptr) {
+    return fail("42P07", fmt::format("relation \"{}\" already exists", statement.name), statement.name_span);
+  }
+  auto options = bind_options(statement.options);
+  if (!options) return tl::unexpected(options.error());
+  auto bound = SelectBinder(catalog, {}).bind(*statement.select);
+  if (!bound) return tl::unexpected(bound.error());
+  Query query;
+  query.name = is_view ? statement.name : "";
+  query.is_view = is_view;
+  query.text = std::string(text);
+  query.source = std::move(bound->source);
+  query.stages = std::move(bound->stages);
+  query.options = *options;
+  query.has_windows = bound->has_windows;
+  query.time_output = bound->time_column;
+  batch::Schema& output = query.stages.back().output;
+  if (statement.column_aliases.size() > output.columns.size()) {
+    return fail("42601", "CREATE MATERIALIZED VIEW names more columns than its query has", statement.name_span);
+  }
+  for (size_t i = 0; i < statement.column_aliases.size(); ++i) output.columns[i].name = statement.column_aliases[i];
+  if (is_view) {
+    for (size_t i = 0; i < output.columns.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (output.columns[i].name != output.columns[j].name) continue;
+        return fail("42701", fmt::format("column \"{}\" specified more than once", output.columns[i].name),
+                    statement.select->targets.size() > i ? statement.select->targets[i].expr->span : statement.name_span, "give one of them another name with AS");
+      }
+    }
+  }
+  return query;
+}
+
+Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
+  Relation table;
+  table.kind = Relation::Kind::kStream;
+  table.name = statement.name;
+  for (const UnboundColumnDef& column : statement.columns) {
+    const auto type = expr::parse_type(column.type_name, column.span);
+    if (!type) return tl::unexpected(type.error());
+    if (table.schema.find(column.name) >= 0) return fail("42701", fmt::format("column \"{}\" specified more than once", column.name), column.span);
+    table.schema.columns.push_back({column.name, *type, 0});
+  }
+  for (const UnboundOption& option : statement.options) {
+    if (option.name == "event_time") {
+      table.time_column = table.schema.find(option.value);
+      if (table.time_column < 0) return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
+      if (table.schema.columns[static_cast<size_t>(table.time_column)].type != Type::kTimestamptz) {
+        return fail("42804", "event_time must be a timestamptz column", option.span);
+      }
+    } else if (option.name == "watermark") {
+      const auto delay = interval_option(option.value, "watermark", option.span);
+      if (!delay) return tl::unexpected(delay.error());
+      table.delay_us = *delay;
+    } else {
+      return fail("HV00D", fmt::format("invalid option \"{}\"", option.name), option.span, "options are event_time and watermark");
+    }
+  }
+  return table;
+}
+
+Relation as_relation(const Query& view) {
+  Relation relation;
+  relation.kind = Relation::Kind::kView;
+  relation.name = view.name;
+  relation.schema = view.output();
+  relation.time_column = view.time_output;
+  relation.has_windows = view.has_windows;
+  relation.window_end_column = view.has_windows ? view.stages.back().window_end_output : -1;
+  return relation;
+}
+
+}  // namespace backstream::plan

@@ -1,0 +1,360 @@
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "plan/binder.h"
+
+namespace backstream::plan {
+
+using base::fail;
+using batch::Type;
+using Kind = UnboundExpr::Kind;
+
+namespace {
+
+ExprPtr text_literal(std::string_view text, SourceSpan span) {
+  return expr::make_literal(std::string(text), Type::kUnknown, span);
+}
+ExprPtr integer_literal(const std::string& text, SourceSpan span) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size()) {
+    return expr::make_literal(value, value == static_cast<int32_t>(value) ? Type::kInt4 : Type::kInt8, span);
+  }
+  return expr::make_literal(std::strtod(text.c_str(), nullptr), Type::kFloat8, span);
+}
+std::vector<ExprPtr> list_of(ExprPtr a) {
+  std::vector<ExprPtr> list;
+  list.push_back(std::move(a));
+  return list;
+}
+std::vector<ExprPtr> list_of(ExprPtr a, ExprPtr b) {
+  std::vector<ExprPtr> list = list_of(std::move(a));
+  list.push_back(std::move(b));
+  return list;
+}
+Result<ExprPtr> negate_if(bool negated, Result<ExprPtr> e, SourceSpan span) {
+  return e && negated ? expr::make_not(std::move(*e), span) : std::move(e);
+}
+
+}  // namespace
+
+Result<ExprPtr> ExprBinder::bind_row(const UnboundExpr& e, std::string_view clause) { return bind(e, Place::kRow, clause); }
+Result<ExprPtr> ExprBinder::bind_windowed_row(const UnboundExpr& e, std::string_view clause) {
+  return bind(e, Place::kWindowedRow, clause);
+}
+
+bool ExprBinder::has_aggregate(const UnboundExpr& e) const {
+  if (e.kind == Kind::kCall && !e.over && agg::is_aggregate(e.text)) return true;
+  for (const auto& arg : e.args) {
+    if (arg && has_aggregate(*arg)) return true;
+  }
+  return false;
+}
+
+bool ExprBinder::is_window_column(const UnboundExpr& e, bool& is_end) const {
+  if (e.kind != Kind::kColumn || !input_.has_windows()) return false;
+  if (e.names.size() == 2 && e.names[0] != input_.alias) return false;
+  const std::string& name = e.names.back();
+  is_end = name == "window_end";
+  // A window function hides columns of these names below it (a view's own window).
+  if (input_.window.kind != Window::Kind::kInherited) return is_end || name == "window_start";
+  const int column = input_.schema.find(name);
+  if (column < 0) return is_end || name == "window_start";
+  is_end = column == input_.window_end_column;
+  return column == input_.window_start_column || is_end;
+}
+
+Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
+  const std::string& name = e.names.back();
+  if (e.names.size() > 2) return fail("0A000", "a column is named by itself or as relation.column", e.span);
+  if (e.names.size() == 2 && e.names[0] != input_.alias) {
+    return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span,
+                input_.alias.empty() ? "" : fmt::format("the relation here is '{}'", input_.alias));
+  }
+  bool is_end = false;
+  const bool hidden = input_.window.kind != Window::Kind::kInherited && is_window_column(e, is_end);
+  const int column = hidden ? -1 : input_.schema.find(name);
+  if (column >= 0 || is_window_column(e, is_end)) return column;
+  std::vector<std::string_view> names;
+  for (const auto& known : input_.schema.columns) names.push_back(known.name);
+  if (input_.has_windows()) names.insert(names.end(), {"window_start", "window_end"});
+  std::string hint;
+  if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
+  else if (name == "window_start" || name == "window_end") hint = "window columns come from a window function: FROM tumble(flows, time, interval '300 s')";
+  return fail("42703", fmt::format("column \"{}\" does not exist", name), e.span, hint);
+}
+
+Result<ExprPtr> ExprBinder::bind_column(const UnboundExpr& e, Place place) {
+  const auto column = find_column(e);
+  if (!column) return tl::unexpected(column.error());
+  bool is_end = false;
+  if (place == Place::kGrouped) {
+    if (is_window_column(e, is_end)) return expr::make_column(is_end ? 1 : 0, Type::kTimestamptz, e.span);
+    return fail("42803", fmt::format("column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function", e.names.back()),
+                e.span, fmt::format("add it to GROUP BY, or write for example max({})", e.names.back()));
+  }
+  if (*column >= 0) {
+    const auto index = static_cast<size_t>(*column);
+    return expr::make_column(*column, input_.schema.columns[index].type, e.span);
+  }
+  (void)is_window_column(e, is_end);
+  if (place == Place::kRow) {
+    return fail("42803", fmt::format("{} is not known here: the window of a row is found after this clause", e.names.back()), e.span,
+                "filter windows with HAVING, or rows by their time");
+  }
+  return expr::make_column(static_cast<int>(input_.schema.columns.size()) + (is_end ? 1 : 0), Type::kTimestamptz, e.span);
+}
+
+Result<ExprPtr> ExprBinder::bind_grouped(const UnboundExpr& e) { return bind(e, Place::kGrouped, "SELECT"); }
+
+Result<std::vector<ExprPtr>> ExprBinder::bind_all(const std::vector<UnboundExprPtr>& args, Place place, std::string_view clause) {
+  std::vector<ExprPtr> bound;
+  for (const auto& arg : args) {
+    auto one = bind(*arg, place, clause);
+    if (!one) return tl::unexpected(one.error());
+    bound.push_back(std::move(*one));
+  }
+  return bound;
+}
+
+Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_view clause) {
+  if (place == Place::kGrouped) {
+    if (e.kind == Kind::kCall && !e.over && agg::is_aggregate(e.text)) return bind_aggregate(e);
+    bool is_end = false;
+    if (!has_aggregate(e) && !is_window_column(e, is_end)) {
+      // The same expression as a key, however it is built: bound over the input and compared.
+      auto over_input = bind(e, Place::kRow, clause);
+      if (over_input) {
+        for (size_t k = 0; k < keys.size(); ++k) {
+          if (expr::equal(**over_input, *keys[k])) return expr::make_column(static_cast<int>(2 + k), keys[k]->type, e.span);
+        }
+        if ((*over_input)->kind == expr::ExprKind::kLiteral) return over_input;
+      } else if (e.kind == Kind::kColumn || over_input.error().code != "42803") {
+        return over_input;   // wrong in itself, not for want of a key
+      }
+    }
+  }
+  switch (e.kind) {
+    case Kind::kColumn: return bind_column(e, place);
+    case Kind::kStar: return fail("42601", "* may stand only for all columns of SELECT, or in count(*)", e.span);
+    case Kind::kNull: return expr::make_literal(expr::Value{}, Type::kUnknown, e.span);
+    case Kind::kBool: return expr::make_literal(e.text == "true", Type::kBool, e.span);
+    case Kind::kInteger: return integer_literal(e.text, e.span);
+    case Kind::kFloat: return expr::make_literal(std::strtod(e.text.c_str(), nullptr), Type::kFloat8, e.span);
+    case Kind::kString: return text_literal(e.text, e.span);
+    case Kind::kCast: {
+      const auto type = expr::parse_type(e.text, e.span);
+      if (!type) return tl::unexpected(type.error());
+      auto arg = bind(*e.args[0], place, clause);
+      if (!arg) return arg;
+      return expr::make_cast(std::move(*arg), *type, e.span);
+    }
+    case Kind::kCall: return bind_call(e, place, clause);
+    case Kind::kOperator: case Kind::kAnd: case Kind::kOr: case Kind::kNot: case Kind::kCoalesce: case Kind::kGreatest:
+    case Kind::kLeast: case Kind::kIsNull: case Kind::kIsTruth: case Kind::kDistinctFrom: case Kind::kNullIf:
+    case Kind::kInList: case Kind::kAtTimeZone: case Kind::kLike: {
+      auto args = bind_all(e.args, place, clause);
+      if (!args) return tl::unexpected(args.error());
+      auto& a = *args;
+      switch (e.kind) {
+        case Kind::kOperator: return expr::make_operator(e.op, std::move(a), e.span);
+        case Kind::kAnd: return expr::make_and(std::move(a), e.span);
+        case Kind::kOr: return expr::make_or(std::move(a), e.span);
+        case Kind::kNot: return expr::make_not(std::move(a[0]), e.span);
+        case Kind::kCoalesce: return expr::make_coalesce(std::move(a), e.span);
+        case Kind::kGreatest: return expr::make_extreme(true, std::move(a), e.span);
+        case Kind::kLeast: return expr::make_extreme(false, std::move(a), e.span);
+        case Kind::kIsNull: return expr::make_is_null(std::move(a[0]), e.negated, e.span);
+        case Kind::kIsTruth: return expr::make_is_truth(std::move(a[0]), e.op, e.negated, e.span);
+        case Kind::kDistinctFrom: return expr::make_distinct_from(std::move(a[0]), std::move(a[1]), e.negated, e.span);
+        case Kind::kNullIf: return expr::make_nullif(std::move(a[0]), std::move(a[1]), e.span);
+        case Kind::kAtTimeZone: return expr::make_call("timezone", list_of(std::move(a[1]), std::move(a[0])), e.span);
+        case Kind::kInList: {
+          std::vector<ExprPtr> list;
+          for (size_t i = 1; i < a.size(); ++i) list.push_back(std::move(a[i]));
+          return expr::make_in_list(std::move(a[0]), std::move(list), e.negated, e.span);
+        }
+        default: break;   // kLike
+      }
+      if (a.size() == 3) return fail("0A000", "LIKE ... ESCAPE is not supported", e.span, "the escape character is \\");
+      const std::string op = std::string(e.negated ? "!~~" : "~~") + (e.op == "ilike" ? "*" : "");
+      return expr::make_operator(op, std::move(a), e.span);
+    }
+    case Kind::kCase: return bind_case(e, place, clause);
+    case Kind::kBetween: return bind_between(e, place, clause);
+    case Kind::kAnyArray: case Kind::kAllArray: return bind_quantified(e, place, clause);
+    case Kind::kSubquery: return fail("0A000", "subqueries are supported only in FROM", e.span);
+    case Kind::kParameterDefault: return fail("0A000", "DEFAULT has no meaning here", e.span);
+  }
+  return fail("0A000", "this expression is not supported", e.span);
+}
+
+Result<ExprPtr> ExprBinder::bind_call(const UnboundExpr& e, Place place, std::string_view clause) {
+  if (e.over) return fail("0A000", "window functions (OVER) are not supported yet", e.span, "ORDER BY and LIMIT work in each window");
+  if (agg::is_aggregate(e.text)) {
+    return fail("42803", fmt::format("aggregate functions are not allowed in {}", clause), e.span,
+                clause == "WHERE" ? "filter groups with HAVING" : "");
+  }
+  if (e.star || e.distinct || e.filter || e.within_group || !e.order_by.empty()) {
+    return fail("42809", fmt::format("{} is not an aggregate function", e.text), e.span);
+  }
+  for (const auto& name : e.arg_names) {
+    if (!name.empty()) return fail("0A000", fmt::format("{}() takes no named arguments", e.text), e.span);
+  }
+  auto args = bind_all(e.args, place, clause);
+  if (!args) return tl::unexpected(args.error());
+  auto made = expr::make_call(e.text, std::move(*args), e.span);
+  if (!made && made.error().code == "42883" && made.error().hint.empty()) {
+    const auto near = base::nearest_name(e.text, agg::aggregate_names());
+    if (!near.empty()) made.error().hint = fmt::format("did you mean '{}'?", near);
+  }
+  return made;
+}
+
+Result<ExprPtr> ExprBinder::bind_aggregate(const UnboundExpr& e) {
+  if (e.within_group || !e.order_by.empty()) return fail("0A000", "ordered aggregates are not supported yet", e.span);
+  for (const auto& arg : e.args) {
+    if (arg && has_aggregate(*arg)) return fail("42803", "aggregate function calls cannot be nested", arg->span);
+  }
+  AggregateCall call;
+  std::vector<Type> types;
+  for (const auto& arg : e.args) {
+    auto bound = bind_row(*arg, "an aggregate");
+    if (!bound) return bound;
+    types.push_back((*bound)->type);
+    call.args.push_back(std::move(*bound));
+  }
+  const auto function = agg::resolve(e.text, types, e.distinct, e.star, e.span);
+  if (!function) return tl::unexpected(function.error());
+  call.function = *function;
+  for (size_t i = 0; i < call.args.size(); ++i) {
+    auto cast = expr::make_cast(std::move(call.args[i]), call.function->arg_types[i], e.args[i]->span, true);
+    if (!cast) return cast;
+    call.args[i] = std::move(*cast);
+  }
+  call.label = e.text + '(' + (e.distinct ? "DISTINCT " : "") + (e.star ? "*" : "");
+  for (size_t i = 0; i < call.args.size(); ++i) call.label += (i > 0 ? ", " : "") + expr::to_string(*call.args[i], input_.schema);
+  call.label += ')';
+  if (e.filter) {
+    if (has_aggregate(*e.filter)) return fail("42803", "aggregate functions are not allowed in FILTER", e.filter->span);
+    auto filter = bind_row(*e.filter, "FILTER");
+    if (!filter) return filter;
+    if ((*filter)->type != Type::kBool) return fail("42804", "argument of FILTER must be type boolean", e.filter->span);
+    call.label += fmt::format(" FILTER (WHERE {})", expr::to_string(**filter, input_.schema));
+    call.filter = std::move(*filter);
+  }
+  size_t index = 0;
+  for (; index < aggregates.size(); ++index) {
+    const AggregateCall& other = aggregates[index];
+    const bool same_filter = (!call.filter && !other.filter) || (call.filter && other.filter && expr::equal(*call.filter, *other.filter));
+    if (other.function != call.function || !same_filter) continue;
+    bool same_args = true;
+    for (size_t i = 0; i < call.args.size(); ++i) same_args &= expr::equal(*call.args[i], *other.args[i]);
+    if (same_args) break;
+  }
+  if (index == aggregates.size()) aggregates.push_back(std::move(call));
+  return expr::make_column(static_cast<int>(2 + keys.size() + index), aggregates[index].function->result_type, e.span);
+}
+
+Result<ExprPtr> ExprBinder::bind_case(const UnboundExpr& e, Place place, std::string_view clause) {
+  ExprPtr operand, otherwise;
+  if (e.args[0]) {
+    auto bound = bind(*e.args[0], place, clause);
+    if (!bound) return bound;
+    operand = std::move(*bound);
+  }
+  std::vector<ExprPtr> whens, thens;
+  size_t at = 1;
+  for (; at + 1 < e.args.size(); at += 2) {
+    auto when = bind(*e.args[at], place, clause);
+    if (!when) return when;
+    auto then = bind(*e.args[at + 1], place, clause);
+    if (!then) return then;
+    whens.push_back(std::move(*when));
+    thens.push_back(std::move(*then));
+  }
+  if (at < e.args.size() && e.args[at]) {
+    auto bound = bind(*e.args[at], place, clause);
+    if (!bound) return bound;
+    otherwise = std::move(*bound);
+  }
+  return expr::make_case(std::move(operand), std::move(whens), std::move(thens), std::move(otherwise), e.span);
+}
+
+Result<ExprPtr> ExprBinder::bind_between(const UnboundExpr& e, Place place, std::string_view clause) {
+  auto args = bind_all(e.args, place, clause);
+  if (!args) return tl::unexpected(args.error());
+  const auto within = [&](size_t low, size_t high) -> Result<ExprPtr> {
+    auto above = expr::make_operator(">=", list_of(expr::clone(*(*args)[0]), expr::clone(*(*args)[low])), e.span);
+    if (!above) return above;
+    auto below = expr::make_operator("<=", list_of(expr::clone(*(*args)[0]), expr::clone(*(*args)[high])), e.span);
+    if (!below) return below;
+    return expr::make_and(list_of(std::move(*above), std::move(*below)), e.span);
+  };
+  auto result = within(1, 2);
+  if (result && e.op == "symmetric") {
+    auto swapped = within(2, 1);
+    if (!swapped) return swapped;
+    result = expr::make_or(list_of(std::move(*result), std::move(*swapped)), e.span);
+  }
+  return negate_if(e.negated, std::move(result), e.span);
+}
+
+/// x op ANY (ARRAY[a, b]): an OR of comparisons; ALL: an AND.
+Result<ExprPtr> ExprBinder::bind_quantified(const UnboundExpr& e, Place place, std::string_view clause) {
+  auto args = bind_all(e.args, place, clause);
+  if (!args) return tl::unexpected(args.error());
+  std::vector<ExprPtr> comparisons;
+  for (size_t i = 1; i < args->size(); ++i) {
+    auto one = expr::make_operator(e.op, list_of(expr::clone(*(*args)[0]), std::move((*args)[i])), e.span);
+    if (!one) return one;
+    comparisons.push_back(std::move(*one));
+  }
+  const bool any = e.kind == Kind::kAnyArray;
+  if (comparisons.empty()) return expr::make_literal(!any, Type::kBool, e.span);
+  auto result = any ? expr::make_or(std::move(comparisons), e.span) : expr::make_and(std::move(comparisons), e.span);
+  return negate_if(e.negated, std::move(result), e.span);
+}
+
+namespace {
+
+Result<Micros> micros_of(const base::Interval& interval, std::string_view what, SourceSpan span) {
+  if (interval.months != 0) {
+    return fail("0A000", fmt::format("{} in months or years is not supported: their length varies", what), span,
+                "write it in days: interval '30 days'");
+  }
+  Micros micros = 0;
+  if (__builtin_mul_overflow(Micros{interval.days}, 86'400 * base::kMicrosPerSecond, &micros) ||
+      __builtin_add_overflow(micros, interval.micros, &micros) || micros > Micros{1} << 60 || micros < -(Micros{1} << 60)) {
+    return fail("22008", fmt::format("{} is out of range", what), span);
+  }
+  return micros;
+}
+
+}  // namespace
+
+Result<Micros> constant_interval(const UnboundExpr& e, std::string_view what) {
+  const Input nothing{};
+  ExprBinder binder(nothing);
+  auto bound = binder.bind_row(e, what);
+  if (!bound) return tl::unexpected(bound.error());
+  auto interval = expr::make_cast(std::move(*bound), Type::kInterval, e.span);
+  if (!interval) {
+    return fail("42804", fmt::format("{} must be an interval", what), e.span, "write it as interval '300 s'");
+  }
+  if ((*interval)->kind != expr::ExprKind::kLiteral || !std::holds_alternative<base::Interval>((*interval)->literal)) {
+    return fail("42804", fmt::format("{} must be a constant interval", what), e.span, "write it as interval '300 s'");
+  }
+  return micros_of(std::get<base::Interval>((*interval)->literal), what, e.span);
+}
+
+Result<Micros> interval_option(std::string_view text, std::string_view name, SourceSpan span) {
+  const auto value = expr::parse_value(text, Type::kInterval, span);
+  if (!value) return tl::unexpected(value.error());
+  auto micros = micros_of(std::get<base::Interval>(*value), name, span);
+  if (micros && *micros < 0) return fail("22023", fmt::format("{} must not be negative", name), span);
+  return micros;
+}
+
+}  // namespace backstream::plan

@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include "plan/bind.h"
+#include "plan/split.h"
+
+namespace backstream::plan {
+namespace {
+
+constexpr base::Micros kShippedPaneMax = 60 * base::kMicrosPerSecond;
+
+std::string window_text(const Stage& stage) {
+  const Window& w = stage.window;
+  const auto column = [&] { return stage.input.columns[static_cast<size_t>(w.time_column)].name; };
+  std::string offset = w.offset_us == 0 ? "" : fmt::format(", offset {}", base::format_duration(w.offset_us));
+  switch (w.kind) {
+    case Window::Kind::kNone: return "none";
+    case Window::Kind::kTumble: return fmt::format("tumble of {} by {}{}", base::format_duration(w.size_us), column(), offset);
+    case Window::Kind::kHop:
+      return fmt::format("hop of {} every {} by {}{}", base::format_duration(w.size_us), base::format_duration(w.slide_us), column(), offset);
+    case Window::Kind::kInherited: return "as of the rows below";
+  }
+  return {};
+}
+
+void add_tail(const Stage& stage, std::string& out) {
+  if (stage.having) out += fmt::format("    having     {}\n", expr::to_string(*stage.having, stage.grouped));
+  std::string outputs;
+  for (size_t o = 0; o < stage.output.columns.size(); ++o) {
+    const std::string text = expr::to_string(*stage.outputs[o], stage.grouped);
+    const std::string& name = stage.output.columns[o].name;
+    outputs += (o > 0 ? ", " : "") + (text == name ? text : fmt::format("{} AS {}", text, name));
+  }
+  out += fmt::format("    output     {}\n", outputs);
+  if (stage.distinct) out += "    distinct   rows of a window\n";
+  if (!stage.order_by.empty()) {
+    std::string keys;
+    for (const SortKey& key : stage.order_by) {
+      if (!keys.empty()) keys += ", ";
+      keys += expr::to_string(*stage.outputs[static_cast<size_t>(key.output)], stage.grouped);
+      if (key.descending) keys += " DESC";
+      if (key.nulls_first != key.descending) keys += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
+    }
+    out += fmt::format("    order by   {} (ties: all columns)\n", keys);
+  }
+  if (stage.limit || stage.offset != 0) {
+    out += "    limit      ";
+    if (stage.limit) out += fmt::format("{} rows", *stage.limit);
+    if (stage.offset != 0) out += fmt::format("{}after the first {}", stage.limit ? " " : "", stage.offset);
+    out += " of each window\n";
+  }
+}
+
+void add_aggregation(const Stage& stage, std::string& out) {
+  if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.input));
+  std::string keys = "window";
+  for (const std::string& label : stage.key_labels) keys += ", " + label;
+  out += fmt::format("    group by   {}\n", keys);
+  for (const AggregateCall& call : stage.aggregates) {
+    out += fmt::format("    aggregate  {}   partial: {}; {}\n", call.label, call.function->partial_form,
+                       call.function->result_class == agg::ResultClass::kExact ? "exact" : "bounded");
+  }
+}
+
+}  // namespace
+
+std::string explain(const Query& query) {
+  std::string out;
+  const Stage& first = query.stages.front();
+  const bool stream = query.source.kind == Relation::Kind::kStream;
+  std::string columns;
+  for (size_t c = 0; c < first.input_used.size(); ++c) {
+    if (first.input_used[c]) columns += (columns.empty() ? "" : ", ") + first.input.columns[c].name;
+  }
+  out += query.is_view ? fmt::format("view {}\n", query.name) : "query\n";
+  out += fmt::format("  source {} {}\n", stream ? "stream" : "view", query.source.name);
+  out += fmt::format("    columns    {}\n", columns.empty() ? "none" : columns);
+  size_t next = 0;
+  if (first.aggregates_rows && stream && first.window.kind != Window::Kind::kInherited) {
+    const SplitPlan plan = split(query, kShippedPaneMax);
+    out += fmt::format("  edge (where flows arrive)\n    window     {}\n    panes      {}\n", window_text(first), base::format_duration(plan.edge.pane_us));
+    add_aggregation(first, out);
+    out += fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window, plan.merge.panes_per_window == 1 ? "" : "s");
+    out += fmt::format("    closes     when the watermark of all exporters passes the window's end{}\n",
+                       query.options.allowed_lateness_us == 0 ? std::string()
+                                                              : fmt::format("; revised for {} more", base::format_duration(query.options.allowed_lateness_us)));
+    if (query.options.delay_us) out += fmt::format("    delay      {}\n", base::format_duration(*query.options.delay_us));
+    add_tail(first, out);
+    next = 1;
+  }
+  for (; next < query.stages.size(); ++next) {
+    const Stage& stage = query.stages[next];
+    out += fmt::format("  {}\n", next == 0 ? (stream ? "edge (row by row)" : "merge (final rows of the view)") : "merge (final rows of the stage above)");
+    out += fmt::format("    window     {}\n", window_text(stage));
+    if (stage.aggregates_rows) add_aggregation(stage, out);
+    else if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.grouped));
+    add_tail(stage, out);
+  }
+  return out;
+}
+
+void rewrite(Query& query) {
+  for (Stage& stage : query.stages) {
+    // A condition that is always true is no condition.
+    for (expr::ExprPtr* condition : {&stage.where, &stage.having}) {
+      if (*condition == nullptr || (*condition)->kind != expr::ExprKind::kLiteral) continue;
+      const bool* value = std::get_if<bool>(&(*condition)->literal);
+      if (value != nullptr && *value) condition->reset();
+    }
+    for (AggregateCall& call : stage.aggregates) {
+      if (call.filter == nullptr || call.filter->kind != expr::ExprKind::kLiteral) continue;
+      const bool* value = std::get_if<bool>(&call.filter->literal);
+      if (value != nullptr && *value) call.filter.reset();
+    }
+  }
+}
+
+}  // namespace backstream::plan

@@ -1,0 +1,33 @@
+#include "plan/split.h"
+
+#include <numeric>
+
+namespace backstream::plan {
+
+SplitPlan split(const Query& query, base::Micros pane_us_max) {
+  const Stage& stage = query.stages.front();
+  SplitPlan plan;
+  plan.edge.query = plan.merge.query = &query;
+  plan.edge.stage = &stage;
+  plan.edge.columns = stage.input_used;
+  const bool windows = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
+  if (!stage.aggregates_rows || !windows) return plan;
+  base::Micros pane = std::gcd(stage.window.size_us, stage.window.slide_us);
+  if (pane > pane_us_max && pane_us_max > 0) {
+    // The least number of equal parts that are short enough. A size without such a divisor nearby (a prime number of
+    // microseconds) keeps the pane whole: correct, only shipped less often.
+    const base::Micros least_parts = (pane + pane_us_max - 1) / pane_us_max;
+    for (base::Micros parts = least_parts; parts <= least_parts * 64 && parts <= pane; ++parts) {
+      if (pane % parts == 0) {
+        pane /= parts;
+        break;
+      }
+    }
+  }
+  plan.edge.pane_us = plan.merge.pane_us = pane;
+  plan.edge.pane_offset_us = plan.merge.pane_offset_us = stage.window.offset_us % pane;
+  plan.merge.panes_per_window = static_cast<uint32_t>(stage.window.size_us / pane);
+  return plan;
+}
+
+}  // namespace backstream::plan

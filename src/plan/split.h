@@ -1,0 +1,33 @@
+#pragma once
+#include "plan/query.h"
+
+namespace backstream::plan {
+
+/// The half of a query that runs where flows arrive: filter, window, partial aggregates; of stages[0].
+/// Points into the Query, which must live longer.
+struct EdgePlan {
+  const Query* query = nullptr;
+  const Stage* stage = nullptr;
+  base::Micros pane_us = 0;             ///< length of a pane; 0: stage without aggregation, rows are shipped
+  base::Micros pane_offset_us = 0;      ///< panes start at pane_offset + k * pane_us
+  std::vector<bool> columns;            ///< of the source that the edge reads
+};
+
+/// The half that completes it: combine panes to windows, finish, HAVING, outputs, order; then the later stages.
+struct MergePlan {
+  const Query* query = nullptr;
+  base::Micros pane_us = 0;
+  base::Micros pane_offset_us = 0;
+  uint32_t panes_per_window = 1;
+};
+
+struct SplitPlan {
+  EdgePlan edge;
+  MergePlan merge;
+};
+
+/// Cuts `query` in two. Pane = gcd(size, slide), cut to at most `pane_us_max` (a divisor is taken, so panes tile both).
+/// Shipped partials use 60 s; one process that adopts its own panes may pass kMaxTime (docs/design/0002-partials.md).
+SplitPlan split(const Query& query, base::Micros pane_us_max);
+
+}  // namespace backstream::plan

@@ -1,0 +1,265 @@
+#include <algorithm>
+#include <array>
+
+#include "sql/lowering.h"
+
+namespace backstream::sql {
+
+using plan::UnboundStatement;
+
+std::vector<UnboundStatement> Lowering::lower_all(const Json& root) {
+  std::vector<UnboundStatement> out;
+  for (const Json& raw : field(root, "stmts")) {
+    const auto octets = [&](const char* name) {
+      const Json& value = field(raw, name);
+      return value.is_number_integer() ? value.get<uint32_t>() : 0u;
+    };
+    // The parser counts from the end of the statement before; length 0: to the end of the text.
+    const uint32_t begin = octets("stmt_location"), length = octets("stmt_len");
+    const uint32_t first = tokens_.at(begin);
+    uint32_t last = length == 0 ? tokens_.size() - 1 : tokens_.before(begin + length);
+    while (last > first && tokens_.is(last, ";")) --last;
+    const Span span = tokens_.span(first, std::max(first, last));
+    lower_statement(node_of(field(raw, "stmt")), span, out);
+  }
+  return out;
+}
+
+void Lowering::lower_statement(Node node, Span span, std::vector<UnboundStatement>& out) {
+  if (node.tag == "DropStmt") return lower_drop(node.fields, span, out);
+  out.push_back(lower_one(node, span));
+}
+
+UnboundStatement Lowering::lower_one(Node node, Span span) {
+  if (node.tag == "SelectStmt") {
+    UnboundStatement statement{};
+    statement.kind = UnboundStatement::Kind::kSelect;
+    statement.span = span;
+    statement.select = lower_select(node.fields, span);
+    return statement;
+  }
+  if (node.tag == "CreateTableAsStmt") return lower_materialized_view(node.fields, span);
+  if (node.tag == "ViewStmt") return lower_view(node.fields, span);
+  if (node.tag == "CreateForeignTableStmt") return lower_foreign_table(node.fields, span);
+  if (node.tag == "ExplainStmt") return lower_explain(node.fields, span);
+
+  struct Other {
+    std::string_view tag, what, hint;
+  };
+  static constexpr std::array<Other, 14> kOthers{{
+      {"InsertStmt", "INSERT", "rows come from the stream; lookup tables from files named in TOML"},
+      {"UpdateStmt", "UPDATE", "results follow from the stream and are not changed by hand"},
+      {"DeleteStmt", "DELETE", "results follow from the stream; DROP MATERIALIZED VIEW removes a query"},
+      {"MergeStmt", "MERGE", "results follow from the stream and are not changed by hand"},
+      {"TruncateStmt", "TRUNCATE", "DROP MATERIALIZED VIEW removes a query with its results"},
+      {"CreateStmt", "CREATE TABLE", "flows are there already; CREATE MATERIALIZED VIEW v AS SELECT ... keeps results"},
+      {"CopyStmt", "COPY", "backstream run -o csv writes the rows of a query"},
+      {"TransactionStmt", "a transaction", "each statement stands alone: leave BEGIN and COMMIT out"},
+      {"VariableSetStmt", "SET", "settings stand in TOML, or --set key.path=value"},
+      {"VariableShowStmt", "SHOW", "backstream config show lists the settings"},
+      {"IndexStmt", "CREATE INDEX", "none is needed"},
+      {"AlterTableStmt", "ALTER", "DROP the view and CREATE it again"},
+      {"RefreshMatViewStmt", "REFRESH MATERIALIZED VIEW", "none is needed: a view follows the stream by itself"},
+      {"RenameStmt", "RENAME", "DROP the view and CREATE it again"},
+  }};
+  for (const Other& other : kOthers) {
+    if (node.tag == other.tag) refuse_feature(std::string(other.what), span, std::string(other.hint));
+  }
+  const uint32_t first = tokens_.at(span.offset_octets);
+  refuse_feature("a statement that begins with " + std::string(tokens_.text(first)), tokens_.span(first),
+                 "SELECT, EXPLAIN, CREATE MATERIALIZED VIEW, CREATE VIEW, CREATE FOREIGN TABLE and DROP are");
+}
+
+void Lowering::set_name(UnboundStatement& statement, const Json& range_var) {
+  statement.name = text_field(range_var, "relname");
+  const uint32_t name = token_of(range_var);
+  statement.name_span = tokens_.span(name);
+  if (!text_field(range_var, "schemaname").empty()) {
+    refuse_feature("a name with a schema", tokens_.span(name, name + 2), "write " + statement.name + " alone");
+  }
+  const std::string persistence = text_field(range_var, "relpersistence");
+  if (!persistence.empty() && persistence != "p") {
+    refuse_feature("TEMPORARY or UNLOGGED", statement.span, "leave the word out");
+  }
+}
+
+UnboundStatement Lowering::lower_materialized_view(const Json& fields, Span span) {
+  UnboundStatement statement{};
+  statement.kind = UnboundStatement::Kind::kCreateMaterializedView;
+  statement.span = span;
+  const Json& into = field(fields, "into");
+  if (text_field(fields, "objtype") != "OBJECT_MATVIEW") {
+    refuse_feature("CREATE TABLE ... AS", token_span(field(into, "rel")),
+                   "CREATE MATERIALIZED VIEW name AS SELECT ...");
+  }
+  set_name(statement, field(into, "rel"));
+  if (!text_field(into, "accessMethod").empty() || !text_field(into, "tableSpaceName").empty()) {
+    refuse_feature("USING or TABLESPACE", statement.name_span, "say where with WITH (placement = ...)");
+  }
+  statement.if_exists = flag(fields, "if_not_exists");
+  statement.with_no_data = flag(into, "skipData");
+  statement.column_aliases = strings_of(field(into, "colNames"));
+  statement.options = lower_options(field(into, "options"));
+  statement.select = lower_query(field(fields, "query"), span);
+  return statement;
+}
+
+UnboundStatement Lowering::lower_view(const Json& fields, Span span) {
+  UnboundStatement statement{};
+  statement.kind = UnboundStatement::Kind::kCreateView;
+  statement.span = span;
+  set_name(statement, field(fields, "view"));
+  if (const std::string check = text_field(fields, "withCheckOption"); !check.empty() && check != "NO_CHECK_OPTION") {
+    refuse_feature("WITH CHECK OPTION", statement.name_span, "leave it out: a view is only read");
+  }
+  statement.or_replace = flag(fields, "replace");
+  statement.column_aliases = strings_of(field(fields, "aliases"));
+  statement.options = lower_options(field(fields, "options"));
+  statement.select = lower_query(field(fields, "query"), span);
+  return statement;
+}
+
+UnboundStatement Lowering::lower_foreign_table(const Json& fields, Span span) {
+  UnboundStatement statement{};
+  statement.kind = UnboundStatement::Kind::kCreateForeignTable;
+  statement.span = span;
+  const Json& base = field(fields, "base");
+  set_name(statement, field(base, "relation"));
+  if (!field(base, "inhRelations").empty() || !field(base, "partbound").empty()) {
+    refuse_feature("INHERITS or PARTITION OF", statement.name_span, "write the columns");
+  }
+  statement.if_exists = flag(base, "if_not_exists");
+  statement.server = text_field(fields, "servername");
+  statement.options = lower_options(field(fields, "options"));
+  for (const Json& element : field(base, "tableElts")) {
+    const Node node = node_of(element);
+    if (node.tag != "ColumnDef") refuse_feature("a constraint or LIKE", token_span(node.fields), "write only columns");
+    plan::UnboundColumnDef column = lower_column(node.fields);
+    for (const plan::UnboundColumnDef& other : statement.columns) {
+      if (other.name == column.name) refuse("42701", "the column '" + column.name + "' is there twice", column.span);
+    }
+    statement.columns.push_back(std::move(column));
+  }
+  return statement;
+}
+
+plan::UnboundColumnDef Lowering::lower_column(const Json& fields) {
+  plan::UnboundColumnDef column;
+  column.name = text_field(fields, "colname");
+  const uint32_t first = token_of(fields);
+  const Json& type = field(fields, "typeName");
+  column.span = tokens_.span(first, type_last(token_of(type)));
+  column.type_name = lower_type_name(type);
+  column.options = lower_options(field(fields, "fdwoptions"));
+  for (const Json& constraint : field(fields, "constraints")) {
+    const Json& inner = field(constraint, "Constraint");
+    const std::string kind = text_field(inner, "contype");
+    if (kind == "CONSTR_NULL") continue;
+    refuse_feature("a column constraint", token_span(inner), "leave it out: what arrives is taken as it is");
+  }
+  if (!field(fields, "collClause").empty()) refuse_feature("COLLATE", column.span, "text is ordered by its octets");
+  return column;
+}
+
+UnboundStatement Lowering::lower_explain(const Json& fields, Span span) {
+  UnboundStatement statement{};
+  statement.kind = UnboundStatement::Kind::kExplain;
+  statement.span = span;
+  statement.options = lower_options(field(fields, "options"));
+  // EXPLAIN [(options)] [ANALYZE] [VERBOSE] statement
+  uint32_t inner = tokens_.at(span.offset_octets) + 1;
+  if (tokens_.is(inner, "(") && tokens_[inner].partner != Token::kNone && !statement.options.empty()) {
+    inner = tokens_[inner].partner + 1;
+  }
+  while (tokens_.is_any_word(inner, {"analyze", "analyse", "verbose"})) ++inner;
+  const Node node = node_of(field(fields, "query"));
+  statement.inner = std::make_unique<UnboundStatement>(lower_one(node, tokens_.span(inner, tokens_.last_of(span))));
+  return statement;
+}
+
+void Lowering::lower_drop(const Json& fields, Span span, std::vector<UnboundStatement>& out) {
+  const std::string type = text_field(fields, "removeType");
+  const std::string object_type = type == "OBJECT_MATVIEW"         ? "materialized view"
+                                  : type == "OBJECT_VIEW"          ? "view"
+                                  : type == "OBJECT_FOREIGN_TABLE" ? "foreign table"
+                                                                   : "";
+  const uint32_t first = tokens_.at(span.offset_octets), last = tokens_.last_of(span);
+  if (object_type.empty()) {
+    refuse_feature("DROP " + std::string(tokens_.text(first + 1)), tokens_.span(first, first + 1),
+                   "DROP MATERIALIZED VIEW, DROP VIEW and DROP FOREIGN TABLE are");
+  }
+  if (text_field(fields, "behavior") == "DROP_CASCADE") {
+    refuse_feature("DROP ... CASCADE", tokens_.span(last), "drop the views that read it first");
+  }
+  uint32_t name = first + (object_type == "view" ? 2 : 3);
+  if (flag(fields, "missing_ok")) name += 2;
+  for (const Json& object : field(fields, "objects")) {
+    const std::vector<std::string> names = strings_of(field(field(object, "List"), "items"));
+    if (names.size() != 1) {
+      refuse_feature("a name with a schema", tokens_.span(name),
+                     "write " + (names.empty() ? "it" : names.back()) + " alone");
+    }
+    UnboundStatement statement{};
+    statement.kind = UnboundStatement::Kind::kDrop;
+    statement.span = span;
+    statement.object_type = object_type;
+    statement.name = names[0];
+    statement.name_span = tokens_.span(name);
+    statement.if_exists = flag(fields, "missing_ok");
+    out.push_back(std::move(statement));
+    name += 2;
+  }
+}
+
+std::vector<plan::UnboundOption> Lowering::lower_options(const Json& list) {
+  std::vector<plan::UnboundOption> out;
+  for (const Json& item : list) {
+    plan::UnboundOption option = lower_option(field(item, "DefElem"));
+    for (const plan::UnboundOption& other : out) {
+      if (other.name == option.name) refuse("42601", "the option '" + option.name + "' is given twice", option.span);
+    }
+    out.push_back(std::move(option));
+  }
+  return out;
+}
+
+plan::UnboundOption Lowering::lower_option(const Json& fields) {
+  plan::UnboundOption option;
+  option.name = text_field(fields, "defname");
+  const uint32_t first = token_of(fields);
+  uint32_t value = first + 1;  // of: name 'text' and name value
+  if (const std::string space = text_field(fields, "defnamespace"); !space.empty()) {
+    option.name = space + "." + option.name;
+    value += 2;
+  }
+  if (tokens_.is(value, "=")) ++value;
+  const Node arg = node_of(field(fields, "arg"));
+  uint32_t last = value;
+  if (arg.tag.empty()) {
+    option.has_value = false;
+    last = value - 1;
+  } else if (arg.tag == "String") {
+    option.value = text_field(arg.fields, "sval");
+  } else if (arg.tag == "Integer" || arg.tag == "Float") {
+    option.value = number_text(value);
+    if (!tokens_.is_kind(value, Token::Kind::kNumber)) ++last;
+  } else if (arg.tag == "TypeName") {  // a word without quotes
+    if (tokens_.is_kind(value, Token::Kind::kQuotedWord)) {
+      refuse("42601", "double quotes name a column; an option's value is text", tokens_.span(value),
+             "write single quotes");
+    }
+    option.value = strings_of(field(arg.fields, "names")).back();
+    if (tokens_.is(value + 1, ".") || !field(arg.fields, "typmods").empty() ||
+        !field(arg.fields, "arrayBounds").empty()) {
+      refuse("42601", "the value of '" + option.name + "' is not a text or a number", tokens_.span(value),
+             "write it in single quotes");
+    }
+  } else {
+    refuse("42601", "the value of '" + option.name + "' is not a text or a number", tokens_.span(value),
+           "write it in single quotes");
+  }
+  option.span = tokens_.span(first, std::max(first, last));
+  return option;
+}
+
+}  // namespace backstream::sql
