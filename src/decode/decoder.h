@@ -1,0 +1,97 @@
+#pragma once
+// datagram -> rows of `flows`. The payload's own bytes tell the protocol. Nothing here throws on input.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/datagram.h"
+#include "decode/flow_writer.h"
+
+namespace backstream::decode {
+
+using base::Micros;
+
+/// Why bytes were not turned into rows. One enumerator a reason; the names appear in statistics and metrics.
+#define BACKSTREAM_DECODE_FAULTS(X) \
+  X(kNotAnExport, "not_an_export", "the payload is none of the known protocols") \
+  X(kHeaderTruncated, "header_truncated", "shorter than its protocol's header") \
+  X(kCountMismatch, "count_mismatch", "the record count does not fit the length (datagram rejected)") \
+  X(kSetTruncated, "set_truncated", "a set or sample runs past the datagram") \
+  X(kSetLengthInvalid, "set_length_invalid", "a set length below 4") \
+  X(kTemplateUnknown, "template_unknown", "data whose template never came") \
+  X(kTemplateInvalid, "template_invalid", "a template with impossible id, counts or widths") \
+  X(kTemplateLimit, "template_limit", "an exporter's template table is full") \
+  X(kRecordMalformed, "record_malformed", "a record that its template cannot read") \
+  X(kSampleMalformed, "sample_malformed", "an sFlow sample that cannot be read") \
+  X(kExporterLimit, "exporter_limit", "the exporter table is full")
+
+enum class DecodeFault : uint8_t {
+#define BACKSTREAM_X(enumerator, name, about) enumerator,
+  BACKSTREAM_DECODE_FAULTS(BACKSTREAM_X)
+#undef BACKSTREAM_X
+};
+#define BACKSTREAM_X(enumerator, name, about) +1
+inline constexpr size_t kDecodeFaultCount = BACKSTREAM_DECODE_FAULTS(BACKSTREAM_X);
+#undef BACKSTREAM_X
+std::string_view name(DecodeFault fault);
+
+/// The ingest ledger (DESIGN rule 5) of one exporter.
+///   datagrams = decoded + rejected + undecodable
+///   records   = flows + events + option_rows + malformed + awaiting_template (an unknown set counts as one record)
+struct IngestLedger {
+  uint64_t datagrams = 0, decoded = 0, rejected = 0, undecodable = 0;
+  uint64_t records = 0, flows = 0, events = 0, option_rows = 0, malformed = 0, awaiting_template = 0;
+  uint64_t counter_samples = 0;
+  uint64_t missing = 0;             ///< by sequence numbers: records (v5, IPFIX), datagrams (v9), samples (sFlow)
+  uint64_t sampling_unknown_rows = 0;
+  uint64_t counter_overflow = 0;    ///< raw >= 2^63 or scaled beyond bigint: the column is null
+  std::array<uint64_t, kDecodeFaultCount> faults{};
+  void add(DecodeFault fault, uint64_t n = 1) { faults[static_cast<size_t>(fault)] += n; }
+  IngestLedger& operator+=(const IngestLedger& other);
+};
+
+struct DecodeSettings {
+  enum class SflowOctets : uint8_t { kIp, kFrame };
+  SflowOctets sflow_octets = SflowOctets::kIp;   ///< decode.sflow_octets
+  Micros template_wait_us = 30'000'000;          ///< decode.template_wait: how long data is held for its template; 0: not at all
+  size_t template_wait_octets_max = 4 << 20;     ///< decode.template_wait_octets: bound of that buffer, all exporters
+  size_t exporter_count_max = 65'536;
+  size_t template_count_max = 4'096;             ///< per exporter
+};
+
+/// A dense index of an exporter's address, in order of first appearance. Stable for the process.
+using ExporterIndex = uint32_t;
+
+struct DecodeOutcome {
+  ExporterIndex exporter = 0;
+  bool any_rows = false;
+  Micros time_max = 0;              ///< greatest event time among the datagram's rows (any_rows)
+};
+
+/// All protocols. Owns exporters, templates, sampling tables. One thread.
+class Decoder {
+ public:
+  Decoder(DecodeSettings settings, std::vector<std::string> sites);
+  ~Decoder();
+  /// Appends the datagram's flows to `out`. Never throws. What cannot be read is skipped and counted; rows read before
+  /// it stay. Data that waited for a template which this datagram brings is decoded here too, after the template.
+  DecodeOutcome decode(const base::Datagram& datagram, FlowWriter& out) noexcept;
+
+  size_t exporter_count() const;
+  const base::Inet& exporter_address(ExporterIndex exporter) const;
+  /// E.g. "NetFlow v9", "IPFIX"; several joined by "+".
+  std::string exporter_protocols(ExporterIndex exporter) const;
+  const IngestLedger& ledger(ExporterIndex exporter) const;
+  IngestLedger total() const;
+  /// Counts what still waits for a template as lost (awaiting_template stays counted). Call at the end of a replay.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace backstream::decode

@@ -1,0 +1,235 @@
+#include "exec/engine.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include <fmt/format.h>
+
+#include "exec/stage.h"
+
+namespace backstream::exec {
+
+WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
+  assigned += other.assigned;
+  counted += other.counted;
+  filtered += other.filtered;
+  late += other.late;
+  errored += other.errored;
+  shed += other.shed;
+  time_null += other.time_null;
+  time_future += other.time_future;
+  windows_closed += other.windows_closed;
+  result_rows += other.result_rows;
+  late_by_max_us = std::max(late_by_max_us, other.late_by_max_us);
+  for (size_t i = 0; i < std::size(value_errors.by_kind); ++i) value_errors.by_kind[i] += other.value_errors.by_kind[i];
+  sum_overflow += other.sum_overflow;
+  return *this;
+}
+
+QueryFailed::QueryFailed(const expr::ValueErrorCounts& errors)
+    : std::runtime_error([&] {
+        size_t kind = 0;
+        while (kind + 1 < std::size(errors.by_kind) && errors.by_kind[kind] == 0) ++kind;
+        const auto error = static_cast<expr::ValueError>(kind);
+        return fmt::format("{} {} (on_error is 'fail')", expr::sqlstate(error), expr::message(error));
+      }()) {}
+
+namespace {
+
+/// A query at work: its stages in a chain, and at their end this: the sink and the views above.
+class RunningQuery final : public RowReceiver {
+ public:
+  RunningQuery(std::unique_ptr<plan::Query> query, size_t index, const EngineOptions& options, ResultSink* sink)
+      : query_(std::move(query)), index_(index), sink_(sink) {
+    stages_.resize(query_->stages.size());
+    RowReceiver* above = this;
+    for (size_t s = stages_.size(); s-- > 0;) {
+      stages_[s] = make_stage(*query_, s, options, *above);
+      above = stages_[s].get();
+    }
+  }
+  const plan::Query& query() const { return *query_; }
+  StageRunner& first() { return *stages_.front(); }
+  const StageRunner& first() const { return *stages_.front(); }
+  void add_reader(RowReceiver& reader) { readers_.push_back(&reader); }
+
+  /// The ledger of the rows that the query read; results are those of its last stage.
+  WindowLedger ledger() const {
+    WindowLedger ledger = stages_.front()->ledger();
+    for (size_t s = 1; s < stages_.size(); ++s) {
+      const WindowLedger later = stages_[s]->ledger();
+      for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
+        ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
+      }
+      ledger.sum_overflow += later.sum_overflow;
+      ledger.late += later.late;
+      ledger.windows_closed = later.windows_closed;
+    }
+    ledger.result_rows = result_rows_;
+    return ledger;
+  }
+
+  void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+    if (window.final) result_rows_ += rows.row_count;
+    if (sink_ != nullptr) {
+      ResultBatch result;
+      result.query = query_->name;
+      result.query_index = index_;
+      result.window_start = window.start;
+      result.window_end = window.end;
+      result.revision = window.revision;
+      result.final = window.final;
+      result.last = last;
+      result.schema = &query_->output();
+      result.rows = rows;
+      sink_->on_result(result);
+    }
+    if (!window.final) return;
+    for (RowReceiver* reader : readers_) reader->on_rows(window, rows, last);
+  }
+  void on_frontier(Micros frontier) override {
+    for (RowReceiver* reader : readers_) reader->on_frontier(frontier);
+  }
+  Micros next_cut(Micros frontier) const override {
+    Micros cut = base::kMaxTime;
+    for (const RowReceiver* reader : readers_) cut = std::min(cut, reader->next_cut(frontier));
+    return cut;
+  }
+
+ private:
+  std::unique_ptr<plan::Query> query_;
+  size_t index_;
+  ResultSink* sink_;
+  std::vector<std::unique_ptr<StageRunner>> stages_;
+  std::vector<RowReceiver*> readers_;
+  uint64_t result_rows_ = 0;
+};
+
+}  // namespace
+
+struct Engine::State {
+  struct Stream {
+    std::string name;
+    Micros watermark = base::kMinTime;
+    Micros delay = 0;
+    struct Reader {
+      RunningQuery* query;
+      /// A query with a delay of its own is told a watermark shifted by the difference.
+      Micros shift = 0;
+    };
+    std::vector<Reader> readers;
+  };
+
+  explicit State(EngineOptions given) : options(given) {}
+  Stream& stream(std::string_view name) {
+    for (Stream& s : streams) {
+      if (s.name == name) return s;
+    }
+    return streams.emplace_back(Stream{std::string(name), base::kMinTime, 0, {}});
+  }
+  const Stream* find(std::string_view name) const {
+    for (const Stream& s : streams) {
+      if (s.name == name) return &s;
+    }
+    return nullptr;
+  }
+  static Micros shifted(Micros watermark, Micros shift) {
+    if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
+    return watermark + shift;
+  }
+  void shift_all(Stream& s) {
+    for (auto& reader : s.readers) {
+      const auto& delay = reader.query->query().options.delay_us;
+      reader.shift = delay ? s.delay - *delay : 0;
+    }
+  }
+
+  EngineOptions options;
+  std::vector<std::unique_ptr<RunningQuery>> queries;
+  std::vector<Stream> streams;
+};
+
+Engine::Engine(EngineOptions options) : state_(std::make_unique<State>(options)) {
+  assert(options.edges >= 1);
+  assert(options.batch_rows >= 1);
+}
+Engine::~Engine() = default;
+
+void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink) {
+  const plan::Relation source = query->source;
+  auto& added = state_->queries.emplace_back(
+      std::make_unique<RunningQuery>(std::move(query), state_->queries.size(), state_->options, sink));
+  if (source.kind == plan::Relation::Kind::kStream) {
+    State::Stream& stream = state_->stream(source.name);
+    stream.readers.push_back({added.get(), 0});
+    state_->shift_all(stream);
+    return;
+  }
+  const auto below = std::find_if(state_->queries.begin(), state_->queries.end(),
+                                  [&](const auto& other) { return other->query().name == source.name; });
+  assert(below != state_->queries.end() && below->get() != added.get());
+  (*below)->add_reader(added->first());
+}
+
+std::vector<bool> Engine::columns_used(std::string_view stream, size_t column_count) const {
+  std::vector<bool> used(column_count);
+  const State::Stream* s = state_->find(stream);
+  if (s == nullptr) return used;
+  for (const auto& reader : s->readers) {
+    const plan::Stage& stage = reader.query->query().stages.front();
+    for (size_t c = 0; c < column_count && c < stage.input_used.size(); ++c) used[c] = used[c] || stage.input_used[c];
+    if (stage.window.time_column >= 0) used[static_cast<size_t>(stage.window.time_column)] = true;
+  }
+  return used;
+}
+
+void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, uint32_t edge) {
+  assert(edge < state_->options.edges && rows.row_count <= state_->options.batch_rows);
+  const State::Stream* s = state_->find(stream);
+  if (s == nullptr) return;
+  for (const auto& reader : s->readers) reader.query->first().process(rows, edge);
+}
+
+void Engine::set_delay(std::string_view stream, Micros delay) {
+  State::Stream& s = state_->stream(stream);
+  s.delay = delay;
+  state_->shift_all(s);
+}
+
+void Engine::set_time_limit(std::string_view stream, Micros time_max) {
+  for (auto& reader : state_->stream(stream).readers) reader.query->first().set_time_limit(time_max);
+}
+
+void Engine::note_watermark(std::string_view stream, Micros watermark) {
+  for (auto& reader : state_->stream(stream).readers) {
+    reader.query->first().note_watermark(State::shifted(watermark, reader.shift));
+  }
+}
+
+void Engine::advance(std::string_view stream, Micros watermark) {
+  State::Stream& s = state_->stream(stream);
+  if (watermark <= s.watermark) return;
+  s.watermark = watermark;
+  for (auto& reader : s.readers) reader.query->first().advance(State::shifted(watermark, reader.shift));
+}
+
+Micros Engine::next_cut(std::string_view stream) const {
+  const State::Stream* s = state_->find(stream);
+  Micros cut = base::kMaxTime;
+  if (s == nullptr) return cut;
+  for (const auto& reader : s->readers) {
+    const Micros own = reader.query->first().next_cut(State::shifted(s->watermark, reader.shift));
+    cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
+  }
+  return cut;
+}
+
+void Engine::finish() {
+  for (State::Stream& s : state_->streams) advance(s.name, base::kMaxTime);
+}
+
+WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }
+size_t Engine::query_count() const { return state_->queries.size(); }
+const plan::Query& Engine::query(size_t query_index) const { return state_->queries[query_index]->query(); }
+
+}  // namespace backstream::exec

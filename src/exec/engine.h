@@ -1,0 +1,105 @@
+#pragma once
+// Runs queries over batches. One engine a process; one thread calls it, but for process().
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "batch/column_batch.h"
+#include "expr/expr.h"
+#include "plan/query.h"
+
+namespace backstream::exec {
+
+using base::Micros;
+
+/// Rows of one query that became final or were revised together: one window's, or (queries without a window) one batch's.
+struct ResultBatch {
+  std::string_view query;               ///< the view's name, "" for an ad-hoc SELECT
+  size_t query_index = 0;               ///< in the order of add_query
+  Micros window_start = 0, window_end = 0;   ///< both 0 for queries without a window
+  int revision = 1;
+  bool final = true;
+  bool complete = true;
+  bool last = true;                     ///< no more batches of this window and revision follow
+  const batch::Schema* schema = nullptr;
+  batch::ColumnBatch rows;              ///< any number of rows (not only kBatchRows); valid during the call
+};
+
+class ResultSink {
+ public:
+  virtual ~ResultSink() = default;
+  virtual void on_result(const ResultBatch& result) = 0;
+};
+
+/// The window ledger (DESIGN rule 5) of one query: assigned = counted + filtered + late + errored + shed.
+/// For hop, a row is assigned to its pane once. Rows without a usable time are beside it.
+struct WindowLedger {
+  uint64_t assigned = 0, counted = 0, filtered = 0, late = 0, errored = 0, shed = 0;
+  uint64_t time_null = 0, time_future = 0;
+  uint64_t windows_closed = 0;
+  uint64_t result_rows = 0;
+  Micros late_by_max_us = 0;            ///< a delay greater by this would have kept every late row
+  expr::ValueErrorCounts value_errors;
+  uint64_t sum_overflow = 0;
+  WindowLedger& operator+=(const WindowLedger& other);
+};
+
+/// A query whose on_error is 'fail' met a value that cannot be computed. Thrown by process(), advance() and finish().
+class QueryFailed : public std::runtime_error {
+ public:
+  /// `errors`: what was counted; the first kind among them is told.
+  explicit QueryFailed(const expr::ValueErrorCounts& errors);
+};
+
+struct EngineOptions {
+  size_t batch_rows = batch::kBatchRows;
+  uint64_t hash_mask = ~uint64_t{0};    ///< 0: every key collides (a test of the tables)
+  uint32_t edges = 1;                   ///< edge halves, >= 1; each sees the rows that process() gives to its number
+  bool ship = false;                    ///< panes travel as bytes through a Log; false: the merge half adopts them
+  Micros pane_us_max = base::kMaxTime;  ///< with ship: 60 s (docs/design/0002-partials.md)
+};
+
+class Engine {
+ public:
+  explicit Engine(EngineOptions options);
+  ~Engine();
+
+  /// Adds a query; its source is a stream (fed through process()) or a view added before. The sink is called on this
+  /// thread whenever a window closes. The query is kept until the engine ends.
+  void add_query(std::unique_ptr<plan::Query> query, ResultSink* sink);
+  /// Which columns of the stream any query reads.
+  std::vector<bool> columns_used(std::string_view stream, size_t column_count) const;
+
+  /// Rows of `stream` (at most options.batch_rows), all of them before any later advance(). `edge` < options.edges chooses
+  /// the edge half that sees them. Columns are not kept. Calls for different edges may run on different threads at the
+  /// same time; no other member may run meanwhile.
+  void process(std::string_view stream, const batch::ColumnBatch& rows, uint32_t edge = 0);
+  /// The delay that the watermarks of this stream are made with: a query's own delay is judged against it. Default 0.
+  void set_delay(std::string_view stream, Micros delay);
+  /// Rows of a later event time are refused and counted (DESIGN §6, max_future). Default: none.
+  void set_time_limit(std::string_view stream, Micros time_max);
+  /// The watermark as it is now, though advance() need not be called for it yet: by it late rows are told how late.
+  void note_watermark(std::string_view stream, Micros watermark);
+  /// The stream's watermark: no row of an earlier event time is expected. Never less than before. Closes what can close.
+  void advance(std::string_view stream, Micros watermark);
+  /// The next watermark at which advance() would do anything: the caller cuts its batches there, so that a verdict does
+  /// not depend on the batch size. kMaxTime when nothing is open.
+  Micros next_cut(std::string_view stream) const;
+  /// Closes everything: the end of a capture.
+  void finish();
+
+  WindowLedger ledger(size_t query_index) const;
+  size_t query_count() const;
+  const plan::Query& query(size_t query_index) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace backstream::exec

@@ -1,0 +1,86 @@
+#include "exec/group_table.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace backstream::exec {
+namespace {
+
+/// Puts keys into a table and into a std::map, a batch at a time, and expects the same groups.
+void expect_groups(uint32_t key_words, uint64_t hash_mask, size_t rows, uint64_t distinct, size_t hint, uint32_t seed) {
+  BlockPool pool;
+  GroupTable table(pool, key_words, 8, hint);
+  std::map<std::vector<uint64_t>, uint64_t> expected;
+  std::mt19937_64 random(seed);
+  std::vector<uint64_t> keys, hashes;
+  std::vector<uint8_t*> found;
+  size_t made = 0;
+  while (rows > 0) {
+    const size_t n = std::min<size_t>(rows, 1 + random() % 2048);
+    rows -= n;
+    keys.assign(n * key_words, 0);
+    hashes.resize(n);
+    found.assign(n, nullptr);
+    for (size_t i = 0; i < n; ++i) {
+      const uint64_t value = random() % distinct;
+      for (uint32_t w = 0; w < key_words; ++w) keys[i * key_words + w] = w == value % key_words ? value : 0;
+    }
+    hash_keys(keys.data(), key_words, n, hash_mask, hashes.data());
+    made += table.find_or_insert(keys.data(), hashes.data(), n, found.data());
+    for (size_t i = 0; i < n; ++i) {
+      ++*reinterpret_cast<uint64_t*>(found[i] + table.states_at());
+      ++expected[{&keys[i * key_words], &keys[i * key_words] + key_words}];
+    }
+  }
+  ASSERT_EQ(table.group_count(), expected.size());
+  EXPECT_EQ(made, expected.size());
+  for (size_t group = 0; group < table.group_count(); ++group) {
+    const std::vector<uint64_t> key(table.key(group), table.key(group) + key_words);
+    EXPECT_EQ(*reinterpret_cast<const uint64_t*>(table.row(group) + table.states_at()), expected[key]);
+  }
+}
+
+TEST(GroupTable, FindsEveryKeyOfOneWord) { expect_groups(1, ~uint64_t{0}, 200'000, 70'000, 0, 1); }
+TEST(GroupTable, FindsEveryKeyOfTwoWords) { expect_groups(2, ~uint64_t{0}, 100'000, 30'000, 0, 2); }
+TEST(GroupTable, FindsEveryKeyOfManyWords) { expect_groups(7, ~uint64_t{0}, 50'000, 20'000, 0, 3); }
+TEST(GroupTable, GrowsLateWhenTheHintWasRight) { expect_groups(1, ~uint64_t{0}, 200'000, 70'000, 70'000, 4); }
+TEST(GroupTable, KeysThatAllCollideAreStillToldApart) { expect_groups(1, 0, 5'000, 700, 0, 5); }
+TEST(GroupTable, AFewGroupsNeedLittle) { expect_groups(1, ~uint64_t{0}, 10'000, 3, 0, 6); }
+
+TEST(GroupTable, GivesItsMemoryBackForTheNextPane) {
+  BlockPool pool;
+  const uint64_t key = 5;
+  uint64_t hash = 0;
+  hash_keys(&key, 1, 1, ~uint64_t{0}, &hash);
+  uint8_t* first = nullptr;
+  uint8_t* second = nullptr;
+  {
+    GroupTable table(pool, 1, 16, 0);
+    table.find_or_insert(&key, &hash, 1, &first);
+    std::fill_n(first, 24, uint8_t{0xff});
+  }
+  GroupTable table(pool, 1, 16, 0);
+  table.find_or_insert(&key, &hash, 1, &second);
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(*reinterpret_cast<uint64_t*>(second + 8), 0u) << "states of a new group are zero, whatever lay there";
+}
+
+TEST(GroupTable, HoldsAGroupInAtMost64OctetsBeyondItsRow) {
+  BlockPool pool;
+  for (const uint64_t groups : {50'000u, 98'305u, 100'000u, 450'000u}) {
+    GroupTable table(pool, 1, 16, 0);
+    std::vector<uint64_t> keys(groups), hashes(groups);
+    std::vector<uint8_t*> rows(groups);
+    for (uint64_t i = 0; i < groups; ++i) keys[i] = i;
+    hash_keys(keys.data(), 1, groups, ~uint64_t{0}, hashes.data());
+    for (size_t at = 0; at < groups; at += 2048) {
+      table.find_or_insert(keys.data() + at, hashes.data() + at, std::min<size_t>(2048, groups - at), rows.data() + at);
+    }
+    EXPECT_LE(table.octets_held(), groups * (24 + 64));
+  }
+}
+
+}  // namespace
+}  // namespace backstream::exec

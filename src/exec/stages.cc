@@ -1,0 +1,244 @@
+#include <cassert>
+#include <mutex>
+#include <numeric>
+
+#include "exec/shipping.h"
+#include "exec/windowed_stage.h"
+#include "plan/split.h"
+#include "transport/memory_log.h"
+
+namespace backstream::exec {
+namespace {
+
+/// Of partials between two calls of advance(), a query.
+constexpr size_t kLogOctetsMax = size_t{1} << 30;
+
+using plan::Query;
+using plan::Stage;
+using plan::Window;
+
+PaneGrid grid_of(const Stage& stage, Micros pane_us) {
+  return {pane_us, stage.window.size_us, stage.window.slide_us, stage.window.offset_us};
+}
+
+/// tumble and hop over event time, of a stream or of the rows below.
+class WindowedStage final : public StageRunner {
+ public:
+  /// @param ship  panes travel as bytes through a log of their own
+  WindowedStage(const Query& query, const Stage& stage, Micros pane_us, uint32_t edge_count, bool ship,
+                const EngineOptions& options, RowReceiver& receiver)
+      : options_(query.options), grid_(grid_of(stage, pane_us)), receiver_(receiver) {
+    for (uint32_t e = 0; e < edge_count; ++e) {
+      edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask));
+    }
+    merge_ = std::make_unique<MergeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask, receiver);
+    if (!ship) return;
+    const uint64_t incarnation = std::hash<std::string>{}(query.text);
+    shipping_ = std::make_unique<PaneShipping>(stage, incarnation, edge_count, options.batch_rows,
+                                               std::make_unique<transport::MemoryLog>(1, kLogOctetsMax));
+  }
+
+  void process(const batch::ColumnBatch& rows, uint32_t edge) override { edges_[edge]->process(rows); }
+  void advance(Micros watermark) override {
+    for (uint32_t e = 0; e < edges_.size(); ++e) {
+      EdgeHalf& edge = *edges_[e];
+      edge.set_watermark(watermark);
+      edge.take_until(watermark, [&](Micros start, PaneTablePtr pane) {
+        if (shipping_) shipping_->ship(e, start, *pane);
+        else merge_->adopt(start, std::move(pane));
+      });
+      if (shipping_) shipping_->report(e, watermark, edge.ledger());
+    }
+    merge_->close_until(shipping_ ? shipping_->receive(*merge_) : watermark);
+    if (shipping_) shipping_->forget_before(frontier(watermark));
+    receiver_.on_frontier(frontier(watermark));
+  }
+  Micros next_cut(Micros watermark) const override {
+    if (watermark == base::kMinTime) return base::kMinTime + 1;
+    if (watermark == base::kMaxTime) return base::kMaxTime;
+    const Micros boundary = grid_.pane_start(watermark) + grid_.pane_us;
+    const Micros final_boundary = grid_.pane_start(watermark - options_.allowed_lateness_us) + grid_.pane_us +
+                                  options_.allowed_lateness_us;
+    return std::min(boundary, final_boundary);
+  }
+  void set_time_limit(Micros time_max) override {
+    for (auto& edge : edges_) edge->set_time_limit(time_max);
+  }
+  void note_watermark(Micros watermark) override {
+    for (auto& edge : edges_) edge->note_watermark(watermark);
+  }
+  WindowLedger ledger() const override {
+    WindowLedger total = merge_->ledger();
+    for (const auto& edge : edges_) total += edge->ledger();
+    return total;
+  }
+
+  void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
+    if (window.final) process(rows, 0);
+  }
+  void on_frontier(Micros frontier) override { advance(frontier); }
+
+ private:
+  /// The least start that a window which is not final yet can have.
+  Micros frontier(Micros watermark) const {
+    if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
+    return base::floor_to(watermark - options_.allowed_lateness_us - grid_.size_us, grid_.slide_us, grid_.offset_us) +
+           grid_.slide_us;
+  }
+
+  const plan::QueryOptions& options_;
+  PaneGrid grid_;
+  RowReceiver& receiver_;
+  std::vector<std::unique_ptr<EdgeHalf>> edges_;   // Before merge_: it holds panes whose memory is theirs.
+  std::unique_ptr<MergeHalf> merge_;
+  std::unique_ptr<PaneShipping> shipping_;         // null: panes are adopted
+};
+
+/// Aggregates the rows of each window of the stage below.
+class InheritedStage final : public StageRunner {
+ public:
+  InheritedStage(const Query& query, const Stage& stage, const EngineOptions& options, RowReceiver& receiver)
+      : receiver_(receiver), layout_(stage, options.hash_mask),
+        aggregator_(stage, query.options, options.batch_rows, layout_, ledger_),
+        tail_(stage, stage.having.get(), query.options, options.batch_rows, ledger_, receiver),
+        group_rows_(stage, options.batch_rows) {}
+
+  void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+    if (!window.final) return;
+    if (table_ == nullptr) table_ = std::make_unique<PaneTable>(layout_, pool_, group_hint_);
+    if (rows.row_count > 0) {
+      ledger_.assigned += rows.row_count;
+      size_t n = 0;
+      const uint32_t* kept = aggregator_.prepare(rows, aggregator_.all_rows(), rows.row_count, n);
+      if (n > 0) aggregator_.add(kept, n, *table_);
+    }
+    if (!last) return;
+    group_rows_.for_each_batch(*table_, window.start, window.end, [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
+    ledger_.sum_overflow += table_->context().overflow_count;
+    ++ledger_.windows_closed;
+    tail_.end(window);
+    group_hint_ = table_->group_count();
+    table_.reset();
+  }
+  void on_frontier(Micros frontier) override { receiver_.on_frontier(frontier); }
+  void process(const batch::ColumnBatch&, uint32_t) override { assert(!"fed by the stage below"); }
+  void advance(Micros watermark) override { on_frontier(watermark); }
+  WindowLedger ledger() const override { return ledger_; }
+
+ private:
+  RowReceiver& receiver_;
+  WindowLedger ledger_;
+  BlockPool pool_;
+  GroupLayout layout_;
+  RowAggregator aggregator_;
+  Tail tail_;
+  GroupRows group_rows_;
+  size_t group_hint_ = 0;
+  std::unique_ptr<PaneTable> table_;
+};
+
+/// Filters and projects: rows of a stream as they come, or the rows of each window of the stage below.
+class RowStage final : public StageRunner {
+ public:
+  RowStage(const Query& query, const Stage& stage, const EngineOptions& options, RowReceiver& receiver)
+      : stage_(stage), receiver_(receiver), batch_rows_(options.batch_rows),
+        tail_(stage, stage.where.get(), query.options, options.batch_rows, ledger_, receiver) {
+    has_window_ = stage.window.kind != Window::Kind::kNone;
+    assigns_window_ = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
+    if (!has_window_) tail_.keep_limit_over_windows();
+    starts_.resize(options.batch_rows);
+    ends_.resize(options.batch_rows);
+  }
+
+  void process(const batch::ColumnBatch& rows, uint32_t) override {
+    const std::lock_guard lock(mutex_);
+    if (assigns_window_) return assign_windows(rows);
+    pass(WindowRef{}, rows);
+  }
+  void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+    if (!window.final) return;
+    if (rows.row_count > 0) {
+      if (assigns_window_) {
+        assign_windows(rows);
+      } else {
+        std::fill_n(starts_.begin(), rows.row_count, window.start);
+        std::fill_n(ends_.begin(), rows.row_count, window.end);
+        pass(window, rows);
+      }
+    }
+    if (!last || assigns_window_) return;
+    ++ledger_.windows_closed;
+    tail_.end(window);
+  }
+  void on_frontier(Micros frontier) override { receiver_.on_frontier(frontier); }
+  void advance(Micros watermark) override {
+    if (watermark == base::kMaxTime && (!has_window_ || assigns_window_)) tail_.end(WindowRef{});
+    receiver_.on_frontier(watermark);
+  }
+  Micros next_cut(Micros watermark) const override { return receiver_.next_cut(watermark); }
+  WindowLedger ledger() const override { return ledger_; }
+
+ private:
+  void pass(const WindowRef& window, const batch::ColumnBatch& rows) {
+    input_.columns.assign(rows.columns.begin(), rows.columns.end());
+    input_.row_count = rows.row_count;
+    if (has_window_) {
+      for (auto* times : {&starts_, &ends_}) {
+        batch::Column column;
+        column.type = batch::Type::kTimestamptz;
+        column.values = times->data();
+        input_.columns.push_back(column);
+      }
+    }
+    ledger_.assigned += rows.row_count;
+    const Tail::Added added = tail_.add(window, input_);
+    ledger_.counted += added.passed - added.errored;
+    ledger_.errored += added.errored;
+    ledger_.filtered += rows.row_count - added.passed;
+  }
+  /// tumble and hop without aggregation: each row once for every window that holds it.
+  void assign_windows(const batch::ColumnBatch& rows) {
+    const Window& window = stage_.window;
+    const batch::Column& time = rows.columns[static_cast<size_t>(window.time_column)];
+    for (size_t row = 0; row < rows.row_count; ++row) {
+      const bool usable = !time.is_null(row);
+      starts_[row] = usable ? base::floor_to(time.as<int64_t>()[row], window.slide_us, window.offset_us) : 0;
+    }
+    for (Micros back = 0; back < window.size_us; back += window.slide_us) {
+      for (size_t row = 0; row < rows.row_count; ++row) {
+        if (back > 0) starts_[row] -= window.slide_us;
+        ends_[row] = starts_[row] + window.size_us;
+      }
+      pass(WindowRef{}, rows);
+    }
+  }
+
+  const Stage& stage_;
+  RowReceiver& receiver_;
+  size_t batch_rows_;
+  bool has_window_, assigns_window_;
+  WindowLedger ledger_;
+  Tail tail_;
+  batch::ColumnBatch input_;
+  std::vector<Micros> starts_, ends_;
+  std::mutex mutex_;   ///< process() may be called for several edges at once
+};
+
+}  // namespace
+
+std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
+                                        RowReceiver& receiver) {
+  const Stage& stage = query.stages[stage_index];
+  if (!stage.aggregates_rows) return std::make_unique<RowStage>(query, stage, options, receiver);
+  if (stage.window.kind == Window::Kind::kInherited) {
+    return std::make_unique<InheritedStage>(query, stage, options, receiver);
+  }
+  assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
+  const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
+  const plan::SplitPlan split = plan::split(query, options.pane_us_max);
+  const Micros pane_us = from_stream ? split.edge.pane_us : std::gcd(stage.window.size_us, stage.window.slide_us);
+  return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
+                                         from_stream && options.ship, options, receiver);
+}
+
+}  // namespace backstream::exec

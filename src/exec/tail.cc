@@ -1,0 +1,262 @@
+#include "exec/tail.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+namespace backstream::exec {
+
+using batch::Column;
+using batch::ColumnBatch;
+using batch::Physical;
+using batch::Type;
+
+namespace {
+
+std::vector<Type> output_types(const plan::Stage& stage) {
+  std::vector<Type> types;
+  for (const auto& output : stage.outputs) types.push_back(output->type);
+  return types;
+}
+
+template <typename Value> void gather_values(const void* from, const uint32_t* rows, size_t n, void* to) {
+  const Value* source = static_cast<const Value*>(from);
+  Value* target = static_cast<Value*>(to);
+  for (size_t i = 0; i < n; ++i) target[i] = source[rows[i]];
+}
+
+void gather_column(const Column& from, const uint32_t* rows, size_t n, Column& to) {
+  switch (batch::physical(from.type)) {
+    case Physical::kByte: gather_values<uint8_t>(from.values, rows, n, to.values); break;
+    case Physical::kInt64: gather_values<int64_t>(from.values, rows, n, to.values); break;
+    case Physical::kDouble: gather_values<double>(from.values, rows, n, to.values); break;
+    case Physical::kText: gather_values<std::string_view>(from.values, rows, n, to.values); break;
+    case Physical::kInet: gather_values<base::Inet>(from.values, rows, n, to.values); break;
+    case Physical::kInterval: gather_values<base::Interval>(from.values, rows, n, to.values); break;
+  }
+  to.has_nulls = from.has_nulls;
+  if (from.has_nulls) gather_values<uint8_t>(from.validity, rows, n, to.validity);
+}
+
+template <typename Value> int order_of(const Value& a, const Value& b) { return (a > b) - (a < b); }
+int order_of(double a, double b) {
+  if (std::isnan(a) || std::isnan(b)) return static_cast<int>(std::isnan(a)) - static_cast<int>(std::isnan(b));
+  return (a > b) - (a < b);
+}
+int order_of(const std::string_view& a, const std::string_view& b) {
+  const int c = a.compare(b);
+  return (c > 0) - (c < 0);
+}
+int order_of(const base::Inet& a, const base::Inet& b) {
+  const auto c = base::compare(a, b);
+  return (c > 0) - (c < 0);
+}
+
+template <typename Value> const Value& value_of(const std::vector<uint8_t>& values, size_t row) {
+  return reinterpret_cast<const Value*>(values.data())[row];
+}
+
+}  // namespace
+
+// --- RowStore ---------------------------------------------------------------------------------------------------
+
+RowStore::RowStore(const std::vector<Type>& types) {
+  for (const Type type : types) columns_.push_back({type, batch::octets_per_value(batch::physical(type)), {}, {}});
+}
+
+void RowStore::append(const ColumnBatch& rows) {
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    Stored& stored = columns_[c];
+    const Column& column = rows.columns[c];
+    const size_t octets = rows.row_count * stored.value_octets;
+    const size_t at = stored.values.size();
+    stored.values.resize(at + octets);
+    if (batch::physical(stored.type) == Physical::kText) {
+      auto* to = reinterpret_cast<std::string_view*>(stored.values.data() + at);
+      for (size_t i = 0; i < rows.row_count; ++i) {
+        to[i] = column.is_null(i) ? std::string_view() : texts_.copy(column.as<std::string_view>()[i]);
+      }
+    } else {
+      std::memcpy(stored.values.data() + at, column.values, octets);
+    }
+    if (column.has_nulls) {
+      stored.validity.insert(stored.validity.end(), column.validity, column.validity + rows.row_count);
+    } else {
+      stored.validity.resize(stored.validity.size() + rows.row_count, 1);
+    }
+  }
+  row_count_ += rows.row_count;
+}
+
+void RowStore::clear() {
+  for (Stored& stored : columns_) {
+    stored.values.clear();
+    stored.validity.clear();
+  }
+  texts_.reset();
+  row_count_ = 0;
+}
+
+int RowStore::compare(size_t column, size_t a, size_t b) const {
+  const Stored& stored = columns_[column];
+  if (stored.validity[a] == 0 || stored.validity[b] == 0) return stored.validity[b] - stored.validity[a];
+  switch (batch::physical(stored.type)) {
+    case Physical::kByte: return order_of(stored.values[a], stored.values[b]);
+    case Physical::kInt64: return order_of(value_of<int64_t>(stored.values, a), value_of<int64_t>(stored.values, b));
+    case Physical::kDouble: return order_of(value_of<double>(stored.values, a), value_of<double>(stored.values, b));
+    case Physical::kText:
+      return order_of(value_of<std::string_view>(stored.values, a), value_of<std::string_view>(stored.values, b));
+    case Physical::kInet: return order_of(value_of<base::Inet>(stored.values, a), value_of<base::Inet>(stored.values, b));
+    case Physical::kInterval:
+      return expr::compare_values(value_of<base::Interval>(stored.values, a), value_of<base::Interval>(stored.values, b),
+                                  stored.type);
+  }
+  return 0;
+}
+
+void RowStore::gather(const uint32_t* order, size_t n, ColumnBatch& out) const {
+  out.row_count = n;
+  for (size_t c = 0; c < out.columns.size(); ++c) {
+    Column from;
+    from.type = columns_[c].type;
+    from.has_nulls = true;
+    from.values = const_cast<uint8_t*>(columns_[c].values.data());
+    from.validity = const_cast<uint8_t*>(columns_[c].validity.data());
+    gather_column(from, order, n, out.columns[c]);
+  }
+}
+
+// --- Tail -------------------------------------------------------------------------------------------------------
+
+Tail::Tail(const plan::Stage& stage, const expr::Expr* condition, const plan::QueryOptions& options, size_t batch_rows,
+           WindowLedger& ledger, RowReceiver& receiver)
+    : stage_(stage), options_(options), batch_rows_(batch_rows), ledger_(ledger), receiver_(receiver),
+      sorts_(!stage.order_by.empty() || stage.distinct),
+      dense_(output_types(stage), std::vector<bool>(stage.outputs.size(), true), batch_rows), store_(output_types(stage)),
+      selected_(batch_rows), active_(batch_rows), errors_(batch_rows) {
+  if (condition != nullptr) condition_ = std::make_unique<expr::Evaluator>(expr::clone(*condition), batch_rows);
+  for (const auto& output : stage.outputs) outputs_.emplace_back(expr::clone(*output), batch_rows);
+  all_outputs_.columns.resize(outputs_.size());
+  if (stage.limit && __builtin_add_overflow(stage.offset, *stage.limit, &row_limit_)) row_limit_ = INT64_MAX;
+}
+
+Tail::Added Tail::add(const WindowRef& window, ColumnBatch& rows) {
+  using OnError = plan::QueryOptions::OnError;
+  uint8_t* errors = options_.on_error == OnError::kNull ? nullptr : errors_.data();
+  const uint64_t errors_before = ledger_.value_errors.total();
+  const uint8_t* active = nullptr;
+  size_t n = rows.row_count;
+  bool dense = true;
+  if (condition_) {
+    const Column condition = condition_->evaluate(rows, nullptr, ledger_.value_errors, errors);
+    n = expr::select_true(condition, rows.row_count, selected_.data());
+    if (n < rows.row_count) {
+      dense = false;
+      std::fill_n(active_.begin(), rows.row_count, uint8_t{0});
+      for (size_t i = 0; i < n; ++i) active_[selected_[i]] = 1;
+      active = active_.data();
+    }
+  }
+  const size_t passed = n;
+  if (n == 0 && errors == nullptr) return {};
+  for (size_t o = 0; o < outputs_.size(); ++o) {
+    all_outputs_.columns[o] = outputs_[o].evaluate(rows, active, ledger_.value_errors, errors);
+  }
+  if (errors != nullptr && ledger_.value_errors.total() != errors_before) {
+    if (options_.on_error == OnError::kFail) throw QueryFailed(ledger_.value_errors);
+    if (dense) std::iota(selected_.begin(), selected_.begin() + static_cast<long>(n), 0u);
+    dense = false;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; ++i) {
+      if (errors_[selected_[i]] == 0) selected_[kept++] = selected_[i];
+    }
+    n = kept;
+    std::fill_n(errors_.begin(), rows.row_count, uint8_t{0});
+  }
+  const Added added{passed, passed - n};
+  if (n == 0) return added;
+  ColumnBatch* out = &all_outputs_;
+  if (!dense) {
+    for (size_t o = 0; o < outputs_.size(); ++o) {
+      gather_column(all_outputs_.columns[o], selected_.data(), n, dense_.batch.columns[o]);
+    }
+    out = &dense_.batch;
+  }
+  out->row_count = n;
+  if (sorts_) {
+    store_.append(*out);
+  } else {
+    send(window, *out, false);
+  }
+  return added;
+}
+
+/// Applies OFFSET and LIMIT to rows that come in their final order, and hands the visible columns on.
+void Tail::send(const WindowRef& window, ColumnBatch& rows, bool last) {
+  ColumnBatch visible;
+  visible.columns.assign(rows.columns.begin(), rows.columns.begin() + static_cast<long>(stage_.output.columns.size()));
+  const int64_t first = std::clamp<int64_t>(stage_.offset - passed_, 0, static_cast<int64_t>(rows.row_count));
+  int64_t end = static_cast<int64_t>(rows.row_count);
+  if (stage_.limit) end = std::clamp<int64_t>(row_limit_ - passed_, first, end);
+  passed_ += static_cast<int64_t>(rows.row_count);
+  visible.row_count = static_cast<size_t>(end - first);
+  if (first > 0) {
+    for (Column& column : visible.columns) {
+      column.values = static_cast<uint8_t*>(column.values) +
+                      static_cast<size_t>(first) * batch::octets_per_value(batch::physical(column.type));
+      if (column.has_nulls) column.validity += first;
+    }
+  }
+  if (visible.row_count > 0 || last) receiver_.on_rows(window, visible, last);
+}
+
+void Tail::sort_and_send(const WindowRef& window) {
+  std::vector<uint32_t> order(store_.row_count());
+  std::iota(order.begin(), order.end(), 0u);
+  const size_t visible_count = stage_.output.columns.size();
+  const auto visible_order = [&](uint32_t a, uint32_t b) {
+    for (size_t c = 0; c < visible_count; ++c) {
+      if (const int order_by_column = store_.compare(c, a, b); order_by_column != 0) return order_by_column;
+    }
+    return 0;
+  };
+  const auto before = [&](uint32_t a, uint32_t b) {
+    for (const plan::SortKey& key : stage_.order_by) {
+      const auto column = static_cast<size_t>(key.output);
+      int c = store_.compare(column, a, b);   // nulls above all
+      if (c == 0) continue;
+      const bool involves_null = store_.is_null(column, a) || store_.is_null(column, b);
+      if (involves_null) return key.nulls_first ? c > 0 : c < 0;
+      return key.descending ? c > 0 : c < 0;
+    }
+    return visible_order(a, b) < 0;
+  };
+  const auto wanted = static_cast<size_t>(row_limit_);
+  if (!stage_.distinct && wanted < order.size() / 8) {
+    std::partial_sort(order.begin(), order.begin() + static_cast<long>(wanted), order.end(), before);
+    order.resize(wanted);
+  } else {
+    std::sort(order.begin(), order.end(), before);
+  }
+  if (stage_.distinct) {
+    order.erase(std::unique(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return visible_order(a, b) == 0; }),
+                order.end());
+  }
+  for (size_t at = 0; at < order.size(); at += batch_rows_) {
+    store_.gather(order.data() + at, std::min(batch_rows_, order.size() - at), dense_.batch);
+    send(window, dense_.batch, false);
+  }
+  store_.clear();
+}
+
+void Tail::end(const WindowRef& window) {
+  if (sorts_) sort_and_send(window);
+  ColumnBatch none;
+  none.columns.resize(stage_.outputs.size());
+  for (size_t o = 0; o < stage_.outputs.size(); ++o) none.columns[o].type = stage_.outputs[o]->type;
+  send(window, none, true);
+  if (!limit_over_windows_) passed_ = 0;
+}
+
+}  // namespace backstream::exec

@@ -1,0 +1,108 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "exec/group_rows.h"
+#include "exec/row_aggregator.h"
+#include "exec/stage.h"
+#include "exec/tail.h"
+
+namespace backstream::exec {
+
+using PaneTablePtr = std::unique_ptr<PaneTable>;
+
+/// The panes of a window function: aligned spans of event time, and which windows each belongs to.
+struct PaneGrid {
+  Micros pane_us, size_us, slide_us, offset_us;
+
+  Micros pane_start(Micros time) const { return base::floor_to(time, pane_us, offset_us); }
+  /// Start and end of the first and last window that hold the pane.
+  Micros first_window_end(Micros start) const {
+    return base::floor_to(start + pane_us - 1 - size_us, slide_us, offset_us) + slide_us + size_us;
+  }
+  Micros last_window_end(Micros start) const { return base::floor_to(start, slide_us, offset_us) + size_us; }
+};
+
+/// The edge half: filters rows and adds them to the groups of their pane. One thread at a time.
+class EdgeHalf {
+ public:
+  EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
+           uint64_t hash_mask);
+
+  void process(const batch::ColumnBatch& rows);
+  /// From now on rows are judged late against this.
+  void set_watermark(Micros watermark) { watermark_ = std::max(watermark_, watermark); seen_ = std::max(seen_, watermark); }
+  void note_watermark(Micros watermark) { seen_ = std::max(seen_, watermark); }
+  void set_time_limit(Micros time_max) { time_max_ = std::min(time_max, kTimeMax); }
+  /// Hands over the panes that end at or before `watermark`, oldest first: take(start, table).
+  template <typename Take> void take_until(Micros watermark, Take&& take) {
+    while (!open_.empty() && open_.begin()->first + grid_.pane_us <= watermark) {
+      auto node = open_.extract(open_.begin());
+      group_hint_ = node.mapped()->group_count();
+      if (node.key() == last_start_) last_pane_ = nullptr;
+      take(node.key(), std::move(node.mapped()));
+    }
+  }
+  const WindowLedger& ledger() const { return ledger_; }
+
+ private:
+  /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as `time_future`.
+  static constexpr Micros kTimeMax = Micros{1} << 62, kTimeMin = -kTimeMax;
+  static constexpr size_t kOpenPanesMax = 10'000;
+
+  void add_to_pane(Micros start, const uint32_t* rows, size_t n);
+  void add_by_pane(const Micros* times, const uint32_t* rows, size_t n);
+  const uint32_t* rows_with_time(const batch::Column& time, size_t row_count, size_t& n);
+
+  const plan::Stage& stage_;
+  const plan::QueryOptions& options_;
+  PaneGrid grid_;
+  WindowLedger ledger_;
+  BlockPool pool_;
+  GroupLayout layout_;
+  RowAggregator aggregator_;
+  std::map<Micros, PaneTablePtr> open_;
+  Micros last_start_ = 0;
+  PaneTable* last_pane_ = nullptr;   ///< the pane that got rows last
+  size_t group_hint_ = 0;
+  Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
+  Micros time_max_ = kTimeMax;
+  std::vector<uint32_t> timed_, inside_, outside_, rest_;
+};
+
+/// The merge half: keeps the panes of open windows, and closes windows as the watermark passes their ends. One thread.
+class MergeHalf {
+ public:
+  MergeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
+            uint64_t hash_mask, RowReceiver& receiver);
+
+  /// A whole pane, or a supplement to one, from an edge in this process.
+  void adopt(Micros start, PaneTablePtr pane);
+  /// The pane to which shipped groups of this start are added.
+  PaneTable& pane(Micros start);
+  void close_until(Micros watermark);
+  const WindowLedger& ledger() const { return ledger_; }
+
+ private:
+  struct Open {
+    int revision = 0;      ///< last one sent; 0: none yet
+    bool dirty = false;    ///< got rows since
+  };
+  void opened(Micros start);
+  void send(Micros end, Open& window, bool final);
+
+  const plan::Stage& stage_;
+  const plan::QueryOptions& options_;
+  PaneGrid grid_;
+  WindowLedger ledger_;
+  BlockPool pool_;
+  GroupLayout layout_;
+  Tail tail_;
+  GroupRows group_rows_;
+  std::map<Micros, PaneTablePtr> panes_;
+  std::map<Micros, Open> windows_;       ///< by end; those that are not final yet
+  Micros final_before_ = base::kMinTime; ///< windows that end at or before this are final
+};
+
+}  // namespace backstream::exec

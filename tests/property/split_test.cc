@@ -1,0 +1,253 @@
+// The law of DESIGN rule 4: whole = split. Random flows, dealt in random ways over edges, in batches of any size, give the
+// same final rows, byte for byte; and every row is in exactly one place of the ledger.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <random>
+
+#include "batch/flow_schema.h"
+#include "exec/engine.h"
+#include "plan/bind.h"
+#include "sql/parse.h"
+
+namespace backstream {
+namespace {
+
+using base::Micros;
+using batch::FlowColumn;
+
+constexpr Micros kSecond = base::kMicrosPerSecond;
+constexpr Micros kStart = 1'769'860'800 * kSecond;   // 2026-01-31 12:00:00 UTC
+
+const char* const kQueries[] = {
+    "SELECT window_start, src_as, dst_as, sum(octets) AS octets FROM tumble(flows, time, interval '300 s') "
+    "GROUP BY window_start, src_as, dst_as",
+    "SELECT window_start, src_ip, dst_ip, count(DISTINCT dst_port) AS ports FROM tumble(flows, time, interval '60 s') "
+    "WHERE packets_raw = 1 GROUP BY window_start, src_ip, dst_ip HAVING count(DISTINCT dst_port) > 1",
+    "SELECT window_start, protocol, count(*), sum(octets), avg(packets), min(dst_port), max(src_ip) "
+    "FROM hop(flows, time, interval '30 s', interval '120 s') GROUP BY window_start, protocol",
+    "SELECT window_start, exporter, sum(octets) FILTER (WHERE protocol = 6) AS tcp, count(DISTINCT src_ip) AS hosts, "
+    "bit_or(tcp_flags) AS flags FROM tumble(flows, time, interval '60 s') GROUP BY window_start, exporter",
+    "SELECT window_start, protocol_version, dst_port, count(*) AS n FROM tumble(flows, time, interval '60 s') "
+    "GROUP BY window_start, protocol_version, dst_port ORDER BY n DESC LIMIT 3",
+    "SELECT window_start, network(set_masklen(src_ip, 24)) AS net, avg(octets::double precision) AS mean, "
+    "sum(octets / 3.0) AS third FROM tumble(flows, time, interval '100 s') GROUP BY window_start, net",
+    "SELECT window_start, count(*) AS n, sum(packets) AS packets, bool_and(packets_raw > 1) AS big "
+    "FROM tumble(flows, time, interval '60 s') GROUP BY window_start",
+    "SELECT window_start, CASE WHEN dst_port < 1024 THEN 'low' ELSE host(dst_ip) END AS what, min(octets) AS least "
+    "FROM tumble(flows, time, interval '300 s') GROUP BY window_start, what",
+};
+
+/// One flow of the test's own making, all columns that the queries read.
+struct Flow {
+  Micros time;
+  bool time_present;
+  int64_t octets, packets, protocol, dst_port, tcp_flags, src_as, dst_as;
+  bool as_present;
+  base::Inet src, dst, exporter;
+  std::string_view version;
+};
+
+std::vector<Flow> make_flows(std::mt19937_64& random, size_t count, Micros disorder) {
+  std::vector<Flow> flows;
+  for (size_t i = 0; i < count; ++i) {
+    Flow f{};
+    f.time = kStart + static_cast<Micros>(i) * 900 * kSecond / static_cast<Micros>(count) -
+             static_cast<Micros>(random() % static_cast<uint64_t>(disorder + 1));
+    f.time_present = random() % 50 != 0;
+    f.octets = static_cast<int64_t>(random() % 100'000);
+    f.packets = static_cast<int64_t>(1 + random() % 3);
+    f.protocol = random() % 3 == 0 ? 17 : 6;
+    f.dst_port = static_cast<int64_t>(random() % 2 ? random() % 2000 : random() % 4);
+    f.tcp_flags = static_cast<int64_t>(random() % 64);
+    f.src_as = static_cast<int64_t>(random() % 20 ? random() % 30 : 4'200'000'000 + random() % 3);
+    f.dst_as = static_cast<int64_t>(random() % 10);
+    f.as_present = random() % 40 != 0;
+    f.src = random() % 5 ? base::Inet::v4(static_cast<uint32_t>(0x0a000000 + random() % 600))
+                         : base::Inet::v6(0x20010db800000000, random() % 50);
+    f.dst = base::Inet::v4(static_cast<uint32_t>(0xc0a80000 + random() % 20));
+    f.exporter = base::Inet::v4(static_cast<uint32_t>(0x7f000001 + random() % 4));
+    f.version = random() % 2 ? "5" : "10";
+    flows.push_back(f);
+  }
+  return flows;
+}
+
+/// Collects final rows as text, window by window.
+class Rows : public exec::ResultSink {
+ public:
+  void on_result(const exec::ResultBatch& result) override {
+    if (!result.final) return;
+    for (size_t row = 0; row < result.rows.row_count; ++row) {
+      std::string text = std::to_string(result.query_index);
+      for (size_t c = 0; c < result.rows.columns.size(); ++c) {
+        const auto& column = result.rows.columns[c];
+        text += '|';
+        text += column.is_null(row) ? "NULL" : expr::value_text(expr::value_at(column, row), column.type);
+      }
+      rows.push_back(std::move(text));
+    }
+  }
+  std::vector<std::string> sorted() const {
+    auto copy = rows;
+    std::sort(copy.begin(), copy.end());
+    return copy;
+  }
+  std::vector<std::string> rows;
+};
+
+struct Outcome {
+  std::vector<std::string> rows;
+  std::vector<exec::WindowLedger> ledgers;
+};
+
+/// Every `datagram_rows` flows are one datagram: watermarks move between them only.
+Outcome run(const std::vector<Flow>& flows, exec::EngineOptions options, size_t datagram_rows, Micros delay, uint32_t deal_seed,
+        bool rewrites) {
+  plan::Catalog catalog;
+  exec::Engine engine(options);
+  Rows sink;
+  for (const char* text : kQueries) {
+    auto statements = sql::parse(text, "");
+    EXPECT_TRUE(statements.has_value()) << statements.error().message;
+    auto query = plan::bind(statements->front(), text, catalog);
+    EXPECT_TRUE(query.has_value()) << text << ": " << query.error().message;
+    if (rewrites) plan::rewrite(*query);
+    engine.add_query(std::make_unique<plan::Query>(std::move(*query)), &sink);
+  }
+  std::vector<batch::Type> types;
+  for (const auto& column : batch::flow_schema().columns) types.push_back(column.type);
+  const auto used = engine.columns_used("flows", types.size());
+  std::vector<batch::BatchBuffer> buffers;
+  for (uint32_t e = 0; e < options.edges; ++e) buffers.emplace_back(types, used, options.batch_rows);
+  for (auto& buffer : buffers) buffer.batch.row_count = 0;
+  const auto flush = [&](uint32_t edge) {
+    engine.process("flows", buffers[edge].batch, edge);
+    buffers[edge].batch.row_count = 0;
+  };
+  const auto put = [&](uint32_t edge, const Flow& f) {
+    auto& batch = buffers[edge].batch;
+    const size_t row = batch.row_count++;
+    const auto set = [&](FlowColumn which, auto value, bool present = true) {
+      auto& column = batch.columns[static_cast<size_t>(which)];
+      if (column.values == nullptr) return;
+      column.has_nulls = true;
+      column.validity[row] = present;
+      column.template as<decltype(value)>()[row] = value;
+    };
+    set(FlowColumn::kTime, f.time, f.time_present);
+    set(FlowColumn::kOctets, f.octets);
+    set(FlowColumn::kPackets, f.packets);
+    set(FlowColumn::kPacketsRaw, f.packets);
+    set(FlowColumn::kProtocol, f.protocol);
+    set(FlowColumn::kDstPort, f.dst_port);
+    set(FlowColumn::kTcpFlags, f.tcp_flags);
+    set(FlowColumn::kSrcAs, f.src_as, f.as_present);
+    set(FlowColumn::kDstAs, f.dst_as);
+    set(FlowColumn::kSrcIp, f.src);
+    set(FlowColumn::kDstIp, f.dst);
+    set(FlowColumn::kExporter, f.exporter);
+    set(FlowColumn::kProtocolVersion, f.version);
+    if (batch.row_count == options.batch_rows) flush(edge);
+  };
+  std::mt19937 deal(deal_seed);
+  Micros high = base::kMinTime, cut = engine.next_cut("flows");
+  for (size_t at = 0; at < flows.size(); at += datagram_rows) {
+    for (size_t i = at; i < std::min(flows.size(), at + datagram_rows); ++i) {
+      put(options.edges == 1 ? 0 : deal() % options.edges, flows[i]);
+      if (flows[i].time_present) high = std::max(high, flows[i].time);
+    }
+    if (high == base::kMinTime || high - delay < cut) continue;
+    for (uint32_t e = 0; e < options.edges; ++e) flush(e);
+    engine.advance("flows", high - delay);
+    cut = engine.next_cut("flows");
+  }
+  for (uint32_t e = 0; e < options.edges; ++e) flush(e);
+  engine.finish();
+  Outcome result;
+  result.rows = sink.sorted();
+  for (size_t q = 0; q < engine.query_count(); ++q) result.ledgers.push_back(engine.ledger(q));
+  return result;
+}
+
+void expect_same(const Outcome& a, const Outcome& b, uint64_t seed, const char* what) {
+  ASSERT_EQ(a.rows, b.rows) << what << ", seed " << seed;
+  for (size_t q = 0; q < a.ledgers.size(); ++q) {
+    const auto& x = a.ledgers[q];
+    const auto& y = b.ledgers[q];
+    EXPECT_EQ(x.assigned, x.counted + x.filtered + x.late + x.errored + x.shed) << kQueries[q] << ", seed " << seed;
+    EXPECT_EQ(y.assigned, y.counted + y.filtered + y.late + y.errored + y.shed) << what << ", seed " << seed;
+    EXPECT_EQ(x.assigned, y.assigned);
+    EXPECT_EQ(x.counted, y.counted) << what << ": " << kQueries[q] << ", seed " << seed;
+    EXPECT_EQ(x.late, y.late) << what << ": " << kQueries[q] << ", seed " << seed;
+    EXPECT_EQ(x.time_null, y.time_null);
+    EXPECT_EQ(x.windows_closed, y.windows_closed);
+    EXPECT_EQ(x.result_rows, y.result_rows);
+  }
+}
+
+uint64_t rounds() {
+  const char* given = std::getenv("BACKSTREAM_PROPERTY_ROUNDS");
+  return given == nullptr ? 6 : std::strtoull(given, nullptr, 10);
+}
+
+TEST(WholeIsSplit, ForAnyDealBatchSizeAndHash) {
+  for (uint64_t seed = 1; seed <= rounds(); ++seed) {
+    std::mt19937_64 random(seed);
+    const Micros disorder = seed % 3 == 0 ? 200 * kSecond : 30 * kSecond;   // with 200 s many rows are late
+    const auto flows = make_flows(random, 1500 + random() % 3000, disorder);
+    const size_t datagram_rows = 1 + random() % 30;
+    const Micros delay = 40 * kSecond;
+    const Outcome whole = run(flows, {}, datagram_rows, delay, 0, true);
+    ASSERT_FALSE(whole.rows.empty());
+    if (seed % 3 == 0) {
+      EXPECT_GT(whole.ledgers[1].late, 0u);
+    }
+
+    exec::EngineOptions small;
+    small.batch_rows = 1 + random() % 7;
+    expect_same(whole, run(flows, small, datagram_rows, delay, 0, true), seed, "small batches");
+    expect_same(whole, run(flows, {}, datagram_rows, delay, 0, false), seed, "no rewrites");
+    exec::EngineOptions adopted;
+    adopted.edges = 1 + static_cast<uint32_t>(random() % 5);
+    expect_same(whole, run(flows, adopted, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed, "adopted panes");
+    exec::EngineOptions shipped;
+    shipped.edges = 1 + static_cast<uint32_t>(random() % 5);
+    shipped.ship = true;
+    shipped.pane_us_max = 60 * kSecond;
+    expect_same(whole, run(flows, shipped, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed, "shipped panes");
+  }
+}
+
+TEST(WholeIsSplit, WhenEveryKeyCollides) {
+  std::mt19937_64 random(99);
+  const auto flows = make_flows(random, 600, 30 * kSecond);
+  exec::EngineOptions colliding;
+  colliding.hash_mask = 0;
+  expect_same(run(flows, {}, 10, 40 * kSecond, 0, true), run(flows, colliding, 10, 40 * kSecond, 0, true), 99, "constant hash");
+}
+
+TEST(WholeIsSplit, AndWholeIsWhatAPlainSumSays) {
+  std::mt19937_64 random(7);
+  const auto flows = make_flows(random, 4000, 30 * kSecond);
+  std::map<std::string, int64_t> expected;
+  for (const Flow& f : flows) {
+    if (!f.time_present) continue;
+    const Micros window = base::floor_to(f.time, 300 * kSecond);
+    expected["0|" + base::format_timestamp(window) + '|' + (f.as_present ? std::to_string(f.src_as) : "NULL") + '|' +
+             std::to_string(f.dst_as)] += f.octets;
+  }
+  std::vector<std::string> lines;
+  for (const auto& [key, octets] : expected) lines.push_back(key + '|' + std::to_string(octets));
+  std::sort(lines.begin(), lines.end());
+  const Outcome whole = run(flows, {}, 10, 40 * kSecond, 0, true);
+  std::vector<std::string> matrix;
+  std::copy_if(whole.rows.begin(), whole.rows.end(), std::back_inserter(matrix),
+               [](const std::string& row) { return row.starts_with("0|"); });
+  EXPECT_EQ(matrix, lines);
+}
+
+}  // namespace
+}  // namespace backstream

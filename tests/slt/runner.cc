@@ -1,0 +1,479 @@
+// Runs .slt files (slt_file.h) through SQL, binder and engine, in a variant of how the engine works: the rows are the same
+// in all of them. Last line: "N passed, N failed". Exit status 1 when anything failed.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "exec/engine.h"
+#include "expr/expr.h"
+#include "plan/bind.h"
+#include "slt_file.h"
+#include "sql/parse.h"
+
+namespace backstream::slt {
+namespace {
+
+using base::Micros;
+using batch::Type;
+
+constexpr std::string_view kDay = "2026-01-31";
+constexpr std::string_view kSourceName = "test";
+
+struct Variant {
+  size_t batch_rows = batch::kBatchRows;
+  bool constant_hash = false;
+  bool rewrites = true;
+  uint32_t edges = 1;
+  bool advance_always = false;   ///< the watermark is told after each row, not only where it cuts
+};
+
+struct Tally {
+  uint64_t passed = 0, failed = 0;
+};
+
+std::string value_field(const expr::Value& value, Type type) {
+  if (std::holds_alternative<std::monostate>(value)) return "NULL";
+  std::string text = expr::value_text(value, type);
+  // "2026-01-31 10:00:00+00" -> "10:00:00"
+  if (type == Type::kTimestamptz && text.starts_with(kDay) && text.ends_with("+00")) {
+    text = text.substr(kDay.size() + 1, text.size() - kDay.size() - 4);
+  }
+  return write_field(text);
+}
+
+char type_letter(Type type) {
+  if (batch::is_integer(type)) return 'I';
+  if (type == Type::kFloat8) return 'R';
+  return type == Type::kBool ? 'B' : 'T';
+}
+
+/// Rows of one query as text, as they came.
+class Collector : public exec::ResultSink {
+ public:
+  struct Row {
+    std::string text;
+    int revision;
+    bool final;
+  };
+  std::vector<Row> rows;
+  std::string types;             ///< of the first batch
+  std::string fault;
+
+  void on_result(const exec::ResultBatch& result) override {
+    types.clear();
+    for (const batch::ColumnDef& column : result.schema->columns) types += type_letter(column.type);
+    if (result.rows.columns.size() != result.schema->columns.size()) fault = "columns are not those of the schema";
+    for (size_t row = 0; row < result.rows.row_count && fault.empty(); ++row) {
+      std::string text;
+      for (size_t c = 0; c < result.schema->columns.size(); ++c) {
+        if (c != 0) text += ' ';
+        text += value_field(expr::value_at(result.rows.columns[c], row), result.schema->columns[c].type);
+      }
+      rows.push_back({std::move(text), result.revision, result.final});
+    }
+  }
+};
+
+/// One test: from the begin of a file or a reset to the next.
+class Scenario {
+ public:
+  Scenario(std::string file, const Variant& variant, Tally& tally)
+      : file_(std::move(file)), variant_(variant), tally_(tally) {
+    exec::EngineOptions options;
+    options.batch_rows = variant.batch_rows;
+    if (variant.constant_hash) options.hash_mask = 0;
+    options.edges = variant.edges;
+    if (variant.edges > 1) {
+      options.ship = true;
+      options.pane_us_max = 60 * base::kMicrosPerSecond;
+    }
+    engine_ = std::make_unique<exec::Engine>(options);
+  }
+
+  void run(const std::vector<const Block*>& blocks) {
+    for (const Block* block : blocks) {
+      if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) state(*block);
+    }
+    const Block* fails = nullptr;
+    for (const Block* block : blocks) {
+      if (block->kind == Block::Kind::kFails) fails = block;
+    }
+    try {
+      for (const Block* block : blocks) {
+        if (block->kind == Block::Kind::kFeed) feed(*block);
+      }
+      for (auto& [name, table] : tables_) flush(table);
+      engine_->finish();
+      if (fails != nullptr) complain(*fails, "no query failed");
+    } catch (const exec::QueryFailed& failure) {
+      const Block& at = fails != nullptr ? *fails : *blocks.front();
+      check(at, fails != nullptr && matches(failure.what(), fails->pattern),
+            std::string("a query failed: ") + failure.what());
+      return;
+    }
+    const Block* above = nullptr;
+    for (const Block* block : blocks) {
+      if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) above = block;
+      if (block->kind == Block::Kind::kQuery || block->kind == Block::Kind::kResults) compare_rows(*block);
+      if (block->kind == Block::Kind::kLedger) compare_ledger(*block, above);
+    }
+  }
+
+ private:
+  struct Running {
+    const Block* block;
+    std::string name;
+    std::unique_ptr<Collector> rows;
+  };
+  struct Table {
+    plan::Relation relation;
+    std::vector<batch::BatchBuffer> buffers;    ///< one an edge, made at the first row
+    base::Arena texts;
+    Micros watermark = base::kMinTime;
+    uint64_t row_count = 0;
+  };
+
+  void complain(const Block& at, const std::string& what) {
+    ++tally_.failed;
+    std::printf("%s:%zu: %s\n", file_.c_str(), at.line, what.c_str());
+  }
+  void check(const Block& at, bool passed, const std::string& what) {
+    if (passed) ++tally_.passed;
+    else complain(at, what);
+  }
+  bool matches(const std::string& text, const std::string& pattern) {
+    try {
+      return std::regex_search(text, std::regex(pattern));
+    } catch (const std::regex_error&) {
+      std::printf("%s: '%s' is no regex\n", file_.c_str(), pattern.c_str());
+      return false;
+    }
+  }
+
+  void state(const Block& block) {
+    const auto done = execute(block);
+    std::string error;
+    if (!done) {
+      base::Diagnostic diagnostic = done.error();
+      if (diagnostic.line == 0) base::locate(diagnostic, kSourceName, block.sql);
+      error = diagnostic.render();
+      if (!diagnostic.code.empty()) error = diagnostic.code + ' ' + error;
+    }
+    if (block.pattern.empty()) {
+      if (!done) complain(block, "refused:\n" + error);
+      else if (block.kind == Block::Kind::kStatement) ++tally_.passed;
+      return;
+    }
+    if (done) return complain(block, "accepted, but an error was expected: " + block.pattern);
+    if (!matches(error, block.pattern)) return complain(block, "another error than /" + block.pattern + "/:\n" + error);
+    std::string expected;
+    for (const std::string& row : block.rows) expected += row + '\n';
+    std::string rendered;   // Without blanks at line ends, as the file is read.
+    std::istringstream lines(error.substr(error.find(' ') + 1));
+    for (std::string line; std::getline(lines, line);) {
+      line.erase(line.find_last_not_of(' ') + 1);
+      rendered += line + '\n';
+    }
+    check(block, !block.has_expected || rendered == expected, "the diagnostic differs\nexpected:\n" + expected +
+                                                                  "actual:\n" + rendered);
+  }
+
+  base::Result<void> execute(const Block& block) {
+    auto statements = sql::parse(block.sql, kSourceName);
+    if (!statements) return tl::unexpected(statements.error());
+    for (const plan::UnboundStatement& statement : *statements) {
+      using Kind = plan::UnboundStatement::Kind;
+      switch (statement.kind) {
+        case Kind::kCreateForeignTable: {
+          auto relation = plan::bind_foreign_table(statement);
+          if (!relation) return tl::unexpected(relation.error());
+          Table& table = tables_[relation->name];
+          table.relation = *relation;
+          catalog_.add(*relation);
+          if (relation->delay_us) engine_->set_delay(relation->name, *relation->delay_us);
+          break;
+        }
+        case Kind::kDrop: catalog_.remove(statement.name); break;
+        case Kind::kExplain: {
+          auto query = plan::bind(*statement.inner, block.sql, catalog_);
+          if (!query) return tl::unexpected(query.error());
+          auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
+          running.rows->types = "T";
+          std::istringstream lines(plan::explain(*query));
+          for (std::string line; std::getline(lines, line);) running.rows->rows.push_back({write_field(line), 1, true});
+          ledgers_.push_back(-1);
+          break;
+        }
+        default: {
+          auto query = plan::bind(statement, block.sql, catalog_);
+          if (!query) return tl::unexpected(query.error());
+          if (variant_.rewrites) plan::rewrite(*query);
+          if (query->is_view) catalog_.add(plan::as_relation(*query));
+          auto& running = queries_.emplace_back(Running{&block, query->name, std::make_unique<Collector>()});
+          for (const batch::ColumnDef& column : query->output().columns) running.rows->types += type_letter(column.type);
+          ledgers_.push_back(static_cast<int>(engine_->query_count()));
+          engine_->add_query(std::make_unique<plan::Query>(std::move(*query)), running.rows.get());
+        }
+      }
+    }
+    return {};
+  }
+
+  void feed(const Block& block) {
+    const auto found = tables_.find(block.name);
+    if (found == tables_.end()) return complain(block, "no table '" + block.name + "'");
+    Table& table = found->second;
+    const batch::Schema& schema = table.relation.schema;
+    if (table.buffers.empty()) {
+      std::vector<Type> types;
+      for (const batch::ColumnDef& column : schema.columns) types.push_back(column.type);
+      std::vector<bool> wanted = engine_->columns_used(block.name, types.size());
+      for (uint32_t edge = 0; edge < variant_.edges; ++edge) table.buffers.emplace_back(types, wanted, variant_.batch_rows);
+    }
+    for (size_t r = 0; r < block.rows.size(); ++r) {
+      const std::vector<Field> fields = split_row(block.rows[r]);
+      if (fields.size() != schema.columns.size()) {
+        return complain(block, "row " + std::to_string(r + 1) + " has " + std::to_string(fields.size()) + " fields");
+      }
+      std::vector<expr::Value> values;
+      for (size_t c = 0; c < fields.size(); ++c) {
+        std::string text = fields[c].text;
+        const Type type = schema.columns[c].type;
+        if (fields[c].is_null()) {
+          values.emplace_back();
+          continue;
+        }
+        if (type == Type::kTimestamptz && text.size() > 2 && text[2] == ':') text = std::string(kDay) + ' ' + text + "+00";
+        auto value = expr::parse_value(text, type);
+        if (!value) return complain(block, "row " + std::to_string(r + 1) + ": " + value.error().message);
+        values.push_back(std::move(*value));
+      }
+      // Which edge a row reaches must not matter; neighbours go to different ones.
+      const uint32_t edge = block.edge >= 0 ? static_cast<uint32_t>(block.edge) % variant_.edges
+                                            : static_cast<uint32_t>(table.row_count * 7 / 3 % variant_.edges);
+      add_row(table, edge, values);
+    }
+    ++tally_.passed;
+  }
+
+  void add_row(Table& table, uint32_t edge, const std::vector<expr::Value>& values) {
+    batch::ColumnBatch& rows = table.buffers[edge].batch;
+    const size_t row = rows.row_count++;
+    ++table.row_count;
+    for (size_t c = 0; c < values.size(); ++c) {
+      batch::Column& column = rows.columns[c];
+      if (column.values == nullptr) continue;
+      const bool present = !std::holds_alternative<std::monostate>(values[c]);
+      column.validity[row] = present ? 1 : 0;
+      column.has_nulls |= !present;
+      if (!present) {
+        if (physical(column.type) == batch::Physical::kText) column.as<std::string_view>()[row] = {};
+        continue;
+      }
+      switch (physical(column.type)) {
+        case batch::Physical::kByte: column.as<uint8_t>()[row] = std::get<bool>(values[c]) ? 1 : 0; break;
+        case batch::Physical::kInt64: column.as<int64_t>()[row] = std::get<int64_t>(values[c]); break;
+        case batch::Physical::kDouble: column.as<double>()[row] = std::get<double>(values[c]); break;
+        case batch::Physical::kText:
+          column.as<std::string_view>()[row] = table.texts.copy(std::get<std::string>(values[c]));
+          break;
+        case batch::Physical::kInet: column.as<base::Inet>()[row] = std::get<base::Inet>(values[c]); break;
+        case batch::Physical::kInterval: column.as<base::Interval>()[row] = std::get<base::Interval>(values[c]); break;
+      }
+    }
+    const std::string& stream = table.relation.name;
+    if (rows.row_count == variant_.batch_rows) flush(table);
+    const int time_column = table.relation.time_column;
+    if (time_column >= 0) {
+      const auto* time = std::get_if<int64_t>(&values[static_cast<size_t>(time_column)]);
+      if (time != nullptr) table.watermark = std::max(table.watermark, *time - table.relation.delay_us.value_or(0));
+    }
+    if (table.watermark == base::kMinTime) return;
+    if (variant_.advance_always || table.watermark >= engine_->next_cut(stream)) {
+      flush(table);
+      engine_->advance(stream, table.watermark);
+    }
+  }
+
+  void flush(Table& table) {
+    for (uint32_t edge = 0; edge < table.buffers.size(); ++edge) {
+      batch::ColumnBatch& rows = table.buffers[edge].batch;
+      if (rows.row_count == 0) continue;
+      engine_->process(table.relation.name, rows, edge);
+      rows.row_count = 0;
+      for (batch::Column& column : rows.columns) column.has_nulls = false;
+    }
+    if (table.watermark != base::kMinTime) engine_->note_watermark(table.relation.name, table.watermark);
+    table.texts.reset();
+  }
+
+  const Running* find(const Block& block) const {
+    for (const Running& running : queries_) {
+      if (block.kind == Block::Kind::kQuery ? running.block == &block : running.name == block.name) return &running;
+    }
+    return nullptr;
+  }
+
+  void compare_rows(const Block& block) {
+    const Running* running = find(block);
+    if (running == nullptr) {
+      if (block.kind == Block::Kind::kResults) complain(block, "no view '" + block.name + "'");
+      return;   // A query that was refused has been complained about.
+    }
+    const Collector& got = *running->rows;
+    if (!got.fault.empty()) return complain(block, got.fault);
+    if (got.types != block.types) return complain(block, "columns are " + got.types + ", not " + block.types);
+    std::vector<std::string> actual, expected;
+    for (const Collector::Row& row : got.rows) {
+      if (block.revisions) actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open"));
+      else if (row.final) actual.push_back(row.text);
+    }
+    for (const std::string& row : block.rows) {
+      std::string text;
+      for (const Field& field : split_row(row)) {
+        text += text.empty() ? "" : " ";
+        text += field.quoted ? write_field(field.text) : field.text;
+      }
+      expected.push_back(text);
+    }
+    if (block.sorted) {
+      std::sort(actual.begin(), actual.end());
+      std::sort(expected.begin(), expected.end());
+    }
+    if (actual == expected) {
+      ++tally_.passed;
+      return;
+    }
+    std::string what = "rows differ (- expected, + actual)";
+    for (const std::string& row : expected) {
+      if (std::count(actual.begin(), actual.end(), row) == 0 || !block.sorted) what += "\n- " + row;
+    }
+    for (const std::string& row : actual) {
+      if (std::count(expected.begin(), expected.end(), row) == 0 || !block.sorted) what += "\n+ " + row;
+    }
+    if (actual.size() != expected.size()) {
+      what += "\n" + std::to_string(expected.size()) + " rows expected, " + std::to_string(actual.size()) + " came";
+    }
+    complain(block, what);
+  }
+
+  void compare_ledger(const Block& block, const Block* above) {
+    int index = -1;
+    for (size_t q = 0; q < queries_.size(); ++q) {
+      if (block.name.empty() ? queries_[q].block == above : queries_[q].name == block.name) index = ledgers_[q];
+    }
+    if (index < 0) return complain(block, "no query has this ledger");
+    const exec::WindowLedger ledger = engine_->ledger(static_cast<size_t>(index));
+    const std::map<std::string, uint64_t> counters = {
+        {"assigned", ledger.assigned}, {"counted", ledger.counted}, {"filtered", ledger.filtered},
+        {"late", ledger.late}, {"errored", ledger.errored}, {"shed", ledger.shed},
+        {"time_null", ledger.time_null}, {"time_future", ledger.time_future},
+        {"windows_closed", ledger.windows_closed}, {"result_rows", ledger.result_rows},
+        {"sum_overflow", ledger.sum_overflow}, {"value_errors", ledger.value_errors.total()}};
+    for (const auto& [name, value] : block.counters) {
+      const auto found = counters.find(name);
+      if (found == counters.end()) return complain(block, "no counter '" + name + "'");
+      if (found->second != static_cast<uint64_t>(value)) {
+        return complain(block, name + " is " + std::to_string(found->second) + ", not " + std::to_string(value));
+      }
+    }
+    check(block, ledger.assigned == ledger.counted + ledger.filtered + ledger.late + ledger.errored + ledger.shed,
+          "the ledger does not balance: assigned " + std::to_string(ledger.assigned) + ", counted " +
+              std::to_string(ledger.counted) + ", filtered " + std::to_string(ledger.filtered) + ", late " +
+              std::to_string(ledger.late) + ", errored " + std::to_string(ledger.errored) + ", shed " +
+              std::to_string(ledger.shed));
+  }
+
+  std::string file_;
+  const Variant& variant_;
+  Tally& tally_;
+  plan::Catalog catalog_;
+  std::vector<Running> queries_;         ///< before engine_: it holds pointers to the collectors
+  std::vector<int> ledgers_;             ///< parallel: index in the engine, -1: EXPLAIN
+  std::map<std::string, Table> tables_;
+  std::unique_ptr<exec::Engine> engine_;
+};
+
+void run_file(const std::string& path, const Variant& variant, Tally& tally) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  if (!in) {
+    std::printf("%s: cannot be read\n", path.c_str());
+    ++tally.failed;
+    return;
+  }
+  const auto blocks = parse_slt(text.str(), path);
+  if (!blocks) {
+    std::printf("%s", blocks.error().render().c_str());
+    ++tally.failed;
+    return;
+  }
+  std::vector<const Block*> scenario;
+  const auto run = [&] {
+    if (!scenario.empty()) Scenario(path, variant, tally).run(scenario);
+    scenario.clear();
+  };
+  for (const Block& block : *blocks) {
+    if (block.kind == Block::Kind::kReset) run();
+    else scenario.push_back(&block);
+  }
+  run();
+}
+
+int run_all(int argc, char** argv) {
+  Variant variant;
+  Tally tally;
+  std::vector<std::string> files;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view arg = argv[i];
+    const auto number = [&] { return i + 1 < argc ? std::strtoul(argv[++i], nullptr, 10) : 0; };
+    if (arg == "--one-row-batches") {
+      variant.batch_rows = 1;
+      variant.advance_always = true;
+    } else if (arg == "--constant-hash") {
+      variant.constant_hash = true;
+    } else if (arg == "--no-rewrites") {
+      variant.rewrites = false;
+    } else if (arg == "--edges") {
+      variant.edges = static_cast<uint32_t>(number());
+    } else if (arg == "--batch-rows") {
+      variant.batch_rows = number();
+    } else if (std::filesystem::is_directory(arg)) {
+      for (const auto& entry : std::filesystem::recursive_directory_iterator(arg)) {
+        if (entry.path().extension() == ".slt") files.push_back(entry.path().string());
+      }
+    } else {
+      files.emplace_back(arg);
+    }
+  }
+  if (files.empty() || variant.edges == 0 || variant.batch_rows == 0) {
+    std::fprintf(stderr, "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--edges N] "
+                         "[--batch-rows N] FILE|FOLDER...\n");
+    return 2;
+  }
+  std::sort(files.begin(), files.end());
+  for (const std::string& file : files) {
+    const uint64_t failed_before = tally.failed;
+    run_file(file, variant, tally);
+    if (tally.failed != failed_before) std::printf("FAILED %s\n", file.c_str());
+  }
+  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(tally.passed),
+              static_cast<unsigned long long>(tally.failed));
+  return tally.failed == 0 && tally.passed != 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace backstream::slt
+
+int main(int argc, char** argv) { return backstream::slt::run_all(argc, argv); }
