@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Times `backstream run` and its peers on one synthetic capture, in one run, and checks every answer that can be checked.
+
+    bench/peers.py [--records N] [--peer-records N] [--rounds N] [--workdir DIR] [--json FILE]
+
+CPU seconds are user + system of the measured processes and their children, from the kernel's accounting. nfdump 1.7.1 reads
+no pcap, so nfcapd is fed over loopback and its CPU counts; a run in which it lost a datagram is said to have. pmacct's
+capture replay has no flow control and needs its ring in memory, so it gets fewer records (--peer-records).
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BACKSTREAM = os.path.join(ROOT, "build", "backstream")
+MATRIX = os.path.join(ROOT, "queries", "traffic_matrix.sql")
+SWEEP = os.path.join(ROOT, "queries", "port_sweep.sql")
+
+
+def cpu_of(command, **kwargs):
+    """Runs a command; returns (CPU seconds, wall seconds, peak MiB)."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, **kwargs)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)}: status {status}")
+    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024
+
+
+def median(values):
+    values = sorted(values)
+    return values[len(values) // 2]
+
+
+def process_cpu(pid):
+    """CPU seconds of a process and of its live children."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    total = 0.0
+    pids = [pid]
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            pids += [int(p) for p in f.read().split()]
+    except OSError:
+        pass
+    for one in pids:
+        try:
+            with open(f"/proc/{one}/stat") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            total += (int(fields[11]) + int(fields[12])) / ticks
+        except OSError:
+            pass
+    return total
+
+
+def same_rows(answer, truth):
+    """Whether two CSV files hold the same rows after the header, in any order."""
+    def rows(path):
+        with open(path) as f:
+            next(f)
+            return sorted(f)
+    return rows(answer) == rows(truth)
+
+
+class Bench:
+    def __init__(self, arguments, workdir):
+        self.arguments = arguments
+        self.workdir = workdir
+        self.results = []
+
+    def path(self, name):
+        return os.path.join(self.workdir, name)
+
+    def add(self, name, records, cpu, wall, peak, note=""):
+        row = {"name": name, "records": records, "cpu_s": round(cpu, 3), "wall_s": round(wall, 3),
+               "m_records_per_cpu_s": round(records / cpu / 1e6, 2), "peak_mib": round(peak), "note": note}
+        self.results.append(row)
+        print(f"{name:44} {row['cpu_s']:8.3f} CPU s {row['wall_s']:8.3f} s {row['peak_mib']:7} MiB "
+              f"{row['m_records_per_cpu_s']:8.2f} M records/CPU s  {note}", flush=True)
+        return row
+
+    def generate(self, protocol, records):
+        pcap, truth = self.path(f"{protocol}-{records}.pcap"), self.path(f"truth-{protocol}-{records}")
+        subprocess.run([BACKSTREAM, "generate", "--preset", "bench", "--protocol", protocol, "--records", str(records),
+                        "--pcap", pcap, "--truth", truth], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(pcap, "rb") as f:   # into the page cache
+            while f.read(1 << 24):
+                pass
+        return pcap, truth
+
+    def ours(self, name, pcap, query, truth_csv, records):
+        engine, whole = [], []
+        answer = self.path("answer.csv")
+        for _ in range(self.arguments.rounds):
+            engine.append(cpu_of([BACKSTREAM, "run", "--pcap", pcap, query, "-o", "none"], stderr=subprocess.DEVNULL))
+            with open(answer, "w") as out:
+                whole.append(cpu_of([BACKSTREAM, "run", "--pcap", pcap, query, "-o", "csv"], stdout=out,
+                                    stderr=subprocess.DEVNULL))
+        right = same_rows(answer, truth_csv)
+        for kind, runs in (("engine", engine), ("whole", whole)):
+            cpu, wall, peak = (median([run[i] for run in runs]) for i in range(3))
+            self.add(f"backstream {name}, {kind}", records, cpu, wall, peak,
+                     "" if kind == "engine" else ("= truth" if right else "DIFFERS FROM THE TRUTH"))
+        if not right:
+            raise SystemExit(f"{name}: the answer differs from the truth")
+
+    def nfdump(self, records):
+        if shutil.which("nfcapd") is None:
+            return print("nfdump: not installed, left out")
+        spool = self.path("nfcapd")
+        shutil.rmtree(spool, ignore_errors=True)
+        os.makedirs(spool)
+        port = "29955"
+        collector = subprocess.Popen(["nfcapd", "-p", port, "-b", "127.0.0.1", "-w", spool, "-t", "86400", "-B", "67108864"],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(1)
+        started = time.monotonic()
+        subprocess.run([BACKSTREAM, "generate", "--preset", "bench", "--protocol", "v5", "--records", str(records),
+                        "--to", f"udp://127.0.0.1:{port}", "--rate", "2000000"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        collector.send_signal(signal.SIGTERM)
+        _, _, usage = os.wait4(collector.pid, 0)
+        collect_cpu = usage.ru_utime + usage.ru_stime
+        files = sorted(os.path.join(spool, f) for f in os.listdir(spool) if f.startswith("nfcapd."))
+        report = subprocess.run(["nfdump", "-I", "-r", files[0]], capture_output=True, text=True).stdout
+        stored = next((int(line.split(":")[1]) for line in report.splitlines() if line.startswith("Flows:")), 0)
+        cpu, wall, peak = cpu_of(["nfdump", "-r", files[0], "-A", "srcas,dstas", "-O", "bytes", "-n", "10"],
+                                 stdout=subprocess.DEVNULL)
+        note = "no windows, prints 10 rows" + ("" if stored == records else f"; stored {stored} of {records}")
+        self.add("nfcapd (loopback)", stored or records, collect_cpu, time.monotonic() - started, usage.ru_maxrss / 1024)
+        self.add("nfcapd + nfdump -A srcas,dstas", stored or records, collect_cpu + cpu, wall, peak, note)
+        cpu, wall, peak = cpu_of(["nfdump", "-r", files[0], "-A", "srcip,dstip,dstport", "-O", "bytes", "-n", "10",
+                                  "packets 1"], stdout=subprocess.DEVNULL)
+        self.add("nfcapd + nfdump -A srcip,dstip,dstport", stored or records, collect_cpu + cpu, wall, peak,
+                 "ports are not counted")
+
+    def pmacct(self, protocol, records):
+        if shutil.which("nfacctd") is None:
+            return print("pmacct: not installed, left out")
+        pcap, _ = self.generate(protocol, records)
+        config, output = self.path("nfacctd.conf"), self.path("pmacct.csv")
+        with open(config, "w") as f:
+            f.write(f"""daemonize: false
+pcap_savefile: {pcap}
+pcap_savefile_delay: 1
+pcap_savefile_replay: 1
+plugins: print[tm]
+aggregate[tm]: src_as, dst_as
+nfacctd_as: netflow
+nfacctd_time_new: false
+print_history[tm]: 5m
+print_history_roundoff[tm]: m
+print_refresh_time[tm]: 3600
+print_output[tm]: csv
+print_output_file[tm]: {output}
+print_cache_entries[tm]: 1000003
+plugin_pipe_size[tm]: 1024000000
+plugin_buffer_size[tm]: 1024000
+""")
+        started = time.monotonic()
+        process = subprocess.Popen(["nfacctd", "-f", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before, quiet = -1.0, 0
+        while quiet < 4 and time.monotonic() - started < 300:
+            time.sleep(1)
+            now = process_cpu(process.pid)
+            quiet = quiet + 1 if now - before < 0.03 and now > 0.2 else 0
+            before = now
+        busy = before
+        wall = time.monotonic() - started
+        process.send_signal(signal.SIGINT)
+        last = busy
+        while process.poll() is None and time.monotonic() - started < 400:
+            time.sleep(0.1)
+            last = max(last, process_cpu(process.pid))
+        self.add(f"pmacct nfacctd print plugin, {protocol}", records, last, wall, 0, f"{records} records")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--peer-records", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workdir")
+    parser.add_argument("--json")
+    parser.add_argument("--no-peers", action="store_true")
+    arguments = parser.parse_args()
+    if not os.path.exists(BACKSTREAM):
+        raise SystemExit("build/backstream is missing: ./do build")
+    with tempfile.TemporaryDirectory(dir=arguments.workdir) as workdir:
+        bench = Bench(arguments, workdir)
+        for protocol in ("v5", "ipfix"):
+            pcap, truth = bench.generate(protocol, arguments.records)
+            bench.ours(f"traffic matrix, {protocol}", pcap, MATRIX, os.path.join(truth, "traffic_matrix.csv"), arguments.records)
+            if protocol == "v5":
+                bench.ours("port sweep, v5", pcap, SWEEP, os.path.join(truth, "port_sweep.csv"), arguments.records)
+            os.remove(pcap)
+        if not arguments.no_peers:
+            bench.nfdump(arguments.records)
+            for protocol in ("v5", "ipfix"):
+                bench.pmacct(protocol, arguments.peer_records)
+        if arguments.json:
+            with open(arguments.json, "w") as f:
+                json.dump(bench.results, f, indent=2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

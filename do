@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# The one door for people. Each verb installs what it needs and nothing else (Debian 12 packages only), says so before
+# it starts, and can be repeated at no cost. `./do help` lists the verbs.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+
+# Package groups. A verb names its groups; MB on disk are for a Debian 12 system that has none of them yet.
+core="g++ cmake ninja-build pkg-config libpg-query-dev libfmt-dev libexpected-dev libtomlplusplus-dev libzstd-dev
+      zlib1g-dev libxxhash-dev libcli11-dev nlohmann-json3-dev"            # 370 MB
+tests="libgtest-dev python3"                                             # 25 MB
+bench="libbenchmark-dev nfdump pmacct python3"                           # 50 MB
+fuzz="clang-16 libclang-rt-16-dev lld-16"                                # 325 MB
+lint="clang-16 clang-tidy-16 clang-format-16 libgtest-dev python3"       # 365 MB
+oracles="postgresql-15 tshark softflowd nfdump pmacct jq"                # 460 MB
+experiment="python3-matplotlib"                                          # 570 MB
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'do: error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null; }
+step() {  # step NAME COMMAND...: runs it, says how long it took
+  local name=$1 begin=$SECONDS status=0
+  shift
+  say "--- $name"
+  "$@" || status=$?
+  say "--- $name: $((SECONDS - begin)) s"
+  return $status
+}
+
+missing_packages() {  # of the packages named, those that dpkg does not have
+  local package
+  for package in $(printf '%s\n' "$@" | sort -u); do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || printf '%s ' "$package"
+  done
+}
+
+sizes() {  # of the packages named and all that they bring: "N packages, X MB to fetch, Y MB on disk"
+  apt-get --simulate install --no-install-recommends "$@" 2>/dev/null | awk '/^Inst/ {print $2}' |
+    xargs -r apt-cache --no-all-versions show 2>/dev/null |
+    awk '/^Package:/ {n++} /^Size:/ {fetch += $2} /^Installed-Size:/ {disk += $2}
+         END {printf "%d packages, %.0f MB to fetch, %.0f MB on disk", n, fetch / 1e6, disk * 1024 / 1e6}'
+}
+
+# need ABOUT GROUP...: installs what is missing of the groups. ABOUT tells the disk and time of the verb itself.
+need() {
+  local about=$1 group wanted=() missing root=() lists=
+  shift
+  have dpkg-query && have apt-get || die "this needs Debian 12 (dpkg-query and apt-get are not here)"
+  for group in "$@"; do wanted+=(${!group}); done
+  missing=$(missing_packages "${wanted[@]}")
+  say "$about"
+  if [ -z "$missing" ]; then
+    say "packages: all here, nothing is installed"
+    return
+  fi
+  ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || lists="apt-get update -q && "
+  if [ "$(id -u)" != 0 ]; then
+    if have sudo && sudo -n true 2>/dev/null; then
+      root=(sudo -n)
+    else
+      say "packages missing: $missing"
+      say "to install them, run as root:"
+      say "  apt-get update && apt-get install -y --no-install-recommends $missing"
+      exit 1
+    fi
+  fi
+  say "installs from Debian: $missing"
+  if [ -n "$lists" ]; then
+    say "  first apt's package lists (about 20 MB); with what they depend on at most 400 MB (core), 1 GB (with fuzz,"
+    say "  lint, oracles or experiment); 1 to 4 minutes"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
+  fi
+  say "  $(sizes $missing); about 1 to 3 minutes"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >"${TMPDIR:-/tmp}/do-apt.$$" 2>&1 ||
+    { cat "${TMPDIR:-/tmp}/do-apt.$$"; rm -f "${TMPDIR:-/tmp}/do-apt.$$"; die "apt-get could not install them (above)"; }
+  rm -f "${TMPDIR:-/tmp}/do-apt.$$"
+  missing=$(missing_packages "${wanted[@]}")
+  [ -z "$missing" ] || die "still missing after apt-get: $missing"
+}
+
+configure() {  # configure PRESET [OPTION...]
+  local preset=$1 launcher=()
+  shift
+  have ccache && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  cmake --preset "$preset" --log-level=WARNING "${launcher[@]}" "$@" >/dev/null
+}
+compile() {  # compile DIRECTORY [TARGET...]
+  local directory=$1
+  shift
+  ninja -C "$directory" --quiet "$@"
+}
+build_release() { configure release -DBACKSTREAM_TESTS="${1:-OFF}" && compile build "${@:2}"; }
+
+verb_setup() {
+  local groups=("$@") group
+  [ ${#groups[@]} -gt 0 ] || groups=(core)
+  [ "${groups[0]}" != all ] || groups=(core tests bench fuzz lint oracles experiment)
+  for group in "${groups[@]}"; do
+    case $group in
+      core | tests | bench | fuzz | lint | oracles | experiment) ;;
+      *) die "no group '$group'; groups: core tests bench fuzz lint oracles experiment, or all" ;;
+    esac
+  done
+  need "setup: installs the package groups: ${groups[*]}" "${groups[@]}"
+}
+
+verb_build() {
+  need "build: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time)" core
+  step "build" build_release OFF backstream
+  say "build/backstream is ready: build/backstream --help"
+}
+
+verb_demo() {
+  need "demo: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time), then a minute of traffic" core
+  step "build" build_release OFF backstream
+  exec build/backstream demo "$@"
+}
+
+verb_test() {
+  local long=no begin=$SECONDS status=0 target
+  case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
+  if [ $long = yes ]; then
+    need "test --long: as test, then every fuzz target for 10 minutes and experiment 1 (about 3 GB, 2 hours)" \
+         core tests fuzz experiment
+  else
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, under 25 minutes on two cores)" core tests
+  fi
+  rm -f build/tests.xml build-asan/tests.xml
+  step "release build" build_release ON || status=1
+  step "release tests" ctest --test-dir build -j "$(nproc)" --output-on-failure --output-junit tests.xml \
+       --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
+  step "asan-ubsan build" eval 'configure asan-ubsan && compile build-asan' || status=1
+  step "asan-ubsan tests" ctest --test-dir build-asan -j "$(nproc)" --output-on-failure --output-junit tests.xml -LE e2e \
+       --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
+  if [ $long = yes ]; then
+    step "fuzz" fuzz_all 600 || status=1
+    step "experiment 1" experiments/1 build/backstream || status=1
+  fi
+  say "--- all: $((SECONDS - begin)) s"
+  python3 tests/count.py build/tests.xml build-asan/tests.xml || status=1
+  return $status
+}
+
+verb_bench() {
+  need "bench: builds build and build-bench (about 400 MB, 6 minutes), then runs the benchmarks and the peers (10 minutes, 1 GB)" \
+       core bench
+  step "build" eval 'build_release OFF backstream && configure bench && compile build-bench'
+  local bench
+  for bench in build-bench/bench_*; do
+    [ -x "$bench" ] && step "${bench##*/}" "$bench" "$@"
+  done
+  step "whole program and peers" python3 bench/peers.py
+}
+
+fuzz_all() {  # fuzz_all SECONDS: every target that long, two at a time at most
+  local seconds=$1 target failed=0
+  configure fuzz && compile build-fuzz || return 1
+  for target in build-fuzz/fuzz_*; do
+    [ -x "$target" ] || continue
+    local name=${target##*/} corpus=build-fuzz/corpus/${target##*/} seeds=()
+    mkdir -p "$corpus"
+    [ ! -d "fuzz/seeds/$name" ] || seeds=("fuzz/seeds/$name")
+    step "$name" "$target" -max_total_time="$seconds" -print_final_stats=1 -timeout=10 -rss_limit_mb=2048 \
+         -artifact_prefix="build-fuzz/$name-" "$corpus" "${seeds[@]}" 2>"build-fuzz/$name.log" ||
+      { failed=1; tail -n 40 "build-fuzz/$name.log"; }
+    grep -E 'number_of_executed_units|new_units_added|peak_rss' "build-fuzz/$name.log" || true
+  done
+  return $failed
+}
+
+verb_fuzz() {
+  local seconds=${1:-60}
+  [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "fuzz takes the seconds for each target, not '$seconds'"
+  need "fuzz: builds the fuzz targets with clang in build-fuzz (about 1 GB, 6 minutes), then $seconds s for each" core fuzz
+  fuzz_all "$seconds"
+}
+
+verb_lint() {
+  need "lint: clang-format, a build for its generated sources, clang-tidy over src (about 15 minutes on two cores)" core lint
+  local files status=0
+  files=$(find src fuzz bench tests \( -name '*.cc' -o -name '*.h' \))
+  # shellcheck disable=SC2086
+  step "format" clang-format-16 --dry-run --Werror $files || status=1
+  step "build" build_release ON backstream
+  step "tidy" run-clang-tidy-16 -p build -quiet -j "$(nproc)" "^$PWD/src/" || status=1
+  return $status
+}
+
+verb_experiment() {
+  [ -n "${1:-}" ] || die "which experiment? ./do experiment 1"
+  need "experiment $1: compiles build/backstream, runs it, writes docs/experiments (about 1 GB while it runs, 5 minutes)" \
+       core experiment
+  step "build" build_release OFF backstream
+  [ -x "experiments/$1" ] || die "no experiment '$1'; there are: $(ls experiments 2>/dev/null | tr '\n' ' ')"
+  exec "experiments/$1" build/backstream "${@:2}"
+}
+
+verb_help() {
+  cat <<'END'
+./do VERB: installs what the verb needs (Debian 12 packages; says what before it starts), then does it.
+  setup [GROUP... | all]   only installs: core tests bench fuzz lint oracles experiment (default: core)
+  build                    build/backstream, release
+  demo [--duration D ...]  three PoPs on loopback with synthetic traffic; no root, no network
+  test [--long]            what CI runs: release and asan-ubsan tests; --long adds fuzzing and experiment 1
+  bench                    benchmarks, and the peers on the same capture
+  fuzz [SECONDS]           every fuzz target for SECONDS (default 60)
+  lint                     clang-format and clang-tidy
+  experiment N             experiment N of docs/experiments
+END
+}
+
+verb=${1:-help}
+[ $# -eq 0 ] || shift
+case $verb in
+  setup | build | demo | test | bench | fuzz | lint | experiment) "verb_$verb" "$@" ;;
+  help | -h | --help) verb_help ;;
+  *) verb_help >&2; die "no verb '$verb'" ;;
+esac

@@ -1,0 +1,1 @@
+SELECT src_as, count(*) FROM flows GROUP BY src_as EMIT CHANGES

@@ -1,0 +1,10 @@
+select f.a as x, "F".*, *, count(*) filter (where a=0), lag(a, 1) over (partition by b order by c desc nulls last rows between 1 preceding and current row);
+select interval '5 min', interval '5' minute, '1'::inet, inet '1.2.3.4', cast(a as int8), a::double precision, a::timestamp with time zone, a::text[];
+select -1, - 1.5, -(3), 3000000000, .5, 1e3, 1., null, true, false, 'it''s', E'a\nb', $$x$$, 9223372036854775808;
+select not a between 1 and 2, a not between symmetric b and c, x in (1,2), x not in (1), x = any(array[1,2]), x <<= all (array['a','b']);
+select a like 'x' escape 'y', a not ilike 'b', a is not null, a is true, a is not unknown, a is distinct from b, a is not distinct from b;
+select a at time zone 'utc', case when a then 1 end, case x when 1 then 'a' when 2 then 'b' else 'c' end, extract(year from a), date_trunc('hour', a);
+select trim(both 'x' from b), substring(a from 1 for 2), position('a' in b), overlay(a placing b from 1), coalesce(a,b), nullif(a,b), greatest(a,b), least(a,1);
+select exists(select 1), a in (select b from c), (select max(x) from t), a not in (select 1), a = any (select 2);
+select percentile_cont(0.5) within group (order by a desc), string_agg(distinct a, ',' order by b), count(distinct x), current_timestamp, current_date, now();
+select a and b and c or not d, a + b * c % 2, a || b, a <> 1, a != 1, ~a, -a, a << 2, a && b, (a + b) * c;

@@ -1,0 +1,24 @@
+#pragma once
+// The subcommands of `backstream`. main.cc calls them; each has a file of its own.
+#include <string>
+#include <vector>
+
+namespace backstream::app {
+
+/// Exit codes of every subcommand; docs/operations.md and `backstream --help` say the same.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailure = 1,        ///< the machine: a file, a socket, a disk; or a check that failed
+  kExitUsage = 2,          ///< flags and arguments
+  kExitInvalid = 3,        ///< SQL or settings that cannot be understood
+  kExitInterrupted = 130,  ///< a signal ended it before its work was done
+};
+
+/// @param arguments  what follows the subcommand's name
+/// @return           an exit code; what went wrong has been told on standard error
+/// Errors: std::exception for the machine's faults at start; main() tells it and ends with kExitFailure.
+int run_command(const std::vector<std::string>& arguments);
+int generate_command(const std::vector<std::string>& arguments);
+int demo_command(const std::vector<std::string>& arguments);
+
+}  // namespace backstream::app

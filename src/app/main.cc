@@ -1,0 +1,78 @@
+// backstream: finds the subcommand, and tells what nobody caught.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/stop_signal.h"
+#include "base/diagnostic.h"
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+namespace {
+
+struct Command {
+  std::string_view name;
+  std::string_view about;
+  int (*run)(const std::vector<std::string>& arguments);
+};
+
+constexpr Command kCommands[] = {
+    {"run", "replays captures, or listens to routers, through queries", run_command},
+};
+
+std::string help() {
+  std::string text =
+      "backstream: continuous SQL over NetFlow, IPFIX and sFlow\n\n"
+      "  backstream run --pcap mine.pcap -e \"SELECT window_start, src_as, dst_as, sum(octets) AS octets\n"
+      "                 FROM tumble(flows, time, interval '5 min') GROUP BY 1, 2, 3\"\n"
+      "  backstream run --listen udp://127.0.0.1:2055 --for 60s -o csv queries/traffic_matrix.sql\n\n"
+      "Commands (backstream COMMAND --help says more):\n";
+  for (const Command& command : kCommands) text += fmt::format("  {:<10} {}\n", command.name, command.about);
+  text +=
+      "\nExit codes: 0 done; 1 the machine failed (file, socket, disk) or a check did not hold; 2 wrong flags;\n"
+      "3 SQL or settings that cannot be understood; 130 a signal ended it before its work was done.\n";
+  return text;
+}
+
+int dispatch(int argc, char** argv) {
+  const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "--help" || name == "-h" || name == "help") {
+    std::fputs(help().c_str(), argc > 1 ? stdout : stderr);
+    return argc > 1 ? kExitOk : kExitUsage;
+  }
+  if (name == "--version" || name == "-V") {
+    std::puts("backstream " BACKSTREAM_VERSION);
+    return kExitOk;
+  }
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) {
+    if (command.name == name) return command.run({argv + 2, argv + argc});
+    names.push_back(command.name);
+  }
+  const std::string_view near = base::nearest_name(name, names);
+  telemetry::terminal_log().error(
+      fmt::format("no command '{}'\nhint: {}", name,
+                  near.empty() ? "backstream --help lists them" : fmt::format("did you mean '{}'?", near)));
+  return kExitUsage;
+}
+
+}  // namespace
+}  // namespace backstream::app
+
+int main(int argc, char** argv) {
+  using namespace backstream;
+  app::install_stop_signals();
+  try {
+    return app::dispatch(argc, argv);
+  } catch (const std::bad_alloc&) {
+    telemetry::terminal_log().error("out of memory");
+  } catch (const std::exception& error) {
+    telemetry::terminal_log().error(error.what());
+  }
+  return app::kExitFailure;
+}

@@ -1,0 +1,206 @@
+#include "app/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+namespace backstream::app {
+namespace {
+
+using base::Micros;
+using batch::FlowColumn;
+
+constexpr std::string_view kFlows = "flows";
+
+decode::DecodeSettings decode_settings(const config::Settings& settings) {
+  decode::DecodeSettings out;
+  out.sflow_octets = settings.decode.sflow_octets == config::SflowOctets::kFrame
+                         ? decode::DecodeSettings::SflowOctets::kFrame
+                         : decode::DecodeSettings::SflowOctets::kIp;
+  out.template_wait_us = settings.decode.template_wait_us;
+  out.template_wait_octets_max = static_cast<size_t>(settings.decode.template_wait_octets);
+  out.exporter_count_max = static_cast<size_t>(settings.decode.exporter_limit);
+  out.template_count_max = static_cast<size_t>(settings.decode.template_limit);
+  return out;
+}
+
+window::WatermarkRules watermark_rules(const Pipeline::Options& options) {
+  window::WatermarkRules rules;
+  rules.delay_us = options.settings.watermark.delay_us;
+  rules.idle_timeout_us = options.settings.watermark.idle_timeout_us;
+  rules.live = options.live || options.live_rules;
+  rules.max_skew_us = options.settings.watermark.max_skew_us;
+  rules.max_hold_us = options.settings.watermark.max_hold_us;
+  rules.max_future_us = options.settings.watermark.max_future_us;
+  return rules;
+}
+
+batch::FlowColumnSet wanted_columns(const exec::Engine& engine) {
+  batch::FlowColumnSet wanted;
+  const std::vector<bool> used = engine.columns_used(kFlows, batch::kFlowColumnCount);
+  for (size_t c = 0; c < used.size(); ++c) {
+    if (used[c]) wanted.add(static_cast<FlowColumn>(c));
+  }
+  return wanted;
+}
+
+Micros wall_clock() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v5 and v9 (RFC
+/// 3954 §5.1) have it at octet 8, IPFIX (RFC 7011 §3.1) at octet 4. sFlow has none.
+std::optional<Micros> export_time(const base::Datagram& datagram) {
+  if (datagram.payload_octets < 16) return std::nullopt;
+  const auto at = [&](size_t offset) { return uint32_t{datagram.payload[offset]}; };
+  const auto seconds = [&](size_t o) {
+    return Micros{at(o) << 24 | at(o + 1) << 16 | at(o + 2) << 8 | at(o + 3)} * base::kMicrosPerSecond;
+  };
+  switch (at(0) << 8 | at(1)) {
+    case 5:
+    case 9: return seconds(8);
+    case 10: return seconds(4);
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+/// One edge half's share of the rows.
+class Pipeline::Edge : public decode::FlowWriter::Consumer {
+ public:
+  Edge(Pipeline& pipeline, uint32_t number, const batch::FlowColumnSet& columns)
+      : writer(columns, *this, static_cast<size_t>(pipeline.options_.settings.exec.batch_rows)),
+        pipeline_(pipeline),
+        number_(number) {}
+
+  void on_flows(batch::ColumnBatch& rows) override {
+    if (shift_us != 0) {
+      for (const FlowColumn column :
+           {FlowColumn::kTime, FlowColumn::kFlowStart, FlowColumn::kFlowEnd, FlowColumn::kExportedAt}) {
+        Micros* times = rows.columns[static_cast<size_t>(column)].as<Micros>();
+        for (size_t row = 0; times != nullptr && row < rows.row_count; ++row) times[row] += shift_us;
+      }
+    }
+    pipeline_.enricher_.enrich(rows);
+    if (pipeline_.live_rules_)
+      pipeline_.engine_.set_time_limit(kFlows, pipeline_.tracker_.time_limit(pipeline_.received_at_));
+    pipeline_.engine_.note_watermark(kFlows, pipeline_.tracker_.watermark());
+    pipeline_.engine_.process(kFlows, rows, number_);
+  }
+
+  decode::FlowWriter writer;
+  Micros shift_us = 0;  ///< live rules: added to the times of the rows that come, all of one datagram
+
+ private:
+  Pipeline& pipeline_;
+  const uint32_t number_;
+};
+
+Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec::Engine& engine,
+                   std::vector<std::string> sites)
+    : options_(options),
+      live_rules_(options.live || options.live_rules),
+      source_(source),
+      engine_(engine),
+      decoder_(decode_settings(options.settings), std::move(sites)),
+      enricher_(wanted_columns(engine)),
+      tracker_(watermark_rules(options)),
+      random_state_(options.deal.seed) {
+  engine_.set_delay(kFlows, options.settings.watermark.delay_us);
+  for (uint32_t number = 0; number < options.edges; ++number)
+    edges_.push_back(std::make_unique<Edge>(*this, number, enricher_.columns_to_decode()));
+}
+
+Pipeline::~Pipeline() = default;
+
+size_t Pipeline::AddressHash::operator()(const base::Inet& address) const noexcept {
+  uint64_t hash = (address.hi ^ (address.lo << 1 | address.lo >> 63) ^ address.family) * 0x9E3779B97F4A7C15;
+  return hash ^ hash >> 32;
+}
+
+Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
+  if (last_source_ != nullptr && address == last_address_) return *last_source_;
+  last_address_ = address;
+  const auto found = sources_.find(address);
+  if (found != sources_.end()) return *(last_source_ = &found->second);
+  // Exporters are numbered as they appear, so this one's number is most likely known before the decoder gives it.
+  const KnownSource fresh{static_cast<decode::ExporterIndex>(decoder_.exporter_count()),
+                          static_cast<uint32_t>(sources_.size() % options_.edges)};
+  const bool full = sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit);
+  last_source_ = full ? &(overflow_source_ = fresh) : &sources_.emplace(address, fresh).first->second;
+  return *last_source_;
+}
+
+Pipeline::Edge& Pipeline::edge_of(const base::Datagram& datagram, const KnownSource& source) {
+  if (edges_.size() == 1) return *edges_[0];
+  switch (options_.deal.kind) {
+    case Deal::Kind::kSite: return *edges_[datagram.site % edges_.size()];
+    case Deal::Kind::kExporter: return *edges_[source.edge];
+    case Deal::Kind::kRandom: break;
+  }
+  // SplitMix64: the same deal for a seed on every machine.
+  uint64_t z = random_state_ += 0x9E3779B97F4A7C15;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
+  z = (z ^ z >> 27) * 0x94D049BB133111EB;
+  return *edges_[(z ^ z >> 31) % edges_.size()];
+}
+
+void Pipeline::flush() {
+  for (auto& edge : edges_) edge->writer.flush();
+}
+
+void Pipeline::advance() {
+  flush();
+  engine_.advance(kFlows, tracker_.watermark());
+  cut_ = engine_.next_cut(kFlows);
+}
+
+void Pipeline::take(const base::Datagram& datagram) {
+  received_at_ = datagram.received_at;
+  KnownSource& source = known(datagram.source);
+  Edge& edge = edge_of(datagram, source);
+  Micros shift_us = 0;
+  if (live_rules_) {
+    if (const auto exported_at = export_time(datagram))
+      shift_us = tracker_.clock_shift(source.exporter, *exported_at, datagram.received_at);
+  }
+  // Rows of a shifted datagram make batches of their own.
+  if (shift_us != 0) edge.writer.flush();
+  edge.shift_us = shift_us;
+  const decode::DecodeOutcome outcome = decoder_.decode(datagram, edge.writer);
+  if (shift_us != 0) edge.writer.flush();
+  edge.shift_us = 0;
+  source.exporter = outcome.exporter;
+  tracker_.observe(outcome.exporter, outcome.any_rows ? outcome.time_max + shift_us : base::kMinTime,
+                   datagram.received_at);
+  if (tracker_.reached(cut_)) advance();
+}
+
+void Pipeline::run(const std::function<bool()>& go_on) {
+  Micros ticked_at = 0;
+  while (go_on()) {
+    const auto datagrams = source_.next_block();
+    for (const base::Datagram& datagram : datagrams) take(datagram);
+    if (options_.live) {
+      const Micros now = wall_clock();
+      if (now - ticked_at >= base::kMicrosPerSecond || now < ticked_at) {
+        ticked_at = now;
+        received_at_ = now;
+        tracker_.tick(now);
+        if (tracker_.reached(cut_)) advance();
+      }
+      if (datagrams.empty()) flush();
+    }
+    if (source_.at_end()) {
+      reached_end_ = true;
+      break;
+    }
+  }
+  decoder_.finish();
+  flush();
+  engine_.finish();
+}
+
+}  // namespace backstream::app

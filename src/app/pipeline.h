@@ -1,0 +1,85 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "app/run_options.h"
+#include "base/datagram.h"
+#include "decode/decoder.h"
+#include "decode/flow_writer.h"
+#include "enrich/enrich.h"
+#include "exec/engine.h"
+#include "ingest/source.h"
+#include "window/watermark.h"
+
+namespace backstream::app {
+
+/// The way of a datagram through one process: source, decoder, enricher, engine; and the watermark beside it, which
+/// moves between datagrams only, so that no verdict depends on the size of a batch (DESIGN rule 4). One thread.
+class Pipeline {
+ public:
+  struct Options {
+    config::Settings settings;
+    uint32_t edges = 1;  ///< as the engine's
+    Deal deal;
+    bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
+    bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
+  };
+  /// @param engine  has its queries; it and the source must outlive the pipeline
+  /// @param sites   labels of Datagram::site
+  Pipeline(const Options& options, ingest::DatagramSource& source, exec::Engine& engine,
+           std::vector<std::string> sites);
+  ~Pipeline();
+
+  /// Reads until the source ends or `go_on` says no; it is asked once a block (of a socket: at least every poll
+  /// interval). Then closes all windows. Once.
+  void run(const std::function<bool()>& go_on);
+
+  const decode::Decoder& decoder() const { return decoder_; }
+  const window::WatermarkTracker& tracker() const { return tracker_; }
+  /// As of the last datagram, before the end closed all windows.
+  base::Micros watermark() { return tracker_.watermark(); }
+  /// False when `run` stopped before the end of its source.
+  bool reached_end() const { return reached_end_; }
+
+ private:
+  class Edge;
+  struct KnownSource;
+
+  void take(const base::Datagram& datagram);
+  Edge& edge_of(const base::Datagram& datagram, const KnownSource& source);
+  void flush();
+  void advance();
+
+  const Options options_;
+  const bool live_rules_;
+  ingest::DatagramSource& source_;
+  exec::Engine& engine_;
+  decode::Decoder decoder_;
+  enrich::Enricher enricher_;
+  window::WatermarkTracker tracker_;
+  std::vector<std::unique_ptr<Edge>> edges_;
+  base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.
+  base::Micros received_at_ = 0;           // Of the datagram at hand.
+  uint64_t random_state_;
+  bool reached_end_ = false;
+
+  /// What is known of a source address before its datagram is decoded.
+  struct KnownSource {
+    decode::ExporterIndex exporter = 0;
+    uint32_t edge = 0;
+  };
+  struct AddressHash {
+    size_t operator()(const base::Inet& address) const noexcept;
+  };
+  KnownSource& known(const base::Inet& address);
+  std::unordered_map<base::Inet, KnownSource, AddressHash> sources_;  // At most the decoder's exporter limit.
+  base::Inet last_address_;
+  KnownSource* last_source_ = nullptr;
+  KnownSource overflow_source_;  // For all beyond the limit; the decoder drops their datagrams.
+};
+
+}  // namespace backstream::app

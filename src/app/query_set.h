@@ -1,0 +1,26 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/run_options.h"
+#include "base/diagnostic.h"
+#include "plan/query.h"
+
+namespace backstream::app {
+
+/// The statements of a run, bound: queries in an order in which each reads only streams and queries before it.
+struct QuerySet {
+  struct Item {
+    std::unique_ptr<plan::Query> query;
+    std::string label;  ///< the view's name; select1, select2, ... for SELECTs
+  };
+  std::vector<Item> queries;
+  std::vector<std::string> explained;  ///< the plans that EXPLAIN asked for
+};
+
+/// Parses and binds the texts; views are visible to later statements, in later texts too.
+/// Errors: located in the text that has the mistake.
+base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites);
+
+}  // namespace backstream::app

@@ -1,0 +1,225 @@
+// backstream run: captures or sockets -> queries -> rows on standard output, once.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+
+#include "app/commands.h"
+#include "app/pipeline.h"
+#include "app/query_set.h"
+#include "app/run_options.h"
+#include "app/run_report.h"
+#include "app/stop_signal.h"
+#include "receiver/result_writer.h"
+#include "receiver/text_buffer.h"
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr base::Micros kShippedPane =
+    60 * base::kMicrosPerSecond;  // DESIGN §7: panes are at most this when they travel.
+
+int complain(const base::Diagnostic& diagnostic, int exit_code) {
+  telemetry::terminal_log().line(diagnostic.render());
+  return exit_code;
+}
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+/// The progress bar: how much is read and how long the rest takes. Terminal only, a few times a second.
+class Progress {
+ public:
+  Progress(const ingest::DatagramSource& source, bool shown) : source_(source), shown_(shown) {}
+  ~Progress() {
+    if (shown_) telemetry::terminal_log().status({});
+  }
+  void show() {
+    if (!shown_ || seconds_since(last_) < 0.2) return;
+    last_ = Clock::now();
+    const double total = static_cast<double>(source_.octets_total()), read = static_cast<double>(source_.octets_read());
+    const double passed = seconds_since(begin_);
+    if (total <= 0) {
+      telemetry::terminal_log().status(fmt::format("{} datagrams, {:.0f} s", source_.stats().datagrams, passed));
+      return;
+    }
+    constexpr size_t kWidth = 30;
+    const double share = std::min(1.0, read / total);
+    const auto filled = static_cast<size_t>(share * kWidth);
+    telemetry::terminal_log().status(fmt::format(
+        "[{}{}] {:3.0f} %, {} datagrams, {:.0f} s left", std::string(filled, '#'), std::string(kWidth - filled, '.'),
+        share * 100, source_.stats().datagrams, share > 0 ? passed / share - passed : 0.0));
+  }
+
+ private:
+  const ingest::DatagramSource& source_;
+  const bool shown_;
+  const Clock::time_point begin_ = Clock::now();
+  Clock::time_point last_ = begin_;
+};
+
+/// Rows on the same screen would be torn by a bar.
+bool shows_progress(const RunOptions& options) {
+  return !options.quiet && options.listen.empty() && telemetry::terminal_log().on_terminal() &&
+         (options.format == receiver::Format::kNone || ::isatty(STDOUT_FILENO) == 0);
+}
+
+/// The views to write: all, or the one that --view names.
+base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOptions& options, const QuerySet& set) {
+  std::vector<receiver::ResultWriter::View> views;
+  std::vector<std::string_view> labels;
+  const bool several = set.queries.size() > 1;
+  for (size_t i = 0; i < set.queries.size(); ++i) {
+    const QuerySet::Item& item = set.queries[i];
+    labels.push_back(item.label);
+    if (!options.view.empty() && item.label != options.view) continue;
+    views.push_back({i, several || item.query->is_view ? item.label : "", &item.query->output()});
+  }
+  if (!views.empty() || options.view.empty()) return views;
+  const std::string_view near = base::nearest_name(options.view, labels);
+  return base::fail("usage", fmt::format("no view '{}' among the statements", options.view), {},
+                    near.empty() ? "--view takes the name of a CREATE MATERIALIZED VIEW, or select1, select2, ..."
+                                 : fmt::format("did you mean '{}'?", near));
+}
+
+base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptions& options,
+                                                                  std::vector<std::string>& sites) {
+  if (options.listen.empty()) return ingest::open_captures(options.captures, options.ports, sites);
+  return ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites);
+}
+
+RunReport make_report(const RunOptions& options, const QuerySet& set, const ingest::DatagramSource& source,
+                      const Pipeline& pipeline, const exec::Engine& engine) {
+  RunReport report;
+  report.ingest = source.stats();
+  const decode::Decoder& decoder = pipeline.decoder();
+  report.decoded = decoder.total();
+  for (size_t i = 0; i < decoder.exporter_count(); ++i) {
+    const auto index = static_cast<decode::ExporterIndex>(i);
+    RunReport::Exporter& exporter = report.exporters.emplace_back();
+    exporter.address = base::to_string(decoder.exporter_address(index));
+    exporter.protocols = decoder.exporter_protocols(index);
+    exporter.ledger = decoder.ledger(index);
+    if (i < pipeline.tracker().exporter_count()) exporter.clock = pipeline.tracker().state(index);
+  }
+  for (size_t i = 0; i < engine.query_count(); ++i) {
+    const auto& own_delay = engine.query(i).options.delay_us;
+    report.views.push_back(
+        {set.queries[i].label, engine.ledger(i), own_delay.value_or(options.settings.watermark.delay_us)});
+  }
+  report.threads = options.threads;
+  report.edges = options.edges;
+  return report;
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) return false;
+  receiver::TextBuffer buffer(file);
+  buffer.append(text);
+  buffer.flush();
+  const bool closed = ::close(file) == 0;
+  if (buffer.error() != 0) errno = buffer.error();
+  return closed && buffer.error() == 0;
+}
+
+}  // namespace
+
+int run_command(const std::vector<std::string>& arguments) {
+  auto read = read_run_options(arguments);
+  if (const int* exit_code = std::get_if<int>(&read)) return *exit_code;
+  const RunOptions& options = std::get<RunOptions>(read);
+  telemetry::TerminalLog& log = telemetry::terminal_log();
+
+  auto prepared = prepare_queries(options.sql, options.settings.plan.rewrites);
+  if (!prepared) return complain(prepared.error(), kExitInvalid);
+  QuerySet set = std::move(*prepared);
+  receiver::TextBuffer plans(STDOUT_FILENO, 1 << 16);
+  for (const std::string& plan : set.explained) {
+    plans.append(plan);
+    if (!plan.ends_with('\n')) plans.append("\n");
+  }
+  plans.flush();
+  if (set.queries.empty()) return kExitOk;
+
+  auto views = chosen_views(options, set);
+  if (!views) return complain(views.error(), kExitUsage);
+  if (options.captures.empty() && options.listen.empty()) {
+    return complain(base::fail("usage", "no input", {}, "give --pcap FILE or --listen udp://HOST:PORT").value(),
+                    kExitUsage);
+  }
+  std::vector<std::string> sites;
+  auto source = open_source(options, sites);
+  if (!source) return complain(source.error(), kExitFailure);
+
+  receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO);
+  exec::EngineOptions engine_options;
+  engine_options.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
+  if (options.edges > 0) {
+    engine_options.edges = options.edges;
+    engine_options.ship = true;
+    engine_options.pane_us_max = kShippedPane;
+  }
+  exec::Engine engine(engine_options);
+  for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), &writer);
+
+  const bool live = !options.listen.empty();
+  Pipeline pipeline({options.settings, engine_options.edges, options.deal, live, options.live_rules}, **source, engine,
+                    sites);
+  Progress progress(**source, shows_progress(options));
+  const auto begin = Clock::now();
+  const double cpu_begin = cpu_seconds();
+  const auto end =
+      options.duration_us ? std::optional(begin + std::chrono::microseconds(*options.duration_us)) : std::nullopt;
+  try {
+    pipeline.run([&] {
+      if (live) writer.flush();
+      progress.show();
+      return !stop_requested() && writer.error() == 0 && !(end && Clock::now() >= *end);
+    });
+  } catch (const exec::QueryFailed& failure) {
+    writer.flush();
+    log.status({});
+    log.error(failure.what());
+    return kExitFailure;
+  }
+  writer.flush();
+  log.status({});
+
+  RunReport report = make_report(options, set, **source, pipeline, engine);
+  report.seconds = seconds_since(begin);
+  report.cpu_seconds = cpu_seconds() - cpu_begin;
+  report.rows_written = writer.row_count();
+  report.watermark_us = pipeline.watermark();
+  const bool reader_gone = writer.error() == EPIPE;
+  report.interrupted = !live && !pipeline.reached_end() && !reader_gone;
+  for (const std::string& warning : report.ingest.warnings) log.warning(warning);
+  if (!options.quiet && !reader_gone) log.line(summary_text(report));
+  if (!options.stats_path.empty() && !write_file(options.stats_path, stats_json(report))) {
+    log.error(fmt::format("cannot write '{}': {}", options.stats_path, std::strerror(errno)));
+    return kExitFailure;
+  }
+  if (writer.error() != 0 && !reader_gone) {
+    log.error(fmt::format("cannot write the rows: {}", std::strerror(writer.error())));
+    return kExitFailure;
+  }
+  return report.interrupted ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace backstream::app

@@ -1,0 +1,219 @@
+#include "app/run_options.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+
+#include "app/commands.h"
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+namespace {
+
+constexpr const char* kAbout =
+    "Replays captures of flow exports, or listens to routers, through continuous queries.\n"
+    "Rows go to standard output when their window closes; the summary goes to standard error.\n\n"
+    "  backstream run --pcap mine.pcap -e \"SELECT window_start, src_as, dst_as, sum(octets) AS octets\n"
+    "                 FROM tumble(flows, time, interval '5 min') GROUP BY 1, 2, 3\"\n"
+    "  backstream run --pcap ams=a.pcap.zst --pcap fra=b.pcap.gz -o csv queries/traffic_matrix.sql > matrix.csv\n"
+    "  backstream run --listen udp://127.0.0.1:2055 --for 60s -o jsonl queries/port_sweep.sql\n";
+
+std::string footer() {
+  std::string text = "Settings (--set KEY=VALUE, TOML file, or environment BACKSTREAM__SECTION__KEY):\n";
+  const config::Settings defaults;
+  for (const config::SettingDef& setting : config::setting_table()) {
+    text +=
+        fmt::format("  {:<29} {} (default {})\n", setting.key, setting.about, config::setting_text(setting, defaults));
+  }
+  text +=
+      "\nExit codes: 0 done; 1 a file, socket or disk failed; 2 wrong flags; 3 SQL or settings that cannot be\n"
+      "understood; 130 a signal ended the replay of a capture before its end (open windows were closed).";
+  return text;
+}
+
+tl::unexpected<base::Diagnostic> usage(std::string message, std::string hint = {}) {
+  return base::fail("usage", std::move(message), {}, std::move(hint));
+}
+
+base::Result<std::string> read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  if (file) text.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  if (!file || file.bad()) return base::fail("file", fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
+  return text;
+}
+
+ingest::CaptureInput capture_input(const std::string& text) {
+  const size_t equals = text.find('=');
+  // "SITE=FILE"; a path that has an = of its own is written with a directory before it, such as ./a=b.pcap.
+  const bool site = equals != std::string::npos && equals > 0 && text.find('/') > equals;
+  if (!site) return {text, ""};
+  return {text.substr(equals + 1), text.substr(0, equals)};
+}
+
+/// The texts of the command line as they were given, before anything is opened.
+struct Given {
+  std::vector<std::string> captures, listen, execute, files, settings, ports;
+  std::string duration, output = "table", config, delay, deal;
+  std::vector<std::pair<bool, size_t>> sql_order;  // (is a file, index into files or execute)
+};
+
+base::Result<RunOptions> understand(Given& given, RunOptions options) {
+  for (const std::string& path : given.files) {
+    // After --pcap a shell's *.pcap leaves all names but the first without the flag.
+    if (!path.ends_with(".sql") && !given.captures.empty()) given.captures.push_back(path);
+  }
+  if (!given.captures.empty() && !given.listen.empty())
+    return usage("--pcap and --listen cannot be used together", "a replay's clock is the capture's, not ours");
+  for (const std::string& text : given.captures) {
+    options.captures.push_back(capture_input(text));
+    if (options.captures.back().path.empty()) return usage(fmt::format("no file in --pcap '{}'", text));
+  }
+  for (const std::string& text : given.listen) {
+    auto listen = ingest::parse_listen(text);
+    if (!listen) return usage(listen.error().message, listen.error().hint);
+    options.listen.push_back(std::move(*listen));
+  }
+  for (const std::string& text : given.ports) {
+    uint16_t port = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (error != std::errc() || end != text.data() + text.size() || port == 0)
+      return usage(fmt::format("'{}' is no UDP port", text), "--port takes 1 to 65535");
+    options.ports.push_back(port);
+  }
+  if (!given.duration.empty()) {
+    options.duration_us = base::parse_duration(given.duration);
+    if (!options.duration_us || *options.duration_us <= 0)
+      return usage(fmt::format("'{}' is no duration", given.duration), "write --for 60s, 500ms or 5m");
+    if (options.listen.empty()) return usage("--for needs --listen", "a capture ends by itself");
+  }
+  const auto format = receiver::parse_format(given.output);
+  if (!format) return usage(fmt::format("'{}' is no output format", given.output), "-o table, csv, jsonl or none");
+  options.format = *format;
+  if (!given.deal.empty()) {
+    auto deal = parse_deal(given.deal);
+    if (!deal) return tl::unexpected(deal.error());
+    options.deal = *deal;
+    if (options.edges == 0) return usage("--deal needs --edges N");
+  }
+  if (options.edges > 1024) return usage("--edges takes at most 1024");
+  if (options.threads < 1 || options.threads > 1024) return usage("--threads takes 1 to 1024");
+
+  if (!given.config.empty()) {
+    if (auto result = config::apply_file(options.settings, given.config); !result)
+      return tl::unexpected(result.error());
+  }
+  if (auto result = config::apply_environment(options.settings, environ); !result)
+    return tl::unexpected(result.error());
+  for (const std::string& assignment : given.settings) {
+    if (auto result = config::apply_assignment(options.settings, assignment); !result)
+      return tl::unexpected(result.error());
+  }
+  if (!given.delay.empty()) {
+    if (auto result = config::apply_assignment(options.settings, fmt::format("watermark.delay={}", given.delay));
+        !result)
+      return usage(fmt::format("'{}' is no delay", given.delay), result.error().hint);
+  }
+
+  for (const auto& [is_file, index] : given.sql_order) {
+    if (!is_file) {
+      options.sql.push_back({"-e", given.execute[index]});
+      continue;
+    }
+    const std::string& path = given.files[index];
+    if (!path.ends_with(".sql")) {
+      if (!given.captures.empty()) continue;
+      return usage(fmt::format("'{}' is no .sql file", path), "captures come after --pcap");
+    }
+    auto text = read_text(path);
+    if (!text) return tl::unexpected(text.error());
+    options.sql.push_back({path, std::move(*text)});
+  }
+  if (options.sql.empty()) return usage("no query", "give -e 'SELECT ...' or a FILE.sql");
+  return options;
+}
+
+int exit_code(const base::Diagnostic& diagnostic) {
+  return diagnostic.code == "usage" ? kExitUsage : diagnostic.code == "file" ? kExitFailure : kExitInvalid;
+}
+
+}  // namespace
+
+base::Result<Deal> parse_deal(std::string_view text) {
+  constexpr std::string_view kRandom = "random:";
+  if (text == "site") return Deal{Deal::Kind::kSite, 0};
+  if (text == "exporter") return Deal{Deal::Kind::kExporter, 0};
+  if (text.starts_with(kRandom)) {
+    Deal deal{Deal::Kind::kRandom, 0};
+    const auto [end, error] = std::from_chars(text.data() + kRandom.size(), text.data() + text.size(), deal.seed);
+    if (error == std::errc() && end == text.data() + text.size()) return deal;
+  }
+  return usage(fmt::format("'{}' is no way to deal", text), "--deal site, exporter or random:SEED");
+}
+
+std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& arguments) {
+  RunOptions options;
+  Given given;
+  CLI::App app(kAbout, "backstream run");
+  app.footer(footer);
+  app.get_formatter()->column_width(34);
+  const auto each = [](CLI::Option* option) {
+    return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  };
+  each(app.add_option("--pcap", given.captures,
+                      "a capture (pcap, pcapng; plain, gzip, zstd; - is standard input); several are one input in the "
+                      "listed order, each SITE=FILE is an input of its own, merged by capture time"))
+      ->type_name("[SITE=]FILE");
+  each(app.add_option("--listen", given.listen, "a UDP socket, such as udp://127.0.0.1:2055"))
+      ->type_name("udp://HOST:PORT");
+  app.add_option("--for", given.duration, "stop listening after this long")->type_name("DURATION");
+  each(app.add_option("--port", given.ports, "of a capture only datagrams to this UDP port"))->type_name("PORT");
+  CLI::Option* execute = each(app.add_option("-e,--execute", given.execute,
+                                             "statements; several -e and files run together, in the order given"))
+                             ->type_name("SQL");
+  CLI::Option* files = app.add_option("FILE.sql", given.files, "files of statements")->type_name("");
+  app.add_option("--view", options.view, "write only the rows of this view")->type_name("NAME");
+  app.add_option("-o,--output", given.output, "table, csv, jsonl or none (rows are computed and counted)")
+      ->type_name("FORMAT");
+  app.add_option("--stats", options.stats_path, "the summary as JSON")->type_name("FILE.json");
+  app.add_option("--threads", options.threads, "threads that decode and aggregate")->type_name("N");
+  app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
+  app.add_flag("--live-rules", options.live_rules, "in a replay, too, apply the skew, hold and future rules");
+  app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");
+  app.add_option("--deal", given.deal, "how exporters' rows go to edges: site, exporter (default) or random:SEED")
+      ->type_name("HOW");
+  each(app.add_option("--set", given.settings, "a setting of the list below"))->type_name("KEY=VALUE");
+  app.add_option("--config", given.config, "a TOML file of settings")->type_name("FILE");
+  app.add_flag("-q,--quiet", options.quiet, "no summary and no progress bar");
+
+  const auto complain = [](const base::Diagnostic& diagnostic) {
+    telemetry::terminal_log().line(diagnostic.render());
+    return exit_code(diagnostic);
+  };
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return complain(usage(error.what(), "backstream run --help lists the flags").value());
+  }
+  size_t execute_count = 0, file_count = 0;
+  for (const CLI::Option* option : app.parse_order()) {
+    if (option == execute) given.sql_order.emplace_back(false, execute_count++);
+    if (option == files) given.sql_order.emplace_back(true, file_count++);
+  }
+  auto understood = understand(given, std::move(options));
+  if (!understood) return complain(understood.error());
+  return std::move(*understood);
+}
+
+}  // namespace backstream::app

@@ -1,0 +1,207 @@
+#include "app/run_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace backstream::app {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr size_t kExportersShown = 10;
+
+double seconds_of(base::Micros micros) { return static_cast<double>(micros) / base::kMicrosPerSecond; }
+
+/// Counters that are not zero: "3 not_udp, 1 fragment".
+std::string nonzero(const std::vector<std::pair<std::string_view, uint64_t>>& counters) {
+  std::string text;
+  for (const auto& [name, count] : counters) {
+    if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name);
+  }
+  return text;
+}
+
+std::vector<std::pair<std::string_view, uint64_t>> skips(const ingest::IngestStats& stats) {
+  std::vector<std::pair<std::string_view, uint64_t>> counters;
+  for (size_t i = 0; i < ingest::kIngestSkipCount; ++i)
+    counters.emplace_back(ingest::name(static_cast<ingest::IngestSkip>(i)), stats.skipped[i]);
+  return counters;
+}
+
+std::vector<std::pair<std::string_view, uint64_t>> faults(const decode::IngestLedger& ledger) {
+  std::vector<std::pair<std::string_view, uint64_t>> counters;
+  for (size_t i = 0; i < decode::kDecodeFaultCount; ++i)
+    counters.emplace_back(decode::name(static_cast<decode::DecodeFault>(i)), ledger.faults[i]);
+  return counters;
+}
+
+std::vector<std::pair<std::string_view, uint64_t>> value_errors(const exec::WindowLedger& ledger) {
+  std::vector<std::pair<std::string_view, uint64_t>> counters;
+  for (size_t i = 0; i < static_cast<size_t>(expr::ValueError::kCount); ++i)
+    counters.emplace_back(expr::sqlstate(static_cast<expr::ValueError>(i)), ledger.value_errors.by_kind[i]);
+  return counters;
+}
+
+ordered_json counters_json(const std::vector<std::pair<std::string_view, uint64_t>>& counters) {
+  ordered_json json = ordered_json::object();
+  for (const auto& [name, count] : counters) json[std::string(name)] = count;
+  return json;
+}
+
+void add_ledger(ordered_json& json, const decode::IngestLedger& ledger) {
+  json["datagrams"] = ledger.datagrams;
+  json["decoded"] = ledger.decoded;
+  json["rejected"] = ledger.rejected;
+  json["undecodable"] = ledger.undecodable;
+  json["records"] = ledger.records;
+  json["flows"] = ledger.flows;
+  json["events"] = ledger.events;
+  json["option_rows"] = ledger.option_rows;
+  json["malformed"] = ledger.malformed;
+  json["awaiting_template"] = ledger.awaiting_template;
+  json["counter_samples"] = ledger.counter_samples;
+  json["missing"] = ledger.missing;
+  json["sampling_unknown_rows"] = ledger.sampling_unknown_rows;
+  json["counter_overflow"] = ledger.counter_overflow;
+  json["faults"] = counters_json(faults(ledger));
+}
+
+}  // namespace
+
+double RunReport::records_per_second() const {
+  return seconds > 0 ? static_cast<double>(decoded.records) / seconds : 0;
+}
+
+base::Micros delay_that_keeps_all(const RunReport::View& view) {
+  const base::Micros delay = view.delay_us + view.ledger.late_by_max_us;
+  const base::Micros step = delay >= base::kMicrosPerSecond ? base::kMicrosPerSecond : base::kMicrosPerMilli;
+  return base::floor_to(delay + step - 1, step);
+}
+
+std::string summary_text(const RunReport& report) {
+  const decode::IngestLedger& total = report.decoded;
+  std::string text =
+      fmt::format("{} records in {:.3f} s ({:.2f} M records/s), {} datagrams, {:.1f} MB, {} exporter{}\n",
+                  total.records, report.seconds, report.records_per_second() / 1e6, total.datagrams,
+                  static_cast<double>(report.ingest.octets) / 1e6, report.exporters.size(),
+                  report.exporters.size() == 1 ? "" : "s");
+  text += fmt::format("  datagrams {} = {} decoded + {} rejected + {} undecodable; {} dropped by the kernel\n",
+                      total.datagrams, total.decoded, total.rejected, total.undecodable, report.ingest.kernel_drops);
+  text += fmt::format(
+      "  records   {} = {} flows + {} events + {} option rows + {} malformed + {} awaiting template; {} missing\n",
+      total.records, total.flows, total.events, total.option_rows, total.malformed, total.awaiting_template,
+      total.missing);
+  if (const std::string list = nonzero(skips(report.ingest)); !list.empty())
+    text += fmt::format("  skipped   {} of {} frames: {}\n",
+                        report.ingest.frames - std::min(report.ingest.frames, report.ingest.datagrams),
+                        report.ingest.frames, list);
+  if (const std::string list = nonzero(faults(total)); !list.empty()) text += fmt::format("  faults    {}\n", list);
+  if (total.sampling_unknown_rows != 0)
+    text +=
+        fmt::format("  !! sampling rate unknown for {} rows: their octets and packets are as exported, not scaled\n",
+                    total.sampling_unknown_rows);
+  if (total.counter_overflow != 0)
+    text += fmt::format("  !! {} counters do not fit bigint and are null\n", total.counter_overflow);
+
+  std::vector<const RunReport::Exporter*> exporters;
+  for (const auto& exporter : report.exporters) exporters.push_back(&exporter);
+  const size_t shown = std::min(exporters.size(), kExportersShown);
+  std::partial_sort(exporters.begin(), exporters.begin() + static_cast<std::ptrdiff_t>(shown), exporters.end(),
+                    [](auto* a, auto* b) { return a->ledger.records > b->ledger.records; });
+  for (size_t i = 0; i < shown; ++i) {
+    const RunReport::Exporter& exporter = *exporters[i];
+    text += fmt::format("  exporter  {} {}: {} datagrams, {} flows, {} missing", exporter.address, exporter.protocols,
+                        exporter.ledger.datagrams, exporter.ledger.flows, exporter.ledger.missing);
+    if (exporter.clock.timed) text += fmt::format(", delay {:.1f} s", seconds_of(exporter.clock.delay_p999_us));
+    if (exporter.clock.shift_us != 0)
+      text += fmt::format(", clock shifted by {:.1f} s", seconds_of(exporter.clock.shift_us));
+    if (exporter.clock.held) text += ", too far behind to hold the watermark";
+    if (exporter.ledger.sampling_unknown_rows != 0) text += ", sampling unknown";
+    text += '\n';
+  }
+  if (shown < exporters.size())
+    text += fmt::format("  exporter  ... and {} more (--stats has all)\n", exporters.size() - shown);
+
+  for (const RunReport::View& view : report.views) {
+    const exec::WindowLedger& ledger = view.ledger;
+    text += fmt::format(
+        "  {}: {} windows, {} rows; {} assigned = {} counted + {} filtered + {} late + {} errored + {} shed\n",
+        view.name, ledger.windows_closed, ledger.result_rows, ledger.assigned, ledger.counted, ledger.filtered,
+        ledger.late, ledger.errored, ledger.shed);
+    if (ledger.late != 0)
+      text += fmt::format("  !! {}: {} rows were late; --delay '{}' would have kept them all\n", view.name, ledger.late,
+                          base::format_duration(delay_that_keeps_all(view)));
+    if (ledger.time_null != 0) text += fmt::format("  !! {}: {} rows without a time\n", view.name, ledger.time_null);
+    if (ledger.time_future != 0)
+      text += fmt::format("  !! {}: {} rows from the future were refused\n", view.name, ledger.time_future);
+    if (const std::string list = nonzero(value_errors(ledger)); !list.empty())
+      text += fmt::format("  !! {}: values that could not be computed, by SQLSTATE: {}\n", view.name, list);
+    if (ledger.sum_overflow != 0)
+      text += fmt::format("  !! {}: {} sums do not fit their type and are null\n", view.name, ledger.sum_overflow);
+  }
+  if (report.interrupted) text += "  !! interrupted: windows hold what had been read until then\n";
+  return text;
+}
+
+std::string stats_json(const RunReport& report) {
+  ordered_json json;
+  json["version"] = BACKSTREAM_VERSION;
+  json["seconds"] = report.seconds;
+  json["cpu_seconds"] = report.cpu_seconds;
+  json["records"] = report.decoded.records;
+  json["records_per_second"] = report.records_per_second();
+  json["threads"] = report.threads;
+  json["edges"] = report.edges;
+  json["interrupted"] = report.interrupted;
+  json["rows_written"] = report.rows_written;
+  json["watermark"] =
+      report.watermark_us == base::kMinTime ? ordered_json() : ordered_json(base::format_rfc3339(report.watermark_us));
+
+  ordered_json& ingest = json["ingest"];
+  ingest["frames"] = report.ingest.frames;
+  ingest["datagrams"] = report.ingest.datagrams;
+  ingest["octets"] = report.ingest.octets;
+  ingest["kernel_drops"] = report.ingest.kernel_drops;
+  ingest["truncated"] = report.ingest.truncated;
+  ingest["skipped"] = counters_json(skips(report.ingest));
+  ingest["warnings"] = report.ingest.warnings;
+
+  add_ledger(json["decode"], report.decoded);
+  json["exporters"] = ordered_json::array();
+  for (const RunReport::Exporter& exporter : report.exporters) {
+    ordered_json& out = json["exporters"].emplace_back();
+    out["address"] = exporter.address;
+    out["protocols"] = exporter.protocols;
+    add_ledger(out, exporter.ledger);
+    out["delay_p999_seconds"] = seconds_of(exporter.clock.delay_p999_us);
+    out["clock_shift_seconds"] = seconds_of(exporter.clock.shift_us);
+    out["idle"] = exporter.clock.idle;
+    out["held"] = exporter.clock.held;
+  }
+  json["views"] = ordered_json::array();
+  for (const RunReport::View& view : report.views) {
+    const exec::WindowLedger& ledger = view.ledger;
+    ordered_json& out = json["views"].emplace_back();
+    out["name"] = view.name;
+    out["windows_closed"] = ledger.windows_closed;
+    out["result_rows"] = ledger.result_rows;
+    out["assigned"] = ledger.assigned;
+    out["counted"] = ledger.counted;
+    out["filtered"] = ledger.filtered;
+    out["late"] = ledger.late;
+    out["errored"] = ledger.errored;
+    out["shed"] = ledger.shed;
+    out["time_null"] = ledger.time_null;
+    out["time_future"] = ledger.time_future;
+    out["sum_overflow"] = ledger.sum_overflow;
+    out["value_errors"] = counters_json(value_errors(ledger));
+    out["delay_seconds"] = seconds_of(view.delay_us);
+    out["delay_needed_seconds"] =
+        ledger.late == 0 ? ordered_json() : ordered_json(seconds_of(delay_that_keeps_all(view)));
+  }
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace backstream::app

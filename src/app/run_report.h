@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "decode/decoder.h"
+#include "exec/engine.h"
+#include "ingest/source.h"
+#include "window/watermark.h"
+
+namespace backstream::app {
+
+/// What a run has done, for the summary and for --stats: both ledgers (DESIGN rule 5), exporters, windows, speed.
+struct RunReport {
+  struct Exporter {
+    std::string address, protocols;
+    decode::IngestLedger ledger;
+    window::WatermarkTracker::ExporterState clock;
+  };
+  struct View {
+    std::string name;
+    exec::WindowLedger ledger;
+    base::Micros delay_us = 0;  ///< that its late rows were judged by
+  };
+  ingest::IngestStats ingest;
+  decode::IngestLedger decoded;  ///< of all exporters
+  std::vector<Exporter> exporters;
+  std::vector<View> views;
+  uint64_t rows_written = 0;
+  base::Micros watermark_us = base::kMinTime;
+  double seconds = 0, cpu_seconds = 0;
+  uint32_t threads = 1, edges = 0;
+  bool interrupted = false;
+
+  double records_per_second() const;
+};
+
+/// The delay that would have kept all rows of the view: rounded up, to seconds when it is at least one.
+base::Micros delay_that_keeps_all(const RunReport::View& view);
+
+/// Lines for people. At most 10 exporters, the busiest first.
+std::string summary_text(const RunReport& report);
+/// The JSON of --stats; docs/operations.md lists its keys. Keys are only ever added.
+std::string stats_json(const RunReport& report);
+
+}  // namespace backstream::app

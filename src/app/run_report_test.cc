@@ -1,0 +1,84 @@
+#include "app/run_report.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace backstream::app {
+namespace {
+
+RunReport small_report() {
+  RunReport report;
+  report.seconds = 2;
+  report.ingest.frames = 5;
+  report.ingest.datagrams = 3;
+  report.ingest.skipped[static_cast<size_t>(ingest::IngestSkip::kNotUdp)] = 2;
+  report.decoded.datagrams = report.decoded.decoded = 3;
+  report.decoded.records = report.decoded.flows = 40;
+  report.decoded.sampling_unknown_rows = 4;
+  report.exporters.push_back({"192.0.2.1", "IPFIX", report.decoded, {}});
+  RunReport::View view{"matrix", {}, 75'000'000};
+  view.ledger.assigned = 40;
+  view.ledger.counted = 37;
+  view.ledger.late = 3;
+  view.ledger.late_by_max_us = 15'000'001;
+  report.views.push_back(view);
+  return report;
+}
+
+TEST(RunReport, DelayThatKeepsAllIsRoundedUp) {
+  RunReport::View view;
+  view.delay_us = 75'000'000;
+  view.ledger.late_by_max_us = 1;
+  EXPECT_EQ(delay_that_keeps_all(view), 76'000'000);
+  view.ledger.late_by_max_us = 5'000'000;
+  EXPECT_EQ(delay_that_keeps_all(view), 80'000'000);
+  view.delay_us = 0;
+  view.ledger.late_by_max_us = 20'001;
+  EXPECT_EQ(delay_that_keeps_all(view), 21'000);
+}
+
+TEST(RunReport, SummaryTellsWhatPeopleMustKnow) {
+  const std::string text = summary_text(small_report());
+  EXPECT_NE(text.find("40 records in 2.000 s"), std::string::npos) << text;
+  EXPECT_NE(text.find("skipped   2 of 5 frames: 2 not_udp"), std::string::npos) << text;
+  EXPECT_NE(text.find("sampling rate unknown for 4 rows"), std::string::npos) << text;
+  EXPECT_NE(text.find("40 assigned = 37 counted + 0 filtered + 3 late"), std::string::npos) << text;
+  EXPECT_NE(text.find("--delay '91 s' would have kept them all"), std::string::npos) << text;
+  EXPECT_EQ(text.find("faults"), std::string::npos) << text;
+}
+
+TEST(RunReport, StatsHaveTheSameNumbersUnderStableKeys) {
+  const auto json = nlohmann::json::parse(stats_json(small_report()));
+  EXPECT_EQ(json["records"], 40);
+  EXPECT_EQ(json["records_per_second"], 20.0);
+  EXPECT_TRUE(json["watermark"].is_null());
+  EXPECT_EQ(json["ingest"]["skipped"]["not_udp"], 2);
+  EXPECT_EQ(json["decode"]["faults"]["template_unknown"], 0);
+  EXPECT_EQ(json["exporters"][0]["address"], "192.0.2.1");
+  EXPECT_EQ(json["exporters"][0]["flows"], 40);
+  EXPECT_EQ(json["views"][0]["late"], 3);
+  EXPECT_EQ(json["views"][0]["delay_needed_seconds"], 91.0);
+}
+
+TEST(RunReport, TextFromFilesCannotBreakTheJson) {
+  RunReport report = small_report();
+  report.ingest.warnings.push_back("\xFF\"\n.pcap: cut");
+  EXPECT_FALSE(nlohmann::json::parse(stats_json(report), nullptr, false).is_discarded());
+}
+
+TEST(RunReport, OnlyTheBusiestExportersAreShown) {
+  RunReport report = small_report();
+  for (uint64_t i = 0; i < 30; ++i) {
+    report.exporters.push_back({"10.0.0." + std::to_string(i), "NetFlow v5", {}, {}});
+    report.exporters.back().ledger.records = i;
+  }
+  const std::string text = summary_text(report);
+  EXPECT_NE(text.find("192.0.2.1 "), std::string::npos);
+  EXPECT_NE(text.find("10.0.0.29 "), std::string::npos);
+  EXPECT_EQ(text.find("10.0.0.3 "), std::string::npos);
+  EXPECT_NE(text.find("and 21 more"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace backstream::app

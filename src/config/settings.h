@@ -1,0 +1,80 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/diagnostic.h"
+#include "base/time.h"
+
+namespace backstream::config {
+
+using base::Micros;
+using base::Result;
+
+enum class SflowOctets : uint8_t { kIp, kFrame };
+
+/// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
+struct Settings {
+  struct {
+    SflowOctets sflow_octets = SflowOctets::kIp;
+    Micros template_wait_us = 30'000'000;
+    int64_t template_wait_octets = 4 << 20;
+    int64_t exporter_limit = 65'536;
+    int64_t template_limit = 4'096;
+  } decode;
+  struct {
+    Micros delay_us = 75'000'000;
+    Micros idle_timeout_us = 60'000'000;
+    Micros max_skew_us = 30'000'000;
+    Micros max_hold_us = 120'000'000;
+    Micros max_future_us = 60'000'000;
+  } watermark;
+  struct {
+    int64_t receive_buffer_octets = 32 << 20;
+  } ingest;
+  struct {
+    int64_t batch_rows = 2048;
+  } exec;
+  struct {
+    bool rewrites = true;
+  } plan;
+};
+
+/// How the text of a setting is read.
+enum class SettingKind : uint8_t {
+  kDuration,  ///< "75 s", "500ms", "1 min"; a bare 0
+  kOctets,    ///< a count of octets, or with KiB, MiB, GiB
+  kCount,     ///< a whole number
+  kSwitch,    ///< true or false
+  kChoice,    ///< one of `choices`
+};
+
+/// One row of the table of settings.
+struct SettingDef {
+  std::string_view key;  ///< "watermark.delay": section, dot, name
+  SettingKind kind;
+  int64_t minimum, maximum;  ///< inclusive; durations in µs
+  std::string_view choices;  ///< kChoice: "ip|frame", the first is value 0
+  std::string_view about;
+  void (*store)(Settings&, int64_t);
+  int64_t (*load)(const Settings&);
+};
+std::span<const SettingDef> setting_table();
+/// The value as a person would write it.
+std::string setting_text(const SettingDef& setting, const Settings& settings);
+
+// Each changes `settings` only by keys that are named and valid. Errors are located in the text; an unknown key has the
+// nearest one as hint. Later calls win: file, then environment, then command line.
+
+/// TOML text: [section] tables of the table's keys.
+Result<void> apply_toml(Settings& settings, std::string_view text, std::string_view source_name);
+/// A TOML file. Error "config" when it cannot be read.
+Result<void> apply_file(Settings& settings, const std::string& path);
+/// "key.path=value", as after --set.
+Result<void> apply_assignment(Settings& settings, std::string_view assignment);
+/// BACKSTREAM__SECTION__KEY=value of the environment; other variables are not looked at.
+/// @param environment  null-terminated, as `environ`
+Result<void> apply_environment(Settings& settings, const char* const* environment);
+
+}  // namespace backstream::config

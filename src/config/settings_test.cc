@@ -1,0 +1,122 @@
+#include "config/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace backstream::config {
+namespace {
+
+TEST(Settings, DefaultsLieInTheirRangesAndReadBackFromTheirText) {
+  const Settings defaults;
+  std::set<std::string_view> keys;
+  for (const SettingDef& setting : setting_table()) {
+    EXPECT_TRUE(keys.insert(setting.key).second) << setting.key;
+    const int64_t value = setting.load(defaults);
+    EXPECT_GE(value, setting.minimum) << setting.key;
+    EXPECT_LE(value, setting.maximum) << setting.key;
+    Settings changed;
+    setting.store(changed, value == setting.minimum ? setting.maximum : setting.minimum);
+    const std::string assignment = std::string(setting.key) + "=" + setting_text(setting, defaults);
+    ASSERT_TRUE(apply_assignment(changed, assignment)) << assignment;
+    EXPECT_EQ(setting.load(changed), value) << assignment;
+  }
+}
+
+TEST(Settings, TomlSetsOnlyTheKeysItNames) {
+  Settings settings;
+  const auto result = apply_toml(settings, R"(
+[decode]
+sflow_octets = "frame"
+template_wait = 0          # no unit needed
+[watermark]
+delay = "2 s"
+[ingest]
+receive_buffer = "1 MiB"
+[plan]
+rewrites = false
+)",
+                                 "edge.toml");
+  ASSERT_TRUE(result) << result.error().render();
+  EXPECT_EQ(settings.decode.sflow_octets, SflowOctets::kFrame);
+  EXPECT_EQ(settings.decode.template_wait_us, 0);
+  EXPECT_EQ(settings.watermark.delay_us, 2'000'000);
+  EXPECT_EQ(settings.ingest.receive_buffer_octets, 1 << 20);
+  EXPECT_FALSE(settings.plan.rewrites);
+  EXPECT_EQ(settings.watermark.idle_timeout_us, 60'000'000);
+}
+
+TEST(Settings, UnknownKeyIsLocatedWithTheNearestName) {
+  Settings settings;
+  const auto result = apply_toml(settings, "# é\n[watermark]\ndelai = '2 s'\n", "edge.toml");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().line, 3u);
+  EXPECT_EQ(result.error().column, 1u);
+  EXPECT_NE(result.error().message.find("'watermark.delai'"), std::string::npos);
+  EXPECT_NE(result.error().hint.find("'watermark.delay'"), std::string::npos);
+}
+
+TEST(Settings, UnknownSectionIsNamed) {
+  Settings settings;
+  const auto result = apply_toml(settings, "[listen]\nflow = 'udp://[::]:2055'\n", "edge.toml");
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message.find("'listen.flow'"), std::string::npos);
+}
+
+TEST(Settings, BadValueChangesNothingAndSaysWhatIsExpected) {
+  Settings settings;
+  const auto result = apply_toml(settings, "[decode]\ntemplate_limit = 7\nexporter_limit = 0\n", "edge.toml");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().line, 3u);
+  EXPECT_EQ(result.error().column, 18u);
+  EXPECT_NE(result.error().hint.find("1 to 16777216"), std::string::npos);
+  EXPECT_EQ(settings.decode.template_limit, 4'096);
+}
+
+TEST(Settings, TomlThatCannotBeReadIsLocated) {
+  Settings settings;
+  const auto result = apply_toml(settings, "[decode]\ntemplate_limit == 7\n", "edge.toml");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().line, 2u);
+}
+
+TEST(Settings, ControlCharactersAreLocatedNotFatal) {
+  Settings settings;
+  const auto result = apply_toml(settings, "[decode]\n[\x01k]\n", "edge.toml");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().line, 2u);
+  EXPECT_EQ(result.error().column, 2u);
+}
+
+TEST(Settings, AssignmentsRefuseWhatTheTableRefuses) {
+  for (const char* bad : {"watermark.delay=75", "watermark.delay=-1 s", "watermark.delay", "plan.rewrites=maybe",
+                          "decode.sflow_octets=wire", "exec.batch_rows=0", "exec.batch_rows=2k",
+                          "ingest.receive_buffer=1 TiB", "watermark.delay_us=1", "="}) {
+    Settings settings;
+    EXPECT_FALSE(apply_assignment(settings, bad)) << bad;
+  }
+  Settings settings;
+  ASSERT_TRUE(apply_assignment(settings, "watermark.delay = 90s"));
+  EXPECT_EQ(settings.watermark.delay_us, 90'000'000);
+}
+
+TEST(Settings, EnvironmentNamesSectionsByDoubleUnderscores) {
+  Settings settings;
+  const char* good[] = {"HOME=/root", "BACKSTREAM_CAPTURES=x", "BACKSTREAM__EXEC__BATCH_ROWS=7", nullptr};
+  ASSERT_TRUE(apply_environment(settings, good));
+  EXPECT_EQ(settings.exec.batch_rows, 7);
+  const char* bad[] = {"BACKSTREAM__EXEC__BATCHROWS=7", nullptr};
+  const auto result = apply_environment(settings, bad);
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().hint.find("exec.batch_rows"), std::string::npos);
+}
+
+TEST(Settings, FileThatIsAbsentIsAnError) {
+  Settings settings;
+  const auto result = apply_file(settings, "no/such/file.toml");
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message.find("No such file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace backstream::config

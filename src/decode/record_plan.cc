@@ -1,0 +1,370 @@
+#include "decode/record_plan.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/byte_order.h"
+#include "decode/exporter.h"
+
+namespace backstream::decode {
+namespace {
+
+using batch::FlowColumn;
+
+// Information elements by IANA's names (RFC 7012; NetFlow v9 fields have the same numbers).
+enum Element : uint16_t {
+  kOctetDeltaCount = 1, kPacketDeltaCount = 2, kProtocolIdentifier = 4, kIpClassOfService = 5, kTcpControlBits = 6,
+  kSourceTransportPort = 7, kSourceIPv4Address = 8, kSourceIPv4PrefixLength = 9, kIngressInterface = 10,
+  kDestinationTransportPort = 11, kDestinationIPv4Address = 12, kDestinationIPv4PrefixLength = 13, kEgressInterface = 14,
+  kIpNextHopIPv4Address = 15, kBgpSourceAsNumber = 16, kBgpDestinationAsNumber = 17, kBgpNextHopIPv4Address = 18,
+  kFlowEndSysUpTime = 21, kFlowStartSysUpTime = 22, kPostOctetDeltaCount = 23, kPostPacketDeltaCount = 24,
+  kSourceIPv6Address = 27, kDestinationIPv6Address = 28, kSourceIPv6PrefixLength = 29, kDestinationIPv6PrefixLength = 30,
+  kFlowLabelIPv6 = 31, kIcmpTypeCodeIPv4 = 32, kSamplingInterval = 34, kSamplerId = 48, kSamplerRandomInterval = 50,
+  kMinimumTTL = 52, kSourceMacAddress = 56, kPostDestinationMacAddress = 57, kVlanId = 58, kFlowDirection = 61,
+  kIpNextHopIPv6Address = 62, kBgpNextHopIPv6Address = 63, kMplsTopLabel = 70, kMplsLabel2 = 71, kMplsLabel3 = 72,
+  kDestinationMacAddress = 80, kPostSourceMacAddress = 81, kOctetTotalCount = 85, kPacketTotalCount = 86,
+  kIcmpTypeCodeIPv6 = 139, kFlowStartSeconds = 150, kFlowEndSeconds = 151, kFlowStartMilliseconds = 152,
+  kFlowEndMilliseconds = 153, kFlowStartMicroseconds = 154, kFlowEndMicroseconds = 155, kFlowStartNanoseconds = 156,
+  kFlowEndNanoseconds = 157, kFlowStartDeltaMicroseconds = 158, kFlowEndDeltaMicroseconds = 159,
+  kSystemInitTimeMilliseconds = 160, kFlowDurationMilliseconds = 161, kFlowDurationMicroseconds = 162, kIcmpTypeIPv4 = 176,
+  kIcmpCodeIPv4 = 177, kIcmpTypeIPv6 = 178, kIcmpCodeIPv6 = 179, kUdpSourcePort = 180, kUdpDestinationPort = 181,
+  kTcpSourcePort = 182, kTcpDestinationPort = 183, kIpTTL = 192, kPostNATSourceIPv4Address = 225,
+  kPostNATDestinationIPv4Address = 226, kPostNAPTSourceTransportPort = 227, kPostNAPTDestinationTransportPort = 228,
+  kNatEvent = 230, kInitiatorOctets = 231, kResponderOctets = 232, kFirewallEvent = 233, kDot1qVlanId = 243,
+  kIngressPhysicalInterface = 252, kEgressPhysicalInterface = 253, kPostNATSourceIPv6Address = 281,
+  kPostNATDestinationIPv6Address = 282, kInitiatorPackets = 298, kResponderPackets = 299, kSelectorId = 302,
+  kSamplingPacketInterval = 305, kSamplingPacketSpace = 306, kLayer2OctetDeltaCount = 352,
+};
+
+/// value[i] = the field of record i, 1 to 8 octets wide; wider ones by their last 8.
+void load_integers(const uint8_t* at, size_t stride, unsigned width, size_t n, int64_t* __restrict out) {
+  switch (width) {
+    case 1: for (size_t i = 0; i < n; ++i) out[i] = at[i * stride]; return;
+    case 2: for (size_t i = 0; i < n; ++i) out[i] = base::load_be16(at + i * stride); return;
+    case 3: for (size_t i = 0; i < n; ++i) out[i] = base::load_be24(at + i * stride); return;
+    case 4: for (size_t i = 0; i < n; ++i) out[i] = base::load_be32(at + i * stride); return;
+    case 8: for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be64(at + i * stride)); return;
+    default: break;
+  }
+  if (width > 8) {
+    at += width - 8;
+    width = 8;
+  }
+  for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be(at + i * stride, width));
+}
+
+uint64_t load_one(const uint8_t* at, unsigned width) { return width > 8 ? base::load_be64(at + width - 8) : base::load_be(at, width); }
+
+void load_addresses(const uint8_t* at, size_t stride, unsigned width, size_t n, base::Inet* __restrict out) {
+  if (width == 4) {
+    for (size_t i = 0; i < n; ++i) out[i] = base::Inet::v4(base::load_be32(at + i * stride));
+  } else {
+    for (size_t i = 0; i < n; ++i) out[i] = base::Inet::from_v6_octets(at + i * stride);
+  }
+}
+
+}  // namespace
+
+Micros absolute_time(uint16_t element, uint64_t raw) {
+  constexpr Micros kNtpEpoch = 2'208'988'800;   // seconds from 1900 to 1970
+  switch (element) {
+    case kFlowStartSeconds: case kFlowEndSeconds: return static_cast<Micros>(raw & 0xffffffffffff) * base::kMicrosPerSecond;
+    case kFlowStartMilliseconds: case kFlowEndMilliseconds: case kSystemInitTimeMilliseconds:
+      return static_cast<Micros>(raw & 0xffffffffffffff) * base::kMicrosPerMilli;
+    default:   // RFC 7011 §6.1.9, §6.1.10: an NTP timestamp, for microseconds and nanoseconds alike
+      return (static_cast<Micros>(raw >> 32) - kNtpEpoch) * base::kMicrosPerSecond + static_cast<Micros>((raw & 0xffffffff) * 1'000'000 >> 32);
+  }
+}
+
+int RecordPlan::find(uint16_t element) const {
+  for (size_t f = 0; f < fields_.size(); ++f) {
+    // A field of no octets says nothing (Juniper and softflowd send them).
+    if (fields_[f].enterprise == 0 && fields_[f].element == element && fields_[f].width != 0) return static_cast<int>(f);
+  }
+  return -1;
+}
+int RecordPlan::first_of(std::initializer_list<uint16_t> elements) const {
+  for (const uint16_t element : elements) {
+    if (const int field = find(element); field >= 0) return field;
+  }
+  return -1;
+}
+void RecordPlan::add(Step::Kind kind, FlowColumn column, std::initializer_list<uint16_t> elements) {
+  const int field = first_of(elements);
+  bool usable = field >= 0;
+  if (usable && kind == Step::Kind::kAddress) {
+    const uint16_t width = fields_[static_cast<size_t>(field)].width;
+    usable = width == 4 || width == 16;
+  }
+  if (!usable) {
+    absent_.push_back(column);
+    return;
+  }
+  Step step{kind, column, field};
+  if (kind == Step::Kind::kAddress && elements.size() == 2) {
+    const int other = find(*(elements.begin() + 1));
+    if (other >= 0 && other != field && fields_[static_cast<size_t>(other)].width == 16) step.other_field = other;
+  }
+  steps_.push_back(step);
+}
+
+/// ICMP type or code: an element of its own, the combined one, or what routers put into the destination port.
+void RecordPlan::add_icmp(Step::Kind combined, FlowColumn column, std::initializer_list<uint16_t> own) {
+  int field = first_of(own);
+  auto kind = Step::Kind::kIcmpOwn;
+  if (field < 0) {
+    kind = combined;
+    field = first_of({kIcmpTypeCodeIPv4, kIcmpTypeCodeIPv6, kDestinationTransportPort});
+  }
+  if (field >= 0 && protocol_ >= 0) steps_.push_back({kind, column, field});
+  else absent_.push_back(column);
+}
+
+RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin(), fields.end()) {
+  for (const FieldSpec& field : fields_) {
+    offsets_.push_back(static_cast<uint32_t>(record_octets_));
+    widths_.push_back(field.width);
+    if (field.width == kVariable) {
+      fixed_ = false;
+      record_octets_ += 1;
+    } else {
+      record_octets_ += field.width;
+    }
+  }
+  using K = Step::Kind;
+  using C = FlowColumn;
+  add(K::kAddress, C::kSrcIp, {kSourceIPv4Address, kSourceIPv6Address});
+  add(K::kAddress, C::kDstIp, {kDestinationIPv4Address, kDestinationIPv6Address});
+  add(K::kAddress, C::kNextHop, {kIpNextHopIPv4Address, kIpNextHopIPv6Address});
+  add(K::kAddress, C::kBgpNextHop, {kBgpNextHopIPv4Address, kBgpNextHopIPv6Address});
+  add(K::kInteger, C::kSrcPort, {kSourceTransportPort, kUdpSourcePort, kTcpSourcePort});
+  add(K::kInteger, C::kDstPort, {kDestinationTransportPort, kUdpDestinationPort, kTcpDestinationPort});
+  add(K::kInteger, C::kProtocol, {kProtocolIdentifier});
+  add(K::kInteger, C::kTcpFlags, {kTcpControlBits});
+  add(K::kInteger, C::kTos, {kIpClassOfService});
+  protocol_ = find(kProtocolIdentifier);
+  add_icmp(K::kIcmpType, C::kIcmpType, {kIcmpTypeIPv4, kIcmpTypeIPv6});
+  add_icmp(K::kIcmpCode, C::kIcmpCode, {kIcmpCodeIPv4, kIcmpCodeIPv6});
+  add(K::kInteger, C::kSrcAs, {kBgpSourceAsNumber});
+  add(K::kInteger, C::kDstAs, {kBgpDestinationAsNumber});
+  add(K::kInteger, C::kSrcMask, {kSourceIPv4PrefixLength, kSourceIPv6PrefixLength});
+  add(K::kInteger, C::kDstMask, {kDestinationIPv4PrefixLength, kDestinationIPv6PrefixLength});
+  add(K::kInteger, C::kInIf, {kIngressInterface, kIngressPhysicalInterface});
+  add(K::kInteger, C::kOutIf, {kEgressInterface, kEgressPhysicalInterface});
+  add(K::kInteger, C::kDirection, {kFlowDirection});
+  add(K::kInteger, C::kVlan, {kVlanId, kDot1qVlanId});
+  add(K::kInteger, C::kSrcMac, {kSourceMacAddress, kPostSourceMacAddress});
+  add(K::kInteger, C::kDstMac, {kDestinationMacAddress, kPostDestinationMacAddress});
+  add(K::kMpls, C::kMplsLabel1, {kMplsTopLabel});
+  add(K::kMpls, C::kMplsLabel2, {kMplsLabel2});
+  add(K::kMpls, C::kMplsLabel3, {kMplsLabel3});
+  add(K::kInteger, C::kIpTtl, {kIpTTL, kMinimumTTL});
+  add(K::kInteger, C::kIpv6FlowLabel, {kFlowLabelIPv6});
+  add(K::kAddress, C::kNatSrcIp, {kPostNATSourceIPv4Address, kPostNATSourceIPv6Address});
+  add(K::kAddress, C::kNatDstIp, {kPostNATDestinationIPv4Address, kPostNATDestinationIPv6Address});
+  add(K::kInteger, C::kNatSrcPort, {kPostNAPTSourceTransportPort});
+  add(K::kInteger, C::kNatDstPort, {kPostNAPTDestinationTransportPort});
+  absent_.push_back(C::kInIfName);
+  absent_.push_back(C::kOutIfName);
+
+  octets_ = first_of({kOctetDeltaCount, kOctetTotalCount, kPostOctetDeltaCount, kInitiatorOctets, kLayer2OctetDeltaCount});
+  packets_ = first_of({kPacketDeltaCount, kPacketTotalCount, kPostPacketDeltaCount, kInitiatorPackets});
+  end_ = first_of({kFlowEndNanoseconds, kFlowEndMicroseconds, kFlowEndMilliseconds, kFlowEndSeconds, kFlowEndSysUpTime, kFlowEndDeltaMicroseconds});
+  start_ = first_of({kFlowStartNanoseconds, kFlowStartMicroseconds, kFlowStartMilliseconds, kFlowStartSeconds, kFlowStartSysUpTime,
+                     kFlowStartDeltaMicroseconds});
+  duration_ = first_of({kFlowDurationMicroseconds, kFlowDurationMilliseconds});
+  init_time_ = find(kSystemInitTimeMilliseconds);
+  interval_ = first_of({kSamplingInterval, kSamplerRandomInterval});
+  packet_interval_ = find(kSamplingPacketInterval);
+  packet_space_ = find(kSamplingPacketSpace);
+  sampler_ = first_of({kSamplerId, kSelectorId});
+  const bool counts = octets_ >= 0 || packets_ >= 0 || find(kResponderOctets) >= 0 || find(kResponderPackets) >= 0;
+  event_ = !counts && (find(kNatEvent) >= 0 || find(kFirewallEvent) >= 0);
+}
+
+size_t RecordPlan::measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets, std::vector<uint16_t>& widths) const {
+  offsets.resize(fields_.size());
+  widths.resize(fields_.size());
+  size_t at = 0;
+  for (size_t f = 0; f < fields_.size(); ++f) {
+    size_t width = fields_[f].width;
+    if (width == kVariable) {   // RFC 7011 §7
+      if (octets - at < 1) return 0;
+      width = record[at++];
+      if (width == 255) {
+        if (octets - at < 2) return 0;
+        width = base::load_be16(record + at);
+        at += 2;
+      }
+    }
+    if (octets - at < width) return 0;
+    offsets[f] = static_cast<uint32_t>(at);
+    widths[f] = static_cast<uint16_t>(width);
+    at += width;
+  }
+  return at;
+}
+
+void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
+                       const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times, RecordCounts& counts) const {
+  using C = FlowColumn;
+  const auto field_at = [&](int f) { return records + offsets[f]; };
+  const auto width_of = [&](int f) -> unsigned { return widths[f]; };
+  const auto element_of = [&](int f) { return fields_[static_cast<size_t>(f)].element; };
+
+  // --- times
+  const auto relative = [&](int f, Micros* to) {
+    // The switched time and the message's uptime are the same clock of 32 bits; their difference is small and signed.
+    load_integers(field_at(f), stride, width_of(f), n, to);
+    for (size_t i = 0; i < n; ++i) {
+      const auto behind = static_cast<int32_t>(facts.uptime_ms - static_cast<uint32_t>(to[i]));
+      to[i] = facts.exported_at - Micros{behind} * base::kMicrosPerMilli;
+    }
+  };
+  const auto relative_to_init = [&](int f, Micros* to) {
+    load_integers(field_at(f), stride, width_of(f), n, to);
+    for (size_t i = 0; i < n; ++i) {
+      const Micros init = absolute_time(kSystemInitTimeMilliseconds, load_one(field_at(init_time_) + i * stride, width_of(init_time_)));
+      const auto uptime = static_cast<uint32_t>((facts.exported_at - init) / base::kMicrosPerMilli);
+      to[i] = facts.exported_at - Micros{static_cast<int32_t>(uptime - static_cast<uint32_t>(to[i]))} * base::kMicrosPerMilli;
+    }
+  };
+  const auto time_usable = [&](int f) {
+    if (f < 0 || width_of(f) == 0) return false;
+    const uint16_t e = element_of(f);
+    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime) return facts.has_uptime || (init_time_ >= 0 && width_of(init_time_) > 0);
+    return true;
+  };
+  const auto read_times = [&](int f, Micros* to) {
+    const uint16_t e = element_of(f);
+    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime) return facts.has_uptime ? relative(f, to) : relative_to_init(f, to);
+    load_integers(field_at(f), stride, width_of(f), n, to);
+    if (e == kFlowEndDeltaMicroseconds || e == kFlowStartDeltaMicroseconds) {
+      for (size_t i = 0; i < n; ++i) to[i] = facts.exported_at - (to[i] & 0xffffffff);
+    } else {
+      for (size_t i = 0; i < n; ++i) to[i] = absolute_time(e, static_cast<uint64_t>(to[i]));
+    }
+  };
+  const bool has_end = time_usable(end_), has_start = time_usable(start_);
+  Micros* flow_start = out.values<Micros>(C::kFlowStart);
+  if (has_end) {
+    read_times(end_, times);
+  } else if (has_start && duration_ >= 0) {
+    read_times(start_, times);
+    const Micros unit = element_of(duration_) == kFlowDurationMilliseconds ? base::kMicrosPerMilli : 1;
+    for (size_t i = 0; i < n; ++i) times[i] += static_cast<Micros>(load_one(field_at(duration_) + i * stride, width_of(duration_)) & 0xffffffff) * unit;
+  } else {
+    std::fill_n(times, n, facts.exported_at);
+  }
+  if (Micros* time = out.values<Micros>(C::kTime); time != nullptr) {
+    if (time != times) std::copy_n(times, n, time);
+    out.mark_present(C::kTime, n);
+  }
+  if (Micros* end = out.values<Micros>(C::kFlowEnd); end != nullptr) {
+    if (has_end) {
+      std::copy_n(times, n, end);
+      out.mark_present(C::kFlowEnd, n);
+    } else {
+      out.set_null(C::kFlowEnd, n);
+    }
+  }
+  if (flow_start != nullptr) {
+    if (has_start) {
+      read_times(start_, flow_start);
+      out.mark_present(C::kFlowStart, n);
+    } else {
+      out.set_null(C::kFlowStart, n);
+    }
+  }
+
+  // --- what the message says
+  out.fill<Micros>(C::kReceivedAt, facts.received_at, n);
+  out.fill<Micros>(C::kExportedAt, facts.exported_at, n);
+  out.fill<base::Inet>(C::kExporter, facts.exporter, n);
+  out.fill<int64_t>(C::kObservationDomain, facts.domain, n);
+  out.fill<std::string_view>(C::kProtocolVersion, facts.version, n);
+  if (facts.site.empty()) out.set_null(C::kSite, n);
+  else out.fill<std::string_view>(C::kSite, facts.site, n);
+
+  // --- counters
+  const auto counter = [&](C column, int f) {
+    int64_t* values = out.values<int64_t>(column);
+    if (values == nullptr) return;
+    if (f < 0 || width_of(f) == 0) return out.set_null(column, n);
+    load_integers(field_at(f), stride, width_of(f), n, values);
+    int64_t any = 0;
+    for (size_t i = 0; i < n; ++i) any |= values[i];
+    if (any >= 0) return out.mark_present(column, n);
+    uint8_t* validity = out.validity(column);
+    for (size_t i = 0; i < n; ++i) {
+      validity[i] = values[i] >= 0;
+      counts.counter_overflow += values[i] < 0;
+    }
+  };
+  counter(C::kOctetsRaw, octets_);
+  counter(C::kPacketsRaw, packets_);
+
+  // --- sampling
+  int64_t* rates = out.values<int64_t>(C::kSamplingRate);
+  if (rates != nullptr || sampler_ >= 0 || interval_ >= 0 || packet_interval_ >= 0) {
+    uint8_t* validity = rates == nullptr ? nullptr : out.validity(C::kSamplingRate);
+    for (size_t i = 0; i < n; ++i) {
+      uint64_t rate = facts.sampling_rate;
+      if (packet_interval_ >= 0) {
+        const uint64_t interval = load_one(field_at(packet_interval_) + i * stride, width_of(packet_interval_));
+        const uint64_t space = packet_space_ < 0 ? 0 : load_one(field_at(packet_space_) + i * stride, width_of(packet_space_));
+        if (interval != 0) rate = (interval + space) / interval;
+      } else if (interval_ >= 0) {
+        if (const uint64_t own = load_one(field_at(interval_) + i * stride, width_of(interval_)); own != 0) rate = own;
+      } else if (sampler_ >= 0) {
+        rate = samplers.find(facts.domain, load_one(field_at(sampler_) + i * stride, width_of(sampler_)));
+      }
+      if (rate > UINT32_MAX) rate = 0;
+      counts.sampling_unknown += rate == 0;
+      if (rates == nullptr) continue;
+      rates[i] = static_cast<int64_t>(rate);
+      validity[i] = rate != 0;
+    }
+  } else if (facts.sampling_rate == 0) {
+    counts.sampling_unknown += n;
+  }
+
+  // --- the rest, a column at a time
+  for (const Step& step : steps_) {
+    if (!out.wants(step.column)) continue;
+    const unsigned width = width_of(step.field);
+    if (width == 0) {
+      out.set_null(step.column, n);
+      continue;
+    }
+    if (step.kind == Step::Kind::kAddress) {
+      base::Inet* addresses = out.values<base::Inet>(step.column);
+      load_addresses(field_at(step.field), stride, width, n, addresses);
+      if (step.other_field >= 0 && width == 4 && width_of(step.other_field) == 16) {
+        for (size_t i = 0; i < n; ++i) {
+          if (addresses[i].hi == 0) addresses[i] = base::Inet::from_v6_octets(field_at(step.other_field) + i * stride);
+        }
+      }
+      out.mark_present(step.column, n);
+      continue;
+    }
+    int64_t* values = out.values<int64_t>(step.column);
+    load_integers(field_at(step.field), stride, width, n, values);
+    if (step.kind == Step::Kind::kMpls) {
+      for (size_t i = 0; i < n; ++i) values[i] = width >= 3 ? values[i] >> (8 * std::min(width, 8u) - 20) & 0xfffff : values[i];
+    } else if (step.kind != Step::Kind::kInteger) {
+      uint8_t* validity = out.validity(step.column);
+      for (size_t i = 0; i < n; ++i) {
+        const uint64_t protocol = load_one(field_at(protocol_) + i * stride, width_of(protocol_));
+        validity[i] = protocol == 1 || protocol == 58;
+        values[i] = (step.kind == Step::Kind::kIcmpType ? values[i] >> 8 : values[i]) & 0xff;
+      }
+      continue;
+    }
+    out.mark_present(step.column, n);
+  }
+  for (const C column : absent_) out.set_null(column, n);
+  out.commit(n);
+}
+
+}  // namespace backstream::decode

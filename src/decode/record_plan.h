@@ -1,0 +1,93 @@
+#pragma once
+// How the records of a template become columns: compiled once, run for each set. Private to the room.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "decode/flow_writer.h"
+
+namespace backstream::decode {
+
+using base::Micros;
+
+/// A field of a template as sent.
+struct FieldSpec {
+  uint16_t element = 0;
+  uint16_t width = 0;          ///< octets; kVariable: in each record
+  uint32_t enterprise = 0;     ///< 0: IANA's elements
+  bool operator==(const FieldSpec&) const = default;
+};
+inline constexpr uint16_t kVariable = 65535;
+
+/// What the message says about all of its records.
+struct MessageFacts {
+  Micros received_at = 0;
+  Micros exported_at = 0;
+  bool has_uptime = false;
+  uint32_t uptime_ms = 0;               ///< of the exporter when it sent the message
+  uint32_t domain = 0;
+  std::string_view version;             ///< value of protocol_version
+  base::Inet exporter;
+  std::string_view site;                ///< empty: none
+  uint64_t sampling_rate = 0;           ///< for records that name no sampler; 0: unknown
+};
+
+struct RecordCounts {
+  uint64_t sampling_unknown = 0;
+  uint64_t counter_overflow = 0;
+};
+
+class SamplerTable;
+
+/// Field numbers of the elements that are looked for, -1 when absent, and the record's size.
+class RecordPlan {
+ public:
+  RecordPlan() = default;
+  /// `fields` of a data template; `wanted` as the writer wants them.
+  explicit RecordPlan(std::span<const FieldSpec> fields);
+
+  bool fixed() const { return fixed_; }
+  /// Octets of a record when fixed; otherwise its least size. > 0.
+  size_t record_octets() const { return record_octets_; }
+  bool is_event() const { return event_; }
+
+  /// Offsets of the fields of one record of variable length. Returns its size, 0 when it does not fit.
+  size_t measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets, std::vector<uint16_t>& widths) const;
+
+  /// Writes n records, `stride` octets apart. `offsets` and `widths` by field number. `times` has room for n; it
+  /// gets the event times. `rate_of` is asked for records that name a sampler.
+  void write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
+             const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times, RecordCounts& counts) const;
+  const uint32_t* offsets() const { return offsets_.data(); }
+  const uint16_t* widths() const { return widths_.data(); }
+
+ private:
+  struct Step {
+    enum class Kind : uint8_t { kInteger, kMpls, kAddress, kIcmpType, kIcmpCode, kIcmpOwn };
+    Kind kind;
+    batch::FlowColumn column;
+    int field;
+    int other_field = -1;   ///< addresses: the field of the other family, taken where the first one is 0.0.0.0
+  };
+  void add_icmp(Step::Kind combined, batch::FlowColumn column, std::initializer_list<uint16_t> own);
+  int find(uint16_t element) const;
+  int first_of(std::initializer_list<uint16_t> elements) const;
+  void add(Step::Kind kind, batch::FlowColumn column, std::initializer_list<uint16_t> elements);
+
+  std::vector<FieldSpec> fields_;
+  std::vector<uint32_t> offsets_;
+  std::vector<uint16_t> widths_;
+  bool fixed_ = true;
+  bool event_ = false;
+  size_t record_octets_ = 0;
+  std::vector<Step> steps_;
+  std::vector<batch::FlowColumn> absent_;     ///< columns that these records cannot fill
+  int octets_ = -1, packets_ = -1, protocol_ = -1;
+  int end_ = -1, start_ = -1, duration_ = -1, init_time_ = -1;
+  int interval_ = -1, packet_interval_ = -1, packet_space_ = -1, sampler_ = -1;
+};
+
+/// The IANA elements 150 to 157 as µs since 1970: seconds, milliseconds, NTP timestamps.
+Micros absolute_time(uint16_t element, uint64_t raw);
+
+}  // namespace backstream::decode

@@ -1,0 +1,198 @@
+// Captures as a source of datagrams: files one after another, sites merged by capture time.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ingest/capture_reader.h"
+#include "ingest/captures.h"
+#include "ingest/frame.h"
+
+namespace backstream::ingest {
+
+std::string_view name(IngestSkip skip) {
+  switch (skip) {
+#define BACKSTREAM_X(enumerator, text, about) \
+  case IngestSkip::enumerator: return text;
+    BACKSTREAM_INGEST_SKIPS(BACKSTREAM_X)
+#undef BACKSTREAM_X
+  }
+  return "";
+}
+
+namespace {
+
+/// The files of one input, one after another.
+class FilesSource final : public DatagramSource {
+ public:
+  FilesSource(std::vector<std::unique_ptr<CaptureReader>> readers, uint32_t site, std::vector<uint16_t> ports)
+      : readers_(std::move(readers)), site_(site), ports_(std::move(ports)) {
+    block_.reserve(kBlockDatagrams);
+  }
+
+  std::span<const base::Datagram> next_block() override {
+    block_.clear();
+    while (block_.empty() && current_ < readers_.size()) {
+      CaptureReader& reader = *readers_[current_];
+      CaptureReader::Packet packet;
+      while (block_.size() < kBlockDatagrams && reader.next(packet)) take(packet);
+      if (block_.size() == kBlockDatagrams) break;
+      if (!block_.empty()) break;   // what lies in the buffer is handed on before it is overwritten
+      if (!reader.refill()) {
+        if (!reader.warning().empty()) {
+          stats_.truncated = true;
+          stats_.warnings.push_back(reader.warning());
+        }
+        ++current_;
+      }
+    }
+    stats_.datagrams += block_.size();
+    return block_;
+  }
+  bool at_end() const override { return current_ == readers_.size(); }
+  const IngestStats& stats() const override {
+    stats_.octets = octets_read();
+    return stats_;
+  }
+  uint64_t octets_read() const override {
+    uint64_t octets = 0;
+    for (const auto& reader : readers_) octets += reader->octets_read();
+    return octets;
+  }
+  uint64_t octets_total() const override {
+    uint64_t octets = 0;
+    for (const auto& reader : readers_) octets += reader->octets_total();
+    return octets;
+  }
+
+ private:
+  static constexpr size_t kBlockDatagrams = 1024;
+
+  void take(const CaptureReader::Packet& packet) {
+    ++stats_.frames;
+    base::Datagram datagram;
+    IngestSkip skip{};
+    if (!link_type_known(packet.link_type)) {
+      ++stats_.skipped[static_cast<size_t>(IngestSkip::kNotIp)];
+      return;
+    }
+    if (!find_datagram(packet.link_type, packet.frame, packet.octets, datagram, skip)) {
+      ++stats_.skipped[static_cast<size_t>(skip)];
+      return;
+    }
+    if (!ports_.empty() && std::find(ports_.begin(), ports_.end(), datagram.destination_port) == ports_.end()) {
+      ++stats_.skipped[static_cast<size_t>(IngestSkip::kPortFiltered)];
+      return;
+    }
+    datagram.site = site_;
+    datagram.received_at = packet.time;
+    block_.push_back(datagram);
+  }
+
+  std::vector<std::unique_ptr<CaptureReader>> readers_;
+  const uint32_t site_;
+  const std::vector<uint16_t> ports_;
+  size_t current_ = 0;
+  std::vector<base::Datagram> block_;
+  mutable IngestStats stats_;
+};
+
+/// Several inputs as one, by capture time; of equal times the input that was named first.
+class MergedSource final : public DatagramSource {
+ public:
+  explicit MergedSource(std::vector<std::unique_ptr<DatagramSource>> sources) : inputs_(sources.size()) {
+    for (size_t i = 0; i < sources.size(); ++i) inputs_[i].source = std::move(sources[i]);
+  }
+  std::span<const base::Datagram> next_block() override {
+    block_.clear();
+    for (Input& input : inputs_) {
+      while (input.rest.empty() && !input.source->at_end()) input.rest = input.source->next_block();
+    }
+    // Until one input's block is used up: then its next one must be read before the order is known.
+    for (;;) {
+      Input* first = nullptr;
+      for (Input& input : inputs_) {
+        if (input.rest.empty()) {
+          if (!input.source->at_end()) return block_;
+          continue;
+        }
+        if (first == nullptr || input.rest.front().received_at < first->rest.front().received_at) first = &input;
+      }
+      if (first == nullptr) return block_;
+      block_.push_back(first->rest.front());
+      first->rest = first->rest.subspan(1);
+      if (first->rest.empty()) return block_;
+    }
+  }
+  bool at_end() const override {
+    return std::all_of(inputs_.begin(), inputs_.end(), [](const Input& i) { return i.rest.empty() && i.source->at_end(); });
+  }
+  const IngestStats& stats() const override {
+    stats_ = IngestStats{};
+    for (const Input& input : inputs_) {
+      const IngestStats& one = input.source->stats();
+      stats_.frames += one.frames;
+      stats_.datagrams += one.datagrams;
+      stats_.octets += one.octets;
+      for (size_t i = 0; i < kIngestSkipCount; ++i) stats_.skipped[i] += one.skipped[i];
+      stats_.truncated |= one.truncated;
+      stats_.warnings.insert(stats_.warnings.end(), one.warnings.begin(), one.warnings.end());
+    }
+    return stats_;
+  }
+  uint64_t octets_total() const override {
+    uint64_t octets = 0;
+    for (const Input& input : inputs_) octets += input.source->octets_total();
+    return octets;
+  }
+
+ private:
+  struct Input {
+    std::unique_ptr<DatagramSource> source;
+    std::span<const base::Datagram> rest;
+  };
+  std::vector<Input> inputs_;
+  std::vector<base::Datagram> block_;
+  mutable IngestStats stats_;
+};
+
+}  // namespace
+
+base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<CaptureInput>& inputs,
+                                                            const std::vector<uint16_t>& ports, std::vector<std::string>& sites) {
+  struct Group {
+    std::string site;
+    std::vector<std::unique_ptr<CaptureReader>> readers;
+  };
+  std::vector<Group> groups;
+  for (const CaptureInput& input : inputs) {
+    auto octets = open_octets(input.path);
+    if (!octets) return tl::unexpected(octets.error());
+    auto reader = CaptureReader::open(std::move(*octets), input.path);
+    if (!reader) return tl::unexpected(reader.error());
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.site == input.site; });
+    if (group == groups.end()) group = groups.insert(groups.end(), Group{input.site, {}});
+    group->readers.push_back(std::move(*reader));
+  }
+  if (sites.empty()) sites.emplace_back();
+  std::vector<std::unique_ptr<DatagramSource>> sources;
+  for (Group& group : groups) {
+    uint32_t site = 0;
+    if (!group.site.empty()) {
+      site = static_cast<uint32_t>(sites.size());
+      sites.push_back(group.site);
+    }
+    sources.push_back(std::make_unique<FilesSource>(std::move(group.readers), site, ports));
+  }
+  if (sources.size() == 1) return std::move(sources[0]);
+  return std::make_unique<MergedSource>(std::move(sources));
+}
+
+base::Result<std::unique_ptr<DatagramSource>> open_capture_octets(std::span<const uint8_t> octets) {
+  auto reader = CaptureReader::open(octets_in_memory(octets), "memory");
+  if (!reader) return tl::unexpected(reader.error());
+  std::vector<std::unique_ptr<CaptureReader>> readers;
+  readers.push_back(std::move(*reader));
+  return std::make_unique<FilesSource>(std::move(readers), 0, std::vector<uint16_t>{});
+}
+
+}  // namespace backstream::ingest

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""backstream run --listen: sockets, --for, signals, and real exporters where they are installed."""
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+import wire
+
+TOTAL = "SELECT sum(octets_raw) AS octets, sum(packets_raw) AS packets, count(*) AS flows FROM tumble(flows, time, interval '1 h')"
+
+
+class Live(harness.Case):
+    def listen(self, *arguments):
+        port = harness.free_port()
+        process = self.start("run", "--listen", f"udp://127.0.0.1:{port}", "-o", "csv", *arguments)
+        for _ in range(200):
+            if harness.is_bound(port):
+                break
+            if process.poll() is not None:
+                self.fail(process.stderr.read())
+            time.sleep(0.05)
+        else:
+            self.fail("not listening")
+        return process, port
+
+    def send(self, port, count):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            now = int(time.time())
+            for i in range(count):
+                out.sendto(wire.v5([wire.v5_flow(now - 1, now, octets=10, packets=2)] * 30, now, i * 30), ("127.0.0.1", port))
+
+    def totals(self, output):
+        """Sums over the windows: the hour may turn while the test runs."""
+        lines = output.splitlines()
+        self.assertEqual(lines[0], "octets,packets,flows")
+        return [sum(column) for column in zip(*(map(int, line.split(",")) for line in lines[1:]))]
+
+    def test_for_ends_and_closes_windows(self):
+        process, port = self.listen("--for", "3s", "-e", TOTAL)
+        self.send(port, 100)
+        output, error = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertEqual(self.totals(output), [30_000, 6_000, 3_000])
+
+    def test_interrupt_ends_cleanly_with_windows_closed(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process, port = self.listen("--stats", self.path("s.json"), "-e", TOTAL)
+            self.send(port, 10)
+            time.sleep(0.5)
+            process.send_signal(number)
+            output, error = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 0, error)
+            self.assertEqual(self.totals(output), [3_000, 600, 300])
+
+    def test_arbitrary_octets_do_not_stop_it(self):
+        process, port = self.listen("--for", "3s", "-e", TOTAL)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for i in range(256):
+                out.sendto(bytes([i]) * (i * 5), ("127.0.0.1", port))
+        self.send(port, 1)
+        output, error = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertEqual(self.totals(output), [300, 60, 30])
+        self.assertIn("not_an_export", error)
+
+    def test_a_port_in_use_is_told(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            result = self.run_backstream("run", "--listen", f"udp://127.0.0.1:{taken.getsockname()[1]}", "--for", "1s", "-e", TOTAL)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("Address already in use", result.stderr)
+
+    def test_softflowd(self):
+        if shutil.which("softflowd") is None:
+            raise unittest.SkipTest("softflowd is not installed (./do setup oracles)")
+        # 50 UDP flows of 4 packets: softflowd counts IP octets.
+        packets = [(time.time() + i / 100, wire.udp_packet(b"x" * 100, source=f"10.0.0.{flow + 1}", port=53, source_port=4000 + flow))
+                   for i in range(4) for flow in range(50)]
+        traffic = self.write("traffic.pcap", wire.pcap(packets))
+        for version in ("5", "9", "10"):
+            process, port = self.listen("-e", TOTAL)
+            subprocess.run(["softflowd", "-r", traffic, "-n", f"127.0.0.1:{port}", "-v", version, "-d", "-p",
+                            self.path("pid"), "-c", self.path("ctl")], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=60, check=True)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            output, error = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 0, error)
+            self.assertEqual(self.totals(output), [50 * 4 * 128, 200, 50], f"v{version}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main())

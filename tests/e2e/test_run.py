@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""backstream run on captures: answers, forms of output, bad input and exit codes."""
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+
+import harness
+import wire
+from wire import NOON
+
+MATRIX = ("SELECT window_start, src_as, dst_as, sum(octets) AS octets FROM tumble(flows, time, interval '5 min') "
+          "GROUP BY window_start, src_as, dst_as ORDER BY src_as, dst_as")
+TOTAL = "SELECT window_start, sum(octets_raw) AS octets, count(*) AS flows FROM tumble(flows, time, interval '5 min') GROUP BY 1"
+
+
+def simple_capture():
+    """Two windows: 12:00 has 64500>64501 300 and 64500>64502 50, 12:05 has 64500>64501 7."""
+    return wire.pcap([
+        (NOON + 60, wire.udp_packet(wire.v5([
+            wire.v5_flow(NOON + 10, NOON + 60, octets=100),
+            wire.v5_flow(NOON + 59, NOON + 60, octets=200),
+            wire.v5_flow(NOON + 30, NOON + 60, octets=50, dst_as=64502)], NOON + 60))),
+        (NOON + 310, wire.udp_packet(wire.v5([wire.v5_flow(NOON + 300, NOON + 310, octets=7)], NOON + 310, sequence=3))),
+    ])
+
+
+SIMPLE_ROWS = ["window_start,src_as,dst_as,octets", "2026-01-31 12:00:00+00,64500,64501,300",
+               "2026-01-31 12:00:00+00,64500,64502,50", "2026-01-31 12:05:00+00,64500,64501,7"]
+
+
+class Answers(harness.Case):
+    def test_matrix_of_a_capture(self):
+        self.assertEqual(self.rows("--pcap", self.write("a.pcap", simple_capture()), "-e", MATRIX), SIMPLE_ROWS)
+
+    def test_gzip_is_told_by_content(self):
+        self.assertEqual(self.rows("--pcap", self.write("a.pcap", gzip.compress(simple_capture())), "-e", MATRIX), SIMPLE_ROWS)
+
+    def test_standard_input(self):
+        with open(self.write("a.pcap", simple_capture()), "rb") as file:
+            self.assertEqual(self.rows("--pcap", "-", "-e", MATRIX, stdin=file), SIMPLE_ROWS)
+
+    def test_several_captures_are_one_input(self):
+        whole = simple_capture()
+        second = whole[:24] + whole[-(16 + 14 + 20 + 8 + 24 + 48):]
+        first = whole[:-(len(second) - 24)]
+        a, b = self.write("a.pcap", first), self.write("b.pcap", second)
+        self.assertEqual(self.rows("--pcap", a, "--pcap", b, "-e", MATRIX), SIMPLE_ROWS)
+        self.assertEqual(self.rows("-e", MATRIX, "--pcap", a, b), SIMPLE_ROWS)
+
+    def test_sites_label_rows(self):
+        path = self.write("a.pcap", simple_capture())
+        query = ("SELECT window_start, site, sum(octets) AS octets FROM tumble(flows, time, interval '1 h') "
+                 "GROUP BY window_start, site ORDER BY site")
+        self.assertEqual(self.rows("--pcap", "ams=" + path, "--pcap", "fra=" + path, "-e", query)[1:],
+                         ["2026-01-31 12:00:00+00,ams,357", "2026-01-31 12:00:00+00,fra,357"])
+
+    def test_port_restricts(self):
+        path = self.write("a.pcap", simple_capture())
+        self.assertEqual(self.rows("--pcap", path, "--port", "4739", "-e", MATRIX), SIMPLE_ROWS[:1])
+        self.assertEqual(self.rows("--pcap", path, "--port", "2055", "--port", "4739", "-e", MATRIX), SIMPLE_ROWS)
+
+    def test_edges_give_the_same_rows(self):
+        packets = []
+        for i in range(200):
+            records = [wire.v5_flow(NOON + i * 5 - j, NOON + i * 5, octets=1000 + i * j, src_as=100 + j % 7, dst_as=i % 11)
+                       for j in range(20)]
+            packets.append((NOON + i * 5, wire.udp_packet(wire.v5(records, NOON + i * 5, i * 20), source=f"192.0.2.{i % 5 + 1}")))
+        path = self.write("a.pcap", wire.pcap(packets))
+        whole = self.rows("--pcap", path, "-e", MATRIX)
+        self.assertGreater(len(whole), 100)
+        for arguments in (["--edges", "1"], ["--edges", "3"], ["--edges", "4", "--deal", "random:7"],
+                          ["--edges", "2", "--deal", "site"], ["--set", "exec.batch_rows=1"],
+                          ["--set", "plan.rewrites=false"]):
+            self.assertEqual(self.rows("--pcap", path, "-e", MATRIX, *arguments), whole, arguments)
+
+    def test_views_read_views_across_texts(self):
+        file = self.write("busy.sql", "CREATE MATERIALIZED VIEW m AS " + MATRIX.split(" ORDER")[0] + ";")
+        second = "SELECT window_start, count(*) AS pairs, sum(octets) AS octets FROM m GROUP BY window_start"
+        rows = self.rows("--pcap", self.write("a.pcap", simple_capture()), file, "-e", second, "--view", "select1")
+        self.assertEqual(rows, ["window_start,pairs,octets", "2026-01-31 12:00:00+00,2,350", "2026-01-31 12:05:00+00,1,7"])
+
+    def test_several_statements_are_told_apart(self):
+        path = self.write("a.pcap", simple_capture())
+        result = self.run_backstream("run", "--pcap", path, "-o", "csv", "-e", MATRIX, "-e", TOTAL)
+        rows = list(csv.DictReader(io.StringIO(result.stdout)))
+        self.assertEqual([(row["view"], row["octets"]) for row in rows if row["view"] == "select2"],
+                         [("select2", "350"), ("select2", "7")])
+        result = self.run_backstream("run", "--pcap", path, "-o", "jsonl", "-e", MATRIX, "-e", TOTAL)
+        objects = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([o for o in objects if o["view"] == "select2"][0],
+                         {"view": "select2", "window_start": "2026-01-31T12:00:00Z", "octets": 350, "flows": 3})
+
+    def test_late_rows_are_counted_and_the_delay_is_told(self):
+        packets = [(NOON + t, wire.udp_packet(wire.v5([wire.v5_flow(NOON + e, NOON + t)], NOON + t, i)))
+                   for i, (t, e) in enumerate([(10, 10), (400, 400), (410, 100), (420, 420)])]
+        path = self.write("a.pcap", wire.pcap(packets))
+        stats, result = self.stats("--pcap", path, "--delay", "5s", "-o", "none", "-e", TOTAL)
+        view = stats["views"][0]
+        self.assertEqual((view["late"], view["counted"], view["assigned"]), (1, 3, 4))
+        needed = view["delay_needed_seconds"]
+        self.assertIn("would have kept", result.stderr)
+        stats, _ = self.stats("--pcap", path, "--delay", f"{needed:.0f}s", "-o", "none", "-e", TOTAL)
+        self.assertEqual(stats["views"][0]["late"], 0)
+        stats, _ = self.stats("--pcap", path, "-o", "none", "--set", f"watermark.delay={needed - 1:.0f}s", "-e", TOTAL)
+        self.assertEqual(stats["views"][0]["late"], 1)
+
+    def test_ledgers_add_up(self):
+        stats, result = self.stats("--pcap", self.write("a.pcap", simple_capture()), "-o", "none", "-e", MATRIX)
+        decode, view = stats["decode"], stats["views"][0]
+        self.assertEqual(decode["datagrams"], decode["decoded"] + decode["rejected"] + decode["undecodable"])
+        self.assertEqual(decode["records"], 4)
+        self.assertEqual(view["assigned"], view["counted"] + view["filtered"] + view["late"] + view["errored"] + view["shed"])
+        self.assertEqual((view["windows_closed"], view["result_rows"], stats["rows_written"]), (2, 3, 3))
+        self.assertEqual(stats["exporters"][0]["address"], "192.0.2.1")
+        self.assertEqual(result.stdout, "")
+        self.assertIn("4 = 4 flows", result.stderr)
+
+    def test_explain_needs_no_input(self):
+        result = self.run_backstream("run", "-e", "EXPLAIN " + MATRIX)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("sum(octets)", result.stdout)
+
+    def test_table_for_people(self):
+        result = self.run_backstream("run", "--pcap", self.write("a.pcap", simple_capture()), "-e", MATRIX)
+        self.assertIn("window 2026-01-31 12:00:00+00 to 2026-01-31 12:05:00+00", result.stdout)
+        self.assertIn("(2 rows)", result.stdout)
+
+    def test_a_reader_that_goes_ends_quietly(self):
+        packets = [(NOON + i, wire.udp_packet(wire.v5([wire.v5_flow(NOON + i, src_as=j, dst_as=i) for j in range(30)], NOON + i)))
+                   for i in range(3000)]
+        path = self.write("a.pcap", wire.pcap(packets))
+        query = ("SELECT window_start, src_as, dst_as, sum(octets) AS o FROM tumble(flows, time, interval '1 s') "
+                 "GROUP BY 1, 2, 3")
+        process = self.start("run", "--pcap", path, "-o", "csv", "-e", query)
+        self.assertEqual(process.stdout.readline(), "window_start,src_as,dst_as,o\n")
+        process.stdout.close()
+        error = process.stderr.read()
+        self.assertEqual((process.wait(timeout=30), error), (0, ""))
+
+
+class Documents(harness.Case):
+    def test_every_setting_and_its_default_stand_in_the_manual(self):
+        manual = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operations.md")
+        with open(manual) as file:
+            text = file.read()
+        settings = re.findall(r"^  (\w+\.\w+) .*\(default (.*)\)$", self.run_backstream("run", "--help").stdout, re.M)
+        self.assertGreater(len(settings), 10)
+        for key, default in settings:
+            self.assertIn(f"| `{key}` | `{default}` |", text)
+
+    def test_every_statistic_stands_in_the_manual(self):
+        stats, _ = self.stats("--pcap", self.write("a.pcap", simple_capture()), "-o", "none", "-e", MATRIX)
+        manual = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operations.md")
+        with open(manual) as file:
+            text = file.read()
+        def names(value):
+            if isinstance(value, dict):
+                for key, inner in value.items():
+                    yield key
+                    yield from names(inner)
+            elif isinstance(value, list):
+                for inner in value:
+                    yield from names(inner)
+        for name in names(stats):
+            self.assertRegex(text, rf"[`.]{name}`|`{name}", name)
+
+
+class BadInput(harness.Case):
+    def complaint(self, code, *arguments):
+        result = self.run_backstream(*arguments)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        return result.stderr
+
+    def bad_capture(self, data, *, code=1):
+        return self.complaint(code, "run", "--pcap", self.write("bad.pcap", data), "-e", TOTAL)
+
+    def bad_sql(self, sql):
+        return self.complaint(3, "run", "--pcap", self.write("a.pcap", simple_capture()), "-e", sql)
+
+    def test_missing_file(self):
+        error = self.complaint(1, "run", "--pcap", "absent.pcap", "-e", TOTAL)
+        self.assertIn("absent.pcap", error)
+        self.assertIn("No such file", error)
+
+    def test_empty_file(self):
+        self.assertIn("empty", self.bad_capture(b""))
+
+    def test_not_a_capture(self):
+        self.assertIn("bad.pcap", self.bad_capture(b"#!/bin/sh\necho this is no capture at all\n"))
+
+    def test_unknown_link_type(self):
+        self.assertIn("147", self.bad_capture(wire.pcap([(NOON, b"x" * 60)], link_type=147)))
+
+    def test_capture_cut_in_the_middle_keeps_what_was_whole(self):
+        path = self.write("cut.pcap", simple_capture()[:-20])
+        stats, result = self.stats("--pcap", path, "-o", "csv", "-e", MATRIX)
+        self.assertEqual(result.stdout.splitlines(), SIMPLE_ROWS[:3])
+        self.assertTrue(stats["ingest"]["truncated"])
+        self.assertIn("warning", result.stderr)
+        self.assertIn("cut.pcap", result.stderr)
+
+    def test_gzip_cut_in_the_middle(self):
+        path = self.write("cut.pcap.gz", gzip.compress(simple_capture())[:-12])
+        result = self.run_backstream("run", "--pcap", path, "-o", "none", "-e", TOTAL)
+        self.assertIn("cut.pcap.gz", result.stderr)
+
+    def test_unknown_column_has_a_suggestion_and_a_caret(self):
+        error = self.bad_sql("SELECT window_start,\n       sum(octetts) FROM tumble(flows, time, interval '1 min') GROUP BY 1")
+        self.assertIn("-e:2:12: error:", error)
+        self.assertIn("^", error)
+        self.assertIn('octets', error.split("hint", 1)[1])
+
+    def test_type_mismatch(self):
+        self.assertIn("error:", self.bad_sql("SELECT window_start, sum(src_ip) FROM tumble(flows, time, interval '1 min') GROUP BY 1"))
+
+    def test_missing_window(self):
+        self.assertIn("tumble", self.bad_sql("SELECT src_as, sum(octets) FROM flows GROUP BY src_as"))
+
+    def test_syntax_error(self):
+        self.assertIn("^", self.bad_sql("SELECT FROM WHERE"))
+
+    def test_text_over_64_kib(self):
+        self.assertIn("64", self.complaint(3, "run", self.write("long.sql", "-- " + "x" * 70_000 + "\n" + TOTAL)))
+
+    def test_invalid_utf8(self):
+        self.assertIn("UTF-8", self.complaint(3, "run", self.write("bad.sql", b"SELECT '\xff' FROM flows")))
+
+    def test_foreign_spellings(self):
+        for sql in ("SELECT STREAM src_as FROM flows", "SELECT src_as FROM flows EMIT CHANGES"):
+            self.assertIn("error:", self.bad_sql(sql))
+
+    def test_unknown_view_suggests(self):
+        self.assertIn("select1", self.complaint(2, "run", "--pcap", "a", "-e", TOTAL, "--view", "selct1"))
+
+    def test_usage(self):
+        for arguments in (["run", "--pcpa", "a"], ["run", "--pcap", "a.pcap"], ["run", "-e", TOTAL],
+                          ["run", "--pcap", "a", "--listen", "udp://127.0.0.1:1", "-e", TOTAL], ["run", "a.txt"],
+                          ["run", "-o", "xml", "-e", TOTAL], ["run", "--for", "3s", "--pcap", "a", "-e", TOTAL],
+                          ["run", "--deal", "site", "--pcap", "a", "-e", TOTAL], ["run", "--port", "0", "-e", TOTAL],
+                          ["run", "--edges", "2", "--deal", "cards", "--pcap", "a", "-e", TOTAL]):
+            self.assertIn("error", self.complaint(2, *arguments), arguments)
+        self.assertIn("'run'", self.complaint(2, "rum"))
+
+    def test_settings(self):
+        error = self.complaint(3, "run", "--set", "watermark.delai=3s", "-e", TOTAL)
+        self.assertIn("watermark.delay", error)
+        path = self.write("edge.toml", "[decode]\nsflow_octets = 'wire'\n")
+        self.assertIn(":2:", self.complaint(3, "run", "--config", path, "-e", TOTAL))
+
+    def test_rows_that_cannot_be_written(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([harness.BINARY, "run", "-o", "csv", "--pcap", self.write("a.pcap", simple_capture()), "-e", MATRIX],
+                                    stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("No space left", result.stderr)
+
+
+class BadBytes(harness.Case):
+    """Datagrams that lie: counted by reason, and the good rows around them stay."""
+
+    def faults(self, *payloads):
+        good = wire.v5([wire.v5_flow(NOON + 20, octets=100)], NOON + 20)
+        packets = [(NOON + i, wire.udp_packet(payload, source="192.0.2.9")) for i, payload in enumerate(payloads)]
+        path = self.write("a.pcap", wire.pcap(packets + [(NOON + 20, wire.udp_packet(good))]))
+        stats, result = self.stats("--pcap", path, "-o", "csv", "-e", TOTAL)
+        self.assertEqual(result.stdout.splitlines()[1:], ["2026-01-31 12:00:00+00,100,1"])
+        decode = stats["decode"]
+        self.assertEqual(decode["datagrams"], decode["decoded"] + decode["rejected"] + decode["undecodable"])
+        self.assertEqual(decode["records"], decode["flows"] + decode["events"] + decode["option_rows"] +
+                         decode["malformed"] + decode["awaiting_template"])
+        return {name: count for name, count in decode["faults"].items() if count}
+
+    def test_arbitrary_octets(self):
+        self.assertIn("not_an_export", self.faults(b"GET / HTTP/1.0\r\n\r\n", b"", b"\0", bytes(range(256))))
+
+    def test_v5_count_beyond_its_length(self):
+        self.assertEqual(self.faults(struct.pack("!HH", 5, 30) + b"\0" * 20 + b"\0" * 48), {"count_mismatch": 1})
+
+    def test_templates_that_cannot_be(self):
+        faults = self.faults(wire.ipfix([(2, wire.template(256, [(8, 4), (1, 60_000)]))]),   # longer than any datagram
+                             wire.ipfix([(2, wire.template(257, [(8, 0)]))]),                # records of zero size
+                             wire.ipfix([(2, struct.pack("!HH", 258, 60_000) + b"\0" * 40)]),
+                             wire.ipfix([(257, b"\0" * 40)]))
+        self.assertTrue(set(faults) & {"template_invalid", "template_unknown"}, faults)
+
+    def test_sets_that_run_over(self):
+        message = bytearray(wire.ipfix([(2, wire.template(256, [(8, 4)]))]))
+        message[18:20] = struct.pack("!H", 60_000)
+        short = bytearray(wire.ipfix([(2, wire.template(256, [(8, 4)]))]))
+        short[18:20] = struct.pack("!H", 3)
+        faults = self.faults(bytes(message), bytes(short))
+        self.assertEqual(faults, {"set_truncated": 1, "set_length_invalid": 1})
+
+    def test_data_whose_template_never_comes(self):
+        self.assertIn("template_unknown", self.faults(wire.ipfix([(300, b"\0" * 64)])))
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main())
