@@ -49,6 +49,7 @@ function(backstream_room name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE backstream_${name} ${test_targets} ${room_LINK} ${room_TEST_LINK}
                           GTest::gtest_main GTest::gtest)
+    target_compile_definitions(${name}_test PRIVATE BACKSTREAM_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME unit.${name} COMMAND ${name}_test)
   endif()
 endfunction()

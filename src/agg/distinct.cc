@@ -191,7 +191,7 @@ uint64_t hash_bytes(std::string_view bytes) {
     bytes.remove_prefix(8);
   }
   uint64_t rest = 0;
-  std::memcpy(&rest, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(&rest, bytes.data(), bytes.size());
   return mix(hash ^ rest);
 }
 std::string_view bytes_of(const std::string_view& value) { return value; }
@@ -203,7 +203,7 @@ Wide* make_wide(std::string_view bytes, uint64_t hash, StateContext& context) {
   Wide* wide = static_cast<Wide*>(context.arena.allocate(sizeof(Wide) + bytes.size()));
   wide->hash = hash;
   wide->octets = static_cast<uint32_t>(bytes.size());
-  std::memcpy(wide->bytes(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(wide->bytes(), bytes.data(), bytes.size());
   return wide;
 }
 
@@ -213,7 +213,7 @@ void insert_bytes(WordSet& set, std::string_view bytes, StateContext& context, s
   Wide* probe = reinterpret_cast<Wide*>(scratch.data());
   probe->hash = hash_bytes(bytes);
   probe->octets = static_cast<uint32_t>(bytes.size());
-  std::memcpy(probe->bytes(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(probe->bytes(), bytes.data(), bytes.size());
   insert<WideTraits>(set, reinterpret_cast<uint64_t>(probe), context, [&](uint64_t) {
     return reinterpret_cast<uint64_t>(make_wide(bytes, probe->hash, context));
   });

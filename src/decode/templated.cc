@@ -349,13 +349,15 @@ void Message::take_options_record(const Template& known, const uint8_t* record, 
     }
   }
   uint64_t rate = 0;
-  if (packet_interval != 0) {
-    // RFC 5477 §8.2: of interval + space packets, `interval` are taken. Without a space the interval itself is the rate.
-    rate = space_known ? (packet_interval + packet_space) / packet_interval : packet_interval;
+  if (packet_interval != 0 && space_known) {
+    // RFC 5477 §8.2: of interval + space packets, `interval` are taken.
+    rate = (packet_interval + packet_space) / packet_interval;
+  } else if (size != 0 && population >= size) {   // IOS XR announces these beside a packet interval of 1
+    rate = population / size;
+  } else if (packet_interval != 0) {
+    rate = packet_interval;
   } else if (interval != 0) {
     rate = interval;
-  } else if (size != 0 && population >= size) {
-    rate = population / size;
   } else if (probability > 0 && probability <= 1) {
     rate = static_cast<uint64_t>(std::llround(1 / probability));
   }
