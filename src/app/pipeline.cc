@@ -11,6 +11,7 @@ using base::Micros;
 using batch::FlowColumn;
 
 constexpr std::string_view kFlows = "flows";
+constexpr Micros kArrivalDelay = base::kMicrosPerSecond;   // DESIGN §6: event time = arrival needs 1 s.
 
 decode::DecodeSettings decode_settings(const config::Settings& settings) {
   decode::DecodeSettings out;
@@ -83,11 +84,11 @@ class Pipeline::Edge : public decode::FlowWriter::Consumer {
         for (size_t row = 0; times != nullptr && row < rows.row_count; ++row) times[row] += shift_us;
       }
     }
-    pipeline_.enricher_.enrich(rows);
-    if (pipeline_.live_rules_)
-      pipeline_.engine_.set_time_limit(kFlows, pipeline_.tracker_.time_limit(pipeline_.received_at_));
-    pipeline_.engine_.note_watermark(kFlows, pipeline_.tracker_.watermark());
-    pipeline_.engine_.process(kFlows, rows, number_);
+    exec::RowsContext context(number_);
+    context.watermarks[static_cast<size_t>(exec::Clock::kEvent)] = pipeline_.tracker_.watermark();
+    context.watermarks[static_cast<size_t>(exec::Clock::kArrival)] = pipeline_.arrival_watermark_;
+    if (pipeline_.live_rules_) context.time_max = pipeline_.tracker_.time_limit(pipeline_.received_at_);
+    pipeline_.hand_over(writer, rows, context);
   }
 
   decode::FlowWriter writer;
@@ -105,15 +106,37 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
       source_(source),
       engine_(engine),
       decoder_(decode_settings(options.settings), std::move(sites)),
-      enricher_(wanted_columns(engine)),
+      enrichers_(std::max(options.threads, 1u), enrich::Enricher(wanted_columns(engine))),
       tracker_(watermark_rules(options)),
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
-  for (uint32_t number = 0; number < options.edges; ++number)
-    edges_.push_back(std::make_unique<Edge>(*this, number, enricher_.columns_to_decode()));
+  const uint32_t writers = options.threads > 1 ? 1 : options.edges;
+  for (uint32_t number = 0; number < writers; ++number)
+    edges_.push_back(std::make_unique<Edge>(*this, number, enrichers_[0].columns_to_decode()));
+  if (options.threads <= 1) return;
+  threads_ = std::make_unique<AggregationThreads>(
+      options.threads, [this] { return edges_[0]->writer.make_buffer(); },
+      [this](uint32_t number, batch::ColumnBatch& rows, exec::RowsContext& context) {
+        enrichers_[number].enrich(rows);
+        context.edge = number;
+        engine_.process(kFlows, rows, context);
+      });
 }
 
 Pipeline::~Pipeline() = default;
+
+/// To the engine on this thread, or to the next aggregation thread, each of which is an edge half of its own.
+void Pipeline::hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context) {
+  if (threads_ == nullptr) {
+    enrichers_[0].enrich(rows);
+    engine_.process(kFlows, rows, context);
+    return;
+  }
+  batch::BatchBuffer buffer = threads_->take_buffer();
+  // The context is taken along: by the time that the rows are worked on the watermark may have moved.
+  writer.exchange_buffer(buffer);
+  threads_->submit(std::move(buffer), context);
+}
 
 size_t Pipeline::AddressHash::operator()(const base::Inet& address) const noexcept {
   uint64_t hash = (address.hi ^ (address.lo << 1 | address.lo >> 63) ^ address.family) * 0x9E3779B97F4A7C15;
@@ -127,7 +150,7 @@ Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
   if (found != sources_.end()) return *(last_source_ = &found->second);
   // Exporters are numbered as they appear, so this one's number is most likely known before the decoder gives it.
   const KnownSource fresh{static_cast<decode::ExporterIndex>(decoder_.exporter_count()),
-                          static_cast<uint32_t>(sources_.size() % options_.edges)};
+                          static_cast<uint32_t>(sources_.size() % edges_.size())};
   const bool full = sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit);
   last_source_ = full ? &(overflow_source_ = fresh) : &sources_.emplace(address, fresh).first->second;
   return *last_source_;
@@ -149,6 +172,7 @@ Pipeline::Edge& Pipeline::edge_of(const base::Datagram& datagram, const KnownSou
 
 void Pipeline::flush() {
   for (auto& edge : edges_) edge->writer.flush();
+  if (threads_ != nullptr) threads_->wait();
 }
 
 void Pipeline::advance() {
@@ -176,6 +200,16 @@ void Pipeline::take(const base::Datagram& datagram) {
   tracker_.observe(outcome.exporter, outcome.any_rows ? outcome.time_max + shift_us : base::kMinTime,
                    datagram.received_at);
   if (tracker_.reached(cut_)) advance();
+  advance_arrival(datagram.received_at);
+}
+
+/// Windows over received_at wait for no router's clock, only for datagrams that overtook each other.
+void Pipeline::advance_arrival(Micros now) {
+  arrival_watermark_ = std::max(arrival_watermark_, now - kArrivalDelay);
+  if (arrival_watermark_ < arrival_cut_) return;
+  flush();
+  engine_.advance(kFlows, arrival_watermark_, exec::Clock::kArrival);
+  arrival_cut_ = engine_.next_cut(kFlows, exec::Clock::kArrival);
 }
 
 void Pipeline::run(const std::function<bool()>& go_on) {
@@ -190,6 +224,7 @@ void Pipeline::run(const std::function<bool()>& go_on) {
         received_at_ = now;
         tracker_.tick(now);
         if (tracker_.reached(cut_)) advance();
+        advance_arrival(now);
       }
       if (datagrams.empty()) flush();
     }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "app/aggregation_threads.h"
 #include "app/run_options.h"
 #include "base/datagram.h"
 #include "decode/decoder.h"
@@ -24,6 +25,7 @@ class Pipeline {
   struct Options {
     config::Settings settings;
     uint32_t edges = 1;  ///< as the engine's
+    uint32_t threads = 1;  ///< above 1: aggregation threads, each an edge half of the engine
     Deal deal;
     bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
     bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
@@ -52,17 +54,20 @@ class Pipeline {
   void take(const base::Datagram& datagram);
   Edge& edge_of(const base::Datagram& datagram, const KnownSource& source);
   void flush();
+  void hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context);
   void advance();
+  void advance_arrival(base::Micros now);
 
   const Options options_;
   const bool live_rules_;
   ingest::DatagramSource& source_;
   exec::Engine& engine_;
   decode::Decoder decoder_;
-  enrich::Enricher enricher_;
+  std::vector<enrich::Enricher> enrichers_;   // One a thread.
   window::WatermarkTracker tracker_;
   std::vector<std::unique_ptr<Edge>> edges_;
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.
+  base::Micros arrival_cut_ = base::kMinTime + 1, arrival_watermark_ = base::kMinTime;
   base::Micros received_at_ = 0;           // Of the datagram at hand.
   uint64_t random_state_;
   bool reached_end_ = false;
@@ -80,6 +85,7 @@ class Pipeline {
   base::Inet last_address_;
   KnownSource* last_source_ = nullptr;
   KnownSource overflow_source_;  // For all beyond the limit; the decoder drops their datagrams.
+  std::unique_ptr<AggregationThreads> threads_;   // Null: one thread. Last: they use all of the above.
 };
 
 }  // namespace backstream::app

@@ -175,12 +175,14 @@ int run_command(const std::vector<std::string>& arguments) {
     engine_options.edges = options.edges;
     engine_options.ship = true;
     engine_options.pane_us_max = kShippedPane;
+  } else {
+    engine_options.edges = options.threads;
   }
   exec::Engine engine(engine_options);
   for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), &writer);
 
   const bool live = !options.listen.empty();
-  Pipeline pipeline({options.settings, engine_options.edges, options.deal, live, options.live_rules}, **source, engine,
+  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules}, **source, engine,
                     sites);
   Progress progress(**source, shows_progress(options));
   const auto begin = Clock::now();

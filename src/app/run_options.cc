@@ -105,6 +105,7 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     if (options.edges == 0) return usage("--deal needs --edges N");
   }
   if (options.edges > 1024) return usage("--edges takes at most 1024");
+  if (options.edges > 0 && options.threads > 1) return usage("--threads and --edges do not go together");
   if (options.threads < 1 || options.threads > 1024) return usage("--threads takes 1 to 1024");
 
   if (!given.config.empty()) {
@@ -184,7 +185,7 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   app.add_option("-o,--output", given.output, "table, csv, jsonl or none (rows are computed and counted)")
       ->type_name("FORMAT");
   app.add_option("--stats", options.stats_path, "the summary as JSON")->type_name("FILE.json");
-  app.add_option("--threads", options.threads, "threads that decode and aggregate")->type_name("N");
+  app.add_option("--threads", options.threads, "threads that aggregate, besides the one that decodes (default 1: one does both)")->type_name("N");
   app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
   app.add_flag("--live-rules", options.live_rules, "in a replay, too, apply the skew, hold and future rules");
   app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");

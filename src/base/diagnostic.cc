@@ -34,6 +34,29 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+/// Octets of the UTF-8 character that `text` begins with; 0: it begins with none.
+size_t character_octets(std::string_view text) {
+  const auto octet = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const size_t octets = octet(0) < 0x80 ? 1 : octet(0) >= 0xc2 && octet(0) < 0xe0 ? 2 : octet(0) >= 0xe0 && octet(0) < 0xf0 ? 3 : octet(0) >= 0xf0 && octet(0) < 0xf5 ? 4 : 0;
+  if (octets > text.size()) return 0;
+  for (size_t i = 1; i < octets; ++i) {
+    if ((octet(i) & 0xc0) != 0x80) return 0;
+  }
+  return octets;
+}
+std::vector<std::string> printable_characters(std::string_view line) {
+  std::vector<std::string> characters;
+  while (!line.empty()) {
+    const size_t octets = character_octets(line);
+    const auto c = static_cast<unsigned char>(line[0]);
+    if (octets == 0) characters.emplace_back("?");
+    else if (octets == 1 && c < 0x20 && c != '\t') characters.emplace_back(" ");
+    else characters.emplace_back(line.substr(0, octets));
+    line.remove_prefix(std::max<size_t>(octets, 1));
+  }
+  return characters;
+}
+
 }  // namespace
 
 std::string Diagnostic::render() const {
@@ -53,17 +76,22 @@ std::string Diagnostic::render() const {
   std::snprintf(number, sizeof number, "%5u", line);
   out += number;
   out += " | ";
-  // A control character in a quoted line must not reach the terminal.
-  for (const char c : excerpt) out += static_cast<unsigned char>(c) < 0x20 && c != '\t' ? ' ' : c;
+  // What is quoted goes to a terminal: control characters and octets that are no UTF-8 must not. Of a long line only the part
+  // around the caret is shown.
+  constexpr size_t kShownCharacters = 160;
+  const std::vector<std::string> characters = printable_characters(excerpt);
+  const size_t at = column == 0 ? 0 : std::min<size_t>(column - 1, characters.size());
+  const size_t first = characters.size() > kShownCharacters && at > kShownCharacters / 2 ? at - kShownCharacters / 2 : 0;
+  const size_t end = std::min(characters.size(), first + kShownCharacters);
+  const std::string_view left_out = first > 0 ? "... " : "";
+  out += left_out;
+  for (size_t i = first; i < end; ++i) out += characters[i];
+  if (end < characters.size()) out += " ...";
   out += "\n      | ";
-  uint32_t characters_left = column == 0 ? 0 : column - 1;
-  for (const char c : excerpt) {
-    if (!begins_character(c)) continue;
-    if (characters_left-- == 0) break;
-    out += c == '\t' ? '\t' : ' ';
-  }
+  out.append(left_out.size(), ' ');
+  for (size_t i = first; i < at; ++i) out += characters[i] == "\t" ? '\t' : ' ';
   out += '^';
-  if (caret_characters > 1) out.append(caret_characters - 1, '~');
+  if (caret_characters > 1) out.append(std::min<size_t>(caret_characters - 1, kShownCharacters), '~');
   if (!hint.empty()) out += " hint: " + hint;
   return out += '\n';
 }

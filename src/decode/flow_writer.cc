@@ -15,8 +15,14 @@ std::vector<batch::Type> flow_types() {
 }  // namespace
 
 FlowWriter::FlowWriter(const batch::FlowColumnSet& wanted, Consumer& consumer, size_t capacity)
-    : consumer_(consumer), buffer_(flow_types(), wanted.as_vector(), capacity), capacity_(capacity) {
+    : consumer_(consumer), wanted_(wanted), buffer_(flow_types(), wanted.as_vector(), capacity), capacity_(capacity) {
   for (auto& column : buffer_.batch.columns) column.has_nulls = false;
+}
+
+batch::BatchBuffer FlowWriter::make_buffer() const {
+  batch::BatchBuffer made(flow_types(), wanted_.as_vector(), capacity_);
+  for (auto& column : made.batch.columns) column.has_nulls = false;
+  return made;
 }
 
 uint8_t* FlowWriter::validity(batch::FlowColumn which) {

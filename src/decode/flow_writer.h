@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "batch/flow_schema.h"
@@ -60,6 +61,11 @@ class FlowWriter {
   void commit(size_t rows) { row_count_ += rows; }
   /// Hands the rows over now, if there are any.
   void flush();
+  /// For a consumer that keeps the rows beyond on_flows(): gives the memory of the batch away for another of the same shape
+  /// (a BatchBuffer made with the writer's columns and capacity, or one that was given away before). Only within on_flows().
+  void exchange_buffer(batch::BatchBuffer& other) { std::swap(buffer_, other); }
+  /// An empty buffer of the writer's shape.
+  batch::BatchBuffer make_buffer() const;
   size_t row_count() const { return row_count_; }
 
  private:
@@ -70,6 +76,7 @@ class FlowWriter {
   void mark_present_slow(batch::Column& column, size_t rows);
 
   Consumer& consumer_;
+  batch::FlowColumnSet wanted_;
   batch::BatchBuffer buffer_;
   size_t capacity_;
   size_t row_count_ = 0;

@@ -37,8 +37,10 @@ const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, s
   return timed_.data();
 }
 
-void EdgeHalf::process(const batch::ColumnBatch& rows) {
+void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros time_max) {
   if (rows.row_count == 0) return;
+  seen_ = std::max(seen_, watermark);
+  time_max_ = std::min(time_max, kTimeMax);
   const Column& time = rows.columns[static_cast<size_t>(stage_.window.time_column)];
   size_t n = 0;
   const uint32_t* chosen = rows_with_time(time, rows.row_count, n);

@@ -110,10 +110,12 @@ class RunningQuery final : public RowReceiver {
 struct Engine::State {
   struct Stream {
     std::string name;
-    Micros watermark = base::kMinTime;
+    Micros watermarks[2] = {base::kMinTime, base::kMinTime};   ///< by Clock
     Micros delay = 0;
+    Micros& watermark(Clock clock) { return watermarks[static_cast<size_t>(clock)]; }
     struct Reader {
       RunningQuery* query;
+      Clock clock = Clock::kEvent;
       /// A query with a delay of its own is told a watermark shifted by the difference.
       Micros shift = 0;
     };
@@ -125,7 +127,9 @@ struct Engine::State {
     for (Stream& s : streams) {
       if (s.name == name) return s;
     }
-    return streams.emplace_back(Stream{std::string(name), base::kMinTime, 0, {}});
+    Stream& made = streams.emplace_back();
+    made.name = name;
+    return made;
   }
   const Stream* find(std::string_view name) const {
     for (const Stream& s : streams) {
@@ -140,7 +144,7 @@ struct Engine::State {
   void shift_all(Stream& s) {
     for (auto& reader : s.readers) {
       const auto& delay = reader.query->query().options.delay_us;
-      reader.shift = delay ? s.delay - *delay : 0;
+      reader.shift = delay && reader.clock == Clock::kEvent ? s.delay - *delay : 0;
     }
   }
 
@@ -161,7 +165,9 @@ void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink) {
       std::make_unique<RunningQuery>(std::move(query), state_->queries.size(), state_->options, sink));
   if (source.kind == plan::Relation::Kind::kStream) {
     State::Stream& stream = state_->stream(source.name);
-    stream.readers.push_back({added.get(), 0});
+    const int time_column = added->query().stages.front().window.time_column;
+    const bool arrival = time_column >= 0 && time_column == source.arrival_column;
+    stream.readers.push_back({added.get(), arrival ? Clock::kArrival : Clock::kEvent, 0});
     state_->shift_all(stream);
     return;
   }
@@ -183,11 +189,14 @@ std::vector<bool> Engine::columns_used(std::string_view stream, size_t column_co
   return used;
 }
 
-void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, uint32_t edge) {
-  assert(edge < state_->options.edges && rows.row_count <= state_->options.batch_rows);
+void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, const RowsContext& context) {
+  assert(context.edge < state_->options.edges && rows.row_count <= state_->options.batch_rows);
   const State::Stream* s = state_->find(stream);
   if (s == nullptr) return;
-  for (const auto& reader : s->readers) reader.query->first().process(rows, edge);
+  for (const auto& reader : s->readers) {
+    const Micros watermark = State::shifted(context.watermarks[static_cast<size_t>(reader.clock)], reader.shift);
+    reader.query->first().process(rows, {context.edge, watermark, context.time_max});
+  }
 }
 
 void Engine::set_delay(std::string_view stream, Micros delay) {
@@ -196,36 +205,32 @@ void Engine::set_delay(std::string_view stream, Micros delay) {
   state_->shift_all(s);
 }
 
-void Engine::set_time_limit(std::string_view stream, Micros time_max) {
-  for (auto& reader : state_->stream(stream).readers) reader.query->first().set_time_limit(time_max);
-}
-
-void Engine::note_watermark(std::string_view stream, Micros watermark) {
-  for (auto& reader : state_->stream(stream).readers) {
-    reader.query->first().note_watermark(State::shifted(watermark, reader.shift));
+void Engine::advance(std::string_view stream, Micros watermark, Clock clock) {
+  State::Stream& s = state_->stream(stream);
+  if (watermark <= s.watermark(clock)) return;
+  s.watermark(clock) = watermark;
+  for (auto& reader : s.readers) {
+    if (reader.clock == clock) reader.query->first().advance(State::shifted(watermark, reader.shift));
   }
 }
 
-void Engine::advance(std::string_view stream, Micros watermark) {
-  State::Stream& s = state_->stream(stream);
-  if (watermark <= s.watermark) return;
-  s.watermark = watermark;
-  for (auto& reader : s.readers) reader.query->first().advance(State::shifted(watermark, reader.shift));
-}
-
-Micros Engine::next_cut(std::string_view stream) const {
+Micros Engine::next_cut(std::string_view stream, Clock clock) const {
   const State::Stream* s = state_->find(stream);
   Micros cut = base::kMaxTime;
   if (s == nullptr) return cut;
   for (const auto& reader : s->readers) {
-    const Micros own = reader.query->first().next_cut(State::shifted(s->watermark, reader.shift));
+    if (reader.clock != clock) continue;
+    const Micros own = reader.query->first().next_cut(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
     cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
   }
   return cut;
 }
 
 void Engine::finish() {
-  for (State::Stream& s : state_->streams) advance(s.name, base::kMaxTime);
+  for (State::Stream& s : state_->streams) {
+    advance(s.name, base::kMaxTime, Clock::kEvent);
+    advance(s.name, base::kMaxTime, Clock::kArrival);
+  }
 }
 
 WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }

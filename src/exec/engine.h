@@ -56,6 +56,19 @@ class QueryFailed : public std::runtime_error {
   explicit QueryFailed(const expr::ValueErrorCounts& errors);
 };
 
+/// Which time a watermark is about. Windows over the stream's arrival column follow kArrival, all others kEvent.
+enum class Clock : uint8_t { kEvent, kArrival };
+
+/// What was known when rows were handed over.
+struct RowsContext {
+  RowsContext(uint32_t edge_number = 0) : edge(edge_number) {}   // NOLINT: an edge's number says it all in most callers
+  uint32_t edge;                        ///< < EngineOptions::edges: the edge half that sees the rows
+  /// Watermarks as they are now, by Clock, though advance() need not be called for them yet: by these, late rows are told
+  /// how late.
+  Micros watermarks[2] = {base::kMinTime, base::kMinTime};
+  Micros time_max = base::kMaxTime;     ///< rows of a later event time are refused and counted (DESIGN §6, max_future)
+};
+
 struct EngineOptions {
   size_t batch_rows = batch::kBatchRows;
   uint64_t hash_mask = ~uint64_t{0};    ///< 0: every key collides (a test of the tables)
@@ -75,21 +88,16 @@ class Engine {
   /// Which columns of the stream any query reads.
   std::vector<bool> columns_used(std::string_view stream, size_t column_count) const;
 
-  /// Rows of `stream` (at most options.batch_rows), all of them before any later advance(). `edge` < options.edges chooses
-  /// the edge half that sees them. Columns are not kept. Calls for different edges may run on different threads at the
-  /// same time; no other member may run meanwhile.
-  void process(std::string_view stream, const batch::ColumnBatch& rows, uint32_t edge = 0);
   /// The delay that the watermarks of this stream are made with: a query's own delay is judged against it. Default 0.
   void set_delay(std::string_view stream, Micros delay);
-  /// Rows of a later event time are refused and counted (DESIGN §6, max_future). Default: none.
-  void set_time_limit(std::string_view stream, Micros time_max);
-  /// The watermark as it is now, though advance() need not be called for it yet: by it late rows are told how late.
-  void note_watermark(std::string_view stream, Micros watermark);
+  /// Rows of `stream` (at most options.batch_rows), all of them before any later advance(). Columns are not kept. Calls for
+  /// different edges may run on different threads at the same time; no other member may run meanwhile.
+  void process(std::string_view stream, const batch::ColumnBatch& rows, const RowsContext& context = {});
   /// The stream's watermark: no row of an earlier event time is expected. Never less than before. Closes what can close.
-  void advance(std::string_view stream, Micros watermark);
+  void advance(std::string_view stream, Micros watermark, Clock clock = Clock::kEvent);
   /// The next watermark at which advance() would do anything: the caller cuts its batches there, so that a verdict does
   /// not depend on the batch size. kMaxTime when nothing is open.
-  Micros next_cut(std::string_view stream) const;
+  Micros next_cut(std::string_view stream, Clock clock = Clock::kEvent) const;
   /// Closes everything: the end of a capture.
   void finish();
 

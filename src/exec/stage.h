@@ -7,16 +7,20 @@
 
 namespace backstream::exec {
 
+struct ProcessContext {
+  uint32_t edge = 0;
+  Micros watermark = base::kMinTime;   ///< as it is now, for telling how late a row is
+  Micros time_max = base::kMaxTime;
+};
+
 /// One stage of a query at work. The first stage of a query over a stream is driven by process() and advance(); one
 /// that reads a stage or view below receives its rows window by window.
 class StageRunner : public RowReceiver {
  public:
   /// Rows of a stream. Calls for different edges may come from different threads at the same time.
-  virtual void process(const batch::ColumnBatch& rows, uint32_t edge) = 0;
+  virtual void process(const batch::ColumnBatch& rows, const ProcessContext& context) = 0;
   /// Closes what can close; then tells the stage above.
   virtual void advance(Micros watermark) = 0;
-  virtual void set_time_limit(Micros) {}
-  virtual void note_watermark(Micros) {}
   virtual WindowLedger ledger() const = 0;
 };
 

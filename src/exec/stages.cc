@@ -38,7 +38,9 @@ class WindowedStage final : public StageRunner {
                                                std::make_unique<transport::MemoryLog>(1, kLogOctetsMax));
   }
 
-  void process(const batch::ColumnBatch& rows, uint32_t edge) override { edges_[edge]->process(rows); }
+  void process(const batch::ColumnBatch& rows, const ProcessContext& context) override {
+    edges_[context.edge]->process(rows, context.watermark, context.time_max);
+  }
   void advance(Micros watermark) override {
     for (uint32_t e = 0; e < edges_.size(); ++e) {
       EdgeHalf& edge = *edges_[e];
@@ -61,12 +63,6 @@ class WindowedStage final : public StageRunner {
                                   options_.allowed_lateness_us;
     return std::min(boundary, final_boundary);
   }
-  void set_time_limit(Micros time_max) override {
-    for (auto& edge : edges_) edge->set_time_limit(time_max);
-  }
-  void note_watermark(Micros watermark) override {
-    for (auto& edge : edges_) edge->note_watermark(watermark);
-  }
   WindowLedger ledger() const override {
     WindowLedger total = merge_->ledger();
     for (const auto& edge : edges_) total += edge->ledger();
@@ -74,7 +70,7 @@ class WindowedStage final : public StageRunner {
   }
 
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
-    if (window.final) process(rows, 0);
+    if (window.final) process(rows, {});
   }
   void on_frontier(Micros frontier) override { advance(frontier); }
 
@@ -121,7 +117,7 @@ class InheritedStage final : public StageRunner {
     table_.reset();
   }
   void on_frontier(Micros frontier) override { receiver_.on_frontier(frontier); }
-  void process(const batch::ColumnBatch&, uint32_t) override { assert(!"fed by the stage below"); }
+  void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by the stage below"); }
   void advance(Micros watermark) override { on_frontier(watermark); }
   WindowLedger ledger() const override { return ledger_; }
 
@@ -150,7 +146,7 @@ class RowStage final : public StageRunner {
     ends_.resize(options.batch_rows);
   }
 
-  void process(const batch::ColumnBatch& rows, uint32_t) override {
+  void process(const batch::ColumnBatch& rows, const ProcessContext&) override {
     const std::lock_guard lock(mutex_);
     if (assigns_window_) return assign_windows(rows);
     pass(WindowRef{}, rows);

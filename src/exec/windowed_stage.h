@@ -30,11 +30,14 @@ class EdgeHalf {
   EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
            uint64_t hash_mask);
 
-  void process(const batch::ColumnBatch& rows);
+  /// @param watermark  as it is now
+  /// @param time_max   rows of a later event time are refused
+  void process(const batch::ColumnBatch& rows, Micros watermark, Micros time_max);
   /// From now on rows are judged late against this.
-  void set_watermark(Micros watermark) { watermark_ = std::max(watermark_, watermark); seen_ = std::max(seen_, watermark); }
-  void note_watermark(Micros watermark) { seen_ = std::max(seen_, watermark); }
-  void set_time_limit(Micros time_max) { time_max_ = std::min(time_max, kTimeMax); }
+  void set_watermark(Micros watermark) {
+    watermark_ = std::max(watermark_, watermark);
+    seen_ = std::max(seen_, watermark);
+  }
   /// Hands over the panes that end at or before `watermark`, oldest first: take(start, table).
   template <typename Take> void take_until(Micros watermark, Take&& take) {
     while (!open_.empty() && open_.begin()->first + grid_.pane_us <= watermark) {

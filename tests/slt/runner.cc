@@ -309,11 +309,12 @@ class Scenario {
     for (uint32_t edge = 0; edge < table.buffers.size(); ++edge) {
       batch::ColumnBatch& rows = table.buffers[edge].batch;
       if (rows.row_count == 0) continue;
-      engine_->process(table.relation.name, rows, edge);
+      exec::RowsContext context(edge);
+      context.watermarks[static_cast<size_t>(exec::Clock::kEvent)] = table.watermark;
+      engine_->process(table.relation.name, rows, context);
       rows.row_count = 0;
       for (batch::Column& column : rows.columns) column.has_nulls = false;
     }
-    if (table.watermark != base::kMinTime) engine_->note_watermark(table.relation.name, table.watermark);
     table.texts.reset();
   }
 
