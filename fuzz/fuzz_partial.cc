@@ -1,5 +1,5 @@
-// Arbitrary bytes as what an edge sent. The first octet chooses keys and aggregates, the second whether the bytes are taken
-// as they are or given a right head and checksum, so that the fuzzer gets past them.
+// Arbitrary bytes as what an edge sent. The first octet chooses keys and aggregates, the second whether the bytes are
+// taken as they are or given a right head and checksum, so that the fuzzer gets past them.
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -30,7 +30,8 @@ GroupForm make_form(std::vector<Type> keys, const std::vector<std::pair<const ch
 
 const std::vector<GroupForm>& forms() {
   static const std::vector<GroupForm> all = {
-      make_form({Type::kInt8, Type::kInet}, {{"count", Type::kInt8}, {"sum", Type::kInt8}, {"avg", Type::kInt8}}, false),
+      make_form({Type::kInt8, Type::kInet}, {{"count", Type::kInt8}, {"sum", Type::kInt8}, {"avg", Type::kInt8}},
+                false),
       make_form({Type::kText, Type::kFloat8, Type::kBool}, {{"sum", Type::kFloat8}, {"avg", Type::kFloat8}}, false),
       make_form({Type::kInterval, Type::kCidr, Type::kTimestamptz},
                 {{"min", Type::kText}, {"max", Type::kInet}, {"min", Type::kFloat8}, {"max", Type::kInterval}}, false),

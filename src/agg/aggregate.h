@@ -21,9 +21,9 @@ enum class ResultClass : uint8_t { kExact, kBounded };
 
 /// Memory and error counts that states of one table share. One thread.
 struct StateContext {
-  base::Arena arena;                    ///< freed with the table
-  uint64_t overflow_count = 0;          ///< finish() found a sum that does not fit (22003); the result is null
-  std::vector<void*> free_blocks[32];   ///< blocks given back, by log2 of their octets
+  base::Arena arena;                   ///< freed with the table
+  uint64_t overflow_count = 0;         ///< finish() found a sum that does not fit (22003); the result is null
+  std::vector<void*> free_blocks[32];  ///< blocks given back, by log2 of their octets
 
   /// A block of 2^octets_log2 octets (3 <= octets_log2 < 32), 8-aligned, not cleared; reused before the arena grows.
   void* take_block(unsigned octets_log2) {
@@ -38,13 +38,13 @@ struct StateContext {
 
 /// A row of the signature table; all functions are static and the object lives for ever.
 struct AggregateFunction {
-  std::string_view name;                ///< "count", "sum", ...
-  bool distinct = false;                ///< f(DISTINCT x)
-  std::vector<Type> arg_types;          ///< after casts; count(*) has none
+  std::string_view name;        ///< "count", "sum", ...
+  bool distinct = false;        ///< f(DISTINCT x)
+  std::vector<Type> arg_types;  ///< after casts; count(*) has none
   Type result_type;
   ResultClass result_class = ResultClass::kExact;
-  std::string_view partial_form;        ///< what an edge ships, for EXPLAIN: "1 integer (128 bit)", "sorted set"
-  uint32_t state_octets = 0;            ///< a multiple of 8; states are 8-aligned
+  std::string_view partial_form;  ///< what an edge ships, for EXPLAIN: "1 integer (128 bit)", "sorted set"
+  uint32_t state_octets = 0;      ///< a multiple of 8; states are 8-aligned
 
   /// Prepares the state of a new group. Null: all zero bytes will do.
   void (*init)(uint8_t* state) = nullptr;

@@ -8,10 +8,11 @@ enum class Fold : uint8_t { kAnd, kOr, kXor };
 
 struct BitState {
   int64_t value;
-  int64_t any;   ///< 0: no value yet, the result is null
+  int64_t any;  ///< 0: no value yet, the result is null
 };
 
-template <Fold fold> void fold_into(BitState& state, int64_t value) {
+template <Fold fold>
+void fold_into(BitState& state, int64_t value) {
   if constexpr (fold == Fold::kAnd) state.value = state.any ? state.value & value : value;
   if constexpr (fold == Fold::kOr) state.value |= value;
   if constexpr (fold == Fold::kXor) state.value ^= value;
@@ -25,7 +26,8 @@ void update(uint8_t* const* group_rows, size_t offset, const Column* args, const
     fold_into<fold>(state, static_cast<int64_t>(values[row]));
   });
 }
-template <Fold fold> void combine(uint8_t* to, const uint8_t* from, StateContext&) {
+template <Fold fold>
+void combine(uint8_t* to, const uint8_t* from, StateContext&) {
   const BitState& other = state_at<BitState>(from);
   if (other.any) fold_into<fold>(state_at<BitState>(to), other.value);
 }
@@ -50,7 +52,8 @@ size_t decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext&
   return used == 0 ? 0 : 1 + used;
 }
 
-template <Fold fold, typename Value> AggregateFunction function(std::string_view name, Type type) {
+template <Fold fold, typename Value>
+AggregateFunction function(std::string_view name, Type type) {
   AggregateFunction f;
   f.name = name;
   f.arg_types = {type};

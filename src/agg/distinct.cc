@@ -13,7 +13,7 @@ namespace {
 struct Wide {
   uint64_t hash;
   uint32_t octets;
-  char* bytes() { return reinterpret_cast<char*>(this + 1); }   ///< the value follows its header
+  char* bytes() { return reinterpret_cast<char*>(this + 1); }  ///< the value follows its header
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
 };
 
@@ -31,7 +31,8 @@ static_assert(sizeof(WordSet) == 16);
 constexpr unsigned kArrayLog2Max = 3;
 
 uint64_t mix(uint64_t word) {
-  __extension__ const unsigned __int128 product = static_cast<unsigned __int128>(word ^ 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9;
+  __extension__ const unsigned __int128 product =
+      static_cast<unsigned __int128>(word ^ 0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9;
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
@@ -47,7 +48,8 @@ struct WideTraits {
   static bool same(uint64_t a, uint64_t b) { return wide(a).hash == wide(b).hash && bytes(a) == bytes(b); }
 };
 
-template <typename Visit> void for_each_word(const WordSet& set, Visit&& visit) {
+template <typename Visit>
+void for_each_word(const WordSet& set, Visit&& visit) {
   if (set.count == 0) return;
   if (set.capacity_log2 == 0) {
     visit(set.inline_word);
@@ -61,14 +63,16 @@ template <typename Visit> void for_each_word(const WordSet& set, Visit&& visit) 
   }
 }
 
-template <typename Traits> uint64_t* slot_of(const WordSet& set, uint64_t word) {
+template <typename Traits>
+uint64_t* slot_of(const WordSet& set, uint64_t word) {
   const size_t mask = (size_t{1} << set.capacity_log2) - 1;
   size_t at = Traits::hash(word) & mask;
   while (set.words[at] != 0 && !Traits::same(set.words[at], word)) at = (at + 1) & mask;
   return &set.words[at];
 }
 
-template <typename Traits> void grow(WordSet& set, StateContext& context) {
+template <typename Traits>
+void grow(WordSet& set, StateContext& context) {
   WordSet bigger{};
   bigger.capacity_log2 = set.capacity_log2 == 0 ? 2 : static_cast<uint16_t>(set.capacity_log2 + 1);
   // From array to table: the load falls to a quarter at once, so that a table does not grow right again.
@@ -91,7 +95,8 @@ template <typename Traits> void grow(WordSet& set, StateContext& context) {
 }
 
 /// `make` turns the word into one that may stay (wide values: copied to the arena), called only when it is new.
-template <typename Traits, typename Make> void insert(WordSet& set, uint64_t word, StateContext& context, Make&& make) {
+template <typename Traits, typename Make>
+void insert(WordSet& set, uint64_t word, StateContext& context, Make&& make) {
   if (set.capacity_log2 == 0) {
     if (set.count == 0) {
       set.inline_word = make(word);
@@ -134,7 +139,7 @@ uint64_t word_of(int64_t value) { return static_cast<uint64_t>(value); }
 uint64_t word_of(uint8_t value) { return value; }
 uint64_t word_of(double value) {
   if (std::isnan(value)) return 0x7ff8000000000000;
-  return std::bit_cast<uint64_t>(value == 0 ? 0.0 : value);   // -0 = 0
+  return std::bit_cast<uint64_t>(value == 0 ? 0.0 : value);  // -0 = 0
 }
 
 template <typename Value>
@@ -147,9 +152,8 @@ void word_update(uint8_t* const* group_rows, size_t offset, const Column* args, 
 }
 void word_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
   WordSet& set = state_at<WordSet>(to);
-  for_each_word(state_at<WordSet>(from), [&](uint64_t word) {
-    insert<WordTraits>(set, word, context, [](uint64_t kept) { return kept; });
-  });
+  for_each_word(state_at<WordSet>(from),
+                [&](uint64_t word) { insert<WordTraits>(set, word, context, [](uint64_t kept) { return kept; }); });
 }
 void word_encode(const uint8_t* state, std::vector<uint8_t>& out) {
   std::vector<uint64_t> words;
@@ -172,7 +176,7 @@ size_t word_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateCon
   for (uint64_t i = 0; i < count; ++i) {
     uint64_t step = 0;
     const size_t used = base::get_varint(bytes + at, octets - at, step);
-    if (used == 0 || (i > 0 && (step == 0 || word + step < word))) return 0;   // strictly rising
+    if (used == 0 || (i > 0 && (step == 0 || word + step < word))) return 0;  // strictly rising
     word += step;
     at += used;
     insert<WordTraits>(set, word, context, [](uint64_t kept) { return kept; });
@@ -195,9 +199,7 @@ uint64_t hash_bytes(std::string_view bytes) {
   return mix(hash ^ rest);
 }
 std::string_view bytes_of(const std::string_view& value) { return value; }
-std::string_view bytes_of(const base::Inet& value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
+std::string_view bytes_of(const base::Inet& value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
 
 Wide* make_wide(std::string_view bytes, uint64_t hash, StateContext& context) {
   Wide* wide = static_cast<Wide*>(context.arena.allocate(sizeof(Wide) + bytes.size()));
@@ -214,9 +216,8 @@ void insert_bytes(WordSet& set, std::string_view bytes, StateContext& context, s
   probe->hash = hash_bytes(bytes);
   probe->octets = static_cast<uint32_t>(bytes.size());
   if (!bytes.empty()) std::memcpy(probe->bytes(), bytes.data(), bytes.size());
-  insert<WideTraits>(set, reinterpret_cast<uint64_t>(probe), context, [&](uint64_t) {
-    return reinterpret_cast<uint64_t>(make_wide(bytes, probe->hash, context));
-  });
+  insert<WideTraits>(set, reinterpret_cast<uint64_t>(probe), context,
+                     [&](uint64_t) { return reinterpret_cast<uint64_t>(make_wide(bytes, probe->hash, context)); });
 }
 
 template <typename Value>
@@ -236,7 +237,8 @@ void wide_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
     });
   });
 }
-template <typename Value> void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) {
+template <typename Value>
+void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) {
   std::vector<std::string_view> values;
   for_each_word(state_at<WordSet>(state), [&](uint64_t word) { values.push_back(WideTraits::bytes(word)); });
   std::sort(values.begin(), values.end());
@@ -291,7 +293,8 @@ AggregateFunction function(Type type) {
   f.decode = word_decode;
   return f;
 }
-template <typename Value> AggregateFunction wide_function(Type type) {
+template <typename Value>
+AggregateFunction wide_function(Type type) {
   AggregateFunction f = function(type);
   f.update = wide_update<Value>;
   f.combine = wide_combine;

@@ -24,7 +24,7 @@ void ExactSum::add(double value) noexcept {
   }
   uint64_t mantissa = bits & ((uint64_t{1} << 52) - 1);
   if (exponent != 0) mantissa |= uint64_t{1} << 52;
-  const unsigned shift = exponent == 0 ? 0 : exponent - 1;   // in units of 2^-1074
+  const unsigned shift = exponent == 0 ? 0 : exponent - 1;  // in units of 2^-1074
   const size_t limb = shift / 32;
   const unsigned within = shift % 32;
   // 53 bits shifted by up to 31 touch three digits.
@@ -51,7 +51,7 @@ void ExactSum::add(const ExactSum& other) noexcept {
 /// Afterwards every digit but the top one lies in [0, 2^32); the top one carries the sign. One number, one form.
 void ExactSum::carry() noexcept {
   for (size_t i = 0; i + 1 < kLimbs; ++i) {
-    const int64_t over = limbs_[i] >> 32;   // floor
+    const int64_t over = limbs_[i] >> 32;  // floor
     limbs_[i] -= over * kDigit;
     limbs_[i + 1] += over;
   }
@@ -86,13 +86,13 @@ double ExactSum::result() const noexcept {
   bool sticky = false;
   for (size_t i = 0; i < next; ++i) sticky |= sum.limbs_[i] != 0;
   const unsigned width = (window >> 64) != 0 ? 128 - std::countl_zero(static_cast<uint64_t>(window >> 64))
-                                       : 64 - std::countl_zero(static_cast<uint64_t>(window));
+                                             : 64 - std::countl_zero(static_cast<uint64_t>(window));
   // Keep 53 bits, fewer where the result is subnormal.
   int drop = static_cast<int>(width) - 53;
   if (scale + drop < -1074) drop = -1074 - scale;
   uint64_t mantissa;
   if (drop <= 0) {
-    mantissa = static_cast<uint64_t>(window);   // exact: nothing lies below then
+    mantissa = static_cast<uint64_t>(window);  // exact: nothing lies below then
   } else {
     const Wide rest = window & ((static_cast<Wide>(1) << drop) - 1);
     const Wide half = static_cast<Wide>(1) << (drop - 1);

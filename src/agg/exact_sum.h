@@ -17,7 +17,7 @@ class ExactSum {
   void add(const ExactSum& other) noexcept;
   /// Nearest double, ties to even; infinity when beyond the range; NaN after a NaN or after both infinities.
   double result() const noexcept;
-  bool overflowed() const noexcept;   ///< the exact sum of finite values is beyond double
+  bool overflowed() const noexcept;  ///< the exact sum of finite values is beyond double
 
   void encode(std::vector<uint8_t>& out) const;
   size_t decode(const uint8_t* bytes, size_t octets) noexcept;
@@ -25,7 +25,7 @@ class ExactSum {
  private:
   void carry() noexcept;
   int64_t limbs_[kLimbs] = {};
-  uint32_t additions_ = 0;            ///< since the last carry()
+  uint32_t additions_ = 0;  ///< since the last carry()
   bool nan_ = false, positive_infinity_ = false, negative_infinity_ = false;
 };
 

@@ -5,16 +5,21 @@
 namespace backstream::agg {
 namespace {
 
-template <typename Value> struct Extreme {
+template <typename Value>
+struct Extreme {
   Value value;
-  uint64_t any;   ///< 0: no value yet
+  uint64_t any;  ///< 0: no value yet
 };
 
 /// What stays behind must not point into the batch.
-template <typename Value> Value keep(const Value& value, StateContext&) { return value; }
+template <typename Value>
+Value keep(const Value& value, StateContext&) {
+  return value;
+}
 std::string_view keep(const std::string_view& value, StateContext& context) { return context.arena.copy(value); }
 
-template <bool maximum, typename Value> bool better(const Value& candidate, const Value& current) {
+template <bool maximum, typename Value>
+bool better(const Value& candidate, const Value& current) {
   const int c = order(candidate, current);
   if (c != 0) return maximum ? c > 0 : c < 0;
   // Equal but not the same (intervals of 1 day and 24 hours, -0 and 0): a fixed choice, whatever the order of rows.
@@ -26,7 +31,8 @@ template <bool maximum, typename Value> bool better(const Value& candidate, cons
     return false;
   }
 }
-template <bool maximum, typename Value> void offer(Extreme<Value>& state, const Value& value, StateContext& context) {
+template <bool maximum, typename Value>
+void offer(Extreme<Value>& state, const Value& value, StateContext& context) {
   if (state.any != 0 && !better<maximum>(value, state.value)) return;
   state.value = keep(value, context);
   state.any = 1;
@@ -40,7 +46,8 @@ void update(uint8_t* const* group_rows, size_t offset, const Column* args, const
     offer<maximum>(state, values[row], context);
   });
 }
-template <bool maximum, typename Value> void combine(uint8_t* to, const uint8_t* from, StateContext& context) {
+template <bool maximum, typename Value>
+void combine(uint8_t* to, const uint8_t* from, StateContext& context) {
   const auto& other = state_at<Extreme<Value>>(from);
   if (other.any != 0) offer<maximum>(state_at<Extreme<Value>>(to), other.value, context);
 }
@@ -52,7 +59,8 @@ void finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& o
     out.validity[at + i] = static_cast<uint8_t>(state.any);
   }
 }
-template <typename Value> void encode(const uint8_t* state, std::vector<uint8_t>& out) {
+template <typename Value>
+void encode(const uint8_t* state, std::vector<uint8_t>& out) {
   const auto& extreme = state_at<Extreme<Value>>(state);
   out.push_back(static_cast<uint8_t>(extreme.any));
   if (extreme.any != 0) put_value(out, extreme.value);
@@ -67,7 +75,8 @@ size_t decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext&
   return used == 0 ? 0 : 1 + used;
 }
 
-template <bool maximum, typename Value> AggregateFunction function(Type type) {
+template <bool maximum, typename Value>
+AggregateFunction function(Type type) {
   AggregateFunction f;
   f.name = maximum ? "max" : "min";
   f.arg_types = {type};
@@ -81,7 +90,8 @@ template <bool maximum, typename Value> AggregateFunction function(Type type) {
   f.decode = decode<Value>;
   return f;
 }
-template <typename Value> void add_both(std::vector<AggregateFunction>& table, Type type) {
+template <typename Value>
+void add_both(std::vector<AggregateFunction>& table, Type type) {
   table.push_back(function<false, Value>(type));
   table.push_back(function<true, Value>(type));
 }

@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "agg/aggregate.h"
 #include "agg/states.h"
@@ -25,7 +25,8 @@ const std::vector<AggregateFunction>& table() {
 int distance(Type from, Type to) {
   if (from == to) return 0;
   if (from == Type::kUnknown) return to == Type::kText ? 1 : 2;
-  if (batch::is_numeric(from) && batch::is_numeric(to) && to > from) return static_cast<int>(to) - static_cast<int>(from);
+  if (batch::is_numeric(from) && batch::is_numeric(to) && to > from)
+    return static_cast<int>(to) - static_cast<int>(from);
   if (from == Type::kCidr && to == Type::kInet) return 1;
   return -1;
 }
@@ -57,8 +58,8 @@ std::vector<std::string_view> aggregate_names() {
 base::Result<const AggregateFunction*> resolve(std::string_view name, const std::vector<Type>& arg_types, bool distinct,
                                                bool star, base::SourceSpan span) {
   // min and max of distinct values are min and max; so are the logical ones.
-  const bool idempotent = name == "min" || name == "max" || name == "bool_and" || name == "bool_or" || name == "every" ||
-                          name == "bit_and" || name == "bit_or";
+  const bool idempotent = name == "min" || name == "max" || name == "bool_and" || name == "bool_or" ||
+                          name == "every" || name == "bit_and" || name == "bit_or";
   const bool distinct_matters = distinct && !idempotent;
   const AggregateFunction* best = nullptr;
   int best_distance = 0;
@@ -86,16 +87,16 @@ base::Result<const AggregateFunction*> resolve(std::string_view name, const std:
     if (!accepted.empty()) accepted += ", ";
     accepted += signature(f.name, f.arg_types, f.distinct, f.arg_types.empty());
   }
-  return base::fail("42883", fmt::format("aggregate {} does not exist", signature(name, arg_types, distinct, star)), span,
-                    accepted.empty() ? std::string() : "there are " + accepted);
+  return base::fail("42883", fmt::format("aggregate {} does not exist", signature(name, arg_types, distinct, star)),
+                    span, accepted.empty() ? std::string() : "there are " + accepted);
 }
 
 std::vector<std::string> describe_aggregates() {
   std::vector<std::string> lines;
   for (const AggregateFunction& f : table()) {
-    lines.push_back(fmt::format("{} -> {}; partial: {}; {}", signature(f.name, f.arg_types, f.distinct, f.arg_types.empty()),
-                                batch::name(f.result_type), f.partial_form,
-                                f.result_class == ResultClass::kExact ? "exact" : "bounded"));
+    lines.push_back(fmt::format(
+        "{} -> {}; partial: {}; {}", signature(f.name, f.arg_types, f.distinct, f.arg_types.empty()),
+        batch::name(f.result_type), f.partial_form, f.result_class == ResultClass::kExact ? "exact" : "bounded"));
   }
   return lines;
 }

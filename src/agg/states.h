@@ -8,8 +8,14 @@
 
 namespace backstream::agg {
 
-template <typename State> State& state_at(uint8_t* at) { return *reinterpret_cast<State*>(at); }
-template <typename State> const State& state_at(const uint8_t* at) { return *reinterpret_cast<const State*>(at); }
+template <typename State>
+State& state_at(uint8_t* at) {
+  return *reinterpret_cast<State*>(at);
+}
+template <typename State>
+const State& state_at(const uint8_t* at) {
+  return *reinterpret_cast<const State*>(at);
+}
 
 /// Calls body(state, row) for each row, with the row indirection and nulls of `arg` decided once per batch.
 template <typename State, typename Body>

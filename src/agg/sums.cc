@@ -17,7 +17,9 @@ void count_present(uint8_t* const* group_rows, size_t offset, const Column* args
                    StateContext&) {
   for_each_present<int64_t>(group_rows, offset, args[0], rows, n, [](int64_t& count, size_t) { ++count; });
 }
-void count_combine(uint8_t* to, const uint8_t* from, StateContext&) { state_at<int64_t>(to) += state_at<int64_t>(from); }
+void count_combine(uint8_t* to, const uint8_t* from, StateContext&) {
+  state_at<int64_t>(to) += state_at<int64_t>(from);
+}
 void count_finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& out, size_t at, StateContext&) {
   for (size_t i = 0; i < n; ++i) {
     out.as<int64_t>()[at + i] = state_at<int64_t>(group_rows[i] + offset);
@@ -43,7 +45,9 @@ void wide_update(uint8_t* const* group_rows, size_t offset, const Column* args, 
   for_each_present<WideSum>(group_rows, offset, args[0], rows, n,
                             [values](WideSum& sum, size_t row) { sum.add(values[row]); });
 }
-void wide_combine(uint8_t* to, const uint8_t* from, StateContext&) { state_at<WideSum>(to).add(state_at<WideSum>(from)); }
+void wide_combine(uint8_t* to, const uint8_t* from, StateContext&) {
+  state_at<WideSum>(to).add(state_at<WideSum>(from));
+}
 void wide_sum_finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& out, size_t at,
                      StateContext& context) {
   int64_t* values = out.as<int64_t>() + at;
@@ -89,7 +93,7 @@ size_t wide_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateCon
   const size_t high_octets = base::get_varint_signed(bytes + 1 + low_octets, octets - 1 - low_octets, high);
   if (high_octets == 0 || high > INT64_MAX / 4 || high < INT64_MIN / 4) return 0;
   sum.high_and_any = high * 2 + 1;
-  return sum.fits_bigint() ? 0 : 1 + low_octets + high_octets;   // one number, one form
+  return sum.fits_bigint() ? 0 : 1 + low_octets + high_octets;  // one number, one form
 }
 
 struct IntegerMean {
@@ -186,8 +190,7 @@ void double_encode(const uint8_t* state, std::vector<uint8_t>& out) {
 }
 size_t double_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext& context) {
   DoubleMean& mean = state_at<DoubleMean>(state);
-  const size_t count_octets =
-      count_decode(reinterpret_cast<uint8_t*>(&mean.count), bytes, octets, context);
+  const size_t count_octets = count_decode(reinterpret_cast<uint8_t*>(&mean.count), bytes, octets, context);
   if (count_octets == 0) return 0;
   if (mean.count == 0) return count_octets;
   const size_t sum_octets = exact_sum(mean, context).decode(bytes + count_octets, octets - count_octets);

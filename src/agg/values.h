@@ -18,7 +18,7 @@ inline int order(double a, double b) {
   return (a > b) - (a < b);
 }
 inline int order(int64_t a, int64_t b) { return (a > b) - (a < b); }
-inline int order(std::string_view a, std::string_view b) {   // byte order, COLLATE "C"
+inline int order(std::string_view a, std::string_view b) {  // byte order, COLLATE "C"
   const int c = a.compare(b);
   return (c > 0) - (c < 0);
 }

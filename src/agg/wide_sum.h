@@ -7,7 +7,7 @@ namespace backstream::agg {
 /// All zero bytes: the sum of nothing.
 struct WideSum {
   uint64_t low = 0;
-  int64_t high_and_any = 0;   ///< the high part << 1 | any; the high part has 63 bits
+  int64_t high_and_any = 0;  ///< the high part << 1 | any; the high part has 63 bits
 
   void add(int64_t value) noexcept {
     const uint64_t addend = static_cast<uint64_t>(value);

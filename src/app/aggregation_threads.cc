@@ -4,7 +4,8 @@
 
 namespace backstream::app {
 
-AggregationThreads::AggregationThreads(uint32_t count, const std::function<batch::BatchBuffer()>& make_buffer, Work work)
+AggregationThreads::AggregationThreads(uint32_t count, const std::function<batch::BatchBuffer()>& make_buffer,
+                                       Work work)
     : work_(std::move(work)), queues_(count) {
   for (size_t i = 0; i < count * kBuffersPerThread; ++i) free_.push_back(make_buffer());
   for (uint32_t number = 0; number < count; ++number) threads_.emplace_back([this, number] { run(number); });

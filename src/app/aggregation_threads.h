@@ -13,8 +13,8 @@
 
 namespace backstream::app {
 
-/// Threads that take batches from the one that decodes. Batch k goes to thread k mod N, so that a run with N threads always
-/// deals the rows alike. Bounded: submit() waits while all buffers are in use.
+/// Threads that take batches from the one that decodes. Batch k goes to thread k mod N, so that a run with N threads
+/// always deals the rows alike. Bounded: submit() waits while all buffers are in use.
 class AggregationThreads {
  public:
   /// Called on thread `number` for each of its batches, in order.
@@ -44,13 +44,13 @@ class AggregationThreads {
     batch::BatchBuffer rows;
     exec::RowsContext context;
   };
-  std::vector<std::deque<Job>> queues_;   // One a thread.
+  std::vector<std::deque<Job>> queues_;  // One a thread.
   std::vector<batch::BatchBuffer> free_;
-  size_t unfinished_ = 0;                                // Submitted and not done.
+  size_t unfinished_ = 0;  // Submitted and not done.
   bool stop_ = false;
   std::exception_ptr thrown_;
-  uint32_t next_ = 0;                                    // Owner thread only.
-  std::vector<std::thread> threads_;                     // Last: they use all of the above.
+  uint32_t next_ = 0;                 // Owner thread only.
+  std::vector<std::thread> threads_;  // Last: they use all of the above.
 };
 
 }  // namespace backstream::app

@@ -1,9 +1,10 @@
-// backstream demo: three PoPs on loopback, synthetic traffic with a port sweep in it, and the answers checked while they
-// come: every window of the traffic matrix against what the generator itself says was sent.
-#include <CLI/CLI.hpp>
+// backstream demo: three PoPs on loopback, synthetic traffic with a port sweep in it, and the answers checked while
+// they come: every window of the traffic matrix against what the generator itself says was sent.
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -30,7 +31,7 @@ constexpr Micros kSecond = base::kMicrosPerSecond;
 constexpr Micros kWindow = 10 * kSecond;
 constexpr Micros kDelay = 2 * kSecond;
 constexpr uint64_t kRecordsPerSecond = 20'000;
-constexpr uint32_t kSamplingRate = 1'000;
+constexpr uint32_t kSamplingRate = 100;
 constexpr const char* kPops[] = {"ams", "fra", "lon"};
 constexpr size_t kPopCount = std::size(kPops);
 constexpr Micros kDurationBatch = 55 * kSecond, kDurationTerminal = 600 * kSecond;
@@ -52,17 +53,19 @@ FROM tumble(flows, received_at, interval '1 s') GROUP BY window_start, site;
 enum View : size_t { kMatrix, kSweep, kPopTraffic };
 
 Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
-using Matrix = std::map<std::pair<uint32_t, uint32_t>, uint64_t>;   ///< (src_as, dst_as) -> octets, scaled
+using Matrix = std::map<std::pair<uint32_t, uint32_t>, uint64_t>;  ///< (src_as, dst_as) -> octets, scaled
 
 /// What was sent, told by the generator. Any thread.
 class Truth final : public generate::RecordObserver {
  public:
   void observe(const generate::Record& record) override {
     const std::lock_guard lock(mutex_);
-    windows_[base::floor_to(record.end, kWindow)][{record.source_as, record.destination_as}] += record.octets * record.sampling_rate;
+    windows_[base::floor_to(record.end, kWindow)][{record.source_as, record.destination_as}] +=
+        record.octets * record.sampling_rate;
   }
   Matrix take(Micros window_start) {
     const std::lock_guard lock(mutex_);
@@ -78,7 +81,8 @@ class Truth final : public generate::RecordObserver {
 /// The routers: sends each datagram when it is due, from the address of its exporter to the port of its PoP.
 class Routers {
  public:
-  Routers(const generate::BackboneOptions& options, const std::vector<uint16_t>& ports, Truth& truth) : backbone_(options) {
+  Routers(const generate::BackboneOptions& options, const std::vector<uint16_t>& ports, Truth& truth)
+      : backbone_(options) {
     backbone_.set_observer(&truth);
     for (size_t pop = 0; pop < kPopCount; ++pop) {
       const base::Inet source = base::Inet::v4(0x7f000101 + static_cast<uint32_t>(pop));
@@ -124,7 +128,7 @@ class Routers {
   std::vector<std::unique_ptr<ingest::UdpSender>> senders_;
   std::atomic<bool> stop_{false}, done_{false};
   std::atomic<uint64_t> sent_{0}, refused_{0};
-  std::thread thread_;   // Last: it uses all of the above.
+  std::thread thread_;  // Last: it uses all of the above.
 };
 
 /// 1234567890 -> "1.23 G".
@@ -141,7 +145,8 @@ std::string sparkline(const std::deque<double>& values) {
   static constexpr const char* kBars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const double top = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
   std::string line;
-  for (const double value : values) line += kBars[top <= 0 ? 0 : std::min<size_t>(7, static_cast<size_t>(value / top * 7.999))];
+  for (const double value : values)
+    line += kBars[top <= 0 ? 0 : std::min<size_t>(7, static_cast<size_t>(value / top * 7.999))];
   return line;
 }
 std::string clock_text(Micros time) { return base::format_timestamp(time).substr(11, 8); }
@@ -156,7 +161,7 @@ class Answers final : public exec::ResultSink {
     size_t rows = 0;
     double bits_per_second = 0;
     bool equals_truth = false, had_drops = false;
-    std::vector<std::pair<std::pair<uint32_t, uint32_t>, uint64_t>> top;   ///< largest first
+    std::vector<std::pair<std::pair<uint32_t, uint32_t>, uint64_t>> top;  ///< largest first
   };
   struct Sweep {
     Micros window = 0;
@@ -174,17 +179,18 @@ class Answers final : public exec::ResultSink {
     }
   }
 
-  uint64_t kernel_drops = 0;                 ///< as counted so far; set by the owner
+  uint64_t kernel_drops = 0;  ///< as counted so far; set by the owner
   std::vector<Window> windows;
   std::vector<Sweep> sweeps;
-  std::map<std::string, std::deque<double>> pop_bits;   ///< per second
-  std::map<std::string, int64_t> pop_flows;             ///< of the last second
+  std::map<std::string, std::deque<double>> pop_bits;  ///< per second
+  std::map<std::string, int64_t> pop_flows;            ///< of the last second
 
  private:
   void take_matrix(const exec::ResultBatch& result) {
     const auto column = [&](size_t c) { return result.rows.columns[c].as<int64_t>(); };
     for (size_t row = 0; row < result.rows.row_count; ++row) {
-      matrix_[{static_cast<uint32_t>(column(1)[row]), static_cast<uint32_t>(column(2)[row])}] += static_cast<uint64_t>(column(3)[row]);
+      matrix_[{static_cast<uint32_t>(column(1)[row]), static_cast<uint32_t>(column(2)[row])}] +=
+          static_cast<uint64_t>(column(3)[row]);
       ++rows_;
     }
     if (!result.last) return;
@@ -201,8 +207,9 @@ class Answers final : public exec::ResultSink {
     window.top.assign(matrix_.begin(), matrix_.end());
     for (const auto& [pair, sum] : window.top) octets += sum;
     const size_t shown = std::min<size_t>(5, window.top.size());
-    std::partial_sort(window.top.begin(), window.top.begin() + static_cast<long>(shown), window.top.end(),
-                      [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
+    std::partial_sort(
+        window.top.begin(), window.top.begin() + static_cast<long>(shown), window.top.end(),
+        [](const auto& a, const auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
     window.top.resize(shown);
     window.bits_per_second = static_cast<double>(octets) * 8 / (static_cast<double>(kWindow) / kSecond);
     windows.push_back(std::move(window));
@@ -212,7 +219,8 @@ class Answers final : public exec::ResultSink {
   void take_sweep(const exec::ResultBatch& result) {
     for (size_t row = 0; row < result.rows.row_count; ++row) {
       sweeps.push_back({result.window_start, base::to_string(result.rows.columns[1].as<base::Inet>()[row]),
-                        base::to_string(result.rows.columns[2].as<base::Inet>()[row]), result.rows.columns[3].as<int64_t>()[row]});
+                        base::to_string(result.rows.columns[2].as<base::Inet>()[row]),
+                        result.rows.columns[3].as<int64_t>()[row]});
     }
   }
   void take_pops(const exec::ResultBatch& result) {
@@ -238,12 +246,15 @@ std::string top_text(const Answers::Window& window, size_t count) {
   for (size_t i = 0; i < std::min(count, window.top.size()); ++i) {
     const auto& [pair, octets] = window.top[i];
     text += fmt::format("{}AS{} -> AS{} {}bit/s", i == 0 ? "" : ", ", pair.first, pair.second,
-                        scaled(static_cast<double>(octets) * 8 / (static_cast<double>(kWindow) / kSecond)) + (octets * 8 < 10'000 ? " " : ""));
+                        scaled(static_cast<double>(octets) * 8 / (static_cast<double>(kWindow) / kSecond)) +
+                            (octets * 8 < 10'000 ? " " : ""));
   }
   return text;
 }
 std::string verdict(const Answers::Window& window) {
-  return window.equals_truth ? "= truth" : window.had_drops ? "differs: datagrams were dropped" : "DIFFERS FROM THE TRUTH";
+  return window.equals_truth ? "= truth"
+         : window.had_drops  ? "differs: datagrams were dropped"
+                             : "DIFFERS FROM THE TRUTH";
 }
 
 /// What is shown while it runs: on a terminal one screen that is redrawn, else a line for each thing that happened.
@@ -251,18 +262,19 @@ class Display {
  public:
   Display(bool terminal, Micros end) : terminal_(terminal), end_(end) {}
 
-  void update(const Answers& answers, const Routers& routers, const ingest::IngestStats& stats, const decode::IngestLedger& decoded,
-              const exec::WindowLedger& matrix, Micros now) {
+  void update(const Answers& answers, const Routers& routers, const ingest::IngestStats& stats,
+              const decode::IngestLedger& decoded, const exec::WindowLedger& matrix, Micros now) {
     if (terminal_) return draw(answers, routers, stats, decoded, matrix, now);
     for (; windows_told_ < answers.windows.size(); ++windows_told_) {
       const Answers::Window& window = answers.windows[windows_told_];
-      fmt::print("window {} to {}: {} rows, {}bit/s, {}; top {}\n", clock_text(window.start), clock_text(window.start + kWindow),
-                 window.rows, scaled(window.bits_per_second), verdict(window), top_text(window, 1));
+      fmt::print("window {} to {}: {} rows, {}bit/s, {}; top {}\n", clock_text(window.start),
+                 clock_text(window.start + kWindow), window.rows, scaled(window.bits_per_second), verdict(window),
+                 top_text(window, 1));
     }
     for (; sweeps_told_ < answers.sweeps.size(); ++sweeps_told_) {
       const Answers::Sweep& sweep = answers.sweeps[sweeps_told_];
-      fmt::print("ALERT port sweep: {} tried {} ports of {} in the window from {}\n", sweep.source, sweep.ports, sweep.destination,
-                 clock_text(sweep.window));
+      fmt::print("ALERT port sweep: {} tried {} ports of {} in the window from {}\n", sweep.source, sweep.ports,
+                 sweep.destination, clock_text(sweep.window));
     }
     std::fflush(stdout);
   }
@@ -271,14 +283,15 @@ class Display {
   }
 
  private:
-  void draw(const Answers& answers, const Routers& routers, const ingest::IngestStats& stats, const decode::IngestLedger& decoded,
-            const exec::WindowLedger& matrix, Micros now) {
+  void draw(const Answers& answers, const Routers& routers, const ingest::IngestStats& stats,
+            const decode::IngestLedger& decoded, const exec::WindowLedger& matrix, Micros now) {
     std::string screen = "\x1b[?25l\x1b[H";
     const auto line = [&](const std::string& text) { screen += text + "\x1b[K\n"; };
     int64_t flows = 0;
     for (const auto& [pop, count] : answers.pop_flows) flows += count;
-    line(fmt::format("BackStreamDB demo   {}   {} of {} PoPs reporting   {} flows/s   next window in {} s", clock_text(now),
-                     answers.pop_flows.size(), kPopCount, flows, (kWindow - (now - kDelay) % kWindow + kSecond - 1) / kSecond));
+    line(fmt::format("BackStreamDB demo   {}   {} of {} PoPs reporting   {} flows/s   next window in {} s",
+                     clock_text(now), answers.pop_flows.size(), kPopCount, flows,
+                     (kWindow - (now - kDelay) % kWindow + kSecond - 1) / kSecond));
     line(fmt::format("synthetic traffic, 10 s windows, delay {} s; ends in {} s or with Ctrl-C", kDelay / kSecond,
                      std::max<Micros>(0, end_ - now) / kSecond));
     line("");
@@ -293,17 +306,20 @@ class Display {
       for (int i = 0; i < 5; ++i) line("");
     } else {
       const Answers::Window& window = answers.windows.back();
-      line(fmt::format("  top AS -> AS from {} to {}: {} pairs, {}bit/s, {}", clock_text(window.start), clock_text(window.start + kWindow),
-                       window.rows, scaled(window.bits_per_second), verdict(window)));
+      line(fmt::format("  top AS -> AS from {} to {}: {} pairs, {}bit/s, {}", clock_text(window.start),
+                       clock_text(window.start + kWindow), window.rows, scaled(window.bits_per_second),
+                       verdict(window)));
       for (size_t i = 0; i < 5; ++i) {
         if (i >= window.top.size()) {
           line("");
           continue;
         }
         const auto& [pair, octets] = window.top[i];
-        const auto bar = static_cast<size_t>(static_cast<double>(octets) / static_cast<double>(window.top[0].second) * 24);
+        const auto bar =
+            static_cast<size_t>(static_cast<double>(octets) / static_cast<double>(window.top[0].second) * 24);
         line(fmt::format("    AS{:<10} -> AS{:<10} {:>8}bit/s  {}", pair.first, pair.second,
-                         scaled(static_cast<double>(octets) * 8 / (static_cast<double>(kWindow) / kSecond)), std::string(bar, '=')));
+                         scaled(static_cast<double>(octets) * 8 / (static_cast<double>(kWindow) / kSecond)),
+                         std::string(bar, '=')));
       }
     }
     line("");
@@ -311,17 +327,24 @@ class Display {
       line("  no alert");
     } else {
       const Answers::Sweep& sweep = answers.sweeps.back();
-      line(fmt::format("  ALERT port sweep: {} tried {} ports of {} (window from {})", sweep.source, sweep.ports, sweep.destination,
-                       clock_text(sweep.window)));
+      line(fmt::format("  ALERT port sweep: {} tried {} ports of {} (window from {})", sweep.source, sweep.ports,
+                       sweep.destination, clock_text(sweep.window)));
     }
-    const auto right = static_cast<size_t>(std::count_if(answers.windows.begin(), answers.windows.end(), [](const auto& w) { return w.equals_truth; }));
-    line(fmt::format("  ledger: {} sent, {} received, {} dropped by the kernel, {} late, {} undecodable; {} of {} windows = truth", routers.sent(),
-                     stats.datagrams, stats.kernel_drops, matrix.late, decoded.undecodable + decoded.rejected, right, answers.windows.size()));
+    const auto right = static_cast<size_t>(
+        std::count_if(answers.windows.begin(), answers.windows.end(), [](const auto& w) { return w.equals_truth; }));
+    line(fmt::format(
+        "  ledger: {} sent, {} received, {} dropped by the kernel, {} late, {} undecodable; {} of {} windows = truth",
+        routers.sent(), stats.datagrams, stats.kernel_drops, matrix.late, decoded.undecodable + decoded.rejected, right,
+        answers.windows.size()));
     line("");
     line("  running:");
-    for (size_t at = 0; at < kSql.size();) {
-      const size_t newline = std::min(kSql.find('\n', at), kSql.size());
-      line("    " + std::string(kSql.substr(at, newline - at)));
+    // A small terminal has room for the first statement only.
+    winsize window{};
+    const bool tall = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0 || window.ws_row >= 37;
+    const std::string_view sql = tall ? kSql : kSql.substr(0, kSql.find("\n\n") + 1);
+    for (size_t at = 0; at < sql.size();) {
+      const size_t newline = std::min(sql.find('\n', at), sql.size());
+      line(fmt::format("    {}", sql.substr(at, newline - at)));
       at = newline + 1;
     }
     line("  try next:  backstream generate --protocol ipfix --records 1000000 --pcap mine.pcap");
@@ -340,9 +363,11 @@ class Display {
 }  // namespace
 
 int demo_command(const std::vector<std::string>& arguments) {
-  CLI::App app("Three PoPs on loopback with synthetic traffic, 10 s windows, each checked against the truth.", "backstream demo");
+  CLI::App app("Three PoPs on loopback with synthetic traffic, 10 s windows, each checked against the truth.",
+               "backstream demo");
   std::string duration_text;
-  app.add_option("--duration", duration_text, "how long traffic flows (default: 55 s, on a terminal 10 min)")->type_name("DURATION");
+  app.add_option("--duration", duration_text, "how long traffic flows (default: 55 s, on a terminal 10 min)")
+      ->type_name("DURATION");
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
@@ -402,8 +427,8 @@ int demo_command(const std::vector<std::string>& arguments) {
   traffic.seed = static_cast<uint64_t>(traffic.start);
 
   if (!terminal) {
-    fmt::print("three PoPs ({}, {}, {}) on loopback, IPFIX, {} flows/s for {} s; 10 s windows, delay {} s\n", kPops[0], kPops[1],
-               kPops[2], kRecordsPerSecond, duration / kSecond, kDelay / kSecond);
+    fmt::print("three PoPs ({}, {}, {}) on loopback, IPFIX, {} flows/s for {} s; 10 s windows, delay {} s\n", kPops[0],
+               kPops[1], kPops[2], kRecordsPerSecond, duration / kSecond, kDelay / kSecond);
     std::fflush(stdout);
   } else {
     fmt::print("\x1b[2J");
@@ -443,12 +468,17 @@ int demo_command(const std::vector<std::string>& arguments) {
     else if (window.had_drops) ++dropped;
     else ++wrong;
   }
-  fmt::print("datagrams: {} sent = {} received + {} dropped by the kernel{}\n", sent, stats.datagrams, stats.kernel_drops,
-             sent == stats.datagrams + stats.kernel_drops ? "" : "  DOES NOT ADD UP");
-  fmt::print("flows: {} decoded, {} late, {} datagrams undecodable\n", decoded.flows, matrix.late, decoded.undecodable + decoded.rejected);
+  fmt::print("datagrams: {} sent = {} received + {} dropped by the kernel{}\n", sent, stats.datagrams,
+             stats.kernel_drops, sent == stats.datagrams + stats.kernel_drops ? "" : "  DOES NOT ADD UP");
+  fmt::print("flows: {} decoded, {} late, {} datagrams undecodable\n", decoded.flows, matrix.late,
+             decoded.undecodable + decoded.rejected);
   fmt::print("windows: {} equal the truth row by row, {} differ, {} with drops\n", right, wrong, dropped);
-  fmt::print("port sweep: {}\n", answers.sweeps.empty() ? "not found" : fmt::format("found, {} ports of {}", answers.sweeps.front().ports, answers.sweeps.front().destination));
-  const bool pass = sent == stats.datagrams + stats.kernel_drops && wrong == 0 && right >= kWindowsAtLeast && !answers.sweeps.empty();
+  fmt::print("port sweep: {}\n", answers.sweeps.empty()
+                                     ? "not found"
+                                     : fmt::format("found, {} ports of {}", answers.sweeps.front().ports,
+                                                   answers.sweeps.front().destination));
+  const bool pass =
+      sent == stats.datagrams + stats.kernel_drops && wrong == 0 && right >= kWindowsAtLeast && !answers.sweeps.empty();
   if (interrupted && !pass) {
     fmt::print("ended before all could be checked\n");
     return wrong == 0 ? kExitOk : kExitFailure;

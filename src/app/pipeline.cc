@@ -11,7 +11,7 @@ using base::Micros;
 using batch::FlowColumn;
 
 constexpr std::string_view kFlows = "flows";
-constexpr Micros kArrivalDelay = base::kMicrosPerSecond;   // DESIGN §6: event time = arrival needs 1 s.
+constexpr Micros kArrivalDelay = base::kMicrosPerSecond;  // DESIGN §6: event time = arrival needs 1 s.
 
 decode::DecodeSettings decode_settings(const config::Settings& settings) {
   decode::DecodeSettings out;

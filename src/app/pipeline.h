@@ -24,7 +24,7 @@ class Pipeline {
  public:
   struct Options {
     config::Settings settings;
-    uint32_t edges = 1;  ///< as the engine's
+    uint32_t edges = 1;    ///< as the engine's
     uint32_t threads = 1;  ///< above 1: aggregation threads, each an edge half of the engine
     Deal deal;
     bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
@@ -63,12 +63,12 @@ class Pipeline {
   ingest::DatagramSource& source_;
   exec::Engine& engine_;
   decode::Decoder decoder_;
-  std::vector<enrich::Enricher> enrichers_;   // One a thread.
+  std::vector<enrich::Enricher> enrichers_;  // One a thread.
   window::WatermarkTracker tracker_;
   std::vector<std::unique_ptr<Edge>> edges_;
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.
   base::Micros arrival_cut_ = base::kMinTime + 1, arrival_watermark_ = base::kMinTime;
-  base::Micros received_at_ = 0;           // Of the datagram at hand.
+  base::Micros received_at_ = 0;  // Of the datagram at hand.
   uint64_t random_state_;
   bool reached_end_ = false;
 
@@ -84,8 +84,8 @@ class Pipeline {
   std::unordered_map<base::Inet, KnownSource, AddressHash> sources_;  // At most the decoder's exporter limit.
   base::Inet last_address_;
   KnownSource* last_source_ = nullptr;
-  KnownSource overflow_source_;  // For all beyond the limit; the decoder drops their datagrams.
-  std::unique_ptr<AggregationThreads> threads_;   // Null: one thread. Last: they use all of the above.
+  KnownSource overflow_source_;                  // For all beyond the limit; the decoder drops their datagrams.
+  std::unique_ptr<AggregationThreads> threads_;  // Null: one thread. Last: they use all of the above.
 };
 
 }  // namespace backstream::app

@@ -182,8 +182,8 @@ int run_command(const std::vector<std::string>& arguments) {
   for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), &writer);
 
   const bool live = !options.listen.empty();
-  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules}, **source, engine,
-                    sites);
+  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules},
+                    **source, engine, sites);
   Progress progress(**source, shows_progress(options));
   const auto begin = Clock::now();
   const double cpu_begin = cpu_seconds();

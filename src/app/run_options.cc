@@ -185,7 +185,9 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   app.add_option("-o,--output", given.output, "table, csv, jsonl or none (rows are computed and counted)")
       ->type_name("FORMAT");
   app.add_option("--stats", options.stats_path, "the summary as JSON")->type_name("FILE.json");
-  app.add_option("--threads", options.threads, "threads that aggregate, besides the one that decodes (default 1: one does both)")->type_name("N");
+  app.add_option("--threads", options.threads,
+                 "threads that aggregate, besides the one that decodes (default 1: one does both)")
+      ->type_name("N");
   app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
   app.add_flag("--live-rules", options.live_rules, "in a replay, too, apply the skew, hold and future rules");
   app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");

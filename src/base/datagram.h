@@ -13,9 +13,9 @@ struct Datagram {
   uint32_t payload_octets = 0;
   uint16_t source_port = 0;
   uint16_t destination_port = 0;
-  uint32_t site = 0;          ///< index of the input's site label; 0: none
-  Inet source;                ///< the exporter's address, a host address
-  Micros received_at = 0;     ///< live: our clock; replay: capture time
+  uint32_t site = 0;       ///< index of the input's site label; 0: none
+  Inet source;             ///< the exporter's address, a host address
+  Micros received_at = 0;  ///< live: our clock; replay: capture time
 };
 
 }  // namespace backstream::base

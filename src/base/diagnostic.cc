@@ -37,7 +37,11 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 /// Octets of the UTF-8 character that `text` begins with; 0: it begins with none.
 size_t character_octets(std::string_view text) {
   const auto octet = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const size_t octets = octet(0) < 0x80 ? 1 : octet(0) >= 0xc2 && octet(0) < 0xe0 ? 2 : octet(0) >= 0xe0 && octet(0) < 0xf0 ? 3 : octet(0) >= 0xf0 && octet(0) < 0xf5 ? 4 : 0;
+  const size_t octets = octet(0) < 0x80                       ? 1
+                        : octet(0) >= 0xc2 && octet(0) < 0xe0 ? 2
+                        : octet(0) >= 0xe0 && octet(0) < 0xf0 ? 3
+                        : octet(0) >= 0xf0 && octet(0) < 0xf5 ? 4
+                                                              : 0;
   if (octets > text.size()) return 0;
   for (size_t i = 1; i < octets; ++i) {
     if ((octet(i) & 0xc0) != 0x80) return 0;
@@ -76,12 +80,13 @@ std::string Diagnostic::render() const {
   std::snprintf(number, sizeof number, "%5u", line);
   out += number;
   out += " | ";
-  // What is quoted goes to a terminal: control characters and octets that are no UTF-8 must not. Of a long line only the part
-  // around the caret is shown.
+  // What is quoted goes to a terminal: control characters and octets that are no UTF-8 must not. Of a long line only
+  // the part around the caret is shown.
   constexpr size_t kShownCharacters = 160;
   const std::vector<std::string> characters = printable_characters(excerpt);
   const size_t at = column == 0 ? 0 : std::min<size_t>(column - 1, characters.size());
-  const size_t first = characters.size() > kShownCharacters && at > kShownCharacters / 2 ? at - kShownCharacters / 2 : 0;
+  const size_t first =
+      characters.size() > kShownCharacters && at > kShownCharacters / 2 ? at - kShownCharacters / 2 : 0;
   const size_t end = std::min(characters.size(), first + kShownCharacters);
   const std::string_view left_out = first > 0 ? "... " : "";
   out += left_out;

@@ -2,9 +2,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
-
 #include <tl/expected.hpp>
+#include <vector>
 
 namespace backstream::base {
 
@@ -20,12 +19,12 @@ struct SourceSpan {
 struct Diagnostic {
   std::string code;
   std::string message;
-  std::string hint;          ///< may be empty
+  std::string hint;  ///< may be empty
   SourceSpan span;
-  std::string source_name;   ///< file name, "-e" or empty
-  uint32_t line = 0;         ///< from 1; 0: no place known
-  uint32_t column = 0;       ///< from 1, in characters (code points), not octets
-  std::string excerpt;       ///< the whole line that `line` names, tabs as they are
+  std::string source_name;  ///< file name, "-e" or empty
+  uint32_t line = 0;        ///< from 1; 0: no place known
+  uint32_t column = 0;      ///< from 1, in characters (code points), not octets
+  std::string excerpt;      ///< the whole line that `line` names, tabs as they are
   uint32_t caret_characters = 1;
 
   /// "name:line:col: error: message", the line, a caret under the place, the hint. Ends with a newline.

@@ -85,9 +85,8 @@ std::string_view trim(std::string_view text) {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 /// "Z", "UTC", "+HH", "+HHMM", "+HH:MM", "+HH:MM:SS": seconds east of Greenwich. Must use all of `text`.
@@ -116,14 +115,13 @@ struct Unit {
   Micros micros;
 };
 // Short names first: format_duration takes the first of a size.
-constexpr std::array<Unit, 22> kUnits{{{"d", kMicrosPerDay}, {"day", kMicrosPerDay}, {"days", kMicrosPerDay},
-                                       {"h", 3'600'000'000}, {"hour", 3'600'000'000}, {"hours", 3'600'000'000},
-                                       {"min", 60'000'000}, {"m", 60'000'000}, {"mins", 60'000'000},
-                                       {"minute", 60'000'000}, {"minutes", 60'000'000},
-                                       {"s", 1'000'000}, {"sec", 1'000'000}, {"secs", 1'000'000},
-                                       {"second", 1'000'000}, {"seconds", 1'000'000},
-                                       {"ms", 1'000}, {"millisecond", 1'000}, {"milliseconds", 1'000},
-                                       {"us", 1}, {"microsecond", 1}, {"microseconds", 1}}};
+constexpr std::array<Unit, 22> kUnits{
+    {{"d", kMicrosPerDay},    {"day", kMicrosPerDay},   {"days", kMicrosPerDay}, {"h", 3'600'000'000},
+     {"hour", 3'600'000'000}, {"hours", 3'600'000'000}, {"min", 60'000'000},     {"m", 60'000'000},
+     {"mins", 60'000'000},    {"minute", 60'000'000},   {"minutes", 60'000'000}, {"s", 1'000'000},
+     {"sec", 1'000'000},      {"secs", 1'000'000},      {"second", 1'000'000},   {"seconds", 1'000'000},
+     {"ms", 1'000},           {"millisecond", 1'000},   {"milliseconds", 1'000}, {"us", 1},
+     {"microsecond", 1},      {"microseconds", 1}}};
 
 }  // namespace
 
@@ -137,8 +135,7 @@ CivilTime to_civil(Micros time) noexcept {
   const int64_t shifted = days + 719'468;
   const int64_t era = (shifted >= 0 ? shifted : shifted - 146'096) / 146'097;
   const int64_t day_of_era = shifted - era * 146'097;
-  const int64_t year_of_era =
-      (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const int64_t year_of_era = (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
   const int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const int64_t month_from_march = (5 * day_of_year + 2) / 153;
   CivilTime civil;
@@ -240,11 +237,12 @@ std::optional<Micros> parse_timestamp(std::string_view text) noexcept {
   }
   const std::optional<int64_t> east = parse_zone(trim(text));
   if (!east) return std::nullopt;
-  const int64_t seconds = days_from_civil(year, static_cast<unsigned>(month), static_cast<unsigned>(day)) *
-                              kSecondsPerDay + second_of_day - *east;
+  const int64_t seconds =
+      days_from_civil(year, static_cast<unsigned>(month), static_cast<unsigned>(day)) * kSecondsPerDay + second_of_day -
+      *east;
   Micros result = 0;
-  if (__builtin_mul_overflow(seconds, kMicrosPerSecond, &result) ||
-      __builtin_add_overflow(result, micros, &result) || result == kMaxTime) {
+  if (__builtin_mul_overflow(seconds, kMicrosPerSecond, &result) || __builtin_add_overflow(result, micros, &result) ||
+      result == kMaxTime) {
     return std::nullopt;
   }
   return result;

@@ -18,12 +18,18 @@ inline constexpr size_t kBatchRows = 2048;
 /// (text: an empty view), so kernels may compute on it.
 struct Column {
   Type type = Type::kUnknown;
-  bool has_nulls = false;        ///< false: validity is not looked at and may be null
-  void* values = nullptr;        ///< physical(type), row_count of them; null: the column was not asked for
-  uint8_t* validity = nullptr;   ///< one byte a row, 1 = present, 0 = null
+  bool has_nulls = false;       ///< false: validity is not looked at and may be null
+  void* values = nullptr;       ///< physical(type), row_count of them; null: the column was not asked for
+  uint8_t* validity = nullptr;  ///< one byte a row, 1 = present, 0 = null
 
-  template <typename T> const T* as() const { return static_cast<const T*>(values); }
-  template <typename T> T* as() { return static_cast<T*>(values); }
+  template <typename T>
+  const T* as() const {
+    return static_cast<const T*>(values);
+  }
+  template <typename T>
+  T* as() {
+    return static_cast<T*>(values);
+  }
   bool is_null(size_t row) const { return has_nulls && validity[row] == 0; }
 };
 
@@ -41,6 +47,7 @@ class BatchBuffer {
   BatchBuffer(const std::vector<Type>& types, const std::vector<bool>& wanted, size_t capacity);
   ColumnBatch batch;
   size_t capacity() const { return capacity_; }
+
  private:
   size_t capacity_ = 0;
   std::vector<std::unique_ptr<uint8_t[]>> memory_;

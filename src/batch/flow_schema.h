@@ -5,54 +5,56 @@ namespace backstream::batch {
 
 /// The stream `flows` (DESIGN §5): one row a flow record. X(enumerator, SQL name, type, value bits, what it is).
 /// A new column is one line here, plus the line in a decoder's or enricher's table that fills it.
-#define BACKSTREAM_FLOW_COLUMNS(X) \
-  X(kTime, "time", kTimestamptz, 0, "event time: flow_end, else flow_start + duration, else exported_at, else received_at; sFlow: received_at") \
-  X(kFlowStart, "flow_start", kTimestamptz, 0, "first packet of the flow") \
-  X(kFlowEnd, "flow_end", kTimestamptz, 0, "last packet of the flow") \
-  X(kReceivedAt, "received_at", kTimestamptz, 0, "arrival of the datagram; in a replay its capture time") \
-  X(kExportedAt, "exported_at", kTimestamptz, 0, "export time in the message header; sFlow: null") \
-  X(kExporter, "exporter", kInet, 0, "source address of the datagram") \
-  X(kSite, "site", kText, 0, "the input's site label, null when it has none") \
-  X(kObservationDomain, "observation_domain", kInt8, 32, "IPFIX observation domain, v9 source id, v5 engine type << 8 | id, sFlow sub-agent id") \
-  X(kProtocolVersion, "protocol_version", kText, 0, "'5', '9', '10' (IPFIX) or 'sFlow'") \
-  X(kSrcIp, "src_ip", kInet, 0, "source address") \
-  X(kDstIp, "dst_ip", kInet, 0, "destination address") \
-  X(kNextHop, "next_hop", kInet, 0, "next hop router") \
-  X(kBgpNextHop, "bgp_next_hop", kInet, 0, "BGP next hop") \
-  X(kSrcPort, "src_port", kInt4, 16, "transport source port") \
-  X(kDstPort, "dst_port", kInt4, 16, "transport destination port") \
-  X(kProtocol, "protocol", kInt4, 8, "IP protocol number") \
-  X(kTcpFlags, "tcp_flags", kInt4, 16, "OR of the TCP flags seen") \
-  X(kTos, "tos", kInt4, 8, "IP type of service / traffic class") \
-  X(kIcmpType, "icmp_type", kInt4, 8, "ICMP type, null for other protocols") \
-  X(kIcmpCode, "icmp_code", kInt4, 8, "ICMP code, null for other protocols") \
-  X(kOctets, "octets", kInt8, 0, "octets_raw times the sampling rate; null when that does not fit") \
-  X(kPackets, "packets", kInt8, 0, "packets_raw times the sampling rate; null when that does not fit") \
-  X(kOctetsRaw, "octets_raw", kInt8, 0, "octets as exported") \
-  X(kPacketsRaw, "packets_raw", kInt8, 0, "packets as exported") \
-  X(kSamplingRate, "sampling_rate", kInt8, 32, "N of 1 in N packets; 1 unsampled, null unknown") \
-  X(kSrcAs, "src_as", kInt8, 32, "source AS number") \
-  X(kDstAs, "dst_as", kInt8, 32, "destination AS number") \
-  X(kSrcMask, "src_mask", kInt4, 8, "source prefix length") \
-  X(kDstMask, "dst_mask", kInt4, 8, "destination prefix length") \
-  X(kSrcPrefix, "src_prefix", kCidr, 0, "network of src_ip by src_mask") \
-  X(kDstPrefix, "dst_prefix", kCidr, 0, "network of dst_ip by dst_mask") \
-  X(kInIf, "in_if", kInt8, 32, "SNMP index of the input interface") \
-  X(kOutIf, "out_if", kInt8, 32, "SNMP index of the output interface") \
-  X(kInIfName, "in_if_name", kText, 0, "name of the input interface") \
-  X(kOutIfName, "out_if_name", kText, 0, "name of the output interface") \
-  X(kDirection, "direction", kInt4, 8, "0 ingress, 1 egress") \
-  X(kVlan, "vlan", kInt4, 16, "VLAN id of the source side") \
-  X(kSrcMac, "src_mac", kMacaddr, 48, "source MAC address") \
-  X(kDstMac, "dst_mac", kMacaddr, 48, "destination MAC address") \
-  X(kMplsLabel1, "mpls_label_1", kInt4, 20, "top MPLS label") \
-  X(kMplsLabel2, "mpls_label_2", kInt4, 20, "second MPLS label") \
-  X(kMplsLabel3, "mpls_label_3", kInt4, 20, "third MPLS label") \
-  X(kIpTtl, "ip_ttl", kInt4, 8, "IP time to live / hop limit") \
-  X(kIpv6FlowLabel, "ipv6_flow_label", kInt4, 20, "IPv6 flow label") \
-  X(kNatSrcIp, "nat_src_ip", kInet, 0, "source address after NAT") \
-  X(kNatDstIp, "nat_dst_ip", kInet, 0, "destination address after NAT") \
-  X(kNatSrcPort, "nat_src_port", kInt4, 16, "source port after NAT") \
+#define BACKSTREAM_FLOW_COLUMNS(X)                                                                              \
+  X(kTime, "time", kTimestamptz, 0,                                                                             \
+    "event time: flow_end, else flow_start + duration, else exported_at, else received_at; sFlow: received_at") \
+  X(kFlowStart, "flow_start", kTimestamptz, 0, "first packet of the flow")                                      \
+  X(kFlowEnd, "flow_end", kTimestamptz, 0, "last packet of the flow")                                           \
+  X(kReceivedAt, "received_at", kTimestamptz, 0, "arrival of the datagram; in a replay its capture time")       \
+  X(kExportedAt, "exported_at", kTimestamptz, 0, "export time in the message header; sFlow: null")              \
+  X(kExporter, "exporter", kInet, 0, "source address of the datagram")                                          \
+  X(kSite, "site", kText, 0, "the input's site label, null when it has none")                                   \
+  X(kObservationDomain, "observation_domain", kInt8, 32,                                                        \
+    "IPFIX observation domain, v9 source id, v5 engine type << 8 | id, sFlow sub-agent id")                     \
+  X(kProtocolVersion, "protocol_version", kText, 0, "'5', '9', '10' (IPFIX) or 'sFlow'")                        \
+  X(kSrcIp, "src_ip", kInet, 0, "source address")                                                               \
+  X(kDstIp, "dst_ip", kInet, 0, "destination address")                                                          \
+  X(kNextHop, "next_hop", kInet, 0, "next hop router")                                                          \
+  X(kBgpNextHop, "bgp_next_hop", kInet, 0, "BGP next hop")                                                      \
+  X(kSrcPort, "src_port", kInt4, 16, "transport source port")                                                   \
+  X(kDstPort, "dst_port", kInt4, 16, "transport destination port")                                              \
+  X(kProtocol, "protocol", kInt4, 8, "IP protocol number")                                                      \
+  X(kTcpFlags, "tcp_flags", kInt4, 16, "OR of the TCP flags seen")                                              \
+  X(kTos, "tos", kInt4, 8, "IP type of service / traffic class")                                                \
+  X(kIcmpType, "icmp_type", kInt4, 8, "ICMP type, null for other protocols")                                    \
+  X(kIcmpCode, "icmp_code", kInt4, 8, "ICMP code, null for other protocols")                                    \
+  X(kOctets, "octets", kInt8, 0, "octets_raw times the sampling rate; null when that does not fit")             \
+  X(kPackets, "packets", kInt8, 0, "packets_raw times the sampling rate; null when that does not fit")          \
+  X(kOctetsRaw, "octets_raw", kInt8, 0, "octets as exported")                                                   \
+  X(kPacketsRaw, "packets_raw", kInt8, 0, "packets as exported")                                                \
+  X(kSamplingRate, "sampling_rate", kInt8, 32, "N of 1 in N packets; 1 unsampled, null unknown")                \
+  X(kSrcAs, "src_as", kInt8, 32, "source AS number")                                                            \
+  X(kDstAs, "dst_as", kInt8, 32, "destination AS number")                                                       \
+  X(kSrcMask, "src_mask", kInt4, 8, "source prefix length")                                                     \
+  X(kDstMask, "dst_mask", kInt4, 8, "destination prefix length")                                                \
+  X(kSrcPrefix, "src_prefix", kCidr, 0, "network of src_ip by src_mask")                                        \
+  X(kDstPrefix, "dst_prefix", kCidr, 0, "network of dst_ip by dst_mask")                                        \
+  X(kInIf, "in_if", kInt8, 32, "SNMP index of the input interface")                                             \
+  X(kOutIf, "out_if", kInt8, 32, "SNMP index of the output interface")                                          \
+  X(kInIfName, "in_if_name", kText, 0, "name of the input interface")                                           \
+  X(kOutIfName, "out_if_name", kText, 0, "name of the output interface")                                        \
+  X(kDirection, "direction", kInt4, 8, "0 ingress, 1 egress")                                                   \
+  X(kVlan, "vlan", kInt4, 16, "VLAN id of the source side")                                                     \
+  X(kSrcMac, "src_mac", kMacaddr, 48, "source MAC address")                                                     \
+  X(kDstMac, "dst_mac", kMacaddr, 48, "destination MAC address")                                                \
+  X(kMplsLabel1, "mpls_label_1", kInt4, 20, "top MPLS label")                                                   \
+  X(kMplsLabel2, "mpls_label_2", kInt4, 20, "second MPLS label")                                                \
+  X(kMplsLabel3, "mpls_label_3", kInt4, 20, "third MPLS label")                                                 \
+  X(kIpTtl, "ip_ttl", kInt4, 8, "IP time to live / hop limit")                                                  \
+  X(kIpv6FlowLabel, "ipv6_flow_label", kInt4, 20, "IPv6 flow label")                                            \
+  X(kNatSrcIp, "nat_src_ip", kInet, 0, "source address after NAT")                                              \
+  X(kNatDstIp, "nat_dst_ip", kInet, 0, "destination address after NAT")                                         \
+  X(kNatSrcPort, "nat_src_port", kInt4, 16, "source port after NAT")                                            \
   X(kNatDstPort, "nat_dst_port", kInt4, 16, "destination port after NAT")
 
 enum class FlowColumn : uint8_t {
@@ -79,6 +81,7 @@ class FlowColumnSet {
     for (size_t i = 0; i < kFlowColumnCount; ++i) wanted[i] = bits_ >> i & 1;
     return wanted;
   }
+
  private:
   uint64_t bits_ = 0;
   static_assert(kFlowColumnCount <= 64);

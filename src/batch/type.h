@@ -10,7 +10,19 @@ namespace backstream::batch {
 /// SQL types. smallint, integer and bigint share one 64-bit representation and are range-checked by the functions
 /// that make them (docs/sql.md). kUnknown is an untyped literal or NULL before binding; no column has it.
 enum class Type : uint8_t {
-  kUnknown, kBool, kInt2, kInt4, kInt8, kFloat8, kText, kBytea, kInet, kCidr, kMacaddr, kTimestamptz, kInterval,
+  kUnknown,
+  kBool,
+  kInt2,
+  kInt4,
+  kInt8,
+  kFloat8,
+  kText,
+  kBytea,
+  kInet,
+  kCidr,
+  kMacaddr,
+  kTimestamptz,
+  kInterval,
 };
 
 /// How the values of a type lie in memory.
@@ -27,8 +39,11 @@ constexpr Physical physical(Type type) {
   switch (type) {
     case Type::kBool: return Physical::kByte;
     case Type::kFloat8: return Physical::kDouble;
-    case Type::kUnknown: case Type::kText: case Type::kBytea: return Physical::kText;
-    case Type::kInet: case Type::kCidr: return Physical::kInet;
+    case Type::kUnknown:
+    case Type::kText:
+    case Type::kBytea: return Physical::kText;
+    case Type::kInet:
+    case Type::kCidr: return Physical::kInet;
     case Type::kInterval: return Physical::kInterval;
     default: return Physical::kInt64;
   }
@@ -36,7 +51,8 @@ constexpr Physical physical(Type type) {
 constexpr uint32_t octets_per_value(Physical physical) {
   switch (physical) {
     case Physical::kByte: return 1;
-    case Physical::kInt64: case Physical::kDouble: return 8;
+    case Physical::kInt64:
+    case Physical::kDouble: return 8;
     case Physical::kText: return sizeof(std::string_view);
     case Physical::kInet: return sizeof(base::Inet);
     case Physical::kInterval: return sizeof(base::Interval);

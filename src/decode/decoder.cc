@@ -50,9 +50,7 @@ bool protocol_of(const base::Datagram& datagram, Protocol& protocol) {
     case 5: protocol = Protocol::kNetflow5; return true;
     case 9: protocol = Protocol::kNetflow9; return true;
     case 10: protocol = Protocol::kIpfix; return true;
-    case 0:
-      protocol = Protocol::kSflow;
-      return base::load_be32(datagram.payload) == 5;
+    case 0: protocol = Protocol::kSflow; return base::load_be32(datagram.payload) == 5;
     default: return false;
   }
 }
@@ -64,10 +62,10 @@ struct Decoder::State {
   std::vector<std::string> sites;
   std::vector<std::unique_ptr<Exporter>> exporters;
   std::unordered_map<base::Inet, uint32_t, InetHash> index;
-  Exporter* last = nullptr;               ///< the exporter of the last datagram
+  Exporter* last = nullptr;  ///< the exporter of the last datagram
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
-  IngestLedger refused;                   ///< datagrams of exporters beyond the limit
+  IngestLedger refused;  ///< datagrams of exporters beyond the limit
 
   Exporter* exporter(const base::Inet& address) {
     if (last != nullptr && last->address == address) return last;
@@ -107,7 +105,8 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) n
     return outcome;
   }
   exporter->protocols |= 1u << static_cast<unsigned>(protocol);
-  DecodeContext context{state_->settings, state_->sites, datagram, *exporter, out, outcome, state_->time_scratch, state_->pending_octets};
+  DecodeContext context{state_->settings,     state_->sites,         datagram, *exporter, out, outcome,
+                        state_->time_scratch, state_->pending_octets};
   switch (protocol) {
     case Protocol::kNetflow5: decode_netflow5(context); break;
     case Protocol::kNetflow9: decode_netflow9(context); break;
@@ -118,7 +117,9 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) n
 }
 
 size_t Decoder::exporter_count() const { return state_->exporters.size(); }
-const base::Inet& Decoder::exporter_address(ExporterIndex exporter) const { return state_->exporters[exporter]->address; }
+const base::Inet& Decoder::exporter_address(ExporterIndex exporter) const {
+  return state_->exporters[exporter]->address;
+}
 std::string Decoder::exporter_protocols(ExporterIndex exporter) const {
   static constexpr std::string_view kNames[] = {"NetFlow v5", "NetFlow v9", "IPFIX", "sFlow"};
   std::string text;

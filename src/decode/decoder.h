@@ -15,17 +15,17 @@ namespace backstream::decode {
 using base::Micros;
 
 /// Why bytes were not turned into rows. One enumerator a reason; the names appear in statistics and metrics.
-#define BACKSTREAM_DECODE_FAULTS(X) \
-  X(kNotAnExport, "not_an_export", "the payload is none of the known protocols") \
-  X(kHeaderTruncated, "header_truncated", "shorter than its protocol's header") \
+#define BACKSTREAM_DECODE_FAULTS(X)                                                                   \
+  X(kNotAnExport, "not_an_export", "the payload is none of the known protocols")                      \
+  X(kHeaderTruncated, "header_truncated", "shorter than its protocol's header")                       \
   X(kCountMismatch, "count_mismatch", "the record count does not fit the length (datagram rejected)") \
-  X(kSetTruncated, "set_truncated", "a set or sample runs past the datagram") \
-  X(kSetLengthInvalid, "set_length_invalid", "a set length below 4") \
-  X(kTemplateUnknown, "template_unknown", "data whose template never came") \
-  X(kTemplateInvalid, "template_invalid", "a template with impossible id, counts or widths") \
-  X(kTemplateLimit, "template_limit", "an exporter's template table is full") \
-  X(kRecordMalformed, "record_malformed", "a record that its template cannot read") \
-  X(kSampleMalformed, "sample_malformed", "an sFlow sample that cannot be read") \
+  X(kSetTruncated, "set_truncated", "a set or sample runs past the datagram")                         \
+  X(kSetLengthInvalid, "set_length_invalid", "a set length below 4")                                  \
+  X(kTemplateUnknown, "template_unknown", "data whose template never came")                           \
+  X(kTemplateInvalid, "template_invalid", "a template with impossible id, counts or widths")          \
+  X(kTemplateLimit, "template_limit", "an exporter's template table is full")                         \
+  X(kRecordMalformed, "record_malformed", "a record that its template cannot read")                   \
+  X(kSampleMalformed, "sample_malformed", "an sFlow sample that cannot be read")                      \
   X(kExporterLimit, "exporter_limit", "the exporter table is full")
 
 enum class DecodeFault : uint8_t {
@@ -45,9 +45,9 @@ struct IngestLedger {
   uint64_t datagrams = 0, decoded = 0, rejected = 0, undecodable = 0;
   uint64_t records = 0, flows = 0, events = 0, option_rows = 0, malformed = 0, awaiting_template = 0;
   uint64_t counter_samples = 0;
-  uint64_t missing = 0;             ///< by sequence numbers: records (v5, IPFIX), datagrams (v9), samples (sFlow)
+  uint64_t missing = 0;  ///< by sequence numbers: records (v5, IPFIX), datagrams (v9), samples (sFlow)
   uint64_t sampling_unknown_rows = 0;
-  uint64_t counter_overflow = 0;    ///< raw >= 2^63 or scaled beyond bigint: the column is null
+  uint64_t counter_overflow = 0;  ///< raw >= 2^63 or scaled beyond bigint: the column is null
   std::array<uint64_t, kDecodeFaultCount> faults{};
   void add(DecodeFault fault, uint64_t n = 1) { faults[static_cast<size_t>(fault)] += n; }
   IngestLedger& operator+=(const IngestLedger& other);
@@ -55,11 +55,12 @@ struct IngestLedger {
 
 struct DecodeSettings {
   enum class SflowOctets : uint8_t { kIp, kFrame };
-  SflowOctets sflow_octets = SflowOctets::kIp;   ///< decode.sflow_octets
-  Micros template_wait_us = 30'000'000;          ///< decode.template_wait: how long data is held for its template; 0: not at all
-  size_t template_wait_octets_max = 4 << 20;     ///< decode.template_wait_octets: bound of that buffer, all exporters
+  SflowOctets sflow_octets = SflowOctets::kIp;  ///< decode.sflow_octets
+  Micros template_wait_us =
+      30'000'000;  ///< decode.template_wait: how long data is held for its template; 0: not at all
+  size_t template_wait_octets_max = 4 << 20;  ///< decode.template_wait_octets: bound of that buffer, all exporters
   size_t exporter_count_max = 65'536;
-  size_t template_count_max = 4'096;             ///< per exporter
+  size_t template_count_max = 4'096;  ///< per exporter
 };
 
 /// A dense index of an exporter's address, in order of first appearance. Stable for the process.
@@ -68,7 +69,7 @@ using ExporterIndex = uint32_t;
 struct DecodeOutcome {
   ExporterIndex exporter = 0;
   bool any_rows = false;
-  Micros time_max = 0;              ///< greatest event time among the datagram's rows (any_rows)
+  Micros time_max = 0;  ///< greatest event time among the datagram's rows (any_rows)
 };
 
 /// All protocols. Owns exporters, templates, sampling tables. One thread.

@@ -21,7 +21,7 @@ uint64_t SamplerTable::find(uint32_t domain, uint64_t sampler) const {
 
 void follow_sequence(Exporter& exporter, uint32_t kind, uint64_t stream, uint32_t received, uint32_t units) {
   constexpr size_t kStreamsMax = 65'536;
-  constexpr int32_t kRestart = 1'000'000;   // a jump this far is a restart, not a loss
+  constexpr int32_t kRestart = 1'000'000;  // a jump this far is a restart, not a loss
   const auto key = std::pair(kind, stream);
   const auto found = exporter.sequences.find(key);
   if (found == exporter.sequences.end()) {

@@ -12,9 +12,9 @@ namespace backstream::decode {
 /// A template of data records, compiled for the wanted columns; or of options.
 struct Template {
   bool options = false;
-  std::vector<FieldSpec> fields;      ///< as sent; options: scope fields first
+  std::vector<FieldSpec> fields;  ///< as sent; options: scope fields first
   uint16_t scope_count = 0;
-  RecordPlan plan;                    ///< data
+  RecordPlan plan;  ///< data
 };
 
 /// Template ids are unique within an observation domain and a version of the protocol (RFC 7011 §8, RFC 3954 §5.2).
@@ -38,8 +38,8 @@ struct PendingSet {
   std::vector<uint8_t> octets;
 };
 
-/// Sampling rates that an exporter announced. Looked up from the exact to the general: this domain's sampler, the same sampler
-/// of another domain (Catalyst 9300 sends its options there), this domain's rate, the only rate there is.
+/// Sampling rates that an exporter announced. Looked up from the exact to the general: this domain's sampler, the same
+/// sampler of another domain (Catalyst 9300 sends its options there), this domain's rate, the only rate there is.
 class SamplerTable {
  public:
   void set(uint32_t domain, uint64_t sampler, uint64_t rate) {
@@ -59,7 +59,7 @@ class SamplerTable {
 struct Exporter {
   base::Inet address;
   uint32_t index = 0;
-  uint32_t protocols = 0;             ///< bit per Protocol
+  uint32_t protocols = 0;  ///< bit per Protocol
   IngestLedger ledger;
   std::unordered_map<TemplateKey, Template, TemplateKeyHash> templates;
   SamplerTable samplers;
@@ -90,7 +90,8 @@ struct DecodeContext {
   }
 };
 
-/// Each reads one datagram of its protocol, whose version has been checked, and counts it as decoded, rejected or undecodable.
+/// Each reads one datagram of its protocol, whose version has been checked, and counts it as decoded, rejected or
+/// undecodable.
 void decode_netflow5(DecodeContext& context);
 void decode_netflow9(DecodeContext& context);
 void decode_ipfix(DecodeContext& context);

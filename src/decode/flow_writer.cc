@@ -43,7 +43,9 @@ void FlowWriter::set_null(batch::FlowColumn which, size_t rows) {
   std::memset(static_cast<uint8_t*>(column.values) + row_count_ * octets, 0, rows * octets);
 }
 
-void FlowWriter::mark_present_slow(batch::Column& column, size_t rows) { std::memset(column.validity + row_count_, 1, rows); }
+void FlowWriter::mark_present_slow(batch::Column& column, size_t rows) {
+  std::memset(column.validity + row_count_, 1, rows);
+}
 
 void FlowWriter::flush() {
   if (row_count_ == 0) return;

@@ -36,7 +36,8 @@ class FlowWriter {
     return asked < left ? asked : left;
   }
   /// The next free slot of a column, or null when the column is not wanted.
-  template <typename T> T* values(batch::FlowColumn column) {
+  template <typename T>
+  T* values(batch::FlowColumn column) {
     T* base = column_at(column).as<T>();
     return base == nullptr ? nullptr : base + row_count_;
   }
@@ -46,7 +47,8 @@ class FlowWriter {
   /// The next `rows` rows of the column are null. Nothing when it is not wanted.
   void set_null(batch::FlowColumn column, size_t rows);
   /// The next `rows` rows hold this one value.
-  template <typename T> void fill(batch::FlowColumn column, T value, size_t rows) {
+  template <typename T>
+  void fill(batch::FlowColumn column, T value, size_t rows) {
     T* at = values<T>(column);
     if (at == nullptr) return;
     for (size_t i = 0; i < rows; ++i) at[i] = value;
@@ -61,8 +63,9 @@ class FlowWriter {
   void commit(size_t rows) { row_count_ += rows; }
   /// Hands the rows over now, if there are any.
   void flush();
-  /// For a consumer that keeps the rows beyond on_flows(): gives the memory of the batch away for another of the same shape
-  /// (a BatchBuffer made with the writer's columns and capacity, or one that was given away before). Only within on_flows().
+  /// For a consumer that keeps the rows beyond on_flows(): gives the memory of the batch away for another of the same
+  /// shape (a BatchBuffer made with the writer's columns and capacity, or one that was given away before). Only within
+  /// on_flows().
   void exchange_buffer(batch::BatchBuffer& other) { std::swap(buffer_, other); }
   /// An empty buffer of the writer's shape.
   batch::BatchBuffer make_buffer() const;

@@ -9,9 +9,10 @@ constexpr size_t kHeaderOctets = 24, kRecordOctets = 48;
 
 /// A v5 record written as a template: the same plan that v9 and IPFIX records use.
 const RecordPlan& plan() {
-  static const std::vector<FieldSpec> fields = {
-      {8, 4, 0}, {12, 4, 0}, {15, 4, 0}, {10, 2, 0}, {14, 2, 0}, {2, 4, 0},  {1, 4, 0},  {22, 4, 0}, {21, 4, 0}, {7, 2, 0}, {11, 2, 0},
-      {210, 1, 0}, {6, 1, 0}, {4, 1, 0}, {5, 1, 0}, {16, 2, 0}, {17, 2, 0}, {9, 1, 0}, {13, 1, 0}, {210, 2, 0}};
+  static const std::vector<FieldSpec> fields = {{8, 4, 0},  {12, 4, 0},  {15, 4, 0}, {10, 2, 0}, {14, 2, 0},
+                                                {2, 4, 0},  {1, 4, 0},   {22, 4, 0}, {21, 4, 0}, {7, 2, 0},
+                                                {11, 2, 0}, {210, 1, 0}, {6, 1, 0},  {4, 1, 0},  {5, 1, 0},
+                                                {16, 2, 0}, {17, 2, 0},  {9, 1, 0},  {13, 1, 0}, {210, 2, 0}};
   static const RecordPlan made(fields);
   return made;
 }

@@ -13,37 +13,112 @@ using batch::FlowColumn;
 
 // Information elements by IANA's names (RFC 7012; NetFlow v9 fields have the same numbers).
 enum Element : uint16_t {
-  kOctetDeltaCount = 1, kPacketDeltaCount = 2, kProtocolIdentifier = 4, kIpClassOfService = 5, kTcpControlBits = 6,
-  kSourceTransportPort = 7, kSourceIPv4Address = 8, kSourceIPv4PrefixLength = 9, kIngressInterface = 10,
-  kDestinationTransportPort = 11, kDestinationIPv4Address = 12, kDestinationIPv4PrefixLength = 13, kEgressInterface = 14,
-  kIpNextHopIPv4Address = 15, kBgpSourceAsNumber = 16, kBgpDestinationAsNumber = 17, kBgpNextHopIPv4Address = 18,
-  kFlowEndSysUpTime = 21, kFlowStartSysUpTime = 22, kPostOctetDeltaCount = 23, kPostPacketDeltaCount = 24,
-  kSourceIPv6Address = 27, kDestinationIPv6Address = 28, kSourceIPv6PrefixLength = 29, kDestinationIPv6PrefixLength = 30,
-  kFlowLabelIPv6 = 31, kIcmpTypeCodeIPv4 = 32, kSamplingInterval = 34, kSamplerId = 48, kSamplerRandomInterval = 50,
-  kMinimumTTL = 52, kSourceMacAddress = 56, kPostDestinationMacAddress = 57, kVlanId = 58, kFlowDirection = 61,
-  kIpNextHopIPv6Address = 62, kBgpNextHopIPv6Address = 63, kMplsTopLabel = 70, kMplsLabel2 = 71, kMplsLabel3 = 72,
-  kDestinationMacAddress = 80, kPostSourceMacAddress = 81, kOctetTotalCount = 85, kPacketTotalCount = 86,
-  kIcmpTypeCodeIPv6 = 139, kFlowStartSeconds = 150, kFlowEndSeconds = 151, kFlowStartMilliseconds = 152,
-  kFlowEndMilliseconds = 153, kFlowStartMicroseconds = 154, kFlowEndMicroseconds = 155, kFlowStartNanoseconds = 156,
-  kFlowEndNanoseconds = 157, kFlowStartDeltaMicroseconds = 158, kFlowEndDeltaMicroseconds = 159,
-  kSystemInitTimeMilliseconds = 160, kFlowDurationMilliseconds = 161, kFlowDurationMicroseconds = 162, kIcmpTypeIPv4 = 176,
-  kIcmpCodeIPv4 = 177, kIcmpTypeIPv6 = 178, kIcmpCodeIPv6 = 179, kUdpSourcePort = 180, kUdpDestinationPort = 181,
-  kTcpSourcePort = 182, kTcpDestinationPort = 183, kIpTTL = 192, kPostNATSourceIPv4Address = 225,
-  kPostNATDestinationIPv4Address = 226, kPostNAPTSourceTransportPort = 227, kPostNAPTDestinationTransportPort = 228,
-  kNatEvent = 230, kInitiatorOctets = 231, kResponderOctets = 232, kFirewallEvent = 233, kDot1qVlanId = 243,
-  kIngressPhysicalInterface = 252, kEgressPhysicalInterface = 253, kPostNATSourceIPv6Address = 281,
-  kPostNATDestinationIPv6Address = 282, kInitiatorPackets = 298, kResponderPackets = 299, kSelectorId = 302,
-  kSamplingPacketInterval = 305, kSamplingPacketSpace = 306, kLayer2OctetDeltaCount = 352,
+  kOctetDeltaCount = 1,
+  kPacketDeltaCount = 2,
+  kProtocolIdentifier = 4,
+  kIpClassOfService = 5,
+  kTcpControlBits = 6,
+  kSourceTransportPort = 7,
+  kSourceIPv4Address = 8,
+  kSourceIPv4PrefixLength = 9,
+  kIngressInterface = 10,
+  kDestinationTransportPort = 11,
+  kDestinationIPv4Address = 12,
+  kDestinationIPv4PrefixLength = 13,
+  kEgressInterface = 14,
+  kIpNextHopIPv4Address = 15,
+  kBgpSourceAsNumber = 16,
+  kBgpDestinationAsNumber = 17,
+  kBgpNextHopIPv4Address = 18,
+  kFlowEndSysUpTime = 21,
+  kFlowStartSysUpTime = 22,
+  kPostOctetDeltaCount = 23,
+  kPostPacketDeltaCount = 24,
+  kSourceIPv6Address = 27,
+  kDestinationIPv6Address = 28,
+  kSourceIPv6PrefixLength = 29,
+  kDestinationIPv6PrefixLength = 30,
+  kFlowLabelIPv6 = 31,
+  kIcmpTypeCodeIPv4 = 32,
+  kSamplingInterval = 34,
+  kSamplerId = 48,
+  kSamplerRandomInterval = 50,
+  kMinimumTTL = 52,
+  kSourceMacAddress = 56,
+  kPostDestinationMacAddress = 57,
+  kVlanId = 58,
+  kFlowDirection = 61,
+  kIpNextHopIPv6Address = 62,
+  kBgpNextHopIPv6Address = 63,
+  kMplsTopLabel = 70,
+  kMplsLabel2 = 71,
+  kMplsLabel3 = 72,
+  kDestinationMacAddress = 80,
+  kPostSourceMacAddress = 81,
+  kOctetTotalCount = 85,
+  kPacketTotalCount = 86,
+  kIcmpTypeCodeIPv6 = 139,
+  kFlowStartSeconds = 150,
+  kFlowEndSeconds = 151,
+  kFlowStartMilliseconds = 152,
+  kFlowEndMilliseconds = 153,
+  kFlowStartMicroseconds = 154,
+  kFlowEndMicroseconds = 155,
+  kFlowStartNanoseconds = 156,
+  kFlowEndNanoseconds = 157,
+  kFlowStartDeltaMicroseconds = 158,
+  kFlowEndDeltaMicroseconds = 159,
+  kSystemInitTimeMilliseconds = 160,
+  kFlowDurationMilliseconds = 161,
+  kFlowDurationMicroseconds = 162,
+  kIcmpTypeIPv4 = 176,
+  kIcmpCodeIPv4 = 177,
+  kIcmpTypeIPv6 = 178,
+  kIcmpCodeIPv6 = 179,
+  kUdpSourcePort = 180,
+  kUdpDestinationPort = 181,
+  kTcpSourcePort = 182,
+  kTcpDestinationPort = 183,
+  kIpTTL = 192,
+  kPostNATSourceIPv4Address = 225,
+  kPostNATDestinationIPv4Address = 226,
+  kPostNAPTSourceTransportPort = 227,
+  kPostNAPTDestinationTransportPort = 228,
+  kNatEvent = 230,
+  kInitiatorOctets = 231,
+  kResponderOctets = 232,
+  kFirewallEvent = 233,
+  kDot1qVlanId = 243,
+  kIngressPhysicalInterface = 252,
+  kEgressPhysicalInterface = 253,
+  kPostNATSourceIPv6Address = 281,
+  kPostNATDestinationIPv6Address = 282,
+  kInitiatorPackets = 298,
+  kResponderPackets = 299,
+  kSelectorId = 302,
+  kSamplingPacketInterval = 305,
+  kSamplingPacketSpace = 306,
+  kLayer2OctetDeltaCount = 352,
 };
 
 /// value[i] = the field of record i, 1 to 8 octets wide; wider ones by their last 8.
 void load_integers(const uint8_t* at, size_t stride, unsigned width, size_t n, int64_t* __restrict out) {
   switch (width) {
-    case 1: for (size_t i = 0; i < n; ++i) out[i] = at[i * stride]; return;
-    case 2: for (size_t i = 0; i < n; ++i) out[i] = base::load_be16(at + i * stride); return;
-    case 3: for (size_t i = 0; i < n; ++i) out[i] = base::load_be24(at + i * stride); return;
-    case 4: for (size_t i = 0; i < n; ++i) out[i] = base::load_be32(at + i * stride); return;
-    case 8: for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be64(at + i * stride)); return;
+    case 1:
+      for (size_t i = 0; i < n; ++i) out[i] = at[i * stride];
+      return;
+    case 2:
+      for (size_t i = 0; i < n; ++i) out[i] = base::load_be16(at + i * stride);
+      return;
+    case 3:
+      for (size_t i = 0; i < n; ++i) out[i] = base::load_be24(at + i * stride);
+      return;
+    case 4:
+      for (size_t i = 0; i < n; ++i) out[i] = base::load_be32(at + i * stride);
+      return;
+    case 8:
+      for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be64(at + i * stride));
+      return;
     default: break;
   }
   if (width > 8) {
@@ -53,7 +128,9 @@ void load_integers(const uint8_t* at, size_t stride, unsigned width, size_t n, i
   for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be(at + i * stride, width));
 }
 
-uint64_t load_one(const uint8_t* at, unsigned width) { return width > 8 ? base::load_be64(at + width - 8) : base::load_be(at, width); }
+uint64_t load_one(const uint8_t* at, unsigned width) {
+  return width > 8 ? base::load_be64(at + width - 8) : base::load_be(at, width);
+}
 
 void load_addresses(const uint8_t* at, size_t stride, unsigned width, size_t n, base::Inet* __restrict out) {
   if (width == 4) {
@@ -66,20 +143,24 @@ void load_addresses(const uint8_t* at, size_t stride, unsigned width, size_t n, 
 }  // namespace
 
 Micros absolute_time(uint16_t element, uint64_t raw) {
-  constexpr Micros kNtpEpoch = 2'208'988'800;   // seconds from 1900 to 1970
+  constexpr Micros kNtpEpoch = 2'208'988'800;  // seconds from 1900 to 1970
   switch (element) {
-    case kFlowStartSeconds: case kFlowEndSeconds: return static_cast<Micros>(raw & 0xffffffffffff) * base::kMicrosPerSecond;
-    case kFlowStartMilliseconds: case kFlowEndMilliseconds: case kSystemInitTimeMilliseconds:
-      return static_cast<Micros>(raw & 0xffffffffffffff) * base::kMicrosPerMilli;
-    default:   // RFC 7011 §6.1.9, §6.1.10: an NTP timestamp, for microseconds and nanoseconds alike
-      return (static_cast<Micros>(raw >> 32) - kNtpEpoch) * base::kMicrosPerSecond + static_cast<Micros>((raw & 0xffffffff) * 1'000'000 >> 32);
+    case kFlowStartSeconds:
+    case kFlowEndSeconds: return static_cast<Micros>(raw & 0xffffffffffff) * base::kMicrosPerSecond;
+    case kFlowStartMilliseconds:
+    case kFlowEndMilliseconds:
+    case kSystemInitTimeMilliseconds: return static_cast<Micros>(raw & 0xffffffffffffff) * base::kMicrosPerMilli;
+    default:  // RFC 7011 §6.1.9, §6.1.10: an NTP timestamp, for microseconds and nanoseconds alike
+      return (static_cast<Micros>(raw >> 32) - kNtpEpoch) * base::kMicrosPerSecond +
+             static_cast<Micros>((raw & 0xffffffff) * 1'000'000 >> 32);
   }
 }
 
 int RecordPlan::find(uint16_t element) const {
   for (size_t f = 0; f < fields_.size(); ++f) {
     // A field of no octets says nothing (Juniper and softflowd send them).
-    if (fields_[f].enterprise == 0 && fields_[f].element == element && fields_[f].width != 0) return static_cast<int>(f);
+    if (fields_[f].enterprise == 0 && fields_[f].element == element && fields_[f].width != 0)
+      return static_cast<int>(f);
   }
   return -1;
 }
@@ -167,11 +248,13 @@ RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin
   absent_.push_back(C::kInIfName);
   absent_.push_back(C::kOutIfName);
 
-  octets_ = first_of({kOctetDeltaCount, kOctetTotalCount, kPostOctetDeltaCount, kInitiatorOctets, kLayer2OctetDeltaCount});
+  octets_ =
+      first_of({kOctetDeltaCount, kOctetTotalCount, kPostOctetDeltaCount, kInitiatorOctets, kLayer2OctetDeltaCount});
   packets_ = first_of({kPacketDeltaCount, kPacketTotalCount, kPostPacketDeltaCount, kInitiatorPackets});
-  end_ = first_of({kFlowEndNanoseconds, kFlowEndMicroseconds, kFlowEndMilliseconds, kFlowEndSeconds, kFlowEndSysUpTime, kFlowEndDeltaMicroseconds});
-  start_ = first_of({kFlowStartNanoseconds, kFlowStartMicroseconds, kFlowStartMilliseconds, kFlowStartSeconds, kFlowStartSysUpTime,
-                     kFlowStartDeltaMicroseconds});
+  end_ = first_of({kFlowEndNanoseconds, kFlowEndMicroseconds, kFlowEndMilliseconds, kFlowEndSeconds, kFlowEndSysUpTime,
+                   kFlowEndDeltaMicroseconds});
+  start_ = first_of({kFlowStartNanoseconds, kFlowStartMicroseconds, kFlowStartMilliseconds, kFlowStartSeconds,
+                     kFlowStartSysUpTime, kFlowStartDeltaMicroseconds});
   duration_ = first_of({kFlowDurationMicroseconds, kFlowDurationMilliseconds});
   init_time_ = find(kSystemInitTimeMilliseconds);
   interval_ = first_of({kSamplingInterval, kSamplerRandomInterval});
@@ -182,13 +265,14 @@ RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin
   event_ = !counts && (find(kNatEvent) >= 0 || find(kFirewallEvent) >= 0);
 }
 
-size_t RecordPlan::measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets, std::vector<uint16_t>& widths) const {
+size_t RecordPlan::measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets,
+                           std::vector<uint16_t>& widths) const {
   offsets.resize(fields_.size());
   widths.resize(fields_.size());
   size_t at = 0;
   for (size_t f = 0; f < fields_.size(); ++f) {
     size_t width = fields_[f].width;
-    if (width == kVariable) {   // RFC 7011 §7
+    if (width == kVariable) {  // RFC 7011 §7
       if (octets - at < 1) return 0;
       width = record[at++];
       if (width == 255) {
@@ -206,7 +290,8 @@ size_t RecordPlan::measure(const uint8_t* record, size_t octets, std::vector<uin
 }
 
 void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
-                       const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times, RecordCounts& counts) const {
+                       const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times,
+                       RecordCounts& counts) const {
   using C = FlowColumn;
   const auto field_at = [&](int f) { return records + offsets[f]; };
   const auto width_of = [&](int f) -> unsigned { return widths[f]; };
@@ -224,20 +309,24 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
   const auto relative_to_init = [&](int f, Micros* to) {
     load_integers(field_at(f), stride, width_of(f), n, to);
     for (size_t i = 0; i < n; ++i) {
-      const Micros init = absolute_time(kSystemInitTimeMilliseconds, load_one(field_at(init_time_) + i * stride, width_of(init_time_)));
+      const Micros init =
+          absolute_time(kSystemInitTimeMilliseconds, load_one(field_at(init_time_) + i * stride, width_of(init_time_)));
       const auto uptime = static_cast<uint32_t>((facts.exported_at - init) / base::kMicrosPerMilli);
-      to[i] = facts.exported_at - Micros{static_cast<int32_t>(uptime - static_cast<uint32_t>(to[i]))} * base::kMicrosPerMilli;
+      to[i] = facts.exported_at -
+              Micros{static_cast<int32_t>(uptime - static_cast<uint32_t>(to[i]))} * base::kMicrosPerMilli;
     }
   };
   const auto time_usable = [&](int f) {
     if (f < 0 || width_of(f) == 0) return false;
     const uint16_t e = element_of(f);
-    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime) return facts.has_uptime || (init_time_ >= 0 && width_of(init_time_) > 0);
+    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime)
+      return facts.has_uptime || (init_time_ >= 0 && width_of(init_time_) > 0);
     return true;
   };
   const auto read_times = [&](int f, Micros* to) {
     const uint16_t e = element_of(f);
-    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime) return facts.has_uptime ? relative(f, to) : relative_to_init(f, to);
+    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime)
+      return facts.has_uptime ? relative(f, to) : relative_to_init(f, to);
     load_integers(field_at(f), stride, width_of(f), n, to);
     if (e == kFlowEndDeltaMicroseconds || e == kFlowStartDeltaMicroseconds) {
       for (size_t i = 0; i < n; ++i) to[i] = facts.exported_at - (to[i] & 0xffffffff);
@@ -252,7 +341,9 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
   } else if (has_start && duration_ >= 0) {
     read_times(start_, times);
     const Micros unit = element_of(duration_) == kFlowDurationMilliseconds ? base::kMicrosPerMilli : 1;
-    for (size_t i = 0; i < n; ++i) times[i] += static_cast<Micros>(load_one(field_at(duration_) + i * stride, width_of(duration_)) & 0xffffffff) * unit;
+    for (size_t i = 0; i < n; ++i)
+      times[i] +=
+          static_cast<Micros>(load_one(field_at(duration_) + i * stride, width_of(duration_)) & 0xffffffff) * unit;
   } else {
     std::fill_n(times, n, facts.exported_at);
   }
@@ -312,7 +403,8 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
       uint64_t rate = facts.sampling_rate;
       if (packet_interval_ >= 0) {
         const uint64_t interval = load_one(field_at(packet_interval_) + i * stride, width_of(packet_interval_));
-        const uint64_t space = packet_space_ < 0 ? 0 : load_one(field_at(packet_space_) + i * stride, width_of(packet_space_));
+        const uint64_t space =
+            packet_space_ < 0 ? 0 : load_one(field_at(packet_space_) + i * stride, width_of(packet_space_));
         if (interval != 0) rate = (interval + space) / interval;
       } else if (interval_ >= 0) {
         if (const uint64_t own = load_one(field_at(interval_) + i * stride, width_of(interval_)); own != 0) rate = own;
@@ -351,7 +443,8 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
     int64_t* values = out.values<int64_t>(step.column);
     load_integers(field_at(step.field), stride, width, n, values);
     if (step.kind == Step::Kind::kMpls) {
-      for (size_t i = 0; i < n; ++i) values[i] = width >= 3 ? values[i] >> (8 * std::min(width, 8u) - 20) & 0xfffff : values[i];
+      for (size_t i = 0; i < n; ++i)
+        values[i] = width >= 3 ? values[i] >> (8 * std::min(width, 8u) - 20) & 0xfffff : values[i];
     } else if (step.kind != Step::Kind::kInteger) {
       uint8_t* validity = out.validity(step.column);
       for (size_t i = 0; i < n; ++i) {
@@ -363,7 +456,9 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
     }
     out.mark_present(step.column, n);
   }
-  for (const C column : absent_) out.set_null(column, n);
+  for (const C column : absent_) {
+    if (out.wants(column)) out.set_null(column, n);
+  }
   out.commit(n);
 }
 

@@ -13,8 +13,8 @@ using base::Micros;
 /// A field of a template as sent.
 struct FieldSpec {
   uint16_t element = 0;
-  uint16_t width = 0;          ///< octets; kVariable: in each record
-  uint32_t enterprise = 0;     ///< 0: IANA's elements
+  uint16_t width = 0;       ///< octets; kVariable: in each record
+  uint32_t enterprise = 0;  ///< 0: IANA's elements
   bool operator==(const FieldSpec&) const = default;
 };
 inline constexpr uint16_t kVariable = 65535;
@@ -24,12 +24,12 @@ struct MessageFacts {
   Micros received_at = 0;
   Micros exported_at = 0;
   bool has_uptime = false;
-  uint32_t uptime_ms = 0;               ///< of the exporter when it sent the message
+  uint32_t uptime_ms = 0;  ///< of the exporter when it sent the message
   uint32_t domain = 0;
-  std::string_view version;             ///< value of protocol_version
+  std::string_view version;  ///< value of protocol_version
   base::Inet exporter;
-  std::string_view site;                ///< empty: none
-  uint64_t sampling_rate = 0;           ///< for records that name no sampler; 0: unknown
+  std::string_view site;       ///< empty: none
+  uint64_t sampling_rate = 0;  ///< for records that name no sampler; 0: unknown
 };
 
 struct RecordCounts {
@@ -52,12 +52,14 @@ class RecordPlan {
   bool is_event() const { return event_; }
 
   /// Offsets of the fields of one record of variable length. Returns its size, 0 when it does not fit.
-  size_t measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets, std::vector<uint16_t>& widths) const;
+  size_t measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets,
+                 std::vector<uint16_t>& widths) const;
 
   /// Writes n records, `stride` octets apart. `offsets` and `widths` by field number. `times` has room for n; it
   /// gets the event times. `rate_of` is asked for records that name a sampler.
   void write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
-             const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times, RecordCounts& counts) const;
+             const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times,
+             RecordCounts& counts) const;
   const uint32_t* offsets() const { return offsets_.data(); }
   const uint16_t* widths() const { return widths_.data(); }
 
@@ -67,7 +69,7 @@ class RecordPlan {
     Kind kind;
     batch::FlowColumn column;
     int field;
-    int other_field = -1;   ///< addresses: the field of the other family, taken where the first one is 0.0.0.0
+    int other_field = -1;  ///< addresses: the field of the other family, taken where the first one is 0.0.0.0
   };
   void add_icmp(Step::Kind combined, batch::FlowColumn column, std::initializer_list<uint16_t> own);
   int find(uint16_t element) const;
@@ -81,7 +83,7 @@ class RecordPlan {
   bool event_ = false;
   size_t record_octets_ = 0;
   std::vector<Step> steps_;
-  std::vector<batch::FlowColumn> absent_;     ///< columns that these records cannot fill
+  std::vector<batch::FlowColumn> absent_;  ///< columns that these records cannot fill
   int octets_ = -1, packets_ = -1, protocol_ = -1;
   int end_ = -1, start_ = -1, duration_ = -1, init_time_ = -1;
   int interval_ = -1, packet_interval_ = -1, packet_space_ = -1, sampler_ = -1;

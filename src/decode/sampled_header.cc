@@ -36,7 +36,8 @@ void read_ipv4(const uint8_t* at, uint32_t octets, SampledPacket& packet) {
   packet.source = base::Inet::v4(load_be32(at + 12));
   packet.destination = base::Inet::v4(load_be32(at + 16));
   // Ports are in the first fragment only.
-  if (header >= 20 && header <= octets && (load_be16(at + 6) & 0x1fff) == 0) read_transport(at[9], at + header, octets - header, packet);
+  if (header >= 20 && header <= octets && (load_be16(at + 6) & 0x1fff) == 0)
+    read_transport(at[9], at + header, octets - header, packet);
 }
 
 void read_ipv6(const uint8_t* at, uint32_t octets, SampledPacket& packet) {
@@ -52,7 +53,8 @@ void read_ipv6(const uint8_t* at, uint32_t octets, SampledPacket& packet) {
   uint32_t used = 40;
   for (int headers = 0; headers < 8; ++headers) {
     packet.protocol = next;
-    if (next != 0 && next != 43 && next != 44 && next != 60) return read_transport(next, at + used, octets - used, packet);
+    if (next != 0 && next != 43 && next != 44 && next != 60)
+      return read_transport(next, at + used, octets - used, packet);
     if (octets - used < 8) return;
     const uint32_t length = next == 44 ? 8 : (at[used + 1] + 1u) * 8;
     const bool later_fragment = next == 44 && (load_be16(at + used + 2) & 0xfff8) != 0;
@@ -76,7 +78,7 @@ void read_ethernet(const uint8_t* at, uint32_t octets, SampledPacket& packet) {
   octets -= 14;
   for (int tags = 0; tags < 4 && (type == 0x8100 || type == 0x88a8 || type == 0x9100); ++tags) {
     if (octets < 4) return;
-    if (!packet.has_vlan) packet.vlan = load_be16(at) & 0x0fff;   // the outer one
+    if (!packet.has_vlan) packet.vlan = load_be16(at) & 0x0fff;  // the outer one
     packet.has_vlan = true;
     type = load_be16(at + 2);
     at += 4;
@@ -101,7 +103,8 @@ void read_ethernet(const uint8_t* at, uint32_t octets, SampledPacket& packet) {
 
 }  // namespace
 
-void read_sampled_header(uint32_t header_protocol, const uint8_t* header, uint32_t octets, SampledPacket& packet) noexcept {
+void read_sampled_header(uint32_t header_protocol, const uint8_t* header, uint32_t octets,
+                         SampledPacket& packet) noexcept {
   if (header_protocol == 1) read_ethernet(header, octets, packet);
   else if (header_protocol == 11) read_ipv4(header, octets, packet);
   else if (header_protocol == 12) read_ipv6(header, octets, packet);

@@ -8,7 +8,7 @@ namespace backstream::decode {
 /// What the first octets of a sampled packet say.
 struct SampledPacket {
   bool is_ip = false;
-  uint32_t ip_octets = 0;          ///< length of the IP packet
+  uint32_t ip_octets = 0;  ///< length of the IP packet
   base::Inet source, destination;
   uint8_t protocol = 0, tos = 0, ttl = 0;
   uint32_t flow_label = 0;
@@ -26,7 +26,9 @@ struct SampledPacket {
   uint32_t mpls_labels[3] = {};
 };
 
-/// sFlow's header protocols: 1 Ethernet, 11 IPv4, 12 IPv6. Reads only header[0 .. octets); what is cut off is left unset.
-void read_sampled_header(uint32_t header_protocol, const uint8_t* header, uint32_t octets, SampledPacket& packet) noexcept;
+/// sFlow's header protocols: 1 Ethernet, 11 IPv4, 12 IPv6. Reads only header[0 .. octets); what is cut off is left
+/// unset.
+void read_sampled_header(uint32_t header_protocol, const uint8_t* header, uint32_t octets,
+                         SampledPacket& packet) noexcept;
 
 }  // namespace backstream::decode

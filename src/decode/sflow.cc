@@ -69,16 +69,17 @@ bool read_record(uint32_t format, Reader in, Sample& sample) {
   uint32_t word = 0;
   const uint8_t* bytes = nullptr;
   switch (format) {
-    case 1: {   // raw packet header
+    case 1: {  // raw packet header
       uint32_t protocol = 0, frame = 0, stripped = 0, octets = 0;
-      if (!in.u32(protocol) || !in.u32(frame) || !in.u32(stripped) || !in.u32(octets) || !in.octets(octets, bytes)) return false;
-      if (sample.has_packet) return true;   // several records of one packet count once
+      if (!in.u32(protocol) || !in.u32(frame) || !in.u32(stripped) || !in.u32(octets) || !in.octets(octets, bytes))
+        return false;
+      if (sample.has_packet) return true;  // several records of one packet count once
       sample.has_packet = true;
       sample.frame_octets = frame;
       read_sampled_header(protocol, bytes, octets, sample.packet);
       return true;
     }
-    case 2: {   // Ethernet frame
+    case 2: {  // Ethernet frame
       uint32_t frame = 0;
       const uint8_t* source = nullptr;
       const uint8_t* destination = nullptr;
@@ -91,13 +92,14 @@ bool read_record(uint32_t format, Reader in, Sample& sample) {
       if (sample.frame_octets == 0) sample.frame_octets = frame;
       return true;
     }
-    case 3: case 4: {   // IPv4, IPv6 packet
+    case 3:
+    case 4: {  // IPv4, IPv6 packet
       uint32_t length = 0, protocol = 0, source_port = 0, destination_port = 0, flags = 0, tos = 0;
       const uint8_t* source = nullptr;
       const uint8_t* destination = nullptr;
       const size_t width = format == 3 ? 4 : 16;
-      if (!in.u32(length) || !in.u32(protocol) || !in.octets(width, source) || !in.octets(width, destination) || !in.u32(source_port) ||
-          !in.u32(destination_port) || !in.u32(flags) || !in.u32(tos)) {
+      if (!in.u32(length) || !in.u32(protocol) || !in.octets(width, source) || !in.octets(width, destination) ||
+          !in.u32(source_port) || !in.u32(destination_port) || !in.u32(flags) || !in.u32(tos)) {
         return false;
       }
       if (sample.has_packet) return true;
@@ -117,22 +119,23 @@ bool read_record(uint32_t format, Reader in, Sample& sample) {
       p.tos = static_cast<uint8_t>(tos);
       return true;
     }
-    case 1001:   // extended switch: source VLAN and priority, destination VLAN and priority
+    case 1001:  // extended switch: source VLAN and priority, destination VLAN and priority
       if (!in.u32(word)) return false;
       sample.vlan = word & 0xffff;
       return true;
-    case 1002: {   // extended router
+    case 1002: {  // extended router
       uint32_t source_mask = 0, destination_mask = 0;
       if (!in.address(sample.next_hop) || !in.u32(source_mask) || !in.u32(destination_mask)) return false;
       sample.source_mask = source_mask & 0xff;
       sample.destination_mask = destination_mask & 0xff;
       return true;
     }
-    case 1003: {   // extended gateway
+    case 1003: {  // extended gateway
       uint32_t own = 0, source_as = 0, peer = 0, segments = 0;
-      if (!in.address(sample.bgp_next_hop) || !in.u32(own) || !in.u32(source_as) || !in.u32(peer) || !in.u32(segments)) return false;
+      if (!in.address(sample.bgp_next_hop) || !in.u32(own) || !in.u32(source_as) || !in.u32(peer) || !in.u32(segments))
+        return false;
       sample.source_as = source_as;
-      sample.destination_as = own;   // an empty path ends at home
+      sample.destination_as = own;  // an empty path ends at home
       for (uint32_t s = 0; s < segments; ++s) {
         uint32_t type = 0, count = 0;
         if (!in.u32(type) || !in.u32(count) || count > in.left() / 4) return false;
@@ -157,7 +160,9 @@ void write_row(const Sample& sample, DecodeContext& context, uint32_t sub_agent)
     if (present) out.fill<int64_t>(column, value, 1);
     else out.set_null(column, 1);
   };
-  const auto optional = [&](C column, const std::optional<int64_t>& value) { integer(column, value.has_value(), value.value_or(0)); };
+  const auto optional = [&](C column, const std::optional<int64_t>& value) {
+    integer(column, value.has_value(), value.value_or(0));
+  };
   const auto address = [&](C column, bool present, const base::Inet& value) {
     if (!out.wants(column)) return;
     if (present) out.fill<base::Inet>(column, value, 1);
@@ -167,8 +172,8 @@ void write_row(const Sample& sample, DecodeContext& context, uint32_t sub_agent)
   const bool frame = context.settings.sflow_octets == DecodeSettings::SflowOctets::kFrame || !p.is_ip;
   out.fill<Micros>(C::kTime, now, 1);
   out.fill<Micros>(C::kReceivedAt, now, 1);
-  for (const C none : {C::kFlowStart, C::kFlowEnd, C::kExportedAt, C::kInIfName, C::kOutIfName, C::kDirection, C::kNatSrcIp, C::kNatDstIp,
-                       C::kNatSrcPort, C::kNatDstPort}) {
+  for (const C none : {C::kFlowStart, C::kFlowEnd, C::kExportedAt, C::kInIfName, C::kOutIfName, C::kDirection,
+                       C::kNatSrcIp, C::kNatDstIp, C::kNatSrcPort, C::kNatDstPort}) {
     out.set_null(none, 1);
   }
   out.fill<base::Inet>(C::kExporter, context.exporter.address, 1);
@@ -210,10 +215,11 @@ void write_row(const Sample& sample, DecodeContext& context, uint32_t sub_agent)
 }
 
 bool read_flow_sample(bool expanded, Reader in, DecodeContext& context, uint32_t sub_agent) {
-  uint32_t sequence = 0, source = 0, source_index = 0, pool = 0, drops = 0, input = 0, output = 0, format = 0, records = 0;
+  uint32_t sequence = 0, source = 0, source_index = 0, pool = 0, drops = 0, input = 0, output = 0, format = 0,
+           records = 0;
   Sample sample;
-  if (!in.u32(sequence) || !in.u32(source) || (expanded && !in.u32(source_index)) || !in.u32(sample.rate) || !in.u32(pool) ||
-      !in.u32(drops)) {
+  if (!in.u32(sequence) || !in.u32(source) || (expanded && !in.u32(source_index)) || !in.u32(sample.rate) ||
+      !in.u32(pool) || !in.u32(drops)) {
     return false;
   }
   if (expanded) {
@@ -251,7 +257,8 @@ void decode_sflow(DecodeContext& context) {
   Reader in(context.datagram.payload, context.datagram.payload_octets);
   uint32_t version = 0, sub_agent = 0, sequence = 0, uptime = 0, samples = 0;
   base::Inet agent;
-  if (!in.u32(version) || !in.address(agent) || !in.u32(sub_agent) || !in.u32(sequence) || !in.u32(uptime) || !in.u32(samples)) {
+  if (!in.u32(version) || !in.address(agent) || !in.u32(sub_agent) || !in.u32(sequence) || !in.u32(uptime) ||
+      !in.u32(samples)) {
     ledger.add(DecodeFault::kHeaderTruncated);
     ++ledger.undecodable;
     return;

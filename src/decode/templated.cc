@@ -14,13 +14,17 @@ using base::load_be32;
 constexpr uint16_t kV9 = 9, kIpfix = 10;
 constexpr size_t kFieldsMax = 1'024;
 constexpr size_t kRecordOctetsMax = 65'535;
-constexpr size_t kPendingSetsMax = 1'024;   ///< of an exporter
+constexpr size_t kPendingSetsMax = 1'024;  ///< of an exporter
 
 /// A message whose header has been read, and its sets.
 class Message {
  public:
   Message(DecodeContext& context, uint16_t version, MessageFacts facts)
-      : context_(context), exporter_(context.exporter), ledger_(context.exporter.ledger), version_(version), facts_(std::move(facts)) {}
+      : context_(context),
+        exporter_(context.exporter),
+        ledger_(context.exporter.ledger),
+        version_(version),
+        facts_(std::move(facts)) {}
 
   void read_sets(const uint8_t* at, size_t octets);
   uint32_t data_records() const { return data_records_; }
@@ -35,7 +39,8 @@ class Message {
   void read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts);
   void read_flows(const Template& known, const uint8_t* at, size_t octets, const MessageFacts& facts);
   void read_options(const Template& known, const uint8_t* at, size_t octets);
-  void take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets, const uint16_t* widths);
+  void take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets,
+                           const uint16_t* widths);
   void hold(const TemplateKey& key, const uint8_t* at, size_t octets);
   void release(const TemplateKey& key);
   TemplateKey key_of(uint16_t id) const { return {facts_.domain, version_, id}; }
@@ -67,7 +72,7 @@ void Message::read_sets(const uint8_t* at, size_t octets) {
     if (length > octets) {
       ledger_.add(DecodeFault::kSetTruncated);
       counts_known_ = false;
-      here = octets;   // the whole records of a set that was cut are as good as any
+      here = octets;  // the whole records of a set that was cut are as good as any
     }
     if (id == template_set) read_templates(at + 4, here - 4);
     else if (id == options_set) read_options_templates(at + 4, here - 4);
@@ -101,7 +106,8 @@ void Message::withdraw(uint16_t set_id, uint16_t id) {
   // RFC 7011 §8.1: the id of the set itself means all of its kind.
   if (id == set_id) {
     std::erase_if(exporter_.templates, [&](const auto& entry) {
-      return entry.first.domain == facts_.domain && entry.first.version == version_ && entry.second.options == (set_id == 3);
+      return entry.first.domain == facts_.domain && entry.first.version == version_ &&
+             entry.second.options == (set_id == 3);
     });
   } else {
     exporter_.templates.erase(key_of(id));
@@ -115,13 +121,13 @@ void Message::define(uint16_t id, Template made) {
   // A record of no octets would be read for ever; one longer than a datagram cannot come.
   if (id < 256 || made.fields.empty() || octets == 0 || octets > kRecordOctetsMax) {
     ledger_.add(DecodeFault::kTemplateInvalid);
-    exporter_.templates.erase(key);   // what it replaces is not valid any more either
+    exporter_.templates.erase(key);  // what it replaces is not valid any more either
     return;
   }
   const auto known = exporter_.templates.find(key);
-  if (known != exporter_.templates.end() && known->second.fields == made.fields && known->second.options == made.options &&
-      known->second.scope_count == made.scope_count) {
-    return;   // the usual refresh
+  if (known != exporter_.templates.end() && known->second.fields == made.fields &&
+      known->second.options == made.options && known->second.scope_count == made.scope_count) {
+    return;  // the usual refresh
   }
   if (known == exporter_.templates.end() && exporter_.templates.size() >= context_.settings.template_count_max) {
     ledger_.add(DecodeFault::kTemplateLimit);
@@ -136,7 +142,7 @@ void Message::read_templates(const uint8_t* at, size_t octets) {
   while (octets >= 4) {
     const uint16_t id = load_be16(at);
     const size_t count = load_be16(at + 2);
-    if (id == 0 && count == 0) return;   // padding
+    if (id == 0 && count == 0) return;  // padding
     if (count == 0) {
       withdraw(2, id);
       at += 4;
@@ -159,15 +165,15 @@ void Message::read_options_templates(const uint8_t* at, size_t octets) {
   const size_t header = 6;
   while (octets >= 4) {
     const uint16_t id = load_be16(at);
-    if (version_ == kIpfix && load_be16(at + 2) == 0 && id != 0) {   // withdrawal: no scope count follows
+    if (version_ == kIpfix && load_be16(at + 2) == 0 && id != 0) {  // withdrawal: no scope count follows
       withdraw(3, id);
       at += 4;
       octets -= 4;
       continue;
     }
-    if (octets < header || id == 0) return;   // padding
+    if (octets < header || id == 0) return;  // padding
     size_t fields = 0, scopes = 0;
-    if (version_ == kV9) {   // RFC 3954 §6.1: lengths in octets, scope fields first
+    if (version_ == kV9) {  // RFC 3954 §6.1: lengths in octets, scope fields first
       scopes = load_be16(at + 2) / 4u;
       fields = scopes + load_be16(at + 4) / 4u;
     } else {
@@ -177,7 +183,8 @@ void Message::read_options_templates(const uint8_t* at, size_t octets) {
     Template made;
     made.options = true;
     made.scope_count = static_cast<uint16_t>(scopes);
-    const size_t used = fields > kFieldsMax || scopes > fields ? 0 : read_fields(at + header, octets - header, fields, made.fields);
+    const size_t used =
+        fields > kFieldsMax || scopes > fields ? 0 : read_fields(at + header, octets - header, fields, made.fields);
     if (used == 0) {
       ledger_.add(DecodeFault::kTemplateInvalid);
       return;
@@ -198,7 +205,9 @@ void Message::hold(const TemplateKey& key, const uint8_t* at, size_t octets) {
   ledger_.add(DecodeFault::kTemplateUnknown);
   counts_known_ = false;
   if (context_.settings.template_wait_us == 0) return;
-  if (exporter_.pending.size() >= kPendingSetsMax || context_.pending_octets + octets > context_.settings.template_wait_octets_max) return;
+  if (exporter_.pending.size() >= kPendingSetsMax ||
+      context_.pending_octets + octets > context_.settings.template_wait_octets_max)
+    return;
   PendingSet set{key, facts_.received_at, facts_.exported_at, facts_.uptime_ms, {at, at + octets}};
   context_.pending_octets += octets;
   exporter_.pending.push_back(std::move(set));
@@ -225,7 +234,7 @@ void Message::release(const TemplateKey& key) {
     facts.uptime_ms = set.uptime_ms;
     const uint32_t records_before = data_records_;
     read_data(key.id, set.octets.data(), set.octets.size(), facts);
-    data_records_ = records_before;   // the sequence numbers of this message do not count them
+    data_records_ = records_before;  // the sequence numbers of this message do not count them
   }
 }
 
@@ -241,7 +250,8 @@ void Message::read_flows(const Template& known, const uint8_t* at, size_t octets
   MessageFacts facts = message_facts;
   facts.sampling_rate = exporter_.samplers.find(facts.domain, SamplerTable::kNoSampler);
   RecordCounts counts;
-  const auto write = [&](const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths) {
+  const auto write = [&](const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets,
+                         const uint16_t* widths) {
     Micros* times = context_.out.values<Micros>(batch::FlowColumn::kTime);
     if (context_.time_scratch.size() < n) context_.time_scratch.resize(n);
     if (times == nullptr) times = context_.time_scratch.data();
@@ -322,21 +332,28 @@ void Message::read_options(const Template& known, const uint8_t* at, size_t octe
 }
 
 /// Sampling, in all the forms that exporters announce it.
-void Message::take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets, const uint16_t* widths) {
-  uint64_t sampler = SamplerTable::kNoSampler, interval = 0, packet_interval = 0, packet_space = 0, size = 0, population = 0;
+void Message::take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets,
+                                  const uint16_t* widths) {
+  uint64_t sampler = SamplerTable::kNoSampler, interval = 0, packet_interval = 0, packet_space = 0, size = 0,
+           population = 0;
   double probability = 0;
   bool space_known = false;
   for (size_t f = 0; f < known.fields.size(); ++f) {
     if (known.fields[f].enterprise != 0 || widths[f] == 0 || widths[f] > 8) continue;
     const uint64_t value = base::load_be(record + offsets[f], widths[f]);
     switch (known.fields[f].element) {
-      case 48: case 302: sampler = value; break;             // samplerId, selectorId
-      case 34: case 50: interval = value; break;             // samplingInterval, samplerRandomInterval
-      case 305: packet_interval = value; break;              // samplingPacketInterval
-      case 306: packet_space = value; space_known = true; break;
-      case 309: size = value; break;                         // samplingSize
-      case 310: population = value; break;                   // samplingPopulation
-      case 311:                                              // samplingProbability
+      case 48:
+      case 302: sampler = value; break;  // samplerId, selectorId
+      case 34:
+      case 50: interval = value; break;          // samplingInterval, samplerRandomInterval
+      case 305: packet_interval = value; break;  // samplingPacketInterval
+      case 306:
+        packet_space = value;
+        space_known = true;
+        break;
+      case 309: size = value; break;        // samplingSize
+      case 310: population = value; break;  // samplingPopulation
+      case 311:                             // samplingProbability
         if (widths[f] == 8) std::memcpy(&probability, &value, 8);
         if (widths[f] == 4) {
           const auto bits = static_cast<uint32_t>(value);
@@ -352,7 +369,7 @@ void Message::take_options_record(const Template& known, const uint8_t* record, 
   if (packet_interval != 0 && space_known) {
     // RFC 5477 §8.2: of interval + space packets, `interval` are taken.
     rate = (packet_interval + packet_space) / packet_interval;
-  } else if (size != 0 && population >= size) {   // IOS XR announces these beside a packet interval of 1
+  } else if (size != 0 && population >= size) {  // IOS XR announces these beside a packet interval of 1
     rate = population / size;
   } else if (packet_interval != 0) {
     rate = packet_interval;
@@ -408,7 +425,7 @@ void decode_ipfix(DecodeContext& context) {
   facts.domain = load_be32(at + 12);
   const uint32_t domain = facts.domain, sequence = load_be32(at + 8);
   const size_t length = load_be16(at + 2);
-  if (length >= kHeaderOctets && length < octets) octets = length;   // what follows is no part of the message
+  if (length >= kHeaderOctets && length < octets) octets = length;  // what follows is no part of the message
   Message message(context, kIpfix, std::move(facts));
   message.read_sets(at + kHeaderOctets, octets - kHeaderOctets);
   // IPFIX counts data records, options data included; where some could not be counted the next message begins anew.

@@ -22,8 +22,8 @@ Enricher::Enricher(const batch::FlowColumnSet& wanted) : wanted_(wanted) {
   };
   for (size_t c = 0; c < all.size(); ++c) {
     const auto column = static_cast<FlowColumn>(c);
-    const bool derived = column == FlowColumn::kOctets || column == FlowColumn::kPackets || column == FlowColumn::kSrcPrefix ||
-                         column == FlowColumn::kDstPrefix;
+    const bool derived = column == FlowColumn::kOctets || column == FlowColumn::kPackets ||
+                         column == FlowColumn::kSrcPrefix || column == FlowColumn::kDstPrefix;
     if (all[c] && !derived) to_decode_.add(column);
   }
   need(FlowColumn::kOctets, {FlowColumn::kOctetsRaw, FlowColumn::kSamplingRate});
@@ -35,8 +35,10 @@ Enricher::Enricher(const batch::FlowColumnSet& wanted) : wanted_(wanted) {
 void Enricher::enrich(ColumnBatch& rows) {
   if (wanted_.has(FlowColumn::kOctets)) scale(rows, FlowColumn::kOctetsRaw, FlowColumn::kOctets, octets_);
   if (wanted_.has(FlowColumn::kPackets)) scale(rows, FlowColumn::kPacketsRaw, FlowColumn::kPackets, packets_);
-  if (wanted_.has(FlowColumn::kSrcPrefix)) prefix(rows, FlowColumn::kSrcIp, FlowColumn::kSrcMask, FlowColumn::kSrcPrefix, source_);
-  if (wanted_.has(FlowColumn::kDstPrefix)) prefix(rows, FlowColumn::kDstIp, FlowColumn::kDstMask, FlowColumn::kDstPrefix, destination_);
+  if (wanted_.has(FlowColumn::kSrcPrefix))
+    prefix(rows, FlowColumn::kSrcIp, FlowColumn::kSrcMask, FlowColumn::kSrcPrefix, source_);
+  if (wanted_.has(FlowColumn::kDstPrefix))
+    prefix(rows, FlowColumn::kDstIp, FlowColumn::kDstMask, FlowColumn::kDstPrefix, destination_);
 }
 
 void Enricher::scale(ColumnBatch& rows, FlowColumn raw_column, FlowColumn scaled_column, Derived& to) {
@@ -79,7 +81,8 @@ void Enricher::scale(ColumnBatch& rows, FlowColumn raw_column, FlowColumn scaled
   }
 }
 
-void Enricher::prefix(ColumnBatch& rows, FlowColumn address_column, FlowColumn length_column, FlowColumn network_column, Derived& to) {
+void Enricher::prefix(ColumnBatch& rows, FlowColumn address_column, FlowColumn length_column, FlowColumn network_column,
+                      Derived& to) {
   const size_t n = rows.row_count;
   const Column& address = at(rows, address_column);
   const Column& length = at(rows, length_column);
@@ -91,7 +94,8 @@ void Enricher::prefix(ColumnBatch& rows, FlowColumn address_column, FlowColumn l
   const int64_t* lengths = length.as<int64_t>();
   auto* out = reinterpret_cast<base::Inet*>(to.values.data());
   for (size_t i = 0; i < n; ++i) {
-    const bool usable = !address.is_null(i) && !length.is_null(i) && lengths[i] >= 0 && lengths[i] <= addresses[i].max_prefix_bits();
+    const bool usable =
+        !address.is_null(i) && !length.is_null(i) && lengths[i] >= 0 && lengths[i] <= addresses[i].max_prefix_bits();
     to.validity[i] = usable;
     out[i] = base::Inet{};
     if (!usable) continue;

@@ -6,8 +6,8 @@
 
 namespace backstream::enrich {
 
-/// Fills the columns of `flows` that no exporter sends: octets and packets scaled by the sampling rate, and the prefixes of
-/// addresses. Owns the memory of what it makes, valid until the next call. One thread.
+/// Fills the columns of `flows` that no exporter sends: octets and packets scaled by the sampling rate, and the
+/// prefixes of addresses. Owns the memory of what it makes, valid until the next call. One thread.
 class Enricher {
  public:
   /// @param wanted  columns that somebody reads
@@ -26,7 +26,8 @@ class Enricher {
     std::vector<uint8_t> validity;
   };
   void scale(batch::ColumnBatch& rows, batch::FlowColumn raw, batch::FlowColumn scaled, Derived& to);
-  void prefix(batch::ColumnBatch& rows, batch::FlowColumn address, batch::FlowColumn length, batch::FlowColumn network, Derived& to);
+  void prefix(batch::ColumnBatch& rows, batch::FlowColumn address, batch::FlowColumn length, batch::FlowColumn network,
+              Derived& to);
 
   batch::FlowColumnSet wanted_, to_decode_;
   Derived octets_, packets_, source_, destination_;

@@ -37,7 +37,9 @@ class BlockPool {
   void give(void* block, size_t octets) { free_[size_class(octets)].push_back(block); }
 
  private:
-  static unsigned size_class(size_t octets) { return static_cast<unsigned>(std::bit_width(octets < 64 ? 63 : octets - 1)); }
+  static unsigned size_class(size_t octets) {
+    return static_cast<unsigned>(std::bit_width(octets < 64 ? 63 : octets - 1));
+  }
   std::vector<void*> free_[64];
 };
 

@@ -8,9 +8,15 @@ using batch::Column;
 
 EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
                    uint64_t hash_mask)
-    : stage_(stage), options_(options), grid_(grid), layout_(stage, hash_mask),
-      aggregator_(stage, options, batch_rows, layout_, ledger_), timed_(batch_rows), inside_(batch_rows),
-      outside_(batch_rows), rest_(batch_rows) {}
+    : stage_(stage),
+      options_(options),
+      grid_(grid),
+      layout_(stage, hash_mask),
+      aggregator_(stage, options, batch_rows, layout_, ledger_),
+      timed_(batch_rows),
+      inside_(batch_rows),
+      outside_(batch_rows),
+      rest_(batch_rows) {}
 
 /// The rows that have a usable event time; the others are counted.
 const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, size_t& n) {
@@ -63,8 +69,8 @@ void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros 
   }
 }
 
-/// Splits rows by pane, one pane a pass: a batch of traffic touches two or three. What is left after a few passes (times
-/// all over the place) is sorted.
+/// Splits rows by pane, one pane a pass: a batch of traffic touches two or three. What is left after a few passes
+/// (times all over the place) is sorted.
 void EdgeHalf::add_by_pane(const Micros* times, const uint32_t* rows, size_t n) {
   constexpr int kPassesMax = 6;
   std::copy_n(rows, n, rest_.data());
@@ -84,9 +90,8 @@ void EdgeHalf::add_by_pane(const Micros* times, const uint32_t* rows, size_t n) 
     n = outside;
   }
   if (n == 0) return;
-  std::stable_sort(rest_.begin(), rest_.begin() + static_cast<long>(n), [&](uint32_t a, uint32_t b) {
-    return grid_.pane_start(times[a]) < grid_.pane_start(times[b]);
-  });
+  std::stable_sort(rest_.begin(), rest_.begin() + static_cast<long>(n),
+                   [&](uint32_t a, uint32_t b) { return grid_.pane_start(times[a]) < grid_.pane_start(times[b]); });
   for (size_t begin = 0; begin < n;) {
     const Micros start = grid_.pane_start(times[rest_[begin]]);
     size_t end = begin + 1;

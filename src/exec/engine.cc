@@ -1,9 +1,9 @@
 #include "exec/engine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
-
-#include <fmt/format.h>
 
 #include "exec/stage.h"
 
@@ -110,7 +110,7 @@ class RunningQuery final : public RowReceiver {
 struct Engine::State {
   struct Stream {
     std::string name;
-    Micros watermarks[2] = {base::kMinTime, base::kMinTime};   ///< by Clock
+    Micros watermarks[2] = {base::kMinTime, base::kMinTime};  ///< by Clock
     Micros delay = 0;
     Micros& watermark(Clock clock) { return watermarks[static_cast<size_t>(clock)]; }
     struct Reader {
@@ -220,7 +220,8 @@ Micros Engine::next_cut(std::string_view stream, Clock clock) const {
   if (s == nullptr) return cut;
   for (const auto& reader : s->readers) {
     if (reader.clock != clock) continue;
-    const Micros own = reader.query->first().next_cut(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
+    const Micros own =
+        reader.query->first().next_cut(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
     cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
   }
   return cut;

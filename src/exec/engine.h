@@ -17,17 +17,18 @@ namespace backstream::exec {
 
 using base::Micros;
 
-/// Rows of one query that became final or were revised together: one window's, or (queries without a window) one batch's.
+/// Rows of one query that became final or were revised together: one window's, or (queries without a window) one
+/// batch's.
 struct ResultBatch {
-  std::string_view query;               ///< the view's name, "" for an ad-hoc SELECT
-  size_t query_index = 0;               ///< in the order of add_query
-  Micros window_start = 0, window_end = 0;   ///< both 0 for queries without a window
+  std::string_view query;                   ///< the view's name, "" for an ad-hoc SELECT
+  size_t query_index = 0;                   ///< in the order of add_query
+  Micros window_start = 0, window_end = 0;  ///< both 0 for queries without a window
   int revision = 1;
   bool final = true;
   bool complete = true;
-  bool last = true;                     ///< no more batches of this window and revision follow
+  bool last = true;  ///< no more batches of this window and revision follow
   const batch::Schema* schema = nullptr;
-  batch::ColumnBatch rows;              ///< any number of rows (not only kBatchRows); valid during the call
+  batch::ColumnBatch rows;  ///< any number of rows (not only kBatchRows); valid during the call
 };
 
 class ResultSink {
@@ -43,7 +44,7 @@ struct WindowLedger {
   uint64_t time_null = 0, time_future = 0;
   uint64_t windows_closed = 0;
   uint64_t result_rows = 0;
-  Micros late_by_max_us = 0;            ///< a delay greater by this would have kept every late row
+  Micros late_by_max_us = 0;  ///< a delay greater by this would have kept every late row
   expr::ValueErrorCounts value_errors;
   uint64_t sum_overflow = 0;
   WindowLedger& operator+=(const WindowLedger& other);
@@ -61,12 +62,12 @@ enum class Clock : uint8_t { kEvent, kArrival };
 
 /// What was known when rows were handed over.
 struct RowsContext {
-  RowsContext(uint32_t edge_number = 0) : edge(edge_number) {}   // NOLINT: an edge's number says it all in most callers
-  uint32_t edge;                        ///< < EngineOptions::edges: the edge half that sees the rows
-  /// Watermarks as they are now, by Clock, though advance() need not be called for them yet: by these, late rows are told
-  /// how late.
+  RowsContext(uint32_t edge_number = 0) : edge(edge_number) {}  // NOLINT: an edge's number says it all in most callers
+  uint32_t edge;  ///< < EngineOptions::edges: the edge half that sees the rows
+  /// Watermarks as they are now, by Clock, though advance() need not be called for them yet: by these, late rows are
+  /// told how late.
   Micros watermarks[2] = {base::kMinTime, base::kMinTime};
-  Micros time_max = base::kMaxTime;     ///< rows of a later event time are refused and counted (DESIGN §6, max_future)
+  Micros time_max = base::kMaxTime;  ///< rows of a later event time are refused and counted (DESIGN §6, max_future)
 };
 
 struct EngineOptions {
@@ -90,10 +91,11 @@ class Engine {
 
   /// The delay that the watermarks of this stream are made with: a query's own delay is judged against it. Default 0.
   void set_delay(std::string_view stream, Micros delay);
-  /// Rows of `stream` (at most options.batch_rows), all of them before any later advance(). Columns are not kept. Calls for
-  /// different edges may run on different threads at the same time; no other member may run meanwhile.
+  /// Rows of `stream` (at most options.batch_rows), all of them before any later advance(). Columns are not kept. Calls
+  /// for different edges may run on different threads at the same time; no other member may run meanwhile.
   void process(std::string_view stream, const batch::ColumnBatch& rows, const RowsContext& context = {});
-  /// The stream's watermark: no row of an earlier event time is expected. Never less than before. Closes what can close.
+  /// The stream's watermark: no row of an earlier event time is expected. Never less than before. Closes what can
+  /// close.
   void advance(std::string_view stream, Micros watermark, Clock clock = Clock::kEvent);
   /// The next watermark at which advance() would do anything: the caller cuts its batches there, so that a verdict does
   /// not depend on the batch size. kMaxTime when nothing is open.

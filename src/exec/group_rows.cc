@@ -14,8 +14,10 @@ std::vector<batch::Type> grouped_types(const plan::Stage& stage) {
 }  // namespace
 
 GroupRows::GroupRows(const plan::Stage& stage, size_t batch_rows)
-    : stage_(stage), batch_rows_(batch_rows),
-      buffer_(grouped_types(stage), std::vector<bool>(stage.grouped.columns.size(), true), batch_rows), keys_(batch_rows) {}
+    : stage_(stage),
+      batch_rows_(batch_rows),
+      buffer_(grouped_types(stage), std::vector<bool>(stage.grouped.columns.size(), true), batch_rows),
+      keys_(batch_rows) {}
 
 /// One batch is all narrow or all wide.
 size_t GroupRows::fill_keys(PaneTable& table, size_t first) {

@@ -9,14 +9,16 @@ class GroupRows {
  public:
   GroupRows(const plan::Stage& stage, size_t batch_rows);
   /// Calls take(batch) for all groups of `table`, in its order. The batch is reused; texts point into the table.
-  template <typename Take> void for_each_batch(PaneTable& table, Micros window_start, Micros window_end, Take&& take) {
+  template <typename Take>
+  void for_each_batch(PaneTable& table, Micros window_start, Micros window_end, Take&& take) {
     for (size_t at = 0; at < table.group_count();) {
       at += fill(table, at, window_start, window_end);
       take(buffer_.batch);
     }
   }
   /// The same with the keys alone: take(key columns, number of the first group, groups).
-  template <typename Take> void for_each_key_batch(PaneTable& table, Take&& take) {
+  template <typename Take>
+  void for_each_key_batch(PaneTable& table, Take&& take) {
     for (size_t at = 0; at < table.group_count();) {
       const size_t n = fill_keys(table, at);
       take(buffer_.batch.columns.data() + 2, at, n);

@@ -49,8 +49,12 @@ GroupTable::GroupTable(BlockPool& pool, uint32_t key_words, uint32_t state_octet
 }
 
 GroupTable::GroupTable(GroupTable&& other) noexcept
-    : pool_(other.pool_), key_words_(other.key_words_), row_octets_(other.row_octets_), index_log2_(other.index_log2_),
-      index_(std::exchange(other.index_, nullptr)), group_count_(std::exchange(other.group_count_, 0)),
+    : pool_(other.pool_),
+      key_words_(other.key_words_),
+      row_octets_(other.row_octets_),
+      index_log2_(other.index_log2_),
+      index_(std::exchange(other.index_, nullptr)),
+      group_count_(std::exchange(other.group_count_, 0)),
       chunks_(std::move(other.chunks_)) {
   other.chunks_.clear();
 }

@@ -7,9 +7,9 @@
 
 namespace backstream::exec {
 
-/// Groups of one pane: an open-addressed index over rows that lie in chunks and never move. A row is `key_words` words of
-/// key, then the aggregate states. An index entry is 8 octets: the upper half of the hash and the group's number, so that
-/// the index grows without touching the rows. One thread.
+/// Groups of one pane: an open-addressed index over rows that lie in chunks and never move. A row is `key_words` words
+/// of key, then the aggregate states. An index entry is 8 octets: the upper half of the hash and the group's number, so
+/// that the index grows without touching the rows. One thread.
 class GroupTable {
  public:
   /// How far ahead of the probe the index entry, and then the row, is fetched (bench/bench_group.cc).
@@ -25,7 +25,7 @@ class GroupTable {
   GroupTable& operator=(GroupTable&&) = delete;
 
   uint32_t key_words() const { return key_words_; }
-  uint32_t states_at() const { return key_words_ * 8; }   ///< offset of the states within a row
+  uint32_t states_at() const { return key_words_ * 8; }  ///< offset of the states within a row
   size_t group_count() const { return group_count_; }
   uint8_t* row(size_t group) const { return chunks_[group >> kChunkRowsLog2] + (group & kChunkMask) * row_octets_; }
   const uint64_t* key(size_t group) const { return reinterpret_cast<const uint64_t*>(row(group)); }
@@ -41,7 +41,8 @@ class GroupTable {
 
  private:
   static constexpr size_t kChunkMask = (size_t{1} << kChunkRowsLog2) - 1;
-  template <uint32_t kWords> size_t find_or_insert_words(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows);
+  template <uint32_t kWords>
+  size_t find_or_insert_words(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows);
   uint8_t* append(const uint64_t* key, uint32_t words);
   void grow();
 
@@ -49,7 +50,7 @@ class GroupTable {
   uint32_t key_words_;
   uint32_t row_octets_;
   unsigned index_log2_ = 0;
-  uint64_t* index_ = nullptr;   ///< hash >> 32 << 32 | group + 1; 0: free
+  uint64_t* index_ = nullptr;  ///< hash >> 32 << 32 | group + 1; 0: free
   size_t group_count_ = 0;
   std::vector<uint8_t*> chunks_;
 };

@@ -34,7 +34,7 @@ uint8_t narrow_bits(const batch::ColumnDef& key) {
     case Physical::kInt64: return key.value_bits == 0 ? 64 : key.value_bits;
     case Physical::kDouble: return 64;
     case Physical::kText: return 32;
-    case Physical::kInet: return key.type == Type::kCidr ? 38 : 32;   // an IPv4 network carries its length
+    case Physical::kInet: return key.type == Type::kCidr ? 38 : 32;  // an IPv4 network carries its length
     case Physical::kInterval: return 0;
   }
   return 0;
@@ -126,7 +126,8 @@ size_t KeyCodec::split_forms(const Column* keys, const uint32_t* rows, size_t n,
   return narrow;
 }
 
-void KeyCodec::pack_narrow(const Column* keys, const uint32_t* rows, size_t n, TextDictionary& texts, uint64_t* words) const {
+void KeyCodec::pack_narrow(const Column* keys, const uint32_t* rows, size_t n, TextDictionary& texts,
+                           uint64_t* words) const {
   std::memset(words, 0, n * narrow_words_ * 8);
   const uint32_t stride = narrow_words_;
   for (size_t k = 0; k < fields_.size(); ++k) {
@@ -140,7 +141,8 @@ void KeyCodec::pack_narrow(const Column* keys, const uint32_t* rows, size_t n, T
       }
       case Physical::kInt64: {
         const int64_t* values = keys[k].as<int64_t>();
-        put_field(at, stride, field.shift, rows, n, [values](uint32_t row) { return static_cast<uint64_t>(values[row]); });
+        put_field(at, stride, field.shift, rows, n,
+                  [values](uint32_t row) { return static_cast<uint64_t>(values[row]); });
         break;
       }
       case Physical::kDouble: {
@@ -169,7 +171,8 @@ void KeyCodec::pack_narrow(const Column* keys, const uint32_t* rows, size_t n, T
   }
 }
 
-void KeyCodec::pack_wide(const Column* keys, const uint32_t* rows, size_t n, TextDictionary& texts, uint64_t* words) const {
+void KeyCodec::pack_wide(const Column* keys, const uint32_t* rows, size_t n, TextDictionary& texts,
+                         uint64_t* words) const {
   std::memset(words, 0, n * wide_words_ * 8);
   for (size_t k = 0; k < fields_.size(); ++k) {
     const Field& field = fields_[k];
@@ -196,7 +199,8 @@ void KeyCodec::pack_wide(const Column* keys, const uint32_t* rows, size_t n, Tex
         case Physical::kInterval: {
           const base::Interval& interval = keys[k].as<base::Interval>()[row];
           at[0] = static_cast<uint64_t>(interval.micros);
-          at[1] = static_cast<uint64_t>(static_cast<uint32_t>(interval.days)) << 32 | static_cast<uint32_t>(interval.months);
+          at[1] = static_cast<uint64_t>(static_cast<uint32_t>(interval.days)) << 32 |
+                  static_cast<uint32_t>(interval.months);
           break;
         }
       }
@@ -205,7 +209,8 @@ void KeyCodec::pack_wide(const Column* keys, const uint32_t* rows, size_t n, Tex
   }
 }
 
-void KeyCodec::unpack_narrow(const uint64_t* const* rows, size_t n, const TextDictionary& texts, Column* out, size_t at) const {
+void KeyCodec::unpack_narrow(const uint64_t* const* rows, size_t n, const TextDictionary& texts, Column* out,
+                             size_t at) const {
   for (size_t k = 0; k < fields_.size(); ++k) {
     const Field& field = fields_[k];
     if (out[k].values == nullptr) continue;
@@ -216,7 +221,8 @@ void KeyCodec::unpack_narrow(const uint64_t* const* rows, size_t n, const TextDi
       case Physical::kByte:
         for (size_t i = 0; i < n; ++i) out[k].as<uint8_t>()[at + i] = rows[i][word] >> shift & 1;
         break;
-      case Physical::kInt64: case Physical::kDouble: {
+      case Physical::kInt64:
+      case Physical::kDouble: {
         uint64_t* values = out[k].as<uint64_t>() + at;
         for (size_t i = 0; i < n; ++i) values[i] = rows[i][word] >> shift & mask;
         break;
@@ -240,7 +246,8 @@ void KeyCodec::unpack_narrow(const uint64_t* const* rows, size_t n, const TextDi
   }
 }
 
-void KeyCodec::unpack_wide(const uint64_t* const* rows, size_t n, const TextDictionary& texts, Column* out, size_t at) const {
+void KeyCodec::unpack_wide(const uint64_t* const* rows, size_t n, const TextDictionary& texts, Column* out,
+                           size_t at) const {
   for (size_t k = 0; k < fields_.size(); ++k) {
     const Field& field = fields_[k];
     if (out[k].values == nullptr) continue;
@@ -251,7 +258,8 @@ void KeyCodec::unpack_wide(const uint64_t* const* rows, size_t n, const TextDict
       if (out[k].has_nulls) out[k].validity[to] = !null;
       switch (field.physical) {
         case Physical::kByte: out[k].as<uint8_t>()[to] = static_cast<uint8_t>(*word); break;
-        case Physical::kInt64: case Physical::kDouble: out[k].as<uint64_t>()[to] = *word; break;
+        case Physical::kInt64:
+        case Physical::kDouble: out[k].as<uint64_t>()[to] = *word; break;
         case Physical::kText:
           out[k].as<std::string_view>()[to] = null ? std::string_view() : texts.text(static_cast<uint32_t>(*word));
           break;
@@ -280,7 +288,8 @@ void KeyCodec::translate(bool wide, uint64_t* words, size_t n, const TextDiction
     for (size_t i = 0; i < n; ++i) {
       if (wide) {
         uint64_t* key = words + i * wide_words_;
-        if ((key[0] >> k & 1) == 0) key[field.wide_word] = to.id(from.text(static_cast<uint32_t>(key[field.wide_word])));
+        if ((key[0] >> k & 1) == 0)
+          key[field.wide_word] = to.id(from.text(static_cast<uint32_t>(key[field.wide_word])));
       } else {
         uint64_t& word = words[i * narrow_words_ + field.word];
         const uint64_t mask = uint64_t{0xffffffff} << field.shift;

@@ -78,9 +78,9 @@ void PaneTable::combine_groups(const batch::Column* keys, size_t n, const uint8_
     for (size_t a = 0; a < aggregates.size(); ++a) {
       for (size_t i = 0; i < count; ++i) {
         const uint32_t offset = states_at(i >= found.narrow_count) + layout_.state_offsets_[a];
-        aggregates[a].function->combine(groups[i] + offset,
-                                        states + size_t{found.rows[i]} * layout_.state_octets_ + layout_.state_offsets_[a],
-                                        context_);
+        aggregates[a].function->combine(
+            groups[i] + offset, states + size_t{found.rows[i]} * layout_.state_octets_ + layout_.state_offsets_[a],
+            context_);
       }
     }
   }

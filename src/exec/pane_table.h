@@ -24,7 +24,7 @@ class GroupLayout {
   friend class PaneTable;
   const plan::Stage& stage_;
   KeyCodec codec_;
-  std::vector<uint32_t> state_offsets_;   ///< of each aggregate, from the begin of the states
+  std::vector<uint32_t> state_offsets_;  ///< of each aggregate, from the begin of the states
   uint32_t state_octets_ = 0;
   bool needs_init_ = false;
   uint64_t hash_mask_;
@@ -43,10 +43,10 @@ class PaneTable {
 
   /// The group's row of each of n input rows, made where it is new. `out[i]` belongs to rows[i].
   /// @param keys  one column a key, by input row
-  /// `narrow_count` of the rows are narrow; the order of `rows` may be changed so that these come first: the caller uses
-  /// `rows` as it is afterwards. Their states begin at states_at(form).
+  /// `narrow_count` of the rows are narrow; the order of `rows` may be changed so that these come first: the caller
+  /// uses `rows` as it is afterwards. Their states begin at states_at(form).
   struct Found {
-    const uint32_t* rows;     ///< the n rows, narrow ones first
+    const uint32_t* rows;  ///< the n rows, narrow ones first
     size_t narrow_count;
   };
   Found find_groups(const batch::Column* keys, const uint32_t* rows, size_t n, uint8_t** out);
@@ -67,7 +67,7 @@ class PaneTable {
   agg::StateContext& context() { return context_; }
   GroupLayout& layout() const { return layout_; }
 
-  uint64_t rows_counted = 0;   ///< input rows that were added to this pane
+  uint64_t rows_counted = 0;  ///< input rows that were added to this pane
 
  private:
   void insert(GroupTable& table, bool wide, const uint64_t* words, size_t n, uint8_t** out);

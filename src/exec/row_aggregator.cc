@@ -8,11 +8,20 @@ namespace backstream::exec {
 using batch::Column;
 using plan::QueryOptions;
 
-RowAggregator::RowAggregator(const plan::Stage& stage, const QueryOptions& options, size_t batch_rows, GroupLayout& layout,
-                             WindowLedger& ledger)
-    : stage_(stage), options_(options), layout_(layout), ledger_(ledger), all_rows_(batch_rows), selected_(batch_rows),
-      filtered_rows_(batch_rows), active_(batch_rows), filter_active_(batch_rows), errors_(batch_rows),
-      group_rows_(batch_rows), filtered_groups_(batch_rows) {
+RowAggregator::RowAggregator(const plan::Stage& stage, const QueryOptions& options, size_t batch_rows,
+                             GroupLayout& layout, WindowLedger& ledger)
+    : stage_(stage),
+      options_(options),
+      layout_(layout),
+      ledger_(ledger),
+      all_rows_(batch_rows),
+      selected_(batch_rows),
+      filtered_rows_(batch_rows),
+      active_(batch_rows),
+      filter_active_(batch_rows),
+      errors_(batch_rows),
+      group_rows_(batch_rows),
+      filtered_groups_(batch_rows) {
   std::iota(all_rows_.begin(), all_rows_.end(), 0u);
   const auto evaluator = [&](const expr::Expr& e) {
     computes_ |= e.kind != expr::ExprKind::kColumn && e.kind != expr::ExprKind::kLiteral;
@@ -78,7 +87,8 @@ const uint32_t* RowAggregator::prepare(const batch::ColumnBatch& batch, const ui
       for (size_t i = 0; i < n; ++i) errored += errors_[rows[i]];
       std::fill_n(errors_.begin(), batch.row_count, uint8_t{0});
     }
-    // A row whose condition could not be computed is errored, not filtered; its condition is null, so it is not selected.
+    // A row whose condition could not be computed is errored, not filtered; its condition is null, so it is not
+    // selected.
     ledger_.errored += errored;
     ledger_.filtered += n - passed - errored;
     rows = selected_.data();
@@ -99,7 +109,8 @@ const uint32_t* RowAggregator::prepare(const batch::ColumnBatch& batch, const ui
       // An argument is computed only for rows that the filter lets through, as in PostgreSQL.
       std::fill_n(filter_active_.begin(), batch.row_count, uint8_t{0});
       for (size_t i = 0; i < n; ++i) {
-        filter_active_[rows[i]] = filter_columns_[c].as<uint8_t>()[rows[i]] != 0 && !filter_columns_[c].is_null(rows[i]);
+        filter_active_[rows[i]] =
+            filter_columns_[c].as<uint8_t>()[rows[i]] != 0 && !filter_columns_[c].is_null(rows[i]);
       }
       call_active = filter_active_.data();
     }

@@ -15,9 +15,9 @@ class RowAggregator {
   RowAggregator(const plan::Stage& stage, const plan::QueryOptions& options, size_t batch_rows, GroupLayout& layout,
                 WindowLedger& ledger);
 
-  /// Rows of `batch` that pass the filter, among the n of `rows`; evaluates keys and arguments for them. Counts filtered
-  /// and errored ones. The returned indexes are valid until the next call.
-  /// Throws QueryFailed when the query's on_error is 'fail' and a value cannot be computed.
+  /// Rows of `batch` that pass the filter, among the n of `rows`; evaluates keys and arguments for them. Counts
+  /// filtered and errored ones. The returned indexes are valid until the next call. Throws QueryFailed when the query's
+  /// on_error is 'fail' and a value cannot be computed.
   const uint32_t* prepare(const batch::ColumnBatch& batch, const uint32_t* rows, size_t n, size_t& kept);
   /// Adds prepared rows to the groups of `pane`.
   void add(const uint32_t* rows, size_t n, PaneTable& pane);
@@ -40,7 +40,7 @@ class RowAggregator {
     std::unique_ptr<expr::Evaluator> filter;
   };
   std::vector<Call> calls_;
-  bool computes_ = false;                  ///< some key, argument or filter is more than a column
+  bool computes_ = false;  ///< some key, argument or filter is more than a column
   // Columns of the prepared batch.
   std::vector<batch::Column> key_columns_;
   std::vector<std::vector<batch::Column>> arg_columns_;

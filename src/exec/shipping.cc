@@ -28,8 +28,13 @@ std::vector<uint32_t> numbers(uint32_t count) {
 
 PaneShipping::PaneShipping(const plan::Stage& stage, uint64_t incarnation, uint32_t edge_count, size_t batch_rows,
                            std::unique_ptr<transport::Log> log)
-    : form_(form_of(stage)), incarnation_(incarnation), group_rows_(stage, batch_rows), writer_(form_), reader_(form_),
-      inbox_(numbers(edge_count)), log_(std::move(log)) {}
+    : form_(form_of(stage)),
+      incarnation_(incarnation),
+      group_rows_(stage, batch_rows),
+      writer_(form_),
+      reader_(form_),
+      inbox_(numbers(edge_count)),
+      log_(std::move(log)) {}
 
 void PaneShipping::append(std::vector<uint8_t>&& message) {
   const auto appended = log_->append(0, message);
@@ -84,7 +89,8 @@ Micros PaneShipping::receive(MergeHalf& merge) {
     for (const transport::LogRecord& record : records) {
       partial::Message message;
       partial::PartialFault fault{};
-      if (!partial::read_message(record.bytes, message, fault)) throw std::runtime_error("a partial of our own cannot be read");
+      if (!partial::read_message(record.bytes, message, fault))
+        throw std::runtime_error("a partial of our own cannot be read");
       inbox_.accept(message, record.bytes, deliver);
     }
     next_offset_ = records.back().offset + 1;

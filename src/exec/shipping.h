@@ -11,8 +11,8 @@
 
 namespace backstream::exec {
 
-/// The way of a stage's panes from its edge halves to its merge half as bytes through a Log (docs/design/0002-partials.md).
-/// One thread.
+/// The way of a stage's panes from its edge halves to its merge half as bytes through a Log
+/// (docs/design/0002-partials.md). One thread.
 class PaneShipping {
  public:
   /// @param incarnation  names the query and its plan in the messages
@@ -39,7 +39,7 @@ class PaneShipping {
   partial::Inbox inbox_;
   std::unique_ptr<transport::Log> log_;
   uint64_t next_offset_ = 0;
-  std::map<std::pair<Micros, uint32_t>, uint32_t> shipped_;   ///< (pane start, edge) -> supplements so far
+  std::map<std::pair<Micros, uint32_t>, uint32_t> shipped_;  ///< (pane start, edge) -> supplements so far
 };
 
 }  // namespace backstream::exec

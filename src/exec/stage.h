@@ -9,7 +9,7 @@ namespace backstream::exec {
 
 struct ProcessContext {
   uint32_t edge = 0;
-  Micros watermark = base::kMinTime;   ///< as it is now, for telling how late a row is
+  Micros watermark = base::kMinTime;  ///< as it is now, for telling how late a row is
   Micros time_max = base::kMaxTime;
 };
 

@@ -59,8 +59,8 @@ class WindowedStage final : public StageRunner {
     if (watermark == base::kMinTime) return base::kMinTime + 1;
     if (watermark == base::kMaxTime) return base::kMaxTime;
     const Micros boundary = grid_.pane_start(watermark) + grid_.pane_us;
-    const Micros final_boundary = grid_.pane_start(watermark - options_.allowed_lateness_us) + grid_.pane_us +
-                                  options_.allowed_lateness_us;
+    const Micros final_boundary =
+        grid_.pane_start(watermark - options_.allowed_lateness_us) + grid_.pane_us + options_.allowed_lateness_us;
     return std::min(boundary, final_boundary);
   }
   WindowLedger ledger() const override {
@@ -85,16 +85,17 @@ class WindowedStage final : public StageRunner {
   const plan::QueryOptions& options_;
   PaneGrid grid_;
   RowReceiver& receiver_;
-  std::vector<std::unique_ptr<EdgeHalf>> edges_;   // Before merge_: it holds panes whose memory is theirs.
+  std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
   std::unique_ptr<MergeHalf> merge_;
-  std::unique_ptr<PaneShipping> shipping_;         // null: panes are adopted
+  std::unique_ptr<PaneShipping> shipping_;  // null: panes are adopted
 };
 
 /// Aggregates the rows of each window of the stage below.
 class InheritedStage final : public StageRunner {
  public:
   InheritedStage(const Query& query, const Stage& stage, const EngineOptions& options, RowReceiver& receiver)
-      : receiver_(receiver), layout_(stage, options.hash_mask),
+      : receiver_(receiver),
+        layout_(stage, options.hash_mask),
         aggregator_(stage, query.options, options.batch_rows, layout_, ledger_),
         tail_(stage, stage.having.get(), query.options, options.batch_rows, ledger_, receiver),
         group_rows_(stage, options.batch_rows) {}
@@ -109,7 +110,8 @@ class InheritedStage final : public StageRunner {
       if (n > 0) aggregator_.add(kept, n, *table_);
     }
     if (!last) return;
-    group_rows_.for_each_batch(*table_, window.start, window.end, [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
+    group_rows_.for_each_batch(*table_, window.start, window.end,
+                               [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
     ledger_.sum_overflow += table_->context().overflow_count;
     ++ledger_.windows_closed;
     tail_.end(window);
@@ -137,7 +139,9 @@ class InheritedStage final : public StageRunner {
 class RowStage final : public StageRunner {
  public:
   RowStage(const Query& query, const Stage& stage, const EngineOptions& options, RowReceiver& receiver)
-      : stage_(stage), receiver_(receiver), batch_rows_(options.batch_rows),
+      : stage_(stage),
+        receiver_(receiver),
+        batch_rows_(options.batch_rows),
         tail_(stage, stage.where.get(), query.options, options.batch_rows, ledger_, receiver) {
     has_window_ = stage.window.kind != Window::Kind::kNone;
     assigns_window_ = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
@@ -217,7 +221,7 @@ class RowStage final : public StageRunner {
   Tail tail_;
   batch::ColumnBatch input_;
   std::vector<Micros> starts_, ends_;
-  std::mutex mutex_;   ///< process() may be called for several edges at once
+  std::mutex mutex_;  ///< process() may be called for several edges at once
 };
 
 }  // namespace

@@ -20,7 +20,8 @@ std::vector<Type> output_types(const plan::Stage& stage) {
   return types;
 }
 
-template <typename Value> void gather_values(const void* from, const uint32_t* rows, size_t n, void* to) {
+template <typename Value>
+void gather_values(const void* from, const uint32_t* rows, size_t n, void* to) {
   const Value* source = static_cast<const Value*>(from);
   Value* target = static_cast<Value*>(to);
   for (size_t i = 0; i < n; ++i) target[i] = source[rows[i]];
@@ -39,7 +40,10 @@ void gather_column(const Column& from, const uint32_t* rows, size_t n, Column& t
   if (from.has_nulls) gather_values<uint8_t>(from.validity, rows, n, to.validity);
 }
 
-template <typename Value> int order_of(const Value& a, const Value& b) { return (a > b) - (a < b); }
+template <typename Value>
+int order_of(const Value& a, const Value& b) {
+  return (a > b) - (a < b);
+}
 int order_of(double a, double b) {
   if (std::isnan(a) || std::isnan(b)) return static_cast<int>(std::isnan(a)) - static_cast<int>(std::isnan(b));
   return (a > b) - (a < b);
@@ -53,7 +57,8 @@ int order_of(const base::Inet& a, const base::Inet& b) {
   return (c > 0) - (c < 0);
 }
 
-template <typename Value> const Value& value_of(const std::vector<uint8_t>& values, size_t row) {
+template <typename Value>
+const Value& value_of(const std::vector<uint8_t>& values, size_t row) {
   return reinterpret_cast<const Value*>(values.data())[row];
 }
 
@@ -107,10 +112,11 @@ int RowStore::compare(size_t column, size_t a, size_t b) const {
     case Physical::kDouble: return order_of(value_of<double>(stored.values, a), value_of<double>(stored.values, b));
     case Physical::kText:
       return order_of(value_of<std::string_view>(stored.values, a), value_of<std::string_view>(stored.values, b));
-    case Physical::kInet: return order_of(value_of<base::Inet>(stored.values, a), value_of<base::Inet>(stored.values, b));
+    case Physical::kInet:
+      return order_of(value_of<base::Inet>(stored.values, a), value_of<base::Inet>(stored.values, b));
     case Physical::kInterval:
-      return expr::compare_values(value_of<base::Interval>(stored.values, a), value_of<base::Interval>(stored.values, b),
-                                  stored.type);
+      return expr::compare_values(value_of<base::Interval>(stored.values, a),
+                                  value_of<base::Interval>(stored.values, b), stored.type);
   }
   return 0;
 }
@@ -131,10 +137,17 @@ void RowStore::gather(const uint32_t* order, size_t n, ColumnBatch& out) const {
 
 Tail::Tail(const plan::Stage& stage, const expr::Expr* condition, const plan::QueryOptions& options, size_t batch_rows,
            WindowLedger& ledger, RowReceiver& receiver)
-    : stage_(stage), options_(options), batch_rows_(batch_rows), ledger_(ledger), receiver_(receiver),
+    : stage_(stage),
+      options_(options),
+      batch_rows_(batch_rows),
+      ledger_(ledger),
+      receiver_(receiver),
       sorts_(!stage.order_by.empty() || stage.distinct),
-      dense_(output_types(stage), std::vector<bool>(stage.outputs.size(), true), batch_rows), store_(output_types(stage)),
-      selected_(batch_rows), active_(batch_rows), errors_(batch_rows) {
+      dense_(output_types(stage), std::vector<bool>(stage.outputs.size(), true), batch_rows),
+      store_(output_types(stage)),
+      selected_(batch_rows),
+      active_(batch_rows),
+      errors_(batch_rows) {
   if (condition != nullptr) condition_ = std::make_unique<expr::Evaluator>(expr::clone(*condition), batch_rows);
   for (const auto& output : stage.outputs) outputs_.emplace_back(expr::clone(*output), batch_rows);
   all_outputs_.columns.resize(outputs_.size());
@@ -224,7 +237,7 @@ void Tail::sort_and_send(const WindowRef& window) {
   const auto before = [&](uint32_t a, uint32_t b) {
     for (const plan::SortKey& key : stage_.order_by) {
       const auto column = static_cast<size_t>(key.output);
-      int c = store_.compare(column, a, b);   // nulls above all
+      int c = store_.compare(column, a, b);  // nulls above all
       if (c == 0) continue;
       const bool involves_null = store_.is_null(column, a) || store_.is_null(column, b);
       if (involves_null) return key.nulls_first ? c > 0 : c < 0;
@@ -240,8 +253,9 @@ void Tail::sort_and_send(const WindowRef& window) {
     std::sort(order.begin(), order.end(), before);
   }
   if (stage_.distinct) {
-    order.erase(std::unique(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return visible_order(a, b) == 0; }),
-                order.end());
+    order.erase(
+        std::unique(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return visible_order(a, b) == 0; }),
+        order.end());
   }
   for (size_t at = 0; at < order.size(); at += batch_rows_) {
     store_.gather(order.data() + at, std::min(batch_rows_, order.size() - at), dense_.batch);

@@ -42,8 +42,8 @@ class Tail {
        WindowLedger& ledger, RowReceiver& receiver);
 
   struct Added {
-    size_t passed = 0;    ///< rows that the condition let through
-    size_t errored = 0;   ///< of them dropped, because an output could not be computed (on_error 'drop')
+    size_t passed = 0;   ///< rows that the condition let through
+    size_t errored = 0;  ///< of them dropped, because an output could not be computed (on_error 'drop')
   };
   /// Rows of the window (at most batch_rows); they pass on at once when nothing has to be sorted.
   Added add(const WindowRef& window, batch::ColumnBatch& rows);
@@ -65,9 +65,9 @@ class Tail {
   std::vector<expr::Evaluator> outputs_;
   bool sorts_;
   bool limit_over_windows_ = false;
-  int64_t row_limit_ = INT64_MAX;   ///< OFFSET + LIMIT
-  int64_t passed_ = 0;              ///< rows of this window before OFFSET and LIMIT
-  batch::BatchBuffer dense_;        ///< outputs of the rows that passed, close together
+  int64_t row_limit_ = INT64_MAX;  ///< OFFSET + LIMIT
+  int64_t passed_ = 0;             ///< rows of this window before OFFSET and LIMIT
+  batch::BatchBuffer dense_;       ///< outputs of the rows that passed, close together
   batch::ColumnBatch all_outputs_;
   RowStore store_;
   std::vector<uint32_t> selected_;

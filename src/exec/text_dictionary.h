@@ -25,13 +25,17 @@ class TextDictionary {
   }
   std::string_view text(uint32_t id) const { return texts_[id]; }
   /// Forgets the shortcut for repeated text: its memory is about to hold other bytes.
-  void end_batch() { last_ = {}; last_id_ = 0; if (!texts_.empty()) last_ = texts_[0]; }
+  void end_batch() {
+    last_ = {};
+    last_id_ = 0;
+    if (!texts_.empty()) last_ = texts_[0];
+  }
 
  private:
   base::Arena arena_{4096};
   std::vector<std::string_view> texts_;
   std::unordered_map<std::string_view, uint32_t> ids_;
-  std::string_view last_;   ///< the text looked up last, in the caller's memory
+  std::string_view last_;  ///< the text looked up last, in the caller's memory
   uint32_t last_id_ = 0;
 };
 

@@ -39,7 +39,8 @@ class EdgeHalf {
     seen_ = std::max(seen_, watermark);
   }
   /// Hands over the panes that end at or before `watermark`, oldest first: take(start, table).
-  template <typename Take> void take_until(Micros watermark, Take&& take) {
+  template <typename Take>
+  void take_until(Micros watermark, Take&& take) {
     while (!open_.empty() && open_.begin()->first + grid_.pane_us <= watermark) {
       auto node = open_.extract(open_.begin());
       group_hint_ = node.mapped()->group_count();
@@ -50,7 +51,8 @@ class EdgeHalf {
   const WindowLedger& ledger() const { return ledger_; }
 
  private:
-  /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as `time_future`.
+  /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as
+  /// `time_future`.
   static constexpr Micros kTimeMax = Micros{1} << 62, kTimeMin = -kTimeMax;
   static constexpr size_t kOpenPanesMax = 10'000;
 
@@ -67,7 +69,7 @@ class EdgeHalf {
   RowAggregator aggregator_;
   std::map<Micros, PaneTablePtr> open_;
   Micros last_start_ = 0;
-  PaneTable* last_pane_ = nullptr;   ///< the pane that got rows last
+  PaneTable* last_pane_ = nullptr;  ///< the pane that got rows last
   size_t group_hint_ = 0;
   Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
   Micros time_max_ = kTimeMax;
@@ -89,8 +91,8 @@ class MergeHalf {
 
  private:
   struct Open {
-    int revision = 0;      ///< last one sent; 0: none yet
-    bool dirty = false;    ///< got rows since
+    int revision = 0;    ///< last one sent; 0: none yet
+    bool dirty = false;  ///< got rows since
   };
   void opened(Micros start);
   void send(Micros end, Open& window, bool final);
@@ -104,8 +106,8 @@ class MergeHalf {
   Tail tail_;
   GroupRows group_rows_;
   std::map<Micros, PaneTablePtr> panes_;
-  std::map<Micros, Open> windows_;       ///< by end; those that are not final yet
-  Micros final_before_ = base::kMinTime; ///< windows that end at or before this are final
+  std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
+  Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
 };
 
 }  // namespace backstream::exec

@@ -1,9 +1,9 @@
-// Building bound expressions: overloads, implicit casts, untyped literals and constant folding, by PostgreSQL 15's rules
-// (chapter 10, type conversion).
+// Building bound expressions: overloads, implicit casts, untyped literals and constant folding, by PostgreSQL 15's
+// rules (chapter 10, type conversion).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
-
-#include <fmt/format.h>
 
 #include "expr/function.h"
 
@@ -43,13 +43,15 @@ std::string asked(Kind kind, std::string_view name, const std::vector<Type>& typ
 }
 
 using Candidates = std::vector<const ScalarFunction*>;
-template <typename Score> void keep_best(Candidates& candidates, Score&& score) {
+template <typename Score>
+void keep_best(Candidates& candidates, Score&& score) {
   size_t best = 0;
   for (const auto* f : candidates) best = std::max(best, score(*f));
   std::erase_if(candidates, [&](const auto* f) { return score(*f) < best; });
 }
 
-Result<const ScalarFunction*> choose(Kind kind, std::string_view name, const std::vector<Type>& types, SourceSpan span) {
+Result<const ScalarFunction*> choose(Kind kind, std::string_view name, const std::vector<Type>& types,
+                                     SourceSpan span) {
   Candidates named, candidates;
   for (const ScalarFunction& f : functions()) {
     if (f.kind == kind && f.name == name) named.push_back(&f);
@@ -103,7 +105,8 @@ Result<const ScalarFunction*> choose(Kind kind, std::string_view name, const std
     for (const ScalarFunction& f : functions()) {
       if (f.kind == Kind::kFunction) names.push_back(f.name);
     }
-    if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
+    if (const auto near = base::nearest_name(name, names); !near.empty())
+      hint = fmt::format("did you mean '{}'?", near);
   }
   return fail("42883", fmt::format("{} does not exist", asked(kind, name, types)), span, hint);
 }
@@ -151,7 +154,8 @@ Result<ExprPtr> to_bool(ExprPtr arg, std::string_view where) {
   const SourceSpan span = arg->span;
   if (arg->type == Type::kUnknown) return make_cast(std::move(arg), Type::kBool, span);
   if (arg->type != Type::kBool) {
-    return fail("42804", fmt::format("argument of {} must be type boolean, not type {}", where, batch::name(arg->type)), span);
+    return fail("42804", fmt::format("argument of {} must be type boolean, not type {}", where, batch::name(arg->type)),
+                span);
   }
   return arg;
 }
@@ -221,9 +225,8 @@ Result<ExprPtr> make_operator(std::string_view op, std::vector<ExprPtr> args, So
   }
   if (op == "||" && args.size() == 2) {
     // text || anything: the other side is written out as text.
-    const bool any_text = std::any_of(args.begin(), args.end(), [](const auto& a) {
-      return a->type == Type::kText || a->type == Type::kUnknown;
-    });
+    const bool any_text = std::any_of(
+        args.begin(), args.end(), [](const auto& a) { return a->type == Type::kText || a->type == Type::kUnknown; });
     for (auto& arg : args) {
       if (!any_text || arg->type == Type::kText || arg->type == Type::kUnknown) continue;
       auto text = make_cast(std::move(arg), Type::kText, span);
@@ -236,8 +239,12 @@ Result<ExprPtr> make_operator(std::string_view op, std::vector<ExprPtr> args, So
   return call(*function, std::move(args), span);
 }
 
-Result<ExprPtr> make_and(std::vector<ExprPtr> args, SourceSpan span) { return make_logic(ExprKind::kAnd, std::move(args), span); }
-Result<ExprPtr> make_or(std::vector<ExprPtr> args, SourceSpan span) { return make_logic(ExprKind::kOr, std::move(args), span); }
+Result<ExprPtr> make_and(std::vector<ExprPtr> args, SourceSpan span) {
+  return make_logic(ExprKind::kAnd, std::move(args), span);
+}
+Result<ExprPtr> make_or(std::vector<ExprPtr> args, SourceSpan span) {
+  return make_logic(ExprKind::kOr, std::move(args), span);
+}
 
 Result<ExprPtr> make_not(ExprPtr arg, SourceSpan span) {
   auto checked = to_bool(std::move(arg), "NOT");
@@ -416,8 +423,8 @@ Result<ExprPtr> make_cast(ExprPtr arg, Type type, SourceSpan span, bool implicit
   const ScalarFunction* cast = find_cast(arg->type, type);
   if (cast == nullptr || (implicit && !cast->implicit)) {
     if (implicit) {
-      return fail("42804", fmt::format("type {} is expected, not {}", batch::name(type), batch::name(arg->type)), arg->span,
-                  cast == nullptr ? std::string() : fmt::format("write CAST(... AS {})", batch::name(type)));
+      return fail("42804", fmt::format("type {} is expected, not {}", batch::name(type), batch::name(arg->type)),
+                  arg->span, cast == nullptr ? std::string() : fmt::format("write CAST(... AS {})", batch::name(type)));
     }
     return fail("42846", fmt::format("cannot cast type {} to {}", batch::name(arg->type), batch::name(type)), span);
   }
@@ -429,14 +436,32 @@ Result<ExprPtr> make_cast(ExprPtr arg, Type type, SourceSpan span, bool implicit
 }
 
 Result<Type> parse_type(std::string_view name, SourceSpan span) {
-  static constexpr std::pair<std::string_view, Type> kNames[] = {
-      {"bool", Type::kBool}, {"boolean", Type::kBool}, {"int2", Type::kInt2}, {"smallint", Type::kInt2},
-      {"int4", Type::kInt4}, {"int", Type::kInt4}, {"integer", Type::kInt4}, {"int8", Type::kInt8}, {"bigint", Type::kInt8},
-      {"float8", Type::kFloat8}, {"double precision", Type::kFloat8}, {"float4", Type::kFloat8}, {"real", Type::kFloat8},
-      {"numeric", Type::kFloat8}, {"decimal", Type::kFloat8}, {"text", Type::kText}, {"varchar", Type::kText},
-      {"character varying", Type::kText}, {"bytea", Type::kBytea}, {"inet", Type::kInet}, {"cidr", Type::kCidr},
-      {"macaddr", Type::kMacaddr}, {"timestamptz", Type::kTimestamptz}, {"timestamp with time zone", Type::kTimestamptz},
-      {"timestamp", Type::kTimestamptz}, {"interval", Type::kInterval}};
+  static constexpr std::pair<std::string_view, Type> kNames[] = {{"bool", Type::kBool},
+                                                                 {"boolean", Type::kBool},
+                                                                 {"int2", Type::kInt2},
+                                                                 {"smallint", Type::kInt2},
+                                                                 {"int4", Type::kInt4},
+                                                                 {"int", Type::kInt4},
+                                                                 {"integer", Type::kInt4},
+                                                                 {"int8", Type::kInt8},
+                                                                 {"bigint", Type::kInt8},
+                                                                 {"float8", Type::kFloat8},
+                                                                 {"double precision", Type::kFloat8},
+                                                                 {"float4", Type::kFloat8},
+                                                                 {"real", Type::kFloat8},
+                                                                 {"numeric", Type::kFloat8},
+                                                                 {"decimal", Type::kFloat8},
+                                                                 {"text", Type::kText},
+                                                                 {"varchar", Type::kText},
+                                                                 {"character varying", Type::kText},
+                                                                 {"bytea", Type::kBytea},
+                                                                 {"inet", Type::kInet},
+                                                                 {"cidr", Type::kCidr},
+                                                                 {"macaddr", Type::kMacaddr},
+                                                                 {"timestamptz", Type::kTimestamptz},
+                                                                 {"timestamp with time zone", Type::kTimestamptz},
+                                                                 {"timestamp", Type::kTimestamptz},
+                                                                 {"interval", Type::kInterval}};
   std::vector<std::string_view> names;
   for (const auto& [known, type] : kNames) {
     if (known == name) return type;

@@ -11,14 +11,16 @@ using Kind = ScalarFunction::Kind;
 using Text = std::string_view;
 constexpr ValueError kFine = ValueError::kCount;
 
-template <Type to> ValueError narrow(KernelContext&, int64_t& r, int64_t a) {
+template <Type to>
+ValueError narrow(KernelContext&, int64_t& r, int64_t a) {
   r = a;
   if constexpr (to == Type::kInt2) return a == static_cast<int16_t>(a) ? kFine : ValueError::kNumericOutOfRange;
   if constexpr (to == Type::kInt4) return a == static_cast<int32_t>(a) ? kFine : ValueError::kNumericOutOfRange;
   return kFine;
 }
 /// Rounds half to even, as float8 to integer does.
-template <Type to> ValueError from_double(KernelContext& context, int64_t& r, double a) {
+template <Type to>
+ValueError from_double(KernelContext& context, int64_t& r, double a) {
   const double rounded = std::rint(a);
   if (!(rounded >= -9223372036854775808.0 && rounded < 9223372036854775808.0)) return ValueError::kNumericOutOfRange;
   return narrow<to>(context, r, static_cast<int64_t>(rounded));
@@ -38,7 +40,8 @@ ValueError value_error(const base::Diagnostic& diagnostic) {
   if (diagnostic.code == "22008") return ValueError::kDatetimeOverflow;
   return ValueError::kInvalidText;
 }
-template <Type type, typename V> void to_text(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+template <Type type, typename V>
+void to_text(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
   for (size_t i = 0; i < n; ++i) {
     out.as<Text>()[i] = out.validity[i] == 0 ? Text() : context.texts.copy(value_text(value_at(args[0], i), type));
   }
@@ -48,14 +51,16 @@ ValueError bool_to_text(KernelContext&, Text& r, uint8_t a) {
   r = a != 0 ? "true" : "false";
   return kFine;
 }
-template <Type type, typename V> ValueError from_text(KernelContext&, V& r, Text a) {
+template <Type type, typename V>
+ValueError from_text(KernelContext&, V& r, Text a) {
   const auto value = parse_value(a, type);
   if (!value) return value_error(value.error());
   if constexpr (std::is_same_v<V, uint8_t>) r = std::get<bool>(*value);
   else r = std::get<V>(*value);
   return kFine;
 }
-template <Type type, typename V> void add_text_casts(std::vector<ScalarFunction>& table) {
+template <Type type, typename V>
+void add_text_casts(std::vector<ScalarFunction>& table) {
   table.push_back({Kind::kCast, "", {type}, Type::kText, to_text<type, V>});
   table.push_back({Kind::kCast, "", {Type::kText}, type, try1<V, Text, from_text<type, V>>});
 }
@@ -69,7 +74,8 @@ void add_casts(std::vector<ScalarFunction>& table) {
   add(Type::kInt2, Type::kInt4, map1<int64_t, int64_t, same_integer>, true);
   add(Type::kInt2, Type::kInt8, map1<int64_t, int64_t, same_integer>, true);
   add(Type::kInt4, Type::kInt8, map1<int64_t, int64_t, same_integer>, true);
-  for (const Type from : {Type::kInt2, Type::kInt4, Type::kInt8}) add(from, Type::kFloat8, map1<double, int64_t, to_double>, true);
+  for (const Type from : {Type::kInt2, Type::kInt4, Type::kInt8})
+    add(from, Type::kFloat8, map1<double, int64_t, to_double>, true);
   add(Type::kInt4, Type::kInt2, try1<int64_t, int64_t, narrow<Type::kInt2>>, false);
   add(Type::kInt8, Type::kInt2, try1<int64_t, int64_t, narrow<Type::kInt2>>, false);
   add(Type::kInt8, Type::kInt4, try1<int64_t, int64_t, narrow<Type::kInt4>>, false);

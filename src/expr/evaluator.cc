@@ -16,20 +16,23 @@ namespace {
 struct Node {
   const Expr* expr;
   std::vector<Node> args;
-  std::vector<Column> arg_columns;         ///< of the batch at hand
+  std::vector<Column> arg_columns;  ///< of the batch at hand
   Column out;
   std::unique_ptr<uint8_t[]> values, validity;
-  std::vector<uint8_t> mask, pending;      ///< CASE, COALESCE, AND, OR: rows that an argument is still wanted for
+  std::vector<uint8_t> mask, pending;  ///< CASE, COALESCE, AND, OR: rows that an argument is still wanted for
 };
 
-template <typename V> void fill(Column& column, size_t rows, const V& value) { std::fill_n(column.as<V>(), rows, value); }
+template <typename V>
+void fill(Column& column, size_t rows, const V& value) {
+  std::fill_n(column.as<V>(), rows, value);
+}
 
 void fill_literal(Node& node, size_t rows) {
   const Value& literal = node.expr->literal;
   const bool null = std::holds_alternative<std::monostate>(literal);
   std::memset(node.validity.get(), !null, rows);
   node.out.has_nulls = null;
-  if (null) return;   // values are zero bytes: readable
+  if (null) return;  // values are zero bytes: readable
   switch (batch::physical(node.out.type)) {
     case Physical::kByte: fill<uint8_t>(node.out, rows, std::get<bool>(literal)); break;
     case Physical::kInt64: fill<int64_t>(node.out, rows, std::get<int64_t>(literal)); break;
@@ -59,7 +62,8 @@ void compile(const Expr& expr, size_t rows, Node& node) {
   for (size_t a = 0; a < expr.args.size(); ++a) compile(*expr.args[a], rows, node.args[a]);
 }
 
-template <typename V> void copy_where(const uint8_t* mask, const Column& from, Column& to, size_t n) {
+template <typename V>
+void copy_where(const uint8_t* mask, const Column& from, Column& to, size_t n) {
   const V* source = from.as<V>();
   V* target = to.as<V>();
   for (size_t i = 0; i < n; ++i) {
@@ -122,7 +126,8 @@ void evaluate_logic(Node& node, Run& run, const uint8_t* active, uint8_t decisiv
     const uint8_t* wanted = active;
     if (a > 0) {
       for (size_t i = 0; i < n; ++i) {
-        node.mask[i] = static_cast<uint8_t>((value[i] != decisive || out.validity[i] == 0) & (active == nullptr || active[i] != 0));
+        node.mask[i] = static_cast<uint8_t>((value[i] != decisive || out.validity[i] == 0) &
+                                            (active == nullptr || active[i] != 0));
       }
       wanted = node.mask.data();
     }
@@ -198,7 +203,8 @@ void evaluate_in(Node& node, Run& run, const uint8_t* active) {
   for (size_t a = 1; a < node.args.size(); ++a) {
     pair[1] = evaluate(node.args[a], run, active);
     for (size_t i = 0; i < n; ++i) {
-      node.pending[i] = static_cast<uint8_t>((!pair[0].has_nulls || pair[0].validity[i] != 0) & (!pair[1].has_nulls || pair[1].validity[i] != 0));
+      node.pending[i] = static_cast<uint8_t>((!pair[0].has_nulls || pair[0].validity[i] != 0) &
+                                             (!pair[1].has_nulls || pair[1].validity[i] != 0));
     }
     node.expr->function->kernel(pair, n, equal, run.context);
     for (size_t i = 0; i < n; ++i) {
@@ -218,9 +224,7 @@ void evaluate_in(Node& node, Run& run, const uint8_t* active) {
 const Column& evaluate(Node& node, Run& run, const uint8_t* active) {
   const size_t n = run.n;
   switch (node.expr->kind) {
-    case ExprKind::kColumn:
-      node.out = run.input.columns[static_cast<size_t>(node.expr->column)];
-      break;
+    case ExprKind::kColumn: node.out = run.input.columns[static_cast<size_t>(node.expr->column)]; break;
     case ExprKind::kLiteral: break;
     case ExprKind::kCall: evaluate_call(node, run, active); break;
     case ExprKind::kAnd: evaluate_logic(node, run, active, 0); break;
@@ -264,7 +268,8 @@ Evaluator::Evaluator(Evaluator&&) noexcept = default;
 Evaluator& Evaluator::operator=(Evaluator&&) noexcept = default;
 const Expr& Evaluator::expr() const { return *state_->expr; }
 
-Column Evaluator::evaluate(const ColumnBatch& input, const uint8_t* active, ValueErrorCounts& errors, uint8_t* error_rows) {
+Column Evaluator::evaluate(const ColumnBatch& input, const uint8_t* active, ValueErrorCounts& errors,
+                           uint8_t* error_rows) {
   assert(input.row_count <= state_->batch_rows);
   state_->texts.reset();
   Run run{input, input.row_count, {state_->texts, errors, error_rows}};

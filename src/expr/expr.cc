@@ -1,8 +1,8 @@
 #include "expr/expr.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "expr/function.h"
 
@@ -36,7 +36,8 @@ ExprPtr clone(const Expr& expr) {
   return e;
 }
 bool equal(const Expr& a, const Expr& b) {
-  return a.kind == b.kind && a.type == b.type && a.column == b.column && a.literal == b.literal && a.function == b.function &&
+  return a.kind == b.kind && a.type == b.type && a.column == b.column && a.literal == b.literal &&
+         a.function == b.function &&
          std::equal(a.args.begin(), a.args.end(), b.args.begin(), b.args.end(),
                     [](const auto& x, const auto& y) { return equal(*x, *y); });
 }
@@ -82,7 +83,8 @@ std::string to_string(const Expr& e, const batch::Schema& schema) {
       if (e.function->kind == ScalarFunction::Kind::kCast) {
         return e.function->implicit ? arg(0) : fmt::format("{}::{}", arg(0), batch::name(e.type));
       }
-      if (e.function->kind == ScalarFunction::Kind::kFunction) return fmt::format("{}({})", e.function->name, joined(e, 0, ", ", schema));
+      if (e.function->kind == ScalarFunction::Kind::kFunction)
+        return fmt::format("{}({})", e.function->name, joined(e, 0, ", ", schema));
       if (e.args.size() == 1) return fmt::format("{}{}", e.function->name, arg(0));
       return fmt::format("({} {} {})", arg(0), e.function->name, arg(1));
     case ExprKind::kAnd: return fmt::format("({})", joined(e, 0, " AND ", schema));
@@ -131,7 +133,8 @@ std::vector<std::string> describe_functions() {
       continue;
     }
     if (f.kind == ScalarFunction::Kind::kOperator) {
-      line = f.args.size() == 1 ? fmt::format("{} {}", f.name, type(0)) : fmt::format("{} {} {}", type(0), f.name, type(1));
+      line = f.args.size() == 1 ? fmt::format("{} {}", f.name, type(0))
+                                : fmt::format("{} {} {}", type(0), f.name, type(1));
     } else {
       line = std::string(f.name) + '(';
       for (size_t i = 0; i < f.args.size(); ++i) line += (i > 0 ? ", " : "") + std::string(type(i));

@@ -24,10 +24,11 @@ struct Expr;
 using ExprPtr = std::unique_ptr<Expr>;
 
 enum class ExprKind : uint8_t {
-  kColumn,    ///< column `column` of the input batch
-  kLiteral,   ///< `literal`
-  kCall,      ///< `function` over args; strict unless the function says otherwise
-  kAnd, kOr,  ///< n-ary, three-valued, left to right; an argument is not evaluated for rows that are decided before it
+  kColumn,   ///< column `column` of the input batch
+  kLiteral,  ///< `literal`
+  kCall,     ///< `function` over args; strict unless the function says otherwise
+  kAnd,
+  kOr,  ///< n-ary, three-valued, left to right; an argument is not evaluated for rows that are decided before it
   kNot,
   kCase,      ///< args: when1, then1, when2, then2, ..., else (always there, NULL when not written)
   kCoalesce,  ///< first argument that is not null; later ones are not evaluated for that row
@@ -37,7 +38,7 @@ enum class ExprKind : uint8_t {
 
 struct Expr {
   ExprKind kind;
-  Type type;                                  ///< never kUnknown after binding (a bare NULL becomes text)
+  Type type;  ///< never kUnknown after binding (a bare NULL becomes text)
   SourceSpan span;
   int column = -1;
   Value literal;
@@ -53,11 +54,13 @@ bool equal(const Expr& a, const Expr& b);
 /// SQL-like text, columns by name; for EXPLAIN and for naming.
 std::string to_string(const Expr& expr, const batch::Schema& schema);
 /// Calls visit(Expr&) for the expression and everything in it, parents first.
-template <typename Visit> void walk(Expr& expr, Visit&& visit) {
+template <typename Visit>
+void walk(Expr& expr, Visit&& visit) {
   visit(expr);
   for (auto& arg : expr.args) walk(*arg, visit);
 }
-template <typename Visit> void walk(const Expr& expr, Visit&& visit) {
+template <typename Visit>
+void walk(const Expr& expr, Visit&& visit) {
   visit(expr);
   for (const auto& arg : expr.args) walk(static_cast<const Expr&>(*arg), visit);
 }
@@ -106,17 +109,17 @@ int compare_values(const Value& a, const Value& b, Type type);
 // --- evaluation -----------------------------------------------------------------------------------------------------
 
 enum class ValueError : uint8_t {
-  kNumericOutOfRange,   ///< 22003
-  kDivisionByZero,      ///< 22012
-  kInvalidText,         ///< 22P02
-  kDatetimeOverflow,    ///< 22008
-  kInvalidParameter,    ///< 22023
-  kInvalidDatetime,     ///< 22007
-  kInvalidLogarithm,    ///< 2201E
-  kInvalidPower,        ///< 2201F
-  kInvalidSubstring,    ///< 22011
-  kInvalidEscape,       ///< 22025
-  kUnsupported,         ///< 0A000
+  kNumericOutOfRange,  ///< 22003
+  kDivisionByZero,     ///< 22012
+  kInvalidText,        ///< 22P02
+  kDatetimeOverflow,   ///< 22008
+  kInvalidParameter,   ///< 22023
+  kInvalidDatetime,    ///< 22007
+  kInvalidLogarithm,   ///< 2201E
+  kInvalidPower,       ///< 2201F
+  kInvalidSubstring,   ///< 22011
+  kInvalidEscape,      ///< 22025
+  kUnsupported,        ///< 0A000
   kCount,
 };
 std::string_view sqlstate(ValueError error);

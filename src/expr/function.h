@@ -11,7 +11,7 @@ namespace backstream::expr {
 
 /// What a kernel may use besides its columns.
 struct KernelContext {
-  base::Arena& texts;             ///< results of type text live here until the next batch
+  base::Arena& texts;  ///< results of type text live here until the next batch
   ValueErrorCounts& errors;
   uint8_t* error_rows = nullptr;  ///< may be null
 
@@ -24,18 +24,19 @@ struct KernelContext {
   }
 };
 
-/// Computes rows 0 .. n - 1. When called, out.validity is written for all rows (1, or 0 where an argument is null or the row
-/// is not wanted) and out.has_nulls says whether any is 0. Values of null rows are readable but must not raise errors.
+/// Computes rows 0 .. n - 1. When called, out.validity is written for all rows (1, or 0 where an argument is null or
+/// the row is not wanted) and out.has_nulls says whether any is 0. Values of null rows are readable but must not raise
+/// errors.
 using Kernel = void (*)(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context);
 
 struct ScalarFunction {
   enum class Kind : uint8_t { kFunction, kOperator, kCast };
   Kind kind;
-  std::string_view name;          ///< operators: their text; casts: empty
+  std::string_view name;  ///< operators: their text; casts: empty
   std::vector<Type> args;
   Type result;
-  Kernel kernel;                  ///< all are strict: null when an argument is null
-  bool implicit = false;          ///< casts: applied without being written
+  Kernel kernel;          ///< all are strict: null when an argument is null
+  bool implicit = false;  ///< casts: applied without being written
 };
 
 /// All rows, built once.
@@ -52,7 +53,8 @@ void add_casts(std::vector<ScalarFunction>& table);
 
 // --- kernels as templates over a function of values -----------------------------------------------------------------
 
-template <typename R, typename A, auto f> void map1(const batch::Column* args, size_t n, batch::Column& out, KernelContext&) {
+template <typename R, typename A, auto f>
+void map1(const batch::Column* args, size_t n, batch::Column& out, KernelContext&) {
   const A* a = args[0].as<A>();
   R* r = out.as<R>();
   for (size_t i = 0; i < n; ++i) r[i] = f(a[i]);
@@ -64,8 +66,10 @@ void map2(const batch::Column* args, size_t n, batch::Column& out, KernelContext
   R* r = out.as<R>();
   for (size_t i = 0; i < n; ++i) r[i] = f(a[i], b[i]);
 }
-/// For functions that can fail or need memory: f(context, result, a) returns kCount when all is well. Null rows are left out.
-template <typename R, typename A, auto f> void try1(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+/// For functions that can fail or need memory: f(context, result, a) returns kCount when all is well. Null rows are
+/// left out.
+template <typename R, typename A, auto f>
+void try1(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
   for (size_t i = 0; i < n; ++i) {
     out.as<R>()[i] = R{};
     if (out.validity[i] == 0) continue;

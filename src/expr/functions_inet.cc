@@ -19,9 +19,7 @@ void set_bits(Inet& i, Address bits) {
   i.lo = static_cast<uint64_t>(bits);
 }
 /// Ones where the prefix is, left-aligned.
-Address prefix_mask(unsigned prefix_bits) {
-  return prefix_bits == 0 ? 0 : ~Address{0} << (128 - prefix_bits);
-}
+Address prefix_mask(unsigned prefix_bits) { return prefix_bits == 0 ? 0 : ~Address{0} << (128 - prefix_bits); }
 /// Ones where an address of the family has bits at all.
 Address family_mask(const Inet& i) { return prefix_mask(i.max_prefix_bits()); }
 
@@ -32,7 +30,8 @@ uint8_t contains_or_equal(const Inet& a, const Inet& b) { return contained_or_eq
 uint8_t overlaps(const Inet& a, const Inet& b) { return a.contains_or_equals(b) || b.contains_or_equals(a); }
 uint8_t same_family(const Inet& a, const Inet& b) { return a.family == b.family; }
 
-template <char op> ValueError bitwise(KernelContext&, Inet& r, const Inet& a, const Inet& b) {
+template <char op>
+ValueError bitwise(KernelContext&, Inet& r, const Inet& a, const Inet& b) {
   if (a.family != b.family) return ValueError::kInvalidParameter;
   r = a;
   r.prefix_bits = std::max(a.prefix_bits, b.prefix_bits);

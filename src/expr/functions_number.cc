@@ -14,15 +14,18 @@ using Kind = ScalarFunction::Kind;
 constexpr ValueError kFine = ValueError::kCount;
 constexpr ValueError kRange = ValueError::kNumericOutOfRange;
 
-template <Type type> constexpr bool fits(int64_t value) {
+template <Type type>
+constexpr bool fits(int64_t value) {
   if constexpr (type == Type::kInt2) return value == static_cast<int16_t>(value);
   if constexpr (type == Type::kInt4) return value == static_cast<int32_t>(value);
   return true;
 }
 
 enum class Op { kAdd, kSubtract, kMultiply };
-/// The common case has no overflow anywhere: one loop without branches, and a second one only to find the rows at fault.
-template <Op op, Type type> void checked(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+/// The common case has no overflow anywhere: one loop without branches, and a second one only to find the rows at
+/// fault.
+template <Op op, Type type>
+void checked(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
   const int64_t* a = args[0].as<int64_t>();
   const int64_t* b = args[1].as<int64_t>();
   int64_t* r = out.as<int64_t>();
@@ -38,7 +41,8 @@ template <Op op, Type type> void checked(const batch::Column* args, size_t n, ba
     if (out.validity[i] != 0 && (compute(a[i], b[i], &r[i]) || !fits<type>(r[i]))) context.fail(out, i, kRange);
   }
 }
-template <Type type> ValueError divide(KernelContext&, int64_t& result, int64_t a, int64_t b) {
+template <Type type>
+ValueError divide(KernelContext&, int64_t& result, int64_t a, int64_t b) {
   if (b == 0) return ValueError::kDivisionByZero;
   if (b == -1) {
     if (__builtin_sub_overflow(int64_t{0}, a, &result) || !fits<type>(result)) return kRange;
@@ -52,10 +56,12 @@ ValueError modulo(KernelContext&, int64_t& result, int64_t a, int64_t b) {
   result = b == -1 ? 0 : a % b;
   return kFine;
 }
-template <Type type> ValueError negate(KernelContext&, int64_t& result, int64_t a) {
+template <Type type>
+ValueError negate(KernelContext&, int64_t& result, int64_t a) {
   return __builtin_sub_overflow(int64_t{0}, a, &result) || !fits<type>(result) ? kRange : kFine;
 }
-template <Type type> ValueError absolute(KernelContext& context, int64_t& result, int64_t a) {
+template <Type type>
+ValueError absolute(KernelContext& context, int64_t& result, int64_t a) {
   result = a;
   return a < 0 ? negate<type>(context, result, a) : kFine;
 }
@@ -122,7 +128,7 @@ ValueError round_digits(KernelContext&, double& r, double a, int64_t digits) {
   }
   const double scale = std::pow(10.0, static_cast<double>(digits));
   const double scaled = a * scale;
-  r = std::isfinite(scaled) ? std::round(scaled) / scale : a;   // half away from zero, as numeric rounds
+  r = std::isfinite(scaled) ? std::round(scaled) / scale : a;  // half away from zero, as numeric rounds
   return kFine;
 }
 
@@ -131,12 +137,16 @@ int64_t bit_or(int64_t a, int64_t b) { return a | b; }
 int64_t bit_xor(int64_t a, int64_t b) { return a ^ b; }
 int64_t bit_not(int64_t a) { return ~a; }
 /// Shift counts wrap at the width of the type, as the machine instruction PostgreSQL relies on does.
-template <Type type> int64_t shift_left(int64_t a, int64_t count) {
+template <Type type>
+int64_t shift_left(int64_t a, int64_t count) {
   if constexpr (type == Type::kInt8) return static_cast<int64_t>(static_cast<uint64_t>(a) << (count & 63));
   if constexpr (type == Type::kInt4) return static_cast<int32_t>(static_cast<uint32_t>(a) << (count & 31));
   return static_cast<int16_t>(static_cast<uint32_t>(a) << (count & 31));
 }
-template <Type type> int64_t shift_right(int64_t a, int64_t count) { return a >> (count & (type == Type::kInt8 ? 63 : 31)); }
+template <Type type>
+int64_t shift_right(int64_t a, int64_t count) {
+  return a >> (count & (type == Type::kInt8 ? 63 : 31));
+}
 
 // --- comparison -------------------------------------------------------------------------------------------------
 
@@ -159,24 +169,38 @@ int order(const Interval& a, const Interval& b) {
   };
   return (length(a) > length(b)) - (length(a) < length(b));
 }
-template <typename V> constexpr bool kPlain = std::is_same_v<V, int64_t> || std::is_same_v<V, uint8_t>;
-template <typename V> uint8_t equal_to(const V& a, const V& b) {
+template <typename V>
+constexpr bool kPlain = std::is_same_v<V, int64_t> || std::is_same_v<V, uint8_t>;
+template <typename V>
+uint8_t equal_to(const V& a, const V& b) {
   if constexpr (kPlain<V> || std::is_same_v<V, Inet> || std::is_same_v<V, std::string_view>) return a == b;
   else return order(a, b) == 0;
 }
-template <typename V> uint8_t not_equal(const V& a, const V& b) { return !equal_to<V>(a, b); }
-template <typename V> uint8_t less(const V& a, const V& b) {
+template <typename V>
+uint8_t not_equal(const V& a, const V& b) {
+  return !equal_to<V>(a, b);
+}
+template <typename V>
+uint8_t less(const V& a, const V& b) {
   if constexpr (kPlain<V>) return a < b;
   else return order(a, b) < 0;
 }
-template <typename V> uint8_t less_equal(const V& a, const V& b) {
+template <typename V>
+uint8_t less_equal(const V& a, const V& b) {
   if constexpr (kPlain<V>) return a <= b;
   else return order(a, b) <= 0;
 }
-template <typename V> uint8_t greater(const V& a, const V& b) { return less<V>(b, a); }
-template <typename V> uint8_t greater_equal(const V& a, const V& b) { return less_equal<V>(b, a); }
+template <typename V>
+uint8_t greater(const V& a, const V& b) {
+  return less<V>(b, a);
+}
+template <typename V>
+uint8_t greater_equal(const V& a, const V& b) {
+  return less_equal<V>(b, a);
+}
 
-template <typename V> void add_comparison(std::vector<ScalarFunction>& table, Type a, Type b) {
+template <typename V>
+void add_comparison(std::vector<ScalarFunction>& table, Type a, Type b) {
   const auto add = [&](std::string_view name, Kernel kernel) {
     table.push_back({Kind::kOperator, name, {a, b}, Type::kBool, kernel});
   };
@@ -188,7 +212,8 @@ template <typename V> void add_comparison(std::vector<ScalarFunction>& table, Ty
   add(">=", map2<uint8_t, V, V, greater_equal<V>>);
 }
 
-template <Type type> void add_integer(std::vector<ScalarFunction>& table) {
+template <Type type>
+void add_integer(std::vector<ScalarFunction>& table) {
   const auto add2 = [&](std::string_view name, Kernel kernel) {
     table.push_back({Kind::kOperator, name, {type, type}, type, kernel});
   };
@@ -200,8 +225,10 @@ template <Type type> void add_integer(std::vector<ScalarFunction>& table) {
   add2("&", map2<int64_t, int64_t, int64_t, bit_and>);
   add2("|", map2<int64_t, int64_t, int64_t, bit_or>);
   add2("#", map2<int64_t, int64_t, int64_t, bit_xor>);
-  table.push_back({Kind::kOperator, "<<", {type, Type::kInt4}, type, map2<int64_t, int64_t, int64_t, shift_left<type>>});
-  table.push_back({Kind::kOperator, ">>", {type, Type::kInt4}, type, map2<int64_t, int64_t, int64_t, shift_right<type>>});
+  table.push_back(
+      {Kind::kOperator, "<<", {type, Type::kInt4}, type, map2<int64_t, int64_t, int64_t, shift_left<type>>});
+  table.push_back(
+      {Kind::kOperator, ">>", {type, Type::kInt4}, type, map2<int64_t, int64_t, int64_t, shift_right<type>>});
   table.push_back({Kind::kOperator, "-", {type}, type, try1<int64_t, int64_t, negate<type>>});
   table.push_back({Kind::kOperator, "~", {type}, type, map1<int64_t, int64_t, bit_not>});
   table.push_back({Kind::kFunction, "abs", {type}, type, try1<int64_t, int64_t, absolute<type>>});
@@ -226,7 +253,9 @@ void add_number_functions(std::vector<ScalarFunction>& table) {
   add_comparison<Interval>(table, Type::kInterval, Type::kInterval);
 
   const Type d = Type::kFloat8;
-  const auto op = [&](std::string_view name, Kernel kernel) { table.push_back({Kind::kOperator, name, {d, d}, d, kernel}); };
+  const auto op = [&](std::string_view name, Kernel kernel) {
+    table.push_back({Kind::kOperator, name, {d, d}, d, kernel});
+  };
   op("+", try2<double, double, double, add_double>);
   op("-", try2<double, double, double, subtract_double>);
   op("*", try2<double, double, double, multiply_double>);
@@ -234,7 +263,9 @@ void add_number_functions(std::vector<ScalarFunction>& table) {
   op("%", try2<double, double, double, modulo_double>);
   op("^", try2<double, double, double, power>);
   table.push_back({Kind::kOperator, "-", {d}, d, map1<double, double, negate_double>});
-  const auto f1 = [&](std::string_view name, Kernel kernel) { table.push_back({Kind::kFunction, name, {d}, d, kernel}); };
+  const auto f1 = [&](std::string_view name, Kernel kernel) {
+    table.push_back({Kind::kFunction, name, {d}, d, kernel});
+  };
   f1("abs", map1<double, double, absolute_double>);
   f1("round", map1<double, double, round_half_even>);
   f1("ceil", map1<double, double, ceiling>);
@@ -247,7 +278,9 @@ void add_number_functions(std::vector<ScalarFunction>& table) {
   f1("log", try1<double, double, decimal_log>);
   f1("log10", try1<double, double, decimal_log>);
   f1("exp", try1<double, double, exponential>);
-  const auto f2 = [&](std::string_view name, Kernel kernel) { table.push_back({Kind::kFunction, name, {d, d}, d, kernel}); };
+  const auto f2 = [&](std::string_view name, Kernel kernel) {
+    table.push_back({Kind::kFunction, name, {d, d}, d, kernel});
+  };
   f2("power", try2<double, double, double, power>);
   f2("pow", try2<double, double, double, power>);
   f2("mod", try2<double, double, double, modulo_double>);

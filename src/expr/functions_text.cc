@@ -28,9 +28,11 @@ ValueError concatenate(KernelContext& context, Text& r, Text a, Text b) {
   r = {to, a.size() + b.size()};
   return kFine;
 }
-template <char first, char last, int shift> ValueError change_case(KernelContext& context, Text& r, Text a) {
+template <char first, char last, int shift>
+ValueError change_case(KernelContext& context, Text& r, Text a) {
   char* to = static_cast<char*>(context.texts.allocate(a.size() + 1, 1));
-  std::transform(a.begin(), a.end(), to, [](char c) { return c >= first && c <= last ? static_cast<char>(c + shift) : c; });
+  std::transform(a.begin(), a.end(), to,
+                 [](char c) { return c >= first && c <= last ? static_cast<char>(c + shift) : c; });
   r = {to, a.size()};
   return kFine;
 }
@@ -87,7 +89,8 @@ ValueError replace(KernelContext& context, Text& r, Text a, Text from, Text to) 
   return kFine;
 }
 /// lpad, rpad: to `length` characters, cut when longer. At most 64 Ki characters: nobody pads a label further.
-template <bool at_begin> ValueError pad(KernelContext& context, Text& r, Text a, int64_t length, Text fill) {
+template <bool at_begin>
+ValueError pad(KernelContext& context, Text& r, Text a, int64_t length, Text fill) {
   length = std::max<int64_t>(length, 0);
   if (length > 65536) return ValueError::kInvalidParameter;
   const int64_t missing = length - characters(a);
@@ -104,17 +107,20 @@ template <bool at_begin> ValueError pad(KernelContext& context, Text& r, Text a,
   r = context.texts.copy(at_begin ? padding + std::string(a) : std::string(a) + padding);
   return kFine;
 }
-template <bool at_begin> ValueError pad_spaces(KernelContext& context, Text& r, Text a, int64_t length) {
+template <bool at_begin>
+ValueError pad_spaces(KernelContext& context, Text& r, Text a, int64_t length) {
   return pad<at_begin>(context, r, a, length, " ");
 }
-template <bool at_begin, bool at_end> ValueError trim_of(KernelContext&, Text& r, Text a, Text what) {
+template <bool at_begin, bool at_end>
+ValueError trim_of(KernelContext&, Text& r, Text a, Text what) {
   r = a;
   if (what.empty()) return kFine;
   if (at_begin) r.remove_prefix(std::min(r.size(), r.find_first_not_of(what)));
   if (at_end) r = r.substr(0, r.find_last_not_of(what) + 1);
   return kFine;
 }
-template <bool at_begin, bool at_end> ValueError trim_spaces(KernelContext& context, Text& r, Text a) {
+template <bool at_begin, bool at_end>
+ValueError trim_spaces(KernelContext& context, Text& r, Text a) {
   return trim_of<at_begin, at_end>(context, r, a, " ");
 }
 ValueError split_part(KernelContext&, Text& r, Text a, Text separator, int64_t number) {
@@ -175,7 +181,8 @@ bool like(Text text, Text pattern, bool ignore_case, bool& bad_escape) {
   }
   return p == pattern.size();
 }
-template <bool ignore_case, bool negated> ValueError like_op(KernelContext&, uint8_t& r, Text a, Text b) {
+template <bool ignore_case, bool negated>
+ValueError like_op(KernelContext&, uint8_t& r, Text a, Text b) {
   bool bad_escape = false;
   r = like(a, b, ignore_case, bad_escape) != negated;
   return bad_escape ? ValueError::kInvalidEscape : kFine;
@@ -185,7 +192,9 @@ template <bool ignore_case, bool negated> ValueError like_op(KernelContext&, uin
 
 void add_text_functions(std::vector<ScalarFunction>& table) {
   const Type t = Type::kText, i = Type::kInt4, b = Type::kBool;
-  const auto op = [&](std::string_view name, Type result, Kernel k) { table.push_back({Kind::kOperator, name, {t, t}, result, k}); };
+  const auto op = [&](std::string_view name, Type result, Kernel k) {
+    table.push_back({Kind::kOperator, name, {t, t}, result, k});
+  };
   op("||", t, try2<Text, Text, Text, concatenate>);
   op("~~", b, try2<uint8_t, Text, Text, like_op<false, false>>);
   op("!~~", b, try2<uint8_t, Text, Text, like_op<false, true>>);
@@ -196,7 +205,8 @@ void add_text_functions(std::vector<ScalarFunction>& table) {
   };
   f("lower", {t}, t, try1<Text, Text, change_case<'A', 'Z', 'a' - 'A'>>);
   f("upper", {t}, t, try1<Text, Text, change_case<'a', 'z', 'A' - 'a'>>);
-  for (const char* name : {"length", "char_length", "character_length"}) f(name, {t}, i, map1<int64_t, Text, char_length>);
+  for (const char* name : {"length", "char_length", "character_length"})
+    f(name, {t}, i, map1<int64_t, Text, char_length>);
   f("octet_length", {t}, i, map1<int64_t, Text, octet_length>);
   for (const char* name : {"substring", "substr"}) {
     f(name, {t, i, i}, t, try3<Text, Text, int64_t, int64_t, substring3>);

@@ -33,7 +33,8 @@ ValueError add_interval(Micros& r, Micros t, const Interval& by, int sign) {
   }
   if (by.months != 0) {
     base::CivilTime civil = base::to_civil(t);
-    const int64_t months = static_cast<int64_t>(civil.year) * 12 + (civil.month - 1) + sign * static_cast<int64_t>(by.months);
+    const int64_t months =
+        static_cast<int64_t>(civil.year) * 12 + (civil.month - 1) + sign * static_cast<int64_t>(by.months);
     const int64_t year = months >= 0 ? months / 12 : -((11 - months) / 12);
     if (year < -5000 || year > 300'000) return kOverflow;
     civil.year = static_cast<int32_t>(year);
@@ -42,10 +43,12 @@ ValueError add_interval(Micros& r, Micros t, const Interval& by, int sign) {
     t = base::from_civil(civil);
   }
   Micros days = 0, rest = 0;
-  if (__builtin_mul_overflow(sign * static_cast<int64_t>(by.days), kDay, &days) || __builtin_add_overflow(t, days, &t)) {
+  if (__builtin_mul_overflow(sign * static_cast<int64_t>(by.days), kDay, &days) ||
+      __builtin_add_overflow(t, days, &t)) {
     return kOverflow;
   }
-  if (sign < 0 ? __builtin_sub_overflow(t, by.micros, &rest) : __builtin_add_overflow(t, by.micros, &rest)) return kOverflow;
+  if (sign < 0 ? __builtin_sub_overflow(t, by.micros, &rest) : __builtin_add_overflow(t, by.micros, &rest))
+    return kOverflow;
   r = rest;
   return in_range(r) ? kFine : kOverflow;
 }
@@ -55,10 +58,11 @@ ValueError time_minus(KernelContext&, Micros& r, Micros t, const Interval& by) {
 ValueError time_difference(KernelContext&, Interval& r, Micros a, Micros b) {
   Micros micros = 0;
   if (is_infinite(a) || is_infinite(b) || __builtin_sub_overflow(a, b, &micros)) return kOverflow;
-  r = {micros % kDay, static_cast<int32_t>(micros / kDay), 0};   // justify_hours, as timestamptz_mi does
+  r = {micros % kDay, static_cast<int32_t>(micros / kDay), 0};  // justify_hours, as timestamptz_mi does
   return kFine;
 }
-template <int sign> ValueError combine(KernelContext&, Interval& r, const Interval& a, const Interval& b) {
+template <int sign>
+ValueError combine(KernelContext&, Interval& r, const Interval& a, const Interval& b) {
   if constexpr (sign > 0) {
     if (__builtin_add_overflow(a.micros, b.micros, &r.micros) || __builtin_add_overflow(a.days, b.days, &r.days) ||
         __builtin_add_overflow(a.months, b.months, &r.months)) {
@@ -72,7 +76,9 @@ template <int sign> ValueError combine(KernelContext&, Interval& r, const Interv
   }
   return kFine;
 }
-ValueError negate(KernelContext& context, Interval& r, const Interval& a) { return combine<-1>(context, r, Interval{}, a); }
+ValueError negate(KernelContext& context, Interval& r, const Interval& a) {
+  return combine<-1>(context, r, Interval{}, a);
+}
 
 /// Fractions of months go to days, those of days to the clock, as interval_mul does.
 ValueError scale(Interval& r, const Interval& a, double factor) {
@@ -106,7 +112,7 @@ ValueError divide(KernelContext&, Interval& r, const Interval& a, double by) {
 
 /// Days since 1970-01-01 of a civil day.
 int64_t day_number(Micros t) { return base::floor_to(t, kDay) / kDay; }
-int day_of_week(int64_t day) { return static_cast<int>(((day + 4) % 7 + 7) % 7); }   // 1970-01-01 was a Thursday
+int day_of_week(int64_t day) { return static_cast<int>(((day + 4) % 7 + 7) % 7); }  // 1970-01-01 was a Thursday
 struct IsoWeek {
   int64_t year;
   int week;
@@ -178,14 +184,16 @@ ValueError field_of_interval(KernelContext&, double& r, Text given, const Interv
   const int64_t seconds = i.micros / kSecond % 60, micro = i.micros % kSecond;
   const int years = i.months / 12;
   if (is(field, "epoch")) {
-    r = (static_cast<double>(years) * 365.25 + static_cast<double>(i.months % 12) * 30 + i.days) * 86400.0 + static_cast<double>(i.micros) / 1e6;
+    r = (static_cast<double>(years) * 365.25 + static_cast<double>(i.months % 12) * 30 + i.days) * 86400.0 +
+        static_cast<double>(i.micros) / 1e6;
   } else if (is(field, "year", "years")) r = years;
   else if (is(field, "month", "months")) r = i.months % 12;
   else if (is(field, "day", "days")) r = i.days;
   else if (is(field, "hour", "hours")) r = static_cast<double>(i.micros / kHour);
   else if (is(field, "minute", "minutes")) r = static_cast<double>(i.micros / kMinute % 60);
   else if (is(field, "second", "seconds")) r = static_cast<double>(seconds) + static_cast<double>(micro) / 1e6;
-  else if (is(field, "milliseconds", "millisecond")) r = static_cast<double>(seconds) * 1e3 + static_cast<double>(micro) / 1e3;
+  else if (is(field, "milliseconds", "millisecond"))
+    r = static_cast<double>(seconds) * 1e3 + static_cast<double>(micro) / 1e3;
   else if (is(field, "microseconds", "microsecond")) r = static_cast<double>(seconds * kSecond + micro);
   else if (is(field, "quarter")) r = i.months % 12 / 3 + 1;
   else if (is(field, "decade")) r = years / 10;
@@ -221,7 +229,9 @@ ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
   c.hour = c.minute = c.second = 0;
   c.micro = 0;
   c.day = 1;
-  const auto century_floor = [&](int span) { return c.year > 0 ? (c.year + span - 1) / span * span - span + 1 : -((span - 1 - (c.year - 1)) / span) * span + 1; };
+  const auto century_floor = [&](int span) {
+    return c.year > 0 ? (c.year + span - 1) / span * span - span + 1 : -((span - 1 - (c.year - 1)) / span) * span + 1;
+  };
   if (is(field, "month", "months")) {
   } else if (is(field, "quarter")) {
     c.month = static_cast<uint8_t>((c.month - 1) / 3 * 3 + 1);
@@ -264,7 +274,8 @@ ValueError truncate_interval(KernelContext&, Interval& r, Text given, const Inte
 ValueError bin(KernelContext&, Micros& r, const Interval& stride, Micros t, Micros origin) {
   if (stride.months != 0) return ValueError::kInvalidParameter;
   Micros step = 0;
-  if (__builtin_mul_overflow(static_cast<int64_t>(stride.days), kDay, &step) || __builtin_add_overflow(step, stride.micros, &step)) {
+  if (__builtin_mul_overflow(static_cast<int64_t>(stride.days), kDay, &step) ||
+      __builtin_add_overflow(step, stride.micros, &step)) {
     return kOverflow;
   }
   if (step <= 0 || is_infinite(origin)) return ValueError::kInvalidParameter;

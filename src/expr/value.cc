@@ -1,9 +1,9 @@
 // Values as text and back, in PostgreSQL 15's spelling (DateStyle ISO, IntervalStyle postgres, TimeZone UTC).
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cmath>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "expr/expr.h"
 
@@ -36,7 +36,8 @@ std::string interval_text(const Interval& i) {
   bool before = false;
   const auto add = [&](int64_t value, const char* unit) {
     if (value == 0) return;
-    out += fmt::format("{}{}{} {}{}", out.empty() ? "" : " ", before && value > 0 ? "+" : "", value, unit, value == 1 ? "" : "s");
+    out += fmt::format("{}{}{} {}{}", out.empty() ? "" : " ", before && value > 0 ? "+" : "", value, unit,
+                       value == 1 ? "" : "s");
     before = value < 0;
   };
   add(i.months / 12, "year");
@@ -45,8 +46,12 @@ std::string interval_text(const Interval& i) {
   if (out.empty() || i.micros != 0) {
     const bool minus = i.micros < 0;
     const uint64_t clock = minus ? ~static_cast<uint64_t>(i.micros) + 1 : static_cast<uint64_t>(i.micros);
-    out += fmt::format("{}{}{:02}:{:02}:{:02}", out.empty() ? "" : " ", minus ? "-" : before ? "+" : "", clock / static_cast<uint64_t>(kHour),
-                       clock / static_cast<uint64_t>(kMinute) % 60, clock / static_cast<uint64_t>(kSecond) % 60);
+    out += fmt::format("{}{}{:02}:{:02}:{:02}", out.empty() ? "" : " ",
+                       minus    ? "-"
+                       : before ? "+"
+                                : "",
+                       clock / static_cast<uint64_t>(kHour), clock / static_cast<uint64_t>(kMinute) % 60,
+                       clock / static_cast<uint64_t>(kSecond) % 60);
     if (const uint64_t micro = clock % static_cast<uint64_t>(kSecond); micro != 0) {
       std::string fraction = fmt::format(".{:06}", micro);
       fraction.erase(fraction.find_last_not_of('0') + 1);
@@ -69,7 +74,8 @@ std::string folded(std::string_view text) {
 }
 
 Result<Value> bad(std::string_view text, Type type, SourceSpan span, std::string hint = {}) {
-  return base::fail("22P02", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text), span, std::move(hint));
+  return base::fail("22P02", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text), span,
+                    std::move(hint));
 }
 
 struct Unit {
@@ -78,15 +84,50 @@ struct Unit {
 };
 /// Names as PostgreSQL knows them; a fraction of a month is days, of a day the clock.
 constexpr Unit kUnits[] = {
-    {"us", 0, 0, 1}, {"usec", 0, 0, 1}, {"usecs", 0, 0, 1}, {"microsecond", 0, 0, 1}, {"microseconds", 0, 0, 1},
-    {"ms", 0, 0, 1000}, {"msec", 0, 0, 1000}, {"msecs", 0, 0, 1000}, {"millisecond", 0, 0, 1000}, {"milliseconds", 0, 0, 1000},
-    {"s", 0, 0, kSecond}, {"sec", 0, 0, kSecond}, {"secs", 0, 0, kSecond}, {"second", 0, 0, kSecond}, {"seconds", 0, 0, kSecond},
-    {"m", 0, 0, kMinute}, {"min", 0, 0, kMinute}, {"mins", 0, 0, kMinute}, {"minute", 0, 0, kMinute}, {"minutes", 0, 0, kMinute},
-    {"h", 0, 0, kHour}, {"hr", 0, 0, kHour}, {"hrs", 0, 0, kHour}, {"hour", 0, 0, kHour}, {"hours", 0, 0, kHour},
-    {"d", 0, 1, 0}, {"day", 0, 1, 0}, {"days", 0, 1, 0}, {"w", 0, 7, 0}, {"week", 0, 7, 0}, {"weeks", 0, 7, 0},
-    {"mon", 1, 0, 0}, {"mons", 1, 0, 0}, {"month", 1, 0, 0}, {"months", 1, 0, 0},
-    {"y", 12, 0, 0}, {"yr", 12, 0, 0}, {"yrs", 12, 0, 0}, {"year", 12, 0, 0}, {"years", 12, 0, 0},
-    {"decade", 120, 0, 0}, {"decades", 120, 0, 0}, {"century", 1200, 0, 0}, {"centuries", 1200, 0, 0},
+    {"us", 0, 0, 1},
+    {"usec", 0, 0, 1},
+    {"usecs", 0, 0, 1},
+    {"microsecond", 0, 0, 1},
+    {"microseconds", 0, 0, 1},
+    {"ms", 0, 0, 1000},
+    {"msec", 0, 0, 1000},
+    {"msecs", 0, 0, 1000},
+    {"millisecond", 0, 0, 1000},
+    {"milliseconds", 0, 0, 1000},
+    {"s", 0, 0, kSecond},
+    {"sec", 0, 0, kSecond},
+    {"secs", 0, 0, kSecond},
+    {"second", 0, 0, kSecond},
+    {"seconds", 0, 0, kSecond},
+    {"m", 0, 0, kMinute},
+    {"min", 0, 0, kMinute},
+    {"mins", 0, 0, kMinute},
+    {"minute", 0, 0, kMinute},
+    {"minutes", 0, 0, kMinute},
+    {"h", 0, 0, kHour},
+    {"hr", 0, 0, kHour},
+    {"hrs", 0, 0, kHour},
+    {"hour", 0, 0, kHour},
+    {"hours", 0, 0, kHour},
+    {"d", 0, 1, 0},
+    {"day", 0, 1, 0},
+    {"days", 0, 1, 0},
+    {"w", 0, 7, 0},
+    {"week", 0, 7, 0},
+    {"weeks", 0, 7, 0},
+    {"mon", 1, 0, 0},
+    {"mons", 1, 0, 0},
+    {"month", 1, 0, 0},
+    {"months", 1, 0, 0},
+    {"y", 12, 0, 0},
+    {"yr", 12, 0, 0},
+    {"yrs", 12, 0, 0},
+    {"year", 12, 0, 0},
+    {"years", 12, 0, 0},
+    {"decade", 120, 0, 0},
+    {"decades", 120, 0, 0},
+    {"century", 1200, 0, 0},
+    {"centuries", 1200, 0, 0},
 };
 
 /// Adds `number` of a unit, in long double so that no microsecond is lost.
@@ -95,8 +136,10 @@ bool add_unit(Interval& to, long double number, const Unit& unit) {
   const long double whole_months = std::trunc(months);
   const long double days = number * static_cast<long double>(unit.days) + (months - whole_months) * 30;
   const long double whole_days = std::trunc(days);
-  const long double micros = std::rint(number * static_cast<long double>(unit.micros) + (days - whole_days) * static_cast<long double>(kDay));
-  if (std::fabs(whole_months) > 2147483647.0L || std::fabs(whole_days) > 2147483647.0L || std::fabs(micros) > 9.2e18L) return false;
+  const long double micros =
+      std::rint(number * static_cast<long double>(unit.micros) + (days - whole_days) * static_cast<long double>(kDay));
+  if (std::fabs(whole_months) > 2147483647.0L || std::fabs(whole_days) > 2147483647.0L || std::fabs(micros) > 9.2e18L)
+    return false;
   return !__builtin_add_overflow(to.months, static_cast<int64_t>(whole_months), &to.months) &&
          !__builtin_add_overflow(to.days, static_cast<int64_t>(whole_days), &to.days) &&
          !__builtin_add_overflow(to.micros, static_cast<int64_t>(micros), &to.micros);
@@ -138,8 +181,13 @@ bool parse_iso_interval(std::string_view text, Interval& out) {
     if (!read_number(text, number) || text.empty()) return false;
     const char letter = text[0];
     text.remove_prefix(1);
-    const char* name = letter == 'Y' && !clock ? "y" : letter == 'M' ? (clock ? "m" : "mon") : letter == 'W' && !clock ? "w"
-                       : letter == 'D' && !clock ? "d" : letter == 'H' && clock ? "h" : letter == 'S' && clock ? "s" : nullptr;
+    const char* name = letter == 'Y' && !clock   ? "y"
+                       : letter == 'M'           ? (clock ? "m" : "mon")
+                       : letter == 'W' && !clock ? "w"
+                       : letter == 'D' && !clock ? "d"
+                       : letter == 'H' && clock  ? "h"
+                       : letter == 'S' && clock  ? "s"
+                                                 : nullptr;
     if (name == nullptr) return false;
     for (const Unit& unit : kUnits) {
       if (std::strcmp(unit.name, name) == 0 && !add_unit(out, minus ? -number : number, unit)) return false;
@@ -167,7 +215,7 @@ bool parse_interval(std::string_view text, Interval& out) {
     long double number = 0;
     if (!read_number(at, number)) return false;
     const long double sign = minus ? -1 : 1;
-    if (at.starts_with(':')) {   // hh:mm or hh:mm:ss
+    if (at.starts_with(':')) {  // hh:mm or hh:mm:ss
       at.remove_prefix(1);
       long double minutes = 0, seconds = 0;
       if (!read_number(at, minutes) || minutes >= 60) return false;
@@ -182,7 +230,7 @@ bool parse_interval(std::string_view text, Interval& out) {
       while (letters < at.size() && at[letters] >= 'a' && at[letters] <= 'z') ++letters;
       const std::string_view name = at.substr(0, letters);
       const Unit* found = nullptr;
-      if (name.empty()) found = &kUnits[10];   // a bare number is seconds
+      if (name.empty()) found = &kUnits[10];  // a bare number is seconds
       for (const Unit& unit : kUnits) {
         if (name == unit.name) found = &unit;
       }
@@ -199,7 +247,9 @@ bool parse_interval(std::string_view text, Interval& out) {
 bool parse_bool(std::string_view text, bool& out) {
   const std::string name = folded(trimmed(text));
   if (name.empty()) return false;
-  const auto prefix_of = [&](std::string_view word, size_t least) { return name.size() >= least && word.starts_with(name); };
+  const auto prefix_of = [&](std::string_view word, size_t least) {
+    return name.size() >= least && word.starts_with(name);
+  };
   if (prefix_of("true", 1) || prefix_of("yes", 1) || name == "on" || name == "1") {
     out = true;
     return true;
@@ -255,8 +305,9 @@ Result<Value> parse_integer(std::string_view text, Type type, SourceSpan span) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
   const bool whole = end == number.data() + number.size();
-  if (whole && error == std::errc() && (type == Type::kInt8 || (type == Type::kInt4 && value == static_cast<int32_t>(value)) ||
-                                        (type == Type::kInt2 && value == static_cast<int16_t>(value)))) {
+  if (whole && error == std::errc() &&
+      (type == Type::kInt8 || (type == Type::kInt4 && value == static_cast<int32_t>(value)) ||
+       (type == Type::kInt2 && value == static_cast<int16_t>(value)))) {
     return Value(value);
   }
   if (!whole || error == std::errc::invalid_argument) return bad(text, type, span);
@@ -292,7 +343,8 @@ std::string value_text(const Value& value, Type type) {
       if (type == Type::kTimestamptz) return base::format_timestamp(number);
       if (type == Type::kMacaddr) {
         const auto octet = [&](int i) { return static_cast<unsigned>(number >> (40 - 8 * i) & 0xff); };
-        return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", octet(0), octet(1), octet(2), octet(3), octet(4), octet(5));
+        return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", octet(0), octet(1), octet(2), octet(3),
+                           octet(4), octet(5));
       }
       return std::to_string(number);
     }
@@ -318,9 +370,12 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
       if (!parse_bool(text, value)) return bad(text, type, span);
       return Value(value);
     }
-    case Type::kInt2: case Type::kInt4: case Type::kInt8: return parse_integer(text, type, span);
+    case Type::kInt2:
+    case Type::kInt4:
+    case Type::kInt8: return parse_integer(text, type, span);
     case Type::kFloat8: return parse_double(text, type, span);
-    case Type::kUnknown: case Type::kText: return Value(std::string(text));
+    case Type::kUnknown:
+    case Type::kText: return Value(std::string(text));
     case Type::kBytea: {
       std::string octets;
       if (!parse_bytea(text, octets)) return bad(text, type, span);
@@ -336,7 +391,8 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
       const auto cidr = base::parse_cidr(trimmed(text), &host_bits);
       if (cidr) return Value(*cidr);
       if (!host_bits) return bad(text, type, span);
-      return base::fail("22P02", fmt::format("invalid cidr value: \"{}\"", text), span, "value has bits set to right of mask");
+      return base::fail("22P02", fmt::format("invalid cidr value: \"{}\"", text), span,
+                        "value has bits set to right of mask");
     }
     case Type::kMacaddr: {
       int64_t mac = 0;
@@ -350,16 +406,16 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
       if (name == "-infinity") return Value(base::kMinTime);
       const auto time = base::parse_timestamp(trimmed(text));
       if (!time) {
-        return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text), span,
-                          "write it as 2026-01-31 12:05:00+00");
+        return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text),
+                          span, "write it as 2026-01-31 12:05:00+00");
       }
       return Value(*time);
     }
     case Type::kInterval: {
       Interval interval;
       if (!parse_interval(text, interval)) {
-        return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text), span,
-                          "write it as '300 s', '5 min' or '1 hour'");
+        return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text),
+                          span, "write it as '300 s', '5 min' or '1 hour'");
       }
       return Value(interval);
     }
@@ -400,7 +456,9 @@ int compare_values(const Value& a, const Value& b, Type type) {
     }
     case batch::Physical::kInterval: {
       __extension__ using Wide = __int128;
-      const auto length = [](const Interval& i) { return (static_cast<Wide>(i.months) * 30 + i.days) * kDay + i.micros; };
+      const auto length = [](const Interval& i) {
+        return (static_cast<Wide>(i.months) * 30 + i.days) * kDay + i.micros;
+      };
       return plain(length(std::get<Interval>(a)), length(std::get<Interval>(b)));
     }
   }

@@ -1,8 +1,8 @@
 #include "ingest/capture_reader.h"
 
-#include <cstring>
-
 #include <fmt/format.h>
+
+#include <cstring>
 
 #include "ingest/frame.h"
 
@@ -10,7 +10,7 @@ namespace backstream::ingest {
 namespace {
 
 constexpr size_t kBufferOctets = 1 << 20;
-constexpr uint32_t kRecordOctetsMax = 64 << 20;   ///< no capture has frames like this; a length beyond it is damage
+constexpr uint32_t kRecordOctetsMax = 64 << 20;  ///< no capture has frames like this; a length beyond it is damage
 constexpr uint32_t kPcapMicro = 0xa1b2c3d4, kPcapNano = 0xa1b23c4d;
 constexpr uint32_t kSectionHeader = 0x0a0d0d0a, kByteOrderMagic = 0x1a2b3c4d;
 constexpr uint32_t kInterfaceBlock = 1, kPacketBlock = 2, kSimplePacketBlock = 3, kEnhancedPacketBlock = 6;
@@ -63,7 +63,8 @@ bool CaptureReader::fill() {
   return end_ > before;
 }
 
-base::Result<std::unique_ptr<CaptureReader>> CaptureReader::open(std::unique_ptr<OctetSource> octets, std::string name) {
+base::Result<std::unique_ptr<CaptureReader>> CaptureReader::open(std::unique_ptr<OctetSource> octets,
+                                                                 std::string name) {
   std::unique_ptr<CaptureReader> reader(new CaptureReader(std::move(octets), std::move(name)));
   if (auto begun = reader->begin(); !begun) return tl::unexpected(begun.error());
   return reader;
@@ -73,7 +74,9 @@ base::Result<void> CaptureReader::begin() {
   fill();
   const auto not_a_capture = [&] {
     return base::fail("capture", fmt::format("{}: not a pcap or pcapng capture", name_), {},
-                      source_->error().empty() ? "captures come from tcpdump -w, tshark -w or backstream generate --pcap" : source_->error());
+                      source_->error().empty()
+                          ? "captures come from tcpdump -w, tshark -w or backstream generate --pcap"
+                          : source_->error());
   };
   if (left() < 4) return not_a_capture();
   const uint32_t magic = load32(buffer_.data());
@@ -90,12 +93,13 @@ base::Result<void> CaptureReader::begin() {
     }
     return {};
   }
-  const bool swapped_micro = __builtin_bswap32(magic) == kPcapMicro, swapped_nano = __builtin_bswap32(magic) == kPcapNano;
+  const bool swapped_micro = __builtin_bswap32(magic) == kPcapMicro,
+             swapped_nano = __builtin_bswap32(magic) == kPcapNano;
   if (magic != kPcapMicro && magic != kPcapNano && !swapped_micro && !swapped_nano) return not_a_capture();
   swapped_ = swapped_micro || swapped_nano;
   fraction_per_micro_ = magic == kPcapNano || swapped_nano ? 1000 : 1;
   if (left() < 24) return base::fail("capture", fmt::format("{}: cut in the middle of its file header", name_));
-  link_type_ = u32(buffer_.data() + 20) & 0xffff;   // the upper half is about frame check sequences
+  link_type_ = u32(buffer_.data() + 20) & 0xffff;  // the upper half is about frame check sequences
   if (!link_type_known(link_type_)) return tl::unexpected(unknown_link_type(name_, link_type_));
   at_ = 24;
   return {};
@@ -155,7 +159,7 @@ void CaptureReader::read_interface(const uint8_t* body, uint32_t octets) {
     const uint16_t code = u16(body + at), length = u16(body + at + 2);
     if (code == 0 || at + 4 + length > octets) break;
     const uint8_t* value = body + at + 4;
-    if (code == 9 && length >= 1) {   // if_tsresol
+    if (code == 9 && length >= 1) {  // if_tsresol
       const unsigned exponent = value[0] & 0x7f;
       if (value[0] & 0x80) {
         if (exponent < 63) interface.ticks_per_second = uint64_t{1} << exponent;
@@ -163,7 +167,7 @@ void CaptureReader::read_interface(const uint8_t* body, uint32_t octets) {
         interface.ticks_per_second = 1;
         for (unsigned i = 0; i < exponent; ++i) interface.ticks_per_second *= 10;
       }
-    } else if (code == 14 && length >= 8) {   // if_tsoffset
+    } else if (code == 14 && length >= 8) {  // if_tsoffset
       const uint64_t low = u32(value), high = u32(value + 4);
       interface.offset_seconds = static_cast<int64_t>(swapped_ ? low << 32 | high : high << 32 | low);
     }
@@ -178,7 +182,8 @@ CaptureReader::Step CaptureReader::next_block(Packet& packet) {
   const uint8_t* block = buffer_.data() + at_;
   if (load32(block) == kSectionHeader) {
     const uint32_t magic = load32(block + 8);
-    if (magic != kByteOrderMagic && __builtin_bswap32(magic) != kByteOrderMagic) return damaged("a section without byte order");
+    if (magic != kByteOrderMagic && __builtin_bswap32(magic) != kByteOrderMagic)
+      return damaged("a section without byte order");
     swapped_ = magic != kByteOrderMagic;
   }
   const uint32_t type = u32(block), length = u32(block + 4);
@@ -199,7 +204,8 @@ CaptureReader::Step CaptureReader::next_block(Packet& packet) {
       if (body_octets < 8 || interfaces_.size() >= kInterfacesMax) return damaged("an interface that cannot be read");
       read_interface(body, body_octets);
       return Step::kSkipped;
-    case kEnhancedPacketBlock: case kPacketBlock:
+    case kEnhancedPacketBlock:
+    case kPacketBlock:
       if (body_octets < 20) return damaged("a packet block that is too short");
       interface_id = type == kPacketBlock ? u16(body) : u32(body);
       ticks = uint64_t{u32(body + 4)} << 32 | u32(body + 8);

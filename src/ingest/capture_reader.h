@@ -15,7 +15,7 @@ class CaptureReader {
  public:
   struct Packet {
     const uint8_t* frame = nullptr;
-    uint32_t octets = 0;          ///< captured
+    uint32_t octets = 0;  ///< captured
     uint32_t link_type = 0;
     base::Micros time = 0;
   };
@@ -56,12 +56,12 @@ class CaptureReader {
   std::string name_;
   std::vector<uint8_t> buffer_;
   size_t at_ = 0, end_ = 0;
-  size_t wanted_ = 0;             ///< octets that the next record needs, when more than the buffer holds
+  size_t wanted_ = 0;  ///< octets that the next record needs, when more than the buffer holds
   bool source_ended_ = false;
   bool stopped_ = false;
   bool pcapng_ = false;
   bool swapped_ = false;
-  uint32_t fraction_per_micro_ = 1;   ///< pcap: 1 (µs) or 1000 (ns)
+  uint32_t fraction_per_micro_ = 1;  ///< pcap: 1 (µs) or 1000 (ns)
   uint32_t link_type_ = 0;
   std::vector<Interface> interfaces_;
   uint64_t packet_number_ = 0;

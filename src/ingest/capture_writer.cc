@@ -43,11 +43,11 @@ CaptureWriter::CaptureWriter(const std::string& path)
   if (file_ < 0) throw std::system_error(errno, std::generic_category(), path);
   buffer_.reserve(kFlushOctets + 70'000);
   put32_little(buffer_, 0xa1b2c3d4);
-  put32_little(buffer_, 2 | 4 << 16);   // version 2.4
+  put32_little(buffer_, 2 | 4 << 16);  // version 2.4
   put32_little(buffer_, 0);
   put32_little(buffer_, 0);
-  put32_little(buffer_, 262'144);       // snap length
-  put32_little(buffer_, 1);             // Ethernet
+  put32_little(buffer_, 262'144);  // snap length
+  put32_little(buffer_, 1);        // Ethernet
 }
 
 CaptureWriter::~CaptureWriter() {
@@ -57,8 +57,8 @@ CaptureWriter::~CaptureWriter() {
   }
 }
 
-void CaptureWriter::write(base::Micros time, const base::Inet& source, uint16_t source_port, const base::Inet& destination,
-                          uint16_t destination_port, std::span<const uint8_t> payload) {
+void CaptureWriter::write(base::Micros time, const base::Inet& source, uint16_t source_port,
+                          const base::Inet& destination, uint16_t destination_port, std::span<const uint8_t> payload) {
   assert(payload.size() <= 65'507);
   assert(source.family == destination.family);
   const bool v4 = source.family == 4;
@@ -76,7 +76,7 @@ void CaptureWriter::write(base::Micros time, const base::Inet& source, uint16_t 
     put16(buffer_, 0x4500);
     put16(buffer_, static_cast<uint16_t>(20 + udp_octets));
     put16(buffer_, packet_id_++);
-    put16(buffer_, 0x4000);             // don't fragment
+    put16(buffer_, 0x4000);  // don't fragment
     put16(buffer_, 64 << 8 | 17);
     put16(buffer_, 0);
     put32(buffer_, source.v4_address());
@@ -95,7 +95,7 @@ void CaptureWriter::write(base::Micros time, const base::Inet& source, uint16_t 
   put16(buffer_, source_port);
   put16(buffer_, destination_port);
   put16(buffer_, static_cast<uint16_t>(udp_octets));
-  put16(buffer_, 0);                    // IPv4: no checksum (RFC 768)
+  put16(buffer_, 0);  // IPv4: no checksum (RFC 768)
   buffer_.insert(buffer_.end(), payload.begin(), payload.end());
   if (!v4) {
     uint32_t sum = udp_octets + 17;

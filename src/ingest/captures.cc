@@ -1,10 +1,11 @@
 // Captures as a source of datagrams: files one after another, sites merged by capture time.
-#include <algorithm>
+#include "ingest/captures.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ingest/capture_reader.h"
-#include "ingest/captures.h"
 #include "ingest/frame.h"
 
 namespace backstream::ingest {
@@ -36,7 +37,7 @@ class FilesSource final : public DatagramSource {
       CaptureReader::Packet packet;
       while (block_.size() < kBlockDatagrams && reader.next(packet)) take(packet);
       if (block_.size() == kBlockDatagrams) break;
-      if (!block_.empty()) break;   // what lies in the buffer is handed on before it is overwritten
+      if (!block_.empty()) break;  // what lies in the buffer is handed on before it is overwritten
       if (!reader.refill()) {
         if (!reader.warning().empty()) {
           stats_.truncated = true;
@@ -124,7 +125,8 @@ class MergedSource final : public DatagramSource {
     }
   }
   bool at_end() const override {
-    return std::all_of(inputs_.begin(), inputs_.end(), [](const Input& i) { return i.rest.empty() && i.source->at_end(); });
+    return std::all_of(inputs_.begin(), inputs_.end(),
+                       [](const Input& i) { return i.rest.empty() && i.source->at_end(); });
   }
   const IngestStats& stats() const override {
     stats_ = IngestStats{};
@@ -158,7 +160,8 @@ class MergedSource final : public DatagramSource {
 }  // namespace
 
 base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<CaptureInput>& inputs,
-                                                            const std::vector<uint16_t>& ports, std::vector<std::string>& sites) {
+                                                            const std::vector<uint16_t>& ports,
+                                                            std::vector<std::string>& sites) {
   struct Group {
     std::string site;
     std::vector<std::unique_ptr<CaptureReader>> readers;

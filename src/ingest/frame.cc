@@ -9,9 +9,10 @@ using base::load_be16;
 using base::load_be32;
 
 // Link types.
-constexpr uint32_t kNull = 0, kEthernet = 1, kRawOld = 12, kRawBsd = 14, kRaw = 101, kLoop = 108, kLinuxSll = 113, kIpv4 = 228,
-                   kIpv6 = 229, kLinuxSll2 = 276;
-constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd, kEtherVlan = 0x8100, kEtherQinq = 0x88a8, kEtherVlanOld = 0x9100;
+constexpr uint32_t kNull = 0, kEthernet = 1, kRawOld = 12, kRawBsd = 14, kRaw = 101, kLoop = 108, kLinuxSll = 113,
+                   kIpv4 = 228, kIpv6 = 229, kLinuxSll2 = 276;
+constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd, kEtherVlan = 0x8100, kEtherQinq = 0x88a8,
+                   kEtherVlanOld = 0x9100;
 constexpr uint8_t kUdp = 17;
 
 bool refuse(IngestSkip why, IngestSkip& skip) {
@@ -87,19 +88,29 @@ bool by_ethertype(uint16_t type, const uint8_t* at, uint32_t octets, base::Datag
 
 bool link_type_known(uint32_t link_type) {
   switch (link_type) {
-    case kNull: case kEthernet: case kRawOld: case kRawBsd: case kRaw: case kLoop: case kLinuxSll: case kIpv4: case kIpv6: case kLinuxSll2:
-      return true;
+    case kNull:
+    case kEthernet:
+    case kRawOld:
+    case kRawBsd:
+    case kRaw:
+    case kLoop:
+    case kLinuxSll:
+    case kIpv4:
+    case kIpv6:
+    case kLinuxSll2: return true;
     default: return false;
   }
 }
 
-bool find_datagram(uint32_t link_type, const uint8_t* frame, uint32_t octets, base::Datagram& datagram, IngestSkip& skip) noexcept {
+bool find_datagram(uint32_t link_type, const uint8_t* frame, uint32_t octets, base::Datagram& datagram,
+                   IngestSkip& skip) noexcept {
   uint32_t header = 0;
   switch (link_type) {
     case kEthernet: header = 14; break;
     case kLinuxSll: header = 16; break;
     case kLinuxSll2: header = 20; break;
-    case kNull: case kLoop: header = 4; break;
+    case kNull:
+    case kLoop: header = 4; break;
     default: return ip(frame, octets, datagram, skip);
   }
   if (octets < header) return refuse(IngestSkip::kCutShort, skip);

@@ -1,6 +1,7 @@
 #include "ingest/octet_source.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -10,8 +11,6 @@
 #include <cerrno>
 #include <cstring>
 #include <vector>
-
-#include <fmt/format.h>
 
 namespace backstream::ingest {
 namespace {
@@ -137,7 +136,7 @@ class GzipSource final : public Wrapped {
 
  private:
   z_stream stream_{};
-  bool inside_ = false;   ///< of a member
+  bool inside_ = false;  ///< of a member
 };
 
 /// Zstandard frames one after another.
@@ -197,7 +196,8 @@ base::Result<std::unique_ptr<OctetSource>> open_octets(const std::string& path) 
     if (::fstat(file, &about) == 0) {
       if (S_ISDIR(about.st_mode)) {
         ::close(file);
-        return base::fail("capture", fmt::format("{}: is a folder, not a capture", path), {}, "name its files: --pcap FILE --pcap FILE");
+        return base::fail("capture", fmt::format("{}: is a folder, not a capture", path), {},
+                          "name its files: --pcap FILE --pcap FILE");
       }
       if (S_ISREG(about.st_mode)) total = static_cast<uint64_t>(about.st_size);
     }

@@ -12,11 +12,11 @@
 namespace backstream::ingest {
 
 /// Why a captured frame gave no datagram.
-#define BACKSTREAM_INGEST_SKIPS(X) \
-  X(kNotIp, "not_ip", "not an IPv4 or IPv6 packet") \
-  X(kNotUdp, "not_udp", "IP, but not UDP") \
-  X(kPortFiltered, "port_filtered", "destination port not asked for (--port)") \
-  X(kFragment, "fragment", "an IP fragment; captures are not reassembled") \
+#define BACKSTREAM_INGEST_SKIPS(X)                                                              \
+  X(kNotIp, "not_ip", "not an IPv4 or IPv6 packet")                                             \
+  X(kNotUdp, "not_udp", "IP, but not UDP")                                                      \
+  X(kPortFiltered, "port_filtered", "destination port not asked for (--port)")                  \
+  X(kFragment, "fragment", "an IP fragment; captures are not reassembled")                      \
   X(kCutShort, "cut_short", "the capture kept fewer bytes than the datagram had (snap length)") \
   X(kMalformed, "malformed", "headers that contradict each other")
 
@@ -31,13 +31,13 @@ inline constexpr size_t kIngestSkipCount = BACKSTREAM_INGEST_SKIPS(BACKSTREAM_X)
 std::string_view name(IngestSkip skip);
 
 struct IngestStats {
-  uint64_t frames = 0;            ///< captured packets read
-  uint64_t datagrams = 0;         ///< handed on
-  uint64_t octets = 0;            ///< of the files or payloads read
+  uint64_t frames = 0;     ///< captured packets read
+  uint64_t datagrams = 0;  ///< handed on
+  uint64_t octets = 0;     ///< of the files or payloads read
   uint64_t skipped[kIngestSkipCount] = {};
-  uint64_t kernel_drops = 0;      ///< sockets: SO_RXQ_OVFL
-  bool truncated = false;         ///< a capture ended in the middle of a record
-  std::vector<std::string> warnings;   ///< one line each, for people: "x.pcap: cut in the middle of packet 17 ..."
+  uint64_t kernel_drops = 0;          ///< sockets: SO_RXQ_OVFL
+  bool truncated = false;             ///< a capture ended in the middle of a record
+  std::vector<std::string> warnings;  ///< one line each, for people: "x.pcap: cut in the middle of packet 17 ..."
 };
 
 /// Datagrams in order, a block at a time. One thread.
@@ -55,21 +55,22 @@ class DatagramSource {
 };
 
 struct CaptureInput {
-  std::string path;      ///< "-" is standard input
-  std::string site;      ///< "" when no SITE= was given
+  std::string path;  ///< "-" is standard input
+  std::string site;  ///< "" when no SITE= was given
 };
 
 /// Opens pcap and pcapng files, plain, gzip or zstd (told by content, not by name).
 /// Inputs without a site are one input, read in the listed order; each distinct site is an input of its own (its files
 /// in the listed order), and several inputs are merged by capture time. Datagram::site is an index into `sites`.
 /// @param ports  destination ports to keep; empty: all
-/// Errors: a file that is missing, empty, or no capture (code "capture"), unknown link type, all before anything is read.
+/// Errors: a file that is missing, empty, or no capture (code "capture"), unknown link type, all before anything is
+/// read.
 base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<CaptureInput>& inputs,
                                                             const std::vector<uint16_t>& ports,
                                                             std::vector<std::string>& sites);
 
 struct UdpListen {
-  std::string host;      ///< "" or "*" : any address, IPv6 socket for both families
+  std::string host;  ///< "" or "*" : any address, IPv6 socket for both families
   uint16_t port = 0;
   std::string site;
 };
@@ -78,7 +79,8 @@ base::Result<UdpListen> parse_listen(std::string_view text);
 
 /// UDP sockets: recvmmsg with UDP_GRO, SO_RXQ_OVFL counted, `receive_buffer_octets` asked for (SO_RCVBUFFORCE, then
 /// SO_RCVBUF; a warning with the sysctl to set when the kernel gave less). Errors: cannot bind.
-base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen, int receive_buffer_octets,
-                                                         std::vector<std::string>& sites, int poll_interval_ms = 100);
+base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen,
+                                                         int receive_buffer_octets, std::vector<std::string>& sites,
+                                                         int poll_interval_ms = 100);
 
 }  // namespace backstream::ingest

@@ -20,8 +20,8 @@ class UdpSender {
   /// Queues a datagram; sends when 64 wait. False when the system refused datagrams (nobody listens; buffers full).
   bool send(std::span<const uint8_t> payload);
   bool flush();
-  uint64_t sent() const { return sent_; }         ///< handed to the system
-  uint64_t refused() const { return refused_; }   ///< not taken by the system
+  uint64_t sent() const { return sent_; }        ///< handed to the system
+  uint64_t refused() const { return refused_; }  ///< not taken by the system
 
  private:
   static constexpr size_t kBatch = 64;

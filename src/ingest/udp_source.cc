@@ -1,5 +1,6 @@
 #include "ingest/udp_source.h"
 
+#include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -11,8 +12,6 @@
 #include <chrono>
 #include <cstring>
 
-#include <fmt/format.h>
-
 #include "ingest/socket_address.h"
 
 namespace backstream::ingest {
@@ -22,23 +21,27 @@ constexpr size_t kMessages = 32;
 /// A coalesced receive (UDP_GRO) holds up to 64 KiB of datagrams of one size.
 constexpr size_t kMessageOctets = 65'536;
 constexpr size_t kControlOctets = 128;
-constexpr int kBatchesPerTurn = 8;   ///< of one socket, before the others have their turn
+constexpr int kBatchesPerTurn = 8;  ///< of one socket, before the others have their turn
 
 base::Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 struct Socket {
   int file = -1;
   uint32_t site = 0;
-  uint32_t drops = 0;      ///< SO_RXQ_OVFL as last seen: a counter of 32 bits
+  uint32_t drops = 0;  ///< SO_RXQ_OVFL as last seen: a counter of 32 bits
   uint16_t port = 0;
 };
 
 class Listener final : public UdpSource {
  public:
   explicit Listener(int poll_interval_ms)
-      : poll_interval_ms_(poll_interval_ms), memory_(kMessages * kMessageOctets), control_(kMessages * kControlOctets), names_(kMessages) {}
+      : poll_interval_ms_(poll_interval_ms),
+        memory_(kMessages * kMessageOctets),
+        control_(kMessages * kControlOctets),
+        names_(kMessages) {}
   ~Listener() override {
     for (const Socket& socket : sockets_) ::close(socket.file);
   }
@@ -50,7 +53,8 @@ class Listener final : public UdpSource {
     const bool any = listen.host.empty() || listen.host == "*";
     addrinfo* found = nullptr;
     const std::string where = fmt::format("udp://{}:{}", any ? "*" : listen.host, listen.port);
-    const int status = ::getaddrinfo(any ? "::" : listen.host.c_str(), std::to_string(listen.port).c_str(), &hints, &found);
+    const int status =
+        ::getaddrinfo(any ? "::" : listen.host.c_str(), std::to_string(listen.port).c_str(), &hints, &found);
     if (status != 0) return base::fail("listen", fmt::format("{}: {}", where, ::gai_strerror(status)));
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> held(found, ::freeaddrinfo);
     Socket socket;
@@ -60,7 +64,7 @@ class Listener final : public UdpSource {
     sockaddr_storage any_v4{};
     const sockaddr* bind_to = address->ai_addr;
     socklen_t bind_octets = address->ai_addrlen;
-    if (socket.file < 0 && any) {   // a machine without IPv6
+    if (socket.file < 0 && any) {  // a machine without IPv6
       socket.file = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
       bind_octets = to_socket_address(base::Inet::v4(0), listen.port, any_v4);
       bind_to = reinterpret_cast<const sockaddr*>(&any_v4);
@@ -118,9 +122,10 @@ class Listener final : public UdpSource {
     ::getsockopt(file, SOL_SOCKET, SO_RCVBUF, &got, &size);
     // The kernel reports twice what it grants.
     if (got / 2 < octets) {
-      stats_.warnings.push_back(fmt::format("{}: receive buffer is {} octets, {} were asked for: bursts may be lost. "
-                                            "sysctl -w net.core.rmem_max={} allows it",
-                                            where, got / 2, octets, octets));
+      stats_.warnings.push_back(
+          fmt::format("{}: receive buffer is {} octets, {} were asked for: bursts may be lost. "
+                      "sysctl -w net.core.rmem_max={} allows it",
+                      where, got / 2, octets, octets));
     }
   }
 
@@ -192,7 +197,8 @@ class Listener final : public UdpSource {
 
 base::Result<UdpListen> parse_listen(std::string_view text) {
   const auto refuse = [&] {
-    return base::fail("usage", fmt::format("'{}' is not an address to listen on", text), {}, "write udp://HOST:PORT, for example udp://0.0.0.0:2055");
+    return base::fail("usage", fmt::format("'{}' is not an address to listen on", text), {},
+                      "write udp://HOST:PORT, for example udp://0.0.0.0:2055");
   };
   constexpr std::string_view kScheme = "udp://";
   if (!text.starts_with(kScheme)) return refuse();
@@ -208,7 +214,7 @@ base::Result<UdpListen> parse_listen(std::string_view text) {
     colon = rest.rfind(':');
     if (colon == std::string_view::npos) return refuse();
     listen.host = rest.substr(0, colon);
-    if (listen.host.find(':') != std::string::npos) return refuse();   // IPv6 stands in brackets
+    if (listen.host.find(':') != std::string::npos) return refuse();  // IPv6 stands in brackets
   }
   const std::string_view port = rest.substr(colon + 1);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), listen.port);
@@ -216,8 +222,9 @@ base::Result<UdpListen> parse_listen(std::string_view text) {
   return listen;
 }
 
-base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen, int receive_buffer_octets,
-                                                         std::vector<std::string>& sites, int poll_interval_ms) {
+base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen,
+                                                         int receive_buffer_octets, std::vector<std::string>& sites,
+                                                         int poll_interval_ms) {
   auto listener = std::make_unique<Listener>(poll_interval_ms);
   if (sites.empty()) sites.emplace_back();
   for (const UdpListen& one : listen) {

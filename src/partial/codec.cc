@@ -251,15 +251,16 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
   const uint8_t kind = bytes[4];
   Cursor in(content.subspan(kHeadOctets));
   Origin origin;
-  if (!in.u32(origin.edge) || !in.u64(origin.epoch) || !in.u64(origin.incarnation)) return refuse(PartialFault::kMalformed);
+  if (!in.u32(origin.edge) || !in.u64(origin.epoch) || !in.u64(origin.incarnation))
+    return refuse(PartialFault::kMalformed);
   message = Message{};
   if (kind == kData) {
     message.is_data = true;
     ChunkId& id = message.chunk;
     id.origin = origin;
     uint8_t last = 0;
-    if (!in.i64(id.pane_start) || !in.u32(id.supplement) || !in.u32(id.attempt) || !in.u32(id.chunk) || !in.octet(last) ||
-        last > 1 || !in.u64(message.group_count)) {
+    if (!in.i64(id.pane_start) || !in.u32(id.supplement) || !in.u32(id.attempt) || !in.u32(id.chunk) ||
+        !in.octet(last) || last > 1 || !in.u64(message.group_count)) {
       return refuse(PartialFault::kMalformed);
     }
     id.last = last != 0;
@@ -272,7 +273,8 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
   Frontier& f = message.frontier;
   f.origin = origin;
   if (!in.i64(f.frontier)) return refuse(PartialFault::kMalformed);
-  for (uint64_t* count : {&f.assigned, &f.counted, &f.filtered, &f.late, &f.errored, &f.shed, &f.time_null, &f.time_future}) {
+  for (uint64_t* count :
+       {&f.assigned, &f.counted, &f.filtered, &f.late, &f.errored, &f.shed, &f.time_null, &f.time_future}) {
     if (!in.u64(*count)) return refuse(PartialFault::kMalformed);
   }
   if (!in.rest().empty()) return refuse(PartialFault::kMalformed);

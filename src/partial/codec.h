@@ -1,6 +1,6 @@
 #pragma once
-// The bytes between edge and merge, version 1 (docs/design/0002-partials.md). Little end first where an integer is fixed,
-// LEB128 elsewhere:
+// The bytes between edge and merge, version 1 (docs/design/0002-partials.md). Little end first where an integer is
+// fixed, LEB128 elsewhere:
 //
 //   "BSP" version:1 kind:1 edge epoch incarnation  body  xxh3:8
 //   data:      pane_start supplement attempt chunk last:1 group_count  group...
@@ -26,12 +26,12 @@ using base::Micros;
 struct Origin {
   uint32_t edge = 0;
   uint64_t epoch = 0;
-  uint64_t incarnation = 0;    ///< of the query: its identity in the catalog, and the plan that both halves were cut from
+  uint64_t incarnation = 0;  ///< of the query: its identity in the catalog, and the plan that both halves were cut from
   auto operator<=>(const Origin&) const = default;
 };
 
-/// One chunk of the groups of one pane. A pane is sent whole as supplement 0; rows that come later are sent as supplement
-/// 1, 2, ... Each may be tried again as another attempt: the first complete one counts.
+/// One chunk of the groups of one pane. A pane is sent whole as supplement 0; rows that come later are sent as
+/// supplement 1, 2, ... Each may be tried again as another attempt: the first complete one counts.
 struct ChunkId {
   Origin origin;
   Micros pane_start = 0;
@@ -50,11 +50,11 @@ struct Frontier {
 };
 
 /// Why a message was dropped.
-#define BACKSTREAM_PARTIAL_FAULTS(X) \
-  X(kTooShort, "too_short", "shorter than the smallest message") \
+#define BACKSTREAM_PARTIAL_FAULTS(X)                                  \
+  X(kTooShort, "too_short", "shorter than the smallest message")      \
   X(kNotPartial, "not_a_partial", "does not begin as a partial does") \
   X(kVersionUnknown, "version_unknown", "written by a newer version") \
-  X(kChecksumWrong, "checksum_wrong", "bytes changed on the way") \
+  X(kChecksumWrong, "checksum_wrong", "bytes changed on the way")     \
   X(kMalformed, "malformed", "fields or groups that cannot be read")
 enum class PartialFault : uint8_t {
 #define BACKSTREAM_X(enumerator, name, about) enumerator,
@@ -67,8 +67,8 @@ std::string_view name(PartialFault fault);
 struct GroupForm {
   std::vector<batch::Type> keys;
   std::vector<const agg::AggregateFunction*> aggregates;
-  std::vector<uint32_t> state_offsets;   ///< of each aggregate within a group's states
-  uint32_t state_octets = 0;             ///< of all of them
+  std::vector<uint32_t> state_offsets;  ///< of each aggregate within a group's states
+  uint32_t state_octets = 0;            ///< of all of them
 };
 
 /// Collects the groups of one pane and writes them in chunks. One thread.
@@ -77,9 +77,10 @@ class PartialWriter {
   explicit PartialWriter(GroupForm form, size_t chunk_octets_max = 256 * 1024);
   /// Adds a group: row `row` of the key columns, and its states.
   void add(const batch::Column* keys, size_t row, const uint8_t* states);
-  /// Writes all groups added since the last call; `id.chunk` and `id.last` are set here. take(std::vector<uint8_t>&&) is
-  /// called once a chunk, at least once.
-  template <typename Take> void finish(ChunkId id, Take&& take) {
+  /// Writes all groups added since the last call; `id.chunk` and `id.last` are set here. take(std::vector<uint8_t>&&)
+  /// is called once a chunk, at least once.
+  template <typename Take>
+  void finish(ChunkId id, Take&& take) {
     sort();
     size_t next = 0;
     id.chunk = 0;
@@ -110,10 +111,10 @@ std::vector<uint8_t> write_frontier(const Frontier& frontier);
 /// What a message is, without its groups. Views into `bytes`.
 struct Message {
   bool is_data = false;
-  ChunkId chunk;                       ///< data
+  ChunkId chunk;  ///< data
   uint64_t group_count = 0;
   std::span<const uint8_t> groups;
-  Frontier frontier;                   ///< otherwise
+  Frontier frontier;  ///< otherwise
 };
 /// Reads and checks everything but the groups. Returns false and says why otherwise.
 bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault& fault);

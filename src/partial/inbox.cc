@@ -18,7 +18,8 @@ Inbox::Inbox(std::vector<uint32_t> edges, size_t pending_octets_max) : pending_o
   for (const uint32_t edge : edges) frontiers_[edge] = base::kMinTime;
 }
 
-void Inbox::drop_attempts(std::map<Pane, std::map<uint32_t, Attempt>>::iterator at, InboxDrop why, uint32_t but_attempt) {
+void Inbox::drop_attempts(std::map<Pane, std::map<uint32_t, Attempt>>::iterator at, InboxDrop why,
+                          uint32_t but_attempt) {
   for (const auto& [number, attempt] : at->second) {
     for (const auto& [chunk, bytes] : attempt.chunks) {
       pending_octets_ -= bytes.size();
@@ -40,7 +41,7 @@ void Inbox::accept(const Message& message, std::span<const uint8_t> bytes, const
   if (id.pane_start < final_before_) return drop(InboxDrop::kStale);
   const Pane pane{id.pane_start, id.origin, id.supplement};
   if (done_.contains(pane)) return drop(InboxDrop::kDuplicate);
-  if (id.chunk == 0 && id.last) {   // the usual case: nothing to put together
+  if (id.chunk == 0 && id.last) {  // the usual case: nothing to put together
     deliver(id, bytes);
     done_.insert(pane);
     const auto at = pending_.find(pane);

@@ -11,10 +11,10 @@
 namespace backstream::partial {
 
 /// Why the inbox kept a readable chunk from the merge.
-#define BACKSTREAM_INBOX_DROPS(X) \
+#define BACKSTREAM_INBOX_DROPS(X)                                                                     \
   X(kDuplicate, "duplicate", "its pane's groups were complete already (another delivery or attempt)") \
-  X(kStale, "stale", "its pane was final already") \
-  X(kIncomplete, "incomplete", "other chunks of its attempt never came") \
+  X(kStale, "stale", "its pane was final already")                                                    \
+  X(kIncomplete, "incomplete", "other chunks of its attempt never came")                              \
   X(kPendingLimit, "pending_limit", "too many octets wait for the rest of their attempt")
 enum class InboxDrop : uint8_t {
 #define BACKSTREAM_X(enumerator, name, about) enumerator,
@@ -26,8 +26,8 @@ inline constexpr size_t kInboxDropCount = BACKSTREAM_INBOX_DROPS(BACKSTREAM_X);
 #undef BACKSTREAM_X
 std::string_view name(InboxDrop drop);
 
-/// What arrives at the merge half of one query: makes deliveries idempotent, puts the chunks of an attempt together, and
-/// knows how far every edge is. Nothing relies on "each message once" or on order between edges. One thread.
+/// What arrives at the merge half of one query: makes deliveries idempotent, puts the chunks of an attempt together,
+/// and knows how far every edge is. Nothing relies on "each message once" or on order between edges. One thread.
 class Inbox {
  public:
   /// @param edges                 the edges that must report before a frontier holds
@@ -56,7 +56,7 @@ class Inbox {
   };
   struct Attempt {
     std::map<uint32_t, std::vector<uint8_t>> chunks;
-    uint32_t chunk_count = 0;   ///< 0: the last one has not come
+    uint32_t chunk_count = 0;  ///< 0: the last one has not come
   };
   void drop_attempts(std::map<Pane, std::map<uint32_t, Attempt>>::iterator at, InboxDrop why, uint32_t but_attempt);
 

@@ -1,9 +1,9 @@
 #include "plan/bind.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "batch/flow_schema.h"
 #include "plan/binder.h"
@@ -45,14 +45,15 @@ namespace {
 
 using Ctes = std::map<std::string, const UnboundCte*>;
 
-constexpr std::string_view kWindowHint = "add a window: FROM tumble(flows, time, interval '300 s') and GROUP BY window_start, ...";
+constexpr std::string_view kWindowHint =
+    "add a window: FROM tumble(flows, time, interval '300 s') and GROUP BY window_start, ...";
 
 /// What a SELECT became: stages over a source, and what its rows carry.
 struct Bound {
   Relation source;
   std::vector<Stage> stages;
-  bool has_windows = false;      ///< rows come window by window
-  int time_column = -1;          ///< visible output that is the event time of its rows
+  bool has_windows = false;  ///< rows come window by window
+  int time_column = -1;      ///< visible output that is the event time of its rows
 };
 
 class SelectBinder {
@@ -98,7 +99,8 @@ Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
 
 Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) {
   if (const auto cte = ctes_.find(name); cte != ctes_.end()) {
-    if (!cte->second->column_aliases.empty()) return fail("0A000", "column names of a WITH query are not supported", cte->second->span);
+    if (!cte->second->column_aliases.empty())
+      return fail("0A000", "column names of a WITH query are not supported", cte->second->span);
     auto input = bind_subquery(*cte->second->select);
     if (input) input->alias = name;
     return input;
@@ -108,7 +110,8 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
     std::vector<std::string_view> names = catalog_.names();
     for (const auto& [cte, at] : ctes_) names.push_back(cte);
     std::string hint;
-    if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
+    if (const auto near = base::nearest_name(name, names); !near.empty())
+      hint = fmt::format("did you mean '{}'?", near);
     else if (name == "tumble" || name == "hop") hint = fmt::format("{}(relation, time column, interval)", name);
     return fail("42P01", fmt::format("relation \"{}\" does not exist", name), span, hint);
   }
@@ -138,13 +141,15 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
   }
   if (!input) return input;
   if (!from.alias.empty()) input->alias = from.alias;
-  if (!from.column_aliases.empty()) return fail("0A000", "column names after a FROM alias are not supported", from.span);
+  if (!from.column_aliases.empty())
+    return fail("0A000", "column names after a FROM alias are not supported", from.span);
   return input;
 }
 
 Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
   const bool tumble = from.name == "tumble", hop = from.name == "hop";
-  if (from.name == "session") return fail("0A000", "session windows are not supported yet", from.name_span, "tumble and hop are");
+  if (from.name == "session")
+    return fail("0A000", "session windows are not supported yet", from.name_span, "tumble and hop are");
   if (!tumble && !hop) {
     const auto near = base::nearest_name(from.name, {"tumble", "hop"});
     return fail("42883", fmt::format("\"{}\" is not a window function", from.name), from.name_span,
@@ -159,11 +164,13 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
     if (i < from.arg_names.size() && !from.arg_names[i].empty()) {
       at = static_cast<size_t>(std::find(names.begin(), names.end(), from.arg_names[i]) - names.begin());
       if (at == names.size()) {
-        return fail("42883", fmt::format("{}() has no argument \"{}\"", from.name, from.arg_names[i]), from.args[i]->span,
+        return fail("42883", fmt::format("{}() has no argument \"{}\"", from.name, from.arg_names[i]),
+                    from.args[i]->span,
                     tumble ? "arguments are rel, ts, size, offset" : "arguments are rel, ts, slide, size, offset");
       }
     }
-    if (at >= args.size()) return fail("42883", fmt::format("too many arguments for {}()", from.name), from.args[i]->span);
+    if (at >= args.size())
+      return fail("42883", fmt::format("too many arguments for {}()", from.name), from.args[i]->span);
     args[at] = from.args[i].get();
   }
   const size_t required = names.size() - 1;
@@ -173,7 +180,8 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
                 tumble ? "tumble(flows, time, interval '300 s')"
                        : "hop(flows, time, interval '60 s', interval '300 s'): slide, then size");
   }
-  Result<Input> input = fail("42601", "the first argument of a window function is a relation", args[0]->span, "tumble(flows, time, interval '300 s')");
+  Result<Input> input = fail("42601", "the first argument of a window function is a relation", args[0]->span,
+                             "tumble(flows, time, interval '300 s')");
   if (args[0]->kind == UnboundExpr::Kind::kColumn && args[0]->names.size() == 1) {
     input = bind_name(args[0]->names[0], args[0]->span);
   } else if (args[0]->kind == UnboundExpr::Kind::kSubquery && args[0]->subquery && args[0]->op.empty()) {
@@ -187,14 +195,17 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
   input->window = Window{};
   input->window_start_column = input->window_end_column = -1;
   if (args[1]->kind != UnboundExpr::Kind::kColumn) {
-    return fail("42804", "the second argument of a window function is a time column", args[1]->span, "for flows: time or received_at");
+    return fail("42804", "the second argument of a window function is a time column", args[1]->span,
+                "for flows: time or received_at");
   }
   const auto column = ExprBinder(*input).find_column(*args[1]);
   if (!column) return tl::unexpected(column.error());
   const batch::ColumnDef& time = input->schema.columns[static_cast<size_t>(*column)];
   if (time.type != Type::kTimestamptz) {
-    return fail("42804", fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
-                args[1]->span);
+    return fail(
+        "42804",
+        fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
+        args[1]->span);
   }
   const bool over_view = input->source.kind == Relation::Kind::kView || !input->below.empty();
   if (over_view && *column != time_of_rows) {
@@ -214,7 +225,8 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
     if (!slide) return tl::unexpected(slide.error());
     if (*slide <= 0) return fail("22023", "the slide must be greater than zero", args[2]->span);
     if (*slide > *size) {
-      return fail("22023", "the slide is longer than the window", args[2]->span, "hop(relation, time, slide, size): the slide comes first");
+      return fail("22023", "the slide is longer than the window", args[2]->span,
+                  "hop(relation, time, slide, size): the slide comes first");
     }
     if (*size % *slide != 0) {
       return fail("22023", "the slide must divide the window size", args[2]->span,
@@ -242,9 +254,13 @@ std::string output_name(const UnboundExpr& e) {
     case Kind::kCast: {
       const std::string inner = output_name(*e.args[0]);
       if (inner != "?column?") return inner;
-      static const std::map<std::string, std::string> kShort = {{"bigint", "int8"}, {"integer", "int4"}, {"int", "int4"},
-                                                                {"smallint", "int2"}, {"double precision", "float8"},
-                                                                {"boolean", "bool"}, {"timestamp with time zone", "timestamptz"}};
+      static const std::map<std::string, std::string> kShort = {{"bigint", "int8"},
+                                                                {"integer", "int4"},
+                                                                {"int", "int4"},
+                                                                {"smallint", "int2"},
+                                                                {"double precision", "float8"},
+                                                                {"boolean", "bool"},
+                                                                {"timestamp with time zone", "timestamptz"}};
       const auto known = kShort.find(e.text);
       return known == kShort.end() ? e.text : known->second;
     }
@@ -280,7 +296,8 @@ Result<int64_t> row_count(const UnboundExpr& e, std::string_view clause) {
 void note_columns(const expr::Expr* e, std::vector<bool>& used) {
   if (e == nullptr) return;
   expr::walk(*e, [&](const expr::Expr& part) {
-    if (part.kind == expr::ExprKind::kColumn && static_cast<size_t>(part.column) < used.size()) used[static_cast<size_t>(part.column)] = true;
+    if (part.kind == expr::ExprKind::kColumn && static_cast<size_t>(part.column) < used.size())
+      used[static_cast<size_t>(part.column)] = true;
   });
 }
 
@@ -290,9 +307,11 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
   }
   for (const UnboundCte& cte : select.ctes) ctes_[cte.name] = &cte;
   if (select.from.empty()) {
-    return fail("0A000", "a query reads a stream: FROM is missing", select.span, "for example FROM flows, or FROM tumble(flows, time, interval '300 s')");
+    return fail("0A000", "a query reads a stream: FROM is missing", select.span,
+                "for example FROM flows, or FROM tumble(flows, time, interval '300 s')");
   }
-  if (select.from.size() > 1) return fail("0A000", "joins are not supported yet", select.from[1]->span, "read one relation in FROM");
+  if (select.from.size() > 1)
+    return fail("0A000", "joins are not supported yet", select.from[1]->span, "read one relation in FROM");
   if (!select.distinct_on.empty()) return fail("0A000", "DISTINCT ON is not supported", select.distinct_on[0]->span);
   if (select.with_ties) return fail("0A000", "FETCH ... WITH TIES is not supported", select.span, "use LIMIT");
   auto input = bind_from(*select.from[0]);
@@ -303,7 +322,7 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
 /// An output, with what the query text calls it.
 struct Output {
   std::string name;
-  const UnboundExpr* text = nullptr;   ///< null: a column that * stands for
+  const UnboundExpr* text = nullptr;  ///< null: a column that * stands for
   int column = -1;
   SourceSpan span;
 };
@@ -318,7 +337,8 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   for (const UnboundTarget& target : select.targets) {
     const UnboundExpr& e = *target.expr;
     if (e.kind == UnboundExpr::Kind::kStar) {
-      if (!e.names.empty() && e.names[0] != input.alias) return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span);
+      if (!e.names.empty() && e.names[0] != input.alias)
+        return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span);
       const bool own_window = windowed && input.window.kind != Window::Kind::kInherited;
       for (size_t c = 0; c < input_columns; ++c) {
         const std::string& name = input.schema.columns[c].name;
@@ -345,20 +365,23 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   stage.distinct = select.distinct;
 
   if (select.where) {
-    auto where = aggregates ? binder.bind_row(*select.where, "WHERE") : binder.bind_windowed_row(*select.where, "WHERE");
+    auto where =
+        aggregates ? binder.bind_row(*select.where, "WHERE") : binder.bind_windowed_row(*select.where, "WHERE");
     if (!where) return tl::unexpected(where.error());
     if ((*where)->type == Type::kUnknown) where = expr::make_cast(std::move(*where), Type::kBool, select.where->span);
     if (!where) return tl::unexpected(where.error());
     if ((*where)->type != Type::kBool) {
-      return fail("42804", fmt::format("argument of WHERE must be type boolean, not type {}", batch::name((*where)->type)), select.where->span);
+      return fail("42804",
+                  fmt::format("argument of WHERE must be type boolean, not type {}", batch::name((*where)->type)),
+                  select.where->span);
     }
     stage.where = std::move(*where);
   }
 
   if (aggregates) {
     if (!windowed) {
-      return fail("42803", "a stream has no end: aggregates need a window", select.group_by.empty() ? select.span : select.group_by[0]->span,
-                  std::string(kWindowHint));
+      return fail("42803", "a stream has no end: aggregates need a window",
+                  select.group_by.empty() ? select.span : select.group_by[0]->span, std::string(kWindowHint));
     }
     bool by_window = false;
     for (const auto& item : select.group_by) {
@@ -370,10 +393,11 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
           return fail("42P10", fmt::format("GROUP BY position {} is not in select list", e->text), e->span);
         }
         const Output& output = outputs[static_cast<size_t>(position - 1)];
-        if (output.text == nullptr) return fail("0A000", "GROUP BY position of a column that * stands for", e->span, "name the columns");
+        if (output.text == nullptr)
+          return fail("0A000", "GROUP BY position of a column that * stands for", e->span, "name the columns");
         e = output.text;
-      } else if (e->kind == UnboundExpr::Kind::kColumn && e->names.size() == 1 && !binder.is_window_column(*e, is_end) &&
-                 input.schema.find(e->names[0]) < 0) {
+      } else if (e->kind == UnboundExpr::Kind::kColumn && e->names.size() == 1 &&
+                 !binder.is_window_column(*e, is_end) && input.schema.find(e->names[0]) < 0) {
         // Not a column of the input: an output's alias.
         for (const Output& output : outputs) {
           if (output.text != nullptr && output.name == e->names[0]) {
@@ -391,7 +415,8 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
       if (!key) return tl::unexpected(key.error());
       if ((*key)->type == Type::kUnknown) key = expr::make_cast(std::move(*key), Type::kText, e->span);
       if (!key) return tl::unexpected(key.error());
-      const bool known = std::any_of(binder.keys.begin(), binder.keys.end(), [&](const auto& k) { return expr::equal(*k, **key); });
+      const bool known =
+          std::any_of(binder.keys.begin(), binder.keys.end(), [&](const auto& k) { return expr::equal(*k, **key); });
       if (!known) binder.keys.push_back(std::move(*key));
     }
     if (!by_window) {
@@ -414,9 +439,11 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
       return fail("42803", "* cannot be selected from groups", output.span, "name the grouped columns and aggregates");
     }
     Result<ExprPtr> bound = output.text == nullptr
-                                ? expr::make_column(output.column, static_cast<size_t>(output.column) < input_columns
-                                                                       ? input.schema.columns[static_cast<size_t>(output.column)].type
-                                                                       : Type::kTimestamptz, output.span)
+                                ? expr::make_column(output.column,
+                                                    static_cast<size_t>(output.column) < input_columns
+                                                        ? input.schema.columns[static_cast<size_t>(output.column)].type
+                                                        : Type::kTimestamptz,
+                                                    output.span)
                                 : bind_output(*output.text, "SELECT");
     if (!bound) return tl::unexpected(bound.error());
     stage.outputs.push_back(std::move(*bound));
@@ -425,7 +452,9 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     auto having = binder.bind_grouped(*select.having);
     if (!having) return tl::unexpected(having.error());
     if ((*having)->type != Type::kBool) {
-      return fail("42804", fmt::format("argument of HAVING must be type boolean, not type {}", batch::name((*having)->type)), select.having->span);
+      return fail("42804",
+                  fmt::format("argument of HAVING must be type boolean, not type {}", batch::name((*having)->type)),
+                  select.having->span);
     }
     stage.having = std::move(*having);
   }
@@ -453,7 +482,8 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
         if (expr::equal(**bound, *stage.outputs[o])) key.output = static_cast<int>(o);
       }
       if (key.output < 0) {
-        if (select.distinct) return fail("42P10", "for SELECT DISTINCT, ORDER BY expressions must appear in select list", e.span);
+        if (select.distinct)
+          return fail("42P10", "for SELECT DISTINCT, ORDER BY expressions must appear in select list", e.span);
         key.output = static_cast<int>(stage.outputs.size());
         stage.outputs.push_back(std::move(*bound));
       }
@@ -472,11 +502,13 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   }
   const bool row_by_row = !aggregates && input.window.kind != Window::Kind::kInherited;
   if (row_by_row && (!stage.order_by.empty() || stage.distinct)) {
-    return fail("0A000", fmt::format("{} needs a window: a stream has no end", stage.distinct ? "SELECT DISTINCT" : "ORDER BY"),
+    return fail("0A000",
+                fmt::format("{} needs a window: a stream has no end", stage.distinct ? "SELECT DISTINCT" : "ORDER BY"),
                 stage.distinct ? select.span : select.order_by[0].expr->span, std::string(kWindowHint));
   }
   if (row_by_row && windowed && (stage.limit || stage.offset != 0)) {
-    return fail("0A000", "LIMIT of ungrouped rows in a window is not supported", select.limit ? select.limit->span : select.offset->span);
+    return fail("0A000", "LIMIT of ungrouped rows in a window is not supported",
+                select.limit ? select.limit->span : select.offset->span);
   }
 
   // Schemas.
@@ -486,10 +518,13 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     stage.grouped.columns = {{"window_start", Type::kTimestamptz, 0}, {"window_end", Type::kTimestamptz, 0}};
     for (const auto& key : stage.keys) {
       stage.key_labels.push_back(expr::to_string(*key, input.schema));
-      const uint8_t bits = key->kind == expr::ExprKind::kColumn ? input.schema.columns[static_cast<size_t>(key->column)].value_bits : uint8_t{0};
+      const uint8_t bits = key->kind == expr::ExprKind::kColumn
+                               ? input.schema.columns[static_cast<size_t>(key->column)].value_bits
+                               : uint8_t{0};
       stage.grouped.columns.push_back({stage.key_labels.back(), key->type, bits});
     }
-    for (const AggregateCall& call : stage.aggregates) stage.grouped.columns.push_back({call.label, call.function->result_type, 0});
+    for (const AggregateCall& call : stage.aggregates)
+      stage.grouped.columns.push_back({call.label, call.function->result_type, 0});
   } else {
     stage.grouped = input.schema;
     if (windowed) {
@@ -502,13 +537,18 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   for (size_t o = 0; o < visible; ++o) {
     const expr::Expr& e = *stage.outputs[o];
     const bool column = e.kind == expr::ExprKind::kColumn;
-    stage.output.columns.push_back({outputs[o].name, e.type, column ? stage.grouped.columns[static_cast<size_t>(e.column)].value_bits : uint8_t{0}});
+    stage.output.columns.push_back(
+        {outputs[o].name, e.type,
+         column ? stage.grouped.columns[static_cast<size_t>(e.column)].value_bits : uint8_t{0}});
     if (!column) continue;
-    const bool is_start = (windowed && e.column == start_column) || (!aggregates && e.column == input.window_start_column);
-    const bool is_end = (windowed && e.column == start_column + 1) || (!aggregates && e.column == input.window_end_column);
+    const bool is_start =
+        (windowed && e.column == start_column) || (!aggregates && e.column == input.window_start_column);
+    const bool is_end =
+        (windowed && e.column == start_column + 1) || (!aggregates && e.column == input.window_end_column);
     if (is_start && stage.window_start_output < 0) stage.window_start_output = static_cast<int>(o);
     if (is_end && stage.window_end_output < 0) stage.window_end_output = static_cast<int>(o);
-    if (row_by_row && !windowed && e.column == input.time_column && bound.time_column < 0) bound.time_column = static_cast<int>(o);
+    if (row_by_row && !windowed && e.column == input.time_column && bound.time_column < 0)
+      bound.time_column = static_cast<int>(o);
   }
   stage.input_used.assign(input_columns, false);
   note_columns(stage.where.get(), stage.input_used);
@@ -534,8 +574,9 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
 
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
   static constexpr std::string_view kKnown[] = {"allowed_lateness", "on_error", "delay"};
-  static constexpr std::string_view kLater[] = {"state_limit", "sites", "placement", "absent_sites", "emit", "retention", "timezone",
-                                                "alert.for", "alert.clear", "alert.severity"};
+  static constexpr std::string_view kLater[] = {"state_limit", "sites",         "placement", "absent_sites",
+                                                "emit",        "retention",     "timezone",  "alert.for",
+                                                "alert.clear", "alert.severity"};
   QueryOptions bound;
   for (const UnboundOption& option : options) {
     if (option.name == "allowed_lateness" || option.name == "delay") {
@@ -547,14 +588,18 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
       if (option.value == "null") bound.on_error = QueryOptions::OnError::kNull;
       else if (option.value == "drop") bound.on_error = QueryOptions::OnError::kDrop;
       else if (option.value == "fail") bound.on_error = QueryOptions::OnError::kFail;
-      else return fail("22023", fmt::format("invalid value \"{}\" for on_error", option.value), option.span, "it is 'null', 'drop' or 'fail'");
-    } else if (std::find(std::begin(kLater), std::end(kLater), option.name) != std::end(kLater) || option.name.starts_with("filter.")) {
+      else
+        return fail("22023", fmt::format("invalid value \"{}\" for on_error", option.value), option.span,
+                    "it is 'null', 'drop' or 'fail'");
+    } else if (std::find(std::begin(kLater), std::end(kLater), option.name) != std::end(kLater) ||
+               option.name.starts_with("filter.")) {
       return fail("0A000", fmt::format("option \"{}\" is not supported yet", option.name), option.span);
     } else {
       std::vector<std::string_view> names(std::begin(kKnown), std::end(kKnown));
       const auto near = base::nearest_name(option.name, names);
-      return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-                  near.empty() ? "options are allowed_lateness, delay and on_error" : fmt::format("did you mean '{}'?", near));
+      return fail(
+          "22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
+          near.empty() ? "options are allowed_lateness, delay and on_error" : fmt::format("did you mean '{}'?", near));
     }
   }
   return bound;
@@ -564,7 +609,8 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
 
 Result<Query> bind(const UnboundStatement& statement, std::string_view text, const Catalog& catalog) {
   const bool is_view = statement.kind == UnboundStatement::Kind::kCreateMaterializedView;
-  if (statement.kind == UnboundStatement::Kind::kExplain) return plan::bind(std::as_const(*statement.inner), text, catalog);
+  if (statement.kind == UnboundStatement::Kind::kExplain)
+    return plan::bind(std::as_const(*statement.inner), text, catalog);
   if (statement.kind == UnboundStatement::Kind::kCreateView) {
     return fail("0A000", "plain views are not supported yet", statement.span, "CREATE MATERIALIZED VIEW is");
   }
@@ -596,8 +642,10 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
     for (size_t i = 0; i < output.columns.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
         if (output.columns[i].name != output.columns[j].name) continue;
-        return fail("42701", fmt::format("column \"{}\" specified more than once", output.columns[i].name),
-                    statement.select->targets.size() > i ? statement.select->targets[i].expr->span : statement.name_span, "give one of them another name with AS");
+        return fail(
+            "42701", fmt::format("column \"{}\" specified more than once", output.columns[i].name),
+            statement.select->targets.size() > i ? statement.select->targets[i].expr->span : statement.name_span,
+            "give one of them another name with AS");
       }
     }
   }
@@ -611,13 +659,15 @@ Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
   for (const UnboundColumnDef& column : statement.columns) {
     const auto type = expr::parse_type(column.type_name, column.span);
     if (!type) return tl::unexpected(type.error());
-    if (table.schema.find(column.name) >= 0) return fail("42701", fmt::format("column \"{}\" specified more than once", column.name), column.span);
+    if (table.schema.find(column.name) >= 0)
+      return fail("42701", fmt::format("column \"{}\" specified more than once", column.name), column.span);
     table.schema.columns.push_back({column.name, *type, 0});
   }
   for (const UnboundOption& option : statement.options) {
     if (option.name == "event_time") {
       table.time_column = table.schema.find(option.value);
-      if (table.time_column < 0) return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
+      if (table.time_column < 0)
+        return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
       if (table.schema.columns[static_cast<size_t>(table.time_column)].type != Type::kTimestamptz) {
         return fail("42804", "event_time must be a timestamptz column", option.span);
       }
@@ -626,7 +676,8 @@ Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
       if (!delay) return tl::unexpected(delay.error());
       table.delay_us = *delay;
     } else {
-      return fail("HV00D", fmt::format("invalid option \"{}\"", option.name), option.span, "options are event_time and watermark");
+      return fail("HV00D", fmt::format("invalid option \"{}\"", option.name), option.span,
+                  "options are event_time and watermark");
     }
   }
   return table;

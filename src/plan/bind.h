@@ -18,24 +18,26 @@ class Catalog {
   bool remove(std::string_view name);
   const Relation* find(std::string_view name) const;
   std::vector<std::string_view> names() const;
+
  private:
   std::vector<Relation> relations_;
 };
 
 /// Binds a SELECT or CREATE MATERIALIZED VIEW: names, types, windows, aggregates, options. Diagnostics carry a span
-/// into the statement's text; the caller locates them (base::locate). Plain views (CREATE VIEW) are expanded where read.
+/// into the statement's text; the caller locates them (base::locate). Plain views (CREATE VIEW) are expanded where
+/// read.
 /// @param text  the statement's text, kept in Query::text
 base::Result<Query> bind(const UnboundStatement& statement, std::string_view text, const Catalog& catalog);
 
-/// CREATE FOREIGN TABLE name (columns) SERVER test OPTIONS (event_time 'column', watermark '5 s'): a stream whose rows a
-/// test gives by hand. Errors as for bind().
+/// CREATE FOREIGN TABLE name (columns) SERVER test OPTIONS (event_time 'column', watermark '5 s'): a stream whose rows
+/// a test gives by hand. Errors as for bind().
 base::Result<Relation> bind_foreign_table(const UnboundStatement& statement);
 
 /// The relation that others see of a materialised view: its visible columns; time column = window_start.
 Relation as_relation(const Query& view);
 
-/// EXPLAIN: the plan as text, one line an operator, with what runs on edge and merge, the partial form and class of each
-/// aggregate, pane length, what holds the watermark.
+/// EXPLAIN: the plan as text, one line an operator, with what runs on edge and merge, the partial form and class of
+/// each aggregate, pane length, what holds the watermark.
 std::string explain(const Query& query);
 
 /// Applies ordinary rewrites in place (constant conditions, unused columns). Results never change. `--set

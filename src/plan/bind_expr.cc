@@ -1,6 +1,6 @@
-#include <charconv>
-
 #include <fmt/format.h>
+
+#include <charconv>
 
 #include "plan/binder.h"
 
@@ -39,7 +39,9 @@ Result<ExprPtr> negate_if(bool negated, Result<ExprPtr> e, SourceSpan span) {
 
 }  // namespace
 
-Result<ExprPtr> ExprBinder::bind_row(const UnboundExpr& e, std::string_view clause) { return bind(e, Place::kRow, clause); }
+Result<ExprPtr> ExprBinder::bind_row(const UnboundExpr& e, std::string_view clause) {
+  return bind(e, Place::kRow, clause);
+}
 Result<ExprPtr> ExprBinder::bind_windowed_row(const UnboundExpr& e, std::string_view clause) {
   return bind(e, Place::kWindowedRow, clause);
 }
@@ -81,7 +83,8 @@ Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
   if (input_.has_windows()) names.insert(names.end(), {"window_start", "window_end"});
   std::string hint;
   if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
-  else if (name == "window_start" || name == "window_end") hint = "window columns come from a window function: FROM tumble(flows, time, interval '300 s')";
+  else if (name == "window_start" || name == "window_end")
+    hint = "window columns come from a window function: FROM tumble(flows, time, interval '300 s')";
   return fail("42703", fmt::format("column \"{}\" does not exist", name), e.span, hint);
 }
 
@@ -91,7 +94,9 @@ Result<ExprPtr> ExprBinder::bind_column(const UnboundExpr& e, Place place) {
   bool is_end = false;
   if (place == Place::kGrouped) {
     if (is_window_column(e, is_end)) return expr::make_column(is_end ? 1 : 0, Type::kTimestamptz, e.span);
-    return fail("42803", fmt::format("column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function", e.names.back()),
+    return fail("42803",
+                fmt::format("column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function",
+                            e.names.back()),
                 e.span, fmt::format("add it to GROUP BY, or write for example max({})", e.names.back()));
   }
   if (*column >= 0) {
@@ -100,15 +105,18 @@ Result<ExprPtr> ExprBinder::bind_column(const UnboundExpr& e, Place place) {
   }
   (void)is_window_column(e, is_end);
   if (place == Place::kRow) {
-    return fail("42803", fmt::format("{} is not known here: the window of a row is found after this clause", e.names.back()), e.span,
-                "filter windows with HAVING, or rows by their time");
+    return fail("42803",
+                fmt::format("{} is not known here: the window of a row is found after this clause", e.names.back()),
+                e.span, "filter windows with HAVING, or rows by their time");
   }
-  return expr::make_column(static_cast<int>(input_.schema.columns.size()) + (is_end ? 1 : 0), Type::kTimestamptz, e.span);
+  return expr::make_column(static_cast<int>(input_.schema.columns.size()) + (is_end ? 1 : 0), Type::kTimestamptz,
+                           e.span);
 }
 
 Result<ExprPtr> ExprBinder::bind_grouped(const UnboundExpr& e) { return bind(e, Place::kGrouped, "SELECT"); }
 
-Result<std::vector<ExprPtr>> ExprBinder::bind_all(const std::vector<UnboundExprPtr>& args, Place place, std::string_view clause) {
+Result<std::vector<ExprPtr>> ExprBinder::bind_all(const std::vector<UnboundExprPtr>& args, Place place,
+                                                  std::string_view clause) {
   std::vector<ExprPtr> bound;
   for (const auto& arg : args) {
     auto one = bind(*arg, place, clause);
@@ -127,11 +135,12 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
       auto over_input = bind(e, Place::kRow, clause);
       if (over_input) {
         for (size_t k = 0; k < keys.size(); ++k) {
-          if (expr::equal(**over_input, *keys[k])) return expr::make_column(static_cast<int>(2 + k), keys[k]->type, e.span);
+          if (expr::equal(**over_input, *keys[k]))
+            return expr::make_column(static_cast<int>(2 + k), keys[k]->type, e.span);
         }
         if ((*over_input)->kind == expr::ExprKind::kLiteral) return over_input;
       } else if (e.kind == Kind::kColumn || over_input.error().code != "42803") {
-        return over_input;   // wrong in itself, not for want of a key
+        return over_input;  // wrong in itself, not for want of a key
       }
     }
   }
@@ -151,9 +160,20 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
       return expr::make_cast(std::move(*arg), *type, e.span);
     }
     case Kind::kCall: return bind_call(e, place, clause);
-    case Kind::kOperator: case Kind::kAnd: case Kind::kOr: case Kind::kNot: case Kind::kCoalesce: case Kind::kGreatest:
-    case Kind::kLeast: case Kind::kIsNull: case Kind::kIsTruth: case Kind::kDistinctFrom: case Kind::kNullIf:
-    case Kind::kInList: case Kind::kAtTimeZone: case Kind::kLike: {
+    case Kind::kOperator:
+    case Kind::kAnd:
+    case Kind::kOr:
+    case Kind::kNot:
+    case Kind::kCoalesce:
+    case Kind::kGreatest:
+    case Kind::kLeast:
+    case Kind::kIsNull:
+    case Kind::kIsTruth:
+    case Kind::kDistinctFrom:
+    case Kind::kNullIf:
+    case Kind::kInList:
+    case Kind::kAtTimeZone:
+    case Kind::kLike: {
       auto args = bind_all(e.args, place, clause);
       if (!args) return tl::unexpected(args.error());
       auto& a = *args;
@@ -175,7 +195,7 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
           for (size_t i = 1; i < a.size(); ++i) list.push_back(std::move(a[i]));
           return expr::make_in_list(std::move(a[0]), std::move(list), e.negated, e.span);
         }
-        default: break;   // kLike
+        default: break;  // kLike
       }
       if (a.size() == 3) return fail("0A000", "LIKE ... ESCAPE is not supported", e.span, "the escape character is \\");
       const std::string op = std::string(e.negated ? "!~~" : "~~") + (e.op == "ilike" ? "*" : "");
@@ -183,7 +203,8 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
     }
     case Kind::kCase: return bind_case(e, place, clause);
     case Kind::kBetween: return bind_between(e, place, clause);
-    case Kind::kAnyArray: case Kind::kAllArray: return bind_quantified(e, place, clause);
+    case Kind::kAnyArray:
+    case Kind::kAllArray: return bind_quantified(e, place, clause);
     case Kind::kSubquery: return fail("0A000", "subqueries are supported only in FROM", e.span);
     case Kind::kParameterDefault: return fail("0A000", "DEFAULT has no meaning here", e.span);
   }
@@ -191,7 +212,9 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
 }
 
 Result<ExprPtr> ExprBinder::bind_call(const UnboundExpr& e, Place place, std::string_view clause) {
-  if (e.over) return fail("0A000", "window functions (OVER) are not supported yet", e.span, "ORDER BY and LIMIT work in each window");
+  if (e.over)
+    return fail("0A000", "window functions (OVER) are not supported yet", e.span,
+                "ORDER BY and LIMIT work in each window");
   if (agg::is_aggregate(e.text)) {
     return fail("42803", fmt::format("aggregate functions are not allowed in {}", clause), e.span,
                 clause == "WHERE" ? "filter groups with HAVING" : "");
@@ -234,7 +257,8 @@ Result<ExprPtr> ExprBinder::bind_aggregate(const UnboundExpr& e) {
     call.args[i] = std::move(*cast);
   }
   call.label = e.text + '(' + (e.distinct ? "DISTINCT " : "") + (e.star ? "*" : "");
-  for (size_t i = 0; i < call.args.size(); ++i) call.label += (i > 0 ? ", " : "") + expr::to_string(*call.args[i], input_.schema);
+  for (size_t i = 0; i < call.args.size(); ++i)
+    call.label += (i > 0 ? ", " : "") + expr::to_string(*call.args[i], input_.schema);
   call.label += ')';
   if (e.filter) {
     if (has_aggregate(*e.filter)) return fail("42803", "aggregate functions are not allowed in FILTER", e.filter->span);
@@ -247,7 +271,8 @@ Result<ExprPtr> ExprBinder::bind_aggregate(const UnboundExpr& e) {
   size_t index = 0;
   for (; index < aggregates.size(); ++index) {
     const AggregateCall& other = aggregates[index];
-    const bool same_filter = (!call.filter && !other.filter) || (call.filter && other.filter && expr::equal(*call.filter, *other.filter));
+    const bool same_filter =
+        (!call.filter && !other.filter) || (call.filter && other.filter && expr::equal(*call.filter, *other.filter));
     if (other.function != call.function || !same_filter) continue;
     bool same_args = true;
     for (size_t i = 0; i < call.args.size(); ++i) same_args &= expr::equal(*call.args[i], *other.args[i]);
@@ -326,7 +351,8 @@ Result<Micros> micros_of(const base::Interval& interval, std::string_view what, 
   }
   Micros micros = 0;
   if (__builtin_mul_overflow(Micros{interval.days}, 86'400 * base::kMicrosPerSecond, &micros) ||
-      __builtin_add_overflow(micros, interval.micros, &micros) || micros > Micros{1} << 60 || micros < -(Micros{1} << 60)) {
+      __builtin_add_overflow(micros, interval.micros, &micros) || micros > Micros{1} << 60 ||
+      micros < -(Micros{1} << 60)) {
     return fail("22008", fmt::format("{} is out of range", what), span);
   }
   return micros;

@@ -13,19 +13,20 @@ using expr::ExprPtr;
 
 /// What a FROM item offers to the expressions of its SELECT.
 struct Input {
-  Relation source;                ///< of the first stage
-  std::vector<Stage> below;       ///< stages that make these rows; empty: the rows of `source`
-  std::string alias;              ///< how columns may be qualified
+  Relation source;           ///< of the first stage
+  std::vector<Stage> below;  ///< stages that make these rows; empty: the rows of `source`
+  std::string alias;         ///< how columns may be qualified
   batch::Schema schema;
   Window window;
   int time_column = -1;
-  int window_start_column = -1;   ///< columns of `schema` that are the window's start and end, when rows carry them
+  int window_start_column = -1;  ///< columns of `schema` that are the window's start and end, when rows carry them
   int window_end_column = -1;
   bool has_windows() const { return window.kind != Window::Kind::kNone; }
 };
 
-/// Binds the scalar expressions of one SELECT. Three places differ: in rows of the input; in rows of the input with their
-/// window (outputs of a stage without aggregation); in grouped rows, where aggregates may stand and columns must be keys.
+/// Binds the scalar expressions of one SELECT. Three places differ: in rows of the input; in rows of the input with
+/// their window (outputs of a stage without aggregation); in grouped rows, where aggregates may stand and columns must
+/// be keys.
 class ExprBinder {
  public:
   explicit ExprBinder(const Input& input) : input_(input) {}
@@ -41,7 +42,7 @@ class ExprBinder {
   bool is_window_column(const UnboundExpr& e, bool& is_end) const;
   bool has_aggregate(const UnboundExpr& e) const;
 
-  Result<int> find_column(const UnboundExpr& e) const;   ///< -1: a window column that is no column of the input
+  Result<int> find_column(const UnboundExpr& e) const;  ///< -1: a window column that is no column of the input
 
   std::vector<ExprPtr> keys;
   std::vector<AggregateCall> aggregates;

@@ -14,9 +14,11 @@ std::string window_text(const Stage& stage) {
   std::string offset = w.offset_us == 0 ? "" : fmt::format(", offset {}", base::format_duration(w.offset_us));
   switch (w.kind) {
     case Window::Kind::kNone: return "none";
-    case Window::Kind::kTumble: return fmt::format("tumble of {} by {}{}", base::format_duration(w.size_us), column(), offset);
+    case Window::Kind::kTumble:
+      return fmt::format("tumble of {} by {}{}", base::format_duration(w.size_us), column(), offset);
     case Window::Kind::kHop:
-      return fmt::format("hop of {} every {} by {}{}", base::format_duration(w.size_us), base::format_duration(w.slide_us), column(), offset);
+      return fmt::format("hop of {} every {} by {}{}", base::format_duration(w.size_us),
+                         base::format_duration(w.slide_us), column(), offset);
     case Window::Kind::kInherited: return "as of the rows below";
   }
   return {};
@@ -77,19 +79,25 @@ std::string explain(const Query& query) {
   size_t next = 0;
   if (first.aggregates_rows && stream && first.window.kind != Window::Kind::kInherited) {
     const SplitPlan plan = split(query, kShippedPaneMax);
-    out += fmt::format("  edge (where flows arrive)\n    window     {}\n    panes      {}\n", window_text(first), base::format_duration(plan.edge.pane_us));
+    out += fmt::format("  edge (where flows arrive)\n    window     {}\n    panes      {}\n", window_text(first),
+                       base::format_duration(plan.edge.pane_us));
     add_aggregation(first, out);
-    out += fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window, plan.merge.panes_per_window == 1 ? "" : "s");
-    out += fmt::format("    closes     when the watermark of all exporters passes the window's end{}\n",
-                       query.options.allowed_lateness_us == 0 ? std::string()
-                                                              : fmt::format("; revised for {} more", base::format_duration(query.options.allowed_lateness_us)));
-    if (query.options.delay_us) out += fmt::format("    delay      {}\n", base::format_duration(*query.options.delay_us));
+    out += fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window,
+                       plan.merge.panes_per_window == 1 ? "" : "s");
+    out += fmt::format(
+        "    closes     when the watermark of all exporters passes the window's end{}\n",
+        query.options.allowed_lateness_us == 0
+            ? std::string()
+            : fmt::format("; revised for {} more", base::format_duration(query.options.allowed_lateness_us)));
+    if (query.options.delay_us)
+      out += fmt::format("    delay      {}\n", base::format_duration(*query.options.delay_us));
     add_tail(first, out);
     next = 1;
   }
   for (; next < query.stages.size(); ++next) {
     const Stage& stage = query.stages[next];
-    out += fmt::format("  {}\n", next == 0 ? (stream ? "edge (row by row)" : "merge (final rows of the view)") : "merge (final rows of the stage above)");
+    out += fmt::format("  {}\n", next == 0 ? (stream ? "edge (row by row)" : "merge (final rows of the view)")
+                                           : "merge (final rows of the stage above)");
     out += fmt::format("    window     {}\n", window_text(stage));
     if (stage.aggregates_rows) add_aggregation(stage, out);
     else if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.grouped));

@@ -23,33 +23,35 @@ struct Relation {
   batch::Schema schema;
   int time_column = -1;        ///< event time of a stream; window_start of a view; -1: none
   int window_end_column = -1;  ///< of a view
-  int arrival_column = -1;     ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
-  bool has_windows = false;    ///< a view whose rows come window by window
-  std::optional<Micros> delay_us;   ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
+  int arrival_column =
+      -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
+  bool has_windows = false;        ///< a view whose rows come window by window
+  std::optional<Micros> delay_us;  ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
 };
 
 struct Window {
   enum class Kind : uint8_t {
-    kNone,       ///< rows are passed on as they come (no aggregation)
-    kTumble, kHop,
+    kNone,  ///< rows are passed on as they come (no aggregation)
+    kTumble,
+    kHop,
     kInherited,  ///< rows carry the window of the stage below (its window_start and window_end columns)
   };
   Kind kind = Kind::kNone;
-  int time_column = -1;        ///< input column whose value decides the window
-  Micros size_us = 0;          ///< tumble, hop: > 0
-  Micros slide_us = 0;         ///< hop: > 0, divides size_us; tumble: = size_us
-  Micros offset_us = 0;        ///< 0 <= offset < slide; windows start at offset + k * slide
+  int time_column = -1;  ///< input column whose value decides the window
+  Micros size_us = 0;    ///< tumble, hop: > 0
+  Micros slide_us = 0;   ///< hop: > 0, divides size_us; tumble: = size_us
+  Micros offset_us = 0;  ///< 0 <= offset < slide; windows start at offset + k * slide
 };
 
 struct AggregateCall {
   const agg::AggregateFunction* function = nullptr;
-  std::vector<expr::ExprPtr> args;     ///< over the stage's input, already cast to function->arg_types
-  expr::ExprPtr filter;                ///< boolean over the input, or null
-  std::string label;                   ///< "sum(octets)", for EXPLAIN
+  std::vector<expr::ExprPtr> args;  ///< over the stage's input, already cast to function->arg_types
+  expr::ExprPtr filter;             ///< boolean over the input, or null
+  std::string label;                ///< "sum(octets)", for EXPLAIN
 };
 
 struct SortKey {
-  int output = -1;                     ///< index into outputs (hidden ones included)
+  int output = -1;  ///< index into outputs (hidden ones included)
   bool descending = false;
   bool nulls_first = false;
 };
@@ -58,12 +60,12 @@ struct SortKey {
 /// then the keys, then the aggregates' results. Without, they read the input row followed by window_start and
 /// window_end when the stage has a window.
 struct Stage {
-  batch::Schema input;                 ///< schema of the relation (or of the stage below)
-  std::vector<bool> input_used;        ///< which input columns anything below reads
-  expr::ExprPtr where;                 ///< over the input, or null
+  batch::Schema input;           ///< schema of the relation (or of the stage below)
+  std::vector<bool> input_used;  ///< which input columns anything below reads
+  expr::ExprPtr where;           ///< over the input, or null
   Window window;
-  bool aggregates_rows = false;        ///< false: a row stage (filter and project)
-  std::vector<expr::ExprPtr> keys;     ///< over the input
+  bool aggregates_rows = false;     ///< false: a row stage (filter and project)
+  std::vector<expr::ExprPtr> keys;  ///< over the input
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)
@@ -74,7 +76,7 @@ struct Stage {
   std::vector<SortKey> order_by;       ///< ties are broken by all visible columns in order (DESIGN rule 4)
   std::optional<int64_t> limit;        ///< per window
   int64_t offset = 0;
-  int window_start_output = -1;        ///< visible output that is exactly window_start / window_end, or -1
+  int window_start_output = -1;  ///< visible output that is exactly window_start / window_end, or -1
   int window_end_output = -1;
 };
 
@@ -83,18 +85,18 @@ struct QueryOptions {
   enum class OnError : uint8_t { kNull, kDrop, kFail };
   Micros allowed_lateness_us = 0;
   OnError on_error = OnError::kNull;
-  std::optional<Micros> delay_us;      ///< overrides the stream's delay
+  std::optional<Micros> delay_us;  ///< overrides the stream's delay
 };
 
 struct Query {
-  std::string name;                    ///< the view's name; "" for an ad-hoc SELECT
+  std::string name;  ///< the view's name; "" for an ad-hoc SELECT
   bool is_view = false;
-  std::string text;                    ///< the statement as written
-  Relation source;                     ///< what stages[0] reads
-  std::vector<Stage> stages;           ///< at least one
+  std::string text;           ///< the statement as written
+  Relation source;            ///< what stages[0] reads
+  std::vector<Stage> stages;  ///< at least one
   QueryOptions options;
-  bool has_windows = false;            ///< its rows come window by window
-  int time_output = -1;                ///< visible output that is the event time of its rows (window_start); -1: none
+  bool has_windows = false;  ///< its rows come window by window
+  int time_output = -1;      ///< visible output that is the event time of its rows (window_start); -1: none
   const batch::Schema& output() const { return stages.back().output; }
 };
 

@@ -8,9 +8,9 @@ namespace backstream::plan {
 struct EdgePlan {
   const Query* query = nullptr;
   const Stage* stage = nullptr;
-  base::Micros pane_us = 0;             ///< length of a pane; 0: stage without aggregation, rows are shipped
-  base::Micros pane_offset_us = 0;      ///< panes start at pane_offset + k * pane_us
-  std::vector<bool> columns;            ///< of the source that the edge reads
+  base::Micros pane_us = 0;         ///< length of a pane; 0: stage without aggregation, rows are shipped
+  base::Micros pane_offset_us = 0;  ///< panes start at pane_offset + k * pane_us
+  std::vector<bool> columns;        ///< of the source that the edge reads
 };
 
 /// The half that completes it: combine panes to windows, finish, HAVING, outputs, order; then the later stages.

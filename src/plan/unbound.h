@@ -19,33 +19,43 @@ using UnboundExprPtr = std::unique_ptr<UnboundExpr>;
 struct UnboundOrder {
   UnboundExprPtr expr;
   bool descending = false;
-  std::optional<bool> nulls_first;   ///< as written; none: last when ascending, first when descending
+  std::optional<bool> nulls_first;  ///< as written; none: last when ascending, first when descending
 };
 
-struct UnboundWindowSpec {           ///< OVER (...)
+struct UnboundWindowSpec {  ///< OVER (...)
   std::vector<UnboundExprPtr> partition_by;
   std::vector<UnboundOrder> order_by;
-  std::string frame;                 ///< text of an explicit frame, empty when none
+  std::string frame;  ///< text of an explicit frame, empty when none
 };
 
 struct UnboundExpr {
   enum class Kind : uint8_t {
-    kColumn,      ///< names: [column] or [relation, column]
-    kStar,        ///< names: [] or [relation]
-    kNull, kBool, kInteger, kFloat, kString,   ///< text as written ("true"/"false" for kBool); kString is untyped
-    kCast,        ///< args[0]::type_name; interval '5 min' and inet '…' literals are casts of a kString too
-    kCall,        ///< function(args), named args, DISTINCT, *, ORDER BY, FILTER, OVER, WITHIN GROUP
-    kOperator,    ///< op over one or two args
-    kAnd, kOr, kNot,
-    kIsNull,      ///< negated: IS NOT NULL
-    kIsTruth,     ///< op: "true", "false", "unknown"
+    kColumn,  ///< names: [column] or [relation, column]
+    kStar,    ///< names: [] or [relation]
+    kNull,
+    kBool,
+    kInteger,
+    kFloat,
+    kString,    ///< text as written ("true"/"false" for kBool); kString is untyped
+    kCast,      ///< args[0]::type_name; interval '5 min' and inet '…' literals are casts of a kString too
+    kCall,      ///< function(args), named args, DISTINCT, *, ORDER BY, FILTER, OVER, WITHIN GROUP
+    kOperator,  ///< op over one or two args
+    kAnd,
+    kOr,
+    kNot,
+    kIsNull,   ///< negated: IS NOT NULL
+    kIsTruth,  ///< op: "true", "false", "unknown"
     kDistinctFrom,
-    kCase,        ///< args: [operand or null], when, then, when, then, ..., [else or null]
-    kCoalesce, kNullIf, kGreatest, kLeast,
-    kBetween,     ///< args: value, low, high; op "symmetric" or ""
-    kInList,      ///< args[0] IN (args[1..])
-    kLike,        ///< op: "like" or "ilike"; args: value, pattern[, escape]
-    kAnyArray, kAllArray,   ///< args[0] op ANY/ALL (args[1..], an array written out)
+    kCase,  ///< args: [operand or null], when, then, when, then, ..., [else or null]
+    kCoalesce,
+    kNullIf,
+    kGreatest,
+    kLeast,
+    kBetween,  ///< args: value, low, high; op "symmetric" or ""
+    kInList,   ///< args[0] IN (args[1..])
+    kLike,     ///< op: "like" or "ilike"; args: value, pattern[, escape]
+    kAnyArray,
+    kAllArray,    ///< args[0] op ANY/ALL (args[1..], an array written out)
     kAtTimeZone,  ///< args: value, zone
     kSubquery,    ///< scalar subquery, EXISTS ("exists") or IN ("in") by op; args[0] is IN's left side
     kParameterDefault,
@@ -53,14 +63,14 @@ struct UnboundExpr {
   Kind kind;
   SourceSpan span;
   std::vector<std::string> names;
-  std::string text;                ///< literal text, type name of a cast, function name (lower case)
+  std::string text;  ///< literal text, type name of a cast, function name (lower case)
   std::string op;
   bool negated = false;
-  bool distinct = false;           ///< kCall: f(DISTINCT x)
-  bool star = false;               ///< kCall: f(*)
-  std::vector<UnboundExprPtr> args;            ///< an entry may be null where Kind says so
-  std::vector<std::string> arg_names;          ///< kCall: parallel to args, empty string = positional
-  std::vector<UnboundOrder> order_by;          ///< kCall: aggregate ORDER BY or WITHIN GROUP
+  bool distinct = false;               ///< kCall: f(DISTINCT x)
+  bool star = false;                   ///< kCall: f(*)
+  std::vector<UnboundExprPtr> args;    ///< an entry may be null where Kind says so
+  std::vector<std::string> arg_names;  ///< kCall: parallel to args, empty string = positional
+  std::vector<UnboundOrder> order_by;  ///< kCall: aggregate ORDER BY or WITHIN GROUP
   bool within_group = false;
   UnboundExprPtr filter;
   std::unique_ptr<UnboundWindowSpec> over;
@@ -69,7 +79,7 @@ struct UnboundExpr {
 
 struct UnboundTarget {
   UnboundExprPtr expr;
-  std::string alias;               ///< empty when not given
+  std::string alias;  ///< empty when not given
   SourceSpan alias_span;
 };
 
@@ -77,11 +87,11 @@ struct UnboundFrom {
   enum class Kind : uint8_t { kRelation, kFunction, kSubquery, kJoin };
   Kind kind;
   SourceSpan span;
-  std::string name;                ///< relation or function (tumble, hop, session, lpm, ...), lower case as parsed
+  std::string name;  ///< relation or function (tumble, hop, session, lpm, ...), lower case as parsed
   SourceSpan name_span;
   std::string alias;
   std::vector<std::string> column_aliases;
-  std::vector<UnboundExprPtr> args;            ///< kFunction; a relation argument is a kColumn or kSubquery
+  std::vector<UnboundExprPtr> args;  ///< kFunction; a relation argument is a kColumn or kSubquery
   std::vector<std::string> arg_names;
   std::unique_ptr<UnboundSelect> subquery;
   bool lateral = false;
@@ -110,16 +120,16 @@ struct UnboundSelect {
   bool distinct = false;
   std::vector<UnboundExprPtr> distinct_on;
   std::vector<UnboundTarget> targets;
-  std::vector<std::unique_ptr<UnboundFrom>> from;   ///< several: cross join
+  std::vector<std::unique_ptr<UnboundFrom>> from;  ///< several: cross join
   UnboundExprPtr where;
-  std::vector<UnboundExprPtr> group_by;             ///< an integer literal is a position
+  std::vector<UnboundExprPtr> group_by;  ///< an integer literal is a position
   UnboundExprPtr having;
   std::vector<UnboundOrder> order_by;
   UnboundExprPtr limit, offset;
   bool with_ties = false;
 };
 
-struct UnboundOption {             ///< WITH (name = value); a dotted name is joined: "alert.for"
+struct UnboundOption {  ///< WITH (name = value); a dotted name is joined: "alert.for"
   std::string name;
   std::string value;
   bool has_value = true;
@@ -135,22 +145,27 @@ struct UnboundColumnDef {
 
 struct UnboundStatement {
   enum class Kind : uint8_t {
-    kSelect, kExplain, kCreateMaterializedView, kCreateView, kCreateForeignTable, kDrop,
+    kSelect,
+    kExplain,
+    kCreateMaterializedView,
+    kCreateView,
+    kCreateForeignTable,
+    kDrop,
   };
   Kind kind;
-  SourceSpan span;                              ///< of the whole statement in the text
-  std::string name;                             ///< object created or dropped
+  SourceSpan span;   ///< of the whole statement in the text
+  std::string name;  ///< object created or dropped
   SourceSpan name_span;
-  std::string object_type;                      ///< kDrop: "materialized view", "view", "foreign table"
-  std::string server;                           ///< kCreateForeignTable
-  bool if_exists = false;                       ///< IF [NOT] EXISTS
+  std::string object_type;  ///< kDrop: "materialized view", "view", "foreign table"
+  std::string server;       ///< kCreateForeignTable
+  bool if_exists = false;   ///< IF [NOT] EXISTS
   bool or_replace = false;
   bool with_no_data = false;
-  std::vector<std::string> column_aliases;      ///< CREATE VIEW v (a, b)
-  std::vector<UnboundOption> options;           ///< WITH (...), OPTIONS (...), EXPLAIN (...)
+  std::vector<std::string> column_aliases;  ///< CREATE VIEW v (a, b)
+  std::vector<UnboundOption> options;       ///< WITH (...), OPTIONS (...), EXPLAIN (...)
   std::vector<UnboundColumnDef> columns;
-  std::unique_ptr<UnboundSelect> select;        ///< kSelect and the views
-  std::unique_ptr<UnboundStatement> inner;      ///< kExplain
+  std::unique_ptr<UnboundSelect> select;    ///< kSelect and the views
+  std::unique_ptr<UnboundStatement> inner;  ///< kExplain
 };
 
 }  // namespace backstream::plan

@@ -9,9 +9,9 @@ namespace backstream::sql {
 
 /// Parses one or more statements, PostgreSQL 15's grammar (libpg_query), into the unbound plan.
 /// Limits: 64 KiB of text; UTF-8; identifiers up to 63 octets (longer: an error, PostgreSQL cuts them silently).
-/// Foreign spellings that PostgreSQL takes for aliases (SELECT STREAM x, FROM t EMIT, ...) are refused with our spelling.
-/// Errors are located in `text` under `source_name`. Any thread; the parser itself runs on one thread with a large
-/// stack (docs/design/0003-parser.md).
+/// Foreign spellings that PostgreSQL takes for aliases (SELECT STREAM x, FROM t EMIT, ...) are refused with our
+/// spelling. Errors are located in `text` under `source_name`. Any thread; the parser itself runs on one thread with a
+/// large stack (docs/design/0003-parser.md).
 base::Result<std::vector<plan::UnboundStatement>> parse(std::string_view text, std::string_view source_name);
 
 }  // namespace backstream::sql

@@ -11,16 +11,16 @@ namespace backstream::transport {
 
 enum class LogStatus : uint8_t {
   kOk,
-  kFull,        ///< append: the log holds all that it may; again when readers have trimmed
-  kTooLarge,    ///< append: the record alone is more than the log may hold, or ever carries
-  kTrimmed,     ///< read: the offset lies before what is kept; what was there is lost to this reader
-  kBeyondEnd,   ///< read: the offset lies behind the end
-  kUnavailable, ///< the machine behind the log cannot be reached; again later
+  kFull,         ///< append: the log holds all that it may; again when readers have trimmed
+  kTooLarge,     ///< append: the record alone is more than the log may hold, or ever carries
+  kTrimmed,      ///< read: the offset lies before what is kept; what was there is lost to this reader
+  kBeyondEnd,    ///< read: the offset lies behind the end
+  kUnavailable,  ///< the machine behind the log cannot be reached; again later
 };
 std::string_view name(LogStatus status);
 
 struct LogRecord {
-  uint64_t offset = 0;           ///< place in its partition: grows with each record, gaps are allowed
+  uint64_t offset = 0;  ///< place in its partition: grows with each record, gaps are allowed
   std::vector<uint8_t> bytes;
 };
 
@@ -32,7 +32,7 @@ class Log {
 
   struct Appended {
     LogStatus status = LogStatus::kOk;
-    uint64_t offset = 0;         ///< of the record, when kOk
+    uint64_t offset = 0;  ///< of the record, when kOk
   };
   /// Adds a record (0 octets are allowed) behind all others of the partition (< partition_count()). When it returns kOk
   /// the record is as durable as the log is, and readers see it. A refused record is not in the log: nothing is dropped
@@ -47,7 +47,8 @@ class Log {
   virtual uint64_t begin_offset(uint32_t partition) const = 0;
   virtual uint64_t end_offset(uint32_t partition) const = 0;
 
-  /// The readers need nothing before `offset` any more (beyond the end: the end); its room may be used again. Any thread.
+  /// The readers need nothing before `offset` any more (beyond the end: the end); its room may be used again. Any
+  /// thread.
   virtual void trim(uint32_t partition, uint64_t offset) = 0;
 };
 

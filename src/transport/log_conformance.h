@@ -2,12 +2,12 @@
 // What every Log must do, for tests only. A log runs it with one line:
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Memory, LogConformance, MemoryLogFactory);
 // where the factory has  static std::unique_ptr<Log> make(uint32_t partitions, size_t octets_max);
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
-
-#include <gtest/gtest.h>
 
 #include "transport/log.h"
 

@@ -7,8 +7,8 @@
 
 namespace backstream::transport {
 
-/// A log inside one process, as durable as the process. Bound: the octets of all kept records, plus kRecordOverhead each,
-/// stay within `octets_max`; append() is refused with kFull until a reader trims.
+/// A log inside one process, as durable as the process. Bound: the octets of all kept records, plus kRecordOverhead
+/// each, stay within `octets_max`; append() is refused with kFull until a reader trims.
 class MemoryLog : public Log {
  public:
   static constexpr size_t kRecordOverhead = 64;
@@ -26,11 +26,11 @@ class MemoryLog : public Log {
 
  private:
   struct Partition {
-    uint64_t begin = 0;                            // Offset of records.front().
+    uint64_t begin = 0;  // Offset of records.front().
     std::deque<std::vector<uint8_t>> records;
   };
   const size_t octets_max_;
-  mutable std::mutex mutex_;                       // Taken once a call, never once a row.
+  mutable std::mutex mutex_;  // Taken once a call, never once a row.
   std::vector<Partition> partitions_;
   size_t octets_held_ = 0;
 };

@@ -16,9 +16,9 @@ struct WatermarkRules {
   Micros delay_us = 75 * base::kMicrosPerSecond;         ///< how far event time may run behind, unless set per exporter
   Micros idle_timeout_us = 60 * base::kMicrosPerSecond;  ///< without a timed row for longer: left out of the minimum
   bool live = false;
-  Micros max_skew_us = 30 * base::kMicrosPerSecond;      ///< live: a clock that is off by more is shifted
-  Micros max_hold_us = 120 * base::kMicrosPerSecond;     ///< live: further behind the median: left out of the minimum
-  Micros max_future_us = 60 * base::kMicrosPerSecond;    ///< live: rows further ahead of our clock are refused
+  Micros max_skew_us = 30 * base::kMicrosPerSecond;    ///< live: a clock that is off by more is shifted
+  Micros max_hold_us = 120 * base::kMicrosPerSecond;   ///< live: further behind the median: left out of the minimum
+  Micros max_future_us = 60 * base::kMicrosPerSecond;  ///< live: rows further ahead of our clock are refused
 };
 
 /// Counts delays in steps of an eighth of their power of two, from 1 ms to 12 days: 1 KiB an exporter.
@@ -36,9 +36,9 @@ class DelayHistogram {
   uint64_t count_ = 0;
 };
 
-/// The watermark of one stream: the minimum over its active exporters of (highest event time - delay), never going back.
-/// It is that of the moment after the last datagram, however often it is asked for. O(1) a datagram in the usual case,
-/// O(exporters) where the least exporter moves and somebody asks, once a second (hold rule) or an idle_timeout.
+/// The watermark of one stream: the minimum over its active exporters of (highest event time - delay), never going
+/// back. It is that of the moment after the last datagram, however often it is asked for. O(1) a datagram in the usual
+/// case, O(exporters) where the least exporter moves and somebody asks, once a second (hold rule) or an idle_timeout.
 /// Exporters are known by dense indexes (decode::ExporterIndex). One thread.
 class WatermarkTracker {
  public:
@@ -59,31 +59,31 @@ class WatermarkTracker {
   /// watermark() >= cut, O(1) as long as the same cut is asked for and not reached.
   bool reached(Micros cut);
 
-  /// Live: what to add to all times of the exporter's datagram (but received_at), 0 unless its clock is off by more than
-  /// max_skew. Call it before the datagram's rows are used. The offset is the least of (received - exported) of a minute,
-  /// as the way through the network only adds to it.
+  /// Live: what to add to all times of the exporter's datagram (but received_at), 0 unless its clock is off by more
+  /// than max_skew. Call it before the datagram's rows are used. The offset is the least of (received - exported) of a
+  /// minute, as the way through the network only adds to it.
   Micros clock_shift(uint32_t exporter, Micros exported_at, Micros received_at);
   /// Rows of a later event time are to be refused; kMaxTime when the rule is off.
   Micros time_limit(Micros received_at) const;
 
   /// What is shown about an exporter.
   struct ExporterState {
-    bool timed = false;            ///< it has sent rows with a time; all else is unset otherwise
+    bool timed = false;  ///< it has sent rows with a time; all else is unset otherwise
     bool idle = false, held = false;
     Micros high_time = base::kMinTime;
-    Micros delay_us = 0;           ///< as set
-    Micros delay_p999_us = 0;      ///< 99.9 % of its datagrams: arrival - highest event time was no more
+    Micros delay_us = 0;       ///< as set
+    Micros delay_p999_us = 0;  ///< 99.9 % of its datagrams: arrival - highest event time was no more
     Micros shift_us = 0;
-    uint64_t datagrams = 0;        ///< with timed rows
+    uint64_t datagrams = 0;  ///< with timed rows
     uint64_t datagrams_shifted = 0;
-    uint64_t future_refused = 0;   ///< datagrams whose time_max was above the limit and so was not used
+    uint64_t future_refused = 0;  ///< datagrams whose time_max was above the limit and so was not used
   };
   size_t exporter_count() const { return exporters_.size(); }
   ExporterState state(uint32_t exporter) const;
 
  private:
   struct Exporter {
-    Micros mark = base::kMinTime;      // Highest event time - delay.
+    Micros mark = base::kMinTime;  // Highest event time - delay.
     Micros delay_us = 0;
     Micros heard_at = base::kMinTime;  // On our clock, with a timed row.
     bool active = false, held = false;
@@ -103,15 +103,15 @@ class WatermarkTracker {
   WatermarkRules rules_;
   Micros delay_max_us_;
   std::vector<Exporter> exporters_;
-  Micros clock_ = base::kMinTime;        // Highest received_at.
-  Micros silent_check_at_ = base::kMaxTime;   // Nobody can have been silent for too long before the clock passes this.
+  Micros clock_ = base::kMinTime;            // Highest received_at.
+  Micros silent_check_at_ = base::kMaxTime;  // Nobody can have been silent for too long before the clock passes this.
   Micros hold_check_at_ = base::kMinTime;
-  Micros watermark_ = base::kMinTime;    // Highest minimum so far, as of the last fold().
-  Micros minimum_ = base::kMaxTime;      // Of the marks in the minimum; exact unless stale_, then a lower bound.
+  Micros watermark_ = base::kMinTime;  // Highest minimum so far, as of the last fold().
+  Micros minimum_ = base::kMaxTime;    // Of the marks in the minimum; exact unless stale_, then a lower bound.
   bool stale_ = false;
-  Micros cut_ = base::kMaxTime;          // Asked for last.
-  size_t included_count_ = 0;            // Exporters in the minimum.
-  size_t below_count_ = 0;               // Of these with a mark below cut_.
+  Micros cut_ = base::kMaxTime;  // Asked for last.
+  size_t included_count_ = 0;    // Exporters in the minimum.
+  size_t below_count_ = 0;       // Of these with a mark below cut_.
 };
 
 }  // namespace backstream::window

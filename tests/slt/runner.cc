@@ -1,5 +1,5 @@
-// Runs .slt files (slt_file.h) through SQL, binder and engine, in a variant of how the engine works: the rows are the same
-// in all of them. Last line: "N passed, N failed". Exit status 1 when anything failed.
+// Runs .slt files (slt_file.h) through SQL, binder and engine, in a variant of how the engine works: the rows are the
+// same in all of them. Last line: "N passed, N failed". Exit status 1 when anything failed.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -34,7 +34,7 @@ struct Variant {
   bool constant_hash = false;
   bool rewrites = true;
   uint32_t edges = 1;
-  bool advance_always = false;   ///< the watermark is told after each row, not only where it cuts
+  bool advance_always = false;  ///< the watermark is told after each row, not only where it cuts
 };
 
 struct Tally {
@@ -66,7 +66,7 @@ class Collector : public exec::ResultSink {
     bool final;
   };
   std::vector<Row> rows;
-  std::string types;             ///< of the first batch
+  std::string types;  ///< of the first batch
   std::string fault;
 
   void on_result(const exec::ResultBatch& result) override {
@@ -137,7 +137,7 @@ class Scenario {
   };
   struct Table {
     plan::Relation relation;
-    std::vector<batch::BatchBuffer> buffers;    ///< one an edge, made at the first row
+    std::vector<batch::BatchBuffer> buffers;  ///< one an edge, made at the first row
     base::Arena texts;
     Micros watermark = base::kMinTime;
     uint64_t row_count = 0;
@@ -178,14 +178,14 @@ class Scenario {
     if (!matches(error, block.pattern)) return complain(block, "another error than /" + block.pattern + "/:\n" + error);
     std::string expected;
     for (const std::string& row : block.rows) expected += row + '\n';
-    std::string rendered;   // Without blanks at line ends, as the file is read.
+    std::string rendered;  // Without blanks at line ends, as the file is read.
     std::istringstream lines(error.substr(error.find(' ') + 1));
     for (std::string line; std::getline(lines, line);) {
       line.erase(line.find_last_not_of(' ') + 1);
       rendered += line + '\n';
     }
-    check(block, !block.has_expected || rendered == expected, "the diagnostic differs\nexpected:\n" + expected +
-                                                                  "actual:\n" + rendered);
+    check(block, !block.has_expected || rendered == expected,
+          "the diagnostic differs\nexpected:\n" + expected + "actual:\n" + rendered);
   }
 
   base::Result<void> execute(const Block& block) {
@@ -220,7 +220,8 @@ class Scenario {
           if (variant_.rewrites) plan::rewrite(*query);
           if (query->is_view) catalog_.add(plan::as_relation(*query));
           auto& running = queries_.emplace_back(Running{&block, query->name, std::make_unique<Collector>()});
-          for (const batch::ColumnDef& column : query->output().columns) running.rows->types += type_letter(column.type);
+          for (const batch::ColumnDef& column : query->output().columns)
+            running.rows->types += type_letter(column.type);
           ledgers_.push_back(static_cast<int>(engine_->query_count()));
           engine_->add_query(std::make_unique<plan::Query>(std::move(*query)), running.rows.get());
         }
@@ -238,7 +239,8 @@ class Scenario {
       std::vector<Type> types;
       for (const batch::ColumnDef& column : schema.columns) types.push_back(column.type);
       std::vector<bool> wanted = engine_->columns_used(block.name, types.size());
-      for (uint32_t edge = 0; edge < variant_.edges; ++edge) table.buffers.emplace_back(types, wanted, variant_.batch_rows);
+      for (uint32_t edge = 0; edge < variant_.edges; ++edge)
+        table.buffers.emplace_back(types, wanted, variant_.batch_rows);
     }
     for (size_t r = 0; r < block.rows.size(); ++r) {
       const std::vector<Field> fields = split_row(block.rows[r]);
@@ -253,7 +255,8 @@ class Scenario {
           values.emplace_back();
           continue;
         }
-        if (type == Type::kTimestamptz && text.size() > 2 && text[2] == ':') text = std::string(kDay) + ' ' + text + "+00";
+        if (type == Type::kTimestamptz && text.size() > 2 && text[2] == ':')
+          text = std::string(kDay) + ' ' + text + "+00";
         auto value = expr::parse_value(text, type);
         if (!value) return complain(block, "row " + std::to_string(r + 1) + ": " + value.error().message);
         values.push_back(std::move(*value));
@@ -329,14 +332,15 @@ class Scenario {
     const Running* running = find(block);
     if (running == nullptr) {
       if (block.kind == Block::Kind::kResults) complain(block, "no view '" + block.name + "'");
-      return;   // A query that was refused has been complained about.
+      return;  // A query that was refused has been complained about.
     }
     const Collector& got = *running->rows;
     if (!got.fault.empty()) return complain(block, got.fault);
     if (got.types != block.types) return complain(block, "columns are " + got.types + ", not " + block.types);
     std::vector<std::string> actual, expected;
     for (const Collector::Row& row : got.rows) {
-      if (block.revisions) actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open"));
+      if (block.revisions)
+        actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open"));
       else if (row.final) actual.push_back(row.text);
     }
     for (const std::string& row : block.rows) {
@@ -375,12 +379,18 @@ class Scenario {
     }
     if (index < 0) return complain(block, "no query has this ledger");
     const exec::WindowLedger ledger = engine_->ledger(static_cast<size_t>(index));
-    const std::map<std::string, uint64_t> counters = {
-        {"assigned", ledger.assigned}, {"counted", ledger.counted}, {"filtered", ledger.filtered},
-        {"late", ledger.late}, {"errored", ledger.errored}, {"shed", ledger.shed},
-        {"time_null", ledger.time_null}, {"time_future", ledger.time_future},
-        {"windows_closed", ledger.windows_closed}, {"result_rows", ledger.result_rows},
-        {"sum_overflow", ledger.sum_overflow}, {"value_errors", ledger.value_errors.total()}};
+    const std::map<std::string, uint64_t> counters = {{"assigned", ledger.assigned},
+                                                      {"counted", ledger.counted},
+                                                      {"filtered", ledger.filtered},
+                                                      {"late", ledger.late},
+                                                      {"errored", ledger.errored},
+                                                      {"shed", ledger.shed},
+                                                      {"time_null", ledger.time_null},
+                                                      {"time_future", ledger.time_future},
+                                                      {"windows_closed", ledger.windows_closed},
+                                                      {"result_rows", ledger.result_rows},
+                                                      {"sum_overflow", ledger.sum_overflow},
+                                                      {"value_errors", ledger.value_errors.total()}};
     for (const auto& [name, value] : block.counters) {
       const auto found = counters.find(name);
       if (found == counters.end()) return complain(block, "no counter '" + name + "'");
@@ -399,8 +409,8 @@ class Scenario {
   const Variant& variant_;
   Tally& tally_;
   plan::Catalog catalog_;
-  std::vector<Running> queries_;         ///< before engine_: it holds pointers to the collectors
-  std::vector<int> ledgers_;             ///< parallel: index in the engine, -1: EXPLAIN
+  std::vector<Running> queries_;  ///< before engine_: it holds pointers to the collectors
+  std::vector<int> ledgers_;      ///< parallel: index in the engine, -1: EXPLAIN
   std::map<std::string, Table> tables_;
   std::unique_ptr<exec::Engine> engine_;
 };
@@ -459,8 +469,9 @@ int run_all(int argc, char** argv) {
     }
   }
   if (files.empty() || variant.edges == 0 || variant.batch_rows == 0) {
-    std::fprintf(stderr, "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--edges N] "
-                         "[--batch-rows N] FILE|FOLDER...\n");
+    std::fprintf(stderr,
+                 "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--edges N] "
+                 "[--batch-rows N] FILE|FOLDER...\n");
     return 2;
   }
   std::sort(files.begin(), files.end());

@@ -125,7 +125,8 @@ base::Result<std::vector<Block>> parse_slt(std::string_view text, std::string_vi
     for (; i + 1 < lines.size() && !lines[i + 1].text.empty(); ++i) {
       const Line& line = lines[i + 1];
       if (!takes_lines) {
-        if (line.text[0] == '#' || block.kind == Block::Kind::kLedger) break;   // directives of one line may stand together
+        if (line.text[0] == '#' || block.kind == Block::Kind::kLedger)
+          break;  // directives of one line may stand together
         return refuse(line, "an empty line ends a block");
       }
       if (line.text == "----" && block.kind != Block::Kind::kFeed && !block.has_expected) {

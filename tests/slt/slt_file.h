@@ -3,11 +3,14 @@
 // between blocks.
 //
 //   statement ok                     a statement that is accepted: CREATE FOREIGN TABLE, CREATE MATERIALIZED VIEW, ...
-//   statement error <regex>          one that is refused; the regex is searched in the rendered diagnostic. After a line
-//                                    "----" the whole diagnostic may follow, compared line by line (its source is "test")
+//   statement error <regex>          one that is refused; the regex is searched in the rendered diagnostic. After a
+//   line
+//                                    "----" the whole diagnostic may follow, compared line by line (its source is
+//                                    "test")
 //   query <types> [nosort] [revisions]
-//                                    a SELECT or EXPLAIN, and after "----" its final rows. One letter a column: I integer,
-//                                    R double, B boolean, T anything else. Rows are compared as a set unless nosort
+//                                    a SELECT or EXPLAIN, and after "----" its final rows. One letter a column: I
+//                                    integer, R double, B boolean, T anything else. Rows are compared as a set unless
+//                                    nosort
 //   results <view> <types> [...]     after "----" the rows of a view created before
 //   feed <table> [edge N]            rows, one a line. Each row counts as a datagram of its own
 //   ledger [<view>] <counter> N ...  counters of the window ledger; without a view those of the query or view above
@@ -28,18 +31,18 @@ namespace backstream::slt {
 struct Block {
   enum class Kind { kStatement, kQuery, kResults, kFeed, kLedger, kFails, kReset };
   Kind kind;
-  size_t line = 0;                      ///< of the directive, from 1
-  std::string name;                     ///< kFeed: table; kResults, kLedger: view (may be empty)
-  std::string types;                    ///< kQuery, kResults
-  std::string pattern;                  ///< kStatement: regex of the error, empty: accepted; kFails
+  size_t line = 0;      ///< of the directive, from 1
+  std::string name;     ///< kFeed: table; kResults, kLedger: view (may be empty)
+  std::string types;    ///< kQuery, kResults
+  std::string pattern;  ///< kStatement: regex of the error, empty: accepted; kFails
   std::string sql;
   bool sorted = true;
   bool revisions = false;
-  int edge = -1;                        ///< kFeed; -1: any
-  bool has_expected = false;            ///< there was a line "----"
-  std::vector<std::string> rows;        ///< kFeed: given; otherwise what is expected
-  std::vector<size_t> row_lines;        ///< parallel to rows
-  std::vector<std::pair<std::string, int64_t>> counters;   ///< kLedger
+  int edge = -1;                                          ///< kFeed; -1: any
+  bool has_expected = false;                              ///< there was a line "----"
+  std::vector<std::string> rows;                          ///< kFeed: given; otherwise what is expected
+  std::vector<size_t> row_lines;                          ///< parallel to rows
+  std::vector<std::pair<std::string, int64_t>> counters;  ///< kLedger
 };
 
 /// Diagnostics are located in `text`.
