@@ -23,6 +23,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
+    {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
 };
 

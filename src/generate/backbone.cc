@@ -14,7 +14,7 @@ using base::kMicrosPerSecond;
 using base::Micros;
 
 constexpr Micros kSlot = 100 * kMicrosPerMilli;
-constexpr Micros kGap = 500 * kMicrosPerMilli;   // Most that the last packet of a piece lies before its timeout.
+constexpr Micros kGap = 500 * kMicrosPerMilli;  // Most that the last packet of a piece lies before its timeout.
 constexpr double kAttackShare = 0.1;
 
 Micros whole_ms(Micros time) { return base::floor_to(time, kMicrosPerMilli); }
@@ -59,9 +59,9 @@ struct Backbone::Exporter {
   base::Inet address;
   uint32_t index = 0;
   uint64_t quota = 0, emitted = 0;
-  Micros oldest = 0;        // Export of the first record that waits in the writer.
+  Micros oldest = 0;  // Export of the first record that waits in the writer.
   bool sent = false;
-  std::vector<std::vector<Pending>> calendar;   // Pieces to come, by slot, a ring.
+  std::vector<std::vector<Pending>> calendar;  // Pieces to come, by slot, a ring.
 };
 
 Backbone::Backbone(const BackboneOptions& options)
@@ -125,7 +125,8 @@ void Backbone::fill_exporter(Exporter& exporter, Micros slot_end) {
     draw(pending);
   }
   exporter.emitted += slot_records_.size();
-  std::stable_sort(slot_records_.begin(), slot_records_.end(), [](const Pending& a, const Pending& b) { return a.due < b.due; });
+  std::stable_sort(slot_records_.begin(), slot_records_.end(),
+                   [](const Pending& a, const Pending& b) { return a.due < b.due; });
   for (const Pending& pending : slot_records_) {
     if (!exporter.writer.empty() && pending.due >= exporter.oldest + kPackingDelay)
       flush(exporter, exporter.oldest + kPackingDelay);
@@ -149,9 +150,9 @@ void Backbone::draw(Pending& pending) {
   Record& record = pending.record;
   record.protocol = options_.protocol;
   record.sampling_rate = options_.sampling_rate;
-  const int64_t duration_ms = attack_now(pending.due)
-                                  ? traffic_.draw_attack(options_.attacks[attack_turn_++ % options_.attacks.size()], record)
-                                  : traffic_.draw(record);
+  const int64_t duration_ms =
+      attack_now(pending.due) ? traffic_.draw_attack(options_.attacks[attack_turn_++ % options_.attacks.size()], record)
+                              : traffic_.draw(record);
   pending.left_ms = 0;
   if (options_.protocol == Protocol::kSflow) {
     const bool v4 = record.source.family == 4;
@@ -159,7 +160,7 @@ void Backbone::draw(Pending& pending) {
     record.packets = 1;
     record.has_flags = record.ip_protocol == 6;
     record.has_ports = record.has_flags || record.ip_protocol == 17;
-    return;   // Times are those of its arrival.
+    return;  // Times are those of its arrival.
   }
   const Micros duration = duration_ms * kMicrosPerMilli;
   if (duration <= options_.active_timeout) {
@@ -189,7 +190,7 @@ void Backbone::after(Exporter& exporter, const Pending& piece) {
     following.due = record.end + options_.inactive_timeout + jitter();
     following.left_ms = 0;
   }
-  if (following.due < slot_ + kSlot) following.due = slot_ + kSlot;   // A short end: with the next slot.
+  if (following.due < slot_ + kSlot) following.due = slot_ + kSlot;  // A short end: with the next slot.
   if (following.due >= options_.start + options_.span) return;
   const auto slot = static_cast<size_t>((following.due - options_.start) / kSlot);
   exporter.calendar[slot % exporter.calendar.size()].push_back(following);

@@ -11,17 +11,17 @@ namespace backstream::generate {
 
 struct BackboneOptions {
   Protocol protocol = Protocol::kNetflow5;
-  uint64_t records = 1'000'000;                             ///< exactly so many, over all exporters
+  uint64_t records = 1'000'000;                                 ///< exactly so many, over all exporters
   base::Micros start = 0, span = 900 * base::kMicrosPerSecond;  ///< of export times; span >= 1 ms
-  uint32_t exporters = 1;                                   ///< 1 to 250; addresses 127.0.1.1 and on
+  uint32_t exporters = 1;                                       ///< 1 to 250; addresses 127.0.1.1 and on
   TrafficOptions traffic;
   uint32_t sampling_rate = 1;
-  uint32_t pack = 0;                                        ///< records a datagram; 0: as the protocol's routers do
+  uint32_t pack = 0;  ///< records a datagram; 0: as the protocol's routers do
   base::Micros active_timeout = 60 * base::kMicrosPerSecond;
   base::Micros inactive_timeout = 15 * base::kMicrosPerSecond;
-  base::Micros jitter = base::kMicrosPerSecond;             ///< between timeout and export, at most
-  base::Micros disorder = 0;                                ///< a datagram travels up to this long
-  std::vector<Attack> attacks;                              ///< a tenth of the records of the middle 60 % of the span
+  base::Micros jitter = base::kMicrosPerSecond;  ///< between timeout and export, at most
+  base::Micros disorder = 0;                     ///< a datagram travels up to this long
+  std::vector<Attack> attacks;                   ///< a tenth of the records of the middle 60 % of the span
   uint64_t seed = 1;
 };
 
@@ -29,9 +29,9 @@ struct BackboneOptions {
 inline constexpr base::Micros kPackingDelay = base::kMicrosPerSecond;
 
 struct GeneratedDatagram {
-  uint32_t exporter = 0;      ///< index, 0 and on
-  base::Inet address;         ///< of the exporter
-  base::Micros time = 0;      ///< of arrival; exported `disorder` or less before
+  uint32_t exporter = 0;  ///< index, 0 and on
+  base::Inet address;     ///< of the exporter
+  base::Micros time = 0;  ///< of arrival; exported `disorder` or less before
   uint32_t record_count = 0;
   std::vector<uint8_t> payload;
 };
@@ -58,7 +58,7 @@ class Backbone {
   struct Exporter;
   struct Pending {
     base::Micros due;
-    int64_t left_ms;   // Of the flow, from record.start on.
+    int64_t left_ms;  // Of the flow, from record.start on.
     Record record;
   };
   void fill_slot();
@@ -74,7 +74,7 @@ class Backbone {
   RecordObserver* observer_ = nullptr;
   std::vector<std::unique_ptr<Exporter>> exporters_;
   std::vector<Pending> slot_records_;
-  base::Micros slot_ = 0;   // Begin of the slot that is filled next.
+  base::Micros slot_ = 0;  // Begin of the slot that is filled next.
   uint64_t attack_turn_ = 0;
   bool ended_ = false;
 
@@ -86,7 +86,7 @@ class Backbone {
   static bool later(const Waiting& a, const Waiting& b) {
     return a.time != b.time ? a.time > b.time : a.order > b.order;
   }
-  std::vector<Waiting> waiting_;   // A heap, earliest first.
+  std::vector<Waiting> waiting_;  // A heap, earliest first.
   uint64_t order_ = 0;
   std::vector<std::vector<uint8_t>> spare_;
 };

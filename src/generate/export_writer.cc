@@ -62,8 +62,8 @@ constexpr Field kFieldsIpfix[] = {{8, 27, 4, 16}, {12, 28, 4, 16}, {15, 62, 4, 1
                                   {13, 30, 1, 1}, {16, 16, 4, 4},  {17, 17, 4, 4}};
 
 base::Inet next_hop(const Record& record) {
-  if (record.source.family == 4) return base::Inet::v4(0xc6120000 | record.out_if);   // 198.18.0.0/15 (RFC 2544)
-  return base::Inet::v6(0x2001000200000000, record.out_if);                           // 2001:2::/48 (RFC 5180)
+  if (record.source.family == 4) return base::Inet::v4(0xc6120000 | record.out_if);  // 198.18.0.0/15 (RFC 2544)
+  return base::Inet::v6(0x2001000200000000, record.out_if);                          // 2001:2::/48 (RFC 5180)
 }
 
 template <size_t kCount>
@@ -86,7 +86,7 @@ uint32_t ExportWriter::pack_max(Protocol protocol) {
   switch (protocol) {
     case Protocol::kNetflow5: return 30;
     case Protocol::kSflow: return 250;
-    default: return 400;   // Of IPv6 records, with templates: within 65,507 octets.
+    default: return 400;  // Of IPv6 records, with templates: within 65,507 octets.
   }
 }
 
@@ -101,7 +101,7 @@ uint32_t ExportWriter::pack_default(Protocol protocol) {
 }
 
 uint32_t ExportWriter::sampling_rate_max(Protocol protocol) {
-  return protocol == Protocol::kNetflow5 ? 0x3fff : 1'000'000'000;   // v5 has 14 bits.
+  return protocol == Protocol::kNetflow5 ? 0x3fff : 1'000'000'000;  // v5 has 14 bits.
 }
 
 ExportWriter::ExportWriter(const Options& options) : options_(options) {
@@ -112,7 +112,7 @@ ExportWriter::ExportWriter(const Options& options) : options_(options) {
 }
 
 uint32_t ExportWriter::uptime_ms(base::Micros time) const {
-  return static_cast<uint32_t>((time - options_.boot) / kMicrosPerMilli);   // Wraps after 49 days, as routers do.
+  return static_cast<uint32_t>((time - options_.boot) / kMicrosPerMilli);  // Wraps after 49 days, as routers do.
 }
 
 void ExportWriter::write(base::Micros now, std::vector<uint8_t>& payload) {
@@ -169,7 +169,7 @@ void ExportWriter::write_templated(base::Micros now, std::vector<uint8_t>& paylo
   Writer out(payload);
   const bool ipfix = options_.protocol == Protocol::kIpfix;
   const auto seconds = static_cast<uint32_t>(now / kMicrosPerSecond);
-  uint32_t record_count = static_cast<uint32_t>(records_.size());   // Of the header: v9 counts templates too.
+  uint32_t record_count = static_cast<uint32_t>(records_.size());  // Of the header: v9 counts templates too.
   out.u16(ipfix ? 10 : 9);
   out.u16(0);
   // v9's clock has whole seconds: uptime is read at the same instant, so that flow times are exact.
@@ -194,7 +194,7 @@ void ExportWriter::write_templated(base::Micros now, std::vector<uint8_t>& paylo
       pairs(out, {3, 26, kTemplateOptions, 4, 1, 302, 4, 304, 2, 305, 4, 306, 4});
       pairs(out, {kTemplateOptions, 20});
       out.u32(1);
-      out.u16(1);   // systematic, count-based
+      out.u16(1);  // systematic, count-based
       out.u32(1);
       out.u32(options_.sampling_rate - 1);
       out.zeros(2);
@@ -204,7 +204,7 @@ void ExportWriter::write_templated(base::Micros now, std::vector<uint8_t>& paylo
       pairs(out, {kTemplateOptions, 16});
       out.u32(0);
       out.u32(options_.sampling_rate);
-      out.u8(1);    // deterministic
+      out.u8(1);  // deterministic
       out.zeros(3);
     }
     ++data_records;
@@ -264,7 +264,7 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
     const base::Inet hop = next_hop(record);
     const uint32_t address_kind = v4 ? 1 : 2;
     pool_ += options_.sampling_rate;
-    out.u32(1);   // flow sample
+    out.u32(1);  // flow sample
     const size_t sample = out.size();
     out.u32(0);
     out.u32(++sample_sequence_);
@@ -279,10 +279,10 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
     const auto ip_octets = static_cast<uint32_t>(record.octets);
     const uint32_t transport_octets = record.ip_protocol == kTcp ? 20 : 8;
     const uint32_t header_octets = 14 + (v4 ? 20 : 40) + transport_octets;
-    out.u32(1);   // raw packet header
+    out.u32(1);  // raw packet header
     out.u32(16 + (header_octets + 3) / 4 * 4);
-    out.u32(1);   // Ethernet
-    out.u32(std::max<uint32_t>(64, ip_octets + 18));   // With the checksum of 4 octets that was stripped.
+    out.u32(1);                                       // Ethernet
+    out.u32(std::max<uint32_t>(64, ip_octets + 18));  // With the checksum of 4 octets that was stripped.
     out.u32(4);
     out.u32(header_octets);
     const size_t header = out.size();
@@ -318,20 +318,20 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
         out.u16(0);
       }
     } else {
-      out.u16(record.destination_port);   // ICMP: type and code.
+      out.u16(record.destination_port);  // ICMP: type and code.
       out.zeros(6);
     }
     assert(out.size() - header == header_octets);
     out.pad_to_4(header);
 
-    out.u32(1002);   // extended router
+    out.u32(1002);  // extended router
     out.u32(v4 ? 16 : 28);
     out.u32(address_kind);
     out.address(hop);
     out.u32(record.source_mask);
     out.u32(record.destination_mask);
 
-    out.u32(1003);   // extended gateway
+    out.u32(1003);  // extended gateway
     const size_t gateway = out.size();
     out.u32(0);
     out.u32(address_kind);
@@ -339,12 +339,12 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
     out.u32(kOwnAs);
     out.u32(record.source_as);
     out.u32(record.source_as);
-    out.u32(1);      // one segment: a sequence of two
+    out.u32(1);  // one segment: a sequence of two
     out.u32(2);
     out.u32(2);
     out.u32(kTransitAs);
     out.u32(record.destination_as);
-    out.u32(0);      // no communities
+    out.u32(0);  // no communities
     out.u32(100);
     out.set_u32(gateway, static_cast<uint32_t>(out.size() - gateway - 4));
     out.set_u32(sample, static_cast<uint32_t>(out.size() - sample - 4));

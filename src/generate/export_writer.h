@@ -12,11 +12,11 @@ class ExportWriter {
  public:
   struct Options {
     Protocol protocol = Protocol::kNetflow5;
-    uint32_t index = 0;             ///< observation domain, engine id, sub-agent
-    base::Inet address;             ///< the agent's own, IPv4 (sFlow tells it)
-    uint32_t sampling_rate = 1;     ///< 1 to sampling_rate_max()
-    uint32_t pack = 0;              ///< records a datagram, 1 to pack_max()
-    base::Micros boot = 0;          ///< when uptime was 0, whole ms
+    uint32_t index = 0;          ///< observation domain, engine id, sub-agent
+    base::Inet address;          ///< the agent's own, IPv4 (sFlow tells it)
+    uint32_t sampling_rate = 1;  ///< 1 to sampling_rate_max()
+    uint32_t pack = 0;           ///< records a datagram, 1 to pack_max()
+    base::Micros boot = 0;       ///< when uptime was 0, whole ms
   };
   explicit ExportWriter(const Options& options);
 

@@ -15,9 +15,9 @@ std::string_view version_text(Protocol protocol);
 /// One flow record as it is on the wire: times are quantised as its protocol does, counters are what the receiver
 /// will read.
 struct Record {
-  base::Micros start = 0, end = 0;   ///< first and last packet; sFlow: both are `received`
-  base::Micros received = 0;         ///< when its datagram arrives
-  base::Inet source, destination;    ///< hosts of one family
+  base::Micros start = 0, end = 0;  ///< first and last packet; sFlow: both are `received`
+  base::Micros received = 0;        ///< when its datagram arrives
+  base::Inet source, destination;   ///< hosts of one family
   base::Inet exporter;
   uint64_t octets = 0, packets = 0;  ///< as exported: not scaled by the sampling rate
   uint32_t sampling_rate = 1;        ///< >= 1

@@ -11,7 +11,7 @@ namespace backstream::generate {
 namespace {
 
 constexpr size_t kTableSize = 4096;
-constexpr uint32_t kFirstV4 = 10u << 24;        // 10.0.0.0 and on, as far as the ASes need.
+constexpr uint32_t kFirstV4 = 10u << 24;  // 10.0.0.0 and on, as far as the ASes need.
 constexpr uint32_t kEndV4 = 127u << 24;
 constexpr uint64_t kFirstV6 = 0x20010db800000000;  // 2001:db8::/32 (RFC 3849); one /64 an AS.
 constexpr uint8_t kTcp = 6, kUdp = 17, kIcmp = 1, kIcmpV6 = 58;
@@ -47,7 +47,8 @@ Traffic::Traffic(const TrafficOptions& options, uint64_t seed) : options_(option
 
   std::vector<double> weight(count);
   double sum = 0;
-  for (size_t rank = 0; rank < count; ++rank) sum += weight[rank] = std::pow(static_cast<double>(rank + 1), -options.zipf);
+  for (size_t rank = 0; rank < count; ++rank)
+    sum += weight[rank] = std::pow(static_cast<double>(rank + 1), -options.zipf);
   alias_other_.resize(count);
   alias_limit_.assign(count, UINT32_MAX);
   std::vector<uint32_t> small, large;
@@ -72,7 +73,9 @@ Traffic::Traffic(const TrafficOptions& options, uint64_t seed) : options_(option
     const double u = (static_cast<double>(i) + 0.5) / kTableSize;
     // Heavy tails as flow studies find them: Pareto for packets and durations, small and full packets for sizes.
     packets_.push_back(1 + static_cast<uint32_t>(std::min(20'000.0, std::ceil(std::pow(1 - u, -1 / 1.1)))));
-    packet_octets_.push_back(u < 0.4 ? 40 + static_cast<uint32_t>(u * 150) : u < 0.7 ? 100 + static_cast<uint32_t>((u - 0.4) * 4000) : 1500);
+    packet_octets_.push_back(u < 0.4   ? 40 + static_cast<uint32_t>(u * 150)
+                             : u < 0.7 ? 100 + static_cast<uint32_t>((u - 0.4) * 4000)
+                                       : 1500);
     duration_ms_.push_back(static_cast<uint32_t>(std::min(55'000.0, 20 * std::pow(1 - u, -1 / 0.8))));
   }
 }
@@ -167,7 +170,7 @@ int64_t Traffic::draw_attack(Attack attack, Record& record) {
       record.source_port = 123;
       record.destination_port = static_cast<uint16_t>(1024 + random_.below(64'512));
       record.packets = 100;
-      record.octets = 100 * 468;   // An answer to NTP's monlist.
+      record.octets = 100 * 468;  // An answer to NTP's monlist.
       return 1000;
   }
   return 0;

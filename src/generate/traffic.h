@@ -17,7 +17,7 @@ struct TrafficOptions {
   uint32_t host_count = 20'000;   ///< over all ASes; each has at least one
   double one_packet_share = 0.3;  ///< of flows
   double ipv6_share = 0;
-  double long_share = 0.03;       ///< of the other flows: longer than an active timeout of a minute
+  double long_share = 0.03;  ///< of the other flows: longer than an active timeout of a minute
 };
 
 /// Draws flows. Cheap: tables made once, no transcendental function per flow.
@@ -42,7 +42,7 @@ class Traffic {
   const TrafficOptions options_;
   Random random_;
   std::vector<As> ases_;
-  std::vector<uint32_t> alias_other_;   // Walker's alias method: one draw, one comparison.
+  std::vector<uint32_t> alias_other_;  // Walker's alias method: one draw, one comparison.
   std::vector<uint32_t> alias_limit_;
   uint32_t hosts_per_as_, host_bits_;
   std::vector<uint32_t> packets_, packet_octets_, duration_ms_;
