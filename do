@@ -133,7 +133,7 @@ verb_test() {
        --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
   if [ $long = yes ]; then
     step "fuzz" fuzz_all 600 || status=1
-    step "experiment 1" experiments/1 build/backstream || status=1
+    step "experiment 1" /usr/bin/python3 experiments/1 build/backstream || status=1
   fi
   say "--- all: $((SECONDS - begin)) s"
   python3 tests/count.py build/tests.xml build-asan/tests.xml || status=1
@@ -191,7 +191,7 @@ verb_experiment() {
        core experiment
   step "build" build_release OFF backstream
   [ -x "experiments/$1" ] || die "no experiment '$1'; there are: $(ls experiments 2>/dev/null | tr '\n' ' ')"
-  exec "experiments/$1" build/backstream "${@:2}"
+  exec /usr/bin/python3 "experiments/$1" build/backstream --report docs/experiments "${@:2}"
 }
 
 verb_help() {
