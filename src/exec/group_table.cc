@@ -102,8 +102,7 @@ size_t GroupTable::find_or_insert_words(const uint64_t* keys, const uint64_t* ha
     index_ = static_cast<uint64_t*>(pool_.take(size_t{8} << index_log2_));
     std::memset(index_, 0, size_t{8} << index_log2_);
   }
-  const auto same = [words](const uint64_t* a, const uint64_t* b) {
-    if constexpr (kWords == 1) return a[0] == b[0];
+  const auto same = [&](const uint64_t* a, const uint64_t* b) {
     for (uint32_t w = 0; w < words; ++w) {
       if (a[w] != b[w]) return false;
     }

@@ -6,8 +6,7 @@ namespace backstream::exec {
 
 MergeHalf::MergeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid,
                      size_t batch_rows, uint64_t hash_mask, RowReceiver& receiver)
-    : stage_(stage),
-      options_(options),
+    : options_(options),
       grid_(grid),
       layout_(stage, hash_mask),
       tail_(stage, stage.having.get(), options, batch_rows, ledger_, receiver),

@@ -141,7 +141,6 @@ class RowStage final : public StageRunner {
   RowStage(const Query& query, const Stage& stage, const EngineOptions& options, RowReceiver& receiver)
       : stage_(stage),
         receiver_(receiver),
-        batch_rows_(options.batch_rows),
         tail_(stage, stage.where.get(), query.options, options.batch_rows, ledger_, receiver) {
     has_window_ = stage.window.kind != Window::Kind::kNone;
     assigns_window_ = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
@@ -215,7 +214,6 @@ class RowStage final : public StageRunner {
 
   const Stage& stage_;
   RowReceiver& receiver_;
-  size_t batch_rows_;
   bool has_window_, assigns_window_;
   WindowLedger ledger_;
   Tail tail_;

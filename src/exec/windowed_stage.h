@@ -97,7 +97,6 @@ class MergeHalf {
   void opened(Micros start);
   void send(Micros end, Open& window, bool final);
 
-  const plan::Stage& stage_;
   const plan::QueryOptions& options_;
   PaneGrid grid_;
   WindowLedger ledger_;

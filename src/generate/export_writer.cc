@@ -17,7 +17,7 @@ constexpr base::Micros kTemplateEvery = 30 * kMicrosPerSecond;
 constexpr uint16_t kAsTrans = 23'456;  // RFC 6793: stands for a number of 4 octets where 2 are.
 constexpr uint16_t kTemplateV4 = 256, kTemplateV6 = 257, kTemplateOptions = 258;
 constexpr uint32_t kOwnAs = 64'500, kTransitAs = 64'501;
-constexpr uint8_t kTcp = 6, kUdp = 17;
+constexpr uint8_t kTcp = 6;
 
 /// Appends in network order.
 class Writer {

@@ -1,0 +1,71 @@
+#pragma once
+// What the fuzz targets of the decoders share: the input is cut into datagrams, and after each the ledger must add up.
+#include <cassert>
+#include <cstdint>
+#include <vector>
+
+#include "base/byte_order.h"
+#include "decode/decoder.h"
+
+namespace backstream::fuzz {
+
+struct Rows : decode::FlowWriter::Consumer {
+  void on_flows(batch::ColumnBatch& batch) override {
+    // Reads every value that it was given, so that the sanitizer sees memory that was never written for.
+    for (const batch::Column& column : batch.columns) {
+      if (column.values == nullptr) continue;
+      for (size_t row = 0; row < batch.row_count; ++row) {
+        if (column.is_null(row) || batch::physical(column.type) != batch::Physical::kInet) continue;
+        const uint8_t family = column.as<base::Inet>()[row].family;
+        assert(family == 4 || family == 6);
+        (void)family;
+      }
+    }
+    rows += batch.row_count;
+  }
+  uint64_t rows = 0;
+};
+
+/// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol.
+inline void decode_input(const uint8_t* data, size_t size, const std::vector<uint8_t>& head) {
+  batch::FlowColumnSet wanted;
+  for (size_t c = 0; c < batch::kFlowColumnCount; ++c) {
+    const auto column = static_cast<batch::FlowColumn>(c);
+    if (column != batch::FlowColumn::kOctets && column != batch::FlowColumn::kPackets &&
+        column != batch::FlowColumn::kSrcPrefix && column != batch::FlowColumn::kDstPrefix) {
+      wanted.add(column);
+    }
+  }
+  Rows rows;
+  decode::FlowWriter writer(wanted, rows, 7);
+  decode::DecodeSettings settings;
+  settings.template_count_max = 16;
+  settings.exporter_count_max = 3;
+  settings.template_wait_octets_max = 4096;
+  decode::Decoder decoder(settings, {});
+  base::Micros now = 1'769'860'800'000'000;
+  while (size >= 2) {
+    const size_t octets = std::min<size_t>(base::load_be16(data) & 0x0fff, size - 2);
+    // A copy of the exact size: a read past its end is seen.
+    std::vector<uint8_t> payload(head);
+    payload.insert(payload.end(), data + 2, data + 2 + octets);
+    const std::vector<uint8_t> exact(payload.begin(), payload.end());
+    base::Datagram datagram;
+    datagram.payload = exact.data();
+    datagram.payload_octets = static_cast<uint32_t>(exact.size());
+    datagram.source = base::Inet::v4(0x0a000000 + (data[0] >> 4) % 5);
+    datagram.received_at = now += 1'000'000;
+    decoder.decode(datagram, writer);
+    data += 2 + octets;
+    size -= 2 + octets;
+  }
+  writer.flush();
+  decoder.finish();
+  const decode::IngestLedger total = decoder.total();
+  assert(total.datagrams == total.decoded + total.rejected + total.undecodable);
+  assert(total.records == total.flows + total.events + total.option_rows + total.malformed + total.awaiting_template);
+  assert(total.flows == rows.rows);
+  (void)total;
+}
+
+}  // namespace backstream::fuzz
