@@ -38,11 +38,11 @@ uint16_t checksum(const uint8_t* at, size_t octets, uint32_t sum = 0) {
 
 }  // namespace
 
-CaptureWriter::CaptureWriter(const std::string& path)
-    : file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)), path_(path) {
+CaptureWriter::CaptureWriter(const std::string& path, TimeUnit unit)
+    : file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)), path_(path), unit_(unit) {
   if (file_ < 0) throw std::system_error(errno, std::generic_category(), path);
   buffer_.reserve(kFlushOctets + 70'000);
-  put32_little(buffer_, 0xa1b2c3d4);
+  put32_little(buffer_, unit_ == TimeUnit::kMicroseconds ? 0xa1b2c3d4 : 0xa1b23c4d);
   put32_little(buffer_, 2 | 4 << 16);  // version 2.4
   put32_little(buffer_, 0);
   put32_little(buffer_, 0);
@@ -59,13 +59,16 @@ CaptureWriter::~CaptureWriter() {
 
 void CaptureWriter::write(base::Micros time, const base::Inet& source, uint16_t source_port,
                           const base::Inet& destination, uint16_t destination_port, std::span<const uint8_t> payload) {
+  assert(file_ >= 0);
+  assert(time >= 0 && time / base::kMicrosPerSecond <= UINT32_MAX);
   assert(payload.size() <= 65'507);
   assert(source.family == destination.family);
   const bool v4 = source.family == 4;
   const auto udp_octets = static_cast<uint32_t>(8 + payload.size());
   const uint32_t frame_octets = 14 + (v4 ? 20 : 40) + udp_octets;
   put32_little(buffer_, static_cast<uint32_t>(time / base::kMicrosPerSecond));
-  put32_little(buffer_, static_cast<uint32_t>(time % base::kMicrosPerSecond));
+  const auto micros = static_cast<uint32_t>(time % base::kMicrosPerSecond);
+  put32_little(buffer_, unit_ == TimeUnit::kMicroseconds ? micros : micros * 1000);
   put32_little(buffer_, frame_octets);
   put32_little(buffer_, frame_octets);
   // Locally administered addresses.

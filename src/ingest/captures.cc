@@ -22,77 +22,94 @@ std::string_view name(IngestSkip skip) {
 
 namespace {
 
+constexpr size_t kBlockDatagrams = 1024;
+
+struct CaptureFile {
+  std::string path;
+  uint64_t octets_total = 0;
+  std::unique_ptr<CaptureReader> reader;  ///< null: opened when its turn comes
+};
+
+base::Result<std::unique_ptr<CaptureReader>> open_capture(const std::string& path) {
+  auto octets = open_octets(path);
+  if (!octets) return tl::unexpected(octets.error());
+  return CaptureReader::open(std::move(*octets), path);
+}
+
 /// The files of one input, one after another.
 class FilesSource final : public DatagramSource {
  public:
-  FilesSource(std::vector<std::unique_ptr<CaptureReader>> readers, uint32_t site, std::vector<uint16_t> ports)
-      : readers_(std::move(readers)), site_(site), ports_(std::move(ports)) {
+  FilesSource(std::vector<CaptureFile> files, uint32_t site, std::vector<uint16_t> ports)
+      : files_(std::move(files)), site_(site), ports_(std::move(ports)) {
+    for (const CaptureFile& file : files_) octets_total_ += file.octets_total;
     block_.reserve(kBlockDatagrams);
   }
 
   std::span<const base::Datagram> next_block() override {
     block_.clear();
-    while (block_.empty() && current_ < readers_.size()) {
-      CaptureReader& reader = *readers_[current_];
+    while (block_.empty() && current_ < files_.size()) {
+      if (files_[current_].reader == nullptr && !open_current()) continue;
+      CaptureReader& reader = *files_[current_].reader;
       CaptureReader::Packet packet;
       while (block_.size() < kBlockDatagrams && reader.next(packet)) take(packet);
-      if (block_.size() == kBlockDatagrams) break;
-      if (!block_.empty()) break;  // what lies in the buffer is handed on before it is overwritten
-      if (!reader.refill()) {
-        if (!reader.warning().empty()) {
-          stats_.truncated = true;
-          stats_.warnings.push_back(reader.warning());
-        }
-        ++current_;
-      }
+      // What lies in the buffer is handed on before it is overwritten.
+      if (block_.empty() && !reader.refill()) close_current();
     }
     stats_.datagrams += block_.size();
     return block_;
   }
-  bool at_end() const override { return current_ == readers_.size(); }
+  bool at_end() const override { return current_ == files_.size(); }
   const IngestStats& stats() const override {
     stats_.octets = octets_read();
     return stats_;
   }
   uint64_t octets_read() const override {
-    uint64_t octets = 0;
-    for (const auto& reader : readers_) octets += reader->octets_read();
-    return octets;
+    const bool open = current_ < files_.size() && files_[current_].reader != nullptr;
+    return octets_before_ + (open ? files_[current_].reader->octets_read() : 0);
   }
-  uint64_t octets_total() const override {
-    uint64_t octets = 0;
-    for (const auto& reader : readers_) octets += reader->octets_total();
-    return octets;
-  }
+  uint64_t octets_total() const override { return octets_total_; }
 
  private:
-  static constexpr size_t kBlockDatagrams = 1024;
+  bool open_current() {
+    auto opened = open_capture(files_[current_].path);
+    if (opened) {
+      files_[current_].reader = std::move(*opened);
+      return true;
+    }
+    // It could be opened when the program began: it was removed or changed since.
+    stats_.truncated = true;
+    stats_.warnings.push_back(opened.error().message);
+    ++current_;
+    return false;
+  }
+  void close_current() {
+    std::unique_ptr<CaptureReader> reader = std::move(files_[current_].reader);
+    stats_.truncated |= reader->truncated();
+    stats_.warnings.insert(stats_.warnings.end(), reader->warnings().begin(), reader->warnings().end());
+    octets_before_ += reader->octets_read();
+    ++current_;
+  }
+  void skip(IngestSkip why) { ++stats_.skipped[static_cast<size_t>(why)]; }
 
   void take(const CaptureReader::Packet& packet) {
     ++stats_.frames;
     base::Datagram datagram;
-    IngestSkip skip{};
-    if (!link_type_known(packet.link_type)) {
-      ++stats_.skipped[static_cast<size_t>(IngestSkip::kNotIp)];
-      return;
-    }
-    if (!find_datagram(packet.link_type, packet.frame, packet.octets, datagram, skip)) {
-      ++stats_.skipped[static_cast<size_t>(skip)];
-      return;
-    }
+    IngestSkip why{};
+    if (!find_datagram(packet.link_type, packet.frame, packet.octets, datagram, why)) return skip(why);
     if (!ports_.empty() && std::find(ports_.begin(), ports_.end(), datagram.destination_port) == ports_.end()) {
-      ++stats_.skipped[static_cast<size_t>(IngestSkip::kPortFiltered)];
-      return;
+      return skip(IngestSkip::kPortFiltered);
     }
     datagram.site = site_;
     datagram.received_at = packet.time;
     block_.push_back(datagram);
   }
 
-  std::vector<std::unique_ptr<CaptureReader>> readers_;
+  std::vector<CaptureFile> files_;
   const uint32_t site_;
   const std::vector<uint16_t> ports_;
   size_t current_ = 0;
+  uint64_t octets_before_ = 0;  ///< of the files that were read to their end
+  uint64_t octets_total_ = 0;
   std::vector<base::Datagram> block_;
   mutable IngestStats stats_;
 };
@@ -121,12 +138,11 @@ class MergedSource final : public DatagramSource {
       if (first == nullptr) return block_;
       block_.push_back(first->rest.front());
       first->rest = first->rest.subspan(1);
-      if (first->rest.empty()) return block_;
     }
   }
   bool at_end() const override {
     return std::all_of(inputs_.begin(), inputs_.end(),
-                       [](const Input& i) { return i.rest.empty() && i.source->at_end(); });
+                       [](const Input& input) { return input.rest.empty() && input.source->at_end(); });
   }
   const IngestStats& stats() const override {
     stats_ = IngestStats{};
@@ -140,6 +156,11 @@ class MergedSource final : public DatagramSource {
       stats_.warnings.insert(stats_.warnings.end(), one.warnings.begin(), one.warnings.end());
     }
     return stats_;
+  }
+  uint64_t octets_read() const override {
+    uint64_t octets = 0;
+    for (const Input& input : inputs_) octets += input.source->octets_read();
+    return octets;
   }
   uint64_t octets_total() const override {
     uint64_t octets = 0;
@@ -164,27 +185,30 @@ base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<Ca
                                                             std::vector<std::string>& sites) {
   struct Group {
     std::string site;
-    std::vector<std::unique_ptr<CaptureReader>> readers;
+    std::vector<CaptureFile> files;
   };
   std::vector<Group> groups;
   for (const CaptureInput& input : inputs) {
-    auto octets = open_octets(input.path);
-    if (!octets) return tl::unexpected(octets.error());
-    auto reader = CaptureReader::open(std::move(*octets), input.path);
+    auto reader = open_capture(input.path);
     if (!reader) return tl::unexpected(reader.error());
     auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.site == input.site; });
     if (group == groups.end()) group = groups.insert(groups.end(), Group{input.site, {}});
-    group->readers.push_back(std::move(*reader));
+    CaptureFile file{input.path, (*reader)->octets_total(), std::move(*reader)};
+    // A file that waits for others is opened again in its turn, so that thousands need no memory nor descriptors. What
+    // has no size (a pipe) cannot be read twice.
+    if (!group->files.empty() && file.octets_total > 0) file.reader.reset();
+    group->files.push_back(std::move(file));
   }
   if (sites.empty()) sites.emplace_back();
   std::vector<std::unique_ptr<DatagramSource>> sources;
   for (Group& group : groups) {
     uint32_t site = 0;
     if (!group.site.empty()) {
-      site = static_cast<uint32_t>(sites.size());
-      sites.push_back(group.site);
+      const auto known = std::find(sites.begin() + 1, sites.end(), group.site);
+      site = static_cast<uint32_t>(known - sites.begin());
+      if (known == sites.end()) sites.push_back(group.site);
     }
-    sources.push_back(std::make_unique<FilesSource>(std::move(group.readers), site, ports));
+    sources.push_back(std::make_unique<FilesSource>(std::move(group.files), site, ports));
   }
   if (sources.size() == 1) return std::move(sources[0]);
   return std::make_unique<MergedSource>(std::move(sources));
@@ -193,9 +217,9 @@ base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<Ca
 base::Result<std::unique_ptr<DatagramSource>> open_capture_octets(std::span<const uint8_t> octets) {
   auto reader = CaptureReader::open(octets_in_memory(octets), "memory");
   if (!reader) return tl::unexpected(reader.error());
-  std::vector<std::unique_ptr<CaptureReader>> readers;
-  readers.push_back(std::move(*reader));
-  return std::make_unique<FilesSource>(std::move(readers), 0, std::vector<uint16_t>{});
+  std::vector<CaptureFile> files;
+  files.push_back({"memory", octets.size(), std::move(*reader)});
+  return std::make_unique<FilesSource>(std::move(files), 0, std::vector<uint16_t>{});
 }
 
 }  // namespace backstream::ingest

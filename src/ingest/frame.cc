@@ -8,22 +8,27 @@ namespace {
 using base::load_be16;
 using base::load_be32;
 
-// Link types.
-constexpr uint32_t kNull = 0, kEthernet = 1, kRawOld = 12, kRawBsd = 14, kRaw = 101, kLoop = 108, kLinuxSll = 113,
-                   kIpv4 = 228, kIpv6 = 229, kLinuxSll2 = 276;
-constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd, kEtherVlan = 0x8100, kEtherQinq = 0x88a8,
-                   kEtherVlanOld = 0x9100;
-constexpr uint8_t kUdp = 17;
+// Link types (tcpdump.org/linktypes.html). 12 and 14 are raw IP as some systems number it.
+constexpr uint32_t kNull = 0, kEthernet = 1, kRawOld = 12, kRawBsd = 14, kRaw = 101, kLoop = 108, kLinuxSll = 113;
+constexpr uint32_t kIpv4 = 228, kIpv6 = 229, kLinuxSll2 = 276;
+constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
+constexpr uint16_t kEtherVlan = 0x8100, kEtherQinq = 0x88a8, kEtherVlanOld = 0x9100;
+constexpr uint8_t kUdp = 17, kHopByHop = 0, kRouting = 43, kFragmentHeader = 44, kAuthentication = 51,
+                  kDestinationOptions = 60;
+constexpr int kTagsMax = 4, kExtensionHeadersMax = 8;
 
 bool refuse(IngestSkip why, IngestSkip& skip) {
   skip = why;
   return false;
 }
 
-bool udp(const uint8_t* at, uint32_t octets, base::Datagram& datagram, IngestSkip& skip) {
+/// @param octets      captured
+/// @param ip_payload  octets that the IP header announces
+bool udp(const uint8_t* at, uint32_t octets, uint32_t ip_payload, base::Datagram& datagram, IngestSkip& skip) {
+  if (ip_payload < 8) return refuse(IngestSkip::kMalformed, skip);
   if (octets < 8) return refuse(IngestSkip::kCutShort, skip);
   const uint32_t length = load_be16(at + 4);
-  if (length < 8) return refuse(IngestSkip::kMalformed, skip);
+  if (length < 8 || length > ip_payload) return refuse(IngestSkip::kMalformed, skip);
   if (length > octets) return refuse(IngestSkip::kCutShort, skip);
   datagram.source_port = load_be16(at);
   datagram.destination_port = load_be16(at + 2);
@@ -34,31 +39,45 @@ bool udp(const uint8_t* at, uint32_t octets, base::Datagram& datagram, IngestSki
 
 bool ipv4(const uint8_t* at, uint32_t octets, base::Datagram& datagram, IngestSkip& skip) {
   if (octets < 20) return refuse(IngestSkip::kCutShort, skip);
-  if (at[0] >> 4 != 4) return refuse(IngestSkip::kMalformed, skip);
   const uint32_t header = (at[0] & 15u) * 4;
-  if (header < 20) return refuse(IngestSkip::kMalformed, skip);
+  if (at[0] >> 4 != 4 || header < 20) return refuse(IngestSkip::kMalformed, skip);
   if (at[9] != kUdp) return refuse(IngestSkip::kNotUdp, skip);
-  if ((load_be16(at + 6) & 0x3fff) != 0) return refuse(IngestSkip::kFragment, skip);
+  if ((load_be16(at + 6) & 0x3fff) != 0) return refuse(IngestSkip::kFragment, skip);  // more fragments, or an offset
+  // 0: the card was to cut the packet into segments and fill the length in (TSO), which the capture did not see.
+  const uint32_t total = load_be16(at + 2) == 0 ? 0xffff : load_be16(at + 2);
+  if (total < header) return refuse(IngestSkip::kMalformed, skip);
   if (octets < header) return refuse(IngestSkip::kCutShort, skip);
   datagram.source = base::Inet::v4(load_be32(at + 12));
-  return udp(at + header, octets - header, datagram, skip);
+  return udp(at + header, octets - header, total - header, datagram, skip);
 }
 
 bool ipv6(const uint8_t* at, uint32_t octets, base::Datagram& datagram, IngestSkip& skip) {
   if (octets < 40) return refuse(IngestSkip::kCutShort, skip);
   if (at[0] >> 4 != 6) return refuse(IngestSkip::kMalformed, skip);
+  const uint32_t payload = load_be16(at + 4);
+  const uint32_t total = 40 + (payload == 0 ? 0xffff : payload);  // 0: as for IPv4
   datagram.source = base::Inet::from_v6_octets(at + 8);
   uint8_t next = at[6];
   uint32_t used = 40;
-  // Hop-by-hop, routing and destination options may stand before UDP (RFC 8200 §4.1).
-  for (int headers = 0; headers < 8; ++headers) {
-    if (next == kUdp) return udp(at + used, octets - used, datagram, skip);
-    if (next == 44) return refuse(IngestSkip::kFragment, skip);
-    if (next != 0 && next != 43 && next != 60) return refuse(IngestSkip::kNotUdp, skip);
+  // Headers that may stand before UDP (RFC 8200 §4.1).
+  for (int headers = 0; headers <= kExtensionHeadersMax; ++headers) {
+    if (next == kUdp) return udp(at + used, octets - used, total - used, datagram, skip);
+    if (next != kHopByHop && next != kRouting && next != kDestinationOptions && next != kAuthentication &&
+        next != kFragmentHeader) {
+      return refuse(IngestSkip::kNotUdp, skip);
+    }
+    if (total - used < 8) return refuse(IngestSkip::kMalformed, skip);
     if (octets - used < 8) return refuse(IngestSkip::kCutShort, skip);
-    const uint32_t length = (at[used + 1] + 1u) * 8;
-    next = at[used];
+    uint32_t length = (at[used + 1] + 1u) * 8;
+    if (next == kAuthentication) length = (at[used + 1] + 2u) * 4;  // RFC 4302 §2.2
+    if (next == kFragmentHeader) {
+      // Offset 0 and no more to come is a whole packet (RFC 6946).
+      if ((load_be16(at + used + 2) & 0xfff9) != 0) return refuse(IngestSkip::kFragment, skip);
+      length = 8;
+    }
+    if (total - used < length) return refuse(IngestSkip::kMalformed, skip);
     if (octets - used < length) return refuse(IngestSkip::kCutShort, skip);
+    next = at[used];
     used += length;
   }
   return refuse(IngestSkip::kMalformed, skip);
@@ -72,7 +91,7 @@ bool ip(const uint8_t* at, uint32_t octets, base::Datagram& datagram, IngestSkip
 }
 
 bool by_ethertype(uint16_t type, const uint8_t* at, uint32_t octets, base::Datagram& datagram, IngestSkip& skip) {
-  for (int tags = 0; tags < 4; ++tags) {
+  for (int tags = 0; tags <= kTagsMax; ++tags) {
     if (type == kEtherIpv4) return ipv4(at, octets, datagram, skip);
     if (type == kEtherIpv6) return ipv6(at, octets, datagram, skip);
     if (type != kEtherVlan && type != kEtherQinq && type != kEtherVlanOld) return refuse(IngestSkip::kNotIp, skip);
@@ -81,7 +100,7 @@ bool by_ethertype(uint16_t type, const uint8_t* at, uint32_t octets, base::Datag
     at += 4;
     octets -= 4;
   }
-  return refuse(IngestSkip::kNotIp, skip);
+  return refuse(IngestSkip::kMalformed, skip);
 }
 
 }  // namespace
@@ -111,7 +130,12 @@ bool find_datagram(uint32_t link_type, const uint8_t* frame, uint32_t octets, ba
     case kLinuxSll2: header = 20; break;
     case kNull:
     case kLoop: header = 4; break;
-    default: return ip(frame, octets, datagram, skip);
+    case kRaw:
+    case kRawOld:
+    case kRawBsd:
+    case kIpv4:
+    case kIpv6: return ip(frame, octets, datagram, skip);
+    default: return refuse(IngestSkip::kNotIp, skip);
   }
   if (octets < header) return refuse(IngestSkip::kCutShort, skip);
   const uint8_t* at = frame + header;

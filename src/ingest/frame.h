@@ -11,8 +11,7 @@ namespace backstream::ingest {
 bool link_type_known(uint32_t link_type);
 
 /// Finds the UDP payload in a captured frame. Fills source, ports and payload of `datagram` and returns true; or says
-/// why not. Reads only frame[0 .. octets).
-/// @param link_type  known
+/// why not. Reads only frame[0 .. octets). A link type that is not known: kNotIp.
 bool find_datagram(uint32_t link_type, const uint8_t* frame, uint32_t octets, base::Datagram& datagram,
                    IngestSkip& skip) noexcept;
 

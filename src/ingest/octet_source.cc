@@ -12,10 +12,12 @@
 #include <cstring>
 #include <vector>
 
+#include "base/byte_order.h"
+
 namespace backstream::ingest {
 namespace {
 
-constexpr size_t kCompressedOctets = 256 * 1024;
+constexpr size_t kCompressedOctets = 64 << 10;
 
 class FileSource final : public OctetSource {
  public:
@@ -68,12 +70,12 @@ class MemorySource final : public OctetSource {
 /// What is common to sources over another one: the octets that were read from it and not used yet.
 class Wrapped : public OctetSource {
  public:
-  /// `begin`: octets already taken from `below`.
-  Wrapped(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin)
-      : below_(std::move(below)), in_(kCompressedOctets), end_(begin.size()) {
+  /// `begin`: octets already taken from `below`; not more than `buffer_octets`.
+  Wrapped(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin, size_t buffer_octets)
+      : below_(std::move(below)), in_(buffer_octets), end_(begin.size()) {
     std::copy(begin.begin(), begin.end(), in_.begin());
   }
-  const std::string& error() const override { return error_.empty() ? below_->error() : error_; }
+  const std::string& error() const override { return below_->error().empty() ? error_ : below_->error(); }
   uint64_t octets_read() const override { return below_->octets_read(); }
   uint64_t octets_total() const override { return below_->octets_total(); }
 
@@ -94,7 +96,8 @@ class Wrapped : public OctetSource {
 /// Plain data whose first octets were looked at.
 class PlainSource final : public Wrapped {
  public:
-  using Wrapped::Wrapped;
+  PlainSource(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin)
+      : Wrapped(std::move(below), begin, begin.size()) {}
   size_t read(uint8_t* to, size_t octets_max) override {
     if (at_ == end_) return below_->read(to, octets_max);
     const size_t n = std::min(octets_max, end_ - at_);
@@ -107,7 +110,8 @@ class PlainSource final : public Wrapped {
 /// gzip, several members one after another (RFC 1952 §2.2).
 class GzipSource final : public Wrapped {
  public:
-  GzipSource(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin) : Wrapped(std::move(below), begin) {
+  GzipSource(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin)
+      : Wrapped(std::move(below), begin, kCompressedOctets) {
     if (::inflateInit2(&stream_, 15 + 16) != Z_OK) throw std::bad_alloc();
   }
   ~GzipSource() override { ::inflateEnd(&stream_); }
@@ -121,6 +125,8 @@ class GzipSource final : public Wrapped {
         break;
       }
       if (!inside_) {
+        while (at_ < end_ && in_[at_] == 0) ++at_;  // Padding behind a member, as gzip itself allows.
+        if (at_ == end_) continue;
         ::inflateReset(&stream_);
         inside_ = true;
       }
@@ -143,7 +149,7 @@ class GzipSource final : public Wrapped {
 class ZstdSource final : public Wrapped {
  public:
   ZstdSource(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin)
-      : Wrapped(std::move(below), begin), stream_(::ZSTD_createDStream()) {
+      : Wrapped(std::move(below), begin, kCompressedOctets), stream_(::ZSTD_createDStream()) {
     if (stream_ == nullptr) throw std::bad_alloc();
   }
   ~ZstdSource() override { ::ZSTD_freeDStream(stream_); }
@@ -155,7 +161,7 @@ class ZstdSource final : public Wrapped {
       ZSTD_inBuffer in{in_.data(), end_, at_};
       const size_t left = ::ZSTD_decompressStream(stream_, &out, &in);
       at_ = in.pos;
-      if (::ZSTD_isError(left)) error_ = "the zstd data is damaged";
+      if (::ZSTD_isError(left)) error_ = fmt::format("the zstd data is damaged ({})", ::ZSTD_getErrorName(left));
       else inside_ = left != 0;
       if (!more && out.pos == 0 && inside_ && error_.empty()) error_ = "the zstd data ends in the middle";
     }
@@ -178,7 +184,9 @@ std::unique_ptr<OctetSource> by_content(std::unique_ptr<OctetSource> source, boo
   const std::span<const uint8_t> begin(first, got);
   empty = got == 0;
   if (got >= 2 && begin[0] == 0x1f && begin[1] == 0x8b) return std::make_unique<GzipSource>(std::move(source), begin);
-  if (got == 4 && begin[0] == 0x28 && begin[1] == 0xb5 && begin[2] == 0x2f && begin[3] == 0xfd) {
+  // A frame, or a skippable frame as parallel compressors put before each (RFC 8878 §3.1).
+  const uint32_t magic = got == 4 ? base::load_be32(first) : 0;
+  if (magic == 0x28b52ffd || (magic & 0xf0ffffff) == 0x502a4d18) {
     return std::make_unique<ZstdSource>(std::move(source), begin);
   }
   return std::make_unique<PlainSource>(std::move(source), begin);

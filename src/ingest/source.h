@@ -35,7 +35,9 @@ struct IngestStats {
   uint64_t datagrams = 0;  ///< handed on
   uint64_t octets = 0;     ///< of the files or payloads read
   uint64_t skipped[kIngestSkipCount] = {};
-  uint64_t kernel_drops = 0;          ///< sockets: SO_RXQ_OVFL
+  /// Sockets: what the kernel dropped for want of buffer (SO_RXQ_OVFL). It counts a coalesced receive (UDP_GRO) once,
+  /// so behind a network card this is a lower bound of the datagrams lost.
+  uint64_t kernel_drops = 0;
   bool truncated = false;             ///< a capture ended in the middle of a record
   std::vector<std::string> warnings;  ///< one line each, for people: "x.pcap: cut in the middle of packet 17 ..."
 };
@@ -64,7 +66,8 @@ struct CaptureInput {
 /// in the listed order), and several inputs are merged by capture time. Datagram::site is an index into `sites`.
 /// @param ports  destination ports to keep; empty: all
 /// Errors: a file that is missing, empty, or no capture (code "capture"), unknown link type, all before anything is
-/// read.
+/// read. A pcapng file is refused only when none of its first interfaces can be read; packets of the others are skipped
+/// as kNotIp, with a warning.
 base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<CaptureInput>& inputs,
                                                             const std::vector<uint16_t>& ports,
                                                             std::vector<std::string>& sites);
@@ -79,6 +82,7 @@ base::Result<UdpListen> parse_listen(std::string_view text);
 
 /// UDP sockets: recvmmsg with UDP_GRO, SO_RXQ_OVFL counted, `receive_buffer_octets` asked for (SO_RCVBUFFORCE, then
 /// SO_RCVBUF; a warning with the sysctl to set when the kernel gave less). Errors: cannot bind.
+/// What is returned is a UdpSource (ingest/udp_source.h), which also tells the ports.
 base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen,
                                                          int receive_buffer_octets, std::vector<std::string>& sites,
                                                          int poll_interval_ms = 100);

@@ -1,6 +1,7 @@
 #include "ingest/udp_source.h"
 
 #include <fmt/format.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -24,14 +25,14 @@ constexpr size_t kControlOctets = 128;
 constexpr int kBatchesPerTurn = 8;  ///< of one socket, before the others have their turn
 
 base::Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
 struct Socket {
   int file = -1;
   uint32_t site = 0;
-  uint32_t drops = 0;  ///< SO_RXQ_OVFL as last seen: a counter of 32 bits
+  uint32_t drops = 0;  ///< the kernel's counter of 32 bits as last seen
   uint16_t port = 0;
 };
 
@@ -93,19 +94,10 @@ class Listener final : public UdpSource {
 
   std::span<const base::Datagram> next_block() override {
     block_.clear();
-    // Payloads lie in one area that is reused, so a block is one receive of one socket.
-    for (size_t tried = 0; tried < sockets_.size(); ++tried) {
-      if (turn_batches_ >= kBatchesPerTurn) {
-        turn_batches_ = 0;
-        turn_ = (turn_ + 1) % sockets_.size();
-      }
-      if (receive(sockets_[turn_])) {
-        ++turn_batches_;
-        return block_;
-      }
-      turn_batches_ = kBatchesPerTurn;
-    }
-    ::poll(polls_.data(), polls_.size(), poll_interval_ms_);
+    if (receive_any()) return block_;
+    // Nothing waits: what was dropped behind the last datagram is known only by asking.
+    for (Socket& socket : sockets_) ask_drops(socket);
+    if (::poll(polls_.data(), polls_.size(), poll_interval_ms_) > 0) receive_any();
     return block_;
   }
   bool at_end() const override { return false; }
@@ -127,6 +119,36 @@ class Listener final : public UdpSource {
                       "sysctl -w net.core.rmem_max={} allows it",
                       where, got / 2, octets, octets));
     }
+  }
+
+  /// Payloads lie in one area that is reused, so a block is one receive of one socket.
+  bool receive_any() {
+    for (size_t tried = 0; tried < sockets_.size(); ++tried) {
+      if (turn_batches_ >= kBatchesPerTurn) {
+        turn_batches_ = 0;
+        turn_ = (turn_ + 1) % sockets_.size();
+      }
+      if (receive(sockets_[turn_])) {
+        ++turn_batches_;
+        return true;
+      }
+      turn_batches_ = kBatchesPerTurn;
+    }
+    return false;
+  }
+
+  /// `drops`: the socket's counter; one told with a datagram is as old as that datagram.
+  void note_drops(Socket& socket, uint32_t drops) {
+    const auto more = static_cast<int32_t>(drops - socket.drops);
+    if (more <= 0) return;
+    stats_.kernel_drops += static_cast<uint32_t>(more);
+    socket.drops = drops;
+  }
+  void ask_drops(Socket& socket) {
+    uint32_t memory[SK_MEMINFO_VARS] = {};
+    socklen_t octets = sizeof memory;
+    if (::getsockopt(socket.file, SOL_SOCKET, SO_MEMINFO, memory, &octets) != 0) return;
+    if (octets > SK_MEMINFO_DROPS * sizeof(uint32_t)) note_drops(socket, memory[SK_MEMINFO_DROPS]);
   }
 
   bool receive(Socket& socket) {
@@ -157,8 +179,7 @@ class Listener final : public UdpSource {
         } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
           uint32_t drops = 0;
           std::memcpy(&drops, CMSG_DATA(c), sizeof drops);
-          stats_.kernel_drops += drops - socket.drops;
-          socket.drops = drops;
+          note_drops(socket, drops);
         }
       }
       base::Datagram datagram;
@@ -166,13 +187,14 @@ class Listener final : public UdpSource {
       datagram.destination_port = socket.port;
       datagram.site = socket.site;
       datagram.received_at = now;
-      const auto* at = static_cast<const uint8_t*>(header.msg_iov->iov_base);
-      for (uint32_t begin = 0; begin < octets || begin == 0; begin += segment) {
-        datagram.payload = at + begin;
-        datagram.payload_octets = std::min(segment, octets - begin);
+      datagram.payload = static_cast<const uint8_t*>(header.msg_iov->iov_base);
+      uint32_t left = octets;
+      do {  // An empty datagram is one, too.
+        datagram.payload_octets = std::min(segment, left);
         block_.push_back(datagram);
-        if (segment == 0) break;
-      }
+        datagram.payload += datagram.payload_octets;
+        left -= datagram.payload_octets;
+      } while (left > 0);
       stats_.octets += octets;
     }
     stats_.frames += block_.size();

@@ -1,0 +1,265 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "ingest/capture_bytes_test.h"
+#include "ingest/udp_sender.h"
+#include "ingest/udp_source.h"
+
+namespace backstream::ingest {
+namespace {
+
+constexpr int kBufferOctets = 4 << 20;
+const base::Inet kLoopback = base::Inet::v4(0x7f000001);
+const base::Inet kLoopback6 = base::Inet::v6(0, 1);
+
+struct Bound {
+  std::unique_ptr<DatagramSource> source;
+  std::vector<std::string> sites;
+  uint16_t port(size_t listen = 0) const { return dynamic_cast<UdpSource&>(*source).ports().at(listen); }
+};
+Bound listen(const std::vector<UdpListen>& listens, int buffer_octets = kBufferOctets, int poll_interval_ms = 1000) {
+  Bound bound;
+  auto source = listen_udp(listens, buffer_octets, bound.sites, poll_interval_ms);
+  if (!source) {
+    ADD_FAILURE() << source.error().message;
+    return bound;
+  }
+  bound.source = std::move(*source);
+  return bound;
+}
+/// Loopback delivers while sending, so what is not there at once was lost.
+Seen receive(const Bound& bound, size_t count) {
+  Seen seen;
+  while (seen.datagrams.size() < count) {
+    const auto block = bound.source->next_block();
+    if (block.empty()) break;
+    take(block, seen);
+  }
+  seen.stats = bound.source->stats();
+  return seen;
+}
+void send(UdpSender& sender, std::string_view payload) {
+  sender.send({reinterpret_cast<const uint8_t*>(payload.data()), payload.size()});
+}
+bool has_ipv6() {
+  const int socket = ::socket(AF_INET6, SOCK_DGRAM, 0);
+  if (socket < 0) return false;
+  sockaddr_in6 any{};
+  any.sin6_family = AF_INET6;
+  any.sin6_addr = in6addr_loopback;
+  const bool bound = ::bind(socket, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
+  ::close(socket);
+  return bound;
+}
+
+TEST(UdpListen, Spellings) {
+  const auto host_and_port = [](std::string_view text) {
+    const auto listen = parse_listen(text);
+    return listen ? fmt::format("{} {}", listen->host, listen->port) : listen.error().message;
+  };
+  EXPECT_EQ(host_and_port("udp://192.0.2.1:2055"), "192.0.2.1 2055");
+  EXPECT_EQ(host_and_port("udp://[::1]:2055"), "::1 2055");
+  EXPECT_EQ(host_and_port("udp://collector.example:0"), "collector.example 0");
+  EXPECT_EQ(host_and_port("udp://*:65535"), "* 65535");
+  EXPECT_EQ(host_and_port("udp://:2055"), " 2055");
+  for (const char* wrong : {"", "udp://", "2055", "udp://localhost", "udp://localhost:", "udp://localhost:65536",
+                            "udp://localhost:-1", "udp://localhost:20x", "udp://::1:2055", "udp://[::1]",
+                            "udp://[::1]2055", "udp://[::1", "tcp://localhost:2055"}) {
+    EXPECT_EQ(host_and_port(wrong), fmt::format("'{}' is not an address to listen on", wrong));
+  }
+}
+
+TEST(UdpSource, TellsSourcePortsSiteAndPayload) {
+  const Bound bound = listen({{"127.0.0.1", 0, "fra"}, {"127.0.0.1", 0, ""}, {"127.0.0.1", 0, "fra"}});
+  const base::Inet alias = base::Inet::v4(0x7f000009);
+  for (size_t i = 0; i < 3; ++i) {
+    UdpSender sender(kLoopback, bound.port(i), &alias);
+    send(sender, fmt::format("to {}", i));
+    send(sender, "");
+  }
+  const Seen seen = receive(bound, 6);
+  ASSERT_EQ(seen.datagrams.size(), 6u);
+  for (const auto& [payload, about] : seen.datagrams) {
+    EXPECT_EQ(base::to_string(about.source), "127.0.0.9");
+    EXPECT_NE(about.source_port, 0);
+    EXPECT_GT(about.received_at, 1'700'000'000'000'000);
+    if (payload.empty()) continue;
+    const auto i = static_cast<size_t>(payload.back() - '0');
+    EXPECT_EQ(about.destination_port, bound.port(i));
+    EXPECT_EQ(bound.sites[about.site], i == 1 ? "" : "fra");
+  }
+  EXPECT_EQ(bound.sites, (std::vector<std::string>{"", "fra"}));
+  EXPECT_EQ(seen.stats.datagrams, 6u);
+  EXPECT_EQ(seen.stats.frames, 6u);
+  EXPECT_EQ(seen.stats.octets, 12u);
+  EXPECT_EQ(seen.stats.kernel_drops, 0u);
+  EXPECT_FALSE(bound.source->at_end());
+}
+
+TEST(UdpSource, AnyAddressHearsBothFamiliesAndMappedIsIpv4) {
+  const Bound bound = listen({{"*", 0, ""}});
+  {
+    UdpSender v4(kLoopback, bound.port());
+    send(v4, "four");
+  }
+  Seen seen = receive(bound, 1);
+  ASSERT_EQ(seen.payloads(), std::vector<std::string>{"four"});
+  EXPECT_EQ(seen.datagrams[0].about.source, kLoopback);
+  if (!has_ipv6()) return;
+  {
+    UdpSender v6(kLoopback6, bound.port());
+    send(v6, "six");
+  }
+  seen = receive(bound, 1);
+  ASSERT_EQ(seen.payloads(), std::vector<std::string>{"six"});
+  EXPECT_EQ(seen.datagrams[0].about.source, kLoopback6);
+}
+
+/// Datagrams of changing lengths in runs, among them runs beyond 64 datagrams and beyond 64 KiB, each with its number.
+std::vector<std::string> burst() {
+  std::vector<std::string> payloads;
+  const auto add = [&](size_t count, size_t octets) {
+    for (size_t i = 0; i < count; ++i) payloads.push_back(fmt::format("{:<{}}", payloads.size(), octets));
+  };
+  add(200, 1464);
+  add(3, 9);
+  add(70, 100);
+  add(1, 60'000);
+  add(5, 20'000);
+  add(1, 9);
+  payloads.emplace_back();
+  add(130, 200);
+  add(1, 65'507);
+  add(64, 500);
+  return payloads;
+}
+
+TEST(UdpSource, BurstsComeWholeAndInOrderSinglyAndCoalesced) {
+  for (const bool coalesce : {false, true}) {
+    for (const base::Inet& to : {kLoopback, kLoopback6}) {
+      if (to == kLoopback6 && !has_ipv6()) continue;
+      const Bound bound = listen({{to == kLoopback ? "127.0.0.1" : "::1", 0, ""}}, 16 << 20);
+      UdpSender sender(to, bound.port(), nullptr, coalesce);
+      const std::vector<std::string> payloads = burst();
+      // In parts that fit the smallest buffer a system may grant.
+      std::vector<std::string> got;
+      for (size_t begin = 0; begin < payloads.size(); begin += 64) {
+        const size_t end = std::min(begin + 64, payloads.size());
+        for (size_t i = begin; i < end; ++i) send(sender, payloads[i]);
+        EXPECT_TRUE(sender.flush());
+        for (std::string& payload : receive(bound, end - begin).payloads()) got.push_back(std::move(payload));
+      }
+      EXPECT_EQ(sender.sent(), payloads.size());
+      EXPECT_EQ(sender.refused(), 0u);
+      ASSERT_EQ(got.size(), payloads.size()) << (coalesce ? "coalesced to " : "singly to ") << base::to_string(to);
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], payloads[i]) << i;
+      EXPECT_EQ(bound.source->stats().datagrams, payloads.size());
+      EXPECT_EQ(bound.source->stats().kernel_drops, 0u);
+    }
+  }
+}
+
+TEST(UdpSource, WhatTheKernelDropsIsCountedEvenBehindTheLastDatagram) {
+  const Bound bound = listen({{"127.0.0.1", 0, ""}}, 16 << 10, 1);
+  UdpSender sender(kLoopback, bound.port());
+  for (int i = 0; i < 640; ++i) send(sender, std::string(1000, 'x'));
+  sender.flush();
+  ASSERT_EQ(sender.sent(), 640u);
+  Seen seen = receive(bound, 640);  // ends when a poll brings nothing
+  EXPECT_LT(seen.datagrams.size(), 640u);
+  EXPECT_GT(seen.stats.kernel_drops, 0u);
+  EXPECT_EQ(seen.datagrams.size() + seen.stats.kernel_drops, 640u);
+  // The counter that comes with later datagrams adds nothing twice.
+  send(sender, "one more");
+  sender.flush();
+  seen = receive(bound, 1);
+  EXPECT_EQ(seen.datagrams.size(), 1u);
+  EXPECT_EQ(seen.stats.datagrams + seen.stats.kernel_drops, 641u);
+}
+
+TEST(UdpSource, ManySocketsAllHaveTheirTurn) {
+  // One is kept full; the other's datagram must come through before the full one is empty.
+  const Bound bound = listen({{"127.0.0.1", 0, "busy"}, {"127.0.0.1", 0, "quiet"}}, 16 << 20);
+  UdpSender busy(kLoopback, bound.port(0)), quiet(kLoopback, bound.port(1));
+  send(quiet, "quiet");
+  quiet.flush();
+  for (int block = 0; block < 20; ++block) {
+    for (int i = 0; i < 64; ++i) send(busy, "busy");
+    busy.flush();
+    for (const base::Datagram& datagram : bound.source->next_block()) {
+      if (bound.sites[datagram.site] == "quiet") return;
+    }
+  }
+  FAIL() << "not heard in 20 blocks";
+}
+
+TEST(UdpSource, NothingWithinThePollIntervalIsAnEmptyBlock) {
+  const Bound bound = listen({{"127.0.0.1", 0, ""}}, kBufferOctets, 1);
+  EXPECT_TRUE(bound.source->next_block().empty());
+  EXPECT_FALSE(bound.source->at_end());
+}
+
+TEST(UdpSource, TakenPortIsToldWithAddressAndReason) {
+  const Bound bound = listen({{"127.0.0.1", 0, ""}});
+  std::vector<std::string> sites;
+  const auto second = listen_udp({{"127.0.0.1", bound.port(), ""}}, kBufferOctets, sites);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message, fmt::format("udp://127.0.0.1:{}: Address already in use", bound.port()));
+  EXPECT_NE(second.error().hint, "");
+  const auto foreign = listen_udp({{"192.0.2.1", 2055, ""}}, kBufferOctets, sites);
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().message, "udp://192.0.2.1:2055: Cannot assign requested address");
+}
+
+TEST(UdpSource, BufferSmallerThanAskedIsWarnedOfWithTheSysctl) {
+  // No kernel grants this much, forced or not: sizes above half of INT_MAX are cut.
+  const Bound bound = listen({{"127.0.0.1", 0, ""}}, INT32_MAX);
+  const auto& warnings = bound.source->stats().warnings;
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("sysctl -w net.core.rmem_max=2147483647"), std::string::npos) << warnings[0];
+}
+
+TEST(UdpSender, NobodyListensIsCounted) {
+  uint16_t port = 0;
+  {
+    const Bound bound = listen({{"127.0.0.1", 0, ""}});
+    port = bound.port();
+  }
+  UdpSender sender(kLoopback, port);
+  bool all = true;
+  for (int i = 0; i < 4; ++i) {
+    send(sender, "x");
+    all &= sender.flush();
+  }
+  EXPECT_FALSE(all);
+  EXPECT_GT(sender.refused(), 0u);
+  EXPECT_EQ(sender.sent() + sender.refused(), 4u);
+}
+
+TEST(UdpSender, TooLongIsRefusedAndTheRestIsSent) {
+  for (const bool coalesce : {false, true}) {
+    const Bound bound = listen({{"127.0.0.1", 0, ""}});
+    UdpSender sender(kLoopback, bound.port(), nullptr, coalesce);
+    send(sender, "one");
+    send(sender, std::string(65'508, 'x'));
+    send(sender, "two");
+    EXPECT_FALSE(sender.flush());
+    EXPECT_EQ(sender.sent(), 2u);
+    EXPECT_EQ(sender.refused(), 1u);
+    EXPECT_EQ(receive(bound, 2).payloads(), (std::vector<std::string>{"one", "two"}));
+  }
+}
+
+TEST(UdpSender, SourceThatIsNotOursIsTold) {
+  const base::Inet foreign = base::Inet::v4(0xc0000201);
+  EXPECT_THROW(UdpSender(kLoopback, 2055, &foreign), std::system_error);
+}
+
+}  // namespace
+}  // namespace backstream::ingest
