@@ -74,7 +74,8 @@ std::vector<std::string> split(const std::string& text, char at) {
 struct Totals : FlowWriter::Consumer {
   uint64_t octets = 0, packets = 0, octets_scaled = 0, packets_scaled = 0;
   bool any_octets = false, any_packets = false;
-  std::map<std::pair<std::string, std::string>, std::array<uint64_t, 3>> by_key;   ///< (key, value) -> records, octets, packets
+  std::map<std::pair<std::string, std::string>, std::array<uint64_t, 3>>
+      by_key;  ///< (key, value) -> records, octets, packets
 
   void on_flows(batch::ColumnBatch& rows) override {
     const auto column = [&](FlowColumn c) -> const batch::Column& { return rows.columns[static_cast<size_t>(c)]; };
@@ -84,7 +85,8 @@ struct Totals : FlowWriter::Consumer {
       };
       any_octets |= !column(FlowColumn::kOctetsRaw).is_null(i);
       any_packets |= !column(FlowColumn::kPacketsRaw).is_null(i);
-      const uint64_t o = number(FlowColumn::kOctetsRaw, 0), p = number(FlowColumn::kPacketsRaw, 0), r = number(FlowColumn::kSamplingRate, 1);
+      const uint64_t o = number(FlowColumn::kOctetsRaw, 0), p = number(FlowColumn::kPacketsRaw, 0),
+                     r = number(FlowColumn::kSamplingRate, 1);
       octets += o;
       packets += p;
       octets_scaled += o * r;
@@ -95,13 +97,15 @@ struct Totals : FlowWriter::Consumer {
         entry[1] += o;
         entry[2] += p;
       };
-      for (const auto& [key, c] : {std::pair{"src_addr", FlowColumn::kSrcIp}, std::pair{"dst_addr", FlowColumn::kDstIp}}) {
+      for (const auto& [key, c] :
+           {std::pair{"src_addr", FlowColumn::kSrcIp}, std::pair{"dst_addr", FlowColumn::kDstIp}}) {
         if (!column(c).is_null(i)) count(key, base::to_string(column(c).as<base::Inet>()[i]));
       }
-      for (const auto& [key, c] : {std::pair{"src_port", FlowColumn::kSrcPort}, std::pair{"dst_port", FlowColumn::kDstPort},
-                                   std::pair{"proto", FlowColumn::kProtocol}, std::pair{"src_as", FlowColumn::kSrcAs},
-                                   std::pair{"dst_as", FlowColumn::kDstAs}, std::pair{"in_if", FlowColumn::kInIf},
-                                   std::pair{"out_if", FlowColumn::kOutIf}}) {
+      for (const auto& [key, c] :
+           {std::pair{"src_port", FlowColumn::kSrcPort}, std::pair{"dst_port", FlowColumn::kDstPort},
+            std::pair{"proto", FlowColumn::kProtocol}, std::pair{"src_as", FlowColumn::kSrcAs},
+            std::pair{"dst_as", FlowColumn::kDstAs}, std::pair{"in_if", FlowColumn::kInIf},
+            std::pair{"out_if", FlowColumn::kOutIf}}) {
         if (!column(c).is_null(i)) count(key, std::to_string(column(c).as<int64_t>()[i]));
       }
     }
@@ -131,7 +135,8 @@ std::unique_ptr<Replayed> replay(const std::filesystem::path& folder, const Case
   batch::FlowColumnSet wanted;
   for (size_t c = 0; c < batch::kFlowColumnCount; ++c) {
     const auto column = static_cast<FlowColumn>(c);
-    if (column != FlowColumn::kOctets && column != FlowColumn::kPackets && column != FlowColumn::kSrcPrefix && column != FlowColumn::kDstPrefix) {
+    if (column != FlowColumn::kOctets && column != FlowColumn::kPackets && column != FlowColumn::kSrcPrefix &&
+        column != FlowColumn::kDstPrefix) {
       wanted.add(column);
     }
   }
@@ -154,11 +159,12 @@ bool decoded_here(const std::string& protocol) {
          protocol.starts_with("sFlow v5");
 }
 
-/// Sums in expected.csv are of elements 1 and 2. Records of these cases have other counters (85, 86, 231), which our octets
-/// and packets take in that order, so their sums are compared with the column named here.
-const std::map<std::string, std::string> kOtherCounters = {{"logstash-codec-netflow/netflow-9-cisco-asa", "total_octets_85"},
-                                                           {"logstash-codec-netflow/netflow-9-cisco-asa-2", "initiator_octets_231"},
-                                                           {"telegraf/ipfix_example", "total_octets_85"}};
+/// Sums in expected.csv are of elements 1 and 2. Records of these cases have other counters (85, 86, 231), which our
+/// octets and packets take in that order, so their sums are compared with the column named here.
+const std::map<std::string, std::string> kOtherCounters = {
+    {"logstash-codec-netflow/netflow-9-cisco-asa", "total_octets_85"},
+    {"logstash-codec-netflow/netflow-9-cisco-asa-2", "initiator_octets_231"},
+    {"telegraf/ipfix_example", "total_octets_85"}};
 /// Their options template has no field at all: it is refused here, so the data behind it waits for a template.
 const std::set<std::string> kRefusedTemplates = {"libnetflow9/malformed-OT", "libnetflow9/malformed_5"};
 
@@ -226,7 +232,8 @@ TEST_F(Captures, GiveTheExpectedTotalsByKey) {
     if ((row["key"] == "in_if" || row["key"] == "out_if") && std::stoull(row["value"]) >= 0x3fffffff) continue;
     if (row["case"] == "telegraf/sflow_issue_15918" && row["key"] == "proto" && row["value"] == "0") continue;
     ++compared;
-    const std::array<uint64_t, 3> actual = found == run->totals.by_key.end() ? std::array<uint64_t, 3>{} : found->second;
+    const std::array<uint64_t, 3> actual =
+        found == run->totals.by_key.end() ? std::array<uint64_t, 3>{} : found->second;
     EXPECT_EQ(std::to_string(actual[0]), row["records"]) << row["case"] << ' ' << row["key"] << ' ' << row["value"];
     if (!row["octets"].empty()) {
       EXPECT_EQ(std::to_string(actual[1]), row["octets"]) << row["case"] << ' ' << row["key"] << ' ' << row["value"];
