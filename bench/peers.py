@@ -123,7 +123,7 @@ class Bench:
         time.sleep(1)
         started = time.monotonic()
         subprocess.run([BACKSTREAM, "generate", "--preset", "bench", "--protocol", "v5", "--records", str(records),
-                        "--to", f"udp://127.0.0.1:{port}", "--rate", "2000000"], check=True,
+                        "--to", f"udp://127.0.0.1:{port}", "--rate", "2000000", "--span", "900s"], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(2)
         collector.send_signal(signal.SIGTERM)

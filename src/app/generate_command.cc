@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <optional>
@@ -78,8 +79,10 @@ Sent write_capture(generate::Backbone& backbone, const std::string& path) {
   return sent;
 }
 
-/// @param rate  records a second, over all exporters; 0: as fast as the system takes them
-Sent send(generate::Backbone& backbone, const std::string& host, uint16_t port, uint32_t exporters, uint64_t rate) {
+/// @param start  of the datagrams' times
+/// @param pace   seconds of ours for a second of theirs; 0: as fast as the system takes them
+Sent send(generate::Backbone& backbone, const std::string& host, uint16_t port, uint32_t exporters, Micros start,
+          double pace) {
   const auto address = base::parse_inet(host);
   if (!address || !address->is_host()) throw Misused(fmt::format("--to '{}': the host must be an address", host));
   // On loopback each exporter has its own address; elsewhere the machine has but one.
@@ -92,10 +95,9 @@ Sent send(generate::Backbone& backbone, const std::string& host, uint16_t port, 
   Sent sent;
   const auto begin = std::chrono::steady_clock::now();
   for (generate::GeneratedDatagram datagram; !stop_requested() && backbone.next(datagram);) {
-    if (rate != 0) {
+    if (pace != 0) {
       const auto due =
-          begin + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                      std::chrono::duration<double>(static_cast<double>(sent.records) / static_cast<double>(rate)));
+          begin + std::chrono::microseconds(static_cast<Micros>(static_cast<double>(datagram.time - start) * pace));
       if (std::chrono::steady_clock::now() < due) {
         for (auto& sender : senders) sender->flush();
         std::this_thread::sleep_until(due);
@@ -144,7 +146,9 @@ int generate_command(const std::vector<std::string>& arguments) {
   app.add_option("--sampling-rate", options.sampling_rate, "1 in N packets (default 1)")->type_name("N");
   app.add_option("--start", texts.start, "with --pcap: time of the first export (default 2026-01-31 12:00:00+00)")
       ->type_name("TIME");
-  app.add_option("--span", texts.span, "time from first to last export (default 900s)")->type_name("DURATION");
+  app.add_option("--span", texts.span,
+                 "time from first to last export (default 900s; with --rate: as long as it takes)")
+      ->type_name("DURATION");
   app.add_option("--pack", options.pack, "records a datagram (default: as the protocol's routers do)")->type_name("N");
   app.add_option("--active-timeout", texts.active, "of the routers' caches (default 60s)")->type_name("DURATION");
   app.add_option("--inactive-timeout", texts.inactive, "of the routers' caches (default 15s)")->type_name("DURATION");
@@ -183,6 +187,14 @@ int generate_command(const std::vector<std::string>& arguments) {
     }
     options.protocol = protocol_of(texts.protocol);
     options.span = duration("--span", texts.span);
+    double pace = 0;
+    if (rate != 0) {
+      if (texts.to.empty()) throw Misused("--rate needs --to; with --pcap give --span");
+      const double sending_us = 1e6 * static_cast<double>(options.records) / static_cast<double>(rate);
+      // A router's clock is right: unless a span is asked for, flow times pass as fast as the datagrams leave.
+      if (app.count("--span") == 0) options.span = std::max(base::kMicrosPerMilli, static_cast<Micros>(sending_us));
+      pace = sending_us / static_cast<double>(std::max<Micros>(1, options.span));
+    }
     options.active_timeout = duration("--active-timeout", texts.active);
     options.inactive_timeout = duration("--inactive-timeout", texts.inactive);
     options.jitter = duration("--jitter", texts.jitter);
@@ -206,8 +218,9 @@ int generate_command(const std::vector<std::string>& arguments) {
       backbone.set_observer(&*truth);
     }
     const auto begin = std::chrono::steady_clock::now();
-    const Sent sent = destination ? send(backbone, destination->host, destination->port, options.exporters, rate)
-                                  : write_capture(backbone, pcap);
+    const Sent sent = destination
+                          ? send(backbone, destination->host, destination->port, options.exporters, options.start, pace)
+                          : write_capture(backbone, pcap);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (truth) truth->write(truth_folder);
     log.line(fmt::format("{} records in {} datagrams{}, {:.1f} s ({:.2f} M records/s){}", sent.records, sent.datagrams,
