@@ -140,16 +140,21 @@ void load_addresses(const uint8_t* at, size_t stride, unsigned width, size_t n, 
   }
 }
 
+/// 9999-12-31 23:59:59 UTC, in seconds since 1970.
+constexpr uint64_t kLastSecond = 253'402'300'799;
+
 }  // namespace
 
 Micros absolute_time(uint16_t element, uint64_t raw) {
   constexpr Micros kNtpEpoch = 2'208'988'800;  // seconds from 1900 to 1970
+  // A time that no clock shows is cut to the last second of the year 9999, which write() takes for no time at all.
   switch (element) {
     case kFlowStartSeconds:
-    case kFlowEndSeconds: return static_cast<Micros>(raw & 0xffffffffffff) * base::kMicrosPerSecond;
+    case kFlowEndSeconds: return static_cast<Micros>(std::min<uint64_t>(raw, kLastSecond)) * base::kMicrosPerSecond;
     case kFlowStartMilliseconds:
     case kFlowEndMilliseconds:
-    case kSystemInitTimeMilliseconds: return static_cast<Micros>(raw & 0xffffffffffffff) * base::kMicrosPerMilli;
+    case kSystemInitTimeMilliseconds:
+      return static_cast<Micros>(std::min<uint64_t>(raw, kLastSecond * 1'000)) * base::kMicrosPerMilli;
     default:  // RFC 7011 §6.1.9, §6.1.10: an NTP timestamp, for microseconds and nanoseconds alike
       return (static_cast<Micros>(raw >> 32) - kNtpEpoch) * base::kMicrosPerSecond +
              static_cast<Micros>((raw & 0xffffffff) * 1'000'000 >> 32);
@@ -331,7 +336,11 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
     if (e == kFlowEndDeltaMicroseconds || e == kFlowStartDeltaMicroseconds) {
       for (size_t i = 0; i < n; ++i) to[i] = facts.exported_at - (to[i] & 0xffffffff);
     } else {
-      for (size_t i = 0; i < n; ++i) to[i] = absolute_time(e, static_cast<uint64_t>(to[i]));
+      for (size_t i = 0; i < n; ++i) {
+        const Micros time = absolute_time(e, static_cast<uint64_t>(to[i]));
+        // One such record must not carry the watermark to the end of time.
+        to[i] = time < static_cast<Micros>(kLastSecond) * base::kMicrosPerSecond ? time : facts.exported_at;
+      }
     }
   };
   const bool has_end = time_usable(end_), has_start = time_usable(start_);

@@ -151,6 +151,14 @@ TEST(Ipfix, FlowTimesInAllForms) {
             expected);
 }
 
+TEST(Ipfix, ATimeThatNoClockShowsIsTheExportTime) {
+  for (const uint16_t element : {151, 153}) {
+    DecodeRun run;
+    run.feed(ipfix(set(2, template_of(256, {{element, 8}})).add(set(256, Octets().u64(uint64_t{1} << 60)))));
+    EXPECT_EQ(run.last("time"), "2026-01-31 12:00:59+00") << element;
+  }
+}
+
 TEST(Ipfix, FourOctetAsNumbersAndIpv6) {
   DecodeRun run;
   run.feed(ipfix(set(2, template_of(256, {{27, 16}, {28, 16}, {16, 4}, {17, 4}, {1, 4}}))
