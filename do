@@ -70,7 +70,11 @@ need() {
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
   fi
   say "  $(sizes $missing); about 1 to 3 minutes"
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >"${TMPDIR:-/tmp}/do-apt.$$" 2>&1 ||
+  install_missing() {
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >"${TMPDIR:-/tmp}/do-apt.$$" 2>&1
+  }
+  # Package lists that are there may be old; then what they name is gone from the archive.
+  install_missing || { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q && install_missing; } ||
     { cat "${TMPDIR:-/tmp}/do-apt.$$"; rm -f "${TMPDIR:-/tmp}/do-apt.$$"; die "apt-get could not install them (above)"; }
   rm -f "${TMPDIR:-/tmp}/do-apt.$$"
   missing=$(missing_packages "${wanted[@]}")

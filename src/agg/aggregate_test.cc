@@ -21,7 +21,8 @@ class Group {
   explicit Group(const AggregateFunction& function) : function_(function), state_((function.state_octets + 7) / 8) {
     if (function.init != nullptr) function.init(state());
   }
-  template <typename Value> void add(const std::vector<Value>& values, const std::vector<uint8_t>& present = {}) {
+  template <typename Value>
+  void add(const std::vector<Value>& values, const std::vector<uint8_t>& present = {}) {
     Column column;
     column.type = function_.arg_types.empty() ? Type::kInt8 : function_.arg_types[0];
     column.values = const_cast<Value*>(values.data());
@@ -42,7 +43,8 @@ class Group {
     return function_.decode(state(), exact.data(), exact.size(), context_);
   }
   /// The result, or `null`.
-  template <typename Value> Value result(Value null = Value{}) {
+  template <typename Value>
+  Value result(Value null = Value{}) {
     Value value{};
     uint8_t present = 0;
     Column out;
@@ -151,7 +153,7 @@ TEST(Sum, OfDoublesIsCorrectlyRounded) {
   // 2^53 + 1 lies between two doubles; a running sum would lose every 1.
   Group sum(function("sum", Type::kFloat8));
   sum.add(std::vector<double>{9007199254740992.0, 1, 1, 1});
-  EXPECT_EQ(sum.result<double>(), 9007199254740996.0);   // 2^53 + 3 ties to even
+  EXPECT_EQ(sum.result<double>(), 9007199254740996.0);  // 2^53 + 3 ties to even
   Group infinite(function("sum", Type::kFloat8));
   infinite.add(std::vector<double>{1, std::numeric_limits<double>::infinity()});
   EXPECT_TRUE(std::isinf(infinite.result<double>()));
@@ -197,7 +199,7 @@ TEST(CountDistinct, GrowsFromOneInlineValueToATable) {
     Group distinct(f);
     std::vector<int64_t> values;
     for (int64_t round = 0; round < 3; ++round) {
-      for (int64_t v = 0; v < count; ++v) values.push_back(v * 7 - count);   // holds 0 for some counts
+      for (int64_t v = 0; v < count; ++v) values.push_back(v * 7 - count);  // holds 0 for some counts
     }
     distinct.add(values);
     EXPECT_EQ(distinct.result<int64_t>(), count);
@@ -215,7 +217,7 @@ TEST(CountDistinct, OfWideValues) {
   std::vector<Inet> addresses;
   for (uint32_t i = 0; i < 1000; ++i) addresses.push_back(i % 2 ? Inet::v4(i % 100) : Inet::v6(0, i % 100));
   address.add(addresses);
-  EXPECT_EQ(address.result<int64_t>(), 100);   // 50 odd IPv4, 50 even IPv6
+  EXPECT_EQ(address.result<int64_t>(), 100);  // 50 odd IPv4, 50 even IPv6
 }
 
 TEST(Aggregates, SplitIsWholeForEveryOneOfIntegers) {
@@ -240,7 +242,8 @@ TEST(Aggregates, SplitIsWholeForEveryOneOfDoubles) {
     std::mt19937_64 random(seed);
     std::vector<double> values;
     for (size_t i = 0; i < 100; ++i) {
-      values.push_back(std::ldexp(static_cast<double>(random() % 1'000'003) - 500'000, static_cast<int>(random() % 600) - 300));
+      values.push_back(
+          std::ldexp(static_cast<double>(random() % 1'000'003) - 500'000, static_cast<int>(random() % 600) - 300));
     }
     for (const char* name : {"sum", "avg", "min", "max"}) {
       expect_split_is_whole<double>(function(name, Type::kFloat8), values, seed);

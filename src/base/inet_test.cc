@@ -1,9 +1,9 @@
 #include "base/inet.h"
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace backstream::base {
 namespace {
@@ -126,9 +126,9 @@ TEST(Inet, MappedAddressFromTheWireBecomesIpv4) {
 
 TEST(Inet, OrderIsThatOfPostgres) {
   // SELECT x::inet FROM ... ORDER BY 1
-  const std::string_view ordered[] = {"0.0.0.0/0", "9.0.0.0/0", "10.0.0.0/8", "10.0.0.1/8", "10.0.0.0/24", "10.0.0.0",
-                                      "10.0.0.1", "::/0", "2001:db8::/32", "2001:db8::1/32", "2001:db8::",
-                                      "2001:db8::1"};
+  const std::string_view ordered[] = {"0.0.0.0/0",     "9.0.0.0/0",      "10.0.0.0/8", "10.0.0.1/8",
+                                      "10.0.0.0/24",   "10.0.0.0",       "10.0.0.1",   "::/0",
+                                      "2001:db8::/32", "2001:db8::1/32", "2001:db8::", "2001:db8::1"};
   std::vector<Inet> values;
   for (const auto text : ordered) values.push_back(*parse_inet(text));
   for (size_t i = 0; i < values.size(); ++i) {

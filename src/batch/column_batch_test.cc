@@ -1,9 +1,9 @@
 #include "batch/column_batch.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <set>
-
-#include <gtest/gtest.h>
 
 #include "batch/flow_schema.h"
 

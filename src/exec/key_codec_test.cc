@@ -16,7 +16,8 @@ using batch::Column;
 using batch::ColumnDef;
 using batch::Type;
 
-template <typename Value> Column column(Type type, std::vector<Value>& values, std::vector<uint8_t>* validity = nullptr) {
+template <typename Value>
+Column column(Type type, std::vector<Value>& values, std::vector<uint8_t>* validity = nullptr) {
   Column c;
   c.type = type;
   c.values = values.data();
@@ -64,7 +65,10 @@ void expect_round_trip(const std::vector<ColumnDef>& defs, const std::vector<Col
 TEST(KeyCodec, PacksAnAsPairIntoOneWord) {
   const KeyCodec codec({{"src_as", Type::kInt8, 32}, {"dst_as", Type::kInt8, 32}});
   EXPECT_EQ(codec.narrow_words(), 1u);
-  const KeyCodec flow({{"a", Type::kInet, 0}, {"b", Type::kInet, 0}, {"p", Type::kInt4, 8}, {"x", Type::kInt4, 16},
+  const KeyCodec flow({{"a", Type::kInet, 0},
+                       {"b", Type::kInet, 0},
+                       {"p", Type::kInt4, 8},
+                       {"x", Type::kInt4, 16},
                        {"y", Type::kInt4, 16}});
   EXPECT_EQ(flow.narrow_words(), 2u);
   EXPECT_EQ(KeyCodec({}).narrow_words(), 1u) << "no key at all is one constant word";
@@ -75,7 +79,8 @@ TEST(KeyCodec, KeepsEveryValueOfEveryType) {
   std::vector<uint8_t> flags{0, 1, 1, 0, 1};
   std::vector<double> doubles{0.5, -1e300, 0, std::numeric_limits<double>::infinity(), 3};
   std::vector<std::string_view> texts{"a", "", "bb", "a", "a somewhat longer text"};
-  std::vector<Inet> addresses{Inet::v4(1), Inet::v4(0xffffffff), Inet::v6(1, 2), Inet::v4(0x0a000000, 8), Inet::v6(0, 0, 0)};
+  std::vector<Inet> addresses{Inet::v4(1), Inet::v4(0xffffffff), Inet::v6(1, 2), Inet::v4(0x0a000000, 8),
+                              Inet::v6(0, 0, 0)};
   std::vector<base::Interval> intervals{{1, 2, 3}, {-1, -2, -3}, {}, {5, 0, 0}, {0, 0, -1}};
   expect_round_trip({{"n", Type::kInt4, 16}, {"f", Type::kBool, 0}, {"t", Type::kText, 0}, {"i", Type::kInet, 0}},
                     {column(Type::kInt4, numbers), column(Type::kBool, flags), column(Type::kText, texts),

@@ -23,7 +23,8 @@ GroupForm form(std::vector<Type> keys, std::vector<const agg::AggregateFunction*
   }
   return f;
 }
-template <typename Value> Column column(Type type, std::vector<Value>& values, std::vector<uint8_t>* validity = nullptr) {
+template <typename Value>
+Column column(Type type, std::vector<Value>& values, std::vector<uint8_t>* validity = nullptr) {
   Column c;
   c.type = type;
   c.values = values.data();
@@ -35,7 +36,7 @@ template <typename Value> Column column(Type type, std::vector<Value>& values, s
 /// Two groups: (1, 'a') and (null, 2001:db8::1), with count(*), sum, count(DISTINCT).
 struct Sample {
   GroupForm f = form({Type::kInt8, Type::kInet}, {aggregate("count", {}), aggregate("sum", {Type::kInt8}),
-                                                   aggregate("count", {Type::kInt8}, true)});
+                                                  aggregate("count", {Type::kInt8}, true)});
   std::vector<int64_t> numbers{64512, 0};
   std::vector<uint8_t> present{1, 0};
   std::vector<Inet> addresses{Inet::v4(0x0a000001), Inet::v6(0x20010db800000000, 1)};
@@ -75,7 +76,8 @@ TEST(PartialCodec, GoldenBytesOfVersion1) {
   Sample sample;
   const auto chunks = sample.write();
   ASSERT_EQ(chunks.size(), 1u);
-  EXPECT_EQ(hex(chunks[0]), "425350010103014dff9b9c3900000001020001068020010db80000000000000000000000010101e0c50801f0a2040180f00701"
+  EXPECT_EQ(hex(chunks[0]),
+            "425350010103014dff9b9c3900000001020001068020010db80000000000000000000000010101e0c50801f0a2040180f00701"
             "04200a0000010201b21702dc0ba1f4ffffffffffffff018b13864d3e8a61dc");
   Frontier frontier{{3, 1, 77}, 1'000'000, 10, 5, 4, 1, 0, 0, 2, 0};
   EXPECT_EQ(hex(write_frontier(frontier)), "425350010203014d80897a0a050401000002004742a588abc50967");
@@ -88,7 +90,7 @@ TEST(PartialCodec, OrderOfGroupsDoesNotShow) {
 
 TEST(PartialCodec, ReadsWhatItWrote) {
   Sample sample;
-  const auto chunks = sample.write({0, 1}, 1);   // one group a chunk
+  const auto chunks = sample.write({0, 1}, 1);  // one group a chunk
   ASSERT_EQ(chunks.size(), 2u);
   PartialReader reader(sample.f);
   std::vector<std::pair<bool, int64_t>> sums;

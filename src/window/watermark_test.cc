@@ -1,10 +1,10 @@
 #include "window/watermark.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <map>
 #include <random>
-
-#include <gtest/gtest.h>
 
 namespace backstream::window {
 namespace {

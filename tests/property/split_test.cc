@@ -1,5 +1,5 @@
-// The law of DESIGN rule 4: whole = split. Random flows, dealt in random ways over edges, in batches of any size, give the
-// same final rows, byte for byte; and every row is in exactly one place of the ledger.
+// The law of DESIGN rule 4: whole = split. Random flows, dealt in random ways over edges, in batches of any size, give
+// the same final rows, byte for byte; and every row is in exactly one place of the ledger.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ using base::Micros;
 using batch::FlowColumn;
 
 constexpr Micros kSecond = base::kMicrosPerSecond;
-constexpr Micros kStart = 1'769'860'800 * kSecond;   // 2026-01-31 12:00:00 UTC
+constexpr Micros kStart = 1'769'860'800 * kSecond;  // 2026-01-31 12:00:00 UTC
 
 const char* const kQueries[] = {
     "SELECT window_start, src_as, dst_as, sum(octets) AS octets FROM tumble(flows, time, interval '300 s') "
@@ -104,8 +104,8 @@ struct Outcome {
 };
 
 /// Every `datagram_rows` flows are one datagram: watermarks move between them only.
-Outcome run(const std::vector<Flow>& flows, exec::EngineOptions options, size_t datagram_rows, Micros delay, uint32_t deal_seed,
-        bool rewrites) {
+Outcome run(const std::vector<Flow>& flows, exec::EngineOptions options, size_t datagram_rows, Micros delay,
+            uint32_t deal_seed, bool rewrites) {
   plan::Catalog catalog;
   exec::Engine engine(options);
   Rows sink;
@@ -196,7 +196,7 @@ uint64_t rounds() {
 TEST(WholeIsSplit, ForAnyDealBatchSizeAndHash) {
   for (uint64_t seed = 1; seed <= rounds(); ++seed) {
     std::mt19937_64 random(seed);
-    const Micros disorder = seed % 3 == 0 ? 200 * kSecond : 30 * kSecond;   // with 200 s many rows are late
+    const Micros disorder = seed % 3 == 0 ? 200 * kSecond : 30 * kSecond;  // with 200 s many rows are late
     const auto flows = make_flows(random, 1500 + random() % 3000, disorder);
     const size_t datagram_rows = 1 + random() % 30;
     const Micros delay = 40 * kSecond;
@@ -212,12 +212,14 @@ TEST(WholeIsSplit, ForAnyDealBatchSizeAndHash) {
     expect_same(whole, run(flows, {}, datagram_rows, delay, 0, false), seed, "no rewrites");
     exec::EngineOptions adopted;
     adopted.edges = 1 + static_cast<uint32_t>(random() % 5);
-    expect_same(whole, run(flows, adopted, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed, "adopted panes");
+    expect_same(whole, run(flows, adopted, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed,
+                "adopted panes");
     exec::EngineOptions shipped;
     shipped.edges = 1 + static_cast<uint32_t>(random() % 5);
     shipped.ship = true;
     shipped.pane_us_max = 60 * kSecond;
-    expect_same(whole, run(flows, shipped, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed, "shipped panes");
+    expect_same(whole, run(flows, shipped, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed,
+                "shipped panes");
   }
 }
 
@@ -226,7 +228,8 @@ TEST(WholeIsSplit, WhenEveryKeyCollides) {
   const auto flows = make_flows(random, 600, 30 * kSecond);
   exec::EngineOptions colliding;
   colliding.hash_mask = 0;
-  expect_same(run(flows, {}, 10, 40 * kSecond, 0, true), run(flows, colliding, 10, 40 * kSecond, 0, true), 99, "constant hash");
+  expect_same(run(flows, {}, 10, 40 * kSecond, 0, true), run(flows, colliding, 10, 40 * kSecond, 0, true), 99,
+              "constant hash");
 }
 
 TEST(WholeIsSplit, AndWholeIsWhatAPlainSumSays) {
