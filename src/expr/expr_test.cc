@@ -1,0 +1,156 @@
+#include "expr/expr.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace backstream::expr {
+namespace {
+
+using base::Inet;
+
+ExprPtr integer(int64_t value, Type type = Type::kInt4) { return make_literal(value, type); }
+ExprPtr text(const char* value) { return make_literal(std::string(value), Type::kUnknown); }
+ExprPtr column(int index, Type type) { return make_column(index, type); }
+template <typename... Args>
+std::vector<ExprPtr> list(Args... args) {
+  std::vector<ExprPtr> made;
+  (made.push_back(std::move(args)), ...);
+  return made;
+}
+/// The folded value as text, or the SQLSTATE.
+std::string folded(Result<ExprPtr> e) {
+  if (!e) return e.error().code;
+  EXPECT_EQ((*e)->kind, ExprKind::kLiteral);
+  if (std::holds_alternative<std::monostate>((*e)->literal)) return "NULL";
+  return value_text((*e)->literal, (*e)->type);
+}
+std::string op(const char* name, ExprPtr a, ExprPtr b) {
+  return folded(make_operator(name, list(std::move(a), std::move(b)), {}));
+}
+
+TEST(Arithmetic, IsOfTheWidestIntegerAndChecked) {
+  EXPECT_EQ(op("+", integer(2'147'483'647), integer(1)), "22003");
+  EXPECT_EQ(op("+", integer(2'147'483'647), integer(1, Type::kInt8)), "2147483648");
+  EXPECT_EQ(op("*", integer(std::numeric_limits<int64_t>::min(), Type::kInt8), integer(-1)), "22003");
+  EXPECT_EQ(op("/", integer(std::numeric_limits<int64_t>::min(), Type::kInt8), integer(-1)), "22003");
+  EXPECT_EQ(op("/", integer(-7), integer(2)), "-3");
+  EXPECT_EQ(op("%", integer(-7), integer(2)), "-1");
+  EXPECT_EQ(op("/", integer(1), integer(0)), "22012");
+  EXPECT_EQ(op("<<", integer(1), integer(33)), "2") << "shift counts wrap at the width of integer";
+  EXPECT_EQ(op("/", make_literal(1.0, Type::kFloat8), make_literal(0.0, Type::kFloat8)), "22012");
+  EXPECT_EQ(op("*", make_literal(1e300, Type::kFloat8), make_literal(1e300, Type::kFloat8)), "22003");
+}
+
+TEST(Overloads, AnUntypedLiteralTakesTheOtherSidesType) {
+  EXPECT_EQ(op("<<=", text("10.1.2.3"), make_literal(*base::parse_inet("10.0.0.0/8"), Type::kInet)), "t");
+  EXPECT_EQ(op("+", integer(1), text("abc")), "22P02");
+  EXPECT_EQ(op("-", make_literal(int64_t{0}, Type::kTimestamptz), text("1 s")), "22007") << "first taken for a time";
+  EXPECT_EQ(op("+", make_literal(true, Type::kBool), integer(1)), "42883");
+  const auto unknown = make_call("hots", list(column(0, Type::kInet)), {});
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_EQ(unknown.error().hint, "did you mean 'host'?");
+}
+
+TEST(Logic, IsThreeValued) {
+  const auto null = [] { return make_literal(Value{}, Type::kBool); };
+  const auto truth = [](bool value) { return make_literal(value, Type::kBool); };
+  EXPECT_EQ(folded(make_and(list(null(), truth(false)), {})), "f");
+  EXPECT_EQ(folded(make_and(list(null(), truth(true)), {})), "NULL");
+  EXPECT_EQ(folded(make_or(list(null(), truth(true)), {})), "t");
+  EXPECT_EQ(folded(make_or(list(null(), truth(false)), {})), "NULL");
+  EXPECT_EQ(folded(make_not(null(), {})), "NULL");
+  EXPECT_EQ(folded(make_in_list(integer(1), list(integer(2), make_literal(Value{}, Type::kInt4)), false, {})), "NULL");
+  EXPECT_EQ(folded(make_in_list(integer(1), list(integer(1), make_literal(Value{}, Type::kInt4)), true, {})), "f");
+  EXPECT_EQ(folded(make_is_truth(null(), "true", true, {})), "t");
+  EXPECT_EQ(folded(make_distinct_from(null(), null(), false, {})), "f");
+  EXPECT_EQ(folded(make_extreme(true, list(integer(3), make_literal(Value{}, Type::kInt4), integer(5)), {})), "5");
+}
+
+/// Columns i (0, 1, 2, null) and a boolean.
+struct Rows {
+  std::vector<int64_t> i{0, 1, 2, 3};
+  std::vector<uint8_t> present{1, 1, 1, 0};
+  batch::ColumnBatch batch;
+  Rows() {
+    batch.row_count = 4;
+    batch::Column c;
+    c.type = Type::kInt4;
+    c.values = i.data();
+    c.has_nulls = true;
+    c.validity = present.data();
+    batch.columns.push_back(c);
+  }
+  std::vector<std::string> run(ExprPtr e, uint64_t& errors, const uint8_t* active = nullptr) {
+    const Type type = e->type;
+    Evaluator evaluator(std::move(e), 4);
+    ValueErrorCounts counts;
+    const batch::Column out = evaluator.evaluate(batch, active, counts);
+    errors = counts.total();
+    std::vector<std::string> texts;
+    for (size_t row = 0; row < 4; ++row)
+      texts.push_back(out.is_null(row) ? "NULL" : value_text(value_at(out, row), type));
+    return texts;
+  }
+};
+ExprPtr ten_by_i() { return std::move(*make_operator("/", list(integer(10), column(0, Type::kInt4)), {})); }
+
+TEST(Evaluator, AValueErrorIsNullAndCounted) {
+  Rows rows;
+  uint64_t errors = 0;
+  EXPECT_EQ(rows.run(ten_by_i(), errors), (std::vector<std::string>{"NULL", "10", "5", "NULL"}));
+  EXPECT_EQ(errors, 1u) << "a null argument is no error";
+  const uint8_t active[4] = {0, 1, 1, 1};
+  rows.run(ten_by_i(), errors, active);
+  EXPECT_EQ(errors, 0u) << "a row that is not wanted raises none";
+}
+
+TEST(Evaluator, WhatIsDecidedIsNotComputed) {
+  Rows rows;
+  uint64_t errors = 0;
+  // i <> 0 AND 10 / i > 5
+  auto guarded = make_and(list(std::move(*make_operator("<>", list(column(0, Type::kInt4), integer(0)), {})),
+                               std::move(*make_operator(">", list(ten_by_i(), integer(5)), {}))),
+                          {});
+  EXPECT_EQ(rows.run(std::move(*guarded), errors), (std::vector<std::string>{"f", "t", "f", "NULL"}));
+  EXPECT_EQ(errors, 0u);
+  // CASE WHEN i = 0 THEN -1 ELSE 10 / i END
+  auto chosen = make_case(nullptr, list(std::move(*make_operator("=", list(column(0, Type::kInt4), integer(0)), {}))),
+                          list(integer(-1)), ten_by_i(), {});
+  EXPECT_EQ(rows.run(std::move(*chosen), errors), (std::vector<std::string>{"-1", "10", "5", "NULL"}));
+  EXPECT_EQ(errors, 0u);
+}
+
+TEST(Values, PrintAsPostgresDoes) {
+  const auto number = [](double value) { return value_text(value, Type::kFloat8); };
+  EXPECT_EQ(number(0.1), "0.1");
+  EXPECT_EQ(number(1e15), "1e+15");
+  EXPECT_EQ(number(123456789012345), "123456789012345");
+  EXPECT_EQ(number(0.0001), "0.0001");
+  EXPECT_EQ(number(0.00001), "1e-05");
+  EXPECT_EQ(number(-HUGE_VAL), "-Infinity");
+  EXPECT_EQ(value_text(base::Interval{-3'723'500'000, 1, -14}, Type::kInterval), "-1 years -2 mons +1 day -01:02:03.5");
+  EXPECT_EQ(value_text(base::Interval{}, Type::kInterval), "00:00:00");
+  EXPECT_EQ(value_text(int64_t{0x0a0b0c0d0e0f}, Type::kMacaddr), "0a:0b:0c:0d:0e:0f");
+  EXPECT_EQ(value_text(std::string("\x01\xff", 2), Type::kBytea), "\\x01ff");
+}
+
+TEST(Values, AreReadAsPostgresReadsThem) {
+  const auto interval = [](const char* given) {
+    const auto value = parse_value(given, Type::kInterval);
+    return value ? value_text(*value, Type::kInterval) : value.error().code;
+  };
+  EXPECT_EQ(interval("300 s"), "00:05:00");
+  EXPECT_EQ(interval("1 day 02:03:04"), "1 day 02:03:04");
+  EXPECT_EQ(interval("1.5 hours"), "01:30:00");
+  EXPECT_EQ(interval("PT5M"), "00:05:00");
+  EXPECT_EQ(interval("3 fortnights"), "22007");
+  EXPECT_EQ(parse_value("9223372036854775808", Type::kInt8).error().code, "22003");
+  EXPECT_EQ(parse_value("12x", Type::kInt8).error().code, "22P02");
+  EXPECT_EQ(parse_value("10.0.0.1/8", Type::kCidr).error().hint, "value has bits set to right of mask");
+  EXPECT_TRUE(std::get<bool>(*parse_value(" yes ", Type::kBool)));
+}
+
+}  // namespace
+}  // namespace backstream::expr
