@@ -150,7 +150,7 @@ Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
   if (found != sources_.end()) return *(last_source_ = &found->second);
   // Exporters are numbered as they appear, so this one's number is most likely known before the decoder gives it.
   const KnownSource fresh{static_cast<decode::ExporterIndex>(decoder_.exporter_count()),
-                          static_cast<uint32_t>(sources_.size() % edges_.size())};
+                          static_cast<uint32_t>(sources_.size() % edges_.size()), false};
   const bool full = sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit);
   last_source_ = full ? &(overflow_source_ = fresh) : &sources_.emplace(address, fresh).first->second;
   return *last_source_;
@@ -197,6 +197,11 @@ void Pipeline::take(const base::Datagram& datagram) {
   if (shift_us != 0) edge.writer.flush();
   edge.shift_us = 0;
   source.exporter = outcome.exporter;
+  if (!source.introduced) {
+    source.introduced = true;
+    if (const Micros delay = options_.settings.delay_of(datagram.source); delay != options_.settings.watermark.delay_us)
+      tracker_.set_delay(outcome.exporter, delay);
+  }
   tracker_.observe(outcome.exporter, outcome.any_rows ? outcome.time_max + shift_us : base::kMinTime,
                    datagram.received_at);
   if (tracker_.reached(cut_)) advance();

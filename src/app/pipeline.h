@@ -76,6 +76,7 @@ class Pipeline {
   struct KnownSource {
     decode::ExporterIndex exporter = 0;
     uint32_t edge = 0;
+    bool introduced = false;  ///< the tracker knows its delay
   };
   struct AddressHash {
     size_t operator()(const base::Inet& address) const noexcept;

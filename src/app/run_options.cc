@@ -33,6 +33,8 @@ std::string footer() {
     text +=
         fmt::format("  {:<29} {} (default {})\n", setting.key, setting.about, config::setting_text(setting, defaults));
   }
+  for (const config::ExporterSettingDef& setting : config::exporter_setting_table())
+    text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
   text +=
       "\nExit codes: 0 done; 1 a file, socket or disk failed; 2 wrong flags; 3 SQL or settings that cannot be\n"
       "understood; 130 a signal ended the replay of a capture before its end (open windows were closed).";

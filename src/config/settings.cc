@@ -80,6 +80,11 @@ constexpr SettingDef kTable[] = {
 };
 #undef BACKSTREAM_FIELD
 
+constexpr ExporterSettingDef kExporterTable[] = {
+    {"delay", SettingKind::kDuration, 0, 30 * kDay, "as watermark.delay, for the exporters of a prefix",
+     [](ExporterSettings& exporter, int64_t value) { exporter.delay_us = value; }},
+};
+
 constexpr std::pair<std::string_view, int64_t> kOctetUnits[] = {
     {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}, {"", 1}};
 
@@ -171,8 +176,58 @@ const SettingDef* find_setting(std::string_view key) {
   return nullptr;
 }
 
+/// The value within its bounds.
+Result<int64_t> checked_value(const SettingDef& setting, std::string_view key, std::string_view value,
+                              SourceSpan value_span) {
+  const std::optional<int64_t> number = read_value(setting, value);
+  if (number && *number >= setting.minimum && *number <= setting.maximum) return *number;
+  return fail("config", fmt::format("setting '{}' cannot be '{}'", key, value), value_span,
+              fmt::format("it takes {}", expectation(setting)));
+}
+
+constexpr std::string_view kExporterSection = "exporter.";
+
+/// "exporter.192.0.2.0/24.delay": the name stands behind the last dot.
+Result<void> assign_exporter(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
+                             SourceSpan value_span) {
+  const std::string_view path = key.substr(kExporterSection.size());
+  const size_t dot = path.rfind('.');
+  const std::string_view name = dot == std::string_view::npos ? path : path.substr(dot + 1);
+  std::string_view prefix_text = path.substr(0, dot == std::string_view::npos ? 0 : dot);
+  if (prefix_text.size() >= 2 && prefix_text.front() == '"' && prefix_text.back() == '"')
+    prefix_text = prefix_text.substr(1, prefix_text.size() - 2);
+  const ExporterSettingDef* known = nullptr;
+  std::vector<std::string_view> names;
+  std::string list;
+  for (const ExporterSettingDef& setting : kExporterTable) {
+    names.push_back(setting.name);
+    list.append(list.empty() ? "" : ", ").append(setting.name);
+    if (setting.name == name) known = &setting;
+  }
+  if (known == nullptr) {
+    const std::string_view near = base::nearest_name(name, names);
+    return fail("config", fmt::format("unknown setting '{}' of an exporter", name), key_span,
+                near.empty() ? "exporters have: " + list : fmt::format("did you mean '{}'?", near));
+  }
+  const auto prefix = base::parse_inet(prefix_text);
+  if (!prefix) {
+    return fail("config", fmt::format("'{}' is neither an address nor a prefix", prefix_text), key_span,
+                fmt::format("exporter.192.0.2.0/24.{0}; in TOML: [exporter.\"192.0.2.0/24\"] {0} = ...", name));
+  }
+  const SettingDef as_setting{known->name, known->kind, known->minimum, known->maximum, "", "", nullptr, nullptr};
+  const auto number = checked_value(as_setting, key, value, value_span);
+  if (!number) return tl::unexpected(number.error());
+  const base::Inet network = prefix->network();
+  auto at = std::find_if(settings.exporters.begin(), settings.exporters.end(),
+                         [&](const ExporterSettings& exporter) { return exporter.prefix == network; });
+  if (at == settings.exporters.end()) at = settings.exporters.insert(at, ExporterSettings{network, std::nullopt});
+  known->store(*at, *number);
+  return {};
+}
+
 Result<void> assign(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
                     SourceSpan value_span) {
+  if (key.starts_with(kExporterSection)) return assign_exporter(settings, key, value, key_span, value_span);
   const SettingDef* setting = find_setting(key);
   if (setting == nullptr) {
     std::vector<std::string_view> keys;
@@ -181,11 +236,8 @@ Result<void> assign(Settings& settings, std::string_view key, std::string_view v
     return fail("config", fmt::format("unknown setting '{}'", key), key_span,
                 near.empty() ? "docs/operations.md lists the settings" : fmt::format("did you mean '{}'?", near));
   }
-  const std::optional<int64_t> number = read_value(*setting, value);
-  if (!number || *number < setting->minimum || *number > setting->maximum) {
-    return fail("config", fmt::format("setting '{}' cannot be '{}'", key, value), value_span,
-                fmt::format("it takes {}", expectation(*setting)));
-  }
+  const auto number = checked_value(*setting, key, value, value_span);
+  if (!number) return tl::unexpected(number.error());
   setting->store(settings, *number);
   return {};
 }
@@ -236,6 +288,16 @@ Result<void> apply_table(Settings& settings, const toml::table& table, const std
 }  // namespace
 
 std::span<const SettingDef> setting_table() { return kTable; }
+std::span<const ExporterSettingDef> exporter_setting_table() { return kExporterTable; }
+
+Micros Settings::delay_of(const base::Inet& exporter) const {
+  const ExporterSettings* best = nullptr;
+  for (const ExporterSettings& candidate : exporters) {
+    const bool longer = best == nullptr || candidate.prefix.prefix_bits > best->prefix.prefix_bits;
+    if (candidate.delay_us && longer && candidate.prefix.contains_or_equals(exporter)) best = &candidate;
+  }
+  return best == nullptr ? watermark.delay_us : *best->delay_us;
+}
 
 std::string setting_text(const SettingDef& setting, const Settings& settings) {
   return value_as_text(setting, setting.load(settings));

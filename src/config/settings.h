@@ -1,10 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/diagnostic.h"
+#include "base/inet.h"
 #include "base/time.h"
 
 namespace backstream::config {
@@ -13,6 +16,12 @@ using base::Micros;
 using base::Result;
 
 enum class SflowOctets : uint8_t { kIp, kFrame };
+
+/// What holds for the exporters of a prefix: settings "exporter.PREFIX.name".
+struct ExporterSettings {
+  base::Inet prefix;
+  std::optional<Micros> delay_us;
+};
 
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
 struct Settings {
@@ -39,6 +48,10 @@ struct Settings {
   struct {
     bool rewrites = true;
   } plan;
+  std::vector<ExporterSettings> exporters;  ///< each prefix once, in no order
+
+  /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
+  Micros delay_of(const base::Inet& exporter) const;
 };
 
 /// How the text of a setting is read.
@@ -64,10 +77,20 @@ std::span<const SettingDef> setting_table();
 /// The value as a person would write it.
 std::string setting_text(const SettingDef& setting, const Settings& settings);
 
+/// A setting of a prefix of exporters, as the rows of setting_table().
+struct ExporterSettingDef {
+  std::string_view name;
+  SettingKind kind;
+  int64_t minimum, maximum;
+  std::string_view about;
+  void (*store)(ExporterSettings&, int64_t);
+};
+std::span<const ExporterSettingDef> exporter_setting_table();
+
 // Each changes `settings` only by keys that are named and valid. Errors are located in the text; an unknown key has the
 // nearest one as hint. Later calls win: file, then environment, then command line.
 
-/// TOML text: [section] tables of the table's keys.
+/// TOML text: [section] tables of the table's keys, and [exporter."192.0.2.0/24"].
 Result<void> apply_toml(Settings& settings, std::string_view text, std::string_view source_name);
 /// A TOML file. Error "config" when it cannot be read.
 Result<void> apply_file(Settings& settings, const std::string& path);

@@ -111,6 +111,42 @@ TEST(Settings, EnvironmentNamesSectionsByDoubleUnderscores) {
   EXPECT_NE(result.error().hint.find("exec.batch_rows"), std::string::npos);
 }
 
+TEST(Settings, ExportersHaveSettingsByTheirLongestPrefix) {
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings,
+                         "[exporter.\"10.0.0.0/8\"]\ndelay = '2 min'\n"
+                         "[exporter.\"10.1.2.3/16\"]\ndelay = '3 min'\n[exporter.\"2001:db8::/32\"]\ndelay = 0\n",
+                         "edge.toml"));
+  ASSERT_TRUE(apply_assignment(settings, "exporter.10.1.0.7.delay=1 s"));
+  ASSERT_TRUE(apply_assignment(settings, "exporter.10.1.0.0/16.delay=4 min")) << "host bits of a prefix do not count";
+  EXPECT_EQ(settings.exporters.size(), 4u);
+  const auto delay = [&](const char* address) { return settings.delay_of(*base::parse_inet(address)); };
+  EXPECT_EQ(delay("10.9.9.9"), 120'000'000);
+  EXPECT_EQ(delay("10.1.0.8"), 240'000'000);
+  EXPECT_EQ(delay("10.1.0.7"), 1'000'000);
+  EXPECT_EQ(delay("2001:db8::1"), 0);
+  EXPECT_EQ(delay("192.0.2.1"), settings.watermark.delay_us);
+}
+
+TEST(Settings, MistakesAboutExportersAreLocated) {
+  const auto refused = [](const char* assignment) {
+    Settings settings;
+    const auto result = apply_assignment(settings, assignment);
+    EXPECT_FALSE(result) << assignment;
+    EXPECT_TRUE(settings.exporters.empty()) << assignment;
+    return result ? std::string() : result.error().render();
+  };
+  EXPECT_NE(refused("exporter.10.0.0.0/8.delai=1 s").find("did you mean 'delay'?"), std::string::npos);
+  EXPECT_NE(refused("exporter.fra-core-1.delay=1 s").find("'fra-core-1' is neither an address nor a prefix"),
+            std::string::npos);
+  EXPECT_NE(refused("exporter.10.0.0.0/8.delay=soon").find("a duration with its unit"), std::string::npos);
+  EXPECT_NE(refused("exporter.delay=1 s").find("'' is neither an address nor a prefix"), std::string::npos);
+  Settings settings;
+  const auto result = apply_toml(settings, "[exporter.\"10.0.0.0/33\"]\ndelay = '1 s'\n", "edge.toml");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().line, 2u);
+}
+
 TEST(Settings, FileThatIsAbsentIsAnError) {
   Settings settings;
   const auto result = apply_file(settings, "no/such/file.toml");
