@@ -70,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (size_t group = 0; group < reader.group_count(); ++group) {
       writer.add(reader.keys().data(), group, reader.states(group));
     }
-    writer.finish(again.chunk, [&](std::vector<uint8_t>&& written) {
+    writer.finish(again.chunk, again.ledgers, [&](std::vector<uint8_t>&& written) {
       Message rewritten;
       if (!read_message(written, rewritten, fault)) __builtin_trap();
       PartialReader second(form);

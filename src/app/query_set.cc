@@ -15,6 +15,13 @@ tl::unexpected<base::Diagnostic> refuse(const UnboundStatement& statement, std::
   return base::fail(code, std::move(message), statement.span, std::move(hint));
 }
 
+/// A name as SQL takes it in any case.
+std::string quoted(std::string_view name) {
+  std::string text = "\"";
+  for (const char c : name) text.append(c == '"' ? 2 : 1, c);
+  return text + '"';
+}
+
 class Preparation {
  public:
   explicit Preparation(bool rewrites) : rewrites_(rewrites) {}
@@ -42,6 +49,22 @@ class Preparation {
     return {};
   }
 
+  /// Reads a relation that no statement is named for.
+  base::Result<void> add_reader_of(const std::string& view) {
+    const plan::Relation* relation = catalog_.find(view);
+    if (relation == nullptr || relation->kind != plan::Relation::Kind::kView) return {};
+    for (const QuerySet::Item& item : set.queries) {
+      if (item.label == view) return {};
+    }
+    const std::string text = "SELECT * FROM " + quoted(view);
+    auto statements = sql::parse(text, "--view");
+    if (!statements) return tl::unexpected(statements.error());
+    auto query = bound(statements->front(), text);
+    if (!query) return tl::unexpected(query.error());
+    set.queries.push_back({std::make_unique<plan::Query>(std::move(*query)), view});
+    return {};
+  }
+
   QuerySet set;
 
  private:
@@ -61,7 +84,7 @@ class Preparation {
     auto query = bound(statement, text);
     if (!query) return tl::unexpected(query.error());
     auto kept = std::make_unique<plan::Query>(std::move(*query));
-    if (is_view) catalog_.add(plan::as_relation(*kept));
+    if (is_view) catalog_.add_view(*kept);
     std::string label = is_view ? kept->name : fmt::format("select{}", ++select_count_);
     set.queries.push_back({std::move(kept), std::move(label)});
     return {};
@@ -74,7 +97,7 @@ class Preparation {
 
 }  // namespace
 
-base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites) {
+base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites, const std::string& view) {
   Preparation preparation(rewrites);
   for (const SqlText& text : texts) {
     auto statements = sql::parse(text.text, text.source_name);
@@ -87,6 +110,7 @@ base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool r
       }
     }
   }
+  if (auto added = preparation.add_reader_of(view); !added) return tl::unexpected(std::move(added.error()));
   return std::move(preparation.set);
 }
 

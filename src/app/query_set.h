@@ -20,7 +20,9 @@ struct QuerySet {
 };
 
 /// Parses and binds the texts; views are visible to later statements, in later texts too.
+/// @param view  a relation to read in any case, such as the late rows of a view (`<view>_late`), which nobody else need
+///              name; empty, or anything else that is no relation, adds nothing
 /// Errors: located in the text that has the mistake.
-base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites);
+base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites, const std::string& view = "");
 
 }  // namespace backstream::app

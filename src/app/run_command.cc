@@ -15,6 +15,7 @@
 #include "app/run_options.h"
 #include "app/run_report.h"
 #include "app/stop_signal.h"
+#include "plan/late.h"
 #include "receiver/result_writer.h"
 #include "receiver/text_buffer.h"
 #include "telemetry/terminal_log.h"
@@ -104,6 +105,13 @@ base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptio
   return ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites);
 }
 
+/// The relation that would have shown the late rows of a view, had it been asked for.
+std::string late_relation_of(const plan::Query& query, const RunOptions& options) {
+  if (!query.is_view || query.options.late != plan::QueryOptions::Late::kSide) return {};
+  const auto late = plan::late_relation(query);
+  return !late || late->name == options.view ? std::string() : late->name;
+}
+
 RunReport make_report(const RunOptions& options, const QuerySet& set, const ingest::DatagramSource& source,
                       const Pipeline& pipeline, const exec::Engine& engine) {
   RunReport report;
@@ -120,9 +128,11 @@ RunReport make_report(const RunOptions& options, const QuerySet& set, const inge
   }
   for (size_t i = 0; i < engine.query_count(); ++i) {
     const auto& own_delay = engine.query(i).options.delay_us;
-    report.views.push_back(
-        {set.queries[i].label, engine.ledger(i), own_delay.value_or(options.settings.watermark.delay_us)});
+    report.views.push_back({set.queries[i].label, engine.ledger(i),
+                            own_delay.value_or(options.settings.watermark.delay_us), engine.recent_windows(i),
+                            late_relation_of(engine.query(i), options)});
   }
+  report.minutes = decoder.minutes();
   report.threads = options.threads;
   report.edges = options.edges;
   return report;
@@ -147,7 +157,7 @@ int run_command(const std::vector<std::string>& arguments) {
   const RunOptions& options = std::get<RunOptions>(read);
   telemetry::TerminalLog& log = telemetry::terminal_log();
 
-  auto prepared = prepare_queries(options.sql, options.settings.plan.rewrites);
+  auto prepared = prepare_queries(options.sql, options.settings.plan.rewrites, options.view);
   if (!prepared) return complain(prepared.error(), kExitInvalid);
   QuerySet set = std::move(*prepared);
   receiver::TextBuffer plans(STDOUT_FILENO, 1 << 16);

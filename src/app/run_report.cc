@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace backstream::app {
@@ -68,6 +69,32 @@ void add_ledger(ordered_json& json, const decode::IngestLedger& ledger) {
   json["faults"] = counters_json(faults(ledger));
 }
 
+/// Counters of a minute or of a window, those that are not zero. `missing` may be a change downwards.
+ordered_json ledger_change(const decode::IngestLedger& change) {
+  ordered_json all, json = ordered_json::object();
+  add_ledger(all, change);
+  all.erase("faults");
+  for (auto& [key, value] : all.items()) {
+    if (value != 0) json[key] = key == "missing" ? ordered_json(static_cast<int64_t>(change.missing)) : value;
+  }
+  ordered_json reasons = ordered_json::object();
+  for (const auto& [name, count] : faults(change)) {
+    if (count != 0) reasons[std::string(name)] = count;
+  }
+  if (!reasons.empty()) json["faults"] = reasons;
+  return json;
+}
+
+/// The ingest ledger of all exporters in the minutes that a span of time touches.
+decode::IngestLedger ingested(const std::map<base::Micros, decode::IngestLedger>& minutes, base::Micros begin,
+                              base::Micros end) {
+  decode::IngestLedger sum;
+  const auto last = minutes.lower_bound(end);
+  for (auto at = minutes.lower_bound(base::floor_to(begin, 60 * base::kMicrosPerSecond)); at != last; ++at)
+    sum += at->second;
+  return sum;
+}
+
 }  // namespace
 
 double RunReport::records_per_second() const {
@@ -131,8 +158,9 @@ std::string summary_text(const RunReport& report) {
         view.name, ledger.windows_closed, ledger.result_rows, ledger.assigned, ledger.counted, ledger.filtered,
         ledger.late, ledger.errored, ledger.shed);
     if (ledger.late != 0)
-      text += fmt::format("  !! {}: {} rows were late; --delay '{}' would have kept them all\n", view.name, ledger.late,
-                          base::format_duration(delay_that_keeps_all(view)));
+      text += fmt::format("  !! {}: {} rows were late; --delay '{}' would have kept them all{}\n", view.name,
+                          ledger.late, base::format_duration(delay_that_keeps_all(view)),
+                          view.late_relation.empty() ? "" : fmt::format("; --view {} shows them", view.late_relation));
     if (ledger.time_null != 0) text += fmt::format("  !! {}: {} rows without a time\n", view.name, ledger.time_null);
     if (ledger.time_future != 0)
       text += fmt::format("  !! {}: {} rows from the future were refused\n", view.name, ledger.time_future);
@@ -180,6 +208,15 @@ std::string stats_json(const RunReport& report) {
     out["idle"] = exporter.clock.idle;
     out["held"] = exporter.clock.held;
   }
+  json["ingest_minutes"] = ordered_json::array();
+  std::map<base::Micros, decode::IngestLedger> minutes;
+  for (const decode::MinuteLedger& minute : report.minutes) {
+    ordered_json& out = json["ingest_minutes"].emplace_back();
+    out["minute"] = base::format_rfc3339(minute.minute);
+    out["exporter"] = report.exporters[minute.exporter].address;
+    out.update(ledger_change(minute.ledger));
+    minutes[minute.minute] += minute.ledger;
+  }
   json["views"] = ordered_json::array();
   for (const RunReport::View& view : report.views) {
     const exec::WindowLedger& ledger = view.ledger;
@@ -195,11 +232,26 @@ std::string stats_json(const RunReport& report) {
     out["shed"] = ledger.shed;
     out["time_null"] = ledger.time_null;
     out["time_future"] = ledger.time_future;
+    out["late_unkept"] = ledger.late_unkept;
     out["sum_overflow"] = ledger.sum_overflow;
     out["value_errors"] = counters_json(value_errors(ledger));
     out["delay_seconds"] = seconds_of(view.delay_us);
     out["delay_needed_seconds"] =
         ledger.late == 0 ? ordered_json() : ordered_json(seconds_of(delay_that_keeps_all(view)));
+    out["windows"] = ordered_json::array();
+    for (const exec::WindowRecord& window : view.windows) {
+      ordered_json& record = out["windows"].emplace_back();
+      record["window_start"] = base::format_rfc3339(window.start);
+      record["window_end"] = base::format_rfc3339(window.end);
+      record["revision"] = window.revision;
+      record["assigned"] = window.counts.assigned;
+      record["counted"] = window.counts.counted;
+      record["filtered"] = window.counts.filtered;
+      record["late"] = window.counts.late;
+      record["errored"] = window.counts.errored;
+      record["shed"] = window.counts.shed;
+      record["ingest"] = ledger_change(ingested(minutes, window.start, window.end));
+    }
   }
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

@@ -21,11 +21,14 @@ struct RunReport {
   struct View {
     std::string name;
     exec::WindowLedger ledger;
-    base::Micros delay_us = 0;  ///< that its late rows were judged by
+    base::Micros delay_us = 0;                ///< that its late rows were judged by
+    std::vector<exec::WindowRecord> windows;  ///< the last ones
+    std::string late_relation;                ///< where its late rows can be read; empty: nowhere, or they were read
   };
   ingest::IngestStats ingest;
   decode::IngestLedger decoded;  ///< of all exporters
   std::vector<Exporter> exporters;
+  std::vector<decode::MinuteLedger> minutes;  ///< the last ones; `exporter` is an index of `exporters`
   std::vector<View> views;
   uint64_t rows_written = 0;
   base::Micros watermark_us = base::kMinTime;

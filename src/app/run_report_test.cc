@@ -7,6 +7,8 @@
 namespace backstream::app {
 namespace {
 
+constexpr base::Micros kStart = 1'769'860'800'000'000;  // 2026-01-31 12:00:00 UTC
+
 RunReport small_report() {
   RunReport report;
   report.seconds = 2;
@@ -17,7 +19,16 @@ RunReport small_report() {
   report.decoded.records = report.decoded.flows = 40;
   report.decoded.sampling_unknown_rows = 4;
   report.exporters.push_back({"192.0.2.1", "IPFIX", report.decoded, {}});
-  RunReport::View view{"matrix", {}, 75'000'000};
+  decode::IngestLedger minute;
+  minute.datagrams = 2;
+  minute.missing = 9;
+  report.minutes.push_back({kStart, 0, minute});
+  minute.missing = static_cast<uint64_t>(-4);
+  minute.faults[0] = 1;
+  report.minutes.push_back({kStart + 120'000'000, 0, minute});
+  RunReport::View view{"matrix", {}, 75'000'000, {}, "matrix_late"};
+  view.windows.push_back({kStart + 30'000'000, kStart + 130'000'000, 1, {40, 37, 0, 3, 0, 0}});
+  view.windows.push_back({kStart + 180'000'000, kStart + 240'000'000, 0, {5, 0, 5, 0, 0, 0}});
   view.ledger.assigned = 40;
   view.ledger.counted = 37;
   view.ledger.late = 3;
@@ -44,7 +55,8 @@ TEST(RunReport, SummaryTellsWhatPeopleMustKnow) {
   EXPECT_NE(text.find("skipped   2 of 5 frames: 2 not_udp"), std::string::npos) << text;
   EXPECT_NE(text.find("sampling rate unknown for 4 rows"), std::string::npos) << text;
   EXPECT_NE(text.find("40 assigned = 37 counted + 0 filtered + 3 late"), std::string::npos) << text;
-  EXPECT_NE(text.find("--delay '91 s' would have kept them all"), std::string::npos) << text;
+  EXPECT_NE(text.find("--delay '91 s' would have kept them all; --view matrix_late shows them\n"), std::string::npos)
+      << text;
   EXPECT_EQ(text.find("faults"), std::string::npos) << text;
 }
 
@@ -59,6 +71,16 @@ TEST(RunReport, StatsHaveTheSameNumbersUnderStableKeys) {
   EXPECT_EQ(json["exporters"][0]["flows"], 40);
   EXPECT_EQ(json["views"][0]["late"], 3);
   EXPECT_EQ(json["views"][0]["delay_needed_seconds"], 91.0);
+  EXPECT_EQ(json["ingest_minutes"], nlohmann::json::parse(R"([
+    {"minute": "2026-01-31T12:00:00Z", "exporter": "192.0.2.1", "datagrams": 2, "missing": 9},
+    {"minute": "2026-01-31T12:02:00Z", "exporter": "192.0.2.1", "datagrams": 2, "missing": -4,
+     "faults": {"not_an_export": 1}}])"));
+  EXPECT_EQ(json["views"][0]["windows"], nlohmann::json::parse(R"([
+    {"window_start": "2026-01-31T12:00:30Z", "window_end": "2026-01-31T12:02:10Z", "revision": 1,
+     "assigned": 40, "counted": 37, "filtered": 0, "late": 3, "errored": 0, "shed": 0,
+     "ingest": {"datagrams": 4, "missing": 5, "faults": {"not_an_export": 1}}},
+    {"window_start": "2026-01-31T12:03:00Z", "window_end": "2026-01-31T12:04:00Z", "revision": 0,
+     "assigned": 5, "counted": 0, "filtered": 5, "late": 0, "errored": 0, "shed": 0, "ingest": {}}])"));
 }
 
 TEST(RunReport, TextFromFilesCannotBreakTheJson) {

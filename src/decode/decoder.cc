@@ -1,6 +1,7 @@
 #include "decode/decoder.h"
 
 #include <cassert>
+#include <map>
 
 #include "base/byte_order.h"
 #include "decode/exporter.h"
@@ -36,7 +37,28 @@ IngestLedger& IngestLedger::operator+=(const IngestLedger& other) {
   return *this;
 }
 
+IngestLedger& IngestLedger::operator-=(const IngestLedger& other) {
+  datagrams -= other.datagrams;
+  decoded -= other.decoded;
+  rejected -= other.rejected;
+  undecodable -= other.undecodable;
+  records -= other.records;
+  flows -= other.flows;
+  events -= other.events;
+  option_rows -= other.option_rows;
+  malformed -= other.malformed;
+  awaiting_template -= other.awaiting_template;
+  counter_samples -= other.counter_samples;
+  missing -= other.missing;
+  sampling_unknown_rows -= other.sampling_unknown_rows;
+  counter_overflow -= other.counter_overflow;
+  for (size_t i = 0; i < kDecodeFaultCount; ++i) faults[i] -= other.faults[i];
+  return *this;
+}
+
 namespace {
+
+constexpr uint64_t kMinute = 60 * base::kMicrosPerSecond;
 
 struct InetHash {
   size_t operator()(const base::Inet& inet) const noexcept {
@@ -66,6 +88,21 @@ struct Decoder::State {
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
   IngestLedger refused;  ///< datagrams of exporters beyond the limit
+  using Minutes = std::map<std::pair<Micros, uint32_t>, IngestLedger>;
+  Minutes minutes;  ///< by begin and exporter
+
+  /// Puts what has been counted since the exporter's minute began to that minute.
+  static void close_minute(const Exporter& exporter, Minutes& to) {
+    IngestLedger change = exporter.ledger;
+    change -= exporter.before_minute;
+    if (!(change == IngestLedger{})) to[{exporter.minute, exporter.index}] += change;
+  }
+  void begin_minute(Exporter& exporter, Micros received_at) {
+    if (exporter.minute != base::kMinTime) close_minute(exporter, minutes);
+    exporter.before_minute = exporter.ledger;
+    exporter.minute = base::floor_to(received_at, Micros{kMinute});
+    while (minutes.size() > kMinuteLedgersMax) minutes.erase(minutes.begin());
+  }
 
   Exporter* exporter(const base::Inet& address) {
     if (last != nullptr && last->address == address) return last;
@@ -97,6 +134,9 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) n
     return outcome;
   }
   outcome.exporter = exporter->index;
+  // Unsigned, so that a step back of time is a far one ahead.
+  if (static_cast<uint64_t>(datagram.received_at) - static_cast<uint64_t>(exporter->minute) >= kMinute)
+    state_->begin_minute(*exporter, datagram.received_at);
   ++exporter->ledger.datagrams;
   Protocol protocol{};
   if (!protocol_of(datagram, protocol)) {
@@ -135,6 +175,14 @@ IngestLedger Decoder::total() const {
   IngestLedger total = state_->refused;
   for (const auto& exporter : state_->exporters) total += exporter->ledger;
   return total;
+}
+std::vector<MinuteLedger> Decoder::minutes() const {
+  State::Minutes all = state_->minutes;
+  for (const auto& exporter : state_->exporters) State::close_minute(*exporter, all);
+  while (all.size() > kMinuteLedgersMax) all.erase(all.begin());
+  std::vector<MinuteLedger> list;
+  for (const auto& [key, ledger] : all) list.push_back({key.first, key.second, ledger});
+  return list;
 }
 void Decoder::finish() {
   for (auto& exporter : state_->exporters) exporter->pending.clear();

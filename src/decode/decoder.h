@@ -51,6 +51,8 @@ struct IngestLedger {
   std::array<uint64_t, kDecodeFaultCount> faults{};
   void add(DecodeFault fault, uint64_t n = 1) { faults[static_cast<size_t>(fault)] += n; }
   IngestLedger& operator+=(const IngestLedger& other);
+  IngestLedger& operator-=(const IngestLedger& other);
+  bool operator==(const IngestLedger&) const = default;
 };
 
 struct DecodeSettings {
@@ -72,6 +74,14 @@ struct DecodeOutcome {
   Micros time_max = 0;  ///< greatest event time among the datagram's rows (any_rows)
 };
 
+/// What came from an exporter in one minute of arrival. `missing` is a signed change: a datagram that comes after its
+/// minute takes back what was counted as missing there.
+struct MinuteLedger {
+  Micros minute = 0;  ///< its begin
+  ExporterIndex exporter = 0;
+  IngestLedger ledger;
+};
+
 /// All protocols. Owns exporters, templates, sampling tables. One thread.
 class Decoder {
  public:
@@ -87,6 +97,9 @@ class Decoder {
   std::string exporter_protocols(ExporterIndex exporter) const;
   const IngestLedger& ledger(ExporterIndex exporter) const;
   IngestLedger total() const;
+  /// The last minutes, oldest first, those of one minute by exporter; at most kMinuteLedgersMax.
+  std::vector<MinuteLedger> minutes() const;
+  static constexpr size_t kMinuteLedgersMax = 20'000;
   /// Counts what still waits for a template as lost (awaiting_template stays counted). Call at the end of a replay.
   void finish();
 

@@ -61,6 +61,8 @@ struct Exporter {
   uint32_t index = 0;
   uint32_t protocols = 0;  ///< bit per Protocol
   IngestLedger ledger;
+  Micros minute = base::kMinTime;  ///< of arrival, that is being counted
+  IngestLedger before_minute;      ///< `ledger` when it began
   std::unordered_map<TemplateKey, Template, TemplateKeyHash> templates;
   SamplerTable samplers;
   /// Next sequence number by (version, domain or engine, sFlow data source).

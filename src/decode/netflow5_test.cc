@@ -54,6 +54,57 @@ TEST(Netflow5, EveryFieldIsWhereItBelongs) {
   EXPECT_EQ(base::format_timestamp(outcome.time_max), run.last("time"));
 }
 
+TEST(Netflow5, MinutesOfArrivalAddUpToTheWhole) {
+  DecodeRun run;
+  V5 v;
+  v.records = v.count = 3;
+  run.feed(v5(v), kReceived);
+  v.sequence = 3;
+  run.feed(v5(v), kReceived + 59'999'999);
+  v.sequence = 16;  // ten records are missing
+  run.feed(v5(v), kReceived + 60'000'000);
+  v.sequence = 6;  // three of them come, in the minute after
+  run.feed(v5(v), kReceived + 120'000'000);
+  run.feed(v5({}), kReceived, 0x0a000002);                         // another exporter
+  run.feed(Octets().u32(7), kReceived + 119'999'999, 0x0a000002);  // of which one minute saw nothing readable
+  run.feed(v5({}), kReceived - 1, 0x0a000002);                     // and time stepped back
+  const auto minutes = run.decoder.minutes();
+  struct Expected {
+    base::Micros minute;
+    uint32_t exporter;
+    uint64_t datagrams, decoded, flows;
+    int64_t missing;
+  };
+  const Expected expected[] = {{kReceived - 60'000'000, 1, 1, 1, 1, 0},
+                               {kReceived, 0, 2, 2, 6, 0},
+                               {kReceived, 1, 1, 1, 1, 0},
+                               {kReceived + 60'000'000, 0, 1, 1, 3, 10},
+                               {kReceived + 60'000'000, 1, 1, 0, 0, 0},
+                               {kReceived + 120'000'000, 0, 1, 1, 3, -3}};
+  ASSERT_EQ(minutes.size(), std::size(expected));
+  IngestLedger sum;
+  for (size_t i = 0; i < minutes.size(); ++i) {
+    const MinuteLedger& m = minutes[i];
+    EXPECT_EQ(m.minute, expected[i].minute) << i;
+    EXPECT_EQ(m.exporter, expected[i].exporter) << i;
+    EXPECT_EQ(m.ledger.datagrams, expected[i].datagrams) << i;
+    EXPECT_EQ(m.ledger.decoded, expected[i].decoded) << i;
+    EXPECT_EQ(m.ledger.flows, expected[i].flows) << i;
+    EXPECT_EQ(static_cast<int64_t>(m.ledger.missing), expected[i].missing) << i;
+    sum += m.ledger;
+  }
+  EXPECT_EQ(sum, run.decoder.total());
+}
+
+TEST(Netflow5, MinutesAreBounded) {
+  DecodeRun run;
+  for (size_t minute = 0; minute < Decoder::kMinuteLedgersMax + 100; ++minute)
+    run.feed(Octets().u32(7), static_cast<base::Micros>(minute) * 60'000'000);
+  const auto minutes = run.decoder.minutes();
+  EXPECT_EQ(minutes.size(), Decoder::kMinuteLedgersMax);
+  EXPECT_EQ(minutes.front().minute, base::Micros{100} * 60'000'000) << "the oldest are forgotten";
+}
+
 TEST(Netflow5, UptimeWrapsBetweenFlowAndExport) {
   DecodeRun run;
   V5 v;

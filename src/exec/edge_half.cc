@@ -11,6 +11,8 @@ EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, 
     : stage_(stage),
       options_(options),
       grid_(grid),
+      batch_rows_(batch_rows),
+      hash_mask_(hash_mask),
       layout_(stage, hash_mask),
       aggregator_(stage, options, batch_rows, layout_, ledger_),
       timed_(batch_rows),
@@ -18,8 +20,12 @@ EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, 
       outside_(batch_rows),
       rest_(batch_rows) {}
 
+void EdgeHalf::keep_late(const plan::LateStage& late) {
+  late_ = std::make_unique<LateRows>(late, options_, batch_rows_, hash_mask_);
+}
+
 /// The rows that have a usable event time; the others are counted.
-const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, size_t& n) {
+const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, size_t& n, Times& range) {
   const int64_t* times = time.as<int64_t>();
   n = row_count;
   if (!time.has_nulls) {
@@ -28,9 +34,11 @@ const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, s
       least = std::min(least, times[i]);
       greatest = std::max(greatest, times[i]);
     }
+    range = {least, greatest};
     if (least >= kTimeMin && greatest <= time_max_) return aggregator_.all_rows();
   }
   n = 0;
+  range = {base::kMaxTime, base::kMinTime};
   for (size_t i = 0; i < row_count; ++i) {
     if (time.is_null(i)) {
       ++ledger_.time_null;
@@ -38,6 +46,7 @@ const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, s
       ++ledger_.time_future;
     } else {
       timed_[n++] = static_cast<uint32_t>(i);
+      range = {std::min(range.least, times[i]), std::max(range.greatest, times[i])};
     }
   }
   return timed_.data();
@@ -49,24 +58,69 @@ void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros 
   time_max_ = std::min(time_max, kTimeMax);
   const Column& time = rows.columns[static_cast<size_t>(stage_.window.time_column)];
   size_t n = 0;
-  const uint32_t* chosen = rows_with_time(time, rows.row_count, n);
+  Times range{};
+  const uint32_t* chosen = rows_with_time(time, rows.row_count, n, range);
   ledger_.assigned += n;
   if (n == 0) return;
-  chosen = aggregator_.prepare(rows, chosen, n, n);
-  if (n == 0) return;
+  batch_ = &rows;
+  size_t kept = 0;
+  const uint32_t* passed = aggregator_.prepare(rows, chosen, n, kept);
   const int64_t* times = time.as<int64_t>();
-  Micros least = times[chosen[0]], greatest = least;
-  for (size_t i = 1; i < n; ++i) {
-    const Micros at = times[chosen[i]];
-    least = std::min(least, at);
-    greatest = std::max(greatest, at);
+  const Micros start = grid_.pane_start(range.least);
+  const bool one_pane = range.greatest - start < grid_.pane_us;
+  count_with_groups_ = kept == n && !one_pane;
+  if (one_pane) counts_of(start).assigned += n;
+  else if (!count_with_groups_) count_assigned(times, chosen, n, range);
+  for (const uint32_t row : aggregator_.errored()) ++counts_of(grid_.pane_start(times[row])).errored;
+  if (kept == 0) return;
+  if (one_pane) add_to_pane(start, passed, kept);
+  else add_by_pane(times, passed, kept);
+}
+
+PaneCounts& EdgeHalf::counts_of(Micros start) {
+  if (last_counts_ != nullptr && start == last_counts_start_) return *last_counts_;
+  auto found = counts_.find(start);
+  if (found == counts_.end()) {
+    if (counts_.size() >= kOpenPanesMax) return counts_elsewhere_;
+    found = counts_.emplace(start, PaneCounts{}).first;
   }
-  const Micros start = grid_.pane_start(least);
-  if (greatest - start < grid_.pane_us) {
-    add_to_pane(start, chosen, n);
-  } else {
-    add_by_pane(times, chosen, n);
+  last_counts_start_ = start;
+  return *(last_counts_ = &found->second);
+}
+
+/// Counts rows by pane; those of a batch lie close together.
+void EdgeHalf::count_assigned(const Micros* times, const uint32_t* rows, size_t n, const Times& range) {
+  constexpr size_t kPanesMax = 64;
+  const Micros first = grid_.pane_start(range.least);
+  const auto pane = static_cast<uint64_t>(grid_.pane_us);
+  const auto span = static_cast<uint64_t>(range.greatest - first);
+  if (span / pane >= kPanesMax || span > UINT64_MAX / pane || pane == 1) {
+    for (size_t i = 0; i < n; ++i) ++counts_of(grid_.pane_start(times[rows[i]])).assigned;
+    return;
   }
+  // Division by multiplication: with m = 2^64 / pane rounded up, x * m / 2^64 is x / pane for all x * pane <= 2^64.
+  const uint64_t inverse = UINT64_MAX / pane + 1;
+  uint32_t assigned[kPanesMax] = {};
+  for (size_t i = 0; i < n; ++i) {
+    const auto offset = static_cast<uint64_t>(times[rows[i]] - first);
+    __extension__ const auto product = static_cast<unsigned __int128>(offset) * inverse;
+    ++assigned[static_cast<size_t>(product >> 64)];
+  }
+  for (size_t p = 0; p <= span / pane; ++p) {
+    if (assigned[p] != 0) counts_of(first + static_cast<Micros>(p * pane)).assigned += assigned[p];
+  }
+}
+
+CountsByPane EdgeHalf::take_counts(Micros watermark) {
+  CountsByPane taken;
+  while (!counts_.empty() && counts_.begin()->first + grid_.pane_us <= watermark) {
+    auto node = counts_.extract(counts_.begin());
+    PaneCounts& counts = node.mapped();
+    counts.filtered = counts.assigned - counts.counted - counts.late - counts.errored - counts.shed;
+    taken.insert(taken.end(), std::move(node));
+  }
+  last_counts_ = nullptr;
+  return taken;
 }
 
 /// Splits rows by pane, one pane a pass: a batch of traffic touches two or three. What is left after a few passes
@@ -102,10 +156,19 @@ void EdgeHalf::add_by_pane(const Micros* times, const uint32_t* rows, size_t n) 
 }
 
 void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
+  PaneCounts& counts = counts_of(start);
+  if (count_with_groups_) counts.assigned += n;
+  bool late_for_some = false;
   if (last_pane_ == nullptr || start != last_start_) {
+    late_for_some = grid_.first_window_end(start) + options_.allowed_lateness_us <= watermark_;
+    if (late_for_some && late_) {
+      // Late rows are told apart by slide, whatever the length of panes.
+      ledger_.late_unkept += late_->add(*batch_, rows, n, base::floor_to(start, grid_.slide_us, grid_.offset_us));
+    }
     const Micros kept_until = grid_.last_window_end(start) + options_.allowed_lateness_us;
     if (kept_until <= watermark_) {
       ledger_.late += n;
+      counts.late += n;
       // With a delay greater by this the watermark would still have been before the end of the row's last window.
       ledger_.late_by_max_us = std::max(ledger_.late_by_max_us, seen_ - kept_until + 1);
       return;
@@ -114,6 +177,7 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
     if (found == open_.end()) {
       if (open_.size() >= kOpenPanesMax) {
         ledger_.shed += n;
+        counts.shed += n;
         return;
       }
       found = open_.emplace(start, std::make_unique<PaneTable>(layout_, pool_, group_hint_)).first;
@@ -122,6 +186,8 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
     last_pane_ = found->second.get();
   }
   aggregator_.add(rows, n, *last_pane_);
+  counts.counted += n;
+  if (late_for_some) last_pane_ = nullptr;  // The next rows of the pane are late, too.
 }
 
 }  // namespace backstream::exec

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <optional>
 
 #include "exec/stage.h"
 
@@ -23,6 +24,7 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   late_by_max_us = std::max(late_by_max_us, other.late_by_max_us);
   for (size_t i = 0; i < std::size(value_errors.by_kind); ++i) value_errors.by_kind[i] += other.value_errors.by_kind[i];
   sum_overflow += other.sum_overflow;
+  late_unkept += other.late_unkept;
   return *this;
 }
 
@@ -49,9 +51,22 @@ class RunningQuery final : public RowReceiver {
     }
   }
   const plan::Query& query() const { return *query_; }
+  /// The columns of its source that it reads, late rows included.
+  const std::vector<bool>& columns_used() const {
+    return late_ ? late_->stage.input_used : query_->stages.front().input_used;
+  }
   StageRunner& first() { return *stages_.front(); }
   const StageRunner& first() const { return *stages_.front(); }
   void add_reader(RowReceiver& reader) { readers_.push_back(&reader); }
+  /// A reader of `<view>_late`: its rows come without windows, in no order.
+  void add_late_reader(RowReceiver& reader) {
+    if (!late_) {
+      late_ = plan::late_stage(*query_);
+      assert(late_.has_value());
+      stages_.front()->keep_late(*late_, late_rows_);
+    }
+    late_rows_.readers.push_back(&reader);
+  }
 
   /// The ledger of the rows that the query read; results are those of its last stage.
   WindowLedger ledger() const {
@@ -100,6 +115,17 @@ class RunningQuery final : public RowReceiver {
   std::unique_ptr<plan::Query> query_;
   size_t index_;
   ResultSink* sink_;
+  std::optional<plan::LateStage> late_;
+  struct LateReaders final : RowReceiver {
+    void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+      for (RowReceiver* reader : readers) reader->on_rows(window, rows, last);
+    }
+    void on_frontier(Micros frontier) override {
+      for (RowReceiver* reader : readers) reader->on_frontier(frontier);
+    }
+    std::vector<RowReceiver*> readers;
+  };
+  LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::vector<RowReceiver*> readers_;
   uint64_t result_rows_ = 0;
@@ -171,10 +197,19 @@ void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink) {
     state_->shift_all(stream);
     return;
   }
-  const auto below = std::find_if(state_->queries.begin(), state_->queries.end(),
-                                  [&](const auto& other) { return other->query().name == source.name; });
-  assert(below != state_->queries.end() && below->get() != added.get());
-  (*below)->add_reader(added->first());
+  const auto find = [&](std::string_view name) -> RunningQuery* {
+    for (const auto& other : state_->queries) {
+      if (other.get() != added.get() && other->query().name == name) return other.get();
+    }
+    return nullptr;
+  };
+  if (RunningQuery* below = find(source.name)) return below->add_reader(added->first());
+  std::string_view view = source.name;
+  assert(view.ends_with(plan::kLateSuffix));
+  view.remove_suffix(plan::kLateSuffix.size());
+  RunningQuery* below = find(view);
+  assert(below != nullptr);
+  below->add_late_reader(added->first());
 }
 
 std::vector<bool> Engine::columns_used(std::string_view stream, size_t column_count) const {
@@ -183,7 +218,8 @@ std::vector<bool> Engine::columns_used(std::string_view stream, size_t column_co
   if (s == nullptr) return used;
   for (const auto& reader : s->readers) {
     const plan::Stage& stage = reader.query->query().stages.front();
-    for (size_t c = 0; c < column_count && c < stage.input_used.size(); ++c) used[c] = used[c] || stage.input_used[c];
+    const std::vector<bool>& own = reader.query->columns_used();
+    for (size_t c = 0; c < column_count && c < own.size(); ++c) used[c] = used[c] || own[c];
     if (stage.window.time_column >= 0) used[static_cast<size_t>(stage.window.time_column)] = true;
   }
   return used;
@@ -235,6 +271,9 @@ void Engine::finish() {
 }
 
 WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }
+std::vector<WindowRecord> Engine::recent_windows(size_t query_index) const {
+  return state_->queries[query_index]->first().recent_windows();
+}
 size_t Engine::query_count() const { return state_->queries.size(); }
 const plan::Query& Engine::query(size_t query_index) const { return state_->queries[query_index]->query(); }
 

@@ -12,6 +12,7 @@
 #include "batch/column_batch.h"
 #include "expr/expr.h"
 #include "plan/query.h"
+#include "window/pane_counts.h"
 
 namespace backstream::exec {
 
@@ -47,7 +48,15 @@ struct WindowLedger {
   Micros late_by_max_us = 0;  ///< a delay greater by this would have kept every late row
   expr::ValueErrorCounts value_errors;
   uint64_t sum_overflow = 0;
+  uint64_t late_unkept = 0;  ///< late rows that `<view>_late` does not hold: too many groups of them came at once
   WindowLedger& operator+=(const WindowLedger& other);
+};
+
+/// The ledger of one window that is final, as the engine remembers it for a while.
+struct WindowRecord {
+  Micros start = 0, end = 0;
+  int revision = 0;           ///< last one sent; 0: no row was counted, so nothing was sent
+  window::PaneCounts counts;  ///< the sum of its panes; rows that came late go on being added
 };
 
 /// A query whose on_error is 'fail' met a value that cannot be computed. Thrown by process(), advance() and finish().
@@ -83,8 +92,9 @@ class Engine {
   explicit Engine(EngineOptions options);
   ~Engine();
 
-  /// Adds a query; its source is a stream (fed through process()) or a view added before. The sink is called on this
-  /// thread whenever a window closes. The query is kept until the engine ends.
+  /// Adds a query; its source is a stream (fed through process()), a view added before, or the late rows of one
+  /// (`<view>_late`), which are kept from then on. The sink is called on this thread whenever a window closes. The
+  /// query is kept until the engine ends.
   void add_query(std::unique_ptr<plan::Query> query, ResultSink* sink);
   /// Which columns of the stream any query reads.
   std::vector<bool> columns_used(std::string_view stream, size_t column_count) const;
@@ -104,6 +114,10 @@ class Engine {
   void finish();
 
   WindowLedger ledger(size_t query_index) const;
+  /// The query's windows that became final last, oldest first, at most kWindowRecordsMax. Empty for queries without
+  /// windows of their own.
+  std::vector<WindowRecord> recent_windows(size_t query_index) const;
+  static constexpr size_t kWindowRecordsMax = 1'000;
   size_t query_count() const;
   const plan::Query& query(size_t query_index) const;
 

@@ -37,14 +37,40 @@ PaneTable& MergeHalf::pane(Micros start) {
   return *kept;
 }
 
+void MergeHalf::add_counts(const CountsByPane& counts) {
+  for (const auto& [start, pane] : counts) {
+    const Micros last = grid_.last_window_end(start);
+    for (Micros end = grid_.first_window_end(start); end <= last; end += grid_.slide_us) {
+      if (end > final_before_) {
+        windows_[end].counts += pane;
+        continue;
+      }
+      const auto record = std::lower_bound(recent_.begin(), recent_.end(), end,
+                                           [](const WindowRecord& r, Micros time) { return r.end < time; });
+      if (record != recent_.end() && record->end == end) {
+        record->counts += pane;
+      } else {
+        recent_.insert(record, {end - grid_.size_us, end, 0, pane});
+        if (recent_.size() > Engine::kWindowRecordsMax) recent_.pop_front();
+      }
+    }
+  }
+}
+
 void MergeHalf::close_until(Micros watermark) {
   const Micros lateness = options_.allowed_lateness_us;
   // Oldest first. A window that is sent stays until no row can come for it any more.
   for (auto at = windows_.begin(); at != windows_.end() && at->first <= watermark;) {
     const Micros end = at->first;
     const bool final = watermark == base::kMaxTime || end + lateness <= watermark;
-    if (final || at->second.dirty) send(end, at->second, final);
-    if (final) final_before_ = std::max(final_before_, end);
+    Open& window = at->second;
+    // A window none of whose rows were counted has a ledger, but nothing to send.
+    if (window.dirty || (final && window.revision > 0)) send(end, window, final);
+    if (final) {
+      final_before_ = std::max(final_before_, end);
+      recent_.push_back({end - grid_.size_us, end, window.revision, window.counts});
+      if (recent_.size() > Engine::kWindowRecordsMax) recent_.pop_front();
+    }
     at = final ? windows_.erase(at) : std::next(at);
   }
   if (watermark == base::kMaxTime) {

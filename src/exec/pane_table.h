@@ -79,4 +79,6 @@ class PaneTable {
   agg::StateContext context_;
 };
 
+using PaneTablePtr = std::unique_ptr<PaneTable>;
+
 }  // namespace backstream::exec

@@ -48,6 +48,7 @@ size_t RowAggregator::drop_errored(const batch::ColumnBatch& batch, uint32_t* ro
   size_t kept = 0;
   for (size_t i = 0; i < n; ++i) {
     if (errors_[rows[i]] == 0) rows[kept++] = rows[i];
+    else errored_.push_back(rows[i]);
   }
   ledger_.errored += n - kept;
   std::fill_n(errors_.begin(), batch.row_count, uint8_t{0});
@@ -55,6 +56,7 @@ size_t RowAggregator::drop_errored(const batch::ColumnBatch& batch, uint32_t* ro
 }
 
 const uint32_t* RowAggregator::prepare(const batch::ColumnBatch& batch, const uint32_t* rows, size_t n, size_t& kept) {
+  errored_.clear();
   const bool watch_errors = options_.on_error != QueryOptions::OnError::kNull;
   uint8_t* errors = watch_errors ? errors_.data() : nullptr;
   const uint64_t errors_before = ledger_.value_errors.total();
@@ -82,15 +84,16 @@ const uint32_t* RowAggregator::prepare(const batch::ColumnBatch& batch, const ui
         passed += values[row] != 0 && !condition.is_null(row);
       }
     }
-    size_t errored = 0;
     if (options_.on_error == QueryOptions::OnError::kDrop && ledger_.value_errors.total() != errors_before) {
-      for (size_t i = 0; i < n; ++i) errored += errors_[rows[i]];
+      for (size_t i = 0; i < n; ++i) {
+        if (errors_[rows[i]] != 0) errored_.push_back(rows[i]);
+      }
       std::fill_n(errors_.begin(), batch.row_count, uint8_t{0});
     }
     // A row whose condition could not be computed is errored, not filtered; its condition is null, so it is not
     // selected.
-    ledger_.errored += errored;
-    ledger_.filtered += n - passed - errored;
+    ledger_.errored += errored_.size();
+    ledger_.filtered += n - passed - errored_.size();
     rows = selected_.data();
     n = passed;
     if (computes_ && n < batch.row_count) {

@@ -21,6 +21,8 @@ class RowAggregator {
   const uint32_t* prepare(const batch::ColumnBatch& batch, const uint32_t* rows, size_t n, size_t& kept);
   /// Adds prepared rows to the groups of `pane`.
   void add(const uint32_t* rows, size_t n, PaneTable& pane);
+  /// Rows of the last prepare() that are errored, in no order.
+  const std::vector<uint32_t>& errored() const { return errored_; }
   /// 0, 1, 2, ... for a batch whose rows are all wanted.
   const uint32_t* all_rows() const { return all_rows_.data(); }
 
@@ -46,7 +48,7 @@ class RowAggregator {
   std::vector<std::vector<batch::Column>> arg_columns_;
   std::vector<batch::Column> filter_columns_;
   // Scratch.
-  std::vector<uint32_t> all_rows_, selected_, filtered_rows_;
+  std::vector<uint32_t> all_rows_, selected_, filtered_rows_, errored_;
   std::vector<uint8_t> active_, filter_active_, errors_;
   std::vector<uint8_t*> group_rows_, filtered_groups_;
 };

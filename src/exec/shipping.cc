@@ -26,15 +26,33 @@ std::vector<uint32_t> numbers(uint32_t count) {
 
 }  // namespace
 
+PaneShipping::Form::Form(const plan::Stage& stage, size_t batch_rows)
+    : group_rows(stage, batch_rows), writer(form_of(stage)), reader(form_of(stage)) {}
+
+void PaneShipping::Form::add_groups(PaneTable& table) {
+  group_rows.for_each_key_batch(table, [&](const batch::Column* keys, size_t first, size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+      writer.add(keys, i, table.row(first + i) + table.states_at(table.is_wide(first + i)));
+    }
+  });
+}
+
+void PaneShipping::Form::read_into(const partial::Message& message, PaneTable& table) {
+  if (!reader.read(message)) throw std::runtime_error("a partial of our own cannot be read");
+  if (reader.group_count() > 0) table.combine_groups(reader.keys().data(), reader.group_count(), reader.states(0));
+}
+
 PaneShipping::PaneShipping(const plan::Stage& stage, uint64_t incarnation, uint32_t edge_count, size_t batch_rows,
                            std::unique_ptr<transport::Log> log)
-    : form_(form_of(stage)),
-      incarnation_(incarnation),
-      group_rows_(stage, batch_rows),
-      writer_(form_),
-      reader_(form_),
+    : incarnation_(incarnation),
+      batch_rows_(batch_rows),
+      groups_(stage, batch_rows),
       inbox_(numbers(edge_count)),
       log_(std::move(log)) {}
+
+void PaneShipping::carry_late(const plan::LateStage& late) {
+  late_groups_ = std::make_unique<Form>(late.stage, batch_rows_);
+}
 
 void PaneShipping::append(std::vector<uint8_t>&& message) {
   const auto appended = log_->append(0, message);
@@ -43,17 +61,30 @@ void PaneShipping::append(std::vector<uint8_t>&& message) {
   }
 }
 
-void PaneShipping::ship(uint32_t edge, Micros start, PaneTable& pane) {
-  group_rows_.for_each_key_batch(pane, [&](const batch::Column* keys, size_t first, size_t n) {
-    for (size_t i = 0; i < n; ++i) {
-      writer_.add(keys, i, pane.row(first + i) + pane.states_at(pane.is_wide(first + i)));
-    }
-  });
-  partial::ChunkId id;
+void PaneShipping::write(uint32_t edge, Form& form, partial::ChunkId id,
+                         const std::vector<partial::PaneLedger>& ledgers) {
   id.origin = {edge, 1, incarnation_};
+  form.writer.finish(id, ledgers, [&](std::vector<uint8_t>&& chunk) { append(std::move(chunk)); });
+}
+
+void PaneShipping::ship(uint32_t edge, Micros start, PaneTable& pane) {
+  groups_.add_groups(pane);
+  partial::ChunkId id;
   id.pane_start = start;
   id.supplement = shipped_[{start, edge}]++;
-  writer_.finish(id, [&](std::vector<uint8_t>&& chunk) { append(std::move(chunk)); });
+  write(edge, groups_, id, {});
+}
+
+void PaneShipping::ship_cut(uint32_t edge, Micros cut, const window::CountsByPane& counts, PaneTable* late) {
+  if (counts.empty() && late == nullptr) return;
+  std::vector<partial::PaneLedger> ledgers;
+  for (const auto& [start, pane] : counts) ledgers.push_back({start, pane});
+  partial::ChunkId id;
+  id.kind = partial::ChunkId::Kind::kCut;
+  id.pane_start = cut;
+  id.supplement = cuts_[{cut, edge}]++;
+  if (late != nullptr) late_groups_->add_groups(*late);
+  write(edge, late != nullptr ? *late_groups_ : groups_, id, ledgers);
 }
 
 void PaneShipping::report(uint32_t edge, Micros frontier, const WindowLedger& ledger) {
@@ -71,15 +102,17 @@ void PaneShipping::report(uint32_t edge, Micros frontier, const WindowLedger& le
   append(partial::write_frontier(message));
 }
 
-Micros PaneShipping::receive(MergeHalf& merge) {
+Micros PaneShipping::receive(MergeHalf& merge, LateOutput* late) {
   const auto deliver = [&](const partial::ChunkId& id, std::span<const uint8_t> bytes) {
     partial::Message message;
     partial::PartialFault fault{};
-    if (!partial::read_message(bytes, message, fault) || !reader_.read(message)) {
-      throw std::runtime_error("a partial of our own cannot be read");
-    }
-    if (reader_.group_count() == 0) return;
-    merge.pane(id.pane_start).combine_groups(reader_.keys().data(), reader_.group_count(), reader_.states(0));
+    if (!partial::read_message(bytes, message, fault)) throw std::runtime_error("a partial of our own cannot be read");
+    if (id.kind == partial::ChunkId::Kind::kPane && message.group_count > 0)
+      return groups_.read_into(message, merge.pane(id.pane_start));
+    window::CountsByPane counts;
+    for (const partial::PaneLedger& ledger : message.ledgers) counts[ledger.pane_start] += ledger.counts;
+    merge.add_counts(counts);
+    if (late != nullptr && message.group_count > 0) late_groups_->read_into(message, late->pending());
   };
   for (std::vector<transport::LogRecord> records;; records.clear()) {
     if (log_->read(0, next_offset_, kReadOctets, records) != transport::LogStatus::kOk) {
@@ -102,6 +135,7 @@ Micros PaneShipping::receive(MergeHalf& merge) {
 void PaneShipping::forget_before(Micros pane_start) {
   inbox_.forget_before(pane_start);
   shipped_.erase(shipped_.begin(), shipped_.lower_bound({pane_start, 0}));
+  cuts_.erase(cuts_.begin(), cuts_.lower_bound({pane_start, 0}));
 }
 
 }  // namespace backstream::exec

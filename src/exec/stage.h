@@ -3,6 +3,7 @@
 
 #include "exec/engine.h"
 #include "exec/rows.h"
+#include "plan/late.h"
 #include "plan/query.h"
 
 namespace backstream::exec {
@@ -22,6 +23,11 @@ class StageRunner : public RowReceiver {
   /// Closes what can close; then tells the stage above.
   virtual void advance(Micros watermark) = 0;
   virtual WindowLedger ledger() const = 0;
+  /// See Engine::recent_windows().
+  virtual std::vector<WindowRecord> recent_windows() const { return {}; }
+  /// From now on late rows are aggregated by `late` (which must outlive the runner) and given to `receiver`. Before the
+  /// first row, once; only a stage that plan::late_stage() knows is asked.
+  virtual void keep_late(const plan::LateStage& late, RowReceiver& receiver);
 };
 
 /// Makes the runner that a stage needs. `stage` and `query` must outlive it.

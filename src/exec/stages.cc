@@ -16,6 +16,8 @@ constexpr size_t kLogOctetsMax = size_t{1} << 30;
 using plan::Query;
 using plan::Stage;
 using plan::Window;
+using window::CountsByPane;
+using window::PaneGrid;
 
 PaneGrid grid_of(const Stage& stage, Micros pane_us) {
   return {pane_us, stage.window.size_us, stage.window.slide_us, stage.window.offset_us};
@@ -27,7 +29,7 @@ class WindowedStage final : public StageRunner {
   /// @param ship  panes travel as bytes through a log of their own
   WindowedStage(const Query& query, const Stage& stage, Micros pane_us, uint32_t edge_count, bool ship,
                 const EngineOptions& options, RowReceiver& receiver)
-      : options_(query.options), grid_(grid_of(stage, pane_us)), receiver_(receiver) {
+      : engine_options_(options), options_(query.options), grid_(grid_of(stage, pane_us)), receiver_(receiver) {
     for (uint32_t e = 0; e < edge_count; ++e) {
       edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask));
     }
@@ -49,9 +51,19 @@ class WindowedStage final : public StageRunner {
         if (shipping_) shipping_->ship(e, start, *pane);
         else merge_->adopt(start, std::move(pane));
       });
-      if (shipping_) shipping_->report(e, watermark, edge.ledger());
+      const CountsByPane counts = edge.take_counts(watermark);
+      const PaneTablePtr late = edge.take_late();
+      if (shipping_) {
+        shipping_->ship_cut(e, grid_.pane_start(watermark), counts, late.get());
+        shipping_->report(e, watermark, edge.ledger());
+      } else {
+        merge_->add_counts(counts);
+        if (late) late_output_->adopt(*late);
+      }
     }
-    merge_->close_until(shipping_ ? shipping_->receive(*merge_) : watermark);
+    const Micros merged = shipping_ ? shipping_->receive(*merge_, late_output_.get()) : watermark;
+    send_late(merged);
+    merge_->close_until(merged);
     if (shipping_) shipping_->forget_before(frontier(watermark));
     receiver_.on_frontier(frontier(watermark));
   }
@@ -68,6 +80,15 @@ class WindowedStage final : public StageRunner {
     for (const auto& edge : edges_) total += edge->ledger();
     return total;
   }
+  std::vector<WindowRecord> recent_windows() const override {
+    return {merge_->recent_windows().begin(), merge_->recent_windows().end()};
+  }
+  void keep_late(const plan::LateStage& late, RowReceiver& receiver) override {
+    for (auto& edge : edges_) edge->keep_late(late);
+    late_output_ = std::make_unique<LateOutput>(late, options_, grid_, engine_options_.batch_rows,
+                                                engine_options_.hash_mask, receiver);
+    if (shipping_) shipping_->carry_late(late);
+  }
 
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
     if (window.final) process(rows, {});
@@ -82,12 +103,27 @@ class WindowedStage final : public StageRunner {
            grid_.slide_us;
   }
 
+  /// Rows that came after the windows up to `final_end_` were final. Sent before more windows become final, so that a
+  /// row of `<view>_late` holds the same flows for any batch size, pane length and number of edges.
+  void send_late(Micros watermark) {
+    const Micros end = watermark == base::kMaxTime || watermark == base::kMinTime
+                           ? watermark
+                           : grid_.last_end_until(watermark - options_.allowed_lateness_us);
+    if (end <= final_end_) return;
+    if (late_output_) late_output_->send(final_end_);
+    final_end_ = end;
+    if (late_output_) late_output_->end(watermark);
+  }
+
+  const EngineOptions engine_options_;
   const plan::QueryOptions& options_;
   PaneGrid grid_;
   RowReceiver& receiver_;
+  Micros final_end_ = base::kMinTime;
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
   std::unique_ptr<MergeHalf> merge_;
-  std::unique_ptr<PaneShipping> shipping_;  // null: panes are adopted
+  std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
+  std::unique_ptr<PaneShipping> shipping_;   // null: panes are adopted
 };
 
 /// Aggregates the rows of each window of the stage below.
@@ -223,6 +259,8 @@ class RowStage final : public StageRunner {
 };
 
 }  // namespace
+
+void StageRunner::keep_late(const plan::LateStage&, RowReceiver&) { assert(!"no row of this stage can be late"); }
 
 std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
                                         RowReceiver& receiver) {

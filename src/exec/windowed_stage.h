@@ -1,28 +1,22 @@
 #pragma once
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "exec/group_rows.h"
+#include "exec/late_rows.h"
 #include "exec/row_aggregator.h"
 #include "exec/stage.h"
 #include "exec/tail.h"
+#include "window/pane_counts.h"
+#include "window/pane_grid.h"
 
 namespace backstream::exec {
 
-using PaneTablePtr = std::unique_ptr<PaneTable>;
-
-/// The panes of a window function: aligned spans of event time, and which windows each belongs to.
-struct PaneGrid {
-  Micros pane_us, size_us, slide_us, offset_us;
-
-  Micros pane_start(Micros time) const { return base::floor_to(time, pane_us, offset_us); }
-  /// Start and end of the first and last window that hold the pane.
-  Micros first_window_end(Micros start) const {
-    return base::floor_to(start + pane_us - 1 - size_us, slide_us, offset_us) + slide_us + size_us;
-  }
-  Micros last_window_end(Micros start) const { return base::floor_to(start, slide_us, offset_us) + size_us; }
-};
+using window::CountsByPane;
+using window::PaneCounts;
+using window::PaneGrid;
 
 /// The edge half: filters rows and adds them to the groups of their pane. One thread at a time.
 class EdgeHalf {
@@ -48,6 +42,12 @@ class EdgeHalf {
       take(node.key(), std::move(node.mapped()));
     }
   }
+  /// Hands over the ledger of the panes that end at or before `watermark`, of what came since the last call.
+  CountsByPane take_counts(Micros watermark);
+  /// Rows that come after a window of theirs was final are kept for `<view>_late` from now on.
+  void keep_late(const plan::LateStage& late);
+  /// Those that came since the last call; null: none.
+  PaneTablePtr take_late() { return late_ ? late_->take() : nullptr; }
   const WindowLedger& ledger() const { return ledger_; }
 
  private:
@@ -58,18 +58,32 @@ class EdgeHalf {
 
   void add_to_pane(Micros start, const uint32_t* rows, size_t n);
   void add_by_pane(const Micros* times, const uint32_t* rows, size_t n);
-  const uint32_t* rows_with_time(const batch::Column& time, size_t row_count, size_t& n);
+  struct Times {
+    Micros least, greatest;
+  };
+  const uint32_t* rows_with_time(const batch::Column& time, size_t row_count, size_t& n, Times& range);
+  PaneCounts& counts_of(Micros start);
+  void count_assigned(const Micros* times, const uint32_t* rows, size_t n, const Times& range);
 
   const plan::Stage& stage_;
   const plan::QueryOptions& options_;
   PaneGrid grid_;
+  size_t batch_rows_;
+  uint64_t hash_mask_;
   WindowLedger ledger_;
   BlockPool pool_;
   GroupLayout layout_;
   RowAggregator aggregator_;
+  std::unique_ptr<LateRows> late_;  ///< null: nobody reads `<view>_late`
   std::map<Micros, PaneTablePtr> open_;
   Micros last_start_ = 0;
   PaneTable* last_pane_ = nullptr;  ///< the pane that got rows last
+  CountsByPane counts_;
+  Micros last_counts_start_ = 0;
+  PaneCounts* last_counts_ = nullptr;
+  PaneCounts counts_elsewhere_;     ///< of panes beyond kOpenPanesMax: the query's ledger has them
+  bool count_with_groups_ = false;  ///< no row of the batch was filtered: those of a pane are all its rows
+  const batch::ColumnBatch* batch_ = nullptr;
   size_t group_hint_ = 0;
   Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
   Micros time_max_ = kTimeMax;
@@ -86,13 +100,17 @@ class MergeHalf {
   void adopt(Micros start, PaneTablePtr pane);
   /// The pane to which shipped groups of this start are added.
   PaneTable& pane(Micros start);
+  /// Adds the ledger of panes to that of their windows, also of those that are final.
+  void add_counts(const CountsByPane& counts);
   void close_until(Micros watermark);
   const WindowLedger& ledger() const { return ledger_; }
+  const std::deque<WindowRecord>& recent_windows() const { return recent_; }
 
  private:
   struct Open {
     int revision = 0;    ///< last one sent; 0: none yet
     bool dirty = false;  ///< got rows since
+    PaneCounts counts;
   };
   void opened(Micros start);
   void send(Micros end, Open& window, bool final);
@@ -107,6 +125,7 @@ class MergeHalf {
   std::map<Micros, PaneTablePtr> panes_;
   std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
+  std::deque<WindowRecord> recent_;       ///< final ones, by end
 };
 
 }  // namespace backstream::exec

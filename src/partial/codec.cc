@@ -23,7 +23,8 @@ using batch::Type;
 
 constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
 constexpr uint8_t kVersion = 1;
-constexpr uint8_t kData = 1, kFrontier = 2;
+constexpr uint8_t kPane = static_cast<uint8_t>(ChunkId::Kind::kPane), kFrontier = 2,
+                  kCut = static_cast<uint8_t>(ChunkId::Kind::kCut);
 constexpr size_t kChecksumOctets = 8;
 constexpr size_t kHeadOctets = 5;
 
@@ -193,7 +194,8 @@ void PartialWriter::sort() {
   });
 }
 
-std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, size_t& next) {
+std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, std::span<const PaneLedger> ledgers, size_t& next) {
+  assert(ledgers.empty() || id.kind == ChunkId::Kind::kCut);
   const size_t first = next;
   size_t octets = 0;
   while (next < groups_.size() && (next == first || octets + groups_[next].octets <= chunk_octets_max_)) {
@@ -202,12 +204,21 @@ std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, size_t& next) {
   id.last = next == groups_.size();
   std::vector<uint8_t> out;
   out.reserve(octets + 80);
-  put_head(out, kData, id.origin);
+  put_head(out, static_cast<uint8_t>(id.kind), id.origin);
   put_varint_signed(out, id.pane_start);
   put_varint(out, id.supplement);
   put_varint(out, id.attempt);
   put_varint(out, id.chunk);
   out.push_back(id.last);
+  if (id.kind == ChunkId::Kind::kCut) {
+    put_varint(out, ledgers.size());
+    for (const PaneLedger& ledger : ledgers) {
+      put_varint_signed(out, ledger.pane_start);
+      const window::PaneCounts& c = ledger.counts;
+      for (const uint64_t count : {c.assigned, c.counted, c.filtered, c.late, c.errored, c.shed})
+        put_varint(out, count);
+    }
+  }
   put_varint(out, next - first);
   for (size_t g = first; g < next; ++g) {
     const auto from = bytes_.begin() + static_cast<long>(groups_[g].at);
@@ -236,6 +247,25 @@ std::vector<uint8_t> write_frontier(const Frontier& frontier) {
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
+namespace {
+
+bool read_ledgers(Cursor& in, std::vector<PaneLedger>& ledgers) {
+  uint64_t count = 0;
+  constexpr size_t kOctetsMin = 7;
+  if (!in.u64(count) || count > in.rest().size() / kOctetsMin) return false;
+  ledgers.resize(count);
+  for (PaneLedger& ledger : ledgers) {
+    window::PaneCounts& c = ledger.counts;
+    if (!in.i64(ledger.pane_start)) return false;
+    for (uint64_t* value : {&c.assigned, &c.counted, &c.filtered, &c.late, &c.errored, &c.shed}) {
+      if (!in.u64(*value)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault& fault) {
   const auto refuse = [&](PartialFault why) {
     fault = why;
@@ -254,13 +284,15 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
   if (!in.u32(origin.edge) || !in.u64(origin.epoch) || !in.u64(origin.incarnation))
     return refuse(PartialFault::kMalformed);
   message = Message{};
-  if (kind == kData) {
+  if (kind == kPane || kind == kCut) {
     message.is_data = true;
     ChunkId& id = message.chunk;
+    id.kind = static_cast<ChunkId::Kind>(kind);
     id.origin = origin;
     uint8_t last = 0;
     if (!in.i64(id.pane_start) || !in.u32(id.supplement) || !in.u32(id.attempt) || !in.u32(id.chunk) ||
-        !in.octet(last) || last > 1 || !in.u64(message.group_count)) {
+        !in.octet(last) || last > 1 || (kind == kCut && !read_ledgers(in, message.ledgers)) ||
+        !in.u64(message.group_count)) {
       return refuse(PartialFault::kMalformed);
     }
     id.last = last != 0;

@@ -3,8 +3,10 @@
 // fixed, LEB128 elsewhere:
 //
 //   "BSP" version:1 kind:1 edge epoch incarnation  body  xxh3:8
-//   data:      pane_start supplement attempt chunk last:1 group_count  group...
+//   pane:      pane_start supplement attempt chunk last:1 group_count  group...
+//   cut:       cut supplement attempt chunk last:1 ledger_count ledger... group_count  group...
 //   frontier:  frontier assigned counted filtered late errored shed time_null time_future
+//   ledger:    pane_start assigned counted filtered late errored shed
 //   group:     key value..., aggregate state...      (types known from the plan; the incarnation names it)
 //   key value: 0 | 1 value                           (0: null)
 //
@@ -17,6 +19,7 @@
 #include "agg/aggregate.h"
 #include "base/time.h"
 #include "batch/column_batch.h"
+#include "window/pane_counts.h"
 
 namespace backstream::partial {
 
@@ -32,13 +35,23 @@ struct Origin {
 
 /// One chunk of the groups of one pane. A pane is sent whole as supplement 0; rows that come later are sent as
 /// supplement 1, 2, ... Each may be tried again as another attempt: the first complete one counts.
+/// What an edge tells beside panes when it closes some, a cut, is sent alike: the ledgers of panes, and the groups of
+/// rows that came too late for a window (in the form of plan::late_stage()).
 struct ChunkId {
+  enum class Kind : uint8_t { kPane = 1, kCut = 3 };
+  Kind kind = Kind::kPane;
   Origin origin;
-  Micros pane_start = 0;
+  Micros pane_start = 0;  ///< kCut: start of the pane that the edge's watermark has reached
   uint32_t supplement = 0;
   uint32_t attempt = 0;
   uint32_t chunk = 0;
   bool last = false;
+};
+
+/// What became of the rows of one pane, since the edge's last cut.
+struct PaneLedger {
+  Micros pane_start = 0;
+  window::PaneCounts counts;
 };
 
 /// "All panes that end at or before `frontier` have been sent." Carries the edge's half of the window ledger, as totals
@@ -77,15 +90,15 @@ class PartialWriter {
   explicit PartialWriter(GroupForm form, size_t chunk_octets_max = 256 * 1024);
   /// Adds a group: row `row` of the key columns, and its states.
   void add(const batch::Column* keys, size_t row, const uint8_t* states);
-  /// Writes all groups added since the last call; `id.chunk` and `id.last` are set here. take(std::vector<uint8_t>&&)
-  /// is called once a chunk, at least once.
+  /// Writes all groups added since the last call, and the ledgers (kCut only) before them; `id.chunk` and `id.last` are
+  /// set here. take(std::vector<uint8_t>&&) is called once a chunk, at least once.
   template <typename Take>
-  void finish(ChunkId id, Take&& take) {
+  void finish(ChunkId id, std::span<const PaneLedger> ledgers, Take&& take) {
     sort();
     size_t next = 0;
     id.chunk = 0;
     do {
-      take(write_chunk(id, next));
+      take(write_chunk(id, id.chunk == 0 ? ledgers : std::span<const PaneLedger>(), next));
       ++id.chunk;
     } while (next < groups_.size());
     clear();
@@ -97,7 +110,7 @@ class PartialWriter {
     uint32_t key_octets, octets;
   };
   void sort();
-  std::vector<uint8_t> write_chunk(ChunkId& id, size_t& next);
+  std::vector<uint8_t> write_chunk(ChunkId& id, std::span<const PaneLedger> ledgers, size_t& next);
   void clear();
 
   GroupForm form_;
@@ -112,6 +125,7 @@ std::vector<uint8_t> write_frontier(const Frontier& frontier);
 struct Message {
   bool is_data = false;
   ChunkId chunk;  ///< data
+  std::vector<PaneLedger> ledgers;
   uint64_t group_count = 0;
   std::span<const uint8_t> groups;
   Frontier frontier;  ///< otherwise

@@ -39,7 +39,7 @@ void Inbox::accept(const Message& message, std::span<const uint8_t> bytes, const
   }
   const ChunkId& id = message.chunk;
   if (id.pane_start < final_before_) return drop(InboxDrop::kStale);
-  const Pane pane{id.pane_start, id.origin, id.supplement};
+  const Pane pane{id.pane_start, id.origin, id.supplement, id.kind};
   if (done_.contains(pane)) return drop(InboxDrop::kDuplicate);
   if (id.chunk == 0 && id.last) {  // the usual case: nothing to put together
     deliver(id, bytes);
@@ -73,7 +73,7 @@ Micros Inbox::frontier() const {
 
 void Inbox::forget_before(Micros pane_start) {
   final_before_ = std::max(final_before_, pane_start);
-  done_.erase(done_.begin(), done_.lower_bound(Pane{pane_start, {}, 0}));
+  done_.erase(done_.begin(), done_.lower_bound(Pane{pane_start, {}, 0, {}}));
   while (!pending_.empty() && pending_.begin()->first.start < pane_start) {
     drop_attempts(pending_.begin(), InboxDrop::kIncomplete, UINT32_MAX);
   }

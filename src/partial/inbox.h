@@ -52,6 +52,7 @@ class Inbox {
     Micros start;
     Origin origin;
     uint32_t supplement;
+    ChunkId::Kind kind;
     auto operator<=>(const Pane&) const = default;
   };
   struct Attempt {

@@ -53,12 +53,12 @@ struct Sample {
     }
   }
   uint8_t* state(size_t group) { return reinterpret_cast<uint8_t*>(states.data()) + group * f.state_octets; }
-  ChunkId id() const { return {{3, 1, 77}, -60'000'000, 0, 0, 0, false}; }
+  ChunkId id() const { return {ChunkId::Kind::kPane, {3, 1, 77}, -60'000'000, 0, 0, 0, false}; }
   std::vector<std::vector<uint8_t>> write(std::vector<size_t> order = {0, 1}, size_t chunk_max = 1 << 20) {
     PartialWriter writer(f, chunk_max);
     for (const size_t group : order) writer.add(keys.data(), group, state(group));
     std::vector<std::vector<uint8_t>> chunks;
-    writer.finish(id(), [&](std::vector<uint8_t>&& chunk) { chunks.push_back(std::move(chunk)); });
+    writer.finish(id(), {}, [&](std::vector<uint8_t>&& chunk) { chunks.push_back(std::move(chunk)); });
     return chunks;
   }
 };
@@ -81,6 +81,31 @@ TEST(PartialCodec, GoldenBytesOfVersion1) {
             "04200a0000010201b21702dc0ba1f4ffffffffffffff018b13864d3e8a61dc");
   Frontier frontier{{3, 1, 77}, 1'000'000, 10, 5, 4, 1, 0, 0, 2, 0};
   EXPECT_EQ(hex(write_frontier(frontier)), "425350010203014d80897a0a050401000002004742a588abc50967");
+}
+
+TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
+  Sample sample;
+  PartialWriter writer(sample.f, 1);  // one group a chunk
+  for (const size_t group : {0, 1}) writer.add(sample.keys.data(), group, sample.state(group));
+  ChunkId id = sample.id();
+  id.kind = ChunkId::Kind::kCut;
+  const std::vector<PaneLedger> ledgers = {{-60'000'000, {10, 4, 3, 1, 1, 1}}, {0, {300, 300, 0, 0, 0, 0}}};
+  std::vector<std::vector<uint8_t>> chunks;
+  writer.finish(id, ledgers, [&](std::vector<uint8_t>&& chunk) { chunks.push_back(std::move(chunk)); });
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(hex(chunks[1]).substr(0, 10), "4253500103");
+  for (size_t c = 0; c < 2; ++c) {
+    Message message;
+    PartialFault fault{};
+    ASSERT_TRUE(read_message(chunks[c], message, fault));
+    EXPECT_EQ(message.chunk.kind, ChunkId::Kind::kCut);
+    EXPECT_EQ(message.group_count, 1u);
+    ASSERT_EQ(message.ledgers.size(), c == 0 ? 2u : 0u) << "ledgers come once";
+    if (c > 0) continue;
+    EXPECT_EQ(message.ledgers[0].pane_start, -60'000'000);
+    EXPECT_EQ(message.ledgers[0].counts, ledgers[0].counts);
+    EXPECT_EQ(message.ledgers[1].counts, ledgers[1].counts);
+  }
 }
 
 TEST(PartialCodec, OrderOfGroupsDoesNotShow) {
@@ -179,7 +204,7 @@ struct Delivered {
 Message data(uint32_t edge, Micros pane, uint32_t supplement, uint32_t attempt, uint32_t chunk, bool last) {
   Message message;
   message.is_data = true;
-  message.chunk = {{edge, 1, 9}, pane, supplement, attempt, chunk, last};
+  message.chunk = {ChunkId::Kind::kPane, {edge, 1, 9}, pane, supplement, attempt, chunk, last};
   return message;
 }
 Message frontier(uint32_t edge, Micros time) {
@@ -198,6 +223,17 @@ TEST(Inbox, DeliversEachPaneOnce) {
   inbox.accept(data(1, 60, 1, 0, 0, true), kBytes, out.deliver);
   EXPECT_EQ(out.chunks, (std::vector<std::string>{"1/60/0/0/0", "2/60/0/0/0", "1/60/1/0/0"}));
   EXPECT_EQ(inbox.drops(InboxDrop::kDuplicate), 2u);
+}
+
+TEST(Inbox, APaneAndACutAreTwoThings) {
+  Inbox inbox({1});
+  Delivered out;
+  inbox.accept(data(1, 60, 0, 0, 0, true), kBytes, out.deliver);
+  Message cut = data(1, 60, 0, 0, 0, true);
+  cut.chunk.kind = ChunkId::Kind::kCut;
+  for (int repeat = 0; repeat < 2; ++repeat) inbox.accept(cut, kBytes, out.deliver);
+  EXPECT_EQ(out.chunks.size(), 2u);
+  EXPECT_EQ(inbox.drops(InboxDrop::kDuplicate), 1u);
 }
 
 TEST(Inbox, TheFirstCompleteAttemptWins) {

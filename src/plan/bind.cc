@@ -7,6 +7,7 @@
 
 #include "batch/flow_schema.h"
 #include "plan/binder.h"
+#include "plan/late.h"
 
 namespace backstream::plan {
 
@@ -26,6 +27,11 @@ Catalog::Catalog(bool with_flows) {
   relations_.push_back(std::move(flows));
 }
 void Catalog::add(Relation relation) { relations_.push_back(std::move(relation)); }
+void Catalog::add_view(const Query& view) {
+  add(as_relation(view));
+  if (view.options.late != QueryOptions::Late::kSide) return;
+  if (auto late = late_relation(view)) add(std::move(*late));
+}
 bool Catalog::remove(std::string_view name) {
   return std::erase_if(relations_, [&](const Relation& r) { return r.name == name; }) > 0;
 }
@@ -573,7 +579,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
 // --- options ----------------------------------------------------------------------------------------------------
 
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
-  static constexpr std::string_view kKnown[] = {"allowed_lateness", "on_error", "delay"};
+  static constexpr std::string_view kKnown[] = {"allowed_lateness", "late", "on_error", "delay"};
   static constexpr std::string_view kLater[] = {"state_limit", "sites",         "placement", "absent_sites",
                                                 "emit",        "retention",     "timezone",  "alert.for",
                                                 "alert.clear", "alert.severity"};
@@ -584,6 +590,13 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
       if (!micros) return tl::unexpected(micros.error());
       if (option.name == "delay") bound.delay_us = *micros;
       else bound.allowed_lateness_us = *micros;
+    } else if (option.name == "late") {
+      if (option.value == "side") bound.late = QueryOptions::Late::kSide;
+      else if (option.value == "drop") bound.late = QueryOptions::Late::kDrop;
+      else
+        return fail("22023", fmt::format("invalid value \"{}\" for late", option.value), option.span,
+                    option.value == "revise" ? "allowed_lateness = '60 s' revises windows for that long"
+                                             : "it is 'side' or 'drop'");
     } else if (option.name == "on_error") {
       if (option.value == "null") bound.on_error = QueryOptions::OnError::kNull;
       else if (option.value == "drop") bound.on_error = QueryOptions::OnError::kDrop;
@@ -597,9 +610,9 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
     } else {
       std::vector<std::string_view> names(std::begin(kKnown), std::end(kKnown));
       const auto near = base::nearest_name(option.name, names);
-      return fail(
-          "22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-          near.empty() ? "options are allowed_lateness, delay and on_error" : fmt::format("did you mean '{}'?", near));
+      return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
+                  near.empty() ? "options are allowed_lateness, delay, late and on_error"
+                               : fmt::format("did you mean '{}'?", near));
     }
   }
   return bound;
@@ -671,13 +684,20 @@ Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
       if (table.schema.columns[static_cast<size_t>(table.time_column)].type != Type::kTimestamptz) {
         return fail("42804", "event_time must be a timestamptz column", option.span);
       }
+    } else if (option.name == "arrival") {
+      table.arrival_column = table.schema.find(option.value);
+      if (table.arrival_column < 0)
+        return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
+      if (table.schema.columns[static_cast<size_t>(table.arrival_column)].type != Type::kTimestamptz) {
+        return fail("42804", "arrival must be a timestamptz column", option.span);
+      }
     } else if (option.name == "watermark") {
       const auto delay = interval_option(option.value, "watermark", option.span);
       if (!delay) return tl::unexpected(delay.error());
       table.delay_us = *delay;
     } else {
       return fail("HV00D", fmt::format("invalid option \"{}\"", option.name), option.span,
-                  "options are event_time and watermark");
+                  "options are event_time, watermark and arrival");
     }
   }
   return table;

@@ -15,6 +15,8 @@ class Catalog {
   /// Knows `flows` already when `with_flows`.
   explicit Catalog(bool with_flows = true);
   void add(Relation relation);
+  /// A materialised view, and the late rows that it may have (plan/late.h).
+  void add_view(const Query& view);
   bool remove(std::string_view name);
   const Relation* find(std::string_view name) const;
   std::vector<std::string_view> names() const;
@@ -29,8 +31,8 @@ class Catalog {
 /// @param text  the statement's text, kept in Query::text
 base::Result<Query> bind(const UnboundStatement& statement, std::string_view text, const Catalog& catalog);
 
-/// CREATE FOREIGN TABLE name (columns) SERVER test OPTIONS (event_time 'column', watermark '5 s'): a stream whose rows
-/// a test gives by hand. Errors as for bind().
+/// CREATE FOREIGN TABLE name (columns) SERVER test OPTIONS (event_time 'column', watermark '5 s', arrival 'column'): a
+/// stream whose rows a test gives by hand. Errors as for bind().
 base::Result<Relation> bind_foreign_table(const UnboundStatement& statement);
 
 /// The relation that others see of a materialised view: its visible columns; time column = window_start.

@@ -85,6 +85,8 @@ struct QueryOptions {
   enum class OnError : uint8_t { kNull, kDrop, kFail };
   Micros allowed_lateness_us = 0;
   OnError on_error = OnError::kNull;
+  /// Rows that come after their window was final: kept as `<view>_late`, or only counted.
+  enum class Late : uint8_t { kSide, kDrop } late = Late::kSide;
   std::optional<Micros> delay_us;  ///< overrides the stream's delay
 };
 

@@ -126,6 +126,7 @@ class Scenario {
       if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) above = block;
       if (block->kind == Block::Kind::kQuery || block->kind == Block::Kind::kResults) compare_rows(*block);
       if (block->kind == Block::Kind::kLedger) compare_ledger(*block, above);
+      if (block->kind == Block::Kind::kWindows) compare_windows(*block, above);
     }
   }
 
@@ -218,7 +219,7 @@ class Scenario {
           auto query = plan::bind(statement, block.sql, catalog_);
           if (!query) return tl::unexpected(query.error());
           if (variant_.rewrites) plan::rewrite(*query);
-          if (query->is_view) catalog_.add(plan::as_relation(*query));
+          if (query->is_view) catalog_.add_view(*query);
           auto& running = queries_.emplace_back(Running{&block, query->name, std::make_unique<Collector>()});
           for (const batch::ColumnDef& column : query->output().columns)
             running.rows->types += type_letter(column.type);
@@ -372,11 +373,36 @@ class Scenario {
     complain(block, what);
   }
 
-  void compare_ledger(const Block& block, const Block* above) {
+  /// Index in the engine of the query that a block names, or that stands above it; -1: none.
+  int query_of(const Block& block, const Block* above) const {
     int index = -1;
     for (size_t q = 0; q < queries_.size(); ++q) {
       if (block.name.empty() ? queries_[q].block == above : queries_[q].name == block.name) index = ledgers_[q];
     }
+    return index;
+  }
+
+  void compare_windows(const Block& block, const Block* above) {
+    const int index = query_of(block, above);
+    if (index < 0) return complain(block, "no query has these windows");
+    std::vector<std::string> actual;
+    for (const exec::WindowRecord& window : engine_->recent_windows(static_cast<size_t>(index))) {
+      const window::PaneCounts& c = window.counts;
+      std::string text = value_field(window.start, Type::kTimestamptz);
+      for (const uint64_t count : {c.assigned, c.counted, c.filtered, c.late, c.errored, c.shed})
+        text += ' ' + std::to_string(count);
+      actual.push_back(std::move(text));
+      if (c.assigned != c.counted + c.filtered + c.late + c.errored + c.shed)
+        complain(block, "the ledger of a window does not balance: " + actual.back());
+    }
+    std::string what = "windows differ (- expected, + actual)";
+    for (const std::string& row : block.rows) what += "\n- " + row;
+    for (const std::string& row : actual) what += "\n+ " + row;
+    check(block, actual == block.rows, what);
+  }
+
+  void compare_ledger(const Block& block, const Block* above) {
+    const int index = query_of(block, above);
     if (index < 0) return complain(block, "no query has this ledger");
     const exec::WindowLedger ledger = engine_->ledger(static_cast<size_t>(index));
     const std::map<std::string, uint64_t> counters = {{"assigned", ledger.assigned},
@@ -390,6 +416,7 @@ class Scenario {
                                                       {"windows_closed", ledger.windows_closed},
                                                       {"result_rows", ledger.result_rows},
                                                       {"sum_overflow", ledger.sum_overflow},
+                                                      {"late_unkept", ledger.late_unkept},
                                                       {"value_errors", ledger.value_errors.total()}};
     for (const auto& [name, value] : block.counters) {
       const auto found = counters.find(name);

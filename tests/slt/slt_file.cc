@@ -91,6 +91,11 @@ std::string parse_directive(std::string_view rest, Block& block) {
     }
     return "";
   }
+  if (verb == "windows") {
+    block.kind = Block::Kind::kWindows;
+    block.name = take_word(rest);
+    return rest.empty() ? "" : "'windows [<view>]'";
+  }
   if (verb == "fails") {
     block.kind = Block::Kind::kFails;
     block.pattern = rest.substr(std::min(rest.find_first_not_of(' '), rest.size()));
@@ -121,7 +126,8 @@ base::Result<std::vector<Block>> parse_slt(std::string_view text, std::string_vi
     if (std::string wrong = parse_directive(directive.text, block); !wrong.empty()) return refuse(directive, wrong);
     bool rows = block.kind == Block::Kind::kFeed;
     const bool takes_sql = block.kind == Block::Kind::kStatement || block.kind == Block::Kind::kQuery;
-    const bool takes_lines = rows || takes_sql || block.kind == Block::Kind::kResults;
+    const bool takes_rows = block.kind == Block::Kind::kResults || block.kind == Block::Kind::kWindows;
+    const bool takes_lines = rows || takes_sql || takes_rows;
     for (; i + 1 < lines.size() && !lines[i + 1].text.empty(); ++i) {
       const Line& line = lines[i + 1];
       if (!takes_lines) {
@@ -134,14 +140,14 @@ base::Result<std::vector<Block>> parse_slt(std::string_view text, std::string_vi
       } else if (rows) {
         block.rows.emplace_back(line.text);
         block.row_lines.push_back(line.number);
-      } else if (block.kind == Block::Kind::kResults) {
+      } else if (takes_rows) {
         return refuse(line, "rows come after a line '----'");
       } else {
         block.sql.append(block.sql.empty() ? "" : "\n").append(line.text);
       }
     }
     if (takes_sql && block.sql.empty()) return refuse(directive, "there is no SQL");
-    if ((block.kind == Block::Kind::kQuery || block.kind == Block::Kind::kResults) && !block.has_expected) {
+    if ((block.kind == Block::Kind::kQuery || takes_rows) && !block.has_expected) {
       return refuse(directive, "there is no line '----'");
     }
     blocks.push_back(std::move(block));

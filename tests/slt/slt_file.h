@@ -14,6 +14,8 @@
 //   results <view> <types> [...]     after "----" the rows of a view created before
 //   feed <table> [edge N]            rows, one a line. Each row counts as a datagram of its own
 //   ledger [<view>] <counter> N ...  counters of the window ledger; without a view those of the query or view above
+//   windows [<view>]                 after "----" the ledger of each window: start, assigned, counted, filtered, late,
+//                                    errored, shed
 //   fails <regex>                    feeding ends with a failed query (on_error = 'fail')
 //   reset                            forgets tables, views and queries: what follows is a test of its own
 //
@@ -29,10 +31,10 @@
 namespace backstream::slt {
 
 struct Block {
-  enum class Kind { kStatement, kQuery, kResults, kFeed, kLedger, kFails, kReset };
+  enum class Kind { kStatement, kQuery, kResults, kFeed, kLedger, kWindows, kFails, kReset };
   Kind kind;
   size_t line = 0;      ///< of the directive, from 1
-  std::string name;     ///< kFeed: table; kResults, kLedger: view (may be empty)
+  std::string name;     ///< kFeed: table; kResults, kLedger, kWindows: view (may be empty)
   std::string types;    ///< kQuery, kResults
   std::string pattern;  ///< kStatement: regex of the error, empty: accepted; kFails
   std::string sql;
