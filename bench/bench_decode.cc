@@ -1,7 +1,8 @@
 // Decoding alone: datagrams in memory to the five columns of the traffic matrix (time, src_as, dst_as, octets_raw and
-// the sampling rate), batches thrown away.
+// the sampling rate), batches thrown away. Each with the plain kernels and with those for AVX2.
 #include <benchmark/benchmark.h>
 
+#include "base/cpu.h"
 #include "decode/decoder.h"
 #include "generate/backbone.h"
 
@@ -14,6 +15,9 @@ struct Sink : decode::FlowWriter::Consumer {
 };
 
 void decode_all(benchmark::State& state, generate::Protocol protocol) {
+  const auto level = static_cast<base::CpuLevel>(state.range(0));
+  base::limit_cpu_level(level);
+  if (base::cpu_level() != level) return state.SkipWithError("this CPU has no such kernels");
   generate::BackboneOptions options;
   options.protocol = protocol;
   options.records = 60'000;
@@ -48,9 +52,14 @@ void BM_DecodeNetflow5(benchmark::State& state) { decode_all(state, generate::Pr
 void BM_DecodeNetflow9(benchmark::State& state) { decode_all(state, generate::Protocol::kNetflow9); }
 void BM_DecodeIpfix(benchmark::State& state) { decode_all(state, generate::Protocol::kIpfix); }
 void BM_DecodeSflow(benchmark::State& state) { decode_all(state, generate::Protocol::kSflow); }
-BENCHMARK(BM_DecodeNetflow5);
-BENCHMARK(BM_DecodeNetflow9);
-BENCHMARK(BM_DecodeIpfix);
-BENCHMARK(BM_DecodeSflow);
+void levels(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgName("avx2")
+      ->Arg(static_cast<int>(base::CpuLevel::kPlain))
+      ->Arg(static_cast<int>(base::CpuLevel::kAvx2));
+}
+BENCHMARK(BM_DecodeNetflow5)->Apply(levels);
+BENCHMARK(BM_DecodeNetflow9)->Apply(levels);
+BENCHMARK(BM_DecodeIpfix)->Apply(levels);
+BENCHMARK(BM_DecodeSflow)->Apply(levels);
 
 }  // namespace

@@ -81,6 +81,7 @@ class FlowColumnSet {
     for (size_t i = 0; i < kFlowColumnCount; ++i) wanted[i] = bits_ >> i & 1;
     return wanted;
   }
+  bool operator==(const FlowColumnSet&) const = default;
 
  private:
   uint64_t bits_ = 0;

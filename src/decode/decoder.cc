@@ -85,6 +85,8 @@ struct Decoder::State {
   std::vector<std::unique_ptr<Exporter>> exporters;
   std::unordered_map<base::Inet, uint32_t, InetHash> index;
   Exporter* last = nullptr;  ///< the exporter of the last datagram
+  const ColumnKernels& kernels = column_kernels(base::cpu_level());
+  RecordPlan netflow5_plan = decode::netflow5_plan();
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
   IngestLedger refused;  ///< datagrams of exporters beyond the limit
@@ -145,8 +147,16 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) n
     return outcome;
   }
   exporter->protocols |= 1u << static_cast<unsigned>(protocol);
-  DecodeContext context{state_->settings,     state_->sites,         datagram, *exporter, out, outcome,
-                        state_->time_scratch, state_->pending_octets};
+  DecodeContext context{state_->settings,
+                        state_->sites,
+                        datagram,
+                        *exporter,
+                        out,
+                        outcome,
+                        state_->kernels,
+                        state_->netflow5_plan,
+                        state_->time_scratch,
+                        state_->pending_octets};
   switch (protocol) {
     case Protocol::kNetflow5: decode_netflow5(context); break;
     case Protocol::kNetflow9: decode_netflow9(context); break;

@@ -83,6 +83,8 @@ struct DecodeContext {
   Exporter& exporter;
   FlowWriter& out;
   DecodeOutcome& outcome;
+  const ColumnKernels& kernels;
+  RecordPlan& netflow5_plan;
   std::vector<Micros>& time_scratch;
   size_t& pending_octets;
 
@@ -91,6 +93,9 @@ struct DecodeContext {
     outcome.any_rows = true;
   }
 };
+
+/// A NetFlow v5 record as if it had a template: v9 and IPFIX records take the same way.
+RecordPlan netflow5_plan();
 
 /// Each reads one datagram of its protocol, whose version has been checked, and counts it as decoded, rejected or
 /// undecodable.

@@ -28,6 +28,7 @@ class FlowWriter {
 
   FlowWriter(const batch::FlowColumnSet& wanted, Consumer& consumer, size_t capacity = batch::kBatchRows);
 
+  const batch::FlowColumnSet& wanted() const { return wanted_; }
   bool wants(batch::FlowColumn column) const { return column_at(column).values != nullptr; }
   /// Rows that can be written now, at most `asked` (> 0). Flushes when the batch is full.
   size_t room(size_t asked) {

@@ -7,17 +7,15 @@ namespace {
 
 constexpr size_t kHeaderOctets = 24, kRecordOctets = 48;
 
-/// A v5 record written as a template: the same plan that v9 and IPFIX records use.
-const RecordPlan& plan() {
-  static const std::vector<FieldSpec> fields = {{8, 4, 0},  {12, 4, 0},  {15, 4, 0}, {10, 2, 0}, {14, 2, 0},
-                                                {2, 4, 0},  {1, 4, 0},   {22, 4, 0}, {21, 4, 0}, {7, 2, 0},
-                                                {11, 2, 0}, {210, 1, 0}, {6, 1, 0},  {4, 1, 0},  {5, 1, 0},
-                                                {16, 2, 0}, {17, 2, 0},  {9, 1, 0},  {13, 1, 0}, {210, 2, 0}};
-  static const RecordPlan made(fields);
-  return made;
-}
-
 }  // namespace
+
+RecordPlan netflow5_plan() {
+  static constexpr FieldSpec kFields[] = {{8, 4, 0},  {12, 4, 0},  {15, 4, 0}, {10, 2, 0}, {14, 2, 0},
+                                          {2, 4, 0},  {1, 4, 0},   {22, 4, 0}, {21, 4, 0}, {7, 2, 0},
+                                          {11, 2, 0}, {210, 1, 0}, {6, 1, 0},  {4, 1, 0},  {5, 1, 0},
+                                          {16, 2, 0}, {17, 2, 0},  {9, 1, 0},  {13, 1, 0}, {210, 2, 0}};
+  return RecordPlan(kFields);
+}
 
 void decode_netflow5(DecodeContext& context) {
   IngestLedger& ledger = context.exporter.ledger;
@@ -52,14 +50,10 @@ void decode_netflow5(DecodeContext& context) {
   RecordCounts counts;
   for (size_t done = 0; done < count;) {
     const size_t n = context.out.room(count - done);
-    if (context.time_scratch.size() < n) context.time_scratch.resize(n);
-    Micros* times = context.out.values<Micros>(batch::FlowColumn::kTime);
-    if (times == nullptr) times = context.time_scratch.data();
-    plan().write(at + kHeaderOctets + done * kRecordOctets, n, kRecordOctets, plan().offsets(), plan().widths(), facts,
-                 context.exporter.samplers, context.out, times, counts);
-    Micros greatest = times[0];
-    for (size_t i = 1; i < n; ++i) greatest = std::max(greatest, times[i]);
-    context.saw_time(greatest);
+    RecordPlan& plan = context.netflow5_plan;
+    context.saw_time(plan.write(at + kHeaderOctets + done * kRecordOctets, n, kRecordOctets, plan.offsets(),
+                                plan.widths(), facts, context.exporter.samplers, context.kernels, context.out,
+                                context.time_scratch, counts));
     done += n;
   }
   ++ledger.decoded;

@@ -101,47 +101,40 @@ enum Element : uint16_t {
   kLayer2OctetDeltaCount = 352,
 };
 
-/// value[i] = the field of record i, 1 to 8 octets wide; wider ones by their last 8.
-void load_integers(const uint8_t* at, size_t stride, unsigned width, size_t n, int64_t* __restrict out) {
-  switch (width) {
-    case 1:
-      for (size_t i = 0; i < n; ++i) out[i] = at[i * stride];
-      return;
-    case 2:
-      for (size_t i = 0; i < n; ++i) out[i] = base::load_be16(at + i * stride);
-      return;
-    case 3:
-      for (size_t i = 0; i < n; ++i) out[i] = base::load_be24(at + i * stride);
-      return;
-    case 4:
-      for (size_t i = 0; i < n; ++i) out[i] = base::load_be32(at + i * stride);
-      return;
-    case 8:
-      for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be64(at + i * stride));
-      return;
-    default: break;
-  }
-  if (width > 8) {
-    at += width - 8;
-    width = 8;
-  }
-  for (size_t i = 0; i < n; ++i) out[i] = static_cast<int64_t>(base::load_be(at + i * stride, width));
-}
-
 uint64_t load_one(const uint8_t* at, unsigned width) {
   return width > 8 ? base::load_be64(at + width - 8) : base::load_be(at, width);
 }
 
-void load_addresses(const uint8_t* at, size_t stride, unsigned width, size_t n, base::Inet* __restrict out) {
-  if (width == 4) {
-    for (size_t i = 0; i < n; ++i) out[i] = base::Inet::v4(base::load_be32(at + i * stride));
-  } else {
-    for (size_t i = 0; i < n; ++i) out[i] = base::Inet::from_v6_octets(at + i * stride);
-  }
+void load_v6(const uint8_t* at, size_t stride, size_t n, base::Inet* __restrict out) {
+  for (size_t i = 0; i < n; ++i) out[i] = base::Inet::from_v6_octets(at + i * stride);
 }
+
+Micros greatest(const Micros* times, size_t n) {
+  Micros most = times[0];
+  for (size_t i = 1; i < n; ++i) most = std::max(most, times[i]);
+  return most;
+}
+
+bool is_uptime(uint16_t element) { return element == kFlowEndSysUpTime || element == kFlowStartSysUpTime; }
 
 /// 9999-12-31 23:59:59 UTC, in seconds since 1970.
 constexpr uint64_t kLastSecond = 253'402'300'799;
+
+/// Milliseconds since 1970 to times; what no clock shows becomes `otherwise`. Returns the greatest.
+Micros times_of_milliseconds(Micros* times, size_t n, Micros otherwise) {
+  Micros most = INT64_MIN, most_odd = INT64_MIN;  // two, as each waits for the one before
+  const auto time_of = [&](size_t i) {
+    const auto raw = static_cast<uint64_t>(times[i]);
+    return times[i] = raw < kLastSecond * 1'000 ? static_cast<Micros>(raw) * base::kMicrosPerMilli : otherwise;
+  };
+  size_t i = 0;
+  for (; i + 2 <= n; i += 2) {
+    most = std::max(most, time_of(i));
+    most_odd = std::max(most_odd, time_of(i + 1));
+  }
+  if (i < n) most = std::max(most, time_of(i));
+  return std::max(most, most_odd);
+}
 
 }  // namespace
 
@@ -294,25 +287,92 @@ size_t RecordPlan::measure(const uint8_t* record, size_t octets, std::vector<uin
   return at;
 }
 
-void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
-                       const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times,
-                       RecordCounts& counts) const {
+bool RecordPlan::time_usable(int field, bool has_uptime) const {
+  if (field < 0) return false;
+  return !is_uptime(fields_[static_cast<size_t>(field)].element) || has_uptime || init_time_ >= 0;
+}
+
+void RecordPlan::bind(const batch::FlowColumnSet& wanted, bool has_uptime) {
+  bound_ = true;
+  bound_uptime_ = has_uptime;
+  bound_wanted_ = wanted;
+  wanted_steps_.clear();
+  wanted_absent_.clear();
+  pairs_.clear();
+  paired_ = {};
+  for (const Step& step : steps_) {
+    if (wanted.has(step.column)) wanted_steps_.push_back(step);
+  }
+  for (const FlowColumn column : absent_) {
+    if (wanted.has(column)) wanted_absent_.push_back(column);
+  }
+  wants_facts_ = false;
+  for (const FlowColumn column : {FlowColumn::kReceivedAt, FlowColumn::kExportedAt, FlowColumn::kExporter,
+                                  FlowColumn::kSite, FlowColumn::kObservationDomain, FlowColumn::kProtocolVersion}) {
+    wants_facts_ |= wanted.has(column);
+  }
+
+  // Fields of records of one length are loaded two at a time where two of them lie within 16 octets.
+  constexpr size_t kWindow = 16;
+  if (!fixed_ || record_octets_ < kWindow) return;
+  struct Load {
+    size_t at;
+    unsigned width;
+    FlowColumn column;
+  };
+  std::vector<Load> loads;
+  const auto add_load = [&](int field, FlowColumn column) {
+    const auto f = static_cast<size_t>(field);
+    if (field >= 0 && widths_[f] <= 8) loads.push_back({offsets_[f], widths_[f], column});
+  };
+  if (time_usable(end_, has_uptime)) add_load(end_, FlowColumn::kTime);
+  if (wanted.has(FlowColumn::kFlowStart) && time_usable(start_, has_uptime)) add_load(start_, FlowColumn::kFlowStart);
+  if (wanted.has(FlowColumn::kOctetsRaw)) add_load(octets_, FlowColumn::kOctetsRaw);
+  if (wanted.has(FlowColumn::kPacketsRaw)) add_load(packets_, FlowColumn::kPacketsRaw);
+  for (const Step& step : wanted_steps_) {
+    if (step.kind != Step::Kind::kAddress) add_load(step.field, step.column);
+  }
+  std::stable_sort(loads.begin(), loads.end(), [](const Load& a, const Load& b) { return a.at < b.at; });
+  for (size_t i = 0; i + 1 < loads.size();) {
+    const Load &a = loads[i], &b = loads[i + 1];
+    const size_t window = std::min(a.at, record_octets_ - kWindow);
+    if (b.at + b.width > window + kWindow || a.at + a.width > window + kWindow) {
+      ++i;
+      continue;
+    }
+    pairs_.push_back({FieldPair(window, a.at, a.width, b.at, b.width), {a.column, b.column}});
+    paired_.add(a.column);
+    paired_.add(b.column);
+    i += 2;
+  }
+}
+
+Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets,
+                         const uint16_t* widths, const MessageFacts& facts, const SamplerTable& samplers,
+                         const ColumnKernels& kernels, FlowWriter& out, std::vector<Micros>& time_scratch,
+                         RecordCounts& counts) {
   using C = FlowColumn;
+  if (!bound_ || bound_uptime_ != facts.has_uptime || !(bound_wanted_ == out.wanted()))
+    bind(out.wanted(), facts.has_uptime);
   const auto field_at = [&](int f) { return records + offsets[f]; };
   const auto width_of = [&](int f) -> unsigned { return widths[f]; };
   const auto element_of = [&](int f) { return fields_[static_cast<size_t>(f)].element; };
 
-  // --- times
-  const auto relative = [&](int f, Micros* to) {
-    // The switched time and the message's uptime are the same clock of 32 bits; their difference is small and signed.
-    load_integers(field_at(f), stride, width_of(f), n, to);
-    for (size_t i = 0; i < n; ++i) {
-      const auto behind = static_cast<int32_t>(facts.uptime_ms - static_cast<uint32_t>(to[i]));
-      to[i] = facts.exported_at - Micros{behind} * base::kMicrosPerMilli;
-    }
+  Micros* times = out.values<Micros>(C::kTime);
+  if (times == nullptr) {
+    if (time_scratch.size() < n) time_scratch.resize(n);
+    times = time_scratch.data();
+  }
+  const auto target = [&](C column) { return column == C::kTime ? times : out.values<int64_t>(column); };
+  for (const PairStep& pair : pairs_)
+    kernels.load_pair(records, stride, pair.fields, n, target(pair.columns[0]), target(pair.columns[1]));
+  /// The raw values of a field, as they go to a column.
+  const auto load = [&](int f, C column, int64_t* to) {
+    if (!paired_.has(column)) load_integers(field_at(f), stride, width_of(f), n, to);
   };
-  const auto relative_to_init = [&](int f, Micros* to) {
-    load_integers(field_at(f), stride, width_of(f), n, to);
+
+  // --- times
+  const auto relative_to_init = [&](Micros* to) {
     for (size_t i = 0; i < n; ++i) {
       const Micros init =
           absolute_time(kSystemInitTimeMilliseconds, load_one(field_at(init_time_) + i * stride, width_of(init_time_)));
@@ -320,46 +380,49 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
       to[i] = facts.exported_at -
               Micros{static_cast<int32_t>(uptime - static_cast<uint32_t>(to[i]))} * base::kMicrosPerMilli;
     }
+    return greatest(to, n);
   };
-  const auto time_usable = [&](int f) {
-    if (f < 0 || width_of(f) == 0) return false;
-    const uint16_t e = element_of(f);
-    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime)
-      return facts.has_uptime || (init_time_ >= 0 && width_of(init_time_) > 0);
-    return true;
+  const auto usable = [&](int f) {
+    if (!time_usable(f, facts.has_uptime) || width_of(f) == 0) return false;
+    return facts.has_uptime || !is_uptime(element_of(f)) || width_of(init_time_) > 0;
   };
-  const auto read_times = [&](int f, Micros* to) {
-    const uint16_t e = element_of(f);
-    if (e == kFlowEndSysUpTime || e == kFlowStartSysUpTime)
-      return facts.has_uptime ? relative(f, to) : relative_to_init(f, to);
-    load_integers(field_at(f), stride, width_of(f), n, to);
-    if (e == kFlowEndDeltaMicroseconds || e == kFlowStartDeltaMicroseconds) {
-      for (size_t i = 0; i < n; ++i) to[i] = facts.exported_at - (to[i] & 0xffffffff);
-    } else {
-      for (size_t i = 0; i < n; ++i) {
-        const Micros time = absolute_time(e, static_cast<uint64_t>(to[i]));
-        // One such record must not carry the watermark to the end of time.
-        to[i] = time < static_cast<Micros>(kLastSecond) * base::kMicrosPerSecond ? time : facts.exported_at;
-      }
+  const auto read_times = [&](int f, C column, Micros* to) {
+    load(f, column, to);
+    switch (const uint16_t e = element_of(f)) {
+      case kFlowEndSysUpTime:
+      case kFlowStartSysUpTime:
+        return facts.has_uptime ? kernels.times_of_uptimes(to, n, facts.uptime_ms, facts.exported_at)
+                                : relative_to_init(to);
+      case kFlowEndDeltaMicroseconds:
+      case kFlowStartDeltaMicroseconds:
+        for (size_t i = 0; i < n; ++i) to[i] = facts.exported_at - (to[i] & 0xffffffff);
+        return greatest(to, n);
+      case kFlowEndMilliseconds:
+      case kFlowStartMilliseconds: return times_of_milliseconds(to, n, facts.exported_at);
+      default:
+        for (size_t i = 0; i < n; ++i) {
+          const Micros time = absolute_time(e, static_cast<uint64_t>(to[i]));
+          // One such record must not carry the watermark to the end of time.
+          to[i] = time < static_cast<Micros>(kLastSecond) * base::kMicrosPerSecond ? time : facts.exported_at;
+        }
+        return greatest(to, n);
     }
   };
-  const bool has_end = time_usable(end_), has_start = time_usable(start_);
-  Micros* flow_start = out.values<Micros>(C::kFlowStart);
+  const bool has_end = usable(end_), has_start = usable(start_);
+  Micros time_max = facts.exported_at;
   if (has_end) {
-    read_times(end_, times);
+    time_max = read_times(end_, C::kTime, times);
   } else if (has_start && duration_ >= 0) {
-    read_times(start_, times);
+    read_times(start_, C::kTime, times);
     const Micros unit = element_of(duration_) == kFlowDurationMilliseconds ? base::kMicrosPerMilli : 1;
     for (size_t i = 0; i < n; ++i)
       times[i] +=
           static_cast<Micros>(load_one(field_at(duration_) + i * stride, width_of(duration_)) & 0xffffffff) * unit;
+    time_max = greatest(times, n);
   } else {
     std::fill_n(times, n, facts.exported_at);
   }
-  if (Micros* time = out.values<Micros>(C::kTime); time != nullptr) {
-    if (time != times) std::copy_n(times, n, time);
-    out.mark_present(C::kTime, n);
-  }
+  out.mark_present(C::kTime, n);
   if (Micros* end = out.values<Micros>(C::kFlowEnd); end != nullptr) {
     if (has_end) {
       std::copy_n(times, n, end);
@@ -368,9 +431,9 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
       out.set_null(C::kFlowEnd, n);
     }
   }
-  if (flow_start != nullptr) {
+  if (Micros* flow_start = out.values<Micros>(C::kFlowStart); flow_start != nullptr) {
     if (has_start) {
-      read_times(start_, flow_start);
+      read_times(start_, C::kFlowStart, flow_start);
       out.mark_present(C::kFlowStart, n);
     } else {
       out.set_null(C::kFlowStart, n);
@@ -378,20 +441,23 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
   }
 
   // --- what the message says
-  out.fill<Micros>(C::kReceivedAt, facts.received_at, n);
-  out.fill<Micros>(C::kExportedAt, facts.exported_at, n);
-  out.fill<base::Inet>(C::kExporter, facts.exporter, n);
-  out.fill<int64_t>(C::kObservationDomain, facts.domain, n);
-  out.fill<std::string_view>(C::kProtocolVersion, facts.version, n);
-  if (facts.site.empty()) out.set_null(C::kSite, n);
-  else out.fill<std::string_view>(C::kSite, facts.site, n);
+  if (wants_facts_) {
+    out.fill<Micros>(C::kReceivedAt, facts.received_at, n);
+    out.fill<Micros>(C::kExportedAt, facts.exported_at, n);
+    out.fill<base::Inet>(C::kExporter, facts.exporter, n);
+    out.fill<int64_t>(C::kObservationDomain, facts.domain, n);
+    out.fill<std::string_view>(C::kProtocolVersion, facts.version, n);
+    if (facts.site.empty()) out.set_null(C::kSite, n);
+    else out.fill<std::string_view>(C::kSite, facts.site, n);
+  }
 
   // --- counters
   const auto counter = [&](C column, int f) {
     int64_t* values = out.values<int64_t>(column);
     if (values == nullptr) return;
     if (f < 0 || width_of(f) == 0) return out.set_null(column, n);
-    load_integers(field_at(f), stride, width_of(f), n, values);
+    load(f, column, values);
+    if (width_of(f) < 8) return out.mark_present(column, n);
     int64_t any = 0;
     for (size_t i = 0; i < n; ++i) any |= values[i];
     if (any >= 0) return out.mark_present(column, n);
@@ -406,7 +472,7 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
 
   // --- sampling
   int64_t* rates = out.values<int64_t>(C::kSamplingRate);
-  if (rates != nullptr || sampler_ >= 0 || interval_ >= 0 || packet_interval_ >= 0) {
+  if (sampler_ >= 0 || interval_ >= 0 || packet_interval_ >= 0) {
     uint8_t* validity = rates == nullptr ? nullptr : out.validity(C::kSamplingRate);
     for (size_t i = 0; i < n; ++i) {
       uint64_t rate = facts.sampling_rate;
@@ -426,13 +492,15 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
       rates[i] = static_cast<int64_t>(rate);
       validity[i] = rate != 0;
     }
-  } else if (facts.sampling_rate == 0) {
+  } else if (facts.sampling_rate == 0 || facts.sampling_rate > UINT32_MAX) {
     counts.sampling_unknown += n;
+    out.set_null(C::kSamplingRate, n);
+  } else {
+    out.fill<int64_t>(C::kSamplingRate, static_cast<int64_t>(facts.sampling_rate), n);
   }
 
   // --- the rest, a column at a time
-  for (const Step& step : steps_) {
-    if (!out.wants(step.column)) continue;
+  for (const Step& step : wanted_steps_) {
     const unsigned width = width_of(step.field);
     if (width == 0) {
       out.set_null(step.column, n);
@@ -440,7 +508,8 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
     }
     if (step.kind == Step::Kind::kAddress) {
       base::Inet* addresses = out.values<base::Inet>(step.column);
-      load_addresses(field_at(step.field), stride, width, n, addresses);
+      if (width == 4) kernels.load_v4(field_at(step.field), stride, n, addresses);
+      else load_v6(field_at(step.field), stride, n, addresses);
       if (step.other_field >= 0 && width == 4 && width_of(step.other_field) == 16) {
         for (size_t i = 0; i < n; ++i) {
           if (addresses[i].hi == 0) addresses[i] = base::Inet::from_v6_octets(field_at(step.other_field) + i * stride);
@@ -450,7 +519,7 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
       continue;
     }
     int64_t* values = out.values<int64_t>(step.column);
-    load_integers(field_at(step.field), stride, width, n, values);
+    load(step.field, step.column, values);
     if (step.kind == Step::Kind::kMpls) {
       for (size_t i = 0; i < n; ++i)
         values[i] = width >= 3 ? values[i] >> (8 * std::min(width, 8u) - 20) & 0xfffff : values[i];
@@ -465,10 +534,9 @@ void RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const ui
     }
     out.mark_present(step.column, n);
   }
-  for (const C column : absent_) {
-    if (out.wants(column)) out.set_null(column, n);
-  }
+  for (const C column : wanted_absent_) out.set_null(column, n);
   out.commit(n);
+  return time_max;
 }
 
 }  // namespace backstream::decode

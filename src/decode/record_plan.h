@@ -4,11 +4,10 @@
 #include <span>
 #include <vector>
 
+#include "decode/column_kernels.h"
 #include "decode/flow_writer.h"
 
 namespace backstream::decode {
-
-using base::Micros;
 
 /// A field of a template as sent.
 struct FieldSpec {
@@ -39,11 +38,12 @@ struct RecordCounts {
 
 class SamplerTable;
 
-/// Field numbers of the elements that are looked for, -1 when absent, and the record's size.
+/// Field numbers of the elements that are looked for, -1 when absent, and the record's size; and, made anew when a
+/// writer wants other columns than the one before, what there is to do for these.
 class RecordPlan {
  public:
   RecordPlan() = default;
-  /// `fields` of a data template; `wanted` as the writer wants them.
+  /// `fields` of a data template.
   explicit RecordPlan(std::span<const FieldSpec> fields);
 
   bool fixed() const { return fixed_; }
@@ -55,11 +55,12 @@ class RecordPlan {
   size_t measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets,
                  std::vector<uint16_t>& widths) const;
 
-  /// Writes n records, `stride` octets apart. `offsets` and `widths` by field number. `times` has room for n; it
-  /// gets the event times. `rate_of` is asked for records that name a sampler.
-  void write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
-             const MessageFacts& facts, const SamplerTable& samplers, FlowWriter& out, Micros* times,
-             RecordCounts& counts) const;
+  /// Writes n > 0 records, `stride` octets apart, for which the writer has room. `offsets` and `widths` by field
+  /// number. `samplers` is asked for records that name one. `time_scratch` is memory for times that no column takes.
+  /// Returns the greatest event time of the records.
+  Micros write(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
+               const MessageFacts& facts, const SamplerTable& samplers, const ColumnKernels& kernels, FlowWriter& out,
+               std::vector<Micros>& time_scratch, RecordCounts& counts);
   const uint32_t* offsets() const { return offsets_.data(); }
   const uint16_t* widths() const { return widths_.data(); }
 
@@ -71,6 +72,14 @@ class RecordPlan {
     int field;
     int other_field = -1;  ///< addresses: the field of the other family, taken where the first one is 0.0.0.0
   };
+  /// Two fields that are loaded together, straight to their columns. kTime stands for the event times.
+  struct PairStep {
+    FieldPair fields;
+    batch::FlowColumn columns[2];
+  };
+  void bind(const batch::FlowColumnSet& wanted, bool has_uptime);
+  /// Whether the times of this field (-1: none) can be told in a message with or without an uptime.
+  bool time_usable(int field, bool has_uptime) const;
   void add_icmp(Step::Kind combined, batch::FlowColumn column, std::initializer_list<uint16_t> own);
   int find(uint16_t element) const;
   int first_of(std::initializer_list<uint16_t> elements) const;
@@ -87,6 +96,15 @@ class RecordPlan {
   int octets_ = -1, packets_ = -1, protocol_ = -1;
   int end_ = -1, start_ = -1, duration_ = -1, init_time_ = -1;
   int interval_ = -1, packet_interval_ = -1, packet_space_ = -1, sampler_ = -1;
+
+  // For the writer that was seen last.
+  bool bound_ = false, bound_uptime_ = false;
+  batch::FlowColumnSet bound_wanted_;
+  std::vector<Step> wanted_steps_;
+  std::vector<batch::FlowColumn> wanted_absent_;
+  std::vector<PairStep> pairs_;
+  batch::FlowColumnSet paired_;  ///< the columns of pairs_
+  bool wants_facts_ = false;     ///< any column of what the message says, besides the sampling rate
 };
 
 /// The IANA elements 150 to 157 as µs since 1970: seconds, milliseconds, NTP timestamps.

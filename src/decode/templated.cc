@@ -37,7 +37,7 @@ class Message {
   void define(uint16_t id, Template made);
   void withdraw(uint16_t set_id, uint16_t id);
   void read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts);
-  void read_flows(const Template& known, const uint8_t* at, size_t octets, const MessageFacts& facts);
+  void read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& facts);
   void read_options(const Template& known, const uint8_t* at, size_t octets);
   void take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets,
                            const uint16_t* widths);
@@ -245,20 +245,15 @@ void Message::read_data(uint16_t id, const uint8_t* at, size_t octets, const Mes
   else read_flows(known->second, at, octets, facts);
 }
 
-void Message::read_flows(const Template& known, const uint8_t* at, size_t octets, const MessageFacts& message_facts) {
-  const RecordPlan& plan = known.plan;
+void Message::read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& message_facts) {
+  RecordPlan& plan = known.plan;
   MessageFacts facts = message_facts;
   facts.sampling_rate = exporter_.samplers.find(facts.domain, SamplerTable::kNoSampler);
   RecordCounts counts;
   const auto write = [&](const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets,
                          const uint16_t* widths) {
-    Micros* times = context_.out.values<Micros>(batch::FlowColumn::kTime);
-    if (context_.time_scratch.size() < n) context_.time_scratch.resize(n);
-    if (times == nullptr) times = context_.time_scratch.data();
-    plan.write(records, n, stride, offsets, widths, facts, exporter_.samplers, context_.out, times, counts);
-    Micros greatest = times[0];
-    for (size_t i = 1; i < n; ++i) greatest = std::max(greatest, times[i]);
-    context_.saw_time(greatest);
+    context_.saw_time(plan.write(records, n, stride, offsets, widths, facts, exporter_.samplers, context_.kernels,
+                                 context_.out, context_.time_scratch, counts));
   };
   size_t records = 0;
   if (plan.fixed()) {
