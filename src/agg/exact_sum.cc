@@ -58,17 +58,21 @@ void ExactSum::carry() noexcept {
   additions_ = 0;
 }
 
+/// The absolute value, carried. Returns whether it was negative.
+bool ExactSum::take_magnitude() noexcept {
+  carry();
+  if (limbs_[kLimbs - 1] >= 0) return false;
+  for (auto& limb : limbs_) limb = -limb;
+  carry();
+  return true;
+}
+
 double ExactSum::result() const noexcept {
   if (nan_ || (positive_infinity_ && negative_infinity_)) return std::numeric_limits<double>::quiet_NaN();
   if (positive_infinity_) return std::numeric_limits<double>::infinity();
   if (negative_infinity_) return -std::numeric_limits<double>::infinity();
   ExactSum sum = *this;
-  sum.carry();
-  const bool negative = sum.limbs_[kLimbs - 1] < 0;
-  if (negative) {
-    for (auto& limb : sum.limbs_) limb = -limb;
-    sum.carry();
-  }
+  const bool negative = sum.take_magnitude();
   size_t top = kLimbs;
   while (top > 0 && sum.limbs_[top - 1] == 0) --top;
   if (top == 0) return 0.0;
@@ -108,35 +112,38 @@ bool ExactSum::overflowed() const noexcept {
   return !nan_ && !positive_infinity_ && !negative_infinity_ && std::isinf(result());
 }
 
+/// Flags (1 NaN, 2 and 4 infinities, 8 negative), first digit that is not 0, number of digits, the digits of the
+/// magnitude.
 void ExactSum::encode(std::vector<uint8_t>& out) const {
   ExactSum sum = *this;
-  sum.carry();
+  const bool negative = sum.take_magnitude();
   size_t first = 0, end = kLimbs;
   while (first < end && sum.limbs_[first] == 0) ++first;
   while (end > first && sum.limbs_[end - 1] == 0) --end;
-  out.push_back(static_cast<uint8_t>(nan_ | positive_infinity_ << 1 | negative_infinity_ << 2));
+  if (first == end) first = end = 0;
+  out.push_back(static_cast<uint8_t>(nan_ | positive_infinity_ << 1 | negative_infinity_ << 2 | negative << 3));
   out.push_back(static_cast<uint8_t>(first));
   out.push_back(static_cast<uint8_t>(end - first));
-  for (size_t i = first; i < end; ++i) base::put_varint_signed(out, sum.limbs_[i]);
+  for (size_t i = first; i < end; ++i) base::put_varint(out, static_cast<uint64_t>(sum.limbs_[i]));
 }
 
 size_t ExactSum::decode(const uint8_t* bytes, size_t octets) noexcept {
-  if (octets < 3 || bytes[0] > 7) return 0;
+  if (octets < 3 || bytes[0] > 15) return 0;
+  const bool negative = (bytes[0] & 8) != 0;
   const size_t first = bytes[1], count = bytes[2];
-  if (first + count > kLimbs) return 0;
+  if (first + count > kLimbs || (count == 0 && (first != 0 || negative))) return 0;
   *this = ExactSum{};
   nan_ = (bytes[0] & 1) != 0;
   positive_infinity_ = (bytes[0] & 2) != 0;
   negative_infinity_ = (bytes[0] & 4) != 0;
   size_t at = 3;
   for (size_t i = 0; i < count; ++i) {
-    int64_t limb = 0;
-    const size_t used = base::get_varint_signed(bytes + at, octets - at, limb);
-    if (used == 0) return 0;
-    const bool top = first + i + 1 == kLimbs;
-    if (!top && (limb < 0 || limb >= kDigit)) return 0;
-    if (top && (limb < -kDigit || limb > kDigit)) return 0;
-    limbs_[first + i] = limb;
+    uint64_t digit = 0;
+    const size_t used = base::get_varint(bytes + at, octets - at, digit);
+    const bool at_end = i == 0 || i + 1 == count;
+    if (used == 0 || digit >= static_cast<uint64_t>(kDigit) || (digit == 0 && at_end))
+      return 0;  // one number, one form
+    limbs_[first + i] = negative ? -static_cast<int64_t>(digit) : static_cast<int64_t>(digit);
     at += used;
   }
   return at;

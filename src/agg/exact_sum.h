@@ -24,6 +24,7 @@ class ExactSum {
 
  private:
   void carry() noexcept;
+  bool take_magnitude() noexcept;
   int64_t limbs_[kLimbs] = {};
   uint32_t additions_ = 0;  ///< since the last carry()
   bool nan_ = false, positive_infinity_ = false, negative_infinity_ = false;
