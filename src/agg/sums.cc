@@ -60,40 +60,9 @@ void wide_sum_finish(const uint8_t* const* group_rows, size_t offset, size_t n, 
     validity[i] = sum.any() && fits;
   }
 }
-void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) {
-  const WideSum& sum = state_at<WideSum>(state);
-  // One octet tells the usual cases apart: 0 nothing added, 1 fits a bigint, 2 high part follows.
-  if (!sum.any()) {
-    out.push_back(0);
-  } else if (sum.fits_bigint()) {
-    out.push_back(1);
-    base::put_varint_signed(out, static_cast<int64_t>(sum.low));
-  } else {
-    out.push_back(2);
-    base::put_varint(out, sum.low);
-    base::put_varint_signed(out, sum.high());
-  }
-}
+void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) { state_at<WideSum>(state).encode(out); }
 size_t wide_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext&) {
-  if (octets == 0) return 0;
-  WideSum& sum = state_at<WideSum>(state);
-  sum = WideSum{};
-  if (bytes[0] == 0) return 1;
-  if (bytes[0] == 1) {
-    int64_t value = 0;
-    const size_t used = base::get_varint_signed(bytes + 1, octets - 1, value);
-    if (used == 0) return 0;
-    sum.add(value);
-    return 1 + used;
-  }
-  if (bytes[0] != 2) return 0;
-  int64_t high = 0;
-  const size_t low_octets = base::get_varint(bytes + 1, octets - 1, sum.low);
-  if (low_octets == 0) return 0;
-  const size_t high_octets = base::get_varint_signed(bytes + 1 + low_octets, octets - 1 - low_octets, high);
-  if (high_octets == 0 || high > INT64_MAX / 4 || high < INT64_MIN / 4) return 0;
-  sum.high_and_any = high * 2 + 1;
-  return sum.fits_bigint() ? 0 : 1 + low_octets + high_octets;  // one number, one form
+  return state_at<WideSum>(state).decode(bytes, octets);
 }
 
 struct IntegerMean {

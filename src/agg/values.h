@@ -26,16 +26,32 @@ inline int order(const base::Inet& a, const base::Inet& b) {
   const auto c = base::compare(a, b);
   return (c > 0) - (c < 0);
 }
+inline int order(uint8_t a, uint8_t b) { return (a > b) - (a < b); }  // boolean: false, true
 /// Intervals compare as lengths: a month is 30 days, a day 24 hours (PostgreSQL interval_cmp_value).
 inline int order(const base::Interval& a, const base::Interval& b) {
-  __extension__ using Wide = __int128;
+  __extension__ using Length = __int128;
   const auto length = [](const base::Interval& i) {
-    return static_cast<Wide>(i.months) * 30 * 86'400'000'000 + static_cast<Wide>(i.days) * 86'400'000'000 + i.micros;
+    return static_cast<Length>(i.months) * 30 * 86'400'000'000 + static_cast<Length>(i.days) * 86'400'000'000 + i.micros;
   };
-  const Wide x = length(a), y = length(b);
+  const Length x = length(a), y = length(b);
   return (x > y) - (x < y);
 }
 
+/// The same order with ties broken, so that a sorted list has one form: of values that are equal but not the same
+/// (-0 and 0, intervals of 1 day and 24 hours) a fixed one comes first. 0 only for the same value.
+template <typename Value>
+int total_order(const Value& a, const Value& b) {
+  if (const int c = order(a, b); c != 0) return c;
+  if constexpr (std::is_same_v<Value, base::Interval>) {
+    return a.months != b.months ? order(int64_t{a.months}, int64_t{b.months}) : order(int64_t{a.days}, int64_t{b.days});
+  } else if constexpr (std::is_same_v<Value, double>) {
+    return static_cast<int>(std::signbit(b)) - static_cast<int>(std::signbit(a));
+  } else {
+    return 0;
+  }
+}
+
+inline void put_value(std::vector<uint8_t>& out, uint8_t value) { out.push_back(value); }
 inline void put_value(std::vector<uint8_t>& out, int64_t value) { base::put_varint_signed(out, value); }
 inline void put_value(std::vector<uint8_t>& out, double value) {
   const uint64_t bits = std::bit_cast<uint64_t>(value);
@@ -59,6 +75,11 @@ inline void put_value(std::vector<uint8_t>& out, const base::Interval& interval)
   base::put_varint_signed(out, interval.months);
 }
 
+inline size_t get_value(const uint8_t* bytes, size_t octets, uint8_t& value, StateContext&) {
+  if (octets == 0 || bytes[0] > 1) return 0;
+  value = bytes[0];
+  return 1;
+}
 inline size_t get_value(const uint8_t* bytes, size_t octets, int64_t& value, StateContext&) {
   return base::get_varint_signed(bytes, octets, value);
 }

@@ -1,5 +1,8 @@
 #pragma once
 #include <cstdint>
+#include <vector>
+
+#include "base/varint.h"
 
 namespace backstream::agg {
 
@@ -27,6 +30,41 @@ struct WideSum {
   double as_double() const noexcept {
     if (fits_bigint()) return static_cast<double>(static_cast<int64_t>(low));
     return static_cast<double>(high()) * 18446744073709551616.0 + static_cast<double>(low);
+  }
+
+  /// One octet tells the usual cases apart: 0 nothing added, 1 fits a bigint, 2 high part follows.
+  void encode(std::vector<uint8_t>& out) const {
+    if (!any()) {
+      out.push_back(0);
+    } else if (fits_bigint()) {
+      out.push_back(1);
+      base::put_varint_signed(out, static_cast<int64_t>(low));
+    } else {
+      out.push_back(2);
+      base::put_varint(out, low);
+      base::put_varint_signed(out, high());
+    }
+  }
+  /// Returns octets read, 0 when they are not valid.
+  size_t decode(const uint8_t* bytes, size_t octets) noexcept {
+    *this = WideSum{};
+    if (octets == 0) return 0;
+    if (bytes[0] == 0) return 1;
+    if (bytes[0] == 1) {
+      int64_t value = 0;
+      const size_t used = base::get_varint_signed(bytes + 1, octets - 1, value);
+      if (used == 0) return 0;
+      add(value);
+      return 1 + used;
+    }
+    if (bytes[0] != 2) return 0;
+    int64_t high_part = 0;
+    const size_t low_octets = base::get_varint(bytes + 1, octets - 1, low);
+    if (low_octets == 0) return 0;
+    const size_t high_octets = base::get_varint_signed(bytes + 1 + low_octets, octets - 1 - low_octets, high_part);
+    if (high_octets == 0 || high_part > INT64_MAX / 4 || high_part < INT64_MIN / 4) return 0;
+    high_and_any = high_part * 2 + 1;
+    return fits_bigint() ? 0 : 1 + low_octets + high_octets;  // one number, one form
   }
 };
 static_assert(sizeof(WideSum) == 16);
