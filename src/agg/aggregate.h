@@ -19,10 +19,20 @@ using batch::Type;
 /// DESIGN §4 rule 4: what whole = split means for it.
 enum class ResultClass : uint8_t { kExact, kBounded };
 
+/// How a call is written: f(x), or f(...) WITHIN GROUP (ORDER BY x [DESC]).
+enum class CallForm : uint8_t { kPlain, kWithinGroup, kWithinGroupDescending };
+
+/// Values that percentile_cont and percentile_disc, and distinct ones that entropy keep for one group. With more the
+/// group's result is null and counted, never approximate.
+inline constexpr uint64_t kValuesPerGroupMax = 100'000;
+
 /// Memory and error counts that states of one table share. One thread.
 struct StateContext {
-  base::Arena arena;                   ///< freed with the table
-  uint64_t overflow_count = 0;         ///< finish() found a sum that does not fit (22003); the result is null
+  base::Arena arena;  ///< freed with the table
+  /// finish() found a result that cannot be given, and gave null: a sum that does not fit its type (22003), or a group
+  /// counted in capped_count too.
+  uint64_t overflow_count = 0;
+  uint64_t capped_count = 0;           ///< groups with more values than are kept (kValuesPerGroupMax; 53400)
   std::vector<void*> free_blocks[32];  ///< blocks given back, by log2 of their octets
 
   /// A block of 2^octets_log2 octets (3 <= octets_log2 < 32), 8-aligned, not cleared; reused before the arena grows.
@@ -38,10 +48,16 @@ struct StateContext {
 
 /// A row of the signature table; all functions are static and the object lives for ever.
 struct AggregateFunction {
-  std::string_view name;        ///< "count", "sum", ...
-  bool distinct = false;        ///< f(DISTINCT x)
+  std::string_view name;  ///< "count", "sum", ...
+  bool distinct = false;  ///< f(DISTINCT x)
+  CallForm form = CallForm::kPlain;
   std::vector<Type> arg_types;  ///< after casts; count(*) has none
   Type result_type;
+  /// How a call looks in messages and docs, where name(types) would not say it; empty: name(types).
+  std::string_view spelling;
+  int constant_arg = -1;           ///< this argument must be a constant, from constant_min to constant_max; -1: none
+  std::string_view constant_name;  ///< what people call it: "fraction"
+  double constant_min = 0, constant_max = 0;
   ResultClass result_class = ResultClass::kExact;
   std::string_view partial_form;  ///< what an edge ships, for EXPLAIN: "1 integer (128 bit)", "sorted set"
   uint32_t state_octets = 0;      ///< a multiple of 8; states are 8-aligned
@@ -65,14 +81,16 @@ struct AggregateFunction {
   size_t (*decode)(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext& context) = nullptr;
 };
 
-/// True if there is an aggregate of that name (any arguments).
+/// True if there is an aggregate of that name (any arguments), or PostgreSQL has one that resolve() refuses with a
+/// hint.
 bool is_aggregate(std::string_view name);
 /// Every name once.
 std::vector<std::string_view> aggregate_names();
 /// Finds the aggregate; `arg_types` as bound (kUnknown for untyped literals). On success the caller casts each argument
-/// to function->arg_types[i]. 42883 with hint otherwise. `star`: count(*).
+/// to function->arg_types[i] and checks constant_arg. With WITHIN GROUP the sorted expressions come last in
+/// `arg_types`. 42883, 42809 or 0A000 with hint otherwise. `star`: count(*).
 base::Result<const AggregateFunction*> resolve(std::string_view name, const std::vector<Type>& arg_types, bool distinct,
-                                               bool star, base::SourceSpan span);
+                                               bool star, base::SourceSpan span, CallForm form = CallForm::kPlain);
 /// One line per aggregate, for docs.
 std::vector<std::string> describe_aggregates();
 

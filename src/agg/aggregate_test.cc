@@ -9,94 +9,12 @@
 #include <set>
 
 #include "agg/exact_sum.h"
+#include "agg/group_test.h"
 
 namespace backstream::agg {
 namespace {
 
 using base::Inet;
-
-/// One group's state of one aggregate, with what it needs around it.
-class Group {
- public:
-  explicit Group(const AggregateFunction& function) : function_(function), state_((function.state_octets + 7) / 8) {
-    if (function.init != nullptr) function.init(state());
-  }
-  template <typename Value>
-  void add(const std::vector<Value>& values, const std::vector<uint8_t>& present = {}) {
-    Column column;
-    column.type = function_.arg_types.empty() ? Type::kInt8 : function_.arg_types[0];
-    column.values = const_cast<Value*>(values.data());
-    column.has_nulls = !present.empty();
-    column.validity = const_cast<uint8_t*>(present.data());
-    const std::vector<uint8_t*> rows(values.size(), state());
-    function_.update(rows.data(), 0, &column, nullptr, values.size(), context_);
-  }
-  void combine(const Group& other) { function_.combine(state(), other.state(), context_); }
-  std::vector<uint8_t> encode() const {
-    std::vector<uint8_t> bytes;
-    function_.encode(state(), bytes);
-    return bytes;
-  }
-  size_t decode(const std::vector<uint8_t>& bytes) {
-    // A copy of the exact size, so that the sanitizer sees a read past its end.
-    const std::vector<uint8_t> exact(bytes.begin(), bytes.end());
-    return function_.decode(state(), exact.data(), exact.size(), context_);
-  }
-  /// The result, or `null`.
-  template <typename Value>
-  Value result(Value null = Value{}) {
-    Value value{};
-    uint8_t present = 0;
-    Column out;
-    out.type = function_.result_type;
-    out.has_nulls = true;
-    out.values = &value;
-    out.validity = &present;
-    const uint8_t* row = state();
-    function_.finish(&row, 0, 1, out, 0, context_);
-    return present ? value : null;
-  }
-  uint64_t overflows() const { return context_.overflow_count; }
-  uint8_t* state() { return reinterpret_cast<uint8_t*>(state_.data()); }
-  const uint8_t* state() const { return reinterpret_cast<const uint8_t*>(state_.data()); }
-
- private:
-  const AggregateFunction& function_;
-  std::vector<uint64_t> state_;
-  StateContext context_;
-};
-
-const AggregateFunction& function(std::string_view name, Type type, bool distinct = false) {
-  const auto found = resolve(name, {type}, distinct, false, {});
-  EXPECT_TRUE(found.has_value()) << name;
-  return **found;
-}
-
-/// Any deal of the values over any number of partial states, encoded and read back, gives the same bytes and result.
-template <typename Result, typename Value>
-void expect_split_is_whole(const AggregateFunction& f, const std::vector<Value>& values, uint32_t seed) {
-  std::mt19937 random(seed);
-  Group whole(f);
-  whole.add(values);
-  for (const size_t parts : {2u, 3u, 7u}) {
-    std::vector<std::vector<Value>> dealt(parts);
-    for (const Value& value : values) dealt[random() % parts].push_back(value);
-    std::shuffle(dealt.begin(), dealt.end(), random);
-    Group merged(f);
-    for (auto& part : dealt) {
-      std::shuffle(part.begin(), part.end(), random);
-      Group edge(f);
-      edge.add(part);
-      Group arrived(f);
-      const auto bytes = edge.encode();
-      ASSERT_EQ(arrived.decode(bytes), bytes.size()) << f.name;
-      ASSERT_EQ(arrived.encode(), bytes) << f.name;
-      merged.combine(arrived);
-    }
-    EXPECT_EQ(merged.encode(), whole.encode()) << f.name << " seed " << seed;
-    EXPECT_EQ(merged.template result<Result>(), whole.template result<Result>()) << f.name << " seed " << seed;
-  }
-}
 
 TEST(Count, CountsPresentValuesAndStarCountsRows) {
   const auto star = resolve("count", {}, false, true, {});

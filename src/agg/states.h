@@ -33,11 +33,38 @@ inline void for_each_present(uint8_t* const* group_rows, size_t state_offset, co
   }
 }
 
+/// The same for two arguments: rows where both are present.
+template <typename State, typename Body>
+inline void for_each_present_pair(uint8_t* const* group_rows, size_t state_offset, const Column& a, const Column& b,
+                                  const uint32_t* rows, size_t n, Body&& body) {
+  if (!b.has_nulls) return for_each_present<State>(group_rows, state_offset, a, rows, n, body);
+  if (!a.has_nulls) return for_each_present<State>(group_rows, state_offset, b, rows, n, body);
+  for (size_t i = 0; i < n; ++i) {
+    const size_t row = rows == nullptr ? i : rows[i];
+    if (a.validity[row] != 0 && b.validity[row] != 0) body(state_at<State>(group_rows[i] + state_offset), row);
+  }
+}
+
+/// Writes one result of finish().
+template <typename Value>
+void put_result(Column& out, size_t at, bool present, Value value) {
+  out.as<Value>()[at] = value;
+  out.validity[at] = present;
+}
+
 /// Families register themselves here; registry.cc calls each once.
 void add_counting(std::vector<AggregateFunction>& table);
 void add_sums(std::vector<AggregateFunction>& table);
 void add_bits(std::vector<AggregateFunction>& table);
 void add_extremes(std::vector<AggregateFunction>& table);
 void add_distinct(std::vector<AggregateFunction>& table);
+void add_variances(std::vector<AggregateFunction>& table);
+void add_cardinality(std::vector<AggregateFunction>& table);
+void add_quantile_sketch(std::vector<AggregateFunction>& table);
+void add_percentiles(std::vector<AggregateFunction>& table);
+void add_top(std::vector<AggregateFunction>& table);
+void add_entropy(std::vector<AggregateFunction>& table);
+void add_first_last(std::vector<AggregateFunction>& table);
+void add_sampling_errors(std::vector<AggregateFunction>& table);
 
 }  // namespace backstream::agg
