@@ -16,6 +16,7 @@ const std::vector<AggregateFunction>& table() {
     add_bits(all);
     add_extremes(all);
     add_distinct(all);
+    add_variances(all);
     return all;
   }();
   return functions;
