@@ -17,6 +17,7 @@ const std::vector<AggregateFunction>& table() {
     add_extremes(all);
     add_distinct(all);
     add_variances(all);
+    add_cardinality(all);
     return all;
   }();
   return functions;
