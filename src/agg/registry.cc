@@ -18,6 +18,8 @@ const std::vector<AggregateFunction>& table() {
     add_distinct(all);
     add_variances(all);
     add_cardinality(all);
+    add_quantile_sketch(all);
+    add_percentiles(all);
     return all;
   }();
   return functions;
