@@ -20,6 +20,7 @@ const std::vector<AggregateFunction>& table() {
     add_cardinality(all);
     add_quantile_sketch(all);
     add_percentiles(all);
+    add_top(all);
     return all;
   }();
   return functions;
