@@ -21,6 +21,8 @@ const std::vector<AggregateFunction>& table() {
     add_quantile_sketch(all);
     add_percentiles(all);
     add_top(all);
+    add_entropy(all);
+    add_first_last(all);
     return all;
   }();
   return functions;
