@@ -23,6 +23,7 @@ const std::vector<AggregateFunction>& table() {
     add_top(all);
     add_entropy(all);
     add_first_last(all);
+    add_sampling_errors(all);
     return all;
   }();
   return functions;
