@@ -37,6 +37,46 @@ Result<ExprPtr> negate_if(bool negated, Result<ExprPtr> e, SourceSpan span) {
   return e && negated ? expr::make_not(std::move(*e), span) : std::move(e);
 }
 
+/// The columns that sum_stderr(packets) and sum_stderr(octets) read: the sampling rate and what the argument was scaled
+/// from. Only where flows are read are they known to belong together.
+Result<std::vector<ExprPtr>> sampling_error_args(const ExprBinder& binder, const Input& input, const UnboundExpr& e) {
+  constexpr std::string_view kHint =
+      "write sum_stderr(packets) or sum_stderr(octets), over flows or a stream with its columns sampling_rate, "
+      "packets_raw and octets_raw";
+  const UnboundExpr* arg = e.args.size() == 1 && !e.star ? e.args[0].get() : nullptr;
+  const bool octets = arg != nullptr && arg->kind == Kind::kColumn && arg->names.back() == "octets";
+  if (arg == nullptr || (!octets && (arg->kind != Kind::kColumn || arg->names.back() != "packets"))) {
+    return fail("0A000", "sum_stderr tells the sampling error of the column packets or octets",
+                arg ? arg->span : e.span, std::string(kHint));
+  }
+  if (const auto column = binder.find_column(*arg); !column) return tl::unexpected(column.error());
+  std::vector<ExprPtr> args;
+  for (const char* name : {"sampling_rate", "packets_raw", "octets_raw"}) {
+    if (args.size() == 2 && !octets) break;
+    const int column = input.schema.find(name);
+    const bool of_stream = input.below.empty() && input.source.kind == Relation::Kind::kStream;
+    if (!of_stream || column < 0 || !batch::is_integer(input.schema.columns[static_cast<size_t>(column)].type)) {
+      return fail("0A000", fmt::format("the sampling of \"{}\" is not known here", arg->names.back()), arg->span,
+                  std::string(kHint));
+    }
+    args.push_back(expr::make_column(column, input.schema.columns[static_cast<size_t>(column)].type, arg->span));
+  }
+  return args;
+}
+
+/// The argument that the function wants to know when the query is bound.
+Result<void> check_constant(const agg::AggregateFunction& function, const expr::Expr& arg, SourceSpan span) {
+  double value = -1;
+  if (const auto* number = std::get_if<double>(&arg.literal)) value = *number;
+  if (const auto* number = std::get_if<int64_t>(&arg.literal)) value = static_cast<double>(*number);
+  if (arg.kind == expr::ExprKind::kLiteral && value >= function.constant_min && value <= function.constant_max)
+    return {};
+  return fail("22023",
+              fmt::format("the {} of {} must be a constant between {} and {}", function.constant_name, function.name,
+                          function.constant_min, function.constant_max),
+              span);
+}
+
 }  // namespace
 
 Result<ExprPtr> ExprBinder::bind_row(const UnboundExpr& e, std::string_view clause) {
@@ -220,7 +260,9 @@ Result<ExprPtr> ExprBinder::bind_call(const UnboundExpr& e, Place place, std::st
                 clause == "WHERE" ? "filter groups with HAVING" : "");
   }
   if (e.star || e.distinct || e.filter || e.within_group || !e.order_by.empty()) {
-    return fail("42809", fmt::format("{} is not an aggregate function", e.text), e.span);
+    const auto near = base::nearest_name(e.text, agg::aggregate_names());
+    return fail("42809", fmt::format("{} is not an aggregate function", e.text), e.span,
+                near.empty() ? std::string() : fmt::format("did you mean '{}'?", near));
   }
   for (const auto& name : e.arg_names) {
     if (!name.empty()) return fail("0A000", fmt::format("{}() takes no named arguments", e.text), e.span);
@@ -236,30 +278,63 @@ Result<ExprPtr> ExprBinder::bind_call(const UnboundExpr& e, Place place, std::st
 }
 
 Result<ExprPtr> ExprBinder::bind_aggregate(const UnboundExpr& e) {
-  if (e.within_group || !e.order_by.empty()) return fail("0A000", "ordered aggregates are not supported yet", e.span);
-  for (const auto& arg : e.args) {
-    if (arg && has_aggregate(*arg)) return fail("42803", "aggregate function calls cannot be nested", arg->span);
+  if (!e.within_group && !e.order_by.empty()) {
+    return fail(
+        "0A000", fmt::format("ORDER BY within {} is not supported", e.text), e.order_by[0].expr->span,
+        "no aggregate here depends on the order of its rows; first(value, time) and last(value, time) go by time");
+  }
+  for (const auto& name : e.arg_names) {
+    if (!name.empty()) return fail("0A000", fmt::format("{}() takes no named arguments", e.text), e.span);
+  }
+  // With WITHIN GROUP the sorted expressions follow the others.
+  std::vector<const UnboundExpr*> written;
+  for (const auto& arg : e.args) written.push_back(arg.get());
+  for (const UnboundOrder& order : e.order_by) written.push_back(order.expr.get());
+  for (const UnboundExpr* arg : written) {
+    if (has_aggregate(*arg)) return fail("42803", "aggregate function calls cannot be nested", arg->span);
+  }
+  agg::CallForm form = agg::CallForm::kPlain;
+  if (e.within_group) {
+    const bool descending = !e.order_by.empty() && e.order_by[0].descending;
+    form = descending ? agg::CallForm::kWithinGroupDescending : agg::CallForm::kWithinGroup;
   }
   AggregateCall call;
   std::vector<Type> types;
-  for (const auto& arg : e.args) {
-    auto bound = bind_row(*arg, "an aggregate");
-    if (!bound) return bound;
-    types.push_back((*bound)->type);
-    call.args.push_back(std::move(*bound));
+  const bool of_sampling = e.text == "sum_stderr";
+  if (of_sampling) {
+    auto args = sampling_error_args(*this, input_, e);
+    if (!args) return tl::unexpected(args.error());
+    call.args = std::move(*args);
+    written.resize(call.args.size(), written[0]);
+  } else {
+    for (const UnboundExpr* arg : written) {
+      auto bound = bind_row(*arg, "an aggregate");
+      if (!bound) return bound;
+      call.args.push_back(std::move(*bound));
+    }
   }
-  const auto function = agg::resolve(e.text, types, e.distinct, e.star, e.span);
+  for (const auto& arg : call.args) types.push_back(arg->type);
+  const auto function = agg::resolve(e.text, types, e.distinct, e.star, e.span, form);
   if (!function) return tl::unexpected(function.error());
   call.function = *function;
   for (size_t i = 0; i < call.args.size(); ++i) {
-    auto cast = expr::make_cast(std::move(call.args[i]), call.function->arg_types[i], e.args[i]->span, true);
+    auto cast = expr::make_cast(std::move(call.args[i]), call.function->arg_types[i], written[i]->span, true);
     if (!cast) return cast;
     call.args[i] = std::move(*cast);
   }
+  if (call.function->constant_arg >= 0) {
+    const auto at = static_cast<size_t>(call.function->constant_arg);
+    const auto checked = check_constant(*call.function, *call.args[at], written[at]->span);
+    if (!checked) return tl::unexpected(checked.error());
+  }
   call.label = e.text + '(' + (e.distinct ? "DISTINCT " : "") + (e.star ? "*" : "");
-  for (size_t i = 0; i < call.args.size(); ++i)
-    call.label += (i > 0 ? ", " : "") + expr::to_string(*call.args[i], input_.schema);
-  call.label += ')';
+  if (of_sampling) call.label += e.args[0]->names.back();
+  for (size_t i = 0; i < call.args.size() && !of_sampling; ++i) {
+    const bool sorted = e.within_group && i == e.args.size();
+    call.label += sorted ? ") WITHIN GROUP (ORDER BY " : i > 0 ? ", " : "";
+    call.label += expr::to_string(*call.args[i], input_.schema);
+  }
+  call.label += form == agg::CallForm::kWithinGroupDescending ? " DESC)" : ")";
   if (e.filter) {
     if (has_aggregate(*e.filter)) return fail("42803", "aggregate functions are not allowed in FILTER", e.filter->span);
     auto filter = bind_row(*e.filter, "FILTER");

@@ -42,14 +42,28 @@ const char* const kQueries[] = {
     "FROM tumble(flows, time, interval '300 s') GROUP BY window_start, what",
     "SELECT * FROM matrix_late",
     "SELECT * FROM hops_late",
+    "SELECT window_start, protocol, stddev(octets) AS a, var_pop(octets::double precision / 7) AS b, "
+    "approx_count_distinct(src_ip) AS c, approx_count_distinct(dst_port) AS d, entropy(dst_ip) AS e, "
+    "entropy(dst_port, octets) AS f FROM hop(flows, time, interval '60 s', interval '180 s') "
+    "GROUP BY window_start, protocol",
+    "SELECT window_start, exporter, approx_percentile(octets, 0.95) AS a, "
+    "percentile_cont(0.9) WITHIN GROUP (ORDER BY octets) AS b, "
+    "percentile_disc(0.5) WITHIN GROUP (ORDER BY src_ip DESC) AS c, bit_xor(src_as) AS d "
+    "FROM hop(flows, time, interval '60 s', interval '180 s') GROUP BY window_start, exporter",
+    "SELECT window_start, dst_as, first(src_ip, time) AS a, last(octets, time) AS b, "
+    "last(protocol_version, time) FILTER (WHERE protocol = 6) AS c, sum_stderr(packets) AS d, sum_stderr(octets) AS e, "
+    "count(sampling_rate) AS f FROM tumble(flows, time, interval '60 s') GROUP BY window_start, dst_as",
+    // Bounded in general, exact while no more than 20 n keys come: 10 n = 30 and dst_as has 10 values.
+    "SELECT window_start, topk(3, dst_as, octets) AS top FROM hop(flows, time, interval '60 s', interval '180 s') "
+    "GROUP BY window_start",
 };
 
 /// One flow of the test's own making, all columns that the queries read.
 struct Flow {
   Micros time;
   bool time_present;
-  int64_t octets, packets, protocol, dst_port, tcp_flags, src_as, dst_as;
-  bool as_present;
+  int64_t octets, packets, sampling_rate, protocol, dst_port, tcp_flags, src_as, dst_as;
+  bool as_present, rate_present;
   base::Inet src, dst, exporter;
   std::string_view version, site;
 };
@@ -75,6 +89,8 @@ std::vector<Flow> make_flows(std::mt19937_64& random, size_t count, Micros disor
     f.exporter = base::Inet::v4(static_cast<uint32_t>(0x7f000001 + random() % 4));
     f.version = random() % 2 ? "5" : "10";
     f.site = random() % 2 ? "ams" : "fra";
+    f.sampling_rate = random() % 3 ? 1000 : static_cast<int64_t>(1 + random() % 100);
+    f.rate_present = random() % 200 != 0;
     flows.push_back(f);
   }
   return flows;
@@ -148,6 +164,8 @@ Outcome run(const std::vector<Flow>& flows, exec::EngineOptions options, size_t 
     set(FlowColumn::kOctets, f.octets);
     set(FlowColumn::kPackets, f.packets);
     set(FlowColumn::kPacketsRaw, f.packets);
+    set(FlowColumn::kOctetsRaw, f.octets);
+    set(FlowColumn::kSamplingRate, f.sampling_rate, f.rate_present);
     set(FlowColumn::kProtocol, f.protocol);
     set(FlowColumn::kDstPort, f.dst_port);
     set(FlowColumn::kTcpFlags, f.tcp_flags);
