@@ -1,5 +1,6 @@
 #pragma once
 // State layouts and small helpers that the aggregate families share. Private to the room.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -21,12 +22,22 @@ const State& state_at(const uint8_t* at) {
 template <typename State, typename Body>
 inline void for_each_present(uint8_t* const* group_rows, size_t state_offset, const Column& arg, const uint32_t* rows,
                              size_t n, Body&& body) {
+  // Groups are all over memory, and the hardware runs ahead of a loop by fewer misses than it could have under way.
+  constexpr size_t kAhead = 16;
+  const auto fetch = [&](size_t i) { __builtin_prefetch(group_rows[std::min(i + kAhead, n - 1)] + state_offset, 1); };
   if (!arg.has_nulls && rows == nullptr) {
-    for (size_t i = 0; i < n; ++i) body(state_at<State>(group_rows[i] + state_offset), i);
+    for (size_t i = 0; i < n; ++i) {
+      fetch(i);
+      body(state_at<State>(group_rows[i] + state_offset), i);
+    }
   } else if (!arg.has_nulls) {
-    for (size_t i = 0; i < n; ++i) body(state_at<State>(group_rows[i] + state_offset), rows[i]);
+    for (size_t i = 0; i < n; ++i) {
+      fetch(i);
+      body(state_at<State>(group_rows[i] + state_offset), rows[i]);
+    }
   } else {
     for (size_t i = 0; i < n; ++i) {
+      fetch(i);
       const size_t row = rows == nullptr ? i : rows[i];
       if (arg.validity[row] != 0) body(state_at<State>(group_rows[i] + state_offset), row);
     }
