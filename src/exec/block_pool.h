@@ -1,4 +1,6 @@
 #pragma once
+#include <sys/mman.h>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -11,24 +13,22 @@ namespace backstream::exec {
 /// Memory blocks of power-of-two sizes that closing panes give back and new panes take: in the steady state nothing is
 /// asked of the system, whose first touch of a page costs more than all else that we do with it. Not for several
 /// threads at once.
+///
+/// Once a pool holds more than a little, it asks for memory in pieces of 2 MiB, in huge pages where the system has
+/// them: group tables are walked at random, and with small pages the processor looks for the page as long as for the
+/// group.
 class BlockPool {
  public:
   BlockPool() = default;
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool() {
-    for (auto& blocks : free_) {
-      for (void* block : blocks) std::free(block);
-    }
+    for (void* piece : pieces_) std::free(piece);
   }
   /// A block of at least `octets`, 64-aligned, not cleared.
   void* take(size_t octets) {
     auto& blocks = free_[size_class(octets)];
-    if (blocks.empty()) {
-      void* block = std::aligned_alloc(64, size_t{1} << size_class(octets));
-      if (block == nullptr) throw std::bad_alloc();
-      return block;
-    }
+    if (blocks.empty()) return make(size_t{1} << size_class(octets));
     void* block = blocks.back();
     blocks.pop_back();
     return block;
@@ -37,10 +37,44 @@ class BlockPool {
   void give(void* block, size_t octets) { free_[size_class(octets)].push_back(block); }
 
  private:
+  static constexpr size_t kHugePage = size_t{2} << 20;
+  static constexpr size_t kSmallOctetsMax = size_t{1}
+                                            << 20;  ///< in blocks of their own, so that small queries stay small
+
   static unsigned size_class(size_t octets) {
     return static_cast<unsigned>(std::bit_width(octets < 64 ? 63 : octets - 1));
   }
+  uint8_t* allocate(size_t alignment, size_t octets) {
+    void* piece = std::aligned_alloc(alignment, octets);
+    if (piece == nullptr) throw std::bad_alloc();
+    pieces_.push_back(piece);
+    return static_cast<uint8_t*>(piece);
+  }
+  /// `octets` is a power of two.
+  void* make(size_t octets) {
+    if (octets < kHugePage && small_octets_ + octets <= kSmallOctetsMax) {
+      small_octets_ += octets;
+      return allocate(64, octets);
+    }
+    if (octets > left_octets_) {
+      const size_t piece = octets < kHugePage ? kHugePage : octets;
+      uint8_t* at = allocate(kHugePage, piece);
+      (void)::madvise(at, piece, MADV_HUGEPAGE);  // a wish: without huge pages all is as before
+      if (octets >= kHugePage) return at;
+      left_ = at;  // what was left is smaller than a block of today's size: given up
+      left_octets_ = piece;
+    }
+    void* block = left_;
+    left_ += octets;
+    left_octets_ -= octets;
+    return block;
+  }
+
   std::vector<void*> free_[64];
+  std::vector<void*> pieces_;  ///< all memory of the pool
+  size_t small_octets_ = 0;
+  uint8_t* left_ = nullptr;  ///< of the last piece that is cut into blocks
+  size_t left_octets_ = 0;
 };
 
 }  // namespace backstream::exec
