@@ -30,6 +30,40 @@ struct TemplateKeyHash {
   }
 };
 
+/// The templates of an exporter. References stay valid until the template is erased.
+class TemplateTable {
+ public:
+  size_t size() const { return templates_.size(); }
+  /// Null: not known. Messages name the same few again and again: those that were asked for last are at hand.
+  Template* find(const TemplateKey& key) {
+    Recent& recent = recent_[key.id % std::size(recent_)];
+    if (recent.found != nullptr && recent.key == key) return recent.found;
+    const auto known = templates_.find(key);
+    if (known == templates_.end()) return nullptr;
+    recent = {key, &known->second};
+    return recent.found;
+  }
+  void set(const TemplateKey& key, Template made) { templates_.insert_or_assign(key, std::move(made)); }
+  void erase(const TemplateKey& key) {
+    for (Recent& recent : recent_) recent = {};
+    templates_.erase(key);
+  }
+  /// Those of which gone(key, template) is true.
+  template <typename Gone>
+  void erase_if(Gone&& gone) {
+    for (Recent& recent : recent_) recent = {};
+    std::erase_if(templates_, [&](const auto& entry) { return gone(entry.first, entry.second); });
+  }
+
+ private:
+  struct Recent {
+    TemplateKey key{};
+    Template* found = nullptr;
+  };
+  std::unordered_map<TemplateKey, Template, TemplateKeyHash> templates_;
+  Recent recent_[4];
+};
+
 /// A set whose template has not come yet.
 struct PendingSet {
   TemplateKey key;
@@ -63,7 +97,7 @@ struct Exporter {
   IngestLedger ledger;
   Micros minute = base::kMinTime;  ///< of arrival, that is being counted
   IngestLedger before_minute;      ///< `ledger` when it began
-  std::unordered_map<TemplateKey, Template, TemplateKeyHash> templates;
+  TemplateTable templates;
   SamplerTable samplers;
   /// Next sequence number by (version, domain or engine, sFlow data source).
   std::map<std::pair<uint32_t, uint64_t>, uint32_t> sequences;

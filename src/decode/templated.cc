@@ -105,9 +105,8 @@ size_t Message::read_fields(const uint8_t* at, size_t octets, size_t count, std:
 void Message::withdraw(uint16_t set_id, uint16_t id) {
   // RFC 7011 §8.1: the id of the set itself means all of its kind.
   if (id == set_id) {
-    std::erase_if(exporter_.templates, [&](const auto& entry) {
-      return entry.first.domain == facts_.domain && entry.first.version == version_ &&
-             entry.second.options == (set_id == 3);
+    exporter_.templates.erase_if([&](const TemplateKey& key, const Template& known) {
+      return key.domain == facts_.domain && key.version == version_ && known.options == (set_id == 3);
     });
   } else {
     exporter_.templates.erase(key_of(id));
@@ -124,17 +123,17 @@ void Message::define(uint16_t id, Template made) {
     exporter_.templates.erase(key);  // what it replaces is not valid any more either
     return;
   }
-  const auto known = exporter_.templates.find(key);
-  if (known != exporter_.templates.end() && known->second.fields == made.fields &&
-      known->second.options == made.options && known->second.scope_count == made.scope_count) {
+  const Template* known = exporter_.templates.find(key);
+  if (known != nullptr && known->fields == made.fields && known->options == made.options &&
+      known->scope_count == made.scope_count) {
     return;  // the usual refresh
   }
-  if (known == exporter_.templates.end() && exporter_.templates.size() >= context_.settings.template_count_max) {
+  if (known == nullptr && exporter_.templates.size() >= context_.settings.template_count_max) {
     ledger_.add(DecodeFault::kTemplateLimit);
     return;
   }
   made.plan = RecordPlan(made.fields);
-  exporter_.templates.insert_or_assign(key, std::move(made));
+  exporter_.templates.set(key, std::move(made));
   release(key);
 }
 
@@ -239,10 +238,10 @@ void Message::release(const TemplateKey& key) {
 }
 
 void Message::read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts) {
-  const auto known = exporter_.templates.find(key_of(id));
-  if (known == exporter_.templates.end()) return hold(key_of(id), at, octets);
-  if (known->second.options) read_options(known->second, at, octets);
-  else read_flows(known->second, at, octets, facts);
+  Template* known = exporter_.templates.find(key_of(id));
+  if (known == nullptr) return hold(key_of(id), at, octets);
+  if (known->options) read_options(*known, at, octets);
+  else read_flows(*known, at, octets, facts);
 }
 
 void Message::read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& message_facts) {
