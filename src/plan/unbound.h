@@ -22,10 +22,21 @@ struct UnboundOrder {
   std::optional<bool> nulls_first;  ///< as written; none: last when ascending, first when descending
 };
 
+struct UnboundFrame {  ///< ROWS BETWEEN start AND end; one bound alone: it is the start, the end is the current row
+  enum class Unit : uint8_t { kRows, kRange, kGroups };
+  enum class Bound : uint8_t { kUnboundedPreceding, kPreceding, kCurrentRow, kFollowing, kUnboundedFollowing };
+  SourceSpan span;
+  Unit unit = Unit::kRange;
+  Bound start = Bound::kUnboundedPreceding, end = Bound::kCurrentRow;
+  UnboundExprPtr start_offset, end_offset;  ///< of kPreceding and kFollowing, else null
+  bool excludes = false;                    ///< EXCLUDE CURRENT ROW, GROUP or TIES
+};
+
 struct UnboundWindowSpec {  ///< OVER (...)
+  SourceSpan span;
   std::vector<UnboundExprPtr> partition_by;
   std::vector<UnboundOrder> order_by;
-  std::string frame;  ///< text of an explicit frame, empty when none
+  std::unique_ptr<UnboundFrame> frame;  ///< null when none is written
 };
 
 struct UnboundExpr {

@@ -520,24 +520,49 @@ std::unique_ptr<plan::UnboundWindowSpec> Lowering::lower_over(const Json& fields
     }
   }
   auto over = std::make_unique<plan::UnboundWindowSpec>();
+  over->span = tokens_.span(first);
   over->partition_by = lower_list(field(*spec, "partitionClause"));
   over->order_by = lower_order(field(*spec, "orderClause"));
-  const Json& options = field(*spec, "frameOptions");
-  constexpr int64_t kFrameWritten = 1;  // PostgreSQL's FRAMEOPTION_NONDEFAULT
-  if (options.is_number_integer() && (options.get<int64_t>() & kFrameWritten) != 0) {
-    uint32_t open = token_of(*spec);
-    while (open < tokens_.size() && !tokens_.is(open, "(")) ++open;
-    const uint32_t close = open < tokens_.size() ? tokens_[open].partner : Token::kNone;
-    for (uint32_t i = open + 1; close != Token::kNone && i < close; ++i) {
-      if (tokens_.is(i, "(") && tokens_[i].partner != Token::kNone) i = tokens_[i].partner;
-      if (!tokens_.is_any_word(i, {"rows", "range", "groups"}) || tokens_.is(i + 1, ",") || tokens_.is(i + 1, "."))
-        continue;
-      const Span span = tokens_.span(i, close - 1);
-      over->frame = tokens_.whole_text().substr(span.offset_octets, span.length_octets);
-      break;
-    }
-  }
+  over->frame = lower_frame(*spec);
   return over;
+}
+
+std::unique_ptr<plan::UnboundFrame> Lowering::lower_frame(const Json& spec) {
+  using Bound = plan::UnboundFrame::Bound;
+  // PostgreSQL's FRAMEOPTION_ bits.
+  constexpr int64_t kWritten = 0x1, kRows = 0x4, kGroups = 0x8, kExclusions = 0x38000;
+  constexpr std::array<std::pair<int64_t, Bound>, 5> kStarts{{{0x20, Bound::kUnboundedPreceding},
+                                                              {0x80, Bound::kUnboundedFollowing},
+                                                              {0x200, Bound::kCurrentRow},
+                                                              {0x800, Bound::kPreceding},
+                                                              {0x2000, Bound::kFollowing}}};
+  const Json& options = field(spec, "frameOptions");
+  const int64_t bits = options.is_number_integer() ? options.get<int64_t>() : 0;
+  if ((bits & kWritten) == 0) return nullptr;
+  auto frame = std::make_unique<plan::UnboundFrame>();
+  frame->unit = (bits & kRows) != 0     ? plan::UnboundFrame::Unit::kRows
+                : (bits & kGroups) != 0 ? plan::UnboundFrame::Unit::kGroups
+                                        : plan::UnboundFrame::Unit::kRange;
+  for (const auto& [bit, bound] : kStarts) {  // The bit of an end follows that of the same start.
+    if ((bits & bit) != 0) frame->start = bound;
+    if ((bits & (bit << 1)) != 0) frame->end = bound;
+  }
+  frame->start_offset = lower_optional(field(spec, "startOffset"));
+  frame->end_offset = lower_optional(field(spec, "endOffset"));
+  frame->excludes = (bits & kExclusions) != 0;
+
+  uint32_t open = token_of(spec);
+  frame->span = tokens_.span(open);
+  while (open < tokens_.size() && !tokens_.is(open, "(")) ++open;
+  const uint32_t close = open < tokens_.size() ? tokens_[open].partner : Token::kNone;
+  for (uint32_t i = open + 1; close != Token::kNone && i < close; ++i) {
+    if (tokens_.is(i, "(") && tokens_[i].partner != Token::kNone) i = tokens_[i].partner;
+    if (!tokens_.is_any_word(i, {"rows", "range", "groups"}) || tokens_.is(i + 1, ",") || tokens_.is(i + 1, "."))
+      continue;
+    frame->span = tokens_.span(i, close - 1);
+    break;
+  }
+  return frame;
 }
 
 Lowering::ExprPtr Lowering::lower_sublink(const Json& fields) {

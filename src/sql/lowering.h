@@ -101,6 +101,7 @@ class Lowering {
   ExprPtr lower_sublink(const Json& fields);
   void lower_arguments(const Json& list, bool spread_rows, std::vector<ExprPtr>& args, std::vector<std::string>& names);
   std::unique_ptr<plan::UnboundWindowSpec> lower_over(const Json& fields);
+  std::unique_ptr<plan::UnboundFrame> lower_frame(const Json& spec);
   std::string lower_type_name(const Json& fields);
   uint32_t type_last(uint32_t first) const;
   std::string number_text(uint32_t token) const;

@@ -113,7 +113,13 @@ TEST(Lowering, SelectClauses) {
       {"(select 1) intersect (select 2 except all select 3) order by 1",
        "{select 1} intersect {{select 2} except all {select 3}} order by 1"},
       {"select sum(a) over w from t window w as (partition by b order by c range unbounded preceding)",
-       "select sum(a) over(b; c; range unbounded preceding) from t"},
+       "select sum(a) over(b; c; range between unbounded preceding and current row) from t"},
+      {"select sum(a) over (order by c range between '1 h' preceding and 1 following exclude ties), "
+       "sum(a) over (rows between unbounded preceding and unbounded following), sum(a) over (groups 2 preceding) "
+       "from t",
+       "select sum(a) over(; c; range between '1 h' preceding and 1 following exclude), "
+       "sum(a) over(; ; rows between unbounded preceding and unbounded following), "
+       "sum(a) over(; ; groups between 2 preceding and current row) from t"},
   };
   for (const Case& one : cases) EXPECT_EQ(lowered(one.text), one.printed);
 }

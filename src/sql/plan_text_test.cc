@@ -44,6 +44,25 @@ std::string args(const std::vector<plan::UnboundExprPtr>& list, const std::vecto
   return out;
 }
 
+std::string print(const plan::UnboundFrame* frame) {
+  using Bound = plan::UnboundFrame::Bound;
+  if (!frame) return "";
+  static constexpr const char* kUnits[] = {"rows", "range", "groups"};
+  const auto bound = [](Bound b, const UnboundExpr* offset) -> std::string {
+    switch (b) {
+      case Bound::kUnboundedPreceding: return "unbounded preceding";
+      case Bound::kPreceding: return sql::print(offset) + " preceding";
+      case Bound::kCurrentRow: return "current row";
+      case Bound::kFollowing: return sql::print(offset) + " following";
+      case Bound::kUnboundedFollowing: return "unbounded following";
+    }
+    return "?";
+  };
+  return std::string(kUnits[static_cast<size_t>(frame->unit)]) + " between " +
+         bound(frame->start, frame->start_offset.get()) + " and " + bound(frame->end, frame->end_offset.get()) +
+         (frame->excludes ? " exclude" : "");
+}
+
 std::string label(UnboundExpr::Kind kind) {
   using Kind = UnboundExpr::Kind;
   switch (kind) {
@@ -93,7 +112,7 @@ std::string print(const UnboundExpr* expr) {
       if (expr->filter) out += std::string(" filter ") + print(expr->filter.get());
       if (expr->over) {
         out += std::string(" over(") + args(expr->over->partition_by, {}) + "; " + print(expr->over->order_by) + "; " +
-               expr->over->frame + ")";
+               print(expr->over->frame.get()) + ")";
       }
       return out;
     }
