@@ -19,6 +19,7 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   shed += other.shed;
   time_null += other.time_null;
   time_future += other.time_future;
+  refused += other.refused;
   windows_closed += other.windows_closed;
   result_rows += other.result_rows;
   late_by_max_us = std::max(late_by_max_us, other.late_by_max_us);
@@ -71,13 +72,24 @@ class RunningQuery final : public RowReceiver {
   /// The ledger of the rows that the query read; results are those of its last stage.
   WindowLedger ledger() const {
     WindowLedger ledger = stages_.front()->ledger();
+    bool rows_of_stream = query_->source.kind == plan::Relation::Kind::kStream;
     for (size_t s = 1; s < stages_.size(); ++s) {
+      rows_of_stream = rows_of_stream && !query_->stages[s - 1].aggregates_rows;
       const WindowLedger later = stages_[s]->ledger();
       for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
         ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
       }
       ledger.sum_overflow += later.sum_overflow;
       ledger.late += later.late;
+      ledger.time_null += later.time_null;
+      ledger.time_future += later.time_future;
+      ledger.refused += later.refused;
+      if (rows_of_stream) {  // Rows that this stage turned away had been counted by the one that passed them on.
+        const uint64_t timeless = later.time_null + later.time_future;
+        ledger.assigned -= timeless;
+        ledger.counted -= timeless + later.late + later.refused;
+        ledger.shed += later.refused;
+      }
       ledger.windows_closed = later.windows_closed;
     }
     ledger.result_rows = result_rows_;

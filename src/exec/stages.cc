@@ -2,6 +2,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "exec/analytic_stage.h"
 #include "exec/shipping.h"
 #include "exec/windowed_stage.h"
 #include "plan/split.h"
@@ -265,6 +266,7 @@ void StageRunner::keep_late(const plan::LateStage&, RowReceiver&) { assert(!"no 
 std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
                                         RowReceiver& receiver) {
   const Stage& stage = query.stages[stage_index];
+  if (stage.analytic) return make_analytic_stage(query, stage, options, receiver);
   if (!stage.aggregates_rows) return std::make_unique<RowStage>(query, stage, options, receiver);
   if (stage.window.kind == Window::Kind::kInherited) {
     return std::make_unique<InheritedStage>(query, stage, options, receiver);

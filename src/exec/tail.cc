@@ -66,7 +66,8 @@ const Value& value_of(const std::vector<uint8_t>& values, size_t row) {
 
 // --- RowStore ---------------------------------------------------------------------------------------------------
 
-RowStore::RowStore(const std::vector<Type>& types) {
+RowStore::RowStore(const std::vector<Type>& types, size_t text_block_octets)
+    : text_block_octets_(text_block_octets), texts_(text_block_octets) {
   for (const Type type : types) columns_.push_back({type, batch::octets_per_value(batch::physical(type)), {}, {}});
 }
 
@@ -92,6 +93,56 @@ void RowStore::append(const ColumnBatch& rows) {
     }
   }
   row_count_ += rows.row_count;
+}
+
+void RowStore::append(const ColumnBatch& rows, const uint32_t* numbers, size_t n) {
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    Stored& stored = columns_[c];
+    const Column& column = rows.columns[c];
+    const size_t at = row_count_;
+    stored.values.resize((at + n) * stored.value_octets);
+    stored.validity.resize(at + n);
+    Column to;
+    to.type = stored.type;
+    to.values = stored.values.data() + at * stored.value_octets;
+    to.validity = stored.validity.data() + at;
+    gather_column(column, numbers, n, to);
+    if (!column.has_nulls) std::fill_n(to.validity, n, uint8_t{1});
+    if (batch::physical(stored.type) != Physical::kText) continue;
+    for (size_t i = 0; i < n; ++i) {
+      std::string_view& text = to.as<std::string_view>()[i];
+      text = to.validity[i] == 0 ? std::string_view() : texts_.copy(text);
+    }
+  }
+  row_count_ += n;
+}
+
+void RowStore::drop_front(size_t n) {
+  bool has_text = false;
+  for (Stored& stored : columns_) {
+    stored.values.erase(stored.values.begin(), stored.values.begin() + static_cast<long>(n * stored.value_octets));
+    stored.validity.erase(stored.validity.begin(), stored.validity.begin() + static_cast<long>(n));
+    has_text |= batch::physical(stored.type) == Physical::kText;
+  }
+  row_count_ -= n;
+  if (!has_text) return;
+  base::Arena kept(text_block_octets_);  // An arena gives nothing back by itself.
+  for (Stored& stored : columns_) {
+    if (batch::physical(stored.type) != Physical::kText) continue;
+    auto* texts = reinterpret_cast<std::string_view*>(stored.values.data());
+    for (size_t i = 0; i < row_count_; ++i) texts[i] = kept.copy(texts[i]);
+  }
+  texts_ = std::move(kept);
+}
+
+Column RowStore::slice(size_t column, size_t first) const {
+  const Stored& stored = columns_[column];
+  Column out;
+  out.type = stored.type;
+  out.has_nulls = true;
+  out.values = const_cast<uint8_t*>(stored.values.data() + first * stored.value_octets);
+  out.validity = const_cast<uint8_t*>(stored.validity.data() + first);
+  return out;
 }
 
 void RowStore::clear() {

@@ -9,12 +9,20 @@
 
 namespace backstream::exec {
 
-/// Rows kept for sorting: columns that grow. Text is copied. One thread.
+/// Rows kept for sorting, and between batches: columns that grow. Text is copied. One thread.
 class RowStore {
  public:
-  explicit RowStore(const std::vector<batch::Type>& types);
+  /// @param text_block_octets  memory for text comes in blocks of this size; small ones for stores of few rows
+  explicit RowStore(const std::vector<batch::Type>& types, size_t text_block_octets = 64 * 1024);
   void append(const batch::ColumnBatch& rows);
+  /// Rows numbers[0 .. n) of the batch.
+  void append(const batch::ColumnBatch& rows, const uint32_t* numbers, size_t n);
+  /// Forgets the first n rows; the others move to the front.
+  void drop_front(size_t n);
+  /// Rows from `first` on, as a column of the store's own memory; valid until the store changes.
+  batch::Column slice(size_t column, size_t first) const;
   size_t row_count() const { return row_count_; }
+  size_t column_count() const { return columns_.size(); }
   void clear();
   /// PostgreSQL's order of one column of two rows, nulls above all.
   int compare(size_t column, size_t a, size_t b) const;
@@ -30,6 +38,7 @@ class RowStore {
   };
   std::vector<Stored> columns_;
   size_t row_count_ = 0;
+  size_t text_block_octets_;
   base::Arena texts_;
 };
 

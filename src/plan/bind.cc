@@ -95,8 +95,9 @@ Input input_of(Bound bound) {
 Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
   auto bound = SelectBinder(catalog_, ctes_).bind(select);
   if (!bound) return tl::unexpected(bound.error());
-  if (bound->stages.back().order_by.empty() && !bound->stages.back().limit && !bound->has_windows &&
-      bound->stages.back().window.kind != Window::Kind::kNone) {
+  const Stage& last = bound->stages.back();
+  const bool assigns_windows = last.window.kind == Window::Kind::kTumble || last.window.kind == Window::Kind::kHop;
+  if (last.order_by.empty() && !last.limit && !bound->has_windows && assigns_windows) {
     return fail("0A000", "rows of a window function without GROUP BY cannot be read by another SELECT", select.span,
                 "use the window function in the outer SELECT");
   }
@@ -436,7 +437,9 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   }
 
   const auto bind_output = [&](const UnboundExpr& e, std::string_view clause) -> Result<ExprPtr> {
-    auto bound = aggregates ? binder.bind_grouped(e) : binder.bind_windowed_row(e, clause);
+    binder.allow_over = true;
+    auto bound = aggregates ? binder.bind_grouped(e, clause) : binder.bind_windowed_row(e, clause);
+    binder.allow_over = false;
     if (bound && (*bound)->type == Type::kUnknown) return expr::make_cast(std::move(*bound), Type::kText, e.span);
     return bound;
   };
@@ -455,7 +458,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     stage.outputs.push_back(std::move(*bound));
   }
   if (select.having) {
-    auto having = binder.bind_grouped(*select.having);
+    auto having = binder.bind_grouped(*select.having, "HAVING");
     if (!having) return tl::unexpected(having.error());
     if ((*having)->type != Type::kBool) {
       return fail("42804",
@@ -506,11 +509,27 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     if (!offset) return tl::unexpected(offset.error());
     stage.offset = *offset;
   }
-  const bool row_by_row = !aggregates && input.window.kind != Window::Kind::kInherited;
+  const bool own_rows = !aggregates && input.window.kind != Window::Kind::kInherited;
+  bool looks_ahead = false;
+  if (!binder.over_calls.empty()) {
+    if (own_rows && windowed) {
+      return fail("0A000", "OVER cannot read ungrouped rows of a window function", binder.over_calls[0].span,
+                  "add GROUP BY window_start, ..., or read the stream itself and ORDER BY its time");
+    }
+    const int start = !windowed ? -1 : aggregates ? 0 : static_cast<int>(input_columns);
+    const auto ahead =
+        settle_over(binder, {start, windowed ? start + 1 : -1, aggregates ? -1 : input.window_start_column,
+                             aggregates ? -1 : input.window_end_column, input.time_column});
+    if (!ahead) return tl::unexpected(ahead.error());
+    looks_ahead = *ahead;
+  }
+  const bool row_by_row = own_rows || looks_ahead;
   if (row_by_row && (!stage.order_by.empty() || stage.distinct)) {
     return fail("0A000",
                 fmt::format("{} needs a window: a stream has no end", stage.distinct ? "SELECT DISTINCT" : "ORDER BY"),
-                stage.distinct ? select.span : select.order_by[0].expr->span, std::string(kWindowHint));
+                stage.distinct ? select.span : select.order_by[0].expr->span,
+                looks_ahead ? "with lead() or FOLLOWING across windows rows come one by one, as they are known"
+                            : std::string(kWindowHint));
   }
   if (row_by_row && windowed && (stage.limit || stage.offset != 0)) {
     return fail("0A000", "LIMIT of ungrouped rows in a window is not supported",
@@ -542,7 +561,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   Bound bound;
   for (size_t o = 0; o < visible; ++o) {
     const expr::Expr& e = *stage.outputs[o];
-    const bool column = e.kind == expr::ExprKind::kColumn;
+    const bool column = e.kind == expr::ExprKind::kColumn && e.column < kOverColumn;
     stage.output.columns.push_back(
         {outputs[o].name, e.type,
          column ? stage.grouped.columns[static_cast<size_t>(e.column)].value_bits : uint8_t{0}});
@@ -569,10 +588,15 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   if (stage.window.time_column >= 0) stage.input_used[static_cast<size_t>(stage.window.time_column)] = true;
 
   bound.has_windows = windowed && !row_by_row;
-  if (bound.has_windows) bound.time_column = stage.window_start_output;
+  if (windowed && (bound.has_windows || looks_ahead)) bound.time_column = stage.window_start_output;
   bound.source = std::move(input.source);
   bound.stages = std::move(input.below);
-  bound.stages.push_back(std::move(stage));
+  if (binder.over_calls.empty()) {
+    bound.stages.push_back(std::move(stage));
+    return bound;
+  }
+  for (Stage& made : make_analytic_stages(binder, std::move(stage), looks_ahead))
+    bound.stages.push_back(std::move(made));
   return bound;
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "plan/binder.h"
@@ -91,7 +92,13 @@ bool ExprBinder::has_aggregate(const UnboundExpr& e) const {
   for (const auto& arg : e.args) {
     if (arg && has_aggregate(*arg)) return true;
   }
-  return false;
+  if (!e.over) return false;
+  if (e.filter && has_aggregate(*e.filter)) return true;
+  for (const auto& item : e.over->partition_by) {
+    if (has_aggregate(*item)) return true;
+  }
+  return std::any_of(e.over->order_by.begin(), e.over->order_by.end(),
+                     [&](const UnboundOrder& item) { return has_aggregate(*item.expr); });
 }
 
 bool ExprBinder::is_window_column(const UnboundExpr& e, bool& is_end) const {
@@ -153,7 +160,9 @@ Result<ExprPtr> ExprBinder::bind_column(const UnboundExpr& e, Place place) {
                            e.span);
 }
 
-Result<ExprPtr> ExprBinder::bind_grouped(const UnboundExpr& e) { return bind(e, Place::kGrouped, "SELECT"); }
+Result<ExprPtr> ExprBinder::bind_grouped(const UnboundExpr& e, std::string_view clause) {
+  return bind(e, Place::kGrouped, clause);
+}
 
 Result<std::vector<ExprPtr>> ExprBinder::bind_all(const std::vector<UnboundExprPtr>& args, Place place,
                                                   std::string_view clause) {
@@ -170,7 +179,7 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
   if (place == Place::kGrouped) {
     if (e.kind == Kind::kCall && !e.over && agg::is_aggregate(e.text)) return bind_aggregate(e);
     bool is_end = false;
-    if (!has_aggregate(e) && !is_window_column(e, is_end)) {
+    if (!has_aggregate(e) && !has_over(e) && !is_window_column(e, is_end)) {
       // The same expression as a key, however it is built: bound over the input and compared.
       auto over_input = bind(e, Place::kRow, clause);
       if (over_input) {
@@ -252,9 +261,20 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
 }
 
 Result<ExprPtr> ExprBinder::bind_call(const UnboundExpr& e, Place place, std::string_view clause) {
-  if (e.over)
-    return fail("0A000", "window functions (OVER) are not supported yet", e.span,
-                "ORDER BY and LIMIT work in each window");
+  if (e.over) {
+    if (allow_over && place != Place::kRow) return bind_over(e, place);
+    const bool nested = clause == "OVER" || clause == "a window function";
+    return fail(
+        "42P20",
+        nested ? "window functions cannot be nested" : fmt::format("window functions are not allowed in {}", clause),
+        e.span,
+        "compute it in a query below: SELECT * FROM (SELECT *, row_number() OVER (...) AS rn FROM v) t WHERE "
+        "rn <= 10");
+  }
+  if (is_analytic(e.text)) {
+    return fail("42809", fmt::format("window function {} requires an OVER clause", e.text), e.span,
+                fmt::format("{}(...) OVER (PARTITION BY ... ORDER BY window_start)", e.text));
+  }
   if (agg::is_aggregate(e.text)) {
     return fail("42803", fmt::format("aggregate functions are not allowed in {}", clause), e.span,
                 clause == "WHERE" ? "filter groups with HAVING" : "");

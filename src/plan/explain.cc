@@ -63,6 +63,33 @@ void add_aggregation(const Stage& stage, std::string& out) {
   }
 }
 
+void add_analytic(const Stage& stage, std::string& out) {
+  const Analytic& analytic = *stage.analytic;
+  const auto name = [&](int column) { return stage.input.columns[static_cast<size_t>(column)].name; };
+  out += "    analytic   ";
+  if (!analytic.across_windows) out += "in each window";
+  else if (analytic.looks_ahead())
+    out += "across windows; rows wait for what their functions need, then come one by one";
+  else out += stage.window.kind == Window::Kind::kNone ? "along the stream" : "across windows";
+  out += '\n';
+  std::string list;
+  for (const int column : analytic.partition_by) list += (list.empty() ? "" : ", ") + name(column);
+  if (!list.empty()) out += fmt::format("    partition  by {}\n", list);
+  list.clear();
+  for (const Analytic::Order& key : analytic.order_by) {
+    list += (list.empty() ? "" : ", ") + name(key.column) + (key.descending ? " DESC" : "");
+    if (key.nulls_first != key.descending) list += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
+  }
+  if (!list.empty()) out += fmt::format("    order by   {} (ties: all columns)\n", list);
+  for (const AnalyticCall& call : analytic.calls) out += fmt::format("    function   {}\n", call.label);
+  if (!analytic.across_windows) return;
+  std::string kept = analytic.rows_before > 1 ? fmt::format("its last {} rows", analytic.rows_before) : "its last row";
+  if (analytic.range_before_us > 0)
+    kept += fmt::format(" and those of {}", base::format_duration(analytic.range_before_us));
+  out += fmt::format("    keeps      of each partition {}; forgets it when idle for {} more\n", kept,
+                     base::format_duration(kPartitionIdleUs));
+}
+
 }  // namespace
 
 std::string explain(const Query& query) {
@@ -96,10 +123,14 @@ std::string explain(const Query& query) {
   }
   for (; next < query.stages.size(); ++next) {
     const Stage& stage = query.stages[next];
-    out += fmt::format("  {}\n", next == 0 ? (stream ? "edge (row by row)" : "merge (final rows of the view)")
-                                           : "merge (final rows of the stage above)");
+    const char* reads = "merge (final rows of the stage above)";
+    if (next == 0) reads = stream ? "edge (row by row)" : "merge (final rows of the view)";
+    else if (stage.analytic && stage.window.kind == Window::Kind::kNone)
+      reads = "merge (rows of the stage above, in order of time)";
+    out += fmt::format("  {}\n", reads);
     out += fmt::format("    window     {}\n", window_text(stage));
-    if (stage.aggregates_rows) add_aggregation(stage, out);
+    if (stage.analytic) add_analytic(stage, out);
+    else if (stage.aggregates_rows) add_aggregation(stage, out);
     else if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.grouped));
     add_tail(stage, out);
   }

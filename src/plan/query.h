@@ -56,9 +56,73 @@ struct SortKey {
   bool nulls_first = false;
 };
 
+/// Which rows of its partition an analytic function reads: from `start` to `end`, both included.
+struct Frame {
+  enum class Bound : uint8_t { kUnboundedPreceding, kPreceding, kCurrentRow, kFollowing, kUnboundedFollowing };
+  bool by_range = true;  ///< RANGE: the current row means all rows of equal order; offsets are times. Else ROWS
+  Bound start = Bound::kUnboundedPreceding, end = Bound::kCurrentRow;
+  int64_t start_offset = 0, end_offset = 0;  ///< of kPreceding, kFollowing: rows, or microseconds; >= 0
+  bool operator==(const Frame&) const = default;
+};
+
+/// function(...) OVER (...). Arguments are columns of the stage's input.
+struct AnalyticCall {
+  enum class Kind : uint8_t {
+    kRowNumber,
+    kRank,
+    kDenseRank,
+    kPercentRank,
+    kCumeDist,
+    kNtile,       ///< number: buckets
+    kLag,         ///< args: value[, default]; number: rows back
+    kLead,        ///< args: value[, default]; number: rows ahead
+    kFirstValue,  ///< over the frame, as are the next three
+    kLastValue,
+    kNthValue,  ///< number: which, from 1
+    kAggregate,
+    kEwma,          ///< number: half-life, µs
+    kCounterDelta,  ///< number: bits of the counter, 32 or 64; 0: it does not wrap
+  };
+  Kind kind = Kind::kRowNumber;
+  const agg::AggregateFunction* aggregate = nullptr;  ///< kAggregate
+  std::vector<int> args;
+  int filter = -1;  ///< kAggregate: boolean column, rows where it is not true are left out; -1: none
+  Frame frame;
+  int64_t number = 0;
+  batch::Type type = batch::Type::kInt8;  ///< of the result
+  std::string label;                      ///< "lag(octets, 1)", for EXPLAIN
+};
+
+/// A stage that computes analytic functions of one PARTITION BY and ORDER BY (src/exec/analytic_stage.h). It adds one
+/// column a call to the rows of its input.
+struct Analytic {
+  struct Order {
+    int column = -1;
+    bool descending = false;
+    bool nulls_first = false;
+  };
+  std::vector<int> partition_by;  ///< columns of the input
+  std::vector<Order> order_by;    ///< ties are broken by all columns in order
+  std::vector<AnalyticCall> calls;
+  /// Partitions go on from window to window (or through a stream); order_by[0] is the time, ascending. Otherwise each
+  /// window is by itself.
+  bool across_windows = false;
+  int time_column = -1;  ///< across windows: order_by[0].column
+  /// How far functions look from a row; across windows these decide what is kept and what has to wait.
+  int64_t rows_before = 0, rows_after = 0;
+  Micros range_before_us = 0, range_after_us = 0;
+  /// A row's result needs later windows: rows come out one by one, when they are known, no longer window by window.
+  bool looks_ahead() const { return across_windows && (rows_after > 0 || range_after_us > 0); }
+};
+
+/// A partition that goes on from window to window is forgotten when no row came for this long beyond what its functions
+/// look back: range_before_us and rows_before (at least 1) times the length of a window.
+inline constexpr Micros kPartitionIdleUs = 24 * 3600 * base::kMicrosPerSecond;
+
 /// One stage. With aggregation, `outputs` and `having` read the *grouped row*: column 0 window_start, 1 window_end,
 /// then the keys, then the aggregates' results. Without, they read the input row followed by window_start and
-/// window_end when the stage has a window.
+/// window_end when the stage has a window; in an analytic stage they read the input row followed by the results of its
+/// calls.
 struct Stage {
   batch::Schema input;           ///< schema of the relation (or of the stage below)
   std::vector<bool> input_used;  ///< which input columns anything below reads
@@ -68,6 +132,7 @@ struct Stage {
   std::vector<expr::ExprPtr> keys;  ///< over the input
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
+  std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)
   expr::ExprPtr having;                ///< over the grouped row, or null
   std::vector<expr::ExprPtr> outputs;  ///< visible ones first, then hidden ones that only ORDER BY needs

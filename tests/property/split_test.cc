@@ -56,6 +56,15 @@ const char* const kQueries[] = {
     // Bounded in general, exact while no more than 20 n keys come: 10 n = 30 and dst_as has 10 values.
     "SELECT window_start, topk(3, dst_as, octets) AS top FROM hop(flows, time, interval '60 s', interval '180 s') "
     "GROUP BY window_start",
+    "SELECT * FROM (SELECT window_start, src_ip, sum(octets) AS octets, rank() OVER (ORDER BY sum(octets) DESC) AS r "
+    "FROM tumble(flows, time, interval '60 s') GROUP BY window_start, src_ip) t WHERE r <= 5",
+    "SELECT window_start, dst_as, count(*) AS n, count(*) - lag(count(*)) OVER w AS change, lead(count(*), 2) OVER w AS "
+    "next, avg(sum(octets)) OVER (PARTITION BY dst_as ORDER BY window_start RANGE '90 s' PRECEDING) AS mean "
+    "FROM tumble(flows, time, interval '30 s') GROUP BY window_start, dst_as "
+    "WINDOW w AS (PARTITION BY dst_as ORDER BY window_start)",
+    "SELECT time, src_as, octets - lag(octets) OVER (PARTITION BY src_as ORDER BY time) AS change, "
+    "sum(packets) OVER (ORDER BY time RANGE BETWEEN '2 s' PRECEDING AND '1 s' FOLLOWING) AS near "
+    "FROM flows WHERE protocol = 17",
 };
 
 /// One flow of the test's own making, all columns that the queries read.

@@ -1,0 +1,418 @@
+#include "exec/analytic_stage.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <string>
+#include <unordered_map>
+
+#include "exec/analytic_partition.h"
+
+namespace backstream::exec {
+namespace {
+
+using batch::Column;
+using batch::Physical;
+
+constexpr Micros kTimeMax = Micros{1} << 62;  // As in EdgeHalf: times beyond would overflow the arithmetic.
+/// Rows of a stream are put in order this much of event time together. Cuts of the frontier are multiples of it, so
+/// that whether a row is late does not depend on how often the frontier is told.
+constexpr Micros kSliceUs = base::kMicrosPerSecond;
+constexpr size_t kOpenSlicesMax = 100'000;
+constexpr Micros kSweepUs = 600 * base::kMicrosPerSecond;
+constexpr size_t kContextOctetsMin = size_t{64} << 20;
+
+std::vector<batch::Type> types_of(const batch::Schema& schema) {
+  std::vector<batch::Type> types;
+  for (const auto& column : schema.columns) types.push_back(column.type);
+  return types;
+}
+
+template <typename Value>
+void put_octets(std::string& out, const Value& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+/// Equal bytes for values that are equal in ORDER BY.
+void put_key(const Column& column, size_t row, std::string& out) {
+  if (column.is_null(row)) return out.push_back('\0');
+  out.push_back('\1');
+  switch (batch::physical(column.type)) {
+    case Physical::kByte: return put_octets(out, column.as<uint8_t>()[row]);
+    case Physical::kInt64: return put_octets(out, column.as<int64_t>()[row]);
+    case Physical::kDouble: {
+      const double value = column.as<double>()[row];
+      return put_octets(out, std::isnan(value) ? std::nan("") : value == 0 ? 0.0 : value);
+    }
+    case Physical::kText: {
+      const std::string_view text = column.as<std::string_view>()[row];
+      put_octets(out, text.size());
+      out.append(text);
+      return;
+    }
+    case Physical::kInet: return put_octets(out, column.as<base::Inet>()[row]);
+    case Physical::kInterval: {  // By length, as intervals compare: a month is 30 days.
+      const auto& interval = column.as<base::Interval>()[row];
+      __extension__ using Wide = __int128;
+      return put_octets(out, (Wide{interval.months} * 30 + interval.days) * 86'400'000'000 + interval.micros);
+    }
+  }
+}
+
+struct KeyHash {
+  using is_transparent = void;
+  uint64_t mask = ~uint64_t{0};
+  size_t operator()(std::string_view key) const { return std::hash<std::string_view>{}(key)&mask; }
+};
+
+class AnalyticStage final : public StageRunner {
+ public:
+  AnalyticStage(const plan::Query& query, const plan::Stage& stage, const EngineOptions& options, RowReceiver& receiver)
+      : plan_(*stage.analytic),
+        by_window_(stage.window.kind != plan::Window::Kind::kNone),
+        waits_(plan_.looks_ahead()),
+        batch_rows_(options.batch_rows),
+        partitions_max_(options.analytic_partitions_max),
+        rows_max_(options.analytic_rows_max),
+        receiver_(receiver),
+        types_(types_of(stage.input)),
+        tail_(stage, nullptr, query.options, options.batch_rows, ledger_, receiver),
+        functions_(stage),
+        window_rows_(types_),
+        ready_(types_of(stage.grouped)),
+        alone_(functions_.make_partition()),
+        partitions_(16, KeyHash{options.hash_mask}) {
+    if (!by_window_ || waits_) tail_.keep_limit_over_windows();
+  }
+
+  void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+    if (!window.final) return;
+    if (!by_window_) return add_to_slices(rows);
+    if (rows.row_count > 0) {
+      if (has_room(rows.row_count)) {
+        window_rows_.append(rows);
+        rows_held_ += rows.row_count;
+      }
+    }
+    if (!last) return;
+    run(window_rows_, window);
+    ++ledger_.windows_closed;
+    if (!waits_) tail_.end(window);
+  }
+
+  void on_frontier(Micros frontier) override {
+    if (by_window_) {
+      known_before_ = frontier;
+    } else {
+      known_before_ = slice_of(frontier);
+      while (!slices_.empty() && (frontier == base::kMaxTime || slices_.begin()->first + kSliceUs <= known_before_)) {
+        auto slice = slices_.extract(slices_.begin());
+        ran_before_ = slice.key();
+        run(slice.mapped(), WindowRef{});
+      }
+    }
+    ran_before_ = known_before_;
+    if (waits_ && plan_.range_after_us > 0) release();
+    if (frontier == base::kMaxTime || known_before_ >= next_sweep_) forget_idle();
+    const bool ends = frontier == base::kMaxTime && !ended_ && (!by_window_ || waits_);
+    if (ends) tail_.end(WindowRef{});
+    ended_ = ended_ || ends;
+    receiver_.on_frontier(waiting_.empty() ? known_before_ : std::min(known_before_, waiting_.begin()->first));
+  }
+
+  void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by the stage below"); }
+  void advance(Micros watermark) override { on_frontier(watermark); }
+  Micros next_cut(Micros frontier) const override {
+    if (by_window_) return base::kMaxTime;
+    if (frontier == base::kMinTime) return base::kMinTime + 1;
+    return frontier == base::kMaxTime ? frontier : slice_of(frontier) + kSliceUs;
+  }
+  WindowLedger ledger() const override {
+    WindowLedger ledger = ledger_;
+    ledger.sum_overflow += functions_.overflow_count();
+    return ledger;
+  }
+
+ private:
+  static Micros slice_of(Micros time) {
+    return time == base::kMinTime || time == base::kMaxTime ? time : base::floor_to(time, kSliceUs);
+  }
+
+  bool has_room(size_t rows) {
+    if (rows_held_ + rows <= rows_max_) return true;
+    ledger_.refused += rows;
+    return false;
+  }
+
+  void add_to_slices(const batch::ColumnBatch& rows) {
+    const Column& times = rows.columns[static_cast<size_t>(plan_.time_column)];
+    for (size_t row = 0; row < rows.row_count;) {
+      if (times.is_null(row)) {
+        ++ledger_.time_null;
+        ++row;
+        continue;
+      }
+      const Micros time = times.as<int64_t>()[row];
+      if (time > kTimeMax || time < -kTimeMax) {
+        ++ledger_.time_future;
+        ++row;
+        continue;
+      }
+      // Neighbours mostly fall in one slice.
+      const Micros slice = slice_of(time);
+      const size_t first = row;
+      numbers_.clear();
+      for (; row < rows.row_count && !times.is_null(row); ++row) {
+        const Micros other = times.as<int64_t>()[row];
+        if (other < slice || other - slice >= kSliceUs) break;
+        numbers_.push_back(static_cast<uint32_t>(row));
+      }
+      if (slice < known_before_) {
+        ledger_.late += row - first;
+        ledger_.late_by_max_us = std::max(ledger_.late_by_max_us, known_before_ - slice);
+        continue;
+      }
+      auto found = slices_.find(slice);
+      if (found == slices_.end() && slices_.size() >= kOpenSlicesMax) {
+        ledger_.refused += row - first;
+        continue;
+      }
+      if (!has_room(row - first)) continue;
+      if (found == slices_.end()) found = slices_.emplace(slice, RowStore(types_, kSliceTextOctets)).first;
+      found->second.append(rows, numbers_.data(), numbers_.size());
+      rows_held_ += numbers_.size();
+    }
+  }
+
+  /// Sends the rows of one window, or of one slice of a stream, through their partitions.
+  void run(RowStore& rows, const WindowRef& window) {
+    const size_t count = rows.row_count();
+    sort(rows);
+    for (size_t begin = 0; begin < count;) {
+      size_t end = begin + 1;
+      while (end < count && same_partition(rows, order_[begin], order_[end])) ++end;
+      run_partition(rows, begin, end, window);
+      begin = end;
+    }
+    rows_held_ -= count;
+    rows.clear();
+    flush(window);
+    if (!plan_.across_windows) {
+      functions_.reset(*alone_);
+      functions_.forget_context();
+    } else if (functions_.context_octets() > compact_at_) {
+      functions_.compact([&](const auto& move) {
+        for (auto& [key, partition] : partitions_) move(*partition);
+      });
+      compact_at_ = std::max(kContextOctetsMin, 2 * functions_.context_octets());
+    }
+  }
+
+  void sort(const RowStore& rows) {
+    order_.resize(rows.row_count());
+    std::iota(order_.begin(), order_.end(), 0u);
+    std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
+      for (const int column : plan_.partition_by) {
+        if (const int c = rows.compare(static_cast<size_t>(column), a, b); c != 0) return c < 0;
+      }
+      for (const plan::Analytic::Order& key : plan_.order_by) {
+        const auto column = static_cast<size_t>(key.column);
+        const int c = rows.compare(column, a, b);  // nulls above all
+        if (c == 0) continue;
+        const bool involves_null = rows.is_null(column, a) || rows.is_null(column, b);
+        return (involves_null ? key.nulls_first : key.descending) ? c > 0 : c < 0;
+      }
+      for (size_t column = 0; column < types_.size(); ++column) {
+        if (const int c = rows.compare(column, a, b); c != 0) return c < 0;
+      }
+      return false;
+    });
+  }
+  bool same_partition(const RowStore& rows, uint32_t a, uint32_t b) const {
+    return std::all_of(plan_.partition_by.begin(), plan_.partition_by.end(),
+                       [&](int column) { return rows.compare(static_cast<size_t>(column), a, b) == 0; });
+  }
+
+  void run_partition(const RowStore& rows, size_t begin, size_t end, const WindowRef& window) {
+    const size_t n = end - begin;
+    if (run_.capacity() < n) {
+      run_ = batch::BatchBuffer(types_, std::vector<bool>(types_.size(), true), std::max(n, 2 * run_.capacity()));
+    }
+    rows.gather(order_.data() + begin, n, run_.batch);
+    peers_.assign(n, 0);
+    for (size_t i = 1; i < n; ++i) {
+      for (const plan::Analytic::Order& key : plan_.order_by) {
+        if (rows.compare(static_cast<size_t>(key.column), order_[begin + i - 1], order_[begin + i]) != 0) peers_[i] = 1;
+      }
+    }
+    peers_[0] = 1;
+    AnalyticPartition* partition = alone_.get();
+    Micros at = window.start;
+    if (plan_.across_windows) {
+      if (!by_window_) at = run_.batch.columns[static_cast<size_t>(plan_.time_column)].as<int64_t>()[0];
+      partition = find(at);
+      if (partition == nullptr) {
+        ledger_.refused += n;
+        return;
+      }
+      const Micros last_at =
+          by_window_ ? at : run_.batch.columns[static_cast<size_t>(plan_.time_column)].as<int64_t>()[n - 1];
+      partition->forget_after = forget_after(last_at, window.end - window.start);
+    } else {
+      functions_.reset(*partition);
+    }
+    const size_t held = partition->rows_held();
+    functions_.append(*partition, run_.batch, peers_.data(), at);
+    if (waits_) {
+      partition->waiting.append(run_.batch);
+      waiting_[at] += n;
+      emit(*partition, known_rows(*partition));
+    } else {
+      emit(*partition, n);
+    }
+    if (plan_.across_windows) rows_held_ += partition->rows_held() - held;
+    if (ready_.row_count() >= batch_rows_) flush(window);
+  }
+
+  /// The partition of the rows in run_; null when there is no room for another.
+  AnalyticPartition* find(Micros at) {
+    key_.clear();
+    for (const int column : plan_.partition_by) put_key(run_.batch.columns[static_cast<size_t>(column)], 0, key_);
+    const auto found = partitions_.find(std::string_view(key_));
+    if (found != partitions_.end()) {
+      AnalyticPartition& partition = *found->second;
+      if (at > partition.forget_after) close(partition);
+      return &partition;
+    }
+    if (partitions_.size() >= partitions_max_) return nullptr;
+    return partitions_.emplace(key_, functions_.make_partition()).first->second.get();
+  }
+
+  Micros forget_after(Micros at, Micros window_us) const {
+    Micros idle = 0;
+    if (__builtin_mul_overflow(std::max<int64_t>(plan_.rows_before, 1), window_us, &idle) ||
+        __builtin_add_overflow(idle, plan::kPartitionIdleUs + plan_.range_before_us + plan_.range_after_us, &idle) ||
+        __builtin_add_overflow(idle, at, &idle)) {
+      return base::kMaxTime;
+    }
+    return idle;
+  }
+
+  /// How many waiting rows have all that their functions need.
+  size_t known_rows(const AnalyticPartition& partition) const {
+    int64_t row = partition.next_out;
+    while (row < partition.total && row + plan_.rows_after < partition.total &&
+           (plan_.range_after_us == 0 ||
+            partition.order[static_cast<size_t>(row - partition.first)].time + plan_.range_after_us < ran_before_)) {
+      ++row;
+    }
+    return static_cast<size_t>(row - partition.next_out);
+  }
+
+  /// Computes the results of the next n rows of a partition and puts both to `ready_`.
+  void emit(AnalyticPartition& partition, size_t n) {
+    if (n == 0) return;
+    batch::ColumnBatch out;
+    out.row_count = n;
+    if (waits_) {
+      for (size_t c = 0; c < types_.size(); ++c) out.columns.push_back(partition.waiting.slice(c, 0));
+      const auto first = static_cast<size_t>(partition.next_out - partition.first);
+      for (size_t i = 0; i < n; ++i) {
+        const auto waiting = waiting_.find(partition.order[first + i].at);
+        if (--waiting->second == 0) waiting_.erase(waiting);
+      }
+    } else {
+      out.columns = run_.batch.columns;
+    }
+    const std::vector<Column>& results = functions_.compute(partition, n);
+    out.columns.insert(out.columns.end(), results.begin(), results.end());
+    ready_.append(out);
+    if (waits_) partition.waiting.drop_front(n);
+    if (plan_.across_windows) functions_.trim(partition);
+  }
+
+  /// Ends a partition: rows that wait take what there is. It can begin anew.
+  void close(AnalyticPartition& partition) {
+    const size_t held = partition.rows_held();
+    emit(partition, static_cast<size_t>(partition.total - partition.next_out));
+    functions_.reset(partition);
+    rows_held_ -= held;
+  }
+
+  void release() {
+    for (auto& [key, partition] : partitions_) {
+      const size_t held = partition->rows_held();
+      emit(*partition, known_rows(*partition));
+      rows_held_ -= held - partition->rows_held();
+      if (ready_.row_count() >= batch_rows_) flush(WindowRef{});
+    }
+    flush(WindowRef{});
+  }
+
+  void forget_idle() {
+    for (auto it = partitions_.begin(); it != partitions_.end();) {
+      if (it->second->forget_after >= known_before_ && known_before_ != base::kMaxTime) {
+        ++it;
+        continue;
+      }
+      close(*it->second);
+      it = partitions_.erase(it);
+      if (ready_.row_count() >= batch_rows_) flush(WindowRef{});
+    }
+    flush(WindowRef{});
+    if (partitions_.empty()) functions_.forget_context();
+    next_sweep_ = known_before_ > base::kMaxTime - kSweepUs ? base::kMaxTime : known_before_ + kSweepUs;
+  }
+
+  void flush(const WindowRef& window) {
+    batch::ColumnBatch out;
+    for (size_t at = 0; at < ready_.row_count(); at += batch_rows_) {
+      out.row_count = std::min(batch_rows_, ready_.row_count() - at);
+      out.columns.clear();
+      for (size_t c = 0; c < ready_.column_count(); ++c) out.columns.push_back(ready_.slice(c, at));
+      tail_.add(waits_ ? WindowRef{} : window, out);
+    }
+    ready_.clear();
+  }
+
+  static constexpr size_t kSliceTextOctets = 4096;
+
+  const plan::Analytic& plan_;
+  const bool by_window_;  ///< rows come window by window
+  const bool waits_;      ///< results may need rows of later windows
+  const size_t batch_rows_, partitions_max_, rows_max_;
+  RowReceiver& receiver_;
+  const std::vector<batch::Type> types_;  ///< of the input
+  WindowLedger ledger_;
+  Tail tail_;
+  AnalyticFunctions functions_;
+  RowStore window_rows_;                  ///< by_window_: of the window that is coming
+  std::map<Micros, RowStore> slices_;     ///< else: rows by second
+  RowStore ready_;                        ///< rows with results, to be handed on
+  Micros known_before_ = base::kMinTime;  ///< no row of a lesser time (window start) is waited for
+  Micros ran_before_ = base::kMinTime;    ///< all rows of lesser times have gone through their partitions
+  Micros next_sweep_ = base::kMinTime;
+  bool ended_ = false;
+  size_t rows_held_ = 0;                      ///< in window_rows_, slices_ and partitions_
+  std::unique_ptr<AnalyticPartition> alone_;  ///< partitions that live for one window, one after another
+  std::unordered_map<std::string, std::unique_ptr<AnalyticPartition>, KeyHash, std::equal_to<>> partitions_;
+  std::map<Micros, size_t> waiting_;  ///< rows that wait, by what frontiers say of them
+  size_t compact_at_ = kContextOctetsMin;
+  // Scratch of one run.
+  batch::BatchBuffer run_;
+  std::vector<uint32_t> order_, numbers_;
+  std::vector<uint8_t> peers_;
+  std::string key_;
+};
+
+}  // namespace
+
+std::unique_ptr<StageRunner> make_analytic_stage(const plan::Query& query, const plan::Stage& stage,
+                                                 const EngineOptions& options, RowReceiver& receiver) {
+  return std::make_unique<AnalyticStage>(query, stage, options, receiver);
+}
+
+}  // namespace backstream::exec
