@@ -76,7 +76,7 @@ class AnalyticStage final : public StageRunner {
         waits_(plan_.looks_ahead()),
         batch_rows_(options.batch_rows),
         partitions_max_(options.analytic_partitions_max),
-        rows_max_(options.analytic_rows_max),
+        rows_max_(options.stage_rows_max),
         receiver_(receiver),
         types_(types_of(stage.input)),
         tail_(stage, nullptr, query.options, options.batch_rows, ledger_, receiver),

@@ -16,7 +16,7 @@ namespace backstream::exec {
 /// comes later begins anew. Rows whose functions look ahead wait in their partition until those rows are there, or
 /// cannot come; then they go on one by one and the frontier waits for them.
 ///
-/// Memory is bounded by EngineOptions::analytic_partitions_max and analytic_rows_max; rows beyond are left out and
+/// Memory is bounded by EngineOptions::analytic_partitions_max and stage_rows_max; rows beyond are left out and
 /// counted (WindowLedger::refused).
 std::unique_ptr<StageRunner> make_analytic_stage(const plan::Query& query, const plan::Stage& stage,
                                                  const EngineOptions& options, RowReceiver& receiver);

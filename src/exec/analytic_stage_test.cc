@@ -107,7 +107,7 @@ TEST(AnalyticStage, PartitionsBeyondTheLimitAreRefusedAndCounted) {
 TEST(AnalyticStage, RowsBeyondTheLimitAreRefusedAndCounted) {
   const plan::Query query = query_of(call_of(AnalyticCall::Kind::kLag), 1, 0);
   EngineOptions options;
-  options.analytic_rows_max = 3;
+  options.stage_rows_max = 3;
   Collector out;
   const auto stage = make_analytic_stage(query, query.stages[0], options, out);
   for (Micros second = 1; second <= 5; ++second) give(*stage, {{second * kSecond, 1, "x"}});
@@ -121,7 +121,7 @@ TEST(AnalyticStage, RowsBeyondTheLimitAreRefusedAndCounted) {
 TEST(AnalyticStage, MemoryDoesNotGrowWithTheStream) {
   const plan::Query query = query_of(call_of(AnalyticCall::Kind::kLag), 3, 0);
   EngineOptions options;
-  options.analytic_rows_max = 40;
+  options.stage_rows_max = 40;
   Collector out;
   const auto stage = make_analytic_stage(query, query.stages[0], options, out);
   for (Micros second = 1; second <= 2000; ++second) {

@@ -42,13 +42,18 @@ namespace {
 /// A query at work: its stages in a chain, and at their end this: the sink and the views above.
 class RunningQuery final : public RowReceiver {
  public:
-  RunningQuery(std::unique_ptr<plan::Query> query, size_t index, const EngineOptions& options, ResultSink* sink)
-      : query_(std::move(query)), index_(index), sink_(sink) {
+  /// `query` must outlive it.
+  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink)
+      : query_(query), index_(index), sink_(sink) {
     stages_.resize(query_->stages.size());
     RowReceiver* above = this;
     for (size_t s = stages_.size(); s-- > 0;) {
       stages_[s] = make_stage(*query_, s, options, *above);
       above = stages_[s].get();
+    }
+    for (size_t i = 0; i < query_->inputs.size(); ++i) {
+      inputs_.push_back(std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr));
+      inputs_.back()->add_reader(stages_.front()->input(i));
     }
   }
   const plan::Query& query() const { return *query_; }
@@ -58,6 +63,7 @@ class RunningQuery final : public RowReceiver {
   }
   StageRunner& first() { return *stages_.front(); }
   const StageRunner& first() const { return *stages_.front(); }
+  const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
   void add_reader(RowReceiver& reader) { readers_.push_back(&reader); }
   /// A reader of `<view>_late`: its rows come without windows, in no order.
   void add_late_reader(RowReceiver& reader) {
@@ -71,10 +77,12 @@ class RunningQuery final : public RowReceiver {
 
   /// The ledger of the rows that the query read; results are those of its last stage.
   WindowLedger ledger() const {
-    WindowLedger ledger = stages_.front()->ledger();
-    bool rows_of_stream = query_->source.kind == plan::Relation::Kind::kStream;
-    for (size_t s = 1; s < stages_.size(); ++s) {
-      rows_of_stream = rows_of_stream && !query_->stages[s - 1].aggregates_rows;
+    WindowLedger ledger;
+    for (const auto& input : inputs_) ledger += input->ledger();
+    bool rows_of_stream = passes_rows(*query_, 0);
+    if (inputs_.empty()) ledger = stages_.front()->ledger();
+    for (size_t s = inputs_.empty() ? 1 : 0; s < stages_.size(); ++s) {
+      rows_of_stream = rows_of_stream && (s == 0 || !query_->stages[s - 1].aggregates_rows);
       const WindowLedger later = stages_[s]->ledger();
       for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
         ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
@@ -124,7 +132,17 @@ class RunningQuery final : public RowReceiver {
   }
 
  private:
-  std::unique_ptr<plan::Query> query_;
+  /// The rows that stages[stage_count] reads are rows of streams, one for one.
+  static bool passes_rows(const plan::Query& query, size_t stage_count) {
+    for (size_t s = 0; s < stage_count; ++s) {
+      if (query.stages[s].aggregates_rows) return false;
+    }
+    if (query.inputs.empty()) return query.source.kind == plan::Relation::Kind::kStream;
+    return std::all_of(query.inputs.begin(), query.inputs.end(),
+                       [](const auto& input) { return passes_rows(*input, input->stages.size()); });
+  }
+
+  const plan::Query* query_;
   size_t index_;
   ResultSink* sink_;
   std::optional<plan::LateStage> late_;
@@ -139,6 +157,7 @@ class RunningQuery final : public RowReceiver {
   };
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
+  std::vector<std::unique_ptr<RunningQuery>> inputs_;
   std::vector<RowReceiver*> readers_;
   uint64_t result_rows_ = 0;
 };
@@ -186,7 +205,36 @@ struct Engine::State {
     }
   }
 
+  /// Connects a query, or each of its inputs, to the stream or view that it reads.
+  void attach(RunningQuery& query) {
+    for (const auto& input : query.inputs()) attach(*input);
+    if (!query.inputs().empty()) return;
+    const plan::Relation& source = query.query().source;
+    if (source.kind == plan::Relation::Kind::kStream) {
+      Stream& read = stream(source.name);
+      const int time_column = query.query().stages.front().window.time_column;
+      const bool arrival = time_column >= 0 && time_column == source.arrival_column;
+      read.readers.push_back({&query, arrival ? Clock::kArrival : Clock::kEvent, 0});
+      shift_all(read);
+      return;
+    }
+    const auto find = [&](std::string_view name) -> RunningQuery* {
+      for (const auto& other : queries) {
+        if (other.get() != &query && other->query().name == name) return other.get();
+      }
+      return nullptr;
+    };
+    if (RunningQuery* below = find(source.name)) return below->add_reader(query.first());
+    std::string_view view = source.name;
+    assert(view.ends_with(plan::kLateSuffix));
+    view.remove_suffix(plan::kLateSuffix.size());
+    RunningQuery* below = find(view);
+    assert(below != nullptr);
+    below->add_late_reader(query.first());
+  }
+
   EngineOptions options;
+  std::vector<std::unique_ptr<plan::Query>> kept;  // Before those that run them.
   std::vector<std::unique_ptr<RunningQuery>> queries;
   std::vector<Stream> streams;
 };
@@ -198,30 +246,10 @@ Engine::Engine(EngineOptions options) : state_(std::make_unique<State>(options))
 Engine::~Engine() = default;
 
 void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink) {
-  const plan::Relation source = query->source;
+  const plan::Query& kept = *state_->kept.emplace_back(std::move(query));
   auto& added = state_->queries.emplace_back(
-      std::make_unique<RunningQuery>(std::move(query), state_->queries.size(), state_->options, sink));
-  if (source.kind == plan::Relation::Kind::kStream) {
-    State::Stream& stream = state_->stream(source.name);
-    const int time_column = added->query().stages.front().window.time_column;
-    const bool arrival = time_column >= 0 && time_column == source.arrival_column;
-    stream.readers.push_back({added.get(), arrival ? Clock::kArrival : Clock::kEvent, 0});
-    state_->shift_all(stream);
-    return;
-  }
-  const auto find = [&](std::string_view name) -> RunningQuery* {
-    for (const auto& other : state_->queries) {
-      if (other.get() != added.get() && other->query().name == name) return other.get();
-    }
-    return nullptr;
-  };
-  if (RunningQuery* below = find(source.name)) return below->add_reader(added->first());
-  std::string_view view = source.name;
-  assert(view.ends_with(plan::kLateSuffix));
-  view.remove_suffix(plan::kLateSuffix.size());
-  RunningQuery* below = find(view);
-  assert(below != nullptr);
-  below->add_late_reader(added->first());
+      std::make_unique<RunningQuery>(&kept, state_->queries.size(), state_->options, sink));
+  state_->attach(*added);
 }
 
 std::vector<bool> Engine::columns_used(std::string_view stream, size_t column_count) const {

@@ -43,7 +43,7 @@ class ResultSink {
 struct WindowLedger {
   uint64_t assigned = 0, counted = 0, filtered = 0, late = 0, errored = 0, shed = 0;
   uint64_t time_null = 0, time_future = 0;
-  uint64_t refused = 0;  ///< rows that an analytic stage left out, because its memory was full
+  uint64_t refused = 0;  ///< rows that a stage above the first left out, because its memory was full
   uint64_t windows_closed = 0;
   uint64_t result_rows = 0;
   Micros late_by_max_us = 0;  ///< a delay greater by this would have kept every late row
@@ -86,7 +86,7 @@ struct EngineOptions {
   uint32_t edges = 1;                 ///< edge halves, >= 1; each sees the rows that process() gives to its number
   bool ship = false;                  ///< panes travel as bytes through a Log; false: the merge half adopts them
   size_t analytic_partitions_max = 1'000'000;  ///< that one analytic stage keeps across windows
-  size_t analytic_rows_max = 50'000'000;       ///< that one analytic stage holds, in partitions and before them
+  size_t stage_rows_max = 50'000'000;          ///< that one stage above the first holds for later
   Micros pane_us_max = base::kMaxTime;         ///< with ship: 60 s (docs/design/0002-partials.md)
 };
 

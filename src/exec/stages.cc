@@ -4,6 +4,7 @@
 
 #include "exec/analytic_stage.h"
 #include "exec/shipping.h"
+#include "exec/union_stage.h"
 #include "exec/windowed_stage.h"
 #include "plan/split.h"
 #include "transport/memory_log.h"
@@ -266,6 +267,7 @@ void StageRunner::keep_late(const plan::LateStage&, RowReceiver&) { assert(!"no 
 std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
                                         RowReceiver& receiver) {
   const Stage& stage = query.stages[stage_index];
+  if (stage.union_all) return make_union_stage(query.inputs.size(), stage, options, receiver);
   if (stage.analytic) return make_analytic_stage(query, stage, options, receiver);
   if (!stage.aggregates_rows) return std::make_unique<RowStage>(query, stage, options, receiver);
   if (stage.window.kind == Window::Kind::kInherited) {

@@ -90,20 +90,33 @@ void add_analytic(const Stage& stage, std::string& out) {
                      base::format_duration(kPartitionIdleUs));
 }
 
-}  // namespace
-
-std::string explain(const Query& query) {
-  std::string out;
+void add_stages(const Query& query, std::string& out) {
   const Stage& first = query.stages.front();
-  const bool stream = query.source.kind == Relation::Kind::kStream;
-  std::string columns;
-  for (size_t c = 0; c < first.input_used.size(); ++c) {
-    if (first.input_used[c]) columns += (columns.empty() ? "" : ", ") + first.input.columns[c].name;
-  }
-  out += query.is_view ? fmt::format("view {}\n", query.name) : "query\n";
-  out += fmt::format("  source {} {}\n", stream ? "stream" : "view", query.source.name);
-  out += fmt::format("    columns    {}\n", columns.empty() ? "none" : columns);
+  const bool stream = query.inputs.empty() && query.source.kind == Relation::Kind::kStream;
   size_t next = 0;
+  if (!query.inputs.empty()) {
+    for (size_t i = 0; i < query.inputs.size(); ++i) {
+      std::string input;
+      add_stages(*query.inputs[i], input);
+      out += fmt::format("  input {} of {}\n", i + 1, query.inputs.size());
+      for (size_t at = 0; at < input.size();) {
+        const size_t end = input.find('\n', at) + 1;
+        out += "  " + input.substr(at, end - at);
+        at = end;
+      }
+    }
+    out += fmt::format("  union all (rows of {})\n", first.window.kind == Window::Kind::kNone
+                                                         ? "all inputs, as they come"
+                                                         : "a window together, when all inputs are past it");
+    next = 1;
+  } else {
+    std::string columns;
+    for (size_t c = 0; c < first.input_used.size(); ++c) {
+      if (first.input_used[c]) columns += (columns.empty() ? "" : ", ") + first.input.columns[c].name;
+    }
+    out += fmt::format("  source {} {}\n", stream ? "stream" : "view", query.source.name);
+    out += fmt::format("    columns    {}\n", columns.empty() ? "none" : columns);
+  }
   if (first.aggregates_rows && stream && first.window.kind != Window::Kind::kInherited) {
     const SplitPlan plan = split(query, kShippedPaneMax);
     out += fmt::format("  edge (where flows arrive)\n    window     {}\n    panes      {}\n", window_text(first),
@@ -134,10 +147,18 @@ std::string explain(const Query& query) {
     else if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.grouped));
     add_tail(stage, out);
   }
+}
+
+}  // namespace
+
+std::string explain(const Query& query) {
+  std::string out = query.is_view ? fmt::format("view {}\n", query.name) : "query\n";
+  add_stages(query, out);
   return out;
 }
 
 void rewrite(Query& query) {
+  for (auto& input : query.inputs) rewrite(*input);
   for (Stage& stage : query.stages) {
     // A condition that is always true is no condition.
     for (expr::ExprPtr* condition : {&stage.where, &stage.having}) {

@@ -29,7 +29,7 @@ AggregateCall aggregate(std::string_view name, ExprPtr arg) {
 
 bool can_be_late(const Query& query) {
   const Stage& first = query.stages.front();
-  return query.source.kind == Relation::Kind::kStream && first.aggregates_rows &&
+  return query.inputs.empty() && query.source.kind == Relation::Kind::kStream && first.aggregates_rows &&
          (first.window.kind == Window::Kind::kTumble || first.window.kind == Window::Kind::kHop);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// The bound query: a chain of stages. The first stage reads a stream or a view below; each later one reads the final
-// rows of the one before it, window by window. plan::split cuts the first stage in two halves.
+// The bound query: a chain of stages. The first stage reads a stream or a view below, or combines the rows of several
+// queries (docs/design/0004-several-sources.md); each later one reads the final rows of the one before it, window by
+// window. plan::split cuts the first stage in two halves.
 #include <memory>
 #include <optional>
 #include <string>
@@ -132,6 +133,7 @@ struct Stage {
   std::vector<expr::ExprPtr> keys;  ///< over the input
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
+  bool union_all = false;            ///< stages[0]: passes on the rows of Query::inputs, all of its shape
   std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)
   expr::ExprPtr having;                ///< over the grouped row, or null
@@ -159,7 +161,9 @@ struct Query {
   std::string name;  ///< the view's name; "" for an ad-hoc SELECT
   bool is_view = false;
   std::string text;           ///< the statement as written
-  Relation source;            ///< what stages[0] reads
+  Relation source;            ///< what stages[0] reads, unless there are inputs
+  /// Queries whose rows stages[0] combines: each a chain of its own, with inputs or a source. They have no name.
+  std::vector<std::unique_ptr<Query>> inputs;
   std::vector<Stage> stages;  ///< at least one
   QueryOptions options;
   bool has_windows = false;  ///< its rows come window by window

@@ -65,6 +65,11 @@ const char* const kQueries[] = {
     "SELECT time, src_as, octets - lag(octets) OVER (PARTITION BY src_as ORDER BY time) AS change, "
     "sum(packets) OVER (ORDER BY time RANGE BETWEEN '2 s' PRECEDING AND '1 s' FOLLOWING) AS near "
     "FROM flows WHERE protocol = 17",
+    "SELECT window_start, protocol, sum(octets) AS n FROM tumble(flows, time, interval '60 s') GROUP BY window_start, "
+    "protocol UNION ALL SELECT window_start, dst_as, count(*) FROM tumble(flows, time, interval '30 s') "
+    "WHERE protocol = 6 GROUP BY window_start, dst_as ORDER BY n DESC LIMIT 7",
+    "SELECT window_start, max(octets), count(*) FROM tumble((SELECT time, octets FROM flows WHERE dst_port < 100 UNION "
+    "ALL SELECT time, packets FROM flows), time, interval '60 s') GROUP BY window_start",
 };
 
 /// One flow of the test's own making, all columns that the queries read.

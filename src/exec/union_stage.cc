@@ -1,0 +1,113 @@
+#include "exec/union_stage.h"
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "exec/tail.h"
+
+namespace backstream::exec {
+namespace {
+
+class UnionStage final : public StageRunner {
+ public:
+  UnionStage(size_t input_count, const plan::Stage& stage, const EngineOptions& options, RowReceiver& receiver)
+      : by_window_(stage.window.kind != plan::Window::Kind::kNone),
+        batch_rows_(options.batch_rows),
+        rows_max_(options.stage_rows_max),
+        receiver_(receiver) {
+    for (const auto& column : stage.input.columns) types_.push_back(column.type);
+    for (size_t i = 0; i < input_count; ++i) inputs_.push_back(std::make_unique<Input>(*this));
+  }
+
+  RowReceiver& input(size_t i) override { return *inputs_[i]; }
+  void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"rows come through input()"); }
+  void on_frontier(Micros) override { assert(!"frontiers come through input()"); }
+  void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
+  void advance(Micros) override { assert(!"fed by its inputs"); }
+  WindowLedger ledger() const override { return ledger_; }
+
+ private:
+  class Input final : public RowReceiver {
+   public:
+    explicit Input(UnionStage& stage) : stage_(stage) {}
+    void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+      stage_.take(window, rows, last);
+    }
+    void on_frontier(Micros frontier) override {
+      frontier_ = frontier;
+      stage_.settle();
+    }
+    Micros next_cut(Micros frontier) const override { return stage_.receiver_.next_cut(frontier); }
+    Micros frontier() const { return frontier_; }
+
+   private:
+    UnionStage& stage_;
+    Micros frontier_ = base::kMinTime;
+  };
+
+  void take(const WindowRef& window, batch::ColumnBatch& rows, bool last) {
+    const std::lock_guard lock(mutex_);
+    if (!by_window_) {
+      if (rows.row_count > 0) receiver_.on_rows(WindowRef{}, rows, false);
+      return;
+    }
+    if (!window.final || (rows.row_count == 0 && !last)) return;
+    // A window without rows is one all the same.
+    RowStore& held = windows_.try_emplace({window.start, window.end}, types_).first->second;
+    if (rows_held_ + rows.row_count > rows_max_) {
+      ledger_.refused += rows.row_count;
+      return;
+    }
+    held.append(rows);
+    rows_held_ += rows.row_count;
+  }
+
+  void settle() {
+    Micros least = base::kMaxTime;
+    for (const auto& input : inputs_) least = std::min(least, input->frontier());
+    while (!windows_.empty() && (least == base::kMaxTime || windows_.begin()->first.first < least)) {
+      const auto [start, end] = windows_.begin()->first;
+      send({start, end, 1, true}, windows_.begin()->second);
+      rows_held_ -= windows_.begin()->second.row_count();
+      windows_.erase(windows_.begin());
+      ++ledger_.windows_closed;
+    }
+    if (least == base::kMaxTime && !by_window_) send(WindowRef{}, RowStore(types_));
+    if (least > told_) receiver_.on_frontier(told_ = least);
+  }
+
+  void send(const WindowRef& window, const RowStore& rows) {
+    batch::ColumnBatch out;
+    size_t at = 0;
+    do {
+      out.row_count = std::min(batch_rows_, rows.row_count() - at);
+      out.columns.clear();
+      for (size_t c = 0; c < types_.size(); ++c) out.columns.push_back(rows.slice(c, at));
+      at += out.row_count;
+      receiver_.on_rows(window, out, at == rows.row_count());
+    } while (at < rows.row_count());
+  }
+
+  const bool by_window_;
+  const size_t batch_rows_, rows_max_;
+  RowReceiver& receiver_;
+  std::vector<batch::Type> types_;
+  std::vector<std::unique_ptr<Input>> inputs_;
+  WindowLedger ledger_;
+  std::map<std::pair<Micros, Micros>, RowStore> windows_;  ///< by start and end: rows that wait for the other inputs
+  size_t rows_held_ = 0;
+  Micros told_ = base::kMinTime;
+  std::mutex mutex_;  ///< rows of a stream may come from several threads
+};
+
+}  // namespace
+
+std::unique_ptr<StageRunner> make_union_stage(size_t input_count, const plan::Stage& stage,
+                                              const EngineOptions& options, RowReceiver& receiver) {
+  return std::make_unique<UnionStage>(input_count, stage, options, receiver);
+}
+
+}  // namespace backstream::exec
