@@ -109,8 +109,9 @@ AnalyticFunctions::AnalyticFunctions(const plan::Stage& stage)
 }
 
 std::unique_ptr<AnalyticPartition> AnalyticFunctions::make_partition() const {
+  const std::vector<batch::Type> waiting_types = plan_.looks_ahead() ? input_types_ : std::vector<batch::Type>();
   auto partition = std::make_unique<AnalyticPartition>(RowStore(argument_types_, kTextBlockOctets),
-                                                       RowStore(input_types_, kTextBlockOctets));
+                                                       RowStore(waiting_types, kTextBlockOctets));
   reset(*partition);
   return partition;
 }
@@ -149,10 +150,10 @@ void AnalyticFunctions::forget_context() {
 
 void AnalyticFunctions::append(AnalyticPartition& p, const batch::ColumnBatch& rows, const uint8_t* begins_peers,
                                Micros at) {
-  batch::ColumnBatch arguments;
-  arguments.row_count = rows.row_count;
-  for (const int column : argument_columns_) arguments.columns.push_back(rows.columns[static_cast<size_t>(column)]);
-  p.arguments.append(arguments);
+  arguments_.row_count = rows.row_count;
+  arguments_.columns.clear();
+  for (const int column : argument_columns_) arguments_.columns.push_back(rows.columns[static_cast<size_t>(column)]);
+  p.arguments.append(arguments_);
   const int64_t* times =
       plan_.across_windows ? rows.columns[static_cast<size_t>(plan_.time_column)].as<int64_t>() : nullptr;
   for (size_t i = 0; i < rows.row_count; ++i) {

@@ -105,7 +105,9 @@ class AnalyticFunctions {
   size_t state_words_ = 0;
   std::unique_ptr<agg::StateContext> running_context_, scratch_;
   uint64_t overflow_gone_ = 0;
+  // Scratch of one run of rows.
   batch::BatchBuffer results_;
+  batch::ColumnBatch arguments_;
   std::vector<int64_t> picks_;
   std::vector<uint32_t> filtered_;
   std::vector<uint64_t> scratch_state_;

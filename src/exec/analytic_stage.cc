@@ -315,8 +315,9 @@ class AnalyticStage final : public StageRunner {
   /// Computes the results of the next n rows of a partition and puts both to `ready_`.
   void emit(AnalyticPartition& partition, size_t n) {
     if (n == 0) return;
-    batch::ColumnBatch out;
+    batch::ColumnBatch& out = out_;
     out.row_count = n;
+    out.columns.clear();
     if (waits_) {
       for (size_t c = 0; c < types_.size(); ++c) out.columns.push_back(partition.waiting.slice(c, 0));
       const auto first = static_cast<size_t>(partition.next_out - partition.first);
@@ -325,7 +326,7 @@ class AnalyticStage final : public StageRunner {
         if (--waiting->second == 0) waiting_.erase(waiting);
       }
     } else {
-      out.columns = run_.batch.columns;
+      out.columns.assign(run_.batch.columns.begin(), run_.batch.columns.end());
     }
     const std::vector<Column>& results = functions_.compute(partition, n);
     out.columns.insert(out.columns.end(), results.begin(), results.end());
@@ -403,6 +404,7 @@ class AnalyticStage final : public StageRunner {
   size_t compact_at_ = kContextOctetsMin;
   // Scratch of one run.
   batch::BatchBuffer run_;
+  batch::ColumnBatch out_;
   std::vector<uint32_t> order_, numbers_;
   std::vector<uint8_t> peers_;
   std::string key_;

@@ -13,7 +13,7 @@ using expr::ExprPtr;
 
 /// What a FROM item offers to the expressions of its SELECT.
 struct Input {
-  Relation source;           ///< of the first stage, unless there are inputs
+  Relation source;  ///< of the first stage, unless there are inputs
   std::vector<std::unique_ptr<Query>> inputs;
   std::vector<Stage> below;  ///< stages that make these rows; empty: the rows of `source`
   std::string alias;         ///< how columns may be qualified

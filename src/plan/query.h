@@ -133,7 +133,7 @@ struct Stage {
   std::vector<expr::ExprPtr> keys;  ///< over the input
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
-  bool union_all = false;            ///< stages[0]: passes on the rows of Query::inputs, all of its shape
+  bool union_all = false;              ///< stages[0]: passes on the rows of Query::inputs, all of its shape
   std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)
   expr::ExprPtr having;                ///< over the grouped row, or null
@@ -160,8 +160,8 @@ struct QueryOptions {
 struct Query {
   std::string name;  ///< the view's name; "" for an ad-hoc SELECT
   bool is_view = false;
-  std::string text;           ///< the statement as written
-  Relation source;            ///< what stages[0] reads, unless there are inputs
+  std::string text;  ///< the statement as written
+  Relation source;   ///< what stages[0] reads, unless there are inputs
   /// Queries whose rows stages[0] combines: each a chain of its own, with inputs or a source. They have no name.
   std::vector<std::unique_ptr<Query>> inputs;
   std::vector<Stage> stages;  ///< at least one
