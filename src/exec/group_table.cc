@@ -166,6 +166,18 @@ size_t GroupTable::find_or_insert_words(const uint64_t* keys, const uint64_t* ha
   return group_count_ - groups_before;
 }
 
+size_t GroupTable::find(const uint64_t* key, uint64_t hash) const {
+  if (index_ == nullptr) return kNoGroup;
+  const size_t mask = (size_t{1} << index_log2_) - 1;
+  for (size_t slot = hash >> (64 - index_log2_);; slot = (slot + 1) & mask) {
+    const uint64_t entry = index_[slot];
+    if (entry == 0) return kNoGroup;
+    if (entry >> 32 != hash >> 32) continue;
+    const size_t group = static_cast<uint32_t>(entry) - 1;
+    if (std::memcmp(this->key(group), key, key_words_ * 8) == 0) return group;
+  }
+}
+
 size_t GroupTable::find_or_insert(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows) {
   if (n == 0) return 0;
   if (key_words_ == 1) return find_or_insert_words<1>(keys, hashes, n, rows);

@@ -38,6 +38,9 @@ class GroupTable {
   /// @param rows        out: the group's row of each key
   /// @return            groups made; they are the last ones (group_count() - returned ..)
   size_t find_or_insert(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows);
+  /// The number of the group of a key, or kNoGroup.
+  static constexpr size_t kNoGroup = SIZE_MAX;
+  size_t find(const uint64_t* key, uint64_t hash) const;
 
  private:
   static constexpr size_t kChunkMask = (size_t{1} << kChunkRowsLog2) - 1;

@@ -60,9 +60,9 @@ PaneTable::Found PaneTable::find_groups(const batch::Column* keys, const uint32_
   return {rows, narrow};
 }
 
-void PaneTable::combine(const PaneTable& other) {
-  combine_form(other, false);
-  combine_form(other, true);
+void PaneTable::combine(const PaneTable& other, const uint8_t* chosen) {
+  combine_form(other, false, chosen);
+  combine_form(other, true, chosen == nullptr ? nullptr : chosen + other.narrow_.group_count());
   rows_counted += other.rows_counted;
 }
 
@@ -86,7 +86,26 @@ void PaneTable::combine_groups(const batch::Column* keys, size_t n, const uint8_
   }
 }
 
-void PaneTable::combine_form(const PaneTable& other, bool wide) {
+void PaneTable::match(const PaneTable& other, std::vector<size_t>& groups) {
+  groups.clear();
+  std::vector<uint64_t> words;
+  for (const bool wide : {false, true}) {
+    const GroupTable& from = wide ? other.wide_ : other.narrow_;
+    const GroupTable& here = wide ? wide_ : narrow_;
+    const uint32_t key_words = from.key_words();
+    words.resize(key_words);
+    for (size_t group = 0; group < from.group_count(); ++group) {
+      std::copy_n(from.key(group), key_words, words.data());
+      if (layout_.codec_.has_text()) layout_.codec_.translate(wide, words.data(), 1, other.texts_, texts_);
+      uint64_t hash = 0;
+      hash_keys(words.data(), key_words, 1, layout_.hash_mask_, &hash);
+      const size_t found = here.find(words.data(), hash);
+      groups.push_back(found == kNoGroup || !wide ? found : found + narrow_.group_count());
+    }
+  }
+}
+
+void PaneTable::combine_form(const PaneTable& other, bool wide, const uint8_t* chosen) {
   constexpr size_t kStep = 1024;
   const GroupTable& from = wide ? other.wide_ : other.narrow_;
   GroupTable& to = wide ? wide_ : narrow_;
@@ -94,15 +113,20 @@ void PaneTable::combine_form(const PaneTable& other, bool wide) {
   const auto& aggregates = layout_.stage_.aggregates;
   std::vector<uint64_t> words(std::min(kStep, from.group_count()) * key_words);
   std::vector<uint8_t*> rows(std::min(kStep, from.group_count()));
-  for (size_t at = 0; at < from.group_count(); at += kStep) {
-    const size_t n = std::min(kStep, from.group_count() - at);
-    for (size_t i = 0; i < n; ++i) std::copy_n(from.key(at + i), key_words, &words[i * key_words]);
+  std::vector<const uint8_t*> sources(rows.size());
+  for (size_t at = 0; at < from.group_count();) {
+    size_t n = 0;
+    for (; n < kStep && at < from.group_count(); ++at) {
+      if (chosen != nullptr && chosen[at] == 0) continue;
+      std::copy_n(from.key(at), key_words, &words[n * key_words]);
+      sources[n++] = from.row(at);
+    }
     if (layout_.codec_.has_text()) layout_.codec_.translate(wide, words.data(), n, other.texts_, texts_);
     insert(to, wide, words.data(), n, rows.data());
     for (size_t a = 0; a < aggregates.size(); ++a) {
       const size_t offset = states_at(wide) + layout_.state_offsets_[a];
       const auto combine_states = aggregates[a].function->combine;
-      for (size_t i = 0; i < n; ++i) combine_states(rows[i] + offset, from.row(at + i) + offset, context_);
+      for (size_t i = 0; i < n; ++i) combine_states(rows[i] + offset, sources[i] + offset, context_);
     }
   }
 }

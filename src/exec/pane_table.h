@@ -52,8 +52,12 @@ class PaneTable {
   Found find_groups(const batch::Column* keys, const uint32_t* rows, size_t n, uint8_t** out);
   uint32_t states_at(bool wide) const { return wide ? wide_.states_at() : narrow_.states_at(); }
 
-  /// Adds all groups of another pane of the same stage; that one is left as it was.
-  void combine(const PaneTable& other);
+  /// Adds the groups of another pane of the same stage; that one is left as it was.
+  /// @param chosen  by group of `other`: 0 leaves it out; null: all are added
+  void combine(const PaneTable& other, const uint8_t* chosen = nullptr);
+  /// For each group of another pane, the number of the group with the same key here, or kNoGroup.
+  static constexpr size_t kNoGroup = GroupTable::kNoGroup;
+  void match(const PaneTable& other, std::vector<size_t>& groups);
 
   /// Adds n groups given as key columns and states, state_octets() each, laid out as in the layout.
   void combine_groups(const batch::Column* keys, size_t n, const uint8_t* states);
@@ -71,7 +75,7 @@ class PaneTable {
 
  private:
   void insert(GroupTable& table, bool wide, const uint64_t* words, size_t n, uint8_t** out);
-  void combine_form(const PaneTable& other, bool wide);
+  void combine_form(const PaneTable& other, bool wide, const uint8_t* chosen);
 
   GroupLayout& layout_;
   GroupTable narrow_, wide_;

@@ -102,7 +102,7 @@ void PaneShipping::report(uint32_t edge, Micros frontier, const WindowLedger& le
   append(partial::write_frontier(message));
 }
 
-Micros PaneShipping::receive(MergeHalf& merge, LateOutput* late) {
+Micros PaneShipping::receive(PaneReceiver& merge, LateOutput* late) {
   const auto deliver = [&](const partial::ChunkId& id, std::span<const uint8_t> bytes) {
     partial::Message message;
     partial::PartialFault fault{};

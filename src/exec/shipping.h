@@ -4,12 +4,22 @@
 #include <vector>
 
 #include "exec/group_rows.h"
-#include "exec/windowed_stage.h"
+#include "exec/late_rows.h"
 #include "partial/codec.h"
 #include "partial/inbox.h"
 #include "transport/log.h"
 
 namespace backstream::exec {
+
+/// The merge half that shipped panes are read into. One thread.
+class PaneReceiver {
+ public:
+  virtual ~PaneReceiver() = default;
+  /// The pane to which shipped groups of this start are added.
+  virtual PaneTable& pane(Micros start) = 0;
+  /// Adds the ledger of panes to that of their windows.
+  virtual void add_counts(const window::CountsByPane& counts) = 0;
+};
 
 /// The way of a stage's panes from its edge halves to its merge half as bytes through a Log
 /// (docs/design/0002-partials.md). One thread.
@@ -30,7 +40,7 @@ class PaneShipping {
   void report(uint32_t edge, Micros frontier, const WindowLedger& ledger);
   /// Merge: reads the log to its end and adds what is new to `merge`, and late rows to `late` (null: nobody reads
   /// them). Returns the frontier of all edges.
-  Micros receive(MergeHalf& merge, LateOutput* late);
+  Micros receive(PaneReceiver& merge, LateOutput* late);
   /// Merge: windows of panes that begin before are final.
   void forget_before(Micros pane_start);
 

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "exec/analytic_stage.h"
+#include "exec/session_stage.h"
 #include "exec/shipping.h"
 #include "exec/union_stage.h"
 #include "exec/windowed_stage.h"
@@ -272,6 +273,11 @@ std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, 
   if (!stage.aggregates_rows) return std::make_unique<RowStage>(query, stage, options, receiver);
   if (stage.window.kind == Window::Kind::kInherited) {
     return std::make_unique<InheritedStage>(query, stage, options, receiver);
+  }
+  if (stage.window.kind == Window::Kind::kSession) {
+    const bool streamed =
+        stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
+    return make_session_stage(query, stage, streamed ? options.edges : 1, streamed && options.ship, options, receiver);
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;

@@ -7,6 +7,7 @@
 #include "exec/group_rows.h"
 #include "exec/late_rows.h"
 #include "exec/row_aggregator.h"
+#include "exec/shipping.h"
 #include "exec/stage.h"
 #include "exec/tail.h"
 #include "window/pane_counts.h"
@@ -91,17 +92,16 @@ class EdgeHalf {
 };
 
 /// The merge half: keeps the panes of open windows, and closes windows as the watermark passes their ends. One thread.
-class MergeHalf {
+class MergeHalf final : public PaneReceiver {
  public:
   MergeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
             uint64_t hash_mask, RowReceiver& receiver);
 
   /// A whole pane, or a supplement to one, from an edge in this process.
   void adopt(Micros start, PaneTablePtr pane);
-  /// The pane to which shipped groups of this start are added.
-  PaneTable& pane(Micros start);
-  /// Adds the ledger of panes to that of their windows, also of those that are final.
-  void add_counts(const CountsByPane& counts);
+  PaneTable& pane(Micros start) override;
+  /// Also to windows that are final.
+  void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
   const WindowLedger& ledger() const { return ledger_; }
   const std::deque<WindowRecord>& recent_windows() const { return recent_; }

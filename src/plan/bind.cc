@@ -156,39 +156,66 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
   return input;
 }
 
-Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
-  const bool tumble = from.name == "tumble", hop = from.name == "hop";
-  if (from.name == "session")
-    return fail("0A000", "session windows are not supported yet", from.name_span, "tumble and hop are");
-  if (!tumble && !hop) {
-    const auto near = base::nearest_name(from.name, {"tumble", "hop"});
-    return fail("42883", fmt::format("\"{}\" is not a window function", from.name), from.name_span,
-                near.empty() ? "window functions are tumble and hop" : fmt::format("did you mean '{}'?", near));
+/// A window function in FROM. Arguments are by position or by name.
+struct WindowFunction {
+  std::string_view name;
+  Window::Kind kind;
+  std::vector<std::string_view> args;
+  size_t required;
+  std::string_view example;
+};
+const WindowFunction* find_window_function(std::string_view name) {
+  static const WindowFunction kFunctions[] = {
+      {"tumble", Window::Kind::kTumble, {"rel", "ts", "size", "offset"}, 3, "tumble(flows, time, interval '300 s')"},
+      {"hop",
+       Window::Kind::kHop,
+       {"rel", "ts", "slide", "size", "offset"},
+       4,
+       "hop(flows, time, interval '60 s', interval '300 s'): slide, then size"},
+      {"session",
+       Window::Kind::kSession,
+       {"rel", "ts", "gap", "partition_by"},
+       3,
+       "session(flows, time, interval '60 s', partition_by => (src_ip))"},
+  };
+  for (const WindowFunction& function : kFunctions) {
+    if (function.name == name) return &function;
   }
-  // Arguments by position or by name.
-  const std::vector<std::string> names = tumble ? std::vector<std::string>{"rel", "ts", "size", "offset"}
-                                                : std::vector<std::string>{"rel", "ts", "slide", "size", "offset"};
-  std::vector<const UnboundExpr*> args(names.size(), nullptr);
+  return nullptr;
+}
+
+Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
+  const WindowFunction* function = find_window_function(from.name);
+  if (function == nullptr) {
+    const auto near = base::nearest_name(from.name, {"tumble", "hop", "session"});
+    return fail(
+        "42883", fmt::format("\"{}\" is not a window function", from.name), from.name_span,
+        near.empty() ? "window functions are tumble, hop and session" : fmt::format("did you mean '{}'?", near));
+  }
+  const bool hop = function->kind == Window::Kind::kHop, session = function->kind == Window::Kind::kSession;
+  std::vector<const UnboundExpr*> args(function->args.size(), nullptr);
+  std::vector<const UnboundExpr*> partition_by;
   for (size_t i = 0; i < from.args.size(); ++i) {
     size_t at = i;
     if (i < from.arg_names.size() && !from.arg_names[i].empty()) {
-      at = static_cast<size_t>(std::find(names.begin(), names.end(), from.arg_names[i]) - names.begin());
-      if (at == names.size()) {
+      at = static_cast<size_t>(std::find(function->args.begin(), function->args.end(), from.arg_names[i]) -
+                               function->args.begin());
+      if (at == function->args.size()) {
+        std::string known;
+        for (const std::string_view name : function->args) known.append(known.empty() ? "" : ", ").append(name);
         return fail("42883", fmt::format("{}() has no argument \"{}\"", from.name, from.arg_names[i]),
-                    from.args[i]->span,
-                    tumble ? "arguments are rel, ts, size, offset" : "arguments are rel, ts, slide, size, offset");
+                    from.args[i]->span, "arguments are " + known);
       }
     }
     if (at >= args.size())
       return fail("42883", fmt::format("too many arguments for {}()", from.name), from.args[i]->span);
     args[at] = from.args[i].get();
+    if (session && at + 1 == args.size()) partition_by.push_back(args[at]);
   }
-  const size_t required = names.size() - 1;
-  for (size_t i = 0; i < required; ++i) {
+  for (size_t i = 0; i < function->required; ++i) {
     if (args[i] != nullptr) continue;
-    return fail("42883", fmt::format("{}() needs its argument {}", from.name, names[i]), from.span,
-                tumble ? "tumble(flows, time, interval '300 s')"
-                       : "hop(flows, time, interval '60 s', interval '300 s'): slide, then size");
+    return fail("42883", fmt::format("{}() needs its argument {}", from.name, function->args[i]), from.span,
+                std::string(function->example));
   }
   Result<Input> input = fail("42601", "the first argument of a window function is a relation", args[0]->span,
                              "tumble(flows, time, interval '300 s')");
@@ -223,13 +250,22 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
                 below_start < 0 ? "let the view below output window_start" : "");
   }
   Window window;
-  window.kind = tumble ? Window::Kind::kTumble : Window::Kind::kHop;
+  window.kind = function->kind;
   window.time_column = *column;
-  const auto size = constant_interval(*args[tumble ? 2 : 3], "the window size");
+  const UnboundExpr& size_text = *args[hop ? 3 : 2];
+  const std::string_view size_name = session ? "the gap" : "the window size";
+  const auto size = constant_interval(size_text, size_name);
   if (!size) return tl::unexpected(size.error());
   window.size_us = *size;
   window.slide_us = *size;
-  if (*size <= 0) return fail("22023", "the window size must be greater than zero", args[tumble ? 2 : 3]->span);
+  if (*size <= 0) return fail("22023", fmt::format("{} must be greater than zero", size_name), size_text.span);
+  for (const UnboundExpr* key : partition_by) {
+    if (key->kind != UnboundExpr::Kind::kColumn)
+      return fail("42804", "partition_by takes columns", key->span, std::string(function->example));
+    const auto key_column = ExprBinder(*input).find_column(*key);
+    if (!key_column) return tl::unexpected(key_column.error());
+    input->session_keys.push_back(*key_column);
+  }
   if (hop) {
     const auto slide = constant_interval(*args[2], "the slide");
     if (!slide) return tl::unexpected(slide.error());
@@ -245,7 +281,7 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
     if (*size / *slide > 100'000) return fail("54000", "more than 100,000 windows would hold each row", args[2]->span);
     window.slide_us = *slide;
   }
-  if (args.back() != nullptr) {
+  if (!session && args.back() != nullptr) {
     const auto offset = constant_interval(*args.back(), "the offset");
     if (!offset) return tl::unexpected(offset.error());
     window.offset_us = *offset - base::floor_to(*offset, window.slide_us);
@@ -429,6 +465,42 @@ Result<Bound> SelectBinder::bind_union(const UnboundSelect& select) {
   stage.input = stage.grouped = stage.output = std::move(schema);
   bound.stages.push_back(std::move(stage));
   return bound;
+}
+
+/// The keys of a session's groups are the columns that make the session: a finer group would be part of a session that
+/// others share.
+Result<void> check_session(const UnboundSelect& select, const Input& input, const ExprBinder& binder, bool aggregates) {
+  if (!aggregates) {
+    return fail("42803", "sessions need GROUP BY: a row's session is known when it is over", select.span,
+                "add GROUP BY window_start and the columns of partition_by");
+  }
+  if (!binder.over_calls.empty()) {
+    return fail("0A000", "OVER cannot stand beside session()", binder.over_calls[0].span,
+                "put the sessions in a subquery in FROM, or in a view");
+  }
+  const auto is_key = [](int column) {
+    return [column](const ExprPtr& key) { return key->kind == expr::ExprKind::kColumn && key->column == column; };
+  };
+  for (const ExprPtr& key : binder.keys) {
+    const bool known = std::any_of(input.session_keys.begin(), input.session_keys.end(),
+                                   [&](int column) { return is_key(column)(key); });
+    if (!known) {
+      return fail("42803",
+                  fmt::format("sessions are of the columns in partition_by; \"{}\" is none",
+                              expr::to_string(*key, input.schema)),
+                  key->span, "add the column to partition_by, or aggregate it");
+    }
+  }
+  for (const int column : input.session_keys) {
+    if (std::any_of(binder.keys.begin(), binder.keys.end(), is_key(column))) continue;
+    const std::string& name = input.schema.columns[static_cast<size_t>(column)].name;
+    return fail("42803",
+                fmt::format("sessions of different \"{0}\" would be one group: group by \"{0}\", too, or "
+                            "leave it out of partition_by",
+                            name),
+                select.group_by.empty() ? select.span : select.group_by[0]->span);
+  }
+  return {};
 }
 
 /// An output, with what the query text calls it.
@@ -632,7 +704,8 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     if (!ahead) return tl::unexpected(ahead.error());
     looks_ahead = *ahead;
   }
-  const bool row_by_row = own_rows || looks_ahead;
+  const bool session = input.window.kind == Window::Kind::kSession;
+  const bool row_by_row = own_rows || looks_ahead || session;
   if (row_by_row && (!stage.order_by.empty() || stage.distinct)) {
     return fail("0A000",
                 fmt::format("{} needs a window: a stream has no end", stage.distinct ? "SELECT DISTINCT" : "ORDER BY"),
@@ -645,9 +718,23 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
                 select.limit ? select.limit->span : select.offset->span);
   }
 
+  if (session) {
+    if (auto fits = check_session(select, input, binder, aggregates); !fits) return tl::unexpected(fits.error());
+  }
+
   // Schemas.
   stage.keys = std::move(binder.keys);
   stage.aggregates = std::move(binder.aggregates);
+  if (session) {  // First and last row of a session (exec/session_stage.h).
+    const int time_column = input.window.time_column;
+    for (const char* extreme : {"min", "max"}) {
+      AggregateCall call;
+      call.function = *agg::resolve(extreme, {Type::kTimestamptz}, false, false, {});
+      call.args.push_back(expr::make_column(time_column, Type::kTimestamptz));
+      call.label = fmt::format("{}({})", extreme, input.schema.columns[static_cast<size_t>(time_column)].name);
+      stage.aggregates.push_back(std::move(call));
+    }
+  }
   if (aggregates) {
     stage.grouped.columns = {{"window_start", Type::kTimestamptz, 0}, {"window_end", Type::kTimestamptz, 0}};
     for (const auto& key : stage.keys) {
@@ -697,7 +784,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   if (stage.window.time_column >= 0) stage.input_used[static_cast<size_t>(stage.window.time_column)] = true;
 
   bound.has_windows = windowed && !row_by_row;
-  if (windowed && (bound.has_windows || looks_ahead)) bound.time_column = stage.window_start_output;
+  if (windowed && (bound.has_windows || looks_ahead || session)) bound.time_column = stage.window_start_output;
   bound.source = std::move(input.source);
   bound.inputs = std::move(input.inputs);
   bound.stages = std::move(input.below);
@@ -780,6 +867,11 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   if (!options) return tl::unexpected(options.error());
   auto bound = SelectBinder(catalog, {}).bind(*statement.select);
   if (!bound) return tl::unexpected(bound.error());
+  const Stage& first = bound->stages.front();
+  if (first.window.kind == Window::Kind::kSession && options->allowed_lateness_us != 0) {
+    return fail("0A000", "allowed_lateness of session windows is not supported", statement.span,
+                "a longer delay keeps sessions open to rows that come out of order");
+  }
   Query query;
   query.name = is_view ? statement.name : "";
   query.is_view = is_view;

@@ -22,6 +22,7 @@ struct Input {
   int time_column = -1;
   int window_start_column = -1;  ///< columns of `schema` that are the window's start and end, when rows carry them
   int window_end_column = -1;
+  std::vector<int> session_keys;  ///< session windows: the columns in partition_by
   bool has_windows() const { return window.kind != Window::Kind::kNone; }
 };
 

@@ -19,6 +19,8 @@ std::string window_text(const Stage& stage) {
     case Window::Kind::kHop:
       return fmt::format("hop of {} every {} by {}{}", base::format_duration(w.size_us),
                          base::format_duration(w.slide_us), column(), offset);
+    case Window::Kind::kSession:
+      return fmt::format("session by {}, over after {} of silence", column(), base::format_duration(w.size_us));
     case Window::Kind::kInherited: return "as of the rows below";
   }
   return {};
@@ -122,8 +124,10 @@ void add_stages(const Query& query, std::string& out) {
     out += fmt::format("  edge (where flows arrive)\n    window     {}\n    panes      {}\n", window_text(first),
                        base::format_duration(plan.edge.pane_us));
     add_aggregation(first, out);
-    out += fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window,
-                       plan.merge.panes_per_window == 1 ? "" : "s");
+    const bool session = first.window.kind == Window::Kind::kSession;
+    out += session ? std::string("  merge\n    combine    groups of panes, by the time between them\n")
+                   : fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window,
+                                 plan.merge.panes_per_window == 1 ? "" : "s");
     out += fmt::format(
         "    closes     when the watermark of all exporters passes the window's end{}\n",
         query.options.allowed_lateness_us == 0

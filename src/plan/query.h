@@ -35,11 +35,12 @@ struct Window {
     kNone,  ///< rows are passed on as they come (no aggregation)
     kTumble,
     kHop,
+    kSession,    ///< rows of a group that are less than size_us apart; without a common end, so rows come one by one
     kInherited,  ///< rows carry the window of the stage below (its window_start and window_end columns)
   };
   Kind kind = Kind::kNone;
   int time_column = -1;  ///< input column whose value decides the window
-  Micros size_us = 0;    ///< tumble, hop: > 0
+  Micros size_us = 0;    ///< tumble, hop: > 0; session: the gap, > 0
   Micros slide_us = 0;   ///< hop: > 0, divides size_us; tumble: = size_us
   Micros offset_us = 0;  ///< 0 <= offset < slide; windows start at offset + k * slide
 };

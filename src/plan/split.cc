@@ -1,8 +1,16 @@
 #include "plan/split.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace backstream::plan {
+
+window::PaneGrid session_grid(const Window& window) {
+  constexpr base::Micros kPaneMax = 60 * base::kMicrosPerSecond;
+  const base::Micros pane = std::clamp<base::Micros>(window.size_us / 4, 1, kPaneMax);
+  const base::Micros gap_panes = (window.size_us + pane - 1) / pane;
+  return {pane, pane * (gap_panes + 1), pane, 0};
+}
 
 SplitPlan split(const Query& query, base::Micros pane_us_max) {
   const Stage& stage = query.stages.front();
@@ -10,6 +18,10 @@ SplitPlan split(const Query& query, base::Micros pane_us_max) {
   plan.edge.query = plan.merge.query = &query;
   plan.edge.stage = &stage;
   plan.edge.columns = stage.input_used;
+  if (stage.aggregates_rows && stage.window.kind == Window::Kind::kSession) {
+    plan.edge.pane_us = plan.merge.pane_us = session_grid(stage.window).pane_us;
+    return plan;
+  }
   const bool windows = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
   if (!stage.aggregates_rows || !windows) return plan;
   base::Micros pane = std::gcd(stage.window.size_us, stage.window.slide_us);

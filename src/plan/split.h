@@ -1,5 +1,6 @@
 #pragma once
 #include "plan/query.h"
+#include "window/pane_grid.h"
 
 namespace backstream::plan {
 
@@ -25,6 +26,11 @@ struct SplitPlan {
   EdgePlan edge;
   MergePlan merge;
 };
+
+/// The panes of session windows: a quarter of the gap and at most 60 s long, so that the rows of a key in one pane are
+/// always of one session; `size_us` is how long a pane's rows can matter, so that a row is late when a session that
+/// ended with it would be closed.
+window::PaneGrid session_grid(const Window& window);
 
 /// Cuts `query` in two. Pane = gcd(size, slide), cut to at most `pane_us_max` (a divisor is taken, so panes tile both).
 /// Shipped partials use 60 s; one process that adopts its own panes may pass kMaxTime (docs/design/0002-partials.md).
