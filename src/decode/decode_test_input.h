@@ -38,8 +38,9 @@ inline constexpr uint32_t kExported = 1'769'860'859;              // a second be
 /// A decoder with all columns wanted; keeps the rows that come out as numbers or text, "null" for nulls.
 class DecodeRun : private FlowWriter::Consumer {
  public:
-  explicit DecodeRun(DecodeSettings settings = {}, size_t batch_rows = 5)
-      : decoder(settings, {}), writer_(all_columns(), *this, batch_rows) {}
+  explicit DecodeRun(DecodeSettings settings = {}, size_t batch_rows = 5,
+                     const batch::FlowColumnSet& wanted = all_columns())
+      : decoder(settings, {}), writer_(wanted, *this, batch_rows) {}
 
   DecodeOutcome feed(const Octets& octets, base::Micros received_at = kReceived, uint32_t address = 0x0a000001) {
     // Of the exact size, so that the sanitizer sees a read past its end.
@@ -61,10 +62,6 @@ class DecodeRun : private FlowWriter::Consumer {
   std::string last(const std::string& column) const { return rows.empty() ? "no row" : rows.back().at(column); }
   uint64_t fault(DecodeFault fault) const { return decoder.total().faults[static_cast<size_t>(fault)]; }
 
-  Decoder decoder;
-  std::vector<std::map<std::string, std::string>> rows;
-
- private:
   static batch::FlowColumnSet all_columns() {
     batch::FlowColumnSet wanted;
     for (size_t c = 0; c < batch::kFlowColumnCount; ++c) {
@@ -75,6 +72,11 @@ class DecodeRun : private FlowWriter::Consumer {
     }
     return wanted;
   }
+
+  Decoder decoder;
+  std::vector<std::map<std::string, std::string>> rows;
+
+ private:
   void on_flows(batch::ColumnBatch& batch) override {
     for (size_t row = 0; row < batch.row_count; ++row) {
       auto& out = rows.emplace_back();

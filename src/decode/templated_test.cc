@@ -1,5 +1,6 @@
 #include <random>
 
+#include "base/cpu.h"
 #include "decode/decode_test_input.h"
 
 namespace backstream::decode {
@@ -225,6 +226,57 @@ TEST(Netflow9, UptimeTimesReducedSizesAndPadding) {
   EXPECT_EQ(run.last("protocol_version"), "9");
   run.feed(v9(set(260, record), 4));
   EXPECT_EQ(run.decoder.total().missing, 3u) << "v9 counts datagrams";
+}
+
+/// A template of random fields, some of them unknown to us, and a data set of random records.
+Octets random_message(std::mt19937_64& random, bool v9_message) {
+  static constexpr uint16_t kElements[] = {1,   2,   4,   5,   6,   7,   8,   9,   10,  11,  12, 13,  14,
+                                           15,  16,  17,  21,  22,  32,  48,  58,  61,  70,  80, 150, 151,
+                                           152, 153, 154, 157, 158, 159, 160, 161, 34,  27,  28, 62,  56,
+                                           176, 177, 192, 210, 225, 227, 230, 243, 305, 306, 500};
+  Fields fields;
+  size_t record_octets = 0;
+  for (size_t f = 1 + random() % 24; f > 0; --f) {
+    const uint16_t element = kElements[random() % std::size(kElements)];
+    const bool v6 = element == 27 || element == 28 || element == 62;
+    const bool v4 = element == 8 || element == 12 || element == 15 || element == 225;
+    const auto width = static_cast<uint16_t>(v6 ? 16 : v4 ? 4 : 1 + random() % (random() % 8 == 0 ? 20 : 8));
+    fields.emplace_back(element, width);
+    record_octets += width;
+  }
+  Octets records;
+  for (size_t octets = record_octets * (1 + random() % 40); octets > 0; --octets) {
+    records.u8(static_cast<uint8_t>(random() % 4 == 0 ? 0 : random()));
+  }
+  const Octets sets = set(v9_message ? 0 : 2, template_of(256, fields)).add(set(256, records));
+  return v9_message ? v9(sets) : ipfix(sets);
+}
+
+TEST(Templated, RowsDependNeitherOnOtherWantedColumnsNorOnTheKernels) {
+  std::mt19937_64 random(5);
+  const base::CpuLevel had = base::cpu_level();
+  for (int round = 0; round < 200; ++round) {
+    const Octets message = random_message(random, round % 2 == 0);
+    base::limit_cpu_level(base::CpuLevel::kPlain);
+    DecodeRun all({}, 7);
+    const DecodeOutcome whole = all.feed(message);
+    batch::FlowColumnSet wanted;
+    for (size_t c = 0; c < batch::kFlowColumnCount; ++c) {
+      const auto column = static_cast<batch::FlowColumn>(c);
+      if (DecodeRun::all_columns().has(column) && random() % 3 == 0) wanted.add(column);
+    }
+    for (const auto& columns : {wanted, DecodeRun::all_columns()}) {
+      base::limit_cpu_level(had);
+      DecodeRun some({}, 1 + random() % 50, columns);
+      EXPECT_EQ(some.feed(message).time_max, whole.time_max);
+      ASSERT_EQ(some.rows.size(), all.rows.size());
+      for (size_t row = 0; row < all.rows.size(); ++row) {
+        for (const auto& [name, value] : some.rows[row]) {
+          ASSERT_EQ(value, all.rows[row].at(name)) << name << " of row " << row << ", round " << round;
+        }
+      }
+    }
+  }
 }
 
 TEST(Templated, ASetThatRunsPastTheDatagramGivesItsWholeRecords) {
