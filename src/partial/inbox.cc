@@ -14,7 +14,7 @@ std::string_view name(InboxDrop drop) {
   return "";
 }
 
-Inbox::Inbox(std::vector<uint32_t> edges, size_t pending_octets_max) : pending_octets_max_(pending_octets_max) {
+Inbox::Inbox(const std::vector<uint32_t>& edges, size_t pending_octets_max) : pending_octets_max_(pending_octets_max) {
   for (const uint32_t edge : edges) frontiers_[edge] = base::kMinTime;
 }
 

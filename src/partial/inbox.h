@@ -32,7 +32,7 @@ class Inbox {
  public:
   /// @param edges                 the edges that must report before a frontier holds
   /// @param pending_octets_max    of chunks whose attempt is not complete
-  Inbox(std::vector<uint32_t> edges, size_t pending_octets_max = size_t{256} << 20);
+  Inbox(const std::vector<uint32_t>& edges, size_t pending_octets_max = size_t{256} << 20);
 
   /// Called with each chunk of an attempt, in order, as soon as the attempt is complete and the first to be so.
   using Deliver = std::function<void(const ChunkId& id, std::span<const uint8_t> message)>;
