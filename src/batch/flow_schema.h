@@ -1,4 +1,6 @@
 #pragma once
+#include <bit>
+
 #include "batch/column_batch.h"
 
 namespace backstream::batch {
@@ -82,6 +84,11 @@ class FlowColumnSet {
     return wanted;
   }
   bool operator==(const FlowColumnSet&) const = default;
+  /// body(FlowColumn) for each column of the set, in order.
+  template <typename Body>
+  void for_each(Body&& body) const {
+    for (uint64_t left = bits_; left != 0; left &= left - 1) body(static_cast<FlowColumn>(std::countr_zero(left)));
+  }
 
  private:
   uint64_t bits_ = 0;

@@ -156,7 +156,6 @@ void write_row(const Sample& sample, DecodeContext& context, uint32_t sub_agent)
   const SampledPacket& p = sample.packet;
   (void)out.room(1);
   const auto integer = [&](C column, bool present, int64_t value) {
-    if (!out.wants(column)) return;
     if (present) out.fill<int64_t>(column, value, 1);
     else out.set_null(column, 1);
   };
@@ -164,52 +163,70 @@ void write_row(const Sample& sample, DecodeContext& context, uint32_t sub_agent)
     integer(column, value.has_value(), value.value_or(0));
   };
   const auto address = [&](C column, bool present, const base::Inet& value) {
-    if (!out.wants(column)) return;
     if (present) out.fill<base::Inet>(column, value, 1);
     else out.set_null(column, 1);
   };
   const Micros now = context.datagram.received_at;
-  const bool frame = context.settings.sflow_octets == DecodeSettings::SflowOctets::kFrame || !p.is_ip;
-  out.fill<Micros>(C::kTime, now, 1);
-  out.fill<Micros>(C::kReceivedAt, now, 1);
-  for (const C none : {C::kFlowStart, C::kFlowEnd, C::kExportedAt, C::kInIfName, C::kOutIfName, C::kDirection,
-                       C::kNatSrcIp, C::kNatDstIp, C::kNatSrcPort, C::kNatDstPort}) {
-    out.set_null(none, 1);
-  }
-  out.fill<base::Inet>(C::kExporter, context.exporter.address, 1);
-  const std::string& site = context.sites[context.datagram.site];
-  if (site.empty()) out.set_null(C::kSite, 1);
-  else out.fill<std::string_view>(C::kSite, site, 1);
-  integer(C::kObservationDomain, true, sub_agent);
-  out.fill<std::string_view>(C::kProtocolVersion, "sFlow", 1);
-  address(C::kSrcIp, p.is_ip, p.source);
-  address(C::kDstIp, p.is_ip, p.destination);
-  address(C::kNextHop, sample.next_hop.family != 0, sample.next_hop);
-  address(C::kBgpNextHop, sample.bgp_next_hop.family != 0, sample.bgp_next_hop);
-  integer(C::kSrcPort, p.has_ports, p.source_port);
-  integer(C::kDstPort, p.has_ports, p.destination_port);
-  integer(C::kProtocol, p.is_ip, p.protocol);
-  integer(C::kTcpFlags, p.has_flags, p.tcp_flags);
-  integer(C::kTos, p.is_ip, p.tos);
-  integer(C::kIcmpType, p.has_icmp, p.icmp_type);
-  integer(C::kIcmpCode, p.has_icmp, p.icmp_code);
-  integer(C::kOctetsRaw, true, frame ? sample.frame_octets : p.ip_octets);
-  integer(C::kPacketsRaw, true, 1);
-  integer(C::kSamplingRate, sample.rate != 0, sample.rate);
-  optional(C::kSrcAs, sample.source_as);
-  optional(C::kDstAs, sample.destination_as);
-  optional(C::kSrcMask, sample.source_mask);
-  optional(C::kDstMask, sample.destination_mask);
-  optional(C::kInIf, sample.input);
-  optional(C::kOutIf, sample.output);
-  integer(C::kVlan, p.has_vlan || sample.vlan, p.has_vlan ? p.vlan : sample.vlan.value_or(0));
-  integer(C::kSrcMac, p.has_macs, static_cast<int64_t>(p.source_mac));
-  integer(C::kDstMac, p.has_macs, static_cast<int64_t>(p.destination_mac));
-  integer(C::kMplsLabel1, p.mpls_count > 0, p.mpls_labels[0]);
-  integer(C::kMplsLabel2, p.mpls_count > 1, p.mpls_labels[1]);
-  integer(C::kMplsLabel3, p.mpls_count > 2, p.mpls_labels[2]);
-  integer(C::kIpTtl, p.is_ip, p.ttl);
-  integer(C::kIpv6FlowLabel, p.is_ip && p.source.family == 6, p.flow_label);
+  // A row is one sample, so what is not wanted must cost nothing: not even the question.
+  out.wanted().for_each([&](C column) {
+    switch (column) {
+      case C::kTime:
+      case C::kReceivedAt: return integer(column, true, now);
+      case C::kExporter: return address(column, true, context.exporter.address);
+      case C::kSite: {
+        const std::string& site = context.sites[context.datagram.site];
+        if (site.empty()) return out.set_null(column, 1);
+        return out.fill<std::string_view>(column, site, 1);
+      }
+      case C::kProtocolVersion: return out.fill<std::string_view>(column, "sFlow", 1);
+      case C::kOctetsRaw: {
+        const bool frame = context.settings.sflow_octets == DecodeSettings::SflowOctets::kFrame || !p.is_ip;
+        return integer(column, true, frame ? sample.frame_octets : p.ip_octets);
+      }
+      case C::kObservationDomain: return integer(column, true, sub_agent);
+      case C::kSrcIp: return address(column, p.is_ip, p.source);
+      case C::kDstIp: return address(column, p.is_ip, p.destination);
+      case C::kNextHop: return address(column, sample.next_hop.family != 0, sample.next_hop);
+      case C::kBgpNextHop: return address(column, sample.bgp_next_hop.family != 0, sample.bgp_next_hop);
+      case C::kSrcPort: return integer(column, p.has_ports, p.source_port);
+      case C::kDstPort: return integer(column, p.has_ports, p.destination_port);
+      case C::kProtocol: return integer(column, p.is_ip, p.protocol);
+      case C::kTcpFlags: return integer(column, p.has_flags, p.tcp_flags);
+      case C::kTos: return integer(column, p.is_ip, p.tos);
+      case C::kIcmpType: return integer(column, p.has_icmp, p.icmp_type);
+      case C::kIcmpCode: return integer(column, p.has_icmp, p.icmp_code);
+      case C::kPacketsRaw: return integer(column, true, 1);
+      case C::kSamplingRate: return integer(column, sample.rate != 0, sample.rate);
+      case C::kSrcAs: return optional(column, sample.source_as);
+      case C::kDstAs: return optional(column, sample.destination_as);
+      case C::kSrcMask: return optional(column, sample.source_mask);
+      case C::kDstMask: return optional(column, sample.destination_mask);
+      case C::kInIf: return optional(column, sample.input);
+      case C::kOutIf: return optional(column, sample.output);
+      case C::kVlan: return integer(column, p.has_vlan || sample.vlan, p.has_vlan ? p.vlan : sample.vlan.value_or(0));
+      case C::kSrcMac: return integer(column, p.has_macs, static_cast<int64_t>(p.source_mac));
+      case C::kDstMac: return integer(column, p.has_macs, static_cast<int64_t>(p.destination_mac));
+      case C::kMplsLabel1: return integer(column, p.mpls_count > 0, p.mpls_labels[0]);
+      case C::kMplsLabel2: return integer(column, p.mpls_count > 1, p.mpls_labels[1]);
+      case C::kMplsLabel3: return integer(column, p.mpls_count > 2, p.mpls_labels[2]);
+      case C::kIpTtl: return integer(column, p.is_ip, p.ttl);
+      case C::kIpv6FlowLabel: return integer(column, p.is_ip && p.source.family == 6, p.flow_label);
+      case C::kFlowStart:
+      case C::kFlowEnd:
+      case C::kExportedAt:
+      case C::kInIfName:
+      case C::kOutIfName:
+      case C::kDirection:
+      case C::kNatSrcIp:
+      case C::kNatDstIp:
+      case C::kNatSrcPort:
+      case C::kNatDstPort: return out.set_null(column, 1);
+      case C::kOctets:  // computed from others when the batch is full
+      case C::kPackets:
+      case C::kSrcPrefix:
+      case C::kDstPrefix: return out.set_null(column, 1);
+    }
+  });
   out.commit(1);
   context.saw_time(now);
 }
