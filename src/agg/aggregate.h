@@ -29,8 +29,8 @@ inline constexpr uint64_t kValuesPerGroupMax = 100'000;
 /// Memory and error counts that states of one table share. One thread.
 struct StateContext {
   base::Arena arena;  ///< freed with the table
-  /// finish() found a result that cannot be given, and gave null: a sum that does not fit its type (22003), or a group
-  /// counted in capped_count too.
+  /// finish() found a result that cannot be given, and gave null: a sum that does not fit its type (22003), a negative
+  /// weight (22023), or what capped_count counts too.
   uint64_t overflow_count = 0;
   uint64_t capped_count = 0;           ///< groups with more values than are kept (kValuesPerGroupMax; 53400)
   std::vector<void*> free_blocks[32];  ///< blocks given back, by log2 of their octets

@@ -31,7 +31,7 @@ inline int order(uint8_t a, uint8_t b) { return (a > b) - (a < b); }  // boolean
 inline int order(const base::Interval& a, const base::Interval& b) {
   __extension__ using Length = __int128;
   const auto length = [](const base::Interval& i) {
-    return static_cast<Length>(i.months) * 30 * 86'400'000'000 + static_cast<Length>(i.days) * 86'400'000'000 + i.micros;
+    return (static_cast<Length>(i.months) * 30 + i.days) * 86'400'000'000 + i.micros;
   };
   const Length x = length(a), y = length(b);
   return (x > y) - (x < y);
