@@ -164,6 +164,8 @@ std::string summary_text(const RunReport& report) {
     if (ledger.time_null != 0) text += fmt::format("  !! {}: {} rows without a time\n", view.name, ledger.time_null);
     if (ledger.time_future != 0)
       text += fmt::format("  !! {}: {} rows from the future were refused\n", view.name, ledger.time_future);
+    if (ledger.refused != 0)
+      text += fmt::format("  !! {}: {} rows found no room in a stage above the first\n", view.name, ledger.refused);
     if (const std::string list = nonzero(value_errors(ledger)); !list.empty())
       text += fmt::format("  !! {}: values that could not be computed, by SQLSTATE: {}\n", view.name, list);
     if (ledger.sum_overflow != 0)
@@ -233,6 +235,7 @@ std::string stats_json(const RunReport& report) {
     out["time_null"] = ledger.time_null;
     out["time_future"] = ledger.time_future;
     out["late_unkept"] = ledger.late_unkept;
+    out["refused"] = ledger.refused;
     out["sum_overflow"] = ledger.sum_overflow;
     out["value_errors"] = counters_json(value_errors(ledger));
     out["delay_seconds"] = seconds_of(view.delay_us);

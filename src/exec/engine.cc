@@ -89,6 +89,7 @@ class RunningQuery final : public RowReceiver {
       }
       ledger.sum_overflow += later.sum_overflow;
       ledger.late += later.late;
+      ledger.late_by_max_us = std::max(ledger.late_by_max_us, later.late_by_max_us);
       ledger.time_null += later.time_null;
       ledger.time_future += later.time_future;
       ledger.refused += later.refused;

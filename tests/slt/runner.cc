@@ -413,6 +413,7 @@ class Scenario {
                                                       {"shed", ledger.shed},
                                                       {"time_null", ledger.time_null},
                                                       {"time_future", ledger.time_future},
+                                                      {"refused", ledger.refused},
                                                       {"windows_closed", ledger.windows_closed},
                                                       {"result_rows", ledger.result_rows},
                                                       {"sum_overflow", ledger.sum_overflow},
