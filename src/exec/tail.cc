@@ -72,6 +72,7 @@ RowStore::RowStore(const std::vector<Type>& types, size_t text_block_octets)
 }
 
 void RowStore::append(const ColumnBatch& rows) {
+  if (rows.row_count == 0) return;  // Columns may have no memory then.
   for (size_t c = 0; c < columns_.size(); ++c) {
     Stored& stored = columns_[c];
     const Column& column = rows.columns[c];
