@@ -1,5 +1,6 @@
 #include "ingest/captures.h"
 
+#include <bzlib.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -44,6 +45,17 @@ Octets gzip(const Octets& plain) {
 Octets zstd(const Octets& plain) {
   Octets out(::ZSTD_compressBound(plain.size()));
   out.resize(::ZSTD_compress(out.data(), out.size(), plain.data(), plain.size(), 3));
+  return out;
+}
+Octets bzip2(const Octets& plain) {
+  Octets out(plain.size() + plain.size() / 100 + 600);
+  auto octets = static_cast<unsigned>(out.size());
+  Octets in = plain;  // The library's parameter is not const, nor null.
+  in.reserve(1);
+  EXPECT_EQ(::BZ2_bzBuffToBuffCompress(reinterpret_cast<char*>(out.data()), &octets, reinterpret_cast<char*>(in.data()),
+                                       static_cast<unsigned>(in.size()), 1, 0, 0),
+            BZ_OK);
+  out.resize(octets);
   return out;
 }
 Octets first_half(const Octets& octets) {
@@ -280,7 +292,7 @@ TEST(Cut, PcapngAtEveryOctet) {
 
 TEST(Cut, CompressedAtEveryOctetIsToldAndNeverMakesDatagramsUp) {
   const Octets plain = pcap_of_two({});
-  for (const Octets& packed : {gzip(plain), zstd(plain)}) {
+  for (const Octets& packed : {gzip(plain), zstd(plain), bzip2(plain)}) {
     for (size_t octets = 0; octets < packed.size(); ++octets) {
       const Seen seen = see(Octets(packed.begin(), packed.begin() + static_cast<ptrdiff_t>(octets)));
       EXPECT_TRUE(!seen.error.empty() || seen.stats.truncated) << octets;
@@ -302,6 +314,8 @@ TEST(Compressed, SeveralMembersAndFramesAreOneFile) {
       {"gzip with zero padding", gzip(first_half(plain)) + gzip(second_half(plain)) + Octets(512, 0)},
       {"zstd", zstd(plain)},
       {"zstd frames", zstd(first_half(plain)) + empty_frame + zstd(second_half(plain))},
+      {"bzip2", bzip2(plain)},
+      {"bzip2 streams", bzip2(first_half(plain)) + bzip2({}) + bzip2(second_half(plain))},
       {"zstd, skippable frame first", skippable + zstd(plain)},
   };
   for (const auto& [what, file] : files) {
@@ -320,7 +334,7 @@ TEST(Compressed, DamageInTheMiddleIsTold) {
     for (char& c : payload) c = static_cast<char>((noise = noise * 1664525 + 1013904223) >> 24);
     plain = plain + CaptureBytes{}.pcap_packet(1, 0, flow_frame(payload));
   }
-  for (Octets packed : {gzip(plain), zstd(plain)}) {
+  for (Octets packed : {gzip(plain), zstd(plain), bzip2(plain)}) {
     packed[packed.size() - 3] ^= 0xff;  // gzip: of the length in its trailer; zstd: of the last block
     const Seen seen = see(packed);
     EXPECT_TRUE(seen.stats.truncated);

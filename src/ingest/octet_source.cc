@@ -1,5 +1,6 @@
 #include "ingest/octet_source.h"
 
+#include <bzlib.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -173,6 +174,49 @@ class ZstdSource final : public Wrapped {
   bool inside_ = false;
 };
 
+/// bzip2, several streams one after another, as parallel compressors write them.
+class Bzip2Source final : public Wrapped {
+ public:
+  Bzip2Source(std::unique_ptr<OctetSource> below, std::span<const uint8_t> begin)
+      : Wrapped(std::move(below), begin, kCompressedOctets) {}
+  ~Bzip2Source() override {
+    if (inside_) ::BZ2_bzDecompressEnd(&stream_);
+  }
+  size_t read(uint8_t* to, size_t octets_max) override {
+    const auto room = static_cast<unsigned>(std::min<size_t>(octets_max, 1U << 30));
+    unsigned left = room;
+    while (left == room && error_.empty()) {
+      if (!fill()) {
+        if (inside_) error_ = "the bzip2 data ends in the middle";
+        break;
+      }
+      if (!inside_) {
+        stream_ = {};
+        if (::BZ2_bzDecompressInit(&stream_, 0, 0) != BZ_OK) throw std::bad_alloc();
+        inside_ = true;
+      }
+      stream_.next_in = reinterpret_cast<char*>(in_.data() + at_);
+      stream_.avail_in = static_cast<unsigned>(end_ - at_);
+      stream_.next_out = reinterpret_cast<char*>(to);
+      stream_.avail_out = left;
+      const int status = ::BZ2_bzDecompress(&stream_);
+      at_ = end_ - stream_.avail_in;
+      left = stream_.avail_out;
+      if (status == BZ_STREAM_END) {
+        ::BZ2_bzDecompressEnd(&stream_);
+        inside_ = false;
+      } else if (status != BZ_OK) {
+        error_ = "the bzip2 data is damaged";
+      }
+    }
+    return room - left;
+  }
+
+ private:
+  bz_stream stream_{};
+  bool inside_ = false;  ///< of a stream
+};
+
 std::unique_ptr<OctetSource> by_content(std::unique_ptr<OctetSource> source, bool& empty) {
   uint8_t first[4];
   size_t got = 0;
@@ -188,6 +232,9 @@ std::unique_ptr<OctetSource> by_content(std::unique_ptr<OctetSource> source, boo
   const uint32_t magic = got == 4 ? base::load_be32(first) : 0;
   if (magic == 0x28b52ffd || (magic & 0xf0ffffff) == 0x502a4d18) {
     return std::make_unique<ZstdSource>(std::move(source), begin);
+  }
+  if (got == 4 && std::memcmp(first, "BZh", 3) == 0 && first[3] >= '1' && first[3] <= '9') {
+    return std::make_unique<Bzip2Source>(std::move(source), begin);
   }
   return std::make_unique<PlainSource>(std::move(source), begin);
 }

@@ -22,7 +22,7 @@ class OctetSource {
   virtual uint64_t octets_total() const = 0;
 };
 
-/// Opens a file ("-": standard input), plain, gzip or zstd by its first octets.
+/// Opens a file ("-": standard input), plain, gzip, zstd or bzip2 by its first octets.
 /// Errors ("capture"): missing, unreadable, a folder, empty.
 base::Result<std::unique_ptr<OctetSource>> open_octets(const std::string& path);
 /// Octets in memory, plain or compressed alike; they must outlive the source.
