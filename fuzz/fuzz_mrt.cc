@@ -1,0 +1,45 @@
+// Octets as a dump of BGP tables, plain or compressed: routes that can be looked up, or a reason.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "lookup/prefix_table.h"
+#include "lookup/table_reader.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace backstream;
+  using batch::Type;
+  static const lookup::TableDefinition kRib = {"rib",
+                                               {{{"prefix", Type::kCidr},
+                                                 {"asn", Type::kInt8},
+                                                 {"as_path", Type::kText},
+                                                 {"next_hop", Type::kInet},
+                                                 {"peer_as", Type::kInt8}}},
+                                               {}};
+  lookup::ReadLimits limits;
+  limits.table.row_count_max = 100'000;  // Decompression may make much of little.
+  limits.table.octets_max = 64 << 20;
+  limits.stream_octets_max = 64 << 20;
+  const auto source = ingest::octets_in_memory({data, size});
+  const auto read = lookup::read_mrt(*source, "fuzz.mrt", kRib, limits);
+  if (!read) {
+    if (read.error().message.empty()) std::abort();
+    return 0;
+  }
+  const lookup::Table& table = *read->table;
+  const batch::Column& networks = table.column(0);
+  const auto prefixes = lookup::PrefixTable::build(read->table, 0);
+  if (!prefixes) std::abort();
+  for (uint32_t row = 0; row < table.row_count() && row < 1000; ++row) {
+    const base::Inet& network = networks.as<base::Inet>()[row];
+    if (networks.is_null(row) || network != network.network() || network.prefix_bits > network.max_prefix_bits())
+      std::abort();
+    uint32_t match = 0;
+    prefixes->find(networks, &row, 1, &match);
+    if (match == lookup::kNoRow || networks.as<base::Inet>()[match] != network) std::abort();
+    for (size_t c = 0; c < table.column_count(); ++c) {
+      (void)expr::value_text(expr::value_at(table.column(c), row), table.column(c).type);
+    }
+  }
+  return 0;
+}
