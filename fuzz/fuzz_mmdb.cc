@@ -24,14 +24,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const lookup::Table& table = *read->table;
   const batch::Column& networks = table.column(0);
-  const auto prefixes = lookup::PrefixTable::build(read->table, 0);
-  if (!prefixes) std::abort();
+  // An index has megabytes whatever the table has: one input in sixteen pays for it.
+  const auto prefixes = size % 16 == 0 ? lookup::PrefixTable::build(read->table, 0)
+                                       : base::Result<lookup::PrefixTable>(base::fail("", ""));
+  if (size % 16 == 0 && !prefixes) std::abort();
   for (uint32_t row = 0; row < table.row_count(); ++row) {
     const base::Inet& network = networks.as<base::Inet>()[row];
     if (networks.is_null(row) || network != network.network()) std::abort();
-    uint32_t match = 0;
-    prefixes->find(networks, &row, 1, &match);
-    if (match == lookup::kNoRow || networks.as<base::Inet>()[match] != network) std::abort();
+    if (prefixes) {
+      uint32_t match = 0;
+      prefixes->find(networks, &row, 1, &match);
+      if (match == lookup::kNoRow || networks.as<base::Inet>()[match] != network) std::abort();
+    }
     for (size_t c = 0; c < table.column_count(); ++c) {
       (void)expr::value_text(expr::value_at(table.column(c), row), table.column(c).type);
     }

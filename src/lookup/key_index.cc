@@ -94,6 +94,7 @@ void hash_column(const T* values, const uint32_t* rows, size_t n, uint64_t* __re
 /// Hashes of the keys of n rows; present[i] = 0 where one of a row's keys is null.
 void hash_keys(const Column* keys, size_t key_count, const uint32_t* rows, size_t n, uint64_t* hashes,
                uint8_t* present) {
+  if (n == 0) return;  // Of an empty table there are no arrays.
   std::memset(hashes, 0, n * sizeof *hashes);
   std::memset(present, 1, n);
   for (size_t k = 0; k < key_count; ++k) {
