@@ -111,7 +111,9 @@ unsigned parse_v4_octets(std::string_view text, uint32_t& address, OctetsIn plac
   unsigned count = 0;
   while (true) {
     const size_t dot = text.find('.');
-    const int octet = parse_length(text.substr(0, dot), 255, leading_zeros);
+    // Behind IPv6 groups PostgreSQL reads nothing before a dot as 0: '::.1'.
+    const bool empty = place == OctetsIn::kIpv6 && dot == 0;
+    const int octet = empty ? 0 : parse_length(text.substr(0, dot), 255, leading_zeros);
     if (octet < 0 || count == 4) return 0;
     address |= static_cast<uint32_t>(octet) << (24 - 8 * count);
     ++count;

@@ -24,6 +24,7 @@ static_assert(days_from_civil(2000, 3, 1) == 11'017);
 unsigned days_in_month(int64_t year, unsigned month) {
   static constexpr std::array<uint8_t, 12> kDays{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  if (month < 1 || month > 12) return 0;
   return kDays[month - 1] + (month == 2 && leap ? 1 : 0);
 }
 
@@ -197,29 +198,35 @@ std::string format_rfc3339(Micros time) {
   return {text, format_rfc3339(time, text)};
 }
 
-std::optional<Micros> parse_timestamp(std::string_view text) noexcept {
+std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range) noexcept {
+  bool ignored = false;
+  bool& bad_field = out_of_range != nullptr ? *out_of_range : ignored;
+  bad_field = false;
   text = trim(text);
   if (equals_ignoring_case(text, "infinity")) return kMaxTime;
   if (equals_ignoring_case(text, "-infinity")) return kMinTime;
   const int64_t year = take_number(text, 4, 6);
-  if (year < 1 || !take(text, '-')) return std::nullopt;
+  if (year < 0 || !take(text, '-')) return std::nullopt;
   const int64_t month = take_number(text, 1, 2);
-  if (month < 1 || month > 12 || !take(text, '-')) return std::nullopt;
+  if (month < 0 || !take(text, '-')) return std::nullopt;
   const int64_t day = take_number(text, 1, 2);
-  if (day < 1 || day > days_in_month(year, static_cast<unsigned>(month))) return std::nullopt;
+  if (day < 0) return std::nullopt;
+  // Whether the whole is of the right form comes before whether it is a day of the calendar.
+  bool fields_fit = year >= 1 && month >= 1 && month <= 12 && day >= 1 &&
+                    day <= static_cast<int64_t>(days_in_month(year, static_cast<unsigned>(month)));
 
   int64_t second_of_day = 0, micros = 0;
   if (!text.empty() && (text[0] == ' ' || text[0] == 'T' || text[0] == 't') && text.size() > 1) {
     text = text[0] == ' ' ? trim(text) : text.substr(1);
     if (text[0] >= '0' && text[0] <= '9') {
       const int64_t hour = take_number(text, 1, 2);
-      if (hour < 0 || hour > 24 || !take(text, ':')) return std::nullopt;
+      if (hour < 0 || !take(text, ':')) return std::nullopt;
       const int64_t minute = take_number(text, 2, 2);
-      if (minute < 0 || minute > 59) return std::nullopt;
+      if (minute < 0) return std::nullopt;
       int64_t second = 0;
       if (take(text, ':')) {
         second = take_number(text, 2, 2);
-        if (second < 0 || second > 60) return std::nullopt;  // 60: a leap second rolls over, as in PostgreSQL.
+        if (second < 0) return std::nullopt;
         if (take(text, '.')) {
           int64_t unit = 100'000;
           size_t digit_count = 0;
@@ -232,17 +239,24 @@ std::optional<Micros> parse_timestamp(std::string_view text) noexcept {
         }
       }
       second_of_day = hour * 3600 + minute * 60 + second;
-      if (second_of_day > kSecondsPerDay || (hour == 24 && micros != 0)) return std::nullopt;
+      // Second 60, a leap second, rolls over, as in PostgreSQL.
+      fields_fit &=
+          hour <= 24 && minute <= 59 && second <= 60 && second_of_day <= kSecondsPerDay && (hour < 24 || micros == 0);
     }
   }
   const std::optional<int64_t> east = parse_zone(trim(text));
   if (!east) return std::nullopt;
+  if (!fields_fit) {
+    bad_field = true;
+    return std::nullopt;
+  }
   const int64_t seconds =
       days_from_civil(year, static_cast<unsigned>(month), static_cast<unsigned>(day)) * kSecondsPerDay + second_of_day -
       *east;
   Micros result = 0;
   if (__builtin_mul_overflow(seconds, kMicrosPerSecond, &result) || __builtin_add_overflow(result, micros, &result) ||
       result == kMaxTime) {
+    bad_field = true;
     return std::nullopt;
   }
   return result;

@@ -38,7 +38,8 @@ char* format_rfc3339(Micros time, char* out) noexcept;
 std::string format_rfc3339(Micros time);
 
 /// ISO forms that PostgreSQL accepts: date, optional time with fraction, optional zone (Z, +HH, +HH:MM; none: UTC).
-std::optional<Micros> parse_timestamp(std::string_view text) noexcept;
+/// `out_of_range` (may be null): set to whether it is of that form, but some field is not of the calendar or clock.
+std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range = nullptr) noexcept;
 
 /// A flag or setting like "75s", "2 s", "500ms", "1m", "1h", "1d", "1500us": a count and a unit. No unit: refused.
 std::optional<Micros> parse_duration(std::string_view text) noexcept;

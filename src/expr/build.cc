@@ -141,6 +141,10 @@ Result<ExprPtr> call(const ScalarFunction* function, std::vector<ExprPtr> args, 
     if (!arg) return arg;
     e->args.push_back(std::move(*arg));
   }
+  // All functions are strict: with a constant null the others need not be computed, and PostgreSQL does not.
+  if (std::any_of(e->args.begin(), e->args.end(), [](const auto& arg) { return is_null_literal(*arg); })) {
+    return make_literal(Value{}, e->type, span);
+  }
   return fold(std::move(e));
 }
 
@@ -175,6 +179,12 @@ Result<ExprPtr> make_logic(ExprKind kind, std::vector<ExprPtr> args, SourceSpan 
       e->args.push_back(std::move(*checked));
     }
   }
+  // A constant that decides alone decides before anything is computed.
+  for (const auto& arg : e->args) {
+    if (!is_literal(*arg) || is_null_literal(*arg)) continue;
+    if (std::get<bool>(arg->literal) == (kind == ExprKind::kOr))
+      return make_literal(kind == ExprKind::kOr, Type::kBool, span);
+  }
   return fold(std::move(e));
 }
 
@@ -204,6 +214,9 @@ ExprPtr make(ExprKind kind, Type type, std::vector<ExprPtr> args, SourceSpan spa
 }  // namespace
 
 Result<ExprPtr> make_call(std::string_view name, std::vector<ExprPtr> args, SourceSpan span) {
+  if (name == "substring" && args.size() == 2 && args[1]->type == Type::kUnknown && !is_null_literal(*args[1])) {
+    return fail("0A000", "substring with a pattern is not supported", args[1]->span, "write a position as a number");
+  }
   const auto function = choose(Kind::kFunction, name, types_of(args), span);
   if (!function) return tl::unexpected(function.error());
   return call(*function, std::move(args), span);
@@ -219,9 +232,7 @@ Result<ExprPtr> make_operator(std::string_view op, std::vector<ExprPtr> args, So
     return std::move(args[0]);
   }
   if (op == "-" && args.size() == 1 && args[0]->type == Type::kUnknown) {
-    auto number = make_cast(std::move(args[0]), Type::kFloat8, span);
-    if (!number) return number;
-    args[0] = std::move(*number);
+    return fail("42725", "operator - unknown is not unique", span, "add a cast: a number, or an interval?");
   }
   if (op == "||" && args.size() == 2) {
     // text || anything: the other side is written out as text.
@@ -353,9 +364,15 @@ Result<ExprPtr> make_case(ExprPtr operand, std::vector<ExprPtr> whens, std::vect
   if (!common) return tl::unexpected(common.error());
   std::vector<ExprPtr> args;
   for (size_t i = 0; i < whens.size(); ++i) {
+    if (is_literal(*whens[i])) {  // never chosen, or what all rows that come so far choose
+      if (is_null_literal(*whens[i]) || !std::get<bool>(whens[i]->literal)) continue;
+      common->back() = std::move((*common)[i]);
+      break;
+    }
     args.push_back(std::move(whens[i]));
     args.push_back(std::move((*common)[i]));
   }
+  if (args.empty()) return std::move(common->back());
   args.push_back(std::move(common->back()));
   return fold(make(ExprKind::kCase, type, std::move(args), span));
 }
@@ -364,15 +381,32 @@ Result<ExprPtr> make_coalesce(std::vector<ExprPtr> args, SourceSpan span) {
   Type type{};
   auto common = to_common_type(std::move(args), span, type);
   if (!common) return tl::unexpected(common.error());
-  return fold(make(ExprKind::kCoalesce, type, std::move(*common), span));
+  // Constant nulls are skipped; what stands behind another constant is never reached.
+  std::vector<ExprPtr> reached;
+  for (auto& arg : *common) {
+    if (is_null_literal(*arg)) continue;
+    reached.push_back(std::move(arg));
+    if (is_literal(*reached.back())) break;
+  }
+  if (reached.empty()) return make_literal(Value{}, type, span);
+  if (reached.size() == 1) return std::move(reached[0]);
+  return fold(make(ExprKind::kCoalesce, type, std::move(reached), span));
 }
 
 Result<ExprPtr> make_nullif(ExprPtr left, ExprPtr right, SourceSpan span) {
   // NULLIF(a, b): CASE WHEN a = b THEN NULL ELSE a END.
-  const Type type = left->type;
   std::vector<ExprPtr> pair;
   pair.push_back(clone(*left));
   pair.push_back(std::move(right));
+  // The result has the type that the comparison gives the first argument; integers of two types compare as they are.
+  if (!batch::is_integer(pair[0]->type) || !batch::is_integer(pair[1]->type)) {
+    const auto equality = choose(Kind::kOperator, "=", types_of(pair), span);
+    if (!equality) return tl::unexpected(equality.error());
+    auto cast = make_cast(std::move(left), (*equality)->args[0], span, true);
+    if (!cast) return cast;
+    left = std::move(*cast);
+  }
+  const Type type = left->type;
   auto condition = make_operator("=", std::move(pair), span);
   if (!condition) return condition;
   std::vector<ExprPtr> whens, thens;

@@ -31,13 +31,13 @@ int64_t bool_to_integer(uint8_t a) { return a != 0; }
 uint8_t integer_to_bool(int64_t a) { return a != 0; }
 Inet same_inet(const Inet& a) { return a; }
 Inet to_network(const Inet& a) { return a.network(); }
-/// A bytea holds the bytes of a text in no special form.
-Text same_text(Text a) { return a; }
 
 ValueError value_error(const base::Diagnostic& diagnostic) {
   if (diagnostic.code == "22003") return ValueError::kNumericOutOfRange;
   if (diagnostic.code == "22007") return ValueError::kInvalidDatetime;
   if (diagnostic.code == "22008") return ValueError::kDatetimeOverflow;
+  if (diagnostic.code == "22015") return ValueError::kIntervalOverflow;
+  if (diagnostic.code == "22023") return ValueError::kInvalidParameter;
   return ValueError::kInvalidText;
 }
 template <Type type, typename V>
@@ -57,6 +57,13 @@ ValueError from_text(KernelContext&, V& r, Text a) {
   if (!value) return value_error(value.error());
   if constexpr (std::is_same_v<V, uint8_t>) r = std::get<bool>(*value);
   else r = std::get<V>(*value);
+  return kFine;
+}
+/// bytea's input form: hexadecimal after \x, or characters with \\ and \ooo.
+ValueError bytea_from_text(KernelContext& context, Text& r, Text a) {
+  const auto value = parse_value(a, Type::kBytea);
+  if (!value) return value_error(value.error());
+  r = context.texts.copy(std::get<std::string>(*value));
   return kFine;
 }
 template <Type type, typename V>
@@ -86,7 +93,7 @@ void add_casts(std::vector<ScalarFunction>& table) {
   add(Type::kInt4, Type::kBool, map1<uint8_t, int64_t, integer_to_bool>, false);
   add(Type::kCidr, Type::kInet, map1<Inet, Inet, same_inet>, true);
   add(Type::kInet, Type::kCidr, map1<Inet, Inet, to_network>, false);
-  add(Type::kText, Type::kBytea, map1<Text, Text, same_text>, false);
+  add(Type::kText, Type::kBytea, try1<Text, Text, bytea_from_text>, false);
   add_text_casts<Type::kInt2, int64_t>(table);
   add_text_casts<Type::kInt4, int64_t>(table);
   add_text_casts<Type::kInt8, int64_t>(table);

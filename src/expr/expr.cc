@@ -153,6 +153,7 @@ std::string_view sqlstate(ValueError error) {
     case ValueError::kDatetimeOverflow: return "22008";
     case ValueError::kInvalidParameter: return "22023";
     case ValueError::kInvalidDatetime: return "22007";
+    case ValueError::kIntervalOverflow: return "22015";
     case ValueError::kInvalidLogarithm: return "2201E";
     case ValueError::kInvalidPower: return "2201F";
     case ValueError::kInvalidSubstring: return "22011";
@@ -170,6 +171,7 @@ std::string_view message(ValueError error) {
     case ValueError::kDatetimeOverflow: return "timestamp or interval out of range";
     case ValueError::kInvalidParameter: return "an argument that this function does not take";
     case ValueError::kInvalidDatetime: return "the text cannot be read as a time or interval";
+    case ValueError::kIntervalOverflow: return "interval field value out of range";
     case ValueError::kInvalidLogarithm: return "logarithm of zero or of a negative number";
     case ValueError::kInvalidPower: return "root of a negative number, or zero to a negative power";
     case ValueError::kInvalidSubstring: return "negative substring length";

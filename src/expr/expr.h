@@ -99,7 +99,7 @@ Result<Type> common_type(const std::vector<const Expr*>& exprs, SourceSpan span)
 
 /// PostgreSQL's text output of a value (to_string of NULL is empty). Used by CSV, tables, casts to text.
 std::string value_text(const Value& value, Type type);
-/// PostgreSQL's input function. 22P02, 22003, 22007, 22008 on error.
+/// PostgreSQL's input function. 22P02, 22003, 22007, 22008, 22015, 22023 on error.
 Result<Value> parse_value(std::string_view text, Type type, SourceSpan span = {});
 /// Reads one row of a column.
 Value value_at(const batch::Column& column, size_t row);
@@ -115,6 +115,7 @@ enum class ValueError : uint8_t {
   kDatetimeOverflow,   ///< 22008
   kInvalidParameter,   ///< 22023
   kInvalidDatetime,    ///< 22007
+  kIntervalOverflow,   ///< 22015
   kInvalidLogarithm,   ///< 2201E
   kInvalidPower,       ///< 2201F
   kInvalidSubstring,   ///< 22011

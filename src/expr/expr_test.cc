@@ -152,5 +152,147 @@ TEST(Values, AreReadAsPostgresReadsThem) {
   EXPECT_TRUE(std::get<bool>(*parse_value(" yes ", Type::kBool)));
 }
 
+// What the comparison with PostgreSQL (tests/oracle) found.
+
+std::string read(const char* value, Type type) {
+  const auto parsed = parse_value(value, type);
+  return parsed ? value_text(*parsed, type) : parsed.error().code;
+}
+ExprPtr typed(const char* value, Type type) {
+  const auto parsed = parse_value(value, type);
+  EXPECT_TRUE(parsed) << value;
+  return parsed ? make_literal(*parsed, type) : nullptr;
+}
+std::string called(const char* name, std::vector<ExprPtr> args) { return folded(make_call(name, std::move(args), {})); }
+
+TEST(Input, OfIntervalsIsPostgreSQLs) {
+  EXPECT_EQ(read("1-2 3 4:05:06", Type::kInterval), "1 year 2 mons 3 days 04:05:06");
+  EXPECT_EQ(read("3 1:02", Type::kInterval), "3 days 01:02:00");
+  EXPECT_EQ(read("1:02.5", Type::kInterval), "00:01:02.5");
+  EXPECT_EQ(read("1 millennium", Type::kInterval), "1000 years");
+  EXPECT_EQ(read("2562047788:00:54", Type::kInterval), "2562047788:00:54");
+  EXPECT_EQ(read("50%", Type::kInterval), "00:00:50");
+  EXPECT_EQ(read("1.5 mons", Type::kInterval), "1 mon 15 days");
+  EXPECT_EQ(read("5 min ago", Type::kInterval), "-00:05:00");
+  EXPECT_EQ(read("P1Y2M3DT4H5M6S", Type::kInterval), "1 year 2 mons 3 days 04:05:06");
+  EXPECT_EQ(read("1 mon 1 mon", Type::kInterval), "22007");
+  EXPECT_EQ(read("2026-01-31", Type::kInterval), "22007");
+  EXPECT_EQ(read("10.0.0.1", Type::kInterval), "22007");
+  EXPECT_EQ(read("3 ago", Type::kInterval), "22007");
+  EXPECT_EQ(read("1:60", Type::kInterval), "22015");
+  EXPECT_EQ(read("3000000000 days", Type::kInterval), "22015");
+}
+
+TEST(Input, OfMacAddressesHasSevenForms) {
+  for (const char* form :
+       {"00:1b:21:aa:bb:cc", "0:1b:21:aa:bb:cc", "00-1B-21-AA-BB-CC", "001b21:aabbcc", "001b21-aabbcc",
+        "001b.21aa.bbcc", "001b-21aa-bbcc", "001b21aabbcc", " 00:1b:21:aa:bb:cc "}) {
+    EXPECT_EQ(read(form, Type::kMacaddr), "00:1b:21:aa:bb:cc") << form;
+  }
+  EXPECT_EQ(read("00:1b-21:aa:bb:cc", Type::kMacaddr), "22P02");
+  EXPECT_EQ(read("00:1b:21:aa:bb:100", Type::kMacaddr), "22003");
+}
+
+TEST(Input, OfByteaHasBothForms) {
+  EXPECT_EQ(read("\\x 00 fF", Type::kBytea), "\\x00ff");
+  EXPECT_EQ(read("a\\\\b\\101", Type::kBytea), "\\x615c6241");
+  EXPECT_EQ(read("\\x0", Type::kBytea), "22023");
+  EXPECT_EQ(read("\\xZZ", Type::kBytea), "22023");
+  EXPECT_EQ(read("a\\1", Type::kBytea), "22P02");
+  EXPECT_EQ(folded(make_cast(typed("\\x41", Type::kText), Type::kBytea, {})), "\\x41");
+}
+
+TEST(Input, OfNumbersTimesAndAddresses) {
+  EXPECT_EQ(read("0x1p3", Type::kFloat8), "8");
+  EXPECT_EQ(read("-nan", Type::kFloat8), "NaN");
+  EXPECT_EQ(read("+-1", Type::kFloat8), "22P02");
+  EXPECT_EQ(read("2026-02-29", Type::kTimestamptz), "22008");
+  EXPECT_EQ(read("2026-01-31 25:00", Type::kTimestamptz), "22008");
+  EXPECT_EQ(read("0000-01-01", Type::kTimestamptz), "22008");
+  EXPECT_EQ(read("2026-01-31 x", Type::kTimestamptz), "22007");
+  EXPECT_EQ(read(" 10.0.0.1 ", Type::kInet), "22P02");
+  EXPECT_EQ(read("::.0", Type::kInet), "::");
+}
+
+TEST(Numbers, OfNaNAndInfinity) {
+  EXPECT_EQ(called("sign", list(typed("NaN", Type::kFloat8))), "0");
+  EXPECT_EQ(op("^", typed("-Infinity", Type::kFloat8), typed("0.5", Type::kFloat8)), "2201F");
+  EXPECT_EQ(op("^", typed("-1", Type::kFloat8), typed("NaN", Type::kFloat8)), "NaN");
+}
+
+TEST(Text, TrimTakesWholeCharacters) {
+  EXPECT_EQ(called("ltrim", list(text("日本語"), text("日"))), "本語");
+  EXPECT_EQ(called("rtrim", list(text("aé"), text("è"))), "aé");
+  EXPECT_EQ(called("btrim", list(text("日語日"), text("本日"))), "語");
+}
+
+TEST(Networks, AbbreviateAndSubtractAsPostgreSQL) {
+  const auto abbreviated = [](const char* network) { return called("abbrev", list(typed(network, Type::kCidr))); };
+  EXPECT_EQ(abbreviated("2001:db8::1/128"), "2001:db8::1/128");
+  EXPECT_EQ(abbreviated("::ffff:0:0/96"), "::ffff/96");
+  EXPECT_EQ(abbreviated("2000::/3"), "2000::/3");
+  EXPECT_EQ(abbreviated("::/0"), "::/0");
+  EXPECT_EQ(abbreviated("10.0.0.0/9"), "10.0/9");
+  EXPECT_EQ(op("-", typed("::1", Type::kInet), typed("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Type::kInet)), "2");
+  EXPECT_EQ(op("-", typed("1::", Type::kInet), typed("::", Type::kInet)), "22003");
+}
+
+TEST(Times, FieldsAreNamedAndMissingAsInPostgreSQL) {
+  const auto field = [](const char* name, const char* value, Type type) {
+    return called("date_part", list(text(name), typed(value, type)));
+  };
+  EXPECT_EQ(field("weeks", "2024-12-30 01:02:03.456789+00", Type::kTimestamptz), "1");
+  EXPECT_EQ(field("julian", "2024-12-30 01:02:03.456789+00", Type::kTimestamptz), "2460675.0430955645");
+  EXPECT_EQ(field("month", "infinity", Type::kTimestamptz), "NULL");
+  EXPECT_EQ(field("year", "-infinity", Type::kTimestamptz), "-Infinity");
+  EXPECT_EQ(field("dow", "1 day", Type::kInterval), "0A000");
+  EXPECT_EQ(field("fortnight", "1 day", Type::kInterval), "22023");
+  EXPECT_EQ(field("epoch", "1 year 2 mons 3 days 04:05:06.789", Type::kInterval), "37015506.789000005");
+  EXPECT_EQ(called("date_trunc", list(text("week"), typed("1 day", Type::kInterval))), "0A000");
+  EXPECT_EQ(called("date_trunc", list(text("epoch"), typed("2026-01-31", Type::kTimestamptz))), "22023");
+}
+
+TEST(Times, BinScaleAndEpoch) {
+  const auto bin = [](const char* stride, const char* time, const char* origin) {
+    return called("date_bin", list(typed(stride, Type::kInterval), typed(time, Type::kTimestamptz),
+                                   typed(origin, Type::kTimestamptz)));
+  };
+  EXPECT_EQ(bin("1 mon", "2026-01-31", "2026-01-01"), "0A000");
+  EXPECT_EQ(bin("-1 day", "2026-01-31", "2026-01-01"), "22008");
+  EXPECT_EQ(bin("1 day", "2026-01-31", "infinity"), "22008");
+  EXPECT_EQ(bin("0", "infinity", "infinity"), "infinity");
+  EXPECT_EQ(op("/", typed("1 day", Type::kInterval), typed("7", Type::kFloat8)), "03:25:42.857143");
+  EXPECT_EQ(op("*", typed("1 day", Type::kInterval), typed("-2147483648", Type::kFloat8)), "-2147483648 days");
+  EXPECT_EQ(called("to_timestamp", list(typed("-16.1064685", Type::kFloat8))), "1969-12-31 23:59:43.893532+00");
+}
+
+TEST(Constants, DecideBeforeAnythingIsComputed) {
+  const auto division = [] {  // 1 / column 0: an error for 0
+    auto made = make_operator("/", list(integer(1), column(0, Type::kInt4)), {});
+    EXPECT_TRUE(made);
+    return std::move(*made);
+  };
+  EXPECT_EQ(folded(make_operator("+", list(division(), make_literal(Value{}, Type::kInt4)), {})), "NULL");
+  auto positive = make_operator(">", list(division(), integer(0)), {});
+  ASSERT_TRUE(positive);
+  EXPECT_EQ(folded(make_and(list(std::move(*positive), make_literal(false, Type::kBool)), {})), "f");
+  EXPECT_EQ(folded(make_coalesce(list(make_literal(Value{}, Type::kInt4), integer(5), division()), {})), "5");
+  std::vector<ExprPtr> whens = list(make_literal(false, Type::kBool)), thens = list(division());
+  EXPECT_EQ(folded(make_case(nullptr, std::move(whens), std::move(thens), integer(2), {})), "2");
+}
+
+TEST(Overloads, OfNullifAndUntypedLiterals) {
+  const auto type_of_nullif = [](ExprPtr a, ExprPtr b) {
+    const auto made = make_nullif(std::move(a), std::move(b), {});
+    return made ? (*made)->type : Type::kUnknown;
+  };
+  EXPECT_EQ(type_of_nullif(text("7"), column(0, Type::kInt8)), Type::kInt8);
+  EXPECT_EQ(type_of_nullif(column(0, Type::kCidr), column(1, Type::kInet)), Type::kInet);
+  EXPECT_EQ(type_of_nullif(column(0, Type::kInt8), column(1, Type::kFloat8)), Type::kFloat8);
+  EXPECT_EQ(type_of_nullif(column(0, Type::kInt4), column(1, Type::kInt8)), Type::kInt4);
+  EXPECT_EQ(folded(make_operator("-", list(text("1 day")), {})), "42725");
+  EXPECT_EQ(called("substring", list(text("abc"), text("b"))), "0A000");
+}
+
 }  // namespace
 }  // namespace backstream::expr

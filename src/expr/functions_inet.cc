@@ -62,10 +62,11 @@ ValueError subtract(KernelContext& c, Inet& r, const Inet& a, int64_t by) {
 ValueError distance(KernelContext&, int64_t& r, const Inet& a, const Inet& b) {
   if (a.family != b.family) return ValueError::kInvalidParameter;
   const unsigned shift = 128 - a.max_prefix_bits();
-  const Address x = bits_of(a) >> shift, y = bits_of(b) >> shift;
-  const Address magnitude = x >= y ? x - y : y - x;
-  if (magnitude > static_cast<Address>(INT64_MAX)) return ValueError::kNumericOutOfRange;
-  r = x >= y ? static_cast<int64_t>(magnitude) : -static_cast<int64_t>(magnitude);
+  // Modulo 2^128 as PostgreSQL computes, so ::1 - ffff:...:ffff is 2.
+  __extension__ using Signed = __int128;
+  const auto difference = static_cast<Signed>((bits_of(a) >> shift) - (bits_of(b) >> shift));
+  if (difference > INT64_MAX || difference < INT64_MIN) return ValueError::kNumericOutOfRange;
+  r = static_cast<int64_t>(difference);
   return kFine;
 }
 
@@ -86,16 +87,47 @@ ValueError abbreviated(KernelContext& context, Text& r, const Inet& a) {
   r = context.texts.copy({text, static_cast<size_t>(base::format_inet(a, text) - text)});
   return kFine;
 }
-/// A network without the octets (IPv6: groups) that its length leaves out: 10/8, 192.168.1/24, 2001:db8/32.
+/// A network without the octets (IPv6: groups) that its length leaves out: 10/8, 192.168.1/24. IPv6 has at least two
+/// groups, and its first longest run of zero groups, even of one, becomes ::, also at the end: 2001:db8::/32, 2000::/3.
 ValueError abbreviated_network(KernelContext& context, Text& r, const Inet& a) {
   std::string text;
-  const unsigned step = a.family == 4 ? 8 : 16;
-  for (unsigned at = 0; at < std::max<unsigned>(a.prefix_bits, a.family == 4 ? 1 : 0); at += step) {
-    const auto part = static_cast<unsigned>(bits_of(a) >> (128 - at - step)) & ((1u << step) - 1);
-    if (!text.empty()) text += a.family == 4 ? '.' : ':';
-    text += a.family == 4 ? fmt::format("{}", part) : fmt::format("{:x}", part);
+  const auto part = [&](unsigned index, unsigned bits) {
+    return static_cast<unsigned>(bits_of(a) >> (128 - (index + 1) * bits)) & ((1u << bits) - 1);
+  };
+  if (a.family == 4) {
+    const unsigned octets = std::max(1u, (a.prefix_bits + 7u) / 8);
+    for (unsigned i = 0; i < octets; ++i) text += fmt::format("{}{}", i > 0 ? "." : "", part(i, 8));
+  } else if (a.prefix_bits == 0) {
+    text = "::";
+  } else {
+    const unsigned groups = std::max(2u, (a.prefix_bits + 15u) / 16);
+    unsigned run_begin = 0, run_length = 0, zeros = 0;
+    for (unsigned i = 0; i <= groups; ++i) {
+      if (i < groups && part(i, 16) == 0) {
+        ++zeros;
+      } else {
+        if (zeros > run_length) {
+          run_begin = i - zeros;
+          run_length = zeros;
+        }
+        zeros = 0;
+      }
+    }
+    // As elsewhere, the last 32 bits of ::a.b.c.d and ::ffff:a.b.c.d are dotted.
+    const bool dotted =
+        run_length != groups && run_begin == 0 && (run_length == 6 || (run_length == 5 && part(5, 16) == 0xffff));
+    for (unsigned i = 0; i < groups; ++i) {
+      if (run_length != 0 && i >= run_begin && i < run_begin + run_length) {
+        if (i == run_begin) text += ':';
+        if (i + 1 == groups) text += ':';
+      } else if (dotted && i > 5) {
+        text += fmt::format("{}{}", i == 6 ? ':' : '.', part(2 * i, 8));
+        if (i != 7 || a.prefix_bits > 120) text += fmt::format(".{}", part(2 * i + 1, 8));
+      } else {
+        text += fmt::format("{}{:x}", text.empty() ? "" : ":", part(i, 16));
+      }
+    }
   }
-  if (text.empty()) text = "::";
   r = context.texts.copy(fmt::format("{}/{}", text, a.prefix_bits));
   return kFine;
 }

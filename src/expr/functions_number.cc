@@ -92,7 +92,7 @@ ValueError modulo_double(KernelContext&, double& r, double a, double b) {
 }
 ValueError power(KernelContext&, double& r, double a, double b) {
   if (a == 0 && b < 0) return ValueError::kInvalidPower;
-  if (a < 0 && std::isfinite(a) && std::isfinite(b) && std::floor(b) != b) return ValueError::kInvalidPower;
+  if (a < 0 && std::floor(b) != b && !std::isnan(b)) return ValueError::kInvalidPower;
   return in_range(r, std::pow(a, b), std::isinf(a) || std::isinf(b), a == 0 || std::isinf(a) || std::isinf(b));
 }
 ValueError square_root(KernelContext&, double& r, double a) {
@@ -119,7 +119,7 @@ double absolute_double(double a) { return std::fabs(a); }
 double ceiling(double a) { return std::ceil(a); }
 double floor_of(double a) { return std::floor(a); }
 double truncated(double a) { return std::trunc(a); }
-double sign_of(double a) { return std::isnan(a) ? a : static_cast<double>((a > 0) - (a < 0)); }
+double sign_of(double a) { return static_cast<double>((a > 0) - (a < 0)); }  // NaN has none: 0
 /// round(x, digits), trunc(x, digits): on doubles here (PostgreSQL: numeric), so beyond 15 digits they are approximate.
 ValueError round_digits(KernelContext&, double& r, double a, int64_t digits) {
   if (digits > 300 || digits < -300 || !std::isfinite(a)) {

@@ -111,12 +111,27 @@ template <bool at_begin>
 ValueError pad_spaces(KernelContext& context, Text& r, Text a, int64_t length) {
   return pad<at_begin>(context, r, a, length, " ");
 }
+/// Whole characters: an octet of one must not match a part of another.
 template <bool at_begin, bool at_end>
 ValueError trim_of(KernelContext&, Text& r, Text a, Text what) {
   r = a;
-  if (what.empty()) return kFine;
-  if (at_begin) r.remove_prefix(std::min(r.size(), r.find_first_not_of(what)));
-  if (at_end) r = r.substr(0, r.find_last_not_of(what) + 1);
+  const auto wanted = [what](Text character) {
+    for (size_t at = what.find(character); at != Text::npos; at = what.find(character, at + 1)) {
+      if (begins_character(what[at])) return true;
+    }
+    return false;
+  };
+  while (at_begin && !r.empty()) {
+    const size_t length = octet_of(r, 1);
+    if (!wanted(r.substr(0, length))) break;
+    r.remove_prefix(length);
+  }
+  while (at_end && !r.empty()) {
+    size_t begin = r.size() - 1;
+    while (begin > 0 && !begins_character(r[begin])) --begin;
+    if (!wanted(r.substr(begin))) break;
+    r = r.substr(0, begin);
+  }
   return kFine;
 }
 template <bool at_begin, bool at_end>

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "expr/function.h"
+#include "expr/time_text.h"
 
 namespace backstream::expr {
 namespace {
@@ -80,11 +81,13 @@ ValueError negate(KernelContext& context, Interval& r, const Interval& a) {
   return combine<-1>(context, r, Interval{}, a);
 }
 
-/// Fractions of months go to days, those of days to the clock, as interval_mul does.
-ValueError scale(Interval& r, const Interval& a, double factor) {
-  if (!std::isfinite(factor)) return kOverflow;
-  const double months = static_cast<double>(a.months) * factor, days = static_cast<double>(a.days) * factor;
-  if (!(std::fabs(months) < 2147483647.0) || !(std::fabs(days) < 2147483647.0)) return kOverflow;
+/// Fractions of months go to days, those of days to the clock, as interval_mul and interval_div do. `by(part)` is the
+/// part multiplied or divided, in double.
+template <typename By>
+ValueError scale(Interval& r, const Interval& a, By&& by) {
+  const double months = by(static_cast<double>(a.months)), days = by(static_cast<double>(a.days));
+  const auto fits = [](double part) { return part >= -2147483648.0 && part <= 2147483647.0; };
+  if (!fits(months) || !fits(days)) return kOverflow;
   r.months = static_cast<int32_t>(months);
   r.days = static_cast<int32_t>(days);
   const auto round_micro = [](double v) { return std::rint(v * 1e6) / 1e6; };
@@ -95,17 +98,22 @@ ValueError scale(Interval& r, const Interval& a, double factor) {
     whole_days += static_cast<int64_t>(seconds / 86400.0);
     seconds -= static_cast<double>(static_cast<int64_t>(seconds / 86400.0)) * 86400.0;
   }
-  const double micros = std::rint(static_cast<double>(a.micros) * factor + seconds * 1e6);
-  if (!(std::fabs(micros) < 9.2233720368547e18) || whole_days != static_cast<int32_t>(whole_days)) return kOverflow;
+  const double micros = std::rint(by(static_cast<double>(a.micros)) + seconds * 1e6);
+  if (!(micros >= -9223372036854775808.0 && micros < 9223372036854775808.0)) return kOverflow;
+  if (whole_days != static_cast<int32_t>(whole_days)) return kOverflow;
   r.days = static_cast<int32_t>(whole_days);
   r.micros = static_cast<int64_t>(micros);
   return kFine;
 }
-ValueError multiply(KernelContext&, Interval& r, const Interval& a, double factor) { return scale(r, a, factor); }
-ValueError multiply_left(KernelContext&, Interval& r, double factor, const Interval& a) { return scale(r, a, factor); }
+ValueError multiply(KernelContext&, Interval& r, const Interval& a, double factor) {
+  return scale(r, a, [factor](double part) { return part * factor; });
+}
+ValueError multiply_left(KernelContext& context, Interval& r, double factor, const Interval& a) {
+  return multiply(context, r, a, factor);
+}
 ValueError divide(KernelContext&, Interval& r, const Interval& a, double by) {
   if (by == 0) return ValueError::kDivisionByZero;
-  return scale(r, a, 1.0 / by);
+  return scale(r, a, [by](double part) { return part / by; });
 }
 
 // --- fields -----------------------------------------------------------------------------------------------------
@@ -129,102 +137,105 @@ IsoWeek iso_week(Micros t) {
   return {civil.year, static_cast<int>((thursday - day_number(base::from_civil(first))) / 7 + 1)};
 }
 
-bool is(Text field, Text a, Text b = {}) { return field == a || (!b.empty() && field == b); }
+bool is_calendar_unit(std::optional<TimeUnit> unit) { return unit && *unit <= TimeUnit::kTimezone; }
 
-/// PostgreSQL folds the case of field names; so do we.
-std::string folded(Text field) {
-  std::string name(field);
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  return name;
+/// Of 'infinity', the fields that only grow are infinite, the others null.
+bool grows(TimeUnit unit) {
+  return unit == TimeUnit::kYear || unit == TimeUnit::kDecade || unit == TimeUnit::kCentury ||
+         unit == TimeUnit::kMillennium || unit == TimeUnit::kIsoYear || unit == TimeUnit::kJulian ||
+         unit == TimeUnit::kEpoch;
 }
-
-ValueError field_of_time(KernelContext&, double& r, Text given, Micros t) {
-  const std::string field = folded(given);
-  if (is_infinite(t)) {
-    if (!is(field, "epoch") && !is(field, "year")) return ValueError::kInvalidParameter;
-    r = t > 0 ? HUGE_VAL : -HUGE_VAL;
-    return kFine;
-  }
-  if (is(field, "epoch")) {
-    r = static_cast<double>(t) / 1e6;
-    return kFine;
-  }
+double finite_field(TimeUnit unit, Micros t) {
   const base::CivilTime c = base::to_civil(t);
-  const double seconds = c.second + c.micro / 1e6;
-  const double year = c.year > 0 ? c.year : c.year - 1;
-  if (is(field, "year", "years")) r = year;
-  else if (is(field, "month", "months")) r = c.month;
-  else if (is(field, "day", "days")) r = c.day;
-  else if (is(field, "hour", "hours")) r = c.hour;
-  else if (is(field, "minute", "minutes")) r = c.minute;
-  else if (is(field, "second", "seconds")) r = seconds;
-  else if (is(field, "milliseconds", "millisecond")) r = c.second * 1e3 + c.micro / 1e3;
-  else if (is(field, "microseconds", "microsecond")) r = c.second * 1e6 + c.micro;
-  else if (is(field, "dow")) r = day_of_week(day_number(t));
-  else if (is(field, "isodow")) r = (day_of_week(day_number(t)) + 6) % 7 + 1;
-  else if (is(field, "quarter")) r = (c.month - 1) / 3 + 1;
-  else if (is(field, "week")) r = iso_week(t).week;
-  else if (is(field, "isoyear")) r = static_cast<double>(iso_week(t).year);
-  else if (is(field, "decade")) r = c.year >= 0 ? c.year / 10 : -((8 - (c.year - 1)) / 10);
-  else if (is(field, "century")) r = c.year > 0 ? (c.year + 99) / 100 : -((99 - (c.year - 1)) / 100);
-  else if (is(field, "millennium")) r = c.year > 0 ? (c.year + 999) / 1000 : -((999 - (c.year - 1)) / 1000);
-  else if (is(field, "timezone") || is(field, "timezone_hour") || is(field, "timezone_minute")) r = 0;
-  else if (is(field, "doy")) {
-    base::CivilTime first = c;
-    first.month = 1;
-    first.day = 1;
-    r = static_cast<double>(day_number(t) - day_number(base::from_civil(first)) + 1);
-  } else {
-    return ValueError::kInvalidParameter;
+  switch (unit) {
+    case TimeUnit::kEpoch: return static_cast<double>(t) / 1e6;
+    case TimeUnit::kYear: return c.year > 0 ? c.year : c.year - 1;
+    case TimeUnit::kMonth: return c.month;
+    case TimeUnit::kDay: return c.day;
+    case TimeUnit::kHour: return c.hour;
+    case TimeUnit::kMinute: return c.minute;
+    case TimeUnit::kSecond: return c.second + c.micro / 1e6;
+    case TimeUnit::kMillisecond: return c.second * 1e3 + c.micro / 1e3;
+    case TimeUnit::kMicrosecond: return c.second * 1e6 + c.micro;
+    case TimeUnit::kDayOfWeek: return day_of_week(day_number(t));
+    case TimeUnit::kIsoDayOfWeek: return (day_of_week(day_number(t)) + 6) % 7 + 1;
+    case TimeUnit::kQuarter: return (c.month - 1) / 3 + 1;
+    case TimeUnit::kWeek: return iso_week(t).week;
+    case TimeUnit::kIsoYear: return static_cast<double>(iso_week(t).year);
+    case TimeUnit::kDecade: return c.year >= 0 ? c.year / 10 : -((8 - (c.year - 1)) / 10);
+    case TimeUnit::kCentury: return c.year > 0 ? (c.year + 99) / 100 : -((99 - (c.year - 1)) / 100);
+    case TimeUnit::kMillennium: return c.year > 0 ? (c.year + 999) / 1000 : -((999 - (c.year - 1)) / 1000);
+    case TimeUnit::kTimezone: return 0;
+    case TimeUnit::kDayOfYear: {
+      base::CivilTime first = c;
+      first.month = 1;
+      first.day = 1;
+      return static_cast<double>(day_number(t) - day_number(base::from_civil(first)) + 1);
+    }
+    case TimeUnit::kJulian: {
+      constexpr int64_t kJulianDayOf1970 = 2440588;
+      const double seconds = c.hour * 3600 + c.minute * 60 + c.second + c.micro / 1e6;
+      return static_cast<double>(day_number(t) + kJulianDayOf1970) + seconds / 86400.0;
+    }
   }
-  return kFine;
+  return 0;
+}
+void field_of_time(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+  double* r = out.as<double>();
+  for (size_t i = 0; i < n; ++i) {
+    r[i] = 0;
+    if (out.validity[i] == 0) continue;
+    const auto unit = find_time_unit(args[0].as<Text>()[i]);
+    const Micros t = args[1].as<Micros>()[i];
+    if (!unit) {
+      context.fail(out, i, ValueError::kInvalidParameter);
+    } else if (!is_infinite(t)) {
+      r[i] = finite_field(*unit, t);
+    } else if (grows(*unit)) {
+      r[i] = t > 0 ? HUGE_VAL : -HUGE_VAL;
+    } else {
+      out.has_nulls = true;
+      out.validity[i] = 0;
+    }
+  }
 }
 ValueError field_of_interval(KernelContext&, double& r, Text given, const Interval& i) {
-  const std::string field = folded(given);
+  const auto unit = find_time_unit(given);
+  if (!unit) return ValueError::kInvalidParameter;
   const int64_t seconds = i.micros / kSecond % 60, micro = i.micros % kSecond;
   const int years = i.months / 12;
-  if (is(field, "epoch")) {
-    r = (static_cast<double>(years) * 365.25 + static_cast<double>(i.months % 12) * 30 + i.days) * 86400.0 +
-        static_cast<double>(i.micros) / 1e6;
-  } else if (is(field, "year", "years")) r = years;
-  else if (is(field, "month", "months")) r = i.months % 12;
-  else if (is(field, "day", "days")) r = i.days;
-  else if (is(field, "hour", "hours")) r = static_cast<double>(i.micros / kHour);
-  else if (is(field, "minute", "minutes")) r = static_cast<double>(i.micros / kMinute % 60);
-  else if (is(field, "second", "seconds")) r = static_cast<double>(seconds) + static_cast<double>(micro) / 1e6;
-  else if (is(field, "milliseconds", "millisecond"))
-    r = static_cast<double>(seconds) * 1e3 + static_cast<double>(micro) / 1e3;
-  else if (is(field, "microseconds", "microsecond")) r = static_cast<double>(seconds * kSecond + micro);
-  else if (is(field, "quarter")) r = i.months % 12 / 3 + 1;
-  else if (is(field, "decade")) r = years / 10;
-  else if (is(field, "century")) r = years / 100;
-  else if (is(field, "millennium")) r = years / 1000;
-  else return ValueError::kInvalidParameter;
+  switch (*unit) {
+    case TimeUnit::kEpoch:
+      // In the order of PostgreSQL's additions, for the same double.
+      r = static_cast<double>(i.micros) / 1e6;
+      r += 365.25 * 86400 * years;
+      r += 30.0 * 86400 * (i.months % 12);
+      r += 86400.0 * i.days;
+      break;
+    case TimeUnit::kYear: r = years; break;
+    case TimeUnit::kMonth: r = i.months % 12; break;
+    case TimeUnit::kDay: r = i.days; break;
+    case TimeUnit::kHour: r = static_cast<double>(i.micros / kHour); break;
+    case TimeUnit::kMinute: r = static_cast<double>(i.micros / kMinute % 60); break;
+    case TimeUnit::kSecond: r = static_cast<double>(seconds) + static_cast<double>(micro) / 1e6; break;
+    case TimeUnit::kMillisecond: r = static_cast<double>(seconds) * 1e3 + static_cast<double>(micro) / 1e3; break;
+    case TimeUnit::kMicrosecond: r = static_cast<double>(seconds * kSecond + micro); break;
+    case TimeUnit::kQuarter: r = i.months % 12 / 3 + 1; break;
+    case TimeUnit::kDecade: r = years / 10; break;
+    case TimeUnit::kCentury: r = years / 100; break;
+    case TimeUnit::kMillennium: r = years / 1000; break;
+    default: return ValueError::kUnsupported;
+  }
   return kFine;
 }
 
 ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
-  const std::string field = folded(given);
   if (is_infinite(t)) {
     r = t;
     return kFine;
   }
-  Micros step = 0;
-  if (is(field, "microseconds", "microsecond")) step = 1;
-  else if (is(field, "milliseconds", "millisecond")) step = 1000;
-  else if (is(field, "second", "seconds")) step = kSecond;
-  else if (is(field, "minute", "minutes")) step = kMinute;
-  else if (is(field, "hour", "hours")) step = kHour;
-  else if (is(field, "day", "days")) step = kDay;
-  if (step != 0) {
-    r = base::floor_to(t, step);
-    return kFine;
-  }
-  if (is(field, "week", "weeks")) {
-    const int64_t day = day_number(t);
-    r = (day - (day_of_week(day) + 6) % 7) * kDay;
-    return kFine;
-  }
+  const auto unit = find_time_unit(given);
+  if (!is_calendar_unit(unit)) return ValueError::kInvalidParameter;
   base::CivilTime c = base::to_civil(t);
   c.hour = c.minute = c.second = 0;
   c.micro = 0;
@@ -232,55 +243,78 @@ ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
   const auto century_floor = [&](int span) {
     return c.year > 0 ? (c.year + span - 1) / span * span - span + 1 : -((span - 1 - (c.year - 1)) / span) * span + 1;
   };
-  if (is(field, "month", "months")) {
-  } else if (is(field, "quarter")) {
-    c.month = static_cast<uint8_t>((c.month - 1) / 3 * 3 + 1);
-  } else {
-    c.month = 1;
-    if (is(field, "year", "years")) {
-    } else if (is(field, "decade", "decades")) {
-      c.year = c.year > 0 ? c.year / 10 * 10 : -((8 - (c.year - 1)) / 10) * 10;
-    } else if (is(field, "century", "centuries")) {
-      c.year = century_floor(100);
-    } else if (is(field, "millennium", "millennia")) {
-      c.year = century_floor(1000);
-    } else {
-      return ValueError::kInvalidParameter;
+  switch (*unit) {
+    case TimeUnit::kMicrosecond: r = t; return kFine;
+    case TimeUnit::kMillisecond: r = base::floor_to(t, 1000); return kFine;
+    case TimeUnit::kSecond: r = base::floor_to(t, kSecond); return kFine;
+    case TimeUnit::kMinute: r = base::floor_to(t, kMinute); return kFine;
+    case TimeUnit::kHour: r = base::floor_to(t, kHour); return kFine;
+    case TimeUnit::kDay: r = base::floor_to(t, kDay); return kFine;
+    case TimeUnit::kWeek: {
+      const int64_t day = day_number(t);
+      r = (day - (day_of_week(day) + 6) % 7) * kDay;
+      return kFine;
     }
+    case TimeUnit::kMonth: break;
+    case TimeUnit::kQuarter: c.month = static_cast<uint8_t>((c.month - 1) / 3 * 3 + 1); break;
+    case TimeUnit::kYear: c.month = 1; break;
+    case TimeUnit::kDecade:
+      c.month = 1;
+      c.year = c.year > 0 ? c.year / 10 * 10 : -((8 - (c.year - 1)) / 10) * 10;
+      break;
+    case TimeUnit::kCentury:
+      c.month = 1;
+      c.year = century_floor(100);
+      break;
+    case TimeUnit::kMillennium:
+      c.month = 1;
+      c.year = century_floor(1000);
+      break;
+    default: return ValueError::kUnsupported;
   }
   r = base::from_civil(c);
   return kFine;
 }
 ValueError truncate_interval(KernelContext&, Interval& r, Text given, const Interval& i) {
-  const std::string field = folded(given);
+  const auto unit = find_time_unit(given);
+  if (!is_calendar_unit(unit)) return ValueError::kInvalidParameter;
   r = i;
   const auto clock = [&](Micros step) { r.micros = i.micros / step * step; };
-  if (is(field, "microseconds", "microsecond")) return kFine;
-  if (is(field, "milliseconds", "millisecond")) return clock(1000), kFine;
-  if (is(field, "second", "seconds")) return clock(kSecond), kFine;
-  if (is(field, "minute", "minutes")) return clock(kMinute), kFine;
-  if (is(field, "hour", "hours")) return clock(kHour), kFine;
-  r.micros = 0;
-  if (is(field, "day", "days")) return kFine;
-  r.days = 0;
-  if (is(field, "month", "months")) return kFine;
-  if (is(field, "quarter")) return r.months = i.months / 3 * 3, kFine;
-  if (is(field, "year", "years")) return r.months = i.months / 12 * 12, kFine;
-  if (is(field, "decade", "decades")) return r.months = i.months / 120 * 120, kFine;
-  if (is(field, "century", "centuries")) return r.months = i.months / 1200 * 1200, kFine;
-  if (is(field, "millennium", "millennia")) return r.months = i.months / 12000 * 12000, kFine;
-  return ValueError::kInvalidParameter;
+  const auto months = [&](int32_t step) { r = {0, 0, i.months / step * step}; };
+  switch (*unit) {
+    case TimeUnit::kMicrosecond: break;
+    case TimeUnit::kMillisecond: clock(1000); break;
+    case TimeUnit::kSecond: clock(kSecond); break;
+    case TimeUnit::kMinute: clock(kMinute); break;
+    case TimeUnit::kHour: clock(kHour); break;
+    case TimeUnit::kDay: r.micros = 0; break;
+    case TimeUnit::kMonth: months(1); break;
+    case TimeUnit::kQuarter: months(3); break;
+    case TimeUnit::kYear: months(12); break;
+    case TimeUnit::kDecade: months(120); break;
+    case TimeUnit::kCentury: months(1200); break;
+    case TimeUnit::kMillennium: months(12000); break;
+    default: return ValueError::kUnsupported;
+  }
+  return kFine;
 }
 ValueError bin(KernelContext&, Micros& r, const Interval& stride, Micros t, Micros origin) {
-  if (stride.months != 0) return ValueError::kInvalidParameter;
+  if (is_infinite(t)) {
+    r = t;
+    return kFine;
+  }
+  if (is_infinite(origin)) return kOverflow;
+  if (stride.months != 0) return ValueError::kUnsupported;
   Micros step = 0;
   if (__builtin_mul_overflow(static_cast<int64_t>(stride.days), kDay, &step) ||
       __builtin_add_overflow(step, stride.micros, &step)) {
     return kOverflow;
   }
-  if (step <= 0 || is_infinite(origin)) return ValueError::kInvalidParameter;
-  r = is_infinite(t) ? t : base::floor_to(t, step, origin);
-  return kFine;
+  if (step <= 0) return kOverflow;
+  Micros distance = 0;
+  if (__builtin_sub_overflow(t, origin, &distance)) return kOverflow;
+  r = base::floor_to(t, step, origin);
+  return in_range(r) ? kFine : kOverflow;
 }
 ValueError from_epoch(KernelContext&, Micros& r, double seconds) {
   if (std::isnan(seconds)) return kOverflow;
@@ -289,15 +323,20 @@ ValueError from_epoch(KernelContext&, Micros& r, double seconds) {
     return kFine;
   }
   if (!(std::fabs(seconds) < 9.3e12)) return kOverflow;
-  // Whole seconds apart from the fraction, so that today's times keep their microseconds.
-  const double whole = std::floor(seconds);
-  r = static_cast<Micros>(whole) * kSecond + static_cast<Micros>(std::rint((seconds - whole) * 1e6));
+  // Rounded from 2000 on, as PostgreSQL does, so that the same microsecond comes out.
+  constexpr double kSecondsTo2000 = 946684800;
+  const double micros = std::rint((seconds - kSecondsTo2000) * 1e6);
+  if (!(std::fabs(micros) < 9.22e18)) return kOverflow;
+  if (__builtin_add_overflow(static_cast<Micros>(micros), static_cast<Micros>(kSecondsTo2000) * kSecond, &r))
+    return kOverflow;
   return in_range(r) ? kFine : kOverflow;
 }
 /// UTC is the only zone, and timestamps without a zone do not exist here: AT TIME ZONE 'UTC' changes nothing.
 ValueError at_zone(KernelContext&, Micros& r, Text zone, Micros t) {
-  const std::string name = folded(zone);
-  if (name != "utc" && name != "gmt" && name != "z" && name != "etc/utc") return ValueError::kInvalidParameter;
+  std::string name(zone);
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  if (!is_infinite(t) && name != "utc" && name != "gmt" && name != "z" && name != "etc/utc")
+    return ValueError::kInvalidParameter;
   r = t;
   return kFine;
 }
@@ -327,7 +366,7 @@ void add_time_functions(std::vector<ScalarFunction>& table) {
     table.push_back({Kind::kFunction, name, std::move(args), result, k});
   };
   for (const char* name : {"extract", "date_part"}) {
-    f(name, {x, t}, d, try2<double, Text, Micros, field_of_time>);
+    f(name, {x, t}, d, field_of_time);
     f(name, {x, i}, d, try2<double, Text, Interval, field_of_interval>);
   }
   f("date_trunc", {x, t}, t, try2<Micros, Text, Micros, truncate_time>);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "expr/expr.h"
+#include "expr/time_text.h"
 
 namespace backstream::expr {
 namespace {
@@ -61,10 +62,10 @@ std::string interval_text(const Interval& i) {
   return out;
 }
 
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 std::string_view trimmed(std::string_view text) {
-  const auto space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-  while (!text.empty() && space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && space(text.back())) text.remove_suffix(1);
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
   return text;
 }
 std::string folded(std::string_view text) {
@@ -78,171 +79,7 @@ Result<Value> bad(std::string_view text, Type type, SourceSpan span, std::string
                     std::move(hint));
 }
 
-struct Unit {
-  const char* name;
-  int64_t months, days, micros;
-};
-/// Names as PostgreSQL knows them; a fraction of a month is days, of a day the clock.
-constexpr Unit kUnits[] = {
-    {"us", 0, 0, 1},
-    {"usec", 0, 0, 1},
-    {"usecs", 0, 0, 1},
-    {"microsecond", 0, 0, 1},
-    {"microseconds", 0, 0, 1},
-    {"ms", 0, 0, 1000},
-    {"msec", 0, 0, 1000},
-    {"msecs", 0, 0, 1000},
-    {"millisecond", 0, 0, 1000},
-    {"milliseconds", 0, 0, 1000},
-    {"s", 0, 0, kSecond},
-    {"sec", 0, 0, kSecond},
-    {"secs", 0, 0, kSecond},
-    {"second", 0, 0, kSecond},
-    {"seconds", 0, 0, kSecond},
-    {"m", 0, 0, kMinute},
-    {"min", 0, 0, kMinute},
-    {"mins", 0, 0, kMinute},
-    {"minute", 0, 0, kMinute},
-    {"minutes", 0, 0, kMinute},
-    {"h", 0, 0, kHour},
-    {"hr", 0, 0, kHour},
-    {"hrs", 0, 0, kHour},
-    {"hour", 0, 0, kHour},
-    {"hours", 0, 0, kHour},
-    {"d", 0, 1, 0},
-    {"day", 0, 1, 0},
-    {"days", 0, 1, 0},
-    {"w", 0, 7, 0},
-    {"week", 0, 7, 0},
-    {"weeks", 0, 7, 0},
-    {"mon", 1, 0, 0},
-    {"mons", 1, 0, 0},
-    {"month", 1, 0, 0},
-    {"months", 1, 0, 0},
-    {"y", 12, 0, 0},
-    {"yr", 12, 0, 0},
-    {"yrs", 12, 0, 0},
-    {"year", 12, 0, 0},
-    {"years", 12, 0, 0},
-    {"decade", 120, 0, 0},
-    {"decades", 120, 0, 0},
-    {"century", 1200, 0, 0},
-    {"centuries", 1200, 0, 0},
-};
-
-/// Adds `number` of a unit, in long double so that no microsecond is lost.
-bool add_unit(Interval& to, long double number, const Unit& unit) {
-  const long double months = number * static_cast<long double>(unit.months);
-  const long double whole_months = std::trunc(months);
-  const long double days = number * static_cast<long double>(unit.days) + (months - whole_months) * 30;
-  const long double whole_days = std::trunc(days);
-  const long double micros =
-      std::rint(number * static_cast<long double>(unit.micros) + (days - whole_days) * static_cast<long double>(kDay));
-  if (std::fabs(whole_months) > 2147483647.0L || std::fabs(whole_days) > 2147483647.0L || std::fabs(micros) > 9.2e18L)
-    return false;
-  return !__builtin_add_overflow(to.months, static_cast<int64_t>(whole_months), &to.months) &&
-         !__builtin_add_overflow(to.days, static_cast<int64_t>(whole_days), &to.days) &&
-         !__builtin_add_overflow(to.micros, static_cast<int64_t>(micros), &to.micros);
-}
-
 bool digit(char c) { return c >= '0' && c <= '9'; }
-
-/// Reads digits with an optional fraction. False when there is none.
-bool read_number(std::string_view& text, long double& number) {
-  size_t used = 0;
-  number = 0;
-  while (used < text.size() && digit(text[used]) && used < 25) number = number * 10 + (text[used++] - '0');
-  const size_t whole = used;
-  if (used < text.size() && text[used] == '.') {
-    long double weight = 0.1L;
-    ++used;
-    while (used < text.size() && digit(text[used])) {
-      number += weight * (text[used++] - '0');
-      weight /= 10;
-    }
-    if (used == whole + 1 && whole == 0) return false;
-  }
-  if (used == 0) return false;
-  text.remove_prefix(used);
-  return true;
-}
-
-bool parse_iso_interval(std::string_view text, Interval& out) {
-  bool clock = false, any = false;
-  while (!text.empty()) {
-    if (text[0] == 'T' && !clock) {
-      clock = true;
-      text.remove_prefix(1);
-      continue;
-    }
-    const bool minus = text[0] == '-';
-    if (minus || text[0] == '+') text.remove_prefix(1);
-    long double number = 0;
-    if (!read_number(text, number) || text.empty()) return false;
-    const char letter = text[0];
-    text.remove_prefix(1);
-    const char* name = letter == 'Y' && !clock   ? "y"
-                       : letter == 'M'           ? (clock ? "m" : "mon")
-                       : letter == 'W' && !clock ? "w"
-                       : letter == 'D' && !clock ? "d"
-                       : letter == 'H' && clock  ? "h"
-                       : letter == 'S' && clock  ? "s"
-                                                 : nullptr;
-    if (name == nullptr) return false;
-    for (const Unit& unit : kUnits) {
-      if (std::strcmp(unit.name, name) == 0 && !add_unit(out, minus ? -number : number, unit)) return false;
-    }
-    any = true;
-  }
-  return any;
-}
-
-bool parse_interval(std::string_view text, Interval& out) {
-  text = trimmed(text);
-  if (text.starts_with('P')) return parse_iso_interval(text.substr(1), out);
-  bool any = false;
-  std::string rest = folded(text);
-  std::string_view at = trimmed(rest);
-  bool ago = false;
-  if (at.ends_with("ago")) {
-    ago = true;
-    at = trimmed(at.substr(0, at.size() - 3));
-  }
-  if (at.starts_with('@')) at = trimmed(at.substr(1));
-  while (!at.empty()) {
-    const bool minus = at[0] == '-';
-    if (minus || at[0] == '+') at = trimmed(at.substr(1));
-    long double number = 0;
-    if (!read_number(at, number)) return false;
-    const long double sign = minus ? -1 : 1;
-    if (at.starts_with(':')) {  // hh:mm or hh:mm:ss
-      at.remove_prefix(1);
-      long double minutes = 0, seconds = 0;
-      if (!read_number(at, minutes) || minutes >= 60) return false;
-      if (at.starts_with(':')) {
-        at.remove_prefix(1);
-        if (!read_number(at, seconds) || seconds >= 61) return false;
-      }
-      if (!add_unit(out, sign * (number * 3600 + minutes * 60 + seconds), Unit{"", 0, 0, kSecond})) return false;
-    } else {
-      at = trimmed(at);
-      size_t letters = 0;
-      while (letters < at.size() && at[letters] >= 'a' && at[letters] <= 'z') ++letters;
-      const std::string_view name = at.substr(0, letters);
-      const Unit* found = nullptr;
-      if (name.empty()) found = &kUnits[10];  // a bare number is seconds
-      for (const Unit& unit : kUnits) {
-        if (name == unit.name) found = &unit;
-      }
-      if (found == nullptr || !add_unit(out, sign * number, *found)) return false;
-      at.remove_prefix(letters);
-    }
-    any = true;
-    at = trimmed(at);
-  }
-  if (ago) out = {-out.micros, -out.days, -out.months};
-  return any;
-}
 
 bool parse_bool(std::string_view text, bool& out) {
   const std::string name = folded(trimmed(text));
@@ -267,34 +104,84 @@ int hex_digit(char c) {
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
-bool parse_macaddr(std::string_view text, int64_t& out) {
-  text = trimmed(text);
-  int digits = 0;
-  out = 0;
-  for (const char c : text) {
-    const int value = hex_digit(c);
-    if (value >= 0) {
-      out = out << 4 | value;
-      if (++digits > 12) return false;
-    } else if (c != ':' && c != '-' && c != '.') {
-      return false;
+/// A hexadecimal number as C's scanf reads it with a width: blanks before it, a sign, 0x. False when there is none.
+bool scan_hex(std::string_view& text, size_t width, int64_t& value) {
+  while (!text.empty() && is_space(text[0])) text.remove_prefix(1);
+  std::string_view part = text.substr(0, width);
+  const size_t whole = part.size();
+  const bool minus = part.starts_with('-');
+  if (minus || part.starts_with('+')) part.remove_prefix(1);
+  if (part.size() > 2 && part[0] == '0' && (part[1] == 'x' || part[1] == 'X')) part.remove_prefix(2);
+  size_t digits = 0;
+  uint64_t number = 0;
+  for (; digits < part.size() && hex_digit(part[digits]) >= 0; ++digits) {
+    number = (number << 4 | static_cast<uint64_t>(hex_digit(part[digits]))) & 0xffff'ffff;
+  }
+  if (digits == 0) return false;
+  text.remove_prefix(whole - part.size() + digits);
+  value = minus ? -static_cast<int64_t>(number) : static_cast<int64_t>(number);
+  return true;
+}
+/// PostgreSQL's seven forms. kRange (22003): six numbers, of which one is no octet.
+TextFault parse_macaddr(std::string_view text, int64_t& out) {
+  struct Form {
+    size_t width;
+    const char* marks;  ///< between the six numbers; a blank for none
+  };
+  static constexpr Form kForms[] = {{100, ":::::"}, {100, "-----"}, {2, "  :  "}, {2, "  -  "},
+                                    {2, " . . "},   {2, " - - "},   {2, "     "}};
+  for (const Form& form : kForms) {
+    std::string_view rest = text;
+    int64_t numbers[6] = {};
+    bool all = true;
+    for (size_t i = 0; i < 6 && all; ++i) {
+      if (i > 0 && form.marks[i - 1] != ' ') {
+        all = rest.starts_with(form.marks[i - 1]);
+        if (all) rest.remove_prefix(1);
+      }
+      all = all && scan_hex(rest, form.width, numbers[i]);
+    }
+    if (!all || !trimmed(rest).empty()) continue;
+    out = 0;
+    for (const int64_t number : numbers) {
+      if (number < 0 || number > 255) return TextFault::kRange;
+      out = out << 8 | number;
+    }
+    return TextFault::kNone;
+  }
+  return TextFault::kSyntax;
+}
+/// '\x00ff' (blanks may stand between octets; 22023 for what is not hexadecimal), or characters with \\ and \ooo.
+const char* parse_bytea(std::string_view text, std::string& out) {
+  if (text.starts_with("\\x")) {
+    text.remove_prefix(2);
+    for (size_t i = 0; i < text.size();) {
+      if (text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r') {
+        ++i;
+        continue;
+      }
+      const int high = hex_digit(text[i]), low = i + 1 < text.size() ? hex_digit(text[i + 1]) : -1;
+      if (high < 0 || low < 0) return "22023";
+      out += static_cast<char>(high << 4 | low);
+      i += 2;
+    }
+    return nullptr;
+  }
+  const auto octal = [&](size_t i, char highest) { return i < text.size() && text[i] >= '0' && text[i] <= highest; };
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] != '\\') {
+      out += text[i++];
+    } else if (text.substr(i).starts_with("\\\\")) {
+      out += '\\';
+      i += 2;
+    } else if (octal(i + 1, '3') && octal(i + 2, '7') && octal(i + 3, '7')) {
+      out += static_cast<char>((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 | (text[i + 3] - '0'));
+      i += 4;
+    } else {
+      return "22P02";
     }
   }
-  return digits == 12;
-}
-bool parse_bytea(std::string_view text, std::string& out) {
-  if (!text.starts_with("\\x")) {
-    out = text;
-    return text.find('\\') == std::string_view::npos;
-  }
-  text.remove_prefix(2);
-  if (text.size() % 2 != 0) return false;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-    if (high < 0 || low < 0) return false;
-    out += static_cast<char>(high << 4 | low);
-  }
-  return true;
+  return nullptr;
 }
 
 Result<Value> parse_integer(std::string_view text, Type type, SourceSpan span) {
@@ -317,13 +204,21 @@ Result<Value> parse_integer(std::string_view text, Type type, SourceSpan span) {
 Result<Value> parse_double(std::string_view text, Type type, SourceSpan span) {
   std::string number = folded(trimmed(text));
   if (number.starts_with('+')) number.erase(0, 1);
-  if (number == "nan") return Value(std::nan(""));
+  if (number == "nan" || number == "-nan") return Value(std::nan(""));
   if (number == "infinity" || number == "inf") return Value(HUGE_VAL);
   if (number == "-infinity" || number == "-inf") return Value(-HUGE_VAL);
+  // One sign at most; hexadecimal as strtod reads it.
+  if (number.starts_with('-') && text.find('+') < text.find('-')) return bad(text, type, span);
   double value = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-  if (number.empty() || !(digit(number.back()) || number.back() == '.') || end != number.data() + number.size() ||
-      error == std::errc::invalid_argument) {
+  auto format = std::chars_format::general;
+  if (const size_t at = number.starts_with('-'); number.substr(at, 2) == "0x") {
+    number.erase(at, 2);
+    format = std::chars_format::hex;
+    if (hex_digit(number[at]) < 0 && number[at] != '.') return bad(text, type, span);
+  }
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value, format);
+  if (number.empty() || !(hex_digit(number.back()) >= 0 || number.back() == '.') ||
+      end != number.data() + number.size() || error == std::errc::invalid_argument) {
     return bad(text, type, span);
   }
   if (error == std::errc::result_out_of_range) {
@@ -378,17 +273,21 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
     case Type::kText: return Value(std::string(text));
     case Type::kBytea: {
       std::string octets;
-      if (!parse_bytea(text, octets)) return bad(text, type, span);
+      const char* fault = parse_bytea(text, octets);
+      if (fault != nullptr && fault == std::string_view("22023")) {
+        return base::fail(fault, fmt::format("invalid hexadecimal data: \"{}\"", text), span);
+      }
+      if (fault != nullptr) return bad(text, type, span);
       return Value(octets);
     }
     case Type::kInet: {
-      const auto inet = base::parse_inet(trimmed(text));
+      const auto inet = base::parse_inet(text);
       if (!inet) return bad(text, type, span);
       return Value(*inet);
     }
     case Type::kCidr: {
       bool host_bits = false;
-      const auto cidr = base::parse_cidr(trimmed(text), &host_bits);
+      const auto cidr = base::parse_cidr(text, &host_bits);
       if (cidr) return Value(*cidr);
       if (!host_bits) return bad(text, type, span);
       return base::fail("22P02", fmt::format("invalid cidr value: \"{}\"", text), span,
@@ -396,7 +295,11 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
     }
     case Type::kMacaddr: {
       int64_t mac = 0;
-      if (!parse_macaddr(text, mac)) return bad(text, type, span);
+      const TextFault fault = parse_macaddr(text, mac);
+      if (fault == TextFault::kRange) {
+        return base::fail("22003", fmt::format("invalid octet value in \"macaddr\" value: \"{}\"", text), span);
+      }
+      if (fault != TextFault::kNone) return bad(text, type, span);
       return Value(mac);
     }
     case Type::kTimestamptz: {
@@ -404,7 +307,11 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
       if (name == "epoch") return Value(int64_t{0});
       if (name == "infinity") return Value(base::kMaxTime);
       if (name == "-infinity") return Value(base::kMinTime);
-      const auto time = base::parse_timestamp(trimmed(text));
+      bool out_of_range = false;
+      const auto time = base::parse_timestamp(trimmed(text), &out_of_range);
+      if (out_of_range) {
+        return base::fail("22008", fmt::format("date/time field value out of range: \"{}\"", text), span);
+      }
       if (!time) {
         return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text),
                           span, "write it as 2026-01-31 12:05:00+00");
@@ -413,7 +320,11 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
     }
     case Type::kInterval: {
       Interval interval;
-      if (!parse_interval(text, interval)) {
+      const TextFault fault = read_interval(text, interval);
+      if (fault == TextFault::kRange) {
+        return base::fail("22015", fmt::format("interval field value out of range: \"{}\"", text), span);
+      }
+      if (fault != TextFault::kNone) {
         return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text),
                           span, "write it as '300 s', '5 min' or '1 hour'");
       }
