@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "expr/function.h"
 
@@ -35,8 +36,17 @@ ExprPtr clone(const Expr& expr) {
   for (const auto& arg : expr.args) e->args.push_back(clone(*arg));
   return e;
 }
+namespace {
+/// By bits for doubles, so that NaN is itself.
+bool same_literal(const Value& a, const Value& b) {
+  const auto* x = std::get_if<double>(&a);
+  const auto* y = std::get_if<double>(&b);
+  return x != nullptr && y != nullptr ? std::bit_cast<uint64_t>(*x) == std::bit_cast<uint64_t>(*y) : a == b;
+}
+}  // namespace
+
 bool equal(const Expr& a, const Expr& b) {
-  return a.kind == b.kind && a.type == b.type && a.column == b.column && a.literal == b.literal &&
+  return a.kind == b.kind && a.type == b.type && a.column == b.column && same_literal(a.literal, b.literal) &&
          a.function == b.function &&
          std::equal(a.args.begin(), a.args.end(), b.args.begin(), b.args.end(),
                     [](const auto& x, const auto& y) { return equal(*x, *y); });

@@ -203,6 +203,9 @@ TEST(Input, OfByteaHasBothForms) {
 }
 
 TEST(Input, OfNumbersTimesAndAddresses) {
+  EXPECT_EQ(read("99999999999x", Type::kInt4), "22003");
+  EXPECT_EQ(read("12x", Type::kInt4), "22P02");
+  EXPECT_EQ(read("1e-400x", Type::kFloat8), "22003");
   EXPECT_EQ(read("0x1p3", Type::kFloat8), "8");
   EXPECT_EQ(read("-nan", Type::kFloat8), "NaN");
   EXPECT_EQ(read("+-1", Type::kFloat8), "22P02");
@@ -218,6 +221,11 @@ TEST(Numbers, OfNaNAndInfinity) {
   EXPECT_EQ(called("sign", list(typed("NaN", Type::kFloat8))), "0");
   EXPECT_EQ(op("^", typed("-Infinity", Type::kFloat8), typed("0.5", Type::kFloat8)), "2201F");
   EXPECT_EQ(op("^", typed("-1", Type::kFloat8), typed("NaN", Type::kFloat8)), "NaN");
+}
+
+TEST(Expressions, WithNaNAreEqualToThemselves) {
+  EXPECT_TRUE(equal(*typed("NaN", Type::kFloat8), *typed("NaN", Type::kFloat8)));
+  EXPECT_FALSE(equal(*typed("0", Type::kFloat8), *typed("-0", Type::kFloat8)));
 }
 
 TEST(Text, TrimTakesWholeCharacters) {

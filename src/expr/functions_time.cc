@@ -86,7 +86,7 @@ ValueError negate(KernelContext& context, Interval& r, const Interval& a) {
 template <typename By>
 ValueError scale(Interval& r, const Interval& a, By&& by) {
   const double months = by(static_cast<double>(a.months)), days = by(static_cast<double>(a.days));
-  const auto fits = [](double part) { return part >= -2147483648.0 && part <= 2147483647.0; };
+  const auto fits = [](double part) { return part >= -2147483648.0 && part < 2147483648.0; };
   if (!fits(months) || !fits(days)) return kOverflow;
   r.months = static_cast<int32_t>(months);
   r.days = static_cast<int32_t>(days);

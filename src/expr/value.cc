@@ -192,12 +192,12 @@ Result<Value> parse_integer(std::string_view text, Type type, SourceSpan span) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
   const bool whole = end == number.data() + number.size();
-  if (whole && error == std::errc() &&
-      (type == Type::kInt8 || (type == Type::kInt4 && value == static_cast<int32_t>(value)) ||
-       (type == Type::kInt2 && value == static_cast<int16_t>(value)))) {
-    return Value(value);
-  }
-  if (!whole || error == std::errc::invalid_argument) return bad(text, type, span);
+  const bool fits =
+      error == std::errc() && (type == Type::kInt8 || (type == Type::kInt4 && value == static_cast<int32_t>(value)) ||
+                               (type == Type::kInt2 && value == static_cast<int16_t>(value)));
+  if (fits && whole) return Value(value);
+  if (fits || error == std::errc::invalid_argument) return bad(text, type, span);
+  // Too large comes before what follows the digits.
   return base::fail("22003", fmt::format("value \"{}\" is out of range for type {}", text, batch::name(type)), span);
 }
 
@@ -217,12 +217,12 @@ Result<Value> parse_double(std::string_view text, Type type, SourceSpan span) {
     if (hex_digit(number[at]) < 0 && number[at] != '.') return bad(text, type, span);
   }
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value, format);
+  if (error == std::errc::result_out_of_range) {
+    return base::fail("22003", fmt::format("\"{}\" is out of range for type double precision", text), span);
+  }
   if (number.empty() || !(hex_digit(number.back()) >= 0 || number.back() == '.') ||
       end != number.data() + number.size() || error == std::errc::invalid_argument) {
     return bad(text, type, span);
-  }
-  if (error == std::errc::result_out_of_range) {
-    return base::fail("22003", fmt::format("\"{}\" is out of range for type double precision", text), span);
   }
   return Value(value);
 }
