@@ -13,6 +13,7 @@ fuzz="clang-16 libclang-rt-16-dev lld-16"                                # 325 M
 lint="clang-16 clang-tidy-16 clang-format-16 libgtest-dev libmaxminddb-dev python3"  # 365 MB
 oracles="postgresql-15 tshark softflowd nfdump pmacct jq"                # 460 MB
 experiment="python3-matplotlib"                                          # 570 MB
+postgresql="postgresql-15"                                               # 175 MB; of the oracles, what test uses
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'do: error: %s\n' "$*" >&2; exit 1; }
@@ -71,7 +72,13 @@ need() {
   fi
   say "  $(sizes $missing); about 1 to 3 minutes"
   install_missing() {
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >"${TMPDIR:-/tmp}/do-apt.$$" 2>&1
+    local log=${TMPDIR:-/tmp}/do-apt.$$ settings=/etc/postgresql-common/createcluster.conf
+    # Only PostgreSQL's programs are wanted: its package would make a database cluster and start a server.
+    if [[ " $missing" == *" postgresql-15 "* ]] && [ ! -e $settings ]; then
+      "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql-common >"$log" 2>&1 &&
+        "${root[@]}" sed -i 's/^#create_main_cluster = true/create_main_cluster = false/' $settings || return 1
+    fi
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >"$log" 2>&1
   }
   # Package lists that are there may be old; then what they name is gone from the archive.
   install_missing || { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q && install_missing; } ||
@@ -123,10 +130,10 @@ verb_test() {
   local long=no begin=$SECONDS status=0 target
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
-    need "test --long: as test, then every fuzz target for 10 minutes and experiment 1 (about 3 GB, 2 hours)" \
-         core tests fuzz experiment
+    need "test --long: as test, then PostgreSQL as oracle with 40 seeds, every fuzz target for 10 minutes and experiment 1 (about 3 GB, 2 hours)" \
+         core tests postgresql fuzz experiment
   else
-    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, under 25 minutes on two cores)" core tests
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, under 25 minutes on two cores)" core tests postgresql
   fi
   rm -f build/tests.xml build-asan/tests.xml
   step "release build" build_release ON || status=1
@@ -136,6 +143,7 @@ verb_test() {
   step "asan-ubsan tests" ctest --test-dir build-asan -j "$(nproc)" --output-on-failure --output-junit tests.xml -LE e2e \
        --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
   if [ $long = yes ]; then
+    step "PostgreSQL as oracle, 40 seeds" python3 tests/oracle/run.py build/oracle_evaluate --long || status=1
     step "fuzz" fuzz_all 600 || status=1
     step "experiment 1" /usr/bin/python3 experiments/1 build/backstream || status=1
   fi
@@ -204,7 +212,7 @@ verb_help() {
   setup [GROUP... | all]   only installs: core tests bench fuzz lint oracles experiment (default: core)
   build                    build/backstream, release
   demo [--duration D ...]  three PoPs on loopback with synthetic traffic; no root, no network
-  test [--long]            what CI runs: release and asan-ubsan tests; --long adds fuzzing and experiment 1
+  test [--long]            what CI runs: release and asan-ubsan tests; --long adds oracle seeds, fuzzing and experiment 1
   bench                    benchmarks, and the peers on the same capture
   fuzz [SECONDS]           every fuzz target for SECONDS (default 60)
   lint                     clang-format and clang-tidy
