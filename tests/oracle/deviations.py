@@ -55,6 +55,8 @@ CONDITIONAL = re.compile(r"\b(CASE|coalesce|AND|OR|IN|ANY|ALL|BETWEEN|WHERE|HAVI
 def constant_at_once(case, place, ours, theirs):
     if place == "statement" and ours[:2] in ("22", "0A") and theirs[:2] in ("22", "0A", "42"):
         return case.what != "input"  # which of several mistakes is told first
+    if isinstance(place, int) and states(theirs) and not states(ours) and re.search(r"(ANY|ALL) \(ARRAY", case.ours):
+        return True  # ANY is an OR, and OR is decided by a constant; PostgreSQL makes the array first
     if ours is None and states(theirs):  # PostgreSQL does not take the fields of a constant time as constants
         return bool(re.search(r"(date_part|extract)\(.*infinity", case.ours))
     return (place == "statement" and theirs == "fine" and case.what != "input" and ours.startswith(("22", "0A"))
@@ -135,7 +137,8 @@ ALL = [
               "A sum of doubles is exact and rounded once, so it does not depend on the order of rows.",
               exact_sums),
     Deviation("constants-at-once",
-              "An error in a constant is told at once, even where PostgreSQL would not come to compute it.",
+              "An error in a constant is told at once, even where PostgreSQL would not come to compute it; a constant that decides ANY or ALL leaves "
+              "the rest uncomputed.",
               constant_at_once),
     Deviation("groups",
               "`GROUP BY` keeps the intervals '1 day' and '24:00:00' apart, and shows -0 as 0; of equal values that look different, `min` and "
