@@ -44,11 +44,25 @@ class TreeCpu:
     def __init__(self, pid):
         self.pid, self.seen, self.peak_kib = pid, {}, 0
 
+    def alive(self):
+        """Whether any process that was seen runs still."""
+        for pid in self.seen:
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    if f.read().rsplit(")", 1)[1].split()[0] != "Z":
+                        return True
+            except OSError:
+                pass
+        return False
+
     def look(self):
         ticks = os.sysconf("SC_CLK_TCK")
-        waiting, resident = [self.pid], 0
+        waiting, resident, met = [self.pid, *self.seen], 0, set()
         while waiting:
             one = waiting.pop()
+            if one in met:
+                continue
+            met.add(one)
             try:
                 with open(f"/proc/{one}/stat") as f:
                     fields = f.read().rsplit(")", 1)[1].split()
@@ -175,7 +189,8 @@ plugin_buffer_size[tm]: 1024000
             before = now
         wall = time.monotonic() - started
         process.send_signal(signal.SIGINT)
-        while process.poll() is None and time.monotonic() - started < 400:
+        # The plugin prints when it is told to end, and outlives the process that started it.
+        while (process.poll() is None or tree.alive()) and time.monotonic() - started < 600:
             time.sleep(0.05)
             tree.look()
         last = tree.look()

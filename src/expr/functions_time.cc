@@ -229,11 +229,7 @@ ValueError field_of_interval(KernelContext&, double& r, Text given, const Interv
   return kFine;
 }
 
-ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
-  if (is_infinite(t)) {
-    r = t;
-    return kFine;
-  }
+ValueError truncate(Micros& r, Text given, Micros t) {
   const auto unit = find_time_unit(given);
   if (!is_calendar_unit(unit)) return ValueError::kInvalidParameter;
   base::CivilTime c = base::to_civil(t);
@@ -274,6 +270,14 @@ ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
   }
   r = base::from_civil(c);
   return kFine;
+}
+ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
+  if (is_infinite(t)) {
+    r = t;
+    return kFine;
+  }
+  const ValueError error = truncate(r, given, t);
+  return error != kFine || in_range(r) ? error : kOverflow;
 }
 ValueError truncate_interval(KernelContext&, Interval& r, Text given, const Interval& i) {
   const auto unit = find_time_unit(given);

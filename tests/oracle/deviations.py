@@ -89,6 +89,10 @@ def exact_sums(case, place, ours, theirs):
     return "exact-sums" in case.deviations and (isinstance(place, int) or (place == "statement" and theirs == "22003"))
 
 
+def exact_moments(case, place, ours, theirs):
+    return "exact-moments" in case.deviations and isinstance(place, int) and near(ours, theirs, 1e-9, 1e-12)
+
+
 def double_text(case, place, ours, theirs):
     return (isinstance(place, int) and isinstance(ours, str) and isinstance(theirs, str) and len(ours) < len(theirs)
             and near(ours, theirs, 0))
@@ -136,6 +140,10 @@ ALL = [
     Deviation("exact-sums",
               "A sum of doubles is exact and rounded once, so it does not depend on the order of rows.",
               exact_sums),
+    Deviation("exact-moments",
+              "Variances and standard deviations are double precision, from exact sums of x and its square; PostgreSQL's are `numeric`, or of "
+              "doubles with the rounding errors of each step.",
+              exact_moments, spelled=True),
     Deviation("constants-at-once",
               "An error in a constant is told at once, even where PostgreSQL would not come to compute it; a constant that decides ANY or ALL leaves "
               "the rest uncomputed.",

@@ -131,9 +131,25 @@ class Signature:
             raise ValueError("not a signature: " + line)
 
 
+MOMENTS = {"variance", "var_samp", "var_pop", "stddev", "stddev_samp", "stddev_pop"}
+
+
 class Aggregate:
+    # Those of our own; PostgreSQL has none that could judge them.
+    OURS = {"approx_count_distinct", "approx_percentile", "topk", "entropy", "first", "last", "sum_stderr"}
+
+    @staticmethod
+    def is_ours(line):
+        return line.split("(")[0] in Aggregate.OURS
+
     def __init__(self, line):
         self.line = line
+        ordered = re.match(r"(\w+)\(fraction\) WITHIN GROUP \(ORDER BY ([^)]*)\) -> ([^;]*);", line)
+        self.within_group = bool(ordered)
+        if ordered:
+            self.name, self.distinct, self.result = ordered[1], False, ordered[3]
+            self.args = [self.result if ordered[2] == "any" else ordered[2]]
+            return
         found = re.match(r"(\w+)\((DISTINCT )?([^)]*)\) -> ([^;]*);", line)
         if not found:
             raise ValueError("not an aggregate: " + line)
@@ -470,13 +486,23 @@ class Generator:
             else:
                 args = [self.expr("double precision", r.choice([0, 0, 1]))]
                 self.deviations.add("exact-sums")
+        if function.name in MOMENTS and function.args == ["double precision"]:
+            args = [combine("double precision", "({0} * 0.25::float8)", self.column(r.choice(["smallint", "integer"])))]
+            self.deviations.add("exact-moments")
         inside = ", ".join(f"{{{i}}}" for i in range(len(args))) or "*"
         distinct = function.distinct or (function.name in ("min", "max", "bool_or", "every", "bit_and") and r.random() < 0.1)
         text = f"{function.name}({'DISTINCT ' if distinct else ''}{inside})"
+        if function.within_group:
+            args = [self.column(function.args[0])]  # a bare literal would have no type in PostgreSQL
+            fraction = r.choice(["0", "0.5", "1", "0.25", "0.95", "0.999"])
+            text = f"{function.name}({fraction}) WITHIN GROUP (ORDER BY {{0}}{r.choice(['', ' DESC'])})"
         if r.random() < 0.3:
             args.append(self.expr("boolean", 1))
             text += f" FILTER (WHERE {{{len(args) - 1}}})"
         theirs = text
+        if function.name in MOMENTS and function.args[0] in INTEGERS:
+            theirs = f"({text})::float8"
+            self.deviations.add("exact-moments")
         if function.name in ("sum", "avg") and function.args[0] in INTEGERS:
             theirs = f"({text})::{SHORT[function.result]}"
             self.deviations.add("no-numeric")

@@ -232,7 +232,7 @@ def run_seed(program, server, seed, count, signatures, aggregates, report):
 def not_in_postgresql(server, signatures, aggregates):
     """Lines of the functions of a name, and the aggregates of a name and arguments, that PostgreSQL does not have."""
     names = set(server.psql("SELECT DISTINCT proname FROM pg_proc;").split("\0"))
-    asked = [a for a in aggregates if a.args]
+    asked = [a for a in aggregates if a.args and not a.within_group]
     answers = server.psql("".join(f"SELECT {a.name}({', '.join('NULL::' + SHORT[t] for t in a.args)});\n\\echo '{MARK}' :SQLSTATE\n"
                                   for a in asked)).split(MARK)[1:]
     return ({s.line for s in signatures if s.kind == "function" and s.name not in names} |
@@ -255,7 +255,7 @@ def main():
     begin = time.monotonic()
     lines = [line.split("\t", 1) for line in ask_us(options.program, ["functions"])]
     signatures = [Signature(text) for kind, text in lines if kind == "function"]
-    aggregates = [Aggregate(text) for kind, text in lines if kind == "aggregate"]
+    aggregates = [Aggregate(text) for kind, text in lines if kind == "aggregate" and not Aggregate.is_ours(text)]
     report = Report(options.show)
     used = set()
     with postgres.Server() as server:
