@@ -171,9 +171,10 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   const auto each = [](CLI::Option* option) {
     return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
   };
-  each(app.add_option("--pcap", given.captures,
-                      "a capture (pcap, pcapng; plain, gzip, bzip2, zstd; - is standard input); several are one input in the "
-                      "listed order, each SITE=FILE is an input of its own, merged by capture time"))
+  each(app.add_option(
+           "--pcap", given.captures,
+           "a capture (pcap, pcapng; plain, gzip, bzip2, zstd; - is standard input); several are one input in the "
+           "listed order, each SITE=FILE is an input of its own, merged by capture time"))
       ->type_name("[SITE=]FILE");
   each(app.add_option("--listen", given.listen, "a UDP socket, such as udp://127.0.0.1:2055"))
       ->type_name("udp://HOST:PORT");
