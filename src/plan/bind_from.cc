@@ -1,0 +1,228 @@
+// Binds FROM: relations, subqueries, window functions.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "plan/select_binder.h"
+
+namespace backstream::plan {
+
+using base::fail;
+using batch::Type;
+
+Input input_of(Bound bound) {
+  Input input;
+  input.source = std::move(bound.source);
+  input.inputs = std::move(bound.inputs);
+  input.schema = bound.stages.back().output;
+  input.time_column = bound.time_column;
+  if (bound.has_windows) {
+    input.window.kind = Window::Kind::kInherited;
+    input.window_start_column = bound.stages.back().window_start_output;
+    input.window_end_column = bound.stages.back().window_end_output;
+  }
+  input.below = std::move(bound.stages);
+  return input;
+}
+
+Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
+  auto bound = SelectBinder(catalog_, ctes_).bind(select);
+  if (!bound) return tl::unexpected(bound.error());
+  const Stage& last = bound->stages.back();
+  const bool assigns_windows = last.window.kind == Window::Kind::kTumble || last.window.kind == Window::Kind::kHop;
+  if (last.order_by.empty() && !last.limit && !bound->has_windows && assigns_windows) {
+    return fail("0A000", "rows of a window function without GROUP BY cannot be read by another SELECT", select.span,
+                "use the window function in the outer SELECT");
+  }
+  return input_of(std::move(*bound));
+}
+
+Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) {
+  if (const auto cte = ctes_.find(name); cte != ctes_.end()) {
+    if (!cte->second->column_aliases.empty())
+      return fail("0A000", "column names of a WITH query are not supported", cte->second->span);
+    auto input = bind_subquery(*cte->second->select);
+    if (input) input->alias = name;
+    return input;
+  }
+  const Relation* relation = catalog_.find(name);
+  if (relation == nullptr) {
+    std::vector<std::string_view> names = catalog_.names();
+    for (const auto& [cte, at] : ctes_) names.push_back(cte);
+    std::string hint;
+    if (const auto near = base::nearest_name(name, names); !near.empty())
+      hint = fmt::format("did you mean '{}'?", near);
+    else if (name == "tumble" || name == "hop") hint = fmt::format("{}(relation, time column, interval)", name);
+    return fail("42P01", fmt::format("relation \"{}\" does not exist", name), span, hint);
+  }
+  Input input;
+  input.source = *relation;
+  input.alias = name;
+  input.schema = relation->schema;
+  input.time_column = relation->time_column;
+  if (relation->has_windows) {
+    input.window.kind = Window::Kind::kInherited;
+    input.window_start_column = relation->time_column;
+    input.window_end_column = relation->window_end_column;
+  }
+  return input;
+}
+
+Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
+  Result<Input> input = fail("0A000", "joins are not supported yet", from.span, "read one relation in FROM");
+  switch (from.kind) {
+    case UnboundFrom::Kind::kRelation: input = bind_name(from.name, from.name_span); break;
+    case UnboundFrom::Kind::kSubquery:
+      if (from.lateral) return fail("0A000", "LATERAL is not supported", from.span);
+      input = bind_subquery(*from.subquery);
+      break;
+    case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
+    case UnboundFrom::Kind::kJoin: break;
+  }
+  if (!input) return input;
+  if (!from.alias.empty()) input->alias = from.alias;
+  if (!from.column_aliases.empty())
+    return fail("0A000", "column names after a FROM alias are not supported", from.span);
+  return input;
+}
+
+namespace {
+
+/// A window function in FROM. Arguments are by position or by name.
+struct WindowFunction {
+  std::string_view name;
+  Window::Kind kind;
+  std::vector<std::string_view> args;
+  size_t required;
+  std::string_view example;
+};
+const WindowFunction* find_window_function(std::string_view name) {
+  static const WindowFunction kFunctions[] = {
+      {"tumble", Window::Kind::kTumble, {"rel", "ts", "size", "offset"}, 3, "tumble(flows, time, interval '300 s')"},
+      {"hop",
+       Window::Kind::kHop,
+       {"rel", "ts", "slide", "size", "offset"},
+       4,
+       "hop(flows, time, interval '60 s', interval '300 s'): slide, then size"},
+      {"session",
+       Window::Kind::kSession,
+       {"rel", "ts", "gap", "partition_by"},
+       3,
+       "session(flows, time, interval '60 s', partition_by => (src_ip))"},
+  };
+  for (const WindowFunction& function : kFunctions) {
+    if (function.name == name) return &function;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
+  const WindowFunction* function = find_window_function(from.name);
+  if (function == nullptr) {
+    const auto near = base::nearest_name(from.name, {"tumble", "hop", "session"});
+    return fail(
+        "42883", fmt::format("\"{}\" is not a window function", from.name), from.name_span,
+        near.empty() ? "window functions are tumble, hop and session" : fmt::format("did you mean '{}'?", near));
+  }
+  const bool hop = function->kind == Window::Kind::kHop, session = function->kind == Window::Kind::kSession;
+  std::vector<const UnboundExpr*> args(function->args.size(), nullptr);
+  std::vector<const UnboundExpr*> partition_by;
+  for (size_t i = 0; i < from.args.size(); ++i) {
+    size_t at = i;
+    if (i < from.arg_names.size() && !from.arg_names[i].empty()) {
+      at = static_cast<size_t>(std::find(function->args.begin(), function->args.end(), from.arg_names[i]) -
+                               function->args.begin());
+      if (at == function->args.size()) {
+        std::string known;
+        for (const std::string_view name : function->args) known.append(known.empty() ? "" : ", ").append(name);
+        return fail("42883", fmt::format("{}() has no argument \"{}\"", from.name, from.arg_names[i]),
+                    from.args[i]->span, "arguments are " + known);
+      }
+    }
+    if (at >= args.size())
+      return fail("42883", fmt::format("too many arguments for {}()", from.name), from.args[i]->span);
+    args[at] = from.args[i].get();
+    if (session && at + 1 == args.size()) partition_by.push_back(args[at]);
+  }
+  for (size_t i = 0; i < function->required; ++i) {
+    if (args[i] != nullptr) continue;
+    return fail("42883", fmt::format("{}() needs its argument {}", from.name, function->args[i]), from.span,
+                std::string(function->example));
+  }
+  Result<Input> input = fail("42601", "the first argument of a window function is a relation", args[0]->span,
+                             "tumble(flows, time, interval '300 s')");
+  if (args[0]->kind == UnboundExpr::Kind::kColumn && args[0]->names.size() == 1) {
+    input = bind_name(args[0]->names[0], args[0]->span);
+  } else if (args[0]->kind == UnboundExpr::Kind::kSubquery && args[0]->subquery && args[0]->op.empty()) {
+    input = bind_subquery(*args[0]->subquery);
+  }
+  if (!input) return input;
+
+  // The window columns of rows below are ordinary columns now.
+  const int time_of_rows = input->time_column;
+  const int below_start = input->window_start_column;
+  input->window = Window{};
+  input->window_start_column = input->window_end_column = -1;
+  if (args[1]->kind != UnboundExpr::Kind::kColumn) {
+    return fail("42804", "the second argument of a window function is a time column", args[1]->span,
+                "for flows: time or received_at");
+  }
+  const auto column = ExprBinder(*input).find_column(*args[1]);
+  if (!column) return tl::unexpected(column.error());
+  const batch::ColumnDef& time = input->schema.columns[static_cast<size_t>(*column)];
+  if (time.type != Type::kTimestamptz) {
+    return fail(
+        "42804",
+        fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
+        args[1]->span);
+  }
+  const bool over_view = input->source.kind == Relation::Kind::kView || !input->below.empty();
+  if (over_view && *column != time_of_rows) {
+    return fail("0A000", "windows over a view are windows of its window_start", args[1]->span,
+                below_start < 0 ? "let the view below output window_start" : "");
+  }
+  Window window;
+  window.kind = function->kind;
+  window.time_column = *column;
+  const UnboundExpr& size_text = *args[hop ? 3 : 2];
+  const std::string_view size_name = session ? "the gap" : "the window size";
+  const auto size = constant_interval(size_text, size_name);
+  if (!size) return tl::unexpected(size.error());
+  window.size_us = *size;
+  window.slide_us = *size;
+  if (*size <= 0) return fail("22023", fmt::format("{} must be greater than zero", size_name), size_text.span);
+  for (const UnboundExpr* key : partition_by) {
+    if (key->kind != UnboundExpr::Kind::kColumn)
+      return fail("42804", "partition_by takes columns", key->span, std::string(function->example));
+    const auto key_column = ExprBinder(*input).find_column(*key);
+    if (!key_column) return tl::unexpected(key_column.error());
+    input->session_keys.push_back(*key_column);
+  }
+  if (hop) {
+    const auto slide = constant_interval(*args[2], "the slide");
+    if (!slide) return tl::unexpected(slide.error());
+    if (*slide <= 0) return fail("22023", "the slide must be greater than zero", args[2]->span);
+    if (*slide > *size) {
+      return fail("22023", "the slide is longer than the window", args[2]->span,
+                  "hop(relation, time, slide, size): the slide comes first");
+    }
+    if (*size % *slide != 0) {
+      return fail("22023", "the slide must divide the window size", args[2]->span,
+                  fmt::format("{} is no multiple of {}", base::format_duration(*size), base::format_duration(*slide)));
+    }
+    if (*size / *slide > 100'000) return fail("54000", "more than 100,000 windows would hold each row", args[2]->span);
+    window.slide_us = *slide;
+  }
+  if (!session && args.back() != nullptr) {
+    const auto offset = constant_interval(*args.back(), "the offset");
+    if (!offset) return tl::unexpected(offset.error());
+    window.offset_us = *offset - base::floor_to(*offset, window.slide_us);
+  }
+  input->window = window;
+  if (input->alias.empty()) input->alias = from.name;
+  return input;
+}
+
+}  // namespace backstream::plan

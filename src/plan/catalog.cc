@@ -1,0 +1,96 @@
+// The relations that a statement may name.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "batch/flow_schema.h"
+#include "plan/binder.h"
+#include "plan/late.h"
+
+namespace backstream::plan {
+
+using base::fail;
+using batch::Type;
+
+Catalog::Catalog(bool with_flows) {
+  if (!with_flows) return;
+  Relation flows;
+  flows.kind = Relation::Kind::kStream;
+  flows.name = "flows";
+  flows.schema = batch::flow_schema();
+  flows.time_column = static_cast<int>(batch::FlowColumn::kTime);
+  flows.arrival_column = static_cast<int>(batch::FlowColumn::kReceivedAt);
+  relations_.push_back(std::move(flows));
+}
+void Catalog::add(Relation relation) { relations_.push_back(std::move(relation)); }
+void Catalog::add_view(const Query& view) {
+  add(as_relation(view));
+  if (view.options.late != QueryOptions::Late::kSide) return;
+  if (auto late = late_relation(view)) add(std::move(*late));
+}
+bool Catalog::remove(std::string_view name) {
+  return std::erase_if(relations_, [&](const Relation& r) { return r.name == name; }) > 0;
+}
+const Relation* Catalog::find(std::string_view name) const {
+  for (const Relation& relation : relations_) {
+    if (relation.name == name) return &relation;
+  }
+  return nullptr;
+}
+std::vector<std::string_view> Catalog::names() const {
+  std::vector<std::string_view> names;
+  for (const Relation& relation : relations_) names.push_back(relation.name);
+  return names;
+}
+
+Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
+  Relation table;
+  table.kind = Relation::Kind::kStream;
+  table.name = statement.name;
+  for (const UnboundColumnDef& column : statement.columns) {
+    const auto type = expr::parse_type(column.type_name, column.span);
+    if (!type) return tl::unexpected(type.error());
+    if (table.schema.find(column.name) >= 0)
+      return fail("42701", fmt::format("column \"{}\" specified more than once", column.name), column.span);
+    table.schema.columns.push_back({column.name, *type, 0});
+  }
+  for (const UnboundOption& option : statement.options) {
+    if (option.name == "event_time") {
+      table.time_column = table.schema.find(option.value);
+      if (table.time_column < 0)
+        return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
+      if (table.schema.columns[static_cast<size_t>(table.time_column)].type != Type::kTimestamptz) {
+        return fail("42804", "event_time must be a timestamptz column", option.span);
+      }
+    } else if (option.name == "arrival") {
+      table.arrival_column = table.schema.find(option.value);
+      if (table.arrival_column < 0)
+        return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
+      if (table.schema.columns[static_cast<size_t>(table.arrival_column)].type != Type::kTimestamptz) {
+        return fail("42804", "arrival must be a timestamptz column", option.span);
+      }
+    } else if (option.name == "watermark") {
+      const auto delay = interval_option(option.value, "watermark", option.span);
+      if (!delay) return tl::unexpected(delay.error());
+      table.delay_us = *delay;
+    } else {
+      return fail("HV00D", fmt::format("invalid option \"{}\"", option.name), option.span,
+                  "options are event_time, watermark and arrival");
+    }
+  }
+  return table;
+}
+
+Relation as_relation(const Query& view) {
+  Relation relation;
+  relation.kind = Relation::Kind::kView;
+  relation.name = view.name;
+  relation.schema = view.output();
+  relation.time_column = view.time_output;
+  relation.has_windows = view.has_windows;
+  relation.window_end_column = view.has_windows ? view.stages.back().window_end_output : -1;
+  return relation;
+}
+
+}  // namespace backstream::plan
