@@ -104,7 +104,8 @@ void run(benchmark::State& state, const Case& which, size_t repeat, bool finish)
   size_t held = 0;
   for (auto _ : state) {
     agg::StateContext context;
-    exec::GroupTable table(pool, 1, static_cast<uint32_t>(octets * repeat), groups);
+    const auto row_states = static_cast<uint32_t>(octets * repeat);
+    exec::GroupTable table(pool, 1, row_states, groups, exec::GroupTable::best_place(1, row_states), ~uint64_t{0});
     for (size_t row = 0; row < kRows; row += kBatch) {
       exec::hash_keys(rows.keys.data() + row, 1, kBatch, ~uint64_t{0}, hashes.data());
       table.find_or_insert(rows.keys.data() + row, hashes.data(), kBatch, found.data());

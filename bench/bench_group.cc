@@ -10,10 +10,11 @@ namespace {
 
 using namespace backstream;
 
-/// Args: groups, rows a batch. Keys are uniform: the worst case for the cache.
+/// Args: groups, rows a batch, rows inline. Keys are uniform: the worst case for the cache.
 void BM_GroupSum(benchmark::State& state) {
   const auto groups = static_cast<uint64_t>(state.range(0));
   const auto batch_rows = static_cast<size_t>(state.range(1));
+  const auto place = state.range(2) != 0 ? exec::RowPlace::kInline : exec::RowPlace::kApart;
   constexpr size_t kRows = 1 << 21;
   std::mt19937_64 random(1);
   std::vector<uint64_t> keys(kRows);
@@ -28,7 +29,7 @@ void BM_GroupSum(benchmark::State& state) {
   std::vector<uint64_t> hashes(batch_rows);
   std::vector<uint8_t*> rows(batch_rows);
   for (auto _ : state) {
-    exec::GroupTable table(pool, 1, sum->state_octets, groups);
+    exec::GroupTable table(pool, 1, sum->state_octets, groups, place, ~uint64_t{0});
     for (size_t at = 0; at < kRows; at += batch_rows) {
       const size_t n = std::min(batch_rows, kRows - at);
       exec::hash_keys(keys.data() + at, 1, n, ~uint64_t{0}, hashes.data());
@@ -42,6 +43,6 @@ void BM_GroupSum(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kRows));
 }
-BENCHMARK(BM_GroupSum)->ArgsProduct({{1'000, 100'000, 450'000, 2'000'000}, {2048}});
+BENCHMARK(BM_GroupSum)->ArgsProduct({{1'000, 100'000, 450'000, 2'000'000}, {2048}, {0, 1}});
 
 }  // namespace

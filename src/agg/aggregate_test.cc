@@ -10,6 +10,7 @@
 
 #include "agg/exact_sum.h"
 #include "agg/group_test.h"
+#include "agg/wide_sum.h"
 
 namespace backstream::agg {
 namespace {
@@ -50,6 +51,36 @@ TEST(Sum, GoesBeyondBigintInBetweenButNotAtTheEnd) {
   Group under(function("sum", Type::kInt8));
   under.add(std::vector<int64_t>{std::numeric_limits<int64_t>::min(), -1});
   EXPECT_EQ(under.result<int64_t>(-1), -1);
+}
+
+TEST(Sum, IsExactWhereItOutgrowsItsEightOctets) {
+  std::mt19937_64 random(17);
+  const int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
+  const int64_t edges[] = {0,        1,        -1, most, least, most / 2, least / 2, most / 2 + 1, least / 2 - 1,
+                           most / 4, least / 4};
+  for (int round = 0; round < 2'000; ++round) {
+    std::vector<int64_t> values(1 + random() % 6);
+    for (int64_t& value : values)
+      value = random() % 2 == 0 ? edges[random() % std::size(edges)] : static_cast<int64_t>(random() >> random() % 64);
+    WideSum expected;
+    for (const int64_t value : values) expected.add(value);
+    std::vector<uint8_t> expected_bytes;
+    expected.encode(expected_bytes);
+    // In one group, and in two that are combined, one of them by way of its bytes.
+    const auto middle = values.begin() + static_cast<long>(random() % (values.size() + 1));
+    Group whole(function("sum", Type::kInt8)), left(function("sum", Type::kInt8)), right(function("sum", Type::kInt8)),
+        sent(function("sum", Type::kInt8));
+    whole.add(values);
+    left.add(std::vector<int64_t>(values.begin(), middle));
+    right.add(std::vector<int64_t>(middle, values.end()));
+    ASSERT_EQ(sent.decode(right.encode()), right.encode().size());
+    left.combine(sent);
+    ASSERT_EQ(whole.encode(), expected_bytes) << "round " << round;
+    ASSERT_EQ(left.encode(), expected_bytes) << "round " << round;
+    ASSERT_EQ(whole.is_null(), !expected.fits_bigint());
+    if (!expected.fits_bigint()) continue;
+    ASSERT_EQ(left.result<int64_t>(), static_cast<int64_t>(expected.low));
+  }
 }
 
 TEST(Sum, OfDoublesDoesNotDependOnTheOrder) {

@@ -39,61 +39,62 @@ size_t count_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateCo
 
 // --- sum and avg of integers ----------------------------------------------------------------------------------------
 
-void wide_update(uint8_t* const* group_rows, size_t offset, const Column* args, const uint32_t* rows, size_t n,
-                 StateContext&) {
+void integer_update(uint8_t* const* group_rows, size_t offset, const Column* args, const uint32_t* rows, size_t n,
+                    StateContext& context) {
   const int64_t* values = args[0].as<int64_t>();
-  for_each_present<WideSum>(group_rows, offset, args[0], rows, n,
-                            [values](WideSum& sum, size_t row) { sum.add(values[row]); });
+  for_each_present<CompactSum>(group_rows, offset, args[0], rows, n,
+                               [&context, values](CompactSum& sum, size_t row) { sum.add(values[row], context); });
 }
-void wide_combine(uint8_t* to, const uint8_t* from, StateContext&) {
-  state_at<WideSum>(to).add(state_at<WideSum>(from));
+void integer_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
+  state_at<CompactSum>(to).add(state_at<CompactSum>(from), context);
 }
-void wide_sum_finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& out, size_t at,
-                     StateContext& context) {
+void integer_sum_finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& out, size_t at,
+                        StateContext& context) {
   int64_t* values = out.as<int64_t>() + at;
   uint8_t* validity = out.validity + at;
   for (size_t i = 0; i < n; ++i) {
-    const WideSum& sum = state_at<WideSum>(group_rows[i] + offset);
+    const WideSum sum = state_at<CompactSum>(group_rows[i] + offset).sum();
     const bool fits = sum.fits_bigint();
     context.overflow_count += !fits;
     values[i] = static_cast<int64_t>(sum.low);
     validity[i] = sum.any() && fits;
   }
 }
-void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) { state_at<WideSum>(state).encode(out); }
-size_t wide_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext&) {
-  return state_at<WideSum>(state).decode(bytes, octets);
+void integer_encode(const uint8_t* state, std::vector<uint8_t>& out) { state_at<CompactSum>(state).sum().encode(out); }
+size_t integer_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext& context) {
+  return state_at<CompactSum>(state).decode(bytes, octets, context);
 }
 
 struct IntegerMean {
-  WideSum sum;
+  CompactSum sum;
   int64_t count;
 };
 void mean_update(uint8_t* const* group_rows, size_t offset, const Column* args, const uint32_t* rows, size_t n,
-                 StateContext&) {
+                 StateContext& context) {
   const int64_t* values = args[0].as<int64_t>();
-  for_each_present<IntegerMean>(group_rows, offset, args[0], rows, n, [values](IntegerMean& mean, size_t row) {
-    mean.sum.add(values[row]);
-    ++mean.count;
-  });
+  for_each_present<IntegerMean>(group_rows, offset, args[0], rows, n,
+                                [&context, values](IntegerMean& mean, size_t row) {
+                                  mean.sum.add(values[row], context);
+                                  ++mean.count;
+                                });
 }
-void mean_combine(uint8_t* to, const uint8_t* from, StateContext&) {
-  state_at<IntegerMean>(to).sum.add(state_at<IntegerMean>(from).sum);
+void mean_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
+  state_at<IntegerMean>(to).sum.add(state_at<IntegerMean>(from).sum, context);
   state_at<IntegerMean>(to).count += state_at<IntegerMean>(from).count;
 }
 void mean_finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& out, size_t at, StateContext&) {
   for (size_t i = 0; i < n; ++i) {
     const IntegerMean& mean = state_at<IntegerMean>(group_rows[i] + offset);
     out.validity[at + i] = mean.count != 0;
-    out.as<double>()[at + i] = mean.count == 0 ? 0 : mean.sum.as_double() / static_cast<double>(mean.count);
+    out.as<double>()[at + i] = mean.count == 0 ? 0 : mean.sum.sum().as_double() / static_cast<double>(mean.count);
   }
 }
 void mean_encode(const uint8_t* state, std::vector<uint8_t>& out) {
-  wide_encode(state, out);
+  integer_encode(state, out);
   count_encode(reinterpret_cast<const uint8_t*>(&state_at<IntegerMean>(state).count), out);
 }
 size_t mean_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext& context) {
-  const size_t sum_octets = wide_decode(state, bytes, octets, context);
+  const size_t sum_octets = integer_decode(state, bytes, octets, context);
   if (sum_octets == 0) return 0;
   const size_t count_octets = count_decode(reinterpret_cast<uint8_t*>(&state_at<IntegerMean>(state).count),
                                            bytes + sum_octets, octets - sum_octets, context);
@@ -198,12 +199,12 @@ void add_sums(std::vector<AggregateFunction>& table) {
     sum.arg_types = {type};
     sum.result_type = Type::kInt8;
     sum.partial_form = "1 integer (127 bit)";
-    sum.state_octets = sizeof(WideSum);
-    sum.update = wide_update;
-    sum.combine = wide_combine;
-    sum.finish = wide_sum_finish;
-    sum.encode = wide_encode;
-    sum.decode = wide_decode;
+    sum.state_octets = sizeof(CompactSum);
+    sum.update = integer_update;
+    sum.combine = integer_combine;
+    sum.finish = integer_sum_finish;
+    sum.encode = integer_encode;
+    sum.decode = integer_decode;
     table.push_back(sum);
 
     AggregateFunction avg = sum;

@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <new>
 #include <vector>
 
+#include "agg/aggregate.h"
 #include "base/varint.h"
 
 namespace backstream::agg {
@@ -68,5 +70,64 @@ struct WideSum {
   }
 };
 static_assert(sizeof(WideSum) == 16);
+
+/// The same in 8 octets: a group whose sum leaves 63 bits keeps a WideSum in the table's memory from then on. Group
+/// tables are walked at random, so every octet of a row counts. All zero bytes: the sum of nothing.
+class CompactSum {
+ public:
+  void add(int64_t value, StateContext& context) {
+    // The word holds sum << 1 | 1, so adding twice the value adds the value, and overflows when the sum has no room.
+    // One branch for all, which is nearly always taken: what is added to a new group is not to be guessed wrong.
+    int64_t next = 0;
+    const bool overflows = __builtin_add_overflow(static_cast<int64_t>(word_ | 1),
+                                                  static_cast<int64_t>(static_cast<uint64_t>(value) << 1), &next);
+    const bool doubles = static_cast<uint64_t>(value) + kValueMax < 2 * kValueMax;
+    const bool narrow = ((word_ & 1) | static_cast<uint64_t>(word_ == 0)) != 0;
+    if (static_cast<int>(narrow) & static_cast<int>(doubles) & static_cast<int>(!overflows)) [[likely]] {
+      word_ = static_cast<uint64_t>(next);
+    } else {
+      widen(context).add(value);
+    }
+  }
+  void add(const CompactSum& other, StateContext& context) {
+    if (other.is_wide()) widen(context).add(*other.wide_sum());
+    else if (other.word_ != 0) add(other.narrow_sum(), context);
+  }
+  WideSum sum() const noexcept {
+    if (is_wide()) return *wide_sum();
+    WideSum sum;
+    if (word_ != 0) sum.add(narrow_sum());
+    return sum;
+  }
+  /// @return octets read, 0 when they are not valid
+  size_t decode(const uint8_t* bytes, size_t octets, StateContext& context) {
+    WideSum sum;
+    const size_t used = sum.decode(bytes, octets);
+    *this = CompactSum{};
+    if (used == 0 || !sum.any()) return used;
+    if (sum.fits_bigint()) add(static_cast<int64_t>(sum.low), context);
+    else widen(context) = sum;
+    return used;
+  }
+
+ private:
+  static constexpr uint64_t kValueMax = uint64_t{1} << 62;  ///< twice a smaller value is a bigint
+
+  /// Addresses are even.
+  bool is_wide() const noexcept { return (word_ & 1) == 0 && word_ != 0; }
+  int64_t narrow_sum() const noexcept { return static_cast<int64_t>(word_) >> 1; }
+  WideSum* wide_sum() const noexcept { return reinterpret_cast<WideSum*>(word_); }
+  WideSum& widen(StateContext& context) {
+    if (!is_wide()) {
+      auto* wide = new (context.arena.allocate(sizeof(WideSum))) WideSum();
+      if (word_ != 0) wide->add(narrow_sum());
+      word_ = reinterpret_cast<uint64_t>(wide);
+    }
+    return *wide_sum();
+  }
+
+  uint64_t word_ = 0;  ///< 0: nothing added; odd: sum << 1 | 1; even: where the WideSum is
+};
+static_assert(sizeof(CompactSum) == 8);
 
 }  // namespace backstream::agg

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "exec/windowed_stage.h"
 
@@ -155,6 +156,15 @@ void EdgeHalf::add_by_pane(const Micros* times, const uint32_t* rows, size_t n) 
   }
 }
 
+/// How many groups to make room for in a new pane: as many as its neighbour has. Rows with odd times open panes that
+/// stay nearly empty, so only the first few that are open get so much.
+size_t EdgeHalf::groups_expected(Micros start) const {
+  constexpr size_t kRoomyPanesMax = 8;
+  if (open_.size() >= kRoomyPanesMax) return 0;
+  const auto after = open_.lower_bound(start);
+  return after == open_.begin() ? group_hint_ : std::max(group_hint_, std::prev(after)->second->group_count());
+}
+
 void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
   PaneCounts& counts = counts_of(start);
   if (count_with_groups_) counts.assigned += n;
@@ -180,7 +190,7 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
         counts.shed += n;
         return;
       }
-      found = open_.emplace(start, std::make_unique<PaneTable>(layout_, pool_, group_hint_)).first;
+      found = open_.emplace(start, std::make_unique<PaneTable>(layout_, pool_, groups_expected(start))).first;
     }
     last_start_ = start;
     last_pane_ = found->second.get();

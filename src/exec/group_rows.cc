@@ -24,7 +24,8 @@ size_t GroupRows::fill_keys(PaneTable& table, size_t first) {
   const bool wide = table.is_wide(first);
   size_t n = 0;
   for (size_t group = first; n < batch_rows_ && group < table.group_count() && table.is_wide(group) == wide; ++group) {
-    keys_[n++] = reinterpret_cast<const uint64_t*>(table.row(group));
+    keys_[n] = reinterpret_cast<const uint64_t*>(table.row(group));
+    __builtin_prefetch(keys_[n++]);
   }
   batch::Column* keys = buffer_.batch.columns.data() + 2;
   const KeyCodec& codec = table.layout().codec();

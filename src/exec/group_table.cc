@@ -1,5 +1,6 @@
 #include "exec/group_table.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <stdexcept>
@@ -17,6 +18,12 @@ inline uint64_t fold(uint64_t a, uint64_t b) {
 inline uint64_t mix(uint64_t seed, uint64_t word) {
   // Fractional digits of the golden ratio and of pi: odd, no pattern.
   return fold(word ^ seed ^ 0x9e3779b97f4a7c15, 0x243f6a8885a308d3);
+}
+
+/// Where a key of an inline table may be, in order: its home, the other one of two that share a cache line, then on
+/// from there.
+inline size_t inline_slot(size_t home, size_t step, size_t mask) {
+  return step == 1 ? home ^ 1 : ((home | 1) + step - 1) & mask;
 }
 
 template <uint32_t kWords>
@@ -40,31 +47,37 @@ void hash_keys(const uint64_t* keys, uint32_t words, size_t n, uint64_t mask, ui
   }
 }
 
-GroupTable::GroupTable(BlockPool& pool, uint32_t key_words, uint32_t state_octets, size_t group_hint)
-    : pool_(pool), key_words_(key_words), row_octets_(key_words * 8 + state_octets) {
+GroupTable::GroupTable(BlockPool& pool, uint32_t key_words, uint32_t state_octets, size_t group_hint, RowPlace place,
+                       uint64_t hash_mask)
+    : pool_(pool),
+      place_(place),
+      key_words_(key_words),
+      row_octets_(key_words * 8 + state_octets),
+      hash_mask_(hash_mask) {
   assert(state_octets % 8 == 0);
+  assert(place == RowPlace::kApart || best_place(key_words, state_octets) == RowPlace::kInline);
   index_log2_ = kIndexLog2Min;
-  while (group_hint > (size_t{3} << index_log2_) / 4) ++index_log2_;
+  while (group_hint > group_count_max()) ++index_log2_;
   // The index is made with the first group: most queries never use one of their two tables.
 }
 
-GroupTable::GroupTable(GroupTable&& other) noexcept
-    : pool_(other.pool_),
-      key_words_(other.key_words_),
-      row_octets_(other.row_octets_),
-      index_log2_(other.index_log2_),
-      index_(std::exchange(other.index_, nullptr)),
-      group_count_(std::exchange(other.group_count_, 0)),
-      chunks_(std::move(other.chunks_)) {
-  other.chunks_.clear();
-}
-
 GroupTable::~GroupTable() {
-  if (index_ != nullptr) pool_.give(index_, size_t{8} << index_log2_);
+  if (index_ != nullptr) pool_.give(index_, index_octets());
+  if (inline_rows_ != nullptr) pool_.give(inline_rows_, index_octets());
   for (uint8_t* chunk : chunks_) pool_.give(chunk, size_t{row_octets_} << kChunkRowsLog2);
 }
 
-void GroupTable::grow() {
+size_t GroupTable::octets_held() const {
+  return chunks_.size() * (size_t{row_octets_} << kChunkRowsLog2) + index_octets() + slots_.capacity() * 4;
+}
+
+void GroupTable::check_group_count() const {
+  if (group_count_ >= UINT32_MAX - kChunkMask) throw std::length_error("more than 4 billion groups in a pane");
+}
+
+void GroupTable::grow() { place_ == RowPlace::kApart ? grow_apart() : grow_inline(); }
+
+void GroupTable::grow_apart() {
   const unsigned log2 = index_log2_ + 1;
   const size_t mask = (size_t{1} << log2) - 1;
   auto* index = static_cast<uint64_t*>(pool_.take(size_t{8} << log2));
@@ -78,14 +91,43 @@ void GroupTable::grow() {
     while (index[slot] != 0) slot = (slot + 1) & mask;
     index[slot] = entry;
   }
-  pool_.give(index_, size_t{8} << index_log2_);
+  pool_.give(index_, index_octets());
   index_ = index;
+  index_log2_ = log2;
+}
+
+void GroupTable::grow_inline() {
+  check_group_count();
+  const unsigned log2 = index_log2_ + 1;
+  const size_t mask = (size_t{1} << log2) - 1;
+  const size_t octets = size_t{row_octets_} << log2;
+  auto* rows = static_cast<uint8_t*>(pool_.take(octets));
+  std::memset(rows, 0, octets);
+  const auto key_at = [&](const uint8_t* of, size_t slot) {
+    return reinterpret_cast<const uint64_t*>(of + slot * row_octets_);
+  };
+  // In order, as in grow_apart(): so groups get new numbers.
+  slots_.clear();
+  if (zero_row_) slots_.push_back(kZeroSlot);
+  for (size_t i = 0; i < size_t{1} << index_log2_; ++i) {
+    const uint64_t* from = key_at(inline_rows_, i);
+    if (*from == 0) continue;
+    uint64_t hash = 0;
+    hash_fixed<1>(from, 1, hash_mask_, &hash);
+    const size_t home = hash >> (64 - log2);
+    size_t slot = home;
+    for (size_t step = 0; *key_at(rows, slot) != 0;) slot = inline_slot(home, ++step, mask);
+    std::memcpy(rows + slot * row_octets_, from, row_octets_);
+    slots_.push_back(static_cast<uint32_t>(slot));
+  }
+  pool_.give(inline_rows_, index_octets());
+  inline_rows_ = rows;
   index_log2_ = log2;
 }
 
 uint8_t* GroupTable::append(const uint64_t* key, uint32_t words) {
   if ((group_count_ & kChunkMask) == 0) {
-    if (group_count_ >= UINT32_MAX - kChunkMask) throw std::length_error("more than 4 billion groups in a pane");
+    check_group_count();
     chunks_.push_back(static_cast<uint8_t*>(pool_.take(size_t{row_octets_} << kChunkRowsLog2)));
   }
   uint8_t* at = row(group_count_++);
@@ -94,35 +136,24 @@ uint8_t* GroupTable::append(const uint64_t* key, uint32_t words) {
   return at;
 }
 
-template <uint32_t kWords>
-size_t GroupTable::find_or_insert_words(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows) {
-  const uint32_t words = kWords == 0 ? key_words_ : kWords;
-  const size_t groups_before = group_count_;
-  if (index_ == nullptr) {
-    index_ = static_cast<uint64_t*>(pool_.take(size_t{8} << index_log2_));
-    std::memset(index_, 0, size_t{8} << index_log2_);
+uint8_t* GroupTable::zero_key_row() {
+  if (!zero_row_) {
+    zero_row_ = std::make_unique<uint8_t[]>(row_octets_);
+    slots_.push_back(kZeroSlot);
+    ++group_count_;
   }
+  return zero_row_.get();
+}
+
+template <uint32_t kWords>
+void GroupTable::probe_apart(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows) {
+  const uint32_t words = kWords == 0 ? key_words_ : kWords;
   const auto same = [&](const uint64_t* a, const uint64_t* b) {
     for (uint32_t w = 0; w < words; ++w) {
       if (a[w] != b[w]) return false;
     }
     return true;
   };
-  // Room for all n before the loop, so that nothing moves under the prefetches.
-  while (group_count_ + n > (size_t{3} << index_log2_) / 4) {
-    if (index_log2_ >= 16 && group_count_ + n / 8 <= (size_t{3} << index_log2_) / 4) {
-      // A large table is not doubled for keys that are mostly known: go on in small steps.
-      size_t made = 0;
-      for (size_t at = 0; at < n;) {
-        const size_t step = n - at < n / 8 + 1 ? n - at : n / 8 + 1;
-        if (group_count_ + step > (size_t{3} << index_log2_) / 4) grow();
-        made += find_or_insert_words<kWords>(keys + at * words, hashes + at, step, rows + at);
-        at += step;
-      }
-      return made;
-    }
-    grow();
-  }
   uint64_t* const index = index_;
   const unsigned shift = 64 - index_log2_;
   const size_t mask = (size_t{1} << index_log2_) - 1;
@@ -163,10 +194,83 @@ size_t GroupTable::find_or_insert_words(const uint64_t* keys, const uint64_t* ha
       slot = (slot + 1) & mask;
     }
   }
+}
+
+/// @tparam kOctets  of a row
+template <uint32_t kOctets>
+void GroupTable::probe_inline(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows) {
+  const unsigned shift = 64 - index_log2_;
+  const size_t mask = (size_t{1} << index_log2_) - 1;
+  uint8_t* const slots = inline_rows_;
+  const auto key_at = [&](size_t slot) { return *reinterpret_cast<const uint64_t*>(slots + slot * kOctets); };
+  const auto fetch = [&](size_t i) { __builtin_prefetch(slots + (hashes[i] >> shift) * kOctets, 1); };
+  for (size_t i = 0; i < n && i < kIndexAhead; ++i) fetch(i);
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kIndexAhead < n) fetch(i + kIndexAhead);
+    const uint64_t key = keys[i];
+    if (key == 0) {
+      rows[i] = zero_key_row();
+      continue;
+    }
+    // In one of the first two slots, nearly always, and without a branch that depends on which.
+    const size_t home = hashes[i] >> shift;
+    const size_t guess = home ^ static_cast<size_t>(key_at(home) != key);
+    rows[i] = slots + guess * kOctets;
+    if (key_at(guess) == key) continue;
+    size_t slot = home;
+    for (size_t step = 0;; slot = inline_slot(home, ++step, mask)) {
+      uint8_t* at = slots + slot * kOctets;
+      uint64_t& found = *reinterpret_cast<uint64_t*>(at);
+      if (found == 0) {
+        found = key;
+        slots_.push_back(static_cast<uint32_t>(slot));
+        ++group_count_;
+      } else if (found != key) {
+        continue;
+      }
+      rows[i] = at;
+      break;
+    }
+  }
+}
+
+size_t GroupTable::find_or_insert(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows) {
+  if (n == 0) return 0;
+  const size_t groups_before = group_count_;
+  if (index_ == nullptr && inline_rows_ == nullptr) {
+    void* index = pool_.take(index_octets());
+    std::memset(index, 0, index_octets());
+    if (place_ == RowPlace::kApart) index_ = static_cast<uint64_t*>(index);
+    else inline_rows_ = static_cast<uint8_t*>(index);
+  }
+  // Nothing may move under the probe, so there is room before it even if all keys are new. A table is not doubled for
+  // keys that are mostly known: it is filled in steps, as long as these are not too small.
+  for (size_t at = 0; at < n;) {
+    const size_t left = n - at;
+    const size_t step = std::min(left, group_count_max() - std::min(group_count_max(), group_count_));
+    if (step < left && step < left / 8 + 1) {
+      grow();
+      if (place_ == RowPlace::kInline) at = 0;  // The rows that were found have moved.
+      continue;
+    }
+    const uint64_t* step_keys = keys + at * key_words_;
+    if (place_ == RowPlace::kInline) {
+      if (row_octets_ == 16) probe_inline<16>(step_keys, hashes + at, step, rows + at);
+      else if (row_octets_ == 24) probe_inline<24>(step_keys, hashes + at, step, rows + at);
+      else if (row_octets_ == 32) probe_inline<32>(step_keys, hashes + at, step, rows + at);
+      else probe_inline<8>(step_keys, hashes + at, step, rows + at);
+    } else {
+      if (key_words_ == 1) probe_apart<1>(step_keys, hashes + at, step, rows + at);
+      else if (key_words_ == 2) probe_apart<2>(step_keys, hashes + at, step, rows + at);
+      else probe_apart<0>(step_keys, hashes + at, step, rows + at);
+    }
+    at += step;
+  }
   return group_count_ - groups_before;
 }
 
 size_t GroupTable::find(const uint64_t* key, uint64_t hash) const {
+  assert(place_ == RowPlace::kApart);
   if (index_ == nullptr) return kNoGroup;
   const size_t mask = (size_t{1} << index_log2_) - 1;
   for (size_t slot = hash >> (64 - index_log2_);; slot = (slot + 1) & mask) {
@@ -176,13 +280,6 @@ size_t GroupTable::find(const uint64_t* key, uint64_t hash) const {
     const size_t group = static_cast<uint32_t>(entry) - 1;
     if (std::memcmp(this->key(group), key, key_words_ * 8) == 0) return group;
   }
-}
-
-size_t GroupTable::find_or_insert(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows) {
-  if (n == 0) return 0;
-  if (key_words_ == 1) return find_or_insert_words<1>(keys, hashes, n, rows);
-  if (key_words_ == 2) return find_or_insert_words<2>(keys, hashes, n, rows);
-  return find_or_insert_words<0>(keys, hashes, n, rows);
 }
 
 }  // namespace backstream::exec

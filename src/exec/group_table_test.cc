@@ -9,9 +9,10 @@ namespace backstream::exec {
 namespace {
 
 /// Puts keys into a table and into a std::map, a batch at a time, and expects the same groups.
-void expect_groups(uint32_t key_words, uint64_t hash_mask, size_t rows, uint64_t distinct, size_t hint, uint32_t seed) {
+void expect_groups(uint32_t key_words, uint64_t hash_mask, size_t rows, uint64_t distinct, size_t hint, uint32_t seed,
+                   uint32_t state_octets, RowPlace place) {
   BlockPool pool;
-  GroupTable table(pool, key_words, 8, hint);
+  GroupTable table(pool, key_words, state_octets, hint, place, hash_mask);
   std::map<std::vector<uint64_t>, uint64_t> expected;
   std::mt19937_64 random(seed);
   std::vector<uint64_t> keys, hashes;
@@ -42,6 +43,15 @@ void expect_groups(uint32_t key_words, uint64_t hash_mask, size_t rows, uint64_t
   }
 }
 
+void expect_groups(uint32_t key_words, uint64_t hash_mask, size_t rows, uint64_t distinct, size_t hint, uint32_t seed) {
+  expect_groups(key_words, hash_mask, rows, distinct, hint, seed, 8, RowPlace::kApart);
+  if (key_words != 1) return;
+  for (const uint32_t state_octets : {8u, 16u, 24u}) {
+    ASSERT_EQ(GroupTable::best_place(1, state_octets), RowPlace::kInline);
+    expect_groups(key_words, hash_mask, rows, distinct, hint, seed, state_octets, RowPlace::kInline);
+  }
+}
+
 TEST(GroupTable, FindsEveryKeyOfOneWord) { expect_groups(1, ~uint64_t{0}, 200'000, 70'000, 0, 1); }
 TEST(GroupTable, FindsEveryKeyOfTwoWords) { expect_groups(2, ~uint64_t{0}, 100'000, 30'000, 0, 2); }
 TEST(GroupTable, FindsEveryKeyOfManyWords) { expect_groups(7, ~uint64_t{0}, 50'000, 20'000, 0, 3); }
@@ -49,36 +59,46 @@ TEST(GroupTable, GrowsLateWhenTheHintWasRight) { expect_groups(1, ~uint64_t{0}, 
 TEST(GroupTable, KeysThatAllCollideAreStillToldApart) { expect_groups(1, 0, 5'000, 700, 0, 5); }
 TEST(GroupTable, AFewGroupsNeedLittle) { expect_groups(1, ~uint64_t{0}, 10'000, 3, 0, 6); }
 
+TEST(GroupTable, LargeRowsAndLongKeysLieApart) {
+  EXPECT_EQ(GroupTable::best_place(1, 32), RowPlace::kApart);
+  EXPECT_EQ(GroupTable::best_place(2, 8), RowPlace::kApart);
+}
+
 TEST(GroupTable, GivesItsMemoryBackForTheNextPane) {
-  BlockPool pool;
-  const uint64_t key = 5;
-  uint64_t hash = 0;
-  hash_keys(&key, 1, 1, ~uint64_t{0}, &hash);
-  uint8_t* first = nullptr;
-  uint8_t* second = nullptr;
-  {
-    GroupTable table(pool, 1, 16, 0);
-    table.find_or_insert(&key, &hash, 1, &first);
-    std::fill_n(first, 24, uint8_t{0xff});
+  for (const RowPlace place : {RowPlace::kApart, RowPlace::kInline}) {
+    BlockPool pool;
+    const uint64_t key = 5;
+    uint64_t hash = 0;
+    hash_keys(&key, 1, 1, ~uint64_t{0}, &hash);
+    uint8_t* first = nullptr;
+    uint8_t* second = nullptr;
+    {
+      GroupTable table(pool, 1, 16, 0, place, ~uint64_t{0});
+      table.find_or_insert(&key, &hash, 1, &first);
+      std::fill_n(first, 24, uint8_t{0xff});
+    }
+    GroupTable table(pool, 1, 16, 0, place, ~uint64_t{0});
+    table.find_or_insert(&key, &hash, 1, &second);
+    EXPECT_EQ(first, second);
+    EXPECT_EQ(*reinterpret_cast<uint64_t*>(second + 8), 0u) << "states of a new group are zero, whatever lay there";
   }
-  GroupTable table(pool, 1, 16, 0);
-  table.find_or_insert(&key, &hash, 1, &second);
-  EXPECT_EQ(first, second);
-  EXPECT_EQ(*reinterpret_cast<uint64_t*>(second + 8), 0u) << "states of a new group are zero, whatever lay there";
 }
 
 TEST(GroupTable, HoldsAGroupInAtMost64OctetsBeyondItsRow) {
-  BlockPool pool;
-  for (const uint64_t groups : {50'000u, 98'305u, 100'000u, 450'000u}) {
-    GroupTable table(pool, 1, 16, 0);
-    std::vector<uint64_t> keys(groups), hashes(groups);
-    std::vector<uint8_t*> rows(groups);
-    for (uint64_t i = 0; i < groups; ++i) keys[i] = i;
-    hash_keys(keys.data(), 1, groups, ~uint64_t{0}, hashes.data());
-    for (size_t at = 0; at < groups; at += 2048) {
-      table.find_or_insert(keys.data() + at, hashes.data() + at, std::min<size_t>(2048, groups - at), rows.data() + at);
+  for (const RowPlace place : {RowPlace::kApart, RowPlace::kInline}) {
+    for (const uint64_t groups : {50'000u, 98'305u, 100'000u, 450'000u}) {
+      BlockPool pool;
+      GroupTable table(pool, 1, 24, 0, place, ~uint64_t{0});
+      std::vector<uint64_t> keys(groups), hashes(groups);
+      std::vector<uint8_t*> rows(groups);
+      for (uint64_t i = 0; i < groups; ++i) keys[i] = i;
+      hash_keys(keys.data(), 1, groups, ~uint64_t{0}, hashes.data());
+      for (size_t at = 0; at < groups; at += 2048) {
+        const size_t n = std::min<size_t>(2048, groups - at);
+        table.find_or_insert(keys.data() + at, hashes.data() + at, n, rows.data() + at);
+      }
+      EXPECT_LE(table.octets_held(), groups * (32 + 64));
     }
-    EXPECT_LE(table.octets_held(), groups * (24 + 64));
   }
 }
 

@@ -19,12 +19,16 @@ GroupLayout::GroupLayout(const plan::Stage& stage, uint64_t hash_mask)
     state_octets_ += (call.function->state_octets + 7) / 8 * 8;
     needs_init_ |= call.function->init != nullptr;
   }
+  // Sessions look groups up by number (PaneTable::match), and init() is called for the last ones.
+  if (stage.window.kind != plan::Window::Kind::kSession && !needs_init_)
+    narrow_place_ = GroupTable::best_place(codec_.narrow_words(), state_octets_);
 }
 
 PaneTable::PaneTable(GroupLayout& layout, BlockPool& pool, size_t group_hint)
     : layout_(layout),
-      narrow_(pool, layout.codec_.narrow_words(), layout.state_octets_, group_hint),
-      wide_(pool, layout.codec_.wide_words(), layout.state_octets_, 0) {}
+      narrow_(pool, layout.codec_.narrow_words(), layout.state_octets_, group_hint, layout.narrow_place_,
+              layout.hash_mask_),
+      wide_(pool, layout.codec_.wide_words(), layout.state_octets_, 0, RowPlace::kApart, layout.hash_mask_) {}
 
 void PaneTable::insert(GroupTable& table, bool wide, const uint64_t* words, size_t n, uint8_t** out) {
   auto& hashes = layout_.hashes_;
@@ -106,7 +110,7 @@ void PaneTable::match(const PaneTable& other, std::vector<size_t>& groups) {
 }
 
 void PaneTable::combine_form(const PaneTable& other, bool wide, const uint8_t* chosen) {
-  constexpr size_t kStep = 1024;
+  constexpr size_t kStep = 1024, kAhead = 16;
   const GroupTable& from = wide ? other.wide_ : other.narrow_;
   GroupTable& to = wide ? wide_ : narrow_;
   const uint32_t key_words = from.key_words();
@@ -118,8 +122,10 @@ void PaneTable::combine_form(const PaneTable& other, bool wide, const uint8_t* c
     size_t n = 0;
     for (; n < kStep && at < from.group_count(); ++at) {
       if (chosen != nullptr && chosen[at] == 0) continue;
-      std::copy_n(from.key(at), key_words, &words[n * key_words]);
-      sources[n++] = from.row(at);
+      if (at + kAhead < from.group_count()) __builtin_prefetch(from.row(at + kAhead));
+      sources[n] = from.row(at);
+      std::copy_n(reinterpret_cast<const uint64_t*>(sources[n]), key_words, &words[n * key_words]);
+      ++n;
     }
     if (layout_.codec_.has_text()) layout_.codec_.translate(wide, words.data(), n, other.texts_, texts_);
     insert(to, wide, words.data(), n, rows.data());

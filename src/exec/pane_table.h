@@ -26,6 +26,7 @@ class GroupLayout {
   KeyCodec codec_;
   std::vector<uint32_t> state_offsets_;  ///< of each aggregate, from the begin of the states
   uint32_t state_octets_ = 0;
+  RowPlace narrow_place_ = RowPlace::kApart;
   bool needs_init_ = false;
   uint64_t hash_mask_;
   // Scratch of one batch.

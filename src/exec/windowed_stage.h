@@ -63,6 +63,7 @@ class EdgeHalf {
     Micros least, greatest;
   };
   const uint32_t* rows_with_time(const batch::Column& time, size_t row_count, size_t& n, Times& range);
+  size_t groups_expected(Micros start) const;
   PaneCounts& counts_of(Micros start);
   void count_assigned(const Micros* times, const uint32_t* rows, size_t n, const Times& range);
 
@@ -85,7 +86,7 @@ class EdgeHalf {
   PaneCounts counts_elsewhere_;     ///< of panes beyond kOpenPanesMax: the query's ledger has them
   bool count_with_groups_ = false;  ///< no row of the batch was filtered: those of a pane are all its rows
   const batch::ColumnBatch* batch_ = nullptr;
-  size_t group_hint_ = 0;
+  size_t group_hint_ = 0;  ///< groups of the pane that was handed over last
   Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
   Micros time_max_ = kTimeMax;
   std::vector<uint32_t> timed_, inside_, outside_, rest_;
