@@ -50,12 +50,15 @@ Result<std::vector<ExprPtr>> sampling_error_args(const ExprBinder& binder, const
     return fail("0A000", "sum_stderr tells the sampling error of the column packets or octets",
                 arg ? arg->span : e.span, std::string(kHint));
   }
-  if (const auto column = binder.find_column(*arg); !column) return tl::unexpected(column.error());
+  const auto scaled = binder.find_column(*arg);
+  if (!scaled) return tl::unexpected(scaled.error());
   std::vector<ExprPtr> args;
   for (const char* name : {"sampling_rate", "packets_raw", "octets_raw"}) {
     if (args.size() == 2 && !octets) break;
-    const int column = input.schema.find(name);
-    const bool of_stream = input.below.empty() && input.source.kind == Relation::Kind::kStream;
+    const int column = binder.find_beside(*scaled, name);
+    const bool of_stream = input.below.empty() && input.inputs.empty() &&
+                           input.source.kind == Relation::Kind::kStream &&
+                           static_cast<size_t>(*scaled) < input.source.schema.columns.size();
     if (!of_stream || column < 0 || !batch::is_integer(input.schema.columns[static_cast<size_t>(column)].type)) {
       return fail("0A000", fmt::format("the sampling of \"{}\" is not known here", arg->names.back()), arg->span,
                   std::string(kHint));
@@ -99,40 +102,6 @@ bool ExprBinder::has_aggregate(const UnboundExpr& e) const {
   }
   return std::any_of(e.over->order_by.begin(), e.over->order_by.end(),
                      [&](const UnboundOrder& item) { return has_aggregate(*item.expr); });
-}
-
-bool ExprBinder::is_window_column(const UnboundExpr& e, bool& is_end) const {
-  if (e.kind != Kind::kColumn || !input_.has_windows()) return false;
-  if (e.names.size() == 2 && e.names[0] != input_.alias) return false;
-  const std::string& name = e.names.back();
-  is_end = name == "window_end";
-  // A window function hides columns of these names below it (a view's own window).
-  if (input_.window.kind != Window::Kind::kInherited) return is_end || name == "window_start";
-  const int column = input_.schema.find(name);
-  if (column < 0) return is_end || name == "window_start";
-  is_end = column == input_.window_end_column;
-  return column == input_.window_start_column || is_end;
-}
-
-Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
-  const std::string& name = e.names.back();
-  if (e.names.size() > 2) return fail("0A000", "a column is named by itself or as relation.column", e.span);
-  if (e.names.size() == 2 && e.names[0] != input_.alias) {
-    return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span,
-                input_.alias.empty() ? "" : fmt::format("the relation here is '{}'", input_.alias));
-  }
-  bool is_end = false;
-  const bool hidden = input_.window.kind != Window::Kind::kInherited && is_window_column(e, is_end);
-  const int column = hidden ? -1 : input_.schema.find(name);
-  if (column >= 0 || is_window_column(e, is_end)) return column;
-  std::vector<std::string_view> names;
-  for (const auto& known : input_.schema.columns) names.push_back(known.name);
-  if (input_.has_windows()) names.insert(names.end(), {"window_start", "window_end"});
-  std::string hint;
-  if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
-  else if (name == "window_start" || name == "window_end")
-    hint = "window columns come from a window function: FROM tumble(flows, time, interval '300 s')";
-  return fail("42703", fmt::format("column \"{}\" does not exist", name), e.span, hint);
 }
 
 Result<ExprPtr> ExprBinder::bind_column(const UnboundExpr& e, Place place) {

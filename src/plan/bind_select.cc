@@ -149,13 +149,15 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   for (const UnboundTarget& target : select.targets) {
     const UnboundExpr& e = *target.expr;
     if (e.kind == UnboundExpr::Kind::kStar) {
-      if (!e.names.empty() && e.names[0] != input.alias)
-        return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span);
-      const bool own_window = windowed && input.window.kind != Window::Kind::kInherited;
-      for (size_t c = 0; c < input_columns; ++c) {
-        const std::string& name = input.schema.columns[c].name;
+      std::optional<NamedColumns> of;
+      if (!e.names.empty()) of = input.find_relation(e.names[0]);
+      if (!e.names.empty() && !of)
+        return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span, input.relations_hint());
+      const bool own_window = windowed && input.window.kind != Window::Kind::kInherited && (!of || of->has_window);
+      for (const int c : input.star(of ? &*of : nullptr)) {
+        const std::string& name = input.schema.columns[static_cast<size_t>(c)].name;
         if (own_window && (name == "window_start" || name == "window_end")) continue;
-        outputs.push_back({name, nullptr, static_cast<int>(c), e.span});
+        outputs.push_back({name, nullptr, c, e.span});
       }
       if (own_window) {
         outputs.push_back({"window_start", nullptr, static_cast<int>(input_columns), e.span});

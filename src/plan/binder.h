@@ -1,6 +1,7 @@
 #pragma once
 // What the files of the binder share. Private to the room.
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,12 +12,27 @@ namespace backstream::plan {
 using base::Result;
 using expr::ExprPtr;
 
+/// One relation of several in FROM: which columns of Input::schema it has, and the name that qualifies them.
+struct NamedColumns {
+  std::string alias;
+  int first = 0, count = 0;
+  bool has_window = true;  ///< Input::window is (also) its own: `alias.window_start` may be written
+  /// Columns of the schema that are its window's start and end, when its rows carry them; -1: none.
+  int window_start_column = -1, window_end_column = -1;
+};
+
 /// What a FROM item offers to the expressions of its SELECT.
 struct Input {
   Relation source;  ///< of the first stage, unless there are inputs
   std::vector<std::unique_ptr<Query>> inputs;
   std::vector<Stage> below;  ///< stages that make these rows; empty: the rows of `source`
-  std::string alias;         ///< how columns may be qualified
+  std::string alias;         ///< how columns may be qualified, unless there are `relations`
+  /// Of a join: its relations, in the order of their columns, which are all of `schema`. Empty: one relation, `alias`.
+  std::vector<NamedColumns> relations;
+  /// Of JOIN ... USING, by column (or empty): another column, equal to this one, stands for it where no relation is
+  /// named, and in `*`.
+  std::vector<bool> merged;
+  std::vector<int> using_columns;  ///< those that stand for them; they come first in `*`
   batch::Schema schema;
   Window window;
   int time_column = -1;
@@ -24,7 +40,20 @@ struct Input {
   int window_end_column = -1;
   std::vector<int> session_keys;  ///< session windows: the columns in partition_by
   bool has_windows() const { return window.kind != Window::Kind::kNone; }
+
+  /// What a name before a column's stands for: a relation of a join (all of them as one when there is no join). Null:
+  /// no relation of that name.
+  std::optional<NamedColumns> find_relation(std::string_view name) const;
+  /// The names that find_relation() knows: "the relation here is 'f'", for hints; empty when there are none.
+  std::string relations_hint() const;
+  /// The columns that `*` stands for (or `name.*`), in its order. Those of the window that rows are given here are not
+  /// among them.
+  std::vector<int> star(const NamedColumns* of) const;
 };
+
+/// Joins the columns of two inputs under one schema: right's are numbered after left's. Fills schema, relations,
+/// merged and using_columns of `left`. Errors: "42712" a name is there twice.
+Result<void> append_columns(Input& left, const Input& right, SourceSpan span);
 
 /// PARTITION BY and ORDER BY of OVER, over the rows that the SELECT's outputs read.
 struct OverSpec {
@@ -71,6 +100,8 @@ class ExprBinder {
   static bool has_over(const UnboundExpr& e);
 
   Result<int> find_column(const UnboundExpr& e) const;  ///< -1: a window column that is no column of the input
+  /// A column of the same relation as `column`, by name; -1: it has none.
+  int find_beside(int column, std::string_view name) const;
 
   std::vector<ExprPtr> keys;
   std::vector<AggregateCall> aggregates;
@@ -94,6 +125,9 @@ class ExprBinder {
   Result<ExprPtr> bind_between(const UnboundExpr& e, Place place, std::string_view clause);
   Result<ExprPtr> bind_quantified(const UnboundExpr& e, Place place, std::string_view clause);
   Result<std::vector<ExprPtr>> bind_all(const std::vector<UnboundExprPtr>& args, Place place, std::string_view clause);
+
+  /// Columns that the name may mean, qualified or not, without regard to windows.
+  std::vector<int> columns_named(const UnboundExpr& e) const;
 
   const Input& input_;
   bool over_grouped_ = false;  ///< the OVER being bound reads grouped rows

@@ -1,0 +1,165 @@
+// Which column a name means: alone, or qualified by a relation of FROM.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/binder.h"
+
+namespace backstream::plan {
+
+using base::fail;
+
+std::optional<NamedColumns> Input::find_relation(std::string_view name) const {
+  if (relations.empty()) {
+    if (name != alias) return std::nullopt;
+    return NamedColumns{
+        alias, 0, static_cast<int>(schema.columns.size()), true, window_start_column, window_end_column};
+  }
+  for (const NamedColumns& relation : relations) {
+    if (relation.alias == name) return relation;
+  }
+  return std::nullopt;
+}
+
+std::string Input::relations_hint() const {
+  if (relations.empty()) return alias.empty() ? "" : fmt::format("the relation here is '{}'", alias);
+  std::string names;
+  for (const NamedColumns& relation : relations) {
+    if (!relation.alias.empty()) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", relation.alias);
+  }
+  return names.empty() ? "" : "the relations here are " + names;
+}
+
+std::vector<int> Input::star(const NamedColumns* of) const {
+  std::vector<int> columns;
+  if (of != nullptr) {
+    for (int c = of->first; c < of->first + of->count; ++c) columns.push_back(c);
+    return columns;
+  }
+  columns = using_columns;
+  for (int c = 0; c < static_cast<int>(schema.columns.size()); ++c) {
+    if (!merged.empty() && merged[static_cast<size_t>(c)]) continue;
+    if (std::find(using_columns.begin(), using_columns.end(), c) == using_columns.end()) columns.push_back(c);
+  }
+  return columns;
+}
+
+Result<void> append_columns(Input& left, const Input& right, SourceSpan span) {
+  const auto relations_of = [](const Input& input) {
+    if (!input.relations.empty()) return input.relations;
+    return std::vector{NamedColumns{input.alias, 0, static_cast<int>(input.schema.columns.size()), input.has_windows(),
+                                    input.window_start_column, input.window_end_column}};
+  };
+  const auto offset = static_cast<int>(left.schema.columns.size());
+  const auto moved = [offset](int column) { return column < 0 ? column : column + offset; };
+  left.relations = relations_of(left);
+  for (NamedColumns& relation : relations_of(right)) {
+    if (!relation.alias.empty() && left.find_relation(relation.alias)) {
+      return fail("42712", fmt::format("table name \"{}\" specified more than once", relation.alias), span,
+                  "give each relation a name of its own: FROM a x JOIN a y ON ...");
+    }
+    relation.first += offset;
+    relation.window_start_column = moved(relation.window_start_column);
+    relation.window_end_column = moved(relation.window_end_column);
+    left.relations.push_back(relation);
+  }
+  left.merged.resize(static_cast<size_t>(offset));
+  left.merged.insert(left.merged.end(), right.merged.begin(), right.merged.end());
+  left.merged.resize(static_cast<size_t>(offset) + right.schema.columns.size());
+  for (const int column : right.using_columns) left.using_columns.push_back(moved(column));
+  left.schema.columns.insert(left.schema.columns.end(), right.schema.columns.begin(), right.schema.columns.end());
+  return {};
+}
+
+std::vector<int> ExprBinder::columns_named(const UnboundExpr& e) const {
+  const bool qualified = e.names.size() == 2;
+  NamedColumns of{"", 0, static_cast<int>(input_.schema.columns.size())};
+  if (qualified) {
+    const auto relation = input_.find_relation(e.names[0]);
+    if (!relation) return {};
+    of = *relation;
+  }
+  std::vector<int> found;
+  for (int c = of.first; c < of.first + of.count; ++c) {
+    if (!qualified && !input_.merged.empty() && input_.merged[static_cast<size_t>(c)]) continue;
+    if (input_.schema.columns[static_cast<size_t>(c)].name == e.names.back()) found.push_back(c);
+  }
+  return found;
+}
+
+int ExprBinder::find_beside(int column, std::string_view name) const {
+  int first = 0, end = static_cast<int>(input_.schema.columns.size());
+  for (const NamedColumns& relation : input_.relations) {
+    if (column < relation.first || column >= relation.first + relation.count) continue;
+    first = relation.first;
+    end = first + relation.count;
+  }
+  for (int c = first; c < end; ++c) {
+    if (input_.schema.columns[static_cast<size_t>(c)].name == name) return c;
+  }
+  return -1;
+}
+
+bool ExprBinder::is_window_column(const UnboundExpr& e, bool& is_end) const {
+  if (e.kind != UnboundExpr::Kind::kColumn || !input_.has_windows() || e.names.size() > 2) return false;
+  if (e.names.size() == 2) {
+    const auto relation = input_.find_relation(e.names[0]);
+    if (!relation || !relation->has_window) return false;
+  }
+  const std::string& name = e.names.back();
+  is_end = name == "window_end";
+  // A window function hides columns of these names below it (a view's own window).
+  if (input_.window.kind != Window::Kind::kInherited) return is_end || name == "window_start";
+  const std::vector<int> columns = columns_named(e);
+  if (columns.empty()) return is_end || name == "window_start";
+  if (columns.size() > 1) return false;
+  bool is_start = columns[0] == input_.window_start_column;
+  is_end = columns[0] == input_.window_end_column;
+  for (const NamedColumns& relation : input_.relations) {
+    is_start = is_start || columns[0] == relation.window_start_column;
+    is_end = is_end || columns[0] == relation.window_end_column;
+  }
+  return is_start || is_end;
+}
+
+Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
+  const std::string& name = e.names.back();
+  if (e.names.size() > 2) return fail("0A000", "a column is named by itself or as relation.column", e.span);
+  std::optional<NamedColumns> relation;
+  if (e.names.size() == 2) {
+    relation = input_.find_relation(e.names[0]);
+    if (!relation)
+      return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span, input_.relations_hint());
+  }
+  bool is_end = false;
+  const bool is_window = is_window_column(e, is_end);
+  const bool hidden = input_.window.kind != Window::Kind::kInherited && is_window;
+  const std::vector<int> columns = hidden ? std::vector<int>{} : columns_named(e);
+  if (columns.size() == 1) return columns[0];
+  if (columns.size() > 1) {
+    std::string hint = "give one of them another name with AS";
+    if (!relation && !input_.relations.empty()) {
+      std::string names;
+      for (const NamedColumns& known : input_.relations) {
+        const bool has = std::any_of(columns.begin(), columns.end(),
+                                     [&](int c) { return c >= known.first && c < known.first + known.count; });
+        if (has) names += fmt::format("{}{}.{}", names.empty() ? "" : " or ", known.alias, name);
+      }
+      hint = "write " + names;
+    }
+    return fail("42702", fmt::format("column reference \"{}\" is ambiguous", name), e.span, hint);
+  }
+  if (is_window) return -1;
+  std::vector<std::string_view> names;
+  const size_t first = relation ? static_cast<size_t>(relation->first) : 0;
+  const size_t end = relation ? first + static_cast<size_t>(relation->count) : input_.schema.columns.size();
+  for (size_t c = first; c < end; ++c) names.push_back(input_.schema.columns[c].name);
+  if (input_.has_windows()) names.insert(names.end(), {"window_start", "window_end"});
+  std::string hint;
+  if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
+  else if (name == "window_start" || name == "window_end")
+    hint = "window columns come from a window function: FROM tumble(flows, time, interval '300 s')";
+  return fail("42703", fmt::format("column \"{}\" does not exist", name), e.span, hint);
+}
+
+}  // namespace backstream::plan
