@@ -42,6 +42,11 @@ class Preparation {
       case UnboundStatement::Kind::kCreateForeignTable:
         return refuse(statement, "0A000", "backstream run reads flows from --pcap and --listen only",
                       "streams of other rows exist in tests (tests/slt)");
+      case UnboundStatement::Kind::kCreateTable:
+      case UnboundStatement::Kind::kInsert:
+      case UnboundStatement::Kind::kUpdate:
+      case UnboundStatement::Kind::kDelete:
+      case UnboundStatement::Kind::kTruncate: return set.tables.execute(statement, catalog_);
       case UnboundStatement::Kind::kDrop:
         return refuse(statement, "0A000", "backstream run ends with its queries, there is nothing to drop",
                       "leave the statement out");

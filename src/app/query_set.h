@@ -5,6 +5,7 @@
 
 #include "app/run_options.h"
 #include "base/diagnostic.h"
+#include "plan/bind_table.h"
 #include "plan/query.h"
 
 namespace backstream::app {
@@ -17,9 +18,11 @@ struct QuerySet {
   };
   std::vector<Item> queries;
   std::vector<std::string> explained;  ///< the plans that EXPLAIN asked for
+  plan::LookupTables tables;           ///< as all statements left them; the queries read them
 };
 
-/// Parses and binds the texts; views are visible to later statements, in later texts too.
+/// Parses and binds the texts; statements about lookup tables are done as they come. Views are visible to later
+/// statements, in later texts too.
 /// @param view  a relation to read in any case, such as the late rows of a view (`<view>_late`), which nobody else need
 ///              name; empty, or anything else that is no relation, adds nothing
 /// Errors: located in the text that has the mistake.

@@ -55,6 +55,10 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
     else if (name == "tumble" || name == "hop") hint = fmt::format("{}(relation, time column, interval)", name);
     return fail("42P01", fmt::format("relation \"{}\" does not exist", name), span, hint);
   }
+  if (relation->kind == Relation::Kind::kTable) {
+    return fail("0A000", fmt::format("\"{}\" is a lookup table: a query reads a stream and joins tables to it", name),
+                span, fmt::format("FROM flows f JOIN {0} t ON t.key = f.column", name));
+  }
   Input input;
   input.source = *relation;
   input.alias = name;

@@ -12,13 +12,17 @@
 #include "batch/column_batch.h"
 #include "expr/expr.h"
 
+namespace backstream::lookup {
+class LookupTable;
+}
+
 namespace backstream::plan {
 
 using base::Micros;
 
 /// A relation that a query can read from.
 struct Relation {
-  enum class Kind : uint8_t { kStream, kView };
+  enum class Kind : uint8_t { kStream, kView, kTable };
   Kind kind;
   std::string name;
   batch::Schema schema;
@@ -26,8 +30,10 @@ struct Relation {
   int window_end_column = -1;  ///< of a view
   int arrival_column =
       -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
-  bool has_windows = false;        ///< a view whose rows come window by window
-  std::optional<Micros> delay_us;  ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
+  bool has_windows = false;                    ///< a view whose rows come window by window
+  std::optional<Micros> delay_us;              ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
+  std::shared_ptr<lookup::LookupTable> table;  ///< kTable: its rows
+  bool of_file = false;                        ///< kTable: a file says what is in it, statements do not
 };
 
 struct Window {

@@ -147,6 +147,21 @@ struct UnboundOption {  ///< WITH (name = value); a dotted name is joined: "aler
   SourceSpan span;
 };
 
+struct UnboundName {
+  std::string name;
+  SourceSpan span;
+};
+
+struct UnboundRow {  ///< of VALUES; an entry of kind kParameterDefault is DEFAULT
+  SourceSpan span;
+  std::vector<UnboundExprPtr> values;
+};
+
+struct UnboundAssignment {  ///< of UPDATE ... SET
+  UnboundName column;
+  UnboundExprPtr value;
+};
+
 struct UnboundColumnDef {
   std::string name;
   std::string type_name;
@@ -161,13 +176,18 @@ struct UnboundStatement {
     kCreateMaterializedView,
     kCreateView,
     kCreateForeignTable,
+    kCreateTable,
+    kInsert,
+    kUpdate,
+    kDelete,
+    kTruncate,
     kDrop,
   };
   Kind kind;
   SourceSpan span;   ///< of the whole statement in the text
   std::string name;  ///< object created or dropped
   SourceSpan name_span;
-  std::string object_type;  ///< kDrop: "materialized view", "view", "foreign table"
+  std::string object_type;  ///< kDrop: "materialized view", "view", "foreign table", "table"
   std::string server;       ///< kCreateForeignTable
   bool if_exists = false;   ///< IF [NOT] EXISTS
   bool or_replace = false;
@@ -175,8 +195,14 @@ struct UnboundStatement {
   std::vector<std::string> column_aliases;  ///< CREATE VIEW v (a, b)
   std::vector<UnboundOption> options;       ///< WITH (...), OPTIONS (...), EXPLAIN (...)
   std::vector<UnboundColumnDef> columns;
-  std::unique_ptr<UnboundSelect> select;    ///< kSelect and the views
-  std::unique_ptr<UnboundStatement> inner;  ///< kExplain
+  std::vector<UnboundName> primary_key;        ///< kCreateTable: of a column or of the table; may be empty
+  std::string alias;                           ///< kUpdate, kDelete: how columns may be qualified; empty: by the name
+  std::vector<UnboundName> insert_columns;     ///< kInsert INTO t (a, b); empty: all, in order
+  std::vector<UnboundRow> rows;                ///< kInsert ... VALUES
+  std::vector<UnboundAssignment> assignments;  ///< kUpdate
+  UnboundExprPtr where;                        ///< kUpdate, kDelete; may be null
+  std::unique_ptr<UnboundSelect> select;       ///< kSelect and the views
+  std::unique_ptr<UnboundStatement> inner;     ///< kExplain
 };
 
 }  // namespace backstream::plan

@@ -7,6 +7,12 @@ namespace backstream::sql {
 
 using plan::UnboundStatement;
 
+namespace {
+
+constexpr const char* kSeveralKeysHint = "a key of several columns is written behind them: PRIMARY KEY (a, b)";
+
+}  // namespace
+
 std::vector<UnboundStatement> Lowering::lower_all(const Json& root) {
   std::vector<UnboundStatement> out;
   for (const Json& raw : field(root, "stmts")) {
@@ -27,6 +33,7 @@ std::vector<UnboundStatement> Lowering::lower_all(const Json& root) {
 
 void Lowering::lower_statement(Node node, Span span, std::vector<UnboundStatement>& out) {
   if (node.tag == "DropStmt") return lower_drop(node.fields, span, out);
+  if (node.tag == "TruncateStmt") return lower_truncate(node.fields, span, out);
   out.push_back(lower_one(node, span));
 }
 
@@ -41,19 +48,19 @@ UnboundStatement Lowering::lower_one(Node node, Span span) {
   if (node.tag == "CreateTableAsStmt") return lower_materialized_view(node.fields, span);
   if (node.tag == "ViewStmt") return lower_view(node.fields, span);
   if (node.tag == "CreateForeignTableStmt") return lower_foreign_table(node.fields, span);
+  if (node.tag == "CreateStmt") return lower_table(node.fields, span);
+  if (node.tag == "InsertStmt") return lower_insert(node.fields, span);
+  if (node.tag == "UpdateStmt") return lower_update(node.fields, span);
+  if (node.tag == "DeleteStmt") return lower_delete(node.fields, span);
   if (node.tag == "ExplainStmt") return lower_explain(node.fields, span);
 
   struct Other {
     std::string_view tag, what, hint;
   };
-  static constexpr std::array<Other, 14> kOthers{{
-      {"InsertStmt", "INSERT", "rows come from the stream; lookup tables from files named in TOML"},
-      {"UpdateStmt", "UPDATE", "results follow from the stream and are not changed by hand"},
-      {"DeleteStmt", "DELETE", "results follow from the stream; DROP MATERIALIZED VIEW removes a query"},
-      {"MergeStmt", "MERGE", "results follow from the stream and are not changed by hand"},
-      {"TruncateStmt", "TRUNCATE", "DROP MATERIALIZED VIEW removes a query with its results"},
-      {"CreateStmt", "CREATE TABLE", "flows are there already; CREATE MATERIALIZED VIEW v AS SELECT ... keeps results"},
-      {"CopyStmt", "COPY", "backstream run -o csv writes the rows of a query"},
+  static constexpr std::array<Other, 10> kOthers{{
+      {"MergeStmt", "MERGE", "lookup tables are changed by INSERT, UPDATE and DELETE"},
+      {"CopyStmt", "COPY",
+       "backstream run -o csv writes the rows of a query; CREATE TABLE ... WITH (file = 'x.csv') reads a file"},
       {"TransactionStmt", "a transaction", "each statement stands alone: leave BEGIN and COMMIT out"},
       {"VariableSetStmt", "SET", "settings stand in TOML, or --set key.path=value"},
       {"VariableShowStmt", "SHOW", "backstream config show lists the settings"},
@@ -66,8 +73,9 @@ UnboundStatement Lowering::lower_one(Node node, Span span) {
     if (node.tag == other.tag) refuse_feature(std::string(other.what), span, std::string(other.hint));
   }
   const uint32_t first = tokens_.at(span.offset_octets);
-  refuse_feature("a statement that begins with " + std::string(tokens_.text(first)), tokens_.span(first),
-                 "SELECT, EXPLAIN, CREATE MATERIALIZED VIEW, CREATE VIEW, CREATE FOREIGN TABLE and DROP are");
+  refuse_feature(
+      "a statement that begins with " + std::string(tokens_.text(first)), tokens_.span(first),
+      "SELECT, EXPLAIN, CREATE MATERIALIZED VIEW, CREATE TABLE, INSERT, UPDATE, DELETE, TRUNCATE and DROP are");
 }
 
 void Lowering::set_name(UnboundStatement& statement, const Json& range_var) {
@@ -143,7 +151,7 @@ UnboundStatement Lowering::lower_foreign_table(const Json& fields, Span span) {
   return statement;
 }
 
-plan::UnboundColumnDef Lowering::lower_column(const Json& fields) {
+plan::UnboundColumnDef Lowering::lower_column(const Json& fields, std::vector<plan::UnboundName>* primary_key) {
   plan::UnboundColumnDef column;
   column.name = text_field(fields, "colname");
   const uint32_t first = token_of(fields);
@@ -155,6 +163,14 @@ plan::UnboundColumnDef Lowering::lower_column(const Json& fields) {
     const Json& inner = field(constraint, "Constraint");
     const std::string kind = text_field(inner, "contype");
     if (kind == "CONSTR_NULL") continue;
+    if (primary_key != nullptr) {
+      if (kind == "CONSTR_PRIMARY") {
+        if (!primary_key->empty()) refuse("42P16", "a table has one primary key", token_span(inner), kSeveralKeysHint);
+        primary_key->push_back({column.name, column.span});
+        continue;
+      }
+      refuse_feature("a column constraint other than PRIMARY KEY", token_span(inner), "leave it out");
+    }
     refuse_feature("a column constraint", token_span(inner), "leave it out: what arrives is taken as it is");
   }
   if (!field(fields, "collClause").empty()) refuse_feature("COLLATE", column.span, "text is ordered by its octets");
@@ -173,6 +189,10 @@ UnboundStatement Lowering::lower_explain(const Json& fields, Span span) {
   }
   while (tokens_.is_any_word(inner, {"analyze", "analyse", "verbose"})) ++inner;
   const Node node = node_of(field(fields, "query"));
+  if (node.tag != "SelectStmt" && node.tag != "CreateTableAsStmt" && node.tag != "ViewStmt") {
+    refuse_feature("EXPLAIN of anything but a query", tokens_.span(inner, tokens_.last_of(span)),
+                   "EXPLAIN SELECT ..., or EXPLAIN CREATE MATERIALIZED VIEW ...");
+  }
   statement.inner = std::make_unique<UnboundStatement>(lower_one(node, tokens_.span(inner, tokens_.last_of(span))));
   return statement;
 }
@@ -182,16 +202,17 @@ void Lowering::lower_drop(const Json& fields, Span span, std::vector<UnboundStat
   const std::string object_type = type == "OBJECT_MATVIEW"         ? "materialized view"
                                   : type == "OBJECT_VIEW"          ? "view"
                                   : type == "OBJECT_FOREIGN_TABLE" ? "foreign table"
+                                  : type == "OBJECT_TABLE"         ? "table"
                                                                    : "";
   const uint32_t first = tokens_.at(span.offset_octets), last = tokens_.last_of(span);
   if (object_type.empty()) {
     refuse_feature("DROP " + std::string(tokens_.text(first + 1)), tokens_.span(first, first + 1),
-                   "DROP MATERIALIZED VIEW, DROP VIEW and DROP FOREIGN TABLE are");
+                   "DROP MATERIALIZED VIEW, DROP VIEW, DROP TABLE and DROP FOREIGN TABLE are");
   }
   if (text_field(fields, "behavior") == "DROP_CASCADE") {
     refuse_feature("DROP ... CASCADE", tokens_.span(last), "drop the views that read it first");
   }
-  uint32_t name = first + (object_type == "view" ? 2 : 3);
+  uint32_t name = first + (object_type == "view" || object_type == "table" ? 2 : 3);
   if (flag(fields, "missing_ok")) name += 2;
   for (const Json& object : field(fields, "objects")) {
     const std::vector<std::string> names = strings_of(field(field(object, "List"), "items"));

@@ -60,10 +60,19 @@ class Lowering {
   plan::UnboundStatement lower_foreign_table(const Json& fields, Span span);
   plan::UnboundStatement lower_explain(const Json& fields, Span span);
   void lower_drop(const Json& fields, Span span, std::vector<plan::UnboundStatement>& out);
-  plan::UnboundColumnDef lower_column(const Json& fields);
+  /// @param primary_key  where PRIMARY KEY of a column goes; null: constraints are refused
+  plan::UnboundColumnDef lower_column(const Json& fields, std::vector<plan::UnboundName>* primary_key = nullptr);
   std::vector<plan::UnboundOption> lower_options(const Json& list);
   plan::UnboundOption lower_option(const Json& fields);
   void set_name(plan::UnboundStatement& statement, const Json& range_var);
+
+  // lower_table.cc
+  plan::UnboundStatement lower_table(const Json& fields, Span span);
+  plan::UnboundStatement lower_insert(const Json& fields, Span span);
+  plan::UnboundStatement lower_update(const Json& fields, Span span);
+  plan::UnboundStatement lower_delete(const Json& fields, Span span);
+  void lower_truncate(const Json& fields, Span span, std::vector<plan::UnboundStatement>& out);
+  void refuse_clauses(const Json& fields, Span span) const;
 
   // lower_select.cc
   SelectPtr lower_select(const Json& fields, Span statement);

@@ -183,6 +183,22 @@ std::string print(const UnboundStatement& statement) {
     case Kind::kCreateMaterializedView: out = "matview " + statement.name; break;
     case Kind::kCreateView: out = "view " + statement.name; break;
     case Kind::kCreateForeignTable: out = "foreign table " + statement.name + " server " + statement.server; break;
+    case Kind::kCreateTable:
+      out = "table " + statement.name;
+      for (const plan::UnboundName& key : statement.primary_key) out += " key " + key.name;
+      break;
+    case Kind::kInsert:
+      out = "insert " + statement.name;
+      for (const plan::UnboundName& column : statement.insert_columns) out += " " + column.name;
+      for (const plan::UnboundRow& row : statement.rows) out += " (" + args(row.values, {}) + ")";
+      break;
+    case Kind::kUpdate:
+      out = "update " + statement.name;
+      for (const plan::UnboundAssignment& set : statement.assignments)
+        out += " " + set.column.name + " := " + print(set.value.get());
+      break;
+    case Kind::kDelete: out = "delete " + statement.name; break;
+    case Kind::kTruncate: out = "truncate " + statement.name; break;
     case Kind::kDrop: out = "drop " + statement.object_type + " " + statement.name; break;
   }
   if (statement.if_exists) out += " if";
@@ -194,6 +210,8 @@ std::string print(const UnboundStatement& statement) {
            (column.options.empty() ? "" : std::string(" ") + options(column.options)) + "]";
   }
   if (!statement.options.empty()) out += " with " + options(statement.options);
+  if (!statement.alias.empty()) out += " as " + statement.alias;
+  if (statement.where) out += " where " + print(statement.where.get());
   if (statement.select) out += std::string(": ") + print(*statement.select);
   return out;
 }

@@ -17,6 +17,7 @@
 #include "exec/engine.h"
 #include "expr/expr.h"
 #include "plan/bind.h"
+#include "plan/bind_table.h"
 #include "slt_file.h"
 #include "sql/parse.h"
 
@@ -194,6 +195,10 @@ class Scenario {
     if (!statements) return tl::unexpected(statements.error());
     for (const plan::UnboundStatement& statement : *statements) {
       using Kind = plan::UnboundStatement::Kind;
+      if (plan::LookupTables::is_statement(statement.kind)) {
+        if (auto done = lookup_tables_.execute(statement, catalog_); !done) return done;
+        continue;
+      }
       switch (statement.kind) {
         case Kind::kCreateForeignTable: {
           auto relation = plan::bind_foreign_table(statement);
@@ -431,6 +436,7 @@ class Scenario {
   const Variant& variant_;
   Tally& tally_;
   plan::Catalog catalog_;
+  plan::LookupTables lookup_tables_;
   std::vector<Running> queries_;  ///< before engine_: it holds pointers to the collectors
   std::vector<int> ledgers_;      ///< parallel: index in the engine, -1: EXPLAIN
   std::map<std::string, Table> tables_;
@@ -441,6 +447,8 @@ void run_file(const std::string& path, const Variant& variant, Tally& tally) {
   std::ifstream in(path, std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
+  // Files of lookup tables are named as seen from the file with the test.
+  std::filesystem::current_path(std::filesystem::path(path).parent_path());
   if (!in) {
     std::printf("%s: cannot be read\n", path.c_str());
     ++tally.failed;
@@ -484,10 +492,10 @@ int run_all(int argc, char** argv) {
       variant.batch_rows = number();
     } else if (std::filesystem::is_directory(arg)) {
       for (const auto& entry : std::filesystem::recursive_directory_iterator(arg)) {
-        if (entry.path().extension() == ".slt") files.push_back(entry.path().string());
+        if (entry.path().extension() == ".slt") files.push_back(std::filesystem::absolute(entry.path()).string());
       }
     } else {
-      files.emplace_back(arg);
+      files.push_back(std::filesystem::absolute(arg).string());
     }
   }
   if (files.empty() || variant.edges == 0 || variant.batch_rows == 0) {
