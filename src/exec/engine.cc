@@ -61,6 +61,10 @@ class RunningQuery final : public RowReceiver {
   const std::vector<bool>& columns_used() const {
     return late_ ? late_->stage.input_used : query_->stages.front().input_used;
   }
+  void refresh_lookups() {
+    for (auto& stage : stages_) stage->refresh_lookups();
+    for (auto& input : inputs_) input->refresh_lookups();
+  }
   StageRunner& first() { return *stages_.front(); }
   const StageRunner& first() const { return *stages_.front(); }
   const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
@@ -302,6 +306,10 @@ Micros Engine::next_cut(std::string_view stream, Clock clock) const {
     cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
   }
   return cut;
+}
+
+void Engine::refresh_lookups() {
+  for (auto& query : state_->queries) query->refresh_lookups();
 }
 
 void Engine::finish() {

@@ -113,6 +113,9 @@ class Engine {
   /// The next watermark at which advance() would do anything: the caller cuts its batches there, so that a verdict does
   /// not depend on the batch size. kMaxTime when nothing is open.
   Micros next_cut(std::string_view stream, Clock clock = Clock::kEvent) const;
+  /// Rows that are processed from now on meet the lookup tables as they are now; until the first call, as they were
+  /// when their query was added. Between batches, so that all edges see a change at the same row.
+  void refresh_lookups();
   /// Closes everything: the end of a capture.
   void finish();
 

@@ -28,6 +28,8 @@ class StageRunner : public RowReceiver {
   /// From now on late rows are aggregated by `late` (which must outlive the runner) and given to `receiver`. Before the
   /// first row, once; only a stage that plan::late_stage() knows is asked.
   virtual void keep_late(const plan::LateStage& late, RowReceiver& receiver);
+  /// From now on rows meet the lookup tables as they are now. No other call may run meanwhile.
+  virtual void refresh_lookups() {}
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.
   virtual RowReceiver& input(size_t) { return *this; }
 };

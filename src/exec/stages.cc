@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "exec/analytic_stage.h"
+#include "exec/lookup_stage.h"
 #include "exec/session_stage.h"
 #include "exec/shipping.h"
 #include "exec/union_stage.h"
@@ -265,8 +266,10 @@ class RowStage final : public StageRunner {
 
 void StageRunner::keep_late(const plan::LateStage&, RowReceiver&) { assert(!"no row of this stage can be late"); }
 
-std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
-                                        RowReceiver& receiver) {
+namespace {
+
+std::unique_ptr<StageRunner> make_runner(const Query& query, size_t stage_index, const EngineOptions& options,
+                                         RowReceiver& receiver) {
   const Stage& stage = query.stages[stage_index];
   if (stage.union_all) return make_union_stage(query.inputs.size(), stage, options, receiver);
   if (stage.analytic) return make_analytic_stage(query, stage, options, receiver);
@@ -285,6 +288,17 @@ std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, 
   const Micros pane_us = from_stream ? split.edge.pane_us : std::gcd(stage.window.size_us, stage.window.slide_us);
   return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
                                          from_stream && options.ship, options, receiver);
+}
+
+}  // namespace
+
+std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
+                                        RowReceiver& receiver) {
+  auto runner = make_runner(query, stage_index, options, receiver);
+  const Stage& stage = query.stages[stage_index];
+  if (stage.lookups.empty()) return runner;
+  const bool streamed = stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
+  return make_lookup_stage(query, stage, streamed ? options.edges : 1, options, std::move(runner));
 }
 
 }  // namespace backstream::exec

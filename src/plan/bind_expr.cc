@@ -223,7 +223,12 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
     case Kind::kBetween: return bind_between(e, place, clause);
     case Kind::kAnyArray:
     case Kind::kAllArray: return bind_quantified(e, place, clause);
-    case Kind::kSubquery: return fail("0A000", "subqueries are supported only in FROM", e.span);
+    case Kind::kSubquery: {
+      const auto made = input_.subqueries.find(&e);
+      if (made != input_.subqueries.end()) return expr::make_column(made->second, Type::kBool, e.span);
+      return fail("0A000", fmt::format("a subquery is not supported in {}", clause), e.span,
+                  e.op.empty() ? "LEFT JOIN a lookup table, and read its column" : "");
+    }
     case Kind::kParameterDefault: return fail("0A000", "DEFAULT has no meaning here", e.span);
   }
   return fail("0A000", "this expression is not supported", e.span);

@@ -73,7 +73,8 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
 }
 
 Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
-  Result<Input> input = fail("0A000", "joins are not supported yet", from.span, "read one relation in FROM");
+  Result<Input> input = fail("0A000", "joins of two streams are not supported yet", from.span,
+                             "read one stream in FROM; lookup tables can be joined to it");
   switch (from.kind) {
     case UnboundFrom::Kind::kRelation: input = bind_name(from.name, from.name_span); break;
     case UnboundFrom::Kind::kSubquery:
@@ -81,7 +82,9 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
       input = bind_subquery(*from.subquery);
       break;
     case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
-    case UnboundFrom::Kind::kJoin: break;
+    case UnboundFrom::Kind::kJoin:
+      if (is_lookup(*from.left) || is_lookup(*from.right)) input = bind_lookup_join(from);
+      break;
   }
   if (!input) return input;
   if (!from.alias.empty()) input->alias = from.alias;
@@ -123,6 +126,10 @@ const WindowFunction* find_window_function(std::string_view name) {
 }  // namespace
 
 Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
+  if (from.name == "lpm") {
+    return fail("0A000", "lpm() looks up rows of something else: nothing stands before it in FROM", from.span,
+                "FROM flows f LEFT JOIN lpm(table, f.dst_ip) r ON true");
+  }
   const WindowFunction* function = find_window_function(from.name);
   if (function == nullptr) {
     const auto near = base::nearest_name(from.name, {"tumble", "hop", "session"});

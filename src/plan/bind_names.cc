@@ -33,12 +33,14 @@ std::string Input::relations_hint() const {
 std::vector<int> Input::star(const NamedColumns* of) const {
   std::vector<int> columns;
   if (of != nullptr) {
-    for (int c = of->first; c < of->first + of->count; ++c) columns.push_back(c);
+    for (int c = of->first; c < of->first + of->count; ++c) {
+      if (!is_hidden(c)) columns.push_back(c);
+    }
     return columns;
   }
   columns = using_columns;
   for (int c = 0; c < static_cast<int>(schema.columns.size()); ++c) {
-    if (!merged.empty() && merged[static_cast<size_t>(c)]) continue;
+    if (is_hidden(c) || (static_cast<size_t>(c) < merged.size() && merged[static_cast<size_t>(c)])) continue;
     if (std::find(using_columns.begin(), using_columns.end(), c) == using_columns.end()) columns.push_back(c);
   }
   return columns;
@@ -63,9 +65,12 @@ Result<void> append_columns(Input& left, const Input& right, SourceSpan span) {
     relation.window_end_column = moved(relation.window_end_column);
     left.relations.push_back(relation);
   }
-  left.merged.resize(static_cast<size_t>(offset));
-  left.merged.insert(left.merged.end(), right.merged.begin(), right.merged.end());
-  left.merged.resize(static_cast<size_t>(offset) + right.schema.columns.size());
+  for (auto* flags : {&left.merged, &left.hidden}) {
+    const std::vector<bool>& more = flags == &left.merged ? right.merged : right.hidden;
+    flags->resize(static_cast<size_t>(offset));
+    flags->insert(flags->end(), more.begin(), more.end());
+    flags->resize(static_cast<size_t>(offset) + right.schema.columns.size());
+  }
   for (const int column : right.using_columns) left.using_columns.push_back(moved(column));
   left.schema.columns.insert(left.schema.columns.end(), right.schema.columns.begin(), right.schema.columns.end());
   return {};
@@ -79,12 +84,37 @@ std::vector<int> ExprBinder::columns_named(const UnboundExpr& e) const {
     if (!relation) return {};
     of = *relation;
   }
+  const std::vector<bool>& merged = input_.merged;
   std::vector<int> found;
-  for (int c = of.first; c < of.first + of.count; ++c) {
-    if (!qualified && !input_.merged.empty() && input_.merged[static_cast<size_t>(c)]) continue;
-    if (input_.schema.columns[static_cast<size_t>(c)].name == e.names.back()) found.push_back(c);
+  const auto search = [&](int first, int end) {
+    for (int c = first; c < end; ++c) {
+      if (!qualified && static_cast<size_t>(c) < merged.size() && merged[static_cast<size_t>(c)]) continue;
+      if (!input_.is_hidden(c) && input_.schema.columns[static_cast<size_t>(c)].name == e.names.back())
+        found.push_back(c);
+    }
+  };
+  if (qualified || input_.nested_first < 0) {
+    search(of.first, of.first + of.count);
+    return found;
   }
+  search(input_.nested_first, of.count);
+  if (found.empty()) search(0, input_.nested_first);
   return found;
+}
+
+void note_columns(const expr::Expr* e, std::vector<bool>& used) {
+  if (e == nullptr) return;
+  expr::walk(*e, [&](const expr::Expr& part) {
+    if (part.kind == expr::ExprKind::kColumn && static_cast<size_t>(part.column) < used.size())
+      used[static_cast<size_t>(part.column)] = true;
+  });
+}
+
+void note_lookups(const std::vector<LookupStep>& lookups, std::vector<bool>& used) {
+  for (const LookupStep& step : lookups) {
+    for (const auto& key : step.keys) note_columns(key.get(), used);
+    note_columns(step.condition.get(), used);
+  }
 }
 
 int ExprBinder::find_beside(int column, std::string_view name) const {
@@ -95,7 +125,7 @@ int ExprBinder::find_beside(int column, std::string_view name) const {
     end = first + relation.count;
   }
   for (int c = first; c < end; ++c) {
-    if (input_.schema.columns[static_cast<size_t>(c)].name == name) return c;
+    if (!input_.is_hidden(c) && input_.schema.columns[static_cast<size_t>(c)].name == name) return c;
   }
   return -1;
 }
@@ -153,7 +183,9 @@ Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
   std::vector<std::string_view> names;
   const size_t first = relation ? static_cast<size_t>(relation->first) : 0;
   const size_t end = relation ? first + static_cast<size_t>(relation->count) : input_.schema.columns.size();
-  for (size_t c = first; c < end; ++c) names.push_back(input_.schema.columns[c].name);
+  for (size_t c = first; c < end; ++c) {
+    if (!input_.is_hidden(static_cast<int>(c))) names.push_back(input_.schema.columns[c].name);
+  }
   if (input_.has_windows()) names.insert(names.end(), {"window_start", "window_end"});
   std::string hint;
   if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);

@@ -427,6 +427,7 @@ std::vector<Stage> make_analytic_stages(ExprBinder& binder, Stage select, bool l
   // What the functions and outputs read, as columns of the stage below.
   Stage below;
   below.input = select.input;
+  below.lookups = std::move(select.lookups);
   below.where = std::move(select.where);
   below.window = select.window;
   below.aggregates_rows = select.aggregates_rows;
@@ -482,6 +483,7 @@ std::vector<Stage> make_analytic_stages(ExprBinder& binder, Stage select, bool l
   if (below.aggregates_rows) {
     below.input_used = select.input_used;  // Outputs read groups.
   } else {
+    note_lookups(below.lookups, below.input_used);
     note(below.where);
     for (const ExprPtr& output : below.outputs) note(output);
   }

@@ -61,14 +61,6 @@ Result<int64_t> row_count(const UnboundExpr& e, std::string_view clause) {
   return count;
 }
 
-void note_columns(const expr::Expr* e, std::vector<bool>& used) {
-  if (e == nullptr) return;
-  expr::walk(*e, [&](const expr::Expr& part) {
-    if (part.kind == expr::ExprKind::kColumn && static_cast<size_t>(part.column) < used.size())
-      used[static_cast<size_t>(part.column)] = true;
-  });
-}
-
 /// The keys of a session's groups are the columns that make the session: a finer group would be part of a session that
 /// others share.
 Result<void> check_session(const UnboundSelect& select, const Input& input, const ExprBinder& binder, bool aggregates) {
@@ -126,16 +118,23 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
     return fail("0A000", "a query reads a stream: FROM is missing", select.span,
                 "for example FROM flows, or FROM tumble(flows, time, interval '300 s')");
   }
-  if (select.from.size() > 1)
-    return fail("0A000", "joins are not supported yet", select.from[1]->span, "read one relation in FROM");
   if (!select.distinct_on.empty()) return fail("0A000", "DISTINCT ON is not supported", select.distinct_on[0]->span);
   if (select.with_ties) return fail("0A000", "FETCH ... WITH TIES is not supported", select.span, "use LIMIT");
   auto input = bind_from(*select.from[0]);
   if (!input) return tl::unexpected(input.error());
+  for (size_t i = 1; i < select.from.size(); ++i) {
+    const UnboundFrom& item = *select.from[i];
+    if (!is_lookup(item)) {
+      return fail("0A000", "joins of two streams are not supported yet", item.span, "read one stream in FROM");
+    }
+    const LookupJoin join{UnboundFrom::Join::kCross, nullptr, nullptr, item.span};
+    if (auto joined = bind_lookup(*input, item, join); !joined) return tl::unexpected(joined.error());
+  }
   return bind_over(select, std::move(*input));
 }
 
 Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) {
+  if (auto tests = bind_subqueries(select, input); !tests) return tl::unexpected(tests.error());
   ExprBinder binder(input);
   const size_t input_columns = input.schema.columns.size();
   const bool windowed = input.has_windows();
@@ -143,8 +142,8 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   // Outputs by name, stars spelled out.
   std::vector<Output> outputs;
   if (select.set_op != UnboundSelect::SetOp::kNone) {  // ORDER BY and LIMIT of a UNION: its rows as they are.
-    for (size_t c = 0; c < input_columns; ++c)
-      outputs.push_back({input.schema.columns[c].name, nullptr, static_cast<int>(c), select.span});
+    for (const int c : input.star(nullptr))
+      outputs.push_back({input.schema.columns[static_cast<size_t>(c)].name, nullptr, c, select.span});
   }
   for (const UnboundTarget& target : select.targets) {
     const UnboundExpr& e = *target.expr;
@@ -190,6 +189,13 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
                   select.where->span);
     }
     stage.where = std::move(*where);
+  }
+  if (!input.required.empty()) {
+    std::vector<ExprPtr> all;
+    for (const int column : input.required) all.push_back(expr::make_column(column, Type::kBool));
+    if (stage.where) all.push_back(std::move(stage.where));
+    if (all.size() == 1) stage.where = std::move(all[0]);
+    else stage.where = *expr::make_and(std::move(all), select.span);
   }
 
   if (aggregates) {
@@ -397,7 +403,9 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     if (row_by_row && !windowed && e.column == input.time_column && bound.time_column < 0)
       bound.time_column = static_cast<int>(o);
   }
+  stage.lookups = std::move(input.lookups);
   stage.input_used.assign(input_columns, false);
+  note_lookups(stage.lookups, stage.input_used);
   note_columns(stage.where.get(), stage.input_used);
   for (const auto& key : stage.keys) note_columns(key.get(), stage.input_used);
   for (const AggregateCall& call : stage.aggregates) {

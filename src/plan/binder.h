@@ -33,6 +33,12 @@ struct Input {
   /// named, and in `*`.
   std::vector<bool> merged;
   std::vector<int> using_columns;  ///< those that stand for them; they come first in `*`
+  std::vector<bool> hidden;        ///< by column (or shorter): no name means it
+  /// While a subquery is bound: columns from here on are its own, and names mean them first. -1: none is.
+  int nested_first = -1;
+  std::vector<LookupStep> lookups;               ///< of the stage that reads this input
+  std::vector<int> required;                     ///< boolean columns that must be true: inner joins
+  std::map<const UnboundExpr*, int> subqueries;  ///< EXISTS and IN that have become columns
   batch::Schema schema;
   Window window;
   int time_column = -1;
@@ -40,6 +46,9 @@ struct Input {
   int window_end_column = -1;
   std::vector<int> session_keys;  ///< session windows: the columns in partition_by
   bool has_windows() const { return window.kind != Window::Kind::kNone; }
+  bool is_hidden(int column) const {
+    return static_cast<size_t>(column) < hidden.size() && hidden[static_cast<size_t>(column)];
+  }
 
   /// What a name before a column's stands for: a relation of a join (all of them as one when there is no join). Null:
   /// no relation of that name.
@@ -54,6 +63,10 @@ struct Input {
 /// Joins the columns of two inputs under one schema: right's are numbered after left's. Fills schema, relations,
 /// merged and using_columns of `left`. Errors: "42712" a name is there twice.
 Result<void> append_columns(Input& left, const Input& right, SourceSpan span);
+
+/// Marks the columns that an expression (or nothing) reads, and that lookups read.
+void note_columns(const expr::Expr* e, std::vector<bool>& used);
+void note_lookups(const std::vector<LookupStep>& lookups, std::vector<bool>& used);
 
 /// PARTITION BY and ORDER BY of OVER, over the rows that the SELECT's outputs read.
 struct OverSpec {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "lookup/lookup_table.h"
 #include "plan/bind.h"
 #include "plan/split.h"
 
@@ -54,7 +55,34 @@ void add_tail(const Stage& stage, std::string& out) {
   }
 }
 
+/// Lookup tables, in the order in which they are read.
+void add_lookups(const Stage& stage, std::string& out) {
+  for (const LookupStep& step : stage.lookups) {
+    const lookup::TableDefinition& table = step.table->definition();
+    const auto name = [&](uint32_t column) {
+      return fmt::format("{}.{}", table.name, table.schema.columns[column].name);
+    };
+    std::string keys, read;
+    for (size_t k = 0; k < step.keys.size(); ++k) {
+      keys += keys.empty() ? "" : " AND ";
+      keys +=
+          step.by == LookupStep::By::kPrefix
+              ? fmt::format("longest {} around {}", name(step.columns[k]), expr::to_string(*step.keys[k], stage.input))
+              : fmt::format("{} = {}", name(step.columns[k]), expr::to_string(*step.keys[k], stage.input));
+    }
+    if (step.filter) keys += fmt::format(" AND {}", expr::to_string(*step.filter, table.schema));
+    if (step.condition) keys += fmt::format(" AND {}", expr::to_string(*step.condition, stage.input));
+    for (uint32_t c = 0; c < table.schema.columns.size() && !step.test; ++c) {
+      if (stage.input_used[static_cast<size_t>(step.first_column) + c])
+        read += (read.empty() ? "; reads " : ", ") + table.schema.columns[c].name;
+    }
+    const char* kind = step.test ? (step.in ? "in" : "exists") : step.inner ? "join" : "left join";
+    out += fmt::format("    lookup     {} {}{}\n", kind, keys, read);
+  }
+}
+
 void add_aggregation(const Stage& stage, std::string& out) {
+  add_lookups(stage, out);
   if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.input));
   std::string keys = "window";
   for (const std::string& label : stage.key_labels) keys += ", " + label;
@@ -114,7 +142,8 @@ void add_stages(const Query& query, std::string& out) {
   } else {
     std::string columns;
     for (size_t c = 0; c < first.input_used.size(); ++c) {
-      if (first.input_used[c]) columns += (columns.empty() ? "" : ", ") + first.input.columns[c].name;
+      if (first.input_used[c] && (first.lookups.empty() || static_cast<int>(c) < first.lookups[0].first_column))
+        columns += (columns.empty() ? "" : ", ") + first.input.columns[c].name;
     }
     out += fmt::format("  source {} {}\n", stream ? "stream" : "view", query.source.name);
     out += fmt::format("    columns    {}\n", columns.empty() ? "none" : columns);
@@ -148,7 +177,9 @@ void add_stages(const Query& query, std::string& out) {
     out += fmt::format("    window     {}\n", window_text(stage));
     if (stage.analytic) add_analytic(stage, out);
     else if (stage.aggregates_rows) add_aggregation(stage, out);
-    else if (stage.where) out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.grouped));
+    else add_lookups(stage, out);
+    if (!stage.analytic && !stage.aggregates_rows && stage.where)
+      out += fmt::format("    filter     {}\n", expr::to_string(*stage.where, stage.grouped));
     add_tail(stage, out);
   }
 }

@@ -127,14 +127,39 @@ struct Analytic {
 /// look back: range_before_us and rows_before (at least 1) times the length of a window.
 inline constexpr Micros kPartitionIdleUs = 24 * 3600 * base::kMicrosPerSecond;
 
+/// Reads a lookup table for each row of a stage's input, before anything else of the stage, and appends columns to the
+/// row: first all columns of the table, from `first_column` (those that nobody reads are not filled), then
+/// `matched_column`. A row sees the table as it was when the row arrived; tables hold no watermark.
+struct LookupStep {
+  enum class By : uint8_t {
+    kKey,     ///< rows whose columns equal `keys`
+    kPrefix,  ///< the row with the longest network that contains keys[0]
+  };
+  std::shared_ptr<lookup::LookupTable> table;
+  By by = By::kKey;
+  std::vector<uint32_t> columns;    ///< of the table that `keys` are compared with
+  size_t index = 0;                 ///< number of the key index or prefix table
+  std::vector<expr::ExprPtr> keys;  ///< over the columns before first_column; physical types are those of `columns`
+  expr::ExprPtr filter;     ///< over the table's columns alone, by its own numbers: rows that may match; null: all
+  expr::ExprPtr condition;  ///< over the input's columns and the table's, as appended: pairs that match; null: all
+  /// A test gives each row once; its table columns are null. Else a row comes once for each match, and once with nulls
+  /// when there is none.
+  bool test = false;
+  bool in = false;          ///< a test by IN: null when the key or a value of the table is, and none is equal
+  bool inner = false;       ///< rows without a match are dropped (by the stage's WHERE); for EXPLAIN
+  int first_column = -1;    ///< of the stage's input
+  int matched_column = -1;  ///< boolean: there is a match; always there, filled when used
+};
+
 /// One stage. With aggregation, `outputs` and `having` read the *grouped row*: column 0 window_start, 1 window_end,
 /// then the keys, then the aggregates' results. Without, they read the input row followed by window_start and
 /// window_end when the stage has a window; in an analytic stage they read the input row followed by the results of its
 /// calls.
 struct Stage {
-  batch::Schema input;           ///< schema of the relation (or of the stage below)
-  std::vector<bool> input_used;  ///< which input columns anything below reads
-  expr::ExprPtr where;           ///< over the input, or null
+  batch::Schema input;              ///< schema of the relation (or of the stage below), then what lookups append
+  std::vector<bool> input_used;     ///< which input columns anything below reads
+  std::vector<LookupStep> lookups;  ///< one after another
+  expr::ExprPtr where;              ///< over the input, or null
   Window window;
   bool aggregates_rows = false;     ///< false: a row stage (filter and project)
   std::vector<expr::ExprPtr> keys;  ///< over the input

@@ -22,6 +22,14 @@ struct Bound {
   int time_column = -1;      ///< visible output that is the event time of its rows
 };
 
+/// How a lookup table is joined.
+struct LookupJoin {
+  UnboundFrom::Join kind;
+  const UnboundExpr* on;                          ///< may be null
+  const std::vector<std::string>* using_columns;  ///< may be null
+  SourceSpan span;
+};
+
 class SelectBinder {
  public:
   SelectBinder(const Catalog& catalog, Ctes ctes) : catalog_(catalog), ctes_(std::move(ctes)) {}
@@ -33,6 +41,16 @@ class SelectBinder {
   Result<Input> bind_name(const std::string& name, SourceSpan span);
   Result<Input> bind_subquery(const UnboundSelect& select);
   Result<Input> bind_window(const UnboundFrom& from);
+  // bind_lookup.cc
+  /// A lookup table, lpm(), or a subquery over a table: what rows are joined to, not what gives rows.
+  bool is_lookup(const UnboundFrom& from) const;
+  /// JOIN of rows with a lookup on one side.
+  Result<Input> bind_lookup_join(const UnboundFrom& from);
+  Result<void> bind_lookup(Input& input, const UnboundFrom& from, const LookupJoin& join);
+  /// Makes a step and a column of each EXISTS and IN (SELECT ...) of the SELECT's expressions.
+  Result<void> bind_subqueries(const UnboundSelect& select, Input& input);
+  Result<void> bind_subquery_test(const UnboundExpr& e, Input& input);
+  Result<const Relation*> find_table(const std::string& name, SourceSpan span) const;
   // bind_select.cc
   Result<Bound> bind_over(const UnboundSelect& select, Input input);
   // bind_union.cc

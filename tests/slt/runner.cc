@@ -102,16 +102,24 @@ class Scenario {
   }
 
   void run(const std::vector<const Block*>& blocks) {
+    bool fed = false;
     for (const Block* block : blocks) {
-      if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) state(*block);
+      fed = fed || block->kind == Block::Kind::kFeed;
+      const bool waits = fed && changes_table(*block);
+      if ((block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) && !waits) state(*block);
     }
     const Block* fails = nullptr;
     for (const Block* block : blocks) {
       if (block->kind == Block::Kind::kFails) fails = block;
     }
     try {
+      fed = false;
       for (const Block* block : blocks) {
         if (block->kind == Block::Kind::kFeed) feed(*block);
+        fed = fed || block->kind == Block::Kind::kFeed;
+        if (!fed || !changes_table(*block)) continue;
+        for (auto& [name, table] : tables_) flush(table);
+        state(*block);
       }
       for (auto& [name, table] : tables_) flush(table);
       engine_->finish();
@@ -145,6 +153,11 @@ class Scenario {
     uint64_t row_count = 0;
   };
 
+  /// Statements that change a lookup table between two feeds are done between them.
+  static bool changes_table(const Block& block) {
+    if (block.kind != Block::Kind::kStatement) return false;
+    return std::regex_search(block.sql, std::regex("^(INSERT|UPDATE|DELETE|TRUNCATE) "));
+  }
   void complain(const Block& at, const std::string& what) {
     ++tally_.failed;
     std::printf("%s:%zu: %s\n", file_.c_str(), at.line, what.c_str());
@@ -197,6 +210,7 @@ class Scenario {
       using Kind = plan::UnboundStatement::Kind;
       if (plan::LookupTables::is_statement(statement.kind)) {
         if (auto done = lookup_tables_.execute(statement, catalog_); !done) return done;
+        engine_->refresh_lookups();
         continue;
       }
       switch (statement.kind) {

@@ -19,6 +19,8 @@
 //   fails <regex>                    feeding ends with a failed query (on_error = 'fail')
 //   reset                            forgets tables, views and queries: what follows is a test of its own
 //
+// INSERT, UPDATE, DELETE and TRUNCATE after a feed are done after it, before the next. Files of lookup tables are named
+// as seen from the file with the test.
 // All queries of a test are there before the first row is fed, and all windows are closed before results are compared.
 // Values: NULL, 'quoted''text' where there are spaces, times of 2026-01-31 as 10:00:01.
 // "revisions": rows of every revision, with two more columns: number, and "final" or "open".
