@@ -106,7 +106,7 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
       source_(source),
       engine_(engine),
       decoder_(decode_settings(options.settings), std::move(sites)),
-      enrichers_(std::max(options.threads, 1u), enrich::Enricher(wanted_columns(engine))),
+      enrichers_(std::max(options.threads, 1u), enrich::Enricher(wanted_columns(engine), options.as_table)),
       tracker_(watermark_rules(options)),
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
@@ -217,6 +217,24 @@ void Pipeline::advance_arrival(Micros now) {
   arrival_cut_ = engine_.next_cut(kFlows, exec::Clock::kArrival);
 }
 
+/// Between datagrams, with no row under way: every edge and thread sees the change at the same place.
+void Pipeline::refresh_tables() {
+  flush();
+  for (enrich::Enricher& enricher : enrichers_) enricher.refresh_tables();
+  engine_.refresh_lookups();
+}
+
+uint64_t Pipeline::as_filled_count() const {
+  uint64_t count = 0;
+  for (const enrich::Enricher& enricher : enrichers_) count += enricher.as_filled_count();
+  return count;
+}
+uint64_t Pipeline::as_unknown_count() const {
+  uint64_t count = 0;
+  for (const enrich::Enricher& enricher : enrichers_) count += enricher.as_unknown_count();
+  return count;
+}
+
 void Pipeline::run(const std::function<bool()>& go_on) {
   Micros ticked_at = 0;
   while (go_on()) {
@@ -230,6 +248,7 @@ void Pipeline::run(const std::function<bool()>& go_on) {
         tracker_.tick(now);
         if (tracker_.reached(cut_)) advance();
         advance_arrival(now);
+        if (options_.tables_changed && options_.tables_changed()) refresh_tables();
       }
       if (datagrams.empty()) flush();
     }

@@ -29,6 +29,9 @@ class Pipeline {
     Deal deal;
     bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
     bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
+    const lookup::LookupTable* as_table = nullptr;  ///< fills AS numbers (enrich/enrich.h); null: none does
+    /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
+    std::function<bool()> tables_changed;
   };
   /// @param engine  has its queries; it and the source must outlive the pipeline
   /// @param sites   labels of Datagram::site
@@ -44,6 +47,9 @@ class Pipeline {
   const window::WatermarkTracker& tracker() const { return tracker_; }
   /// As of the last datagram, before the end closed all windows.
   base::Micros watermark() { return tracker_.watermark(); }
+  /// Adds up what the enrichers counted. Not during run().
+  uint64_t as_filled_count() const;
+  uint64_t as_unknown_count() const;
   /// False when `run` stopped before the end of its source.
   bool reached_end() const { return reached_end_; }
 
@@ -57,6 +63,7 @@ class Pipeline {
   void hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context);
   void advance();
   void advance_arrival(base::Micros now);
+  void refresh_tables();
 
   const Options options_;
   const bool live_rules_;

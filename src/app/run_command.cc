@@ -15,6 +15,7 @@
 #include "app/run_options.h"
 #include "app/run_report.h"
 #include "app/stop_signal.h"
+#include "app/table_refresh.h"
 #include "plan/late.h"
 #include "receiver/result_writer.h"
 #include "receiver/text_buffer.h"
@@ -105,6 +106,35 @@ base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptio
   return ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites);
 }
 
+/// The table of the setting enrich.as_table, with its rows.
+base::Result<plan::LookupTables::Item> open_as_table(const std::string& path) {
+  const auto format = lookup::parse_format("", path);
+  if (!format) return tl::unexpected(format.error());
+  plan::LookupTables::Item item;
+  item.table = std::make_shared<lookup::LookupTable>(enrich::as_table_definition());
+  if (const auto index = item.table->add_prefix_table(0); !index) return tl::unexpected(index.error());
+  lookup::FileOptions file;
+  file.path = path;
+  file.format = *format;
+  item.file = std::make_unique<lookup::FileTable>(*item.table, std::move(file));
+  if (item.file->poll(0) == lookup::FileTable::Poll::kFailed) return tl::unexpected(*item.file->status().error);
+  return item;
+}
+
+RunReport::Table report_table(const plan::LookupTables::Item& item) {
+  RunReport::Table table;
+  table.name = item.table->definition().name;
+  table.rows = item.table->published().snapshot()->table->row_count();
+  if (!item.file) return table;
+  const lookup::FileTable::Status& status = item.file->status();
+  table.file = item.file->options().path;
+  table.loaded = status.loaded_count;
+  table.failed = status.failed_count;
+  for (size_t s = 0; s < status.skipped.by_reason.size(); ++s)
+    table.skipped.emplace_back(lookup::name(static_cast<lookup::Skip>(s)), status.skipped.by_reason[s]);
+  return table;
+}
+
 /// The relation that would have shown the late rows of a view, had it been asked for.
 std::string late_relation_of(const plan::Query& query, const RunOptions& options) {
   if (!query.is_view || query.options.late != plan::QueryOptions::Late::kSide) return {};
@@ -174,6 +204,12 @@ int run_command(const std::vector<std::string>& arguments) {
     return complain(base::fail("usage", "no input", {}, "give --pcap FILE or --listen udp://HOST:PORT").value(),
                     kExitUsage);
   }
+  plan::LookupTables::Item as_table;
+  if (const std::string& path = options.settings.enrich.as_table; !path.empty()) {
+    auto opened = open_as_table(path);
+    if (!opened) return complain(opened.error(), kExitFailure);
+    as_table = std::move(*opened);
+  }
   std::vector<std::string> sites;
   auto source = open_source(options, sites);
   if (!source) return complain(source.error(), kExitFailure);
@@ -192,7 +228,12 @@ int run_command(const std::vector<std::string>& arguments) {
   for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), &writer);
 
   const bool live = !options.listen.empty();
-  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules},
+  TableRefresh refresh;
+  for (const plan::LookupTables::Item& item : set.tables.items()) refresh.add(item);
+  refresh.add(as_table);
+  if (live) refresh.start();  // A replay reads each table once: its rows do not depend on how long it takes.
+  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
+                     as_table.table.get(), [&] { return refresh.take_changed(); }},
                     **source, engine, sites);
   Progress progress(**source, shows_progress(options));
   const auto begin = Clock::now();
@@ -213,8 +254,13 @@ int run_command(const std::vector<std::string>& arguments) {
   }
   writer.flush();
   log.status({});
+  refresh.stop();
 
   RunReport report = make_report(options, set, **source, pipeline, engine);
+  for (const plan::LookupTables::Item& item : set.tables.items()) report.tables.push_back(report_table(item));
+  if (as_table.table) report.tables.push_back(report_table(as_table));
+  report.as_filled = pipeline.as_filled_count();
+  report.as_unknown = pipeline.as_unknown_count();
   report.seconds = seconds_since(begin);
   report.cpu_seconds = cpu_seconds() - cpu_begin;
   report.rows_written = writer.row_count();

@@ -33,6 +33,8 @@ std::string footer() {
     text +=
         fmt::format("  {:<29} {} (default {})\n", setting.key, setting.about, config::setting_text(setting, defaults));
   }
+  for (const config::TextSettingDef& setting : config::text_setting_table())
+    text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
   for (const config::ExporterSettingDef& setting : config::exporter_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
   text +=

@@ -171,6 +171,18 @@ std::string summary_text(const RunReport& report) {
     if (ledger.sum_overflow != 0)
       text += fmt::format("  !! {}: {} sums do not fit their type and are null\n", view.name, ledger.sum_overflow);
   }
+  for (const RunReport::Table& table : report.tables) {
+    std::string skipped;
+    for (const auto& [reason, count] : table.skipped)
+      if (count != 0) skipped += fmt::format("{}{} {}", skipped.empty() ? "" : ", ", reason, count);
+    text += fmt::format("  table     {}: {} rows", table.name, table.rows);
+    if (table.loaded > 1) text += fmt::format(", read {} times", table.loaded);
+    if (!skipped.empty()) text += fmt::format("; entries left out: {}", skipped);
+    text += '\n';
+    if (table.failed != 0) text += fmt::format("  !! {} could not be used {} times\n", table.file, table.failed);
+  }
+  if (report.as_filled + report.as_unknown != 0)
+    text += fmt::format("  AS        {} filled from the table, {} stay unknown\n", report.as_filled, report.as_unknown);
   if (report.interrupted) text += "  !! interrupted: windows hold what had been read until then\n";
   return text;
 }
@@ -219,6 +231,19 @@ std::string stats_json(const RunReport& report) {
     out.update(ledger_change(minute.ledger));
     minutes[minute.minute] += minute.ledger;
   }
+  json["tables"] = ordered_json::array();
+  for (const RunReport::Table& table : report.tables) {
+    ordered_json& out = json["tables"].emplace_back();
+    out["name"] = table.name;
+    out["file"] = table.file;
+    out["rows"] = table.rows;
+    out["loaded"] = table.loaded;
+    out["failed"] = table.failed;
+    out["skipped"] = ordered_json::object();
+    for (const auto& [reason, count] : table.skipped) out["skipped"][reason] = count;
+  }
+  json["as_filled"] = report.as_filled;
+  json["as_unknown"] = report.as_unknown;
   json["views"] = ordered_json::array();
   for (const RunReport::View& view : report.views) {
     const exec::WindowLedger& ledger = view.ledger;

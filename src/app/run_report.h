@@ -25,11 +25,20 @@ struct RunReport {
     std::vector<exec::WindowRecord> windows;  ///< the last ones
     std::string late_relation;                ///< where its late rows can be read; empty: nowhere, or they were read
   };
+  struct Table {
+    std::string name;
+    std::string file;  ///< empty: changed by statements
+    uint64_t rows = 0;
+    uint64_t loaded = 0, failed = 0;                        ///< how often the file was read, and could not be used
+    std::vector<std::pair<std::string, uint64_t>> skipped;  ///< entries of the file by why they are not in the table
+  };
   ingest::IngestStats ingest;
   decode::IngestLedger decoded;  ///< of all exporters
   std::vector<Exporter> exporters;
   std::vector<decode::MinuteLedger> minutes;  ///< the last ones; `exporter` is an index of `exporters`
   std::vector<View> views;
+  std::vector<Table> tables;               ///< lookup tables
+  uint64_t as_filled = 0, as_unknown = 0;  ///< src_as and dst_as that enrich.as_table gave, and did not have
   uint64_t rows_written = 0;
   base::Micros watermark_us = base::kMinTime;
   double seconds = 0, cpu_seconds = 0;

@@ -85,6 +85,11 @@ constexpr ExporterSettingDef kExporterTable[] = {
      [](ExporterSettings& exporter, int64_t value) { exporter.delay_us = value; }},
 };
 
+constexpr TextSettingDef kTextTable[] = {
+    {"enrich.as_table", "file of networks and their AS (MMDB, MRT, CSV): fills src_as and dst_as where routers send 0",
+     [](Settings& settings) -> std::string& { return settings.enrich.as_table; }},
+};
+
 constexpr std::pair<std::string_view, int64_t> kOctetUnits[] = {
     {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}, {"", 1}};
 
@@ -228,10 +233,16 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
 Result<void> assign(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
                     SourceSpan value_span) {
   if (key.starts_with(kExporterSection)) return assign_exporter(settings, key, value, key_span, value_span);
+  for (const TextSettingDef& known : kTextTable) {
+    if (known.key != key) continue;
+    known.text(settings) = value;
+    return {};
+  }
   const SettingDef* setting = find_setting(key);
   if (setting == nullptr) {
     std::vector<std::string_view> keys;
     for (const SettingDef& known : kTable) keys.push_back(known.key);
+    for (const TextSettingDef& known : kTextTable) keys.push_back(known.key);
     const std::string_view near = base::nearest_name(key, keys);
     return fail("config", fmt::format("unknown setting '{}'", key), key_span,
                 near.empty() ? "docs/operations.md lists the settings" : fmt::format("did you mean '{}'?", near));
@@ -289,6 +300,7 @@ Result<void> apply_table(Settings& settings, const toml::table& table, const std
 
 std::span<const SettingDef> setting_table() { return kTable; }
 std::span<const ExporterSettingDef> exporter_setting_table() { return kExporterTable; }
+std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
 
 Micros Settings::delay_of(const base::Inet& exporter) const {
   const ExporterSettings* best = nullptr;

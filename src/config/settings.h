@@ -48,6 +48,9 @@ struct Settings {
   struct {
     bool rewrites = true;
   } plan;
+  struct {
+    std::string as_table;
+  } enrich;
   std::vector<ExporterSettings> exporters;  ///< each prefix once, in no order
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
@@ -86,6 +89,14 @@ struct ExporterSettingDef {
   void (*store)(ExporterSettings&, int64_t);
 };
 std::span<const ExporterSettingDef> exporter_setting_table();
+
+/// A setting that is text, such as the name of a file; empty: not set.
+struct TextSettingDef {
+  std::string_view key;
+  std::string_view about;
+  std::string& (*text)(Settings&);
+};
+std::span<const TextSettingDef> text_setting_table();
 
 // Each changes `settings` only by keys that are named and valid. Errors are located in the text; an unknown key has the
 // nearest one as hint. Later calls win: file, then environment, then command line.

@@ -23,6 +23,20 @@ TEST(Settings, DefaultsLieInTheirRangesAndReadBackFromTheirText) {
   }
 }
 
+TEST(Settings, TextIsTakenAsItIs) {
+  Settings settings;
+  for (const TextSettingDef& setting : text_setting_table()) {
+    EXPECT_EQ(setting.text(settings), "") << setting.key;
+    ASSERT_TRUE(apply_assignment(settings, std::string(setting.key) + "=/a b/c=d.mmdb"));
+    EXPECT_EQ(setting.text(settings), "/a b/c=d.mmdb") << setting.key;
+  }
+  ASSERT_TRUE(apply_toml(settings, "[enrich]\nas_table = 'rib.mrt'\n", "edge.toml"));
+  EXPECT_EQ(settings.enrich.as_table, "rib.mrt");
+  const auto slip = apply_assignment(settings, "enrich.as_tabel=x");
+  ASSERT_FALSE(slip);
+  EXPECT_NE(slip.error().hint.find("enrich.as_table"), std::string::npos) << slip.error().hint;
+}
+
 TEST(Settings, TomlSetsOnlyTheKeysItNames) {
   Settings settings;
   const auto result = apply_toml(settings, R"(

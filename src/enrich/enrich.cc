@@ -14,7 +14,16 @@ Column& at(ColumnBatch& rows, FlowColumn column) { return rows.columns[static_ca
 
 }  // namespace
 
-Enricher::Enricher(const batch::FlowColumnSet& wanted) : wanted_(wanted) {
+lookup::TableDefinition as_table_definition() {
+  lookup::TableDefinition definition;
+  definition.name = "enrich.as_table";
+  definition.schema.columns = {{"prefix", batch::Type::kCidr, 0}, {"asn", batch::Type::kInt8, 0}};
+  return definition;
+}
+
+Enricher::Enricher(const batch::FlowColumnSet& wanted, const lookup::LookupTable* as_table)
+    : wanted_(wanted), as_table_(as_table) {
+  refresh_tables();
   const std::vector<bool> all = wanted.as_vector();
   const auto need = [&](FlowColumn derived, std::initializer_list<FlowColumn> from) {
     if (!wanted.has(derived)) return;
@@ -28,17 +37,66 @@ Enricher::Enricher(const batch::FlowColumnSet& wanted) : wanted_(wanted) {
   }
   need(FlowColumn::kOctets, {FlowColumn::kOctetsRaw, FlowColumn::kSamplingRate});
   need(FlowColumn::kPackets, {FlowColumn::kPacketsRaw, FlowColumn::kSamplingRate});
+  if (as_table != nullptr) {
+    need(FlowColumn::kSrcAs, {FlowColumn::kSrcIp});
+    need(FlowColumn::kDstAs, {FlowColumn::kDstIp});
+  }
   need(FlowColumn::kSrcPrefix, {FlowColumn::kSrcIp, FlowColumn::kSrcMask});
   need(FlowColumn::kDstPrefix, {FlowColumn::kDstIp, FlowColumn::kDstMask});
 }
 
 void Enricher::enrich(ColumnBatch& rows) {
+  if (as_snapshot_ != nullptr) {
+    if (wanted_.has(FlowColumn::kSrcAs)) fill_as(rows, FlowColumn::kSrcIp, FlowColumn::kSrcAs, source_as_);
+    if (wanted_.has(FlowColumn::kDstAs)) fill_as(rows, FlowColumn::kDstIp, FlowColumn::kDstAs, destination_as_);
+  }
   if (wanted_.has(FlowColumn::kOctets)) scale(rows, FlowColumn::kOctetsRaw, FlowColumn::kOctets, octets_);
   if (wanted_.has(FlowColumn::kPackets)) scale(rows, FlowColumn::kPacketsRaw, FlowColumn::kPackets, packets_);
   if (wanted_.has(FlowColumn::kSrcPrefix))
     prefix(rows, FlowColumn::kSrcIp, FlowColumn::kSrcMask, FlowColumn::kSrcPrefix, source_);
   if (wanted_.has(FlowColumn::kDstPrefix))
     prefix(rows, FlowColumn::kDstIp, FlowColumn::kDstMask, FlowColumn::kDstPrefix, destination_);
+}
+
+void Enricher::refresh_tables() {
+  if (as_table_ != nullptr) as_snapshot_ = as_table_->published().snapshot();
+}
+
+// RFC 3954 §8 and IPFIX know no "unknown": routers without BGP send AS 0, which RFC 7607 reserves, or leave it out.
+void Enricher::fill_as(ColumnBatch& rows, FlowColumn address_column, FlowColumn as_column, Derived& to) {
+  const size_t n = rows.row_count;
+  Column& as = at(rows, as_column);
+  const int64_t* sent = as.as<int64_t>();
+  unknown_.resize(std::max(unknown_.size(), n));
+  size_t unknown = 0;
+  for (size_t i = 0; i < n; ++i) {
+    unknown_[unknown] = static_cast<uint32_t>(i);
+    unknown += as.is_null(i) || sent[i] == 0;
+  }
+  if (unknown == 0) return;
+  matches_.resize(std::max(matches_.size(), n));
+  as_snapshot_->prefix_tables[0]->find(at(rows, address_column), unknown_.data(), unknown, matches_.data());
+  to.values.resize(std::max(to.values.size(), n));
+  to.validity.resize(std::max(to.validity.size(), n));
+  auto* out = reinterpret_cast<int64_t*>(to.values.data());
+  std::copy_n(sent, n, out);
+  for (size_t i = 0; i < n; ++i) to.validity[i] = as.is_null(i) ? 0 : 1;
+  const Column& asn = as_snapshot_->table->column(1);
+  size_t filled = 0;
+  for (size_t u = 0; u < unknown; ++u) {
+    const uint32_t match = matches_[u];
+    if (match == lookup::kNoRow || asn.is_null(match)) continue;
+    const int64_t found = asn.as<int64_t>()[match];
+    // The column is known to have 32 bits (batch/flow_schema.h), and keys are packed by it.
+    if (found <= 0 || found > UINT32_MAX) continue;
+    out[unknown_[u]] = found;
+    to.validity[unknown_[u]] = 1;
+    ++filled;
+  }
+  as_filled_count_ += filled;
+  as_unknown_count_ += unknown - filled;
+  as.values = out;
+  as.validity = to.validity.data();
 }
 
 void Enricher::scale(ColumnBatch& rows, FlowColumn raw_column, FlowColumn scaled_column, Derived& to) {

@@ -82,5 +82,66 @@ TEST_F(EnricherTest, PrefixesNeedAnAddressAndALengthThatFits) {
   EXPECT_EQ(base::to_cidr_string(prefix.as<base::Inet>()[2]), "2001:db8::/32");
 }
 
+class AsFillTest : public EnricherTest {
+ protected:
+  AsFillTest() : table_(as_table_definition()) {
+    EXPECT_EQ(table_.add_prefix_table(0), size_t{0});
+    set({{"10.0.0.0/8", 64500}, {"10.1.0.0/16", 4200000001}, {"192.0.2.0/24", int64_t{1} << 40}, {"2001:db8::/32", 7}});
+  }
+  void set(const std::vector<std::pair<const char*, int64_t>>& routes) {
+    lookup::TableBuilder builder(as_table_definition().schema);
+    for (const auto& [prefix, asn] : routes) {
+      builder.set_inet(0, *base::parse_inet(prefix));
+      builder.set_int64(1, asn);
+      ASSERT_TRUE(builder.end_row());
+    }
+    ASSERT_TRUE(table_.replace(builder.finish()));
+  }
+  std::vector<int64_t> values(FlowColumn which) {
+    std::vector<int64_t> out;
+    for (size_t i = 0; i < rows_.row_count; ++i) out.push_back(at(which).is_null(i) ? -1 : at(which).as<int64_t>()[i]);
+    return out;
+  }
+  lookup::LookupTable table_;
+};
+
+TEST_F(AsFillTest, FillsWhatTheExporterSentAsZeroOrNotAtAll) {
+  std::vector<base::Inet> source;
+  for (const char* address : {"10.0.0.1", "10.1.0.1", "10.1.0.1", "10.2.3.4", "198.51.100.1", "192.0.2.1", "2001:db8::1"})
+    source.push_back(*base::parse_inet(address));
+  std::vector<int64_t> as = {0, 0, 65000, 99, 0, 0, 0};
+  std::vector<uint8_t> present = {1, 1, 1, 0, 1, 1, 1};
+  const auto columns = wanted({FlowColumn::kSrcAs});
+  Enricher enricher(columns, &table_);
+  EXPECT_TRUE(enricher.columns_to_decode().has(FlowColumn::kSrcIp));
+  give(FlowColumn::kSrcIp, source);
+  give(FlowColumn::kSrcAs, as, &present);
+  enricher.enrich(rows_);
+  // 2^40 is no AS number: the column has 32 bits.
+  EXPECT_EQ(values(FlowColumn::kSrcAs), (std::vector<int64_t>{64500, 4200000001, 65000, 64500, 0, 0, 7}));
+  EXPECT_EQ(enricher.as_filled_count(), 4u);
+  EXPECT_EQ(enricher.as_unknown_count(), 2u);
+  EXPECT_EQ(as, (std::vector<int64_t>{0, 0, 65000, 99, 0, 0, 0})) << "the exporter's own column was written to";
+}
+
+TEST_F(AsFillTest, SeesAChangedTableWhenToldTo) {
+  std::vector<base::Inet> destination = {*base::parse_inet("10.0.0.1")};
+  std::vector<int64_t> as = {0};
+  Enricher enricher(wanted({FlowColumn::kDstAs}), &table_);
+  give(FlowColumn::kDstIp, destination);
+  set({{"10.0.0.0/8", 1}});
+  for (const int64_t expected : {64500, 1}) {
+    give(FlowColumn::kDstAs, as);
+    enricher.enrich(rows_);
+    EXPECT_EQ(values(FlowColumn::kDstAs), std::vector<int64_t>{expected});
+    enricher.refresh_tables();
+  }
+}
+
+TEST_F(AsFillTest, WithoutATableNothingIsFilledNorDecodedForIt) {
+  const Enricher enricher(wanted({FlowColumn::kSrcAs}));
+  EXPECT_FALSE(enricher.columns_to_decode().has(FlowColumn::kSrcIp));
+}
+
 }  // namespace
 }  // namespace backstream::enrich

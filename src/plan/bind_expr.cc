@@ -225,6 +225,9 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
     case Kind::kAllArray: return bind_quantified(e, place, clause);
     case Kind::kSubquery: {
       const auto made = input_.subqueries.find(&e);
+      if (place == Place::kGrouped && made != input_.subqueries.end())
+        return fail("42803", "a subquery over a lookup table must appear in the GROUP BY clause here", e.span,
+                    "or stand in FILTER (WHERE ...) of an aggregate");
       if (made != input_.subqueries.end()) return expr::make_column(made->second, Type::kBool, e.span);
       return fail("0A000", fmt::format("a subquery is not supported in {}", clause), e.span,
                   e.op.empty() ? "LEFT JOIN a lookup table, and read its column" : "");

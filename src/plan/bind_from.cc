@@ -83,7 +83,13 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
       break;
     case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
     case UnboundFrom::Kind::kJoin:
-      if (is_lookup(*from.left) || is_lookup(*from.right)) input = bind_lookup_join(from);
+      if (is_lookup(*from.left) || is_lookup(*from.right)) {
+        input = bind_lookup_join(from);
+        break;
+      }
+      for (const UnboundFrom* side : {from.left.get(), from.right.get()}) {  // What is wrong with one comes first.
+        if (auto bound = bind_from(*side); !bound) return bound;
+      }
       break;
   }
   if (!input) return input;

@@ -115,12 +115,12 @@ class StepBinder {
   }
 
   /// lpm: the network column, and the address.
-  Result<void> set_prefix(uint32_t column, const UnboundExpr& address) {
+  Result<void> set_prefix(uint32_t column, SourceSpan column_span, const UnboundExpr& address) {
     const batch::ColumnDef& definition = table_.definition().schema.columns[column];
     if (batch::physical(definition.type) != batch::Physical::kInet) {
       return fail("42804",
                   fmt::format("column \"{}\" is of type {}, not cidr", definition.name, batch::name(definition.type)),
-                  address.span);
+                  column_span);
     }
     auto value = ExprBinder(input_).bind_row(address, "lpm()");
     if (value && (*value)->type == Type::kUnknown)
@@ -319,8 +319,7 @@ Result<const Relation*> SelectBinder::find_table(const std::string& name, Source
   const auto near = base::nearest_name(name, tables);
   const std::string hint = near.empty() ? "" : fmt::format("did you mean '{}'?", near);
   if (relation == nullptr) return fail("42P01", fmt::format("relation \"{}\" does not exist", name), span, hint);
-  return fail("42809", fmt::format("\"{}\" is not a lookup table", name), span,
-              hint.empty() ? "CREATE TABLE makes one" : hint);
+  return fail("42809", fmt::format("\"{}\" is not a lookup table", name), span, "CREATE TABLE makes one");
 }
 
 Result<Input> SelectBinder::bind_lookup_join(const UnboundFrom& from) {
@@ -409,7 +408,7 @@ Result<void> SelectBinder::bind_lookup(Input& input, const UnboundFrom& from, co
     const auto network = prefix_column(**table, name);
     if (!network) return tl::unexpected(network.error());
     StepBinder binder(input, **table);
-    if (auto set = binder.set_prefix(*network, *from.args[1]); !set) return set;
+    if (auto set = binder.set_prefix(*network, name.span, *from.args[1]); !set) return set;
     if (auto added = binder.add_columns(from.alias.empty() ? from.name : from.alias, from.span); !added) return added;
     if (join.using_columns != nullptr)
       return fail("0A000", "lpm() has no USING", join.span, "LEFT JOIN lpm(table, address) r ON true");
@@ -439,7 +438,7 @@ Result<void> SelectBinder::bind_lookup(Input& input, const UnboundFrom& from, co
   const auto network = own_column(*form->network);
   if (!network) return tl::unexpected(network.error());
   StepBinder binder(input, **table);
-  if (auto set = binder.set_prefix(*network, *form->address); !set) return set;
+  if (auto set = binder.set_prefix(*network, form->network->span, *form->address); !set) return set;
   if (auto added = binder.add_columns(from.alias, from.span); !added) return added;
   std::vector<std::string> names((*table)->schema.columns.size());
   for (const UnboundTarget& target : from.subquery->targets) {

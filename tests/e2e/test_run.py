@@ -122,6 +122,43 @@ class Answers(harness.Case):
         self.assertEqual(result.stdout, "")
         self.assertIn("4 = 4 flows", result.stderr)
 
+    def test_lookup_tables_name_what_is_counted(self):
+        capture = self.write("a.pcap", simple_capture())
+        names = self.write("as.csv", b"asn,name\n64501,Beta\n64500,Alpha\n")
+        tables = self.write("t.sql", f"CREATE TABLE names (asn bigint PRIMARY KEY, name text) WITH (file = '{names}');\n"
+                                     "CREATE TABLE nets (net cidr, what text); INSERT INTO nets VALUES ('192.0.2.0/24', 'lab');\n"
+                                     .encode())
+        query = ("SELECT window_start, s.name AS source, d.name AS target, sum(octets) AS octets "
+                 "FROM tumble(flows, time, interval '5 min') f JOIN names s ON s.asn = f.src_as "
+                 "LEFT JOIN names d ON d.asn = f.dst_as GROUP BY 1, 2, 3 ORDER BY target")
+        expected = ["window_start,source,target,octets", "2026-01-31 12:00:00+00,Alpha,Beta,300",
+                    "2026-01-31 12:00:00+00,Alpha,,50", "2026-01-31 12:05:00+00,Alpha,Beta,7"]
+        self.assertEqual(self.rows("--pcap", capture, tables, "-e", query), expected)
+        self.assertEqual(self.rows("--pcap", capture, tables, "-e", query, "--edges", "3", "--deal", "random:5"), expected)
+        self.assertEqual(self.rows("--pcap", capture, tables, "-e", query, "--threads", "2"), expected)
+        stats, _ = self.stats("--pcap", capture, "-o", "none", tables, "-e", query)
+        self.assertEqual([(table["name"], table["rows"], table["loaded"]) for table in stats["tables"]],
+                         [("names", 2, 1), ("nets", 1, 0)])
+
+    def test_unknown_as_numbers_are_filled_from_a_table(self):
+        capture = self.write("a.pcap", wire.pcap([(NOON + 60, wire.udp_packet(wire.v5([
+            wire.v5_flow(NOON + 10, NOON + 60, octets=100, src_as=0, dst_as=0),
+            wire.v5_flow(NOON + 10, NOON + 60, octets=10, dst_as=0)], NOON + 60)))]))
+        before = self.rows("--pcap", capture, "-e", MATRIX)
+        self.assertEqual(before[1:], ["2026-01-31 12:00:00+00,0,0,100", "2026-01-31 12:00:00+00,64500,0,10"])
+        table = self.write("as.csv", b"prefix,asn\n0.0.0.0/1,64511\n128.0.0.0/1,64512\n")
+        after = self.rows("--pcap", capture, "-e", MATRIX, "--set", "enrich.as_table=" + table)
+        self.assertEqual(len(after), 3, after)
+        self.assertTrue(all(",0," not in row for row in after), after)
+        stats, _ = self.stats("--pcap", capture, "-o", "none", "-e", MATRIX, "--set", "enrich.as_table=" + table)
+        self.assertEqual((stats["as_filled"], stats["as_unknown"]), (3, 0))
+
+    def test_an_as_table_that_cannot_be_read_ends_the_run(self):
+        result = self.run_backstream("run", "--pcap", self.write("a.pcap", simple_capture()), "-e", MATRIX,
+                                     "--set", "enrich.as_table=none.csv")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("none.csv", result.stderr)
+
     def test_explain_needs_no_input(self):
         result = self.run_backstream("run", "-e", "EXPLAIN " + MATRIX)
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -1,0 +1,49 @@
+#include "app/table_refresh.h"
+
+#include <chrono>
+
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+
+void TableRefresh::add(const plan::LookupTables::Item& item) {
+  if (item.file && item.file->options().refresh_us > 0) files_.push_back(item.file.get());
+}
+
+void TableRefresh::start() {
+  if (!files_.empty()) thread_ = std::thread([this] { run(); });
+}
+
+void TableRefresh::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  stopping_.notify_all();
+  thread_.join();
+}
+
+void TableRefresh::run() {
+  const auto begin = std::chrono::steady_clock::now();
+  std::unique_lock lock(mutex_);
+  while (!stopping_.wait_for(lock, std::chrono::seconds(1), [&] { return stop_; })) {
+    lock.unlock();
+    // Zero was the first look, when the statement or setting was read.
+    const base::Micros now =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
+    for (lookup::FileTable* file : files_) {
+      switch (file->poll(now)) {
+        case lookup::FileTable::Poll::kLoaded: changed_ = true; break;
+        case lookup::FileTable::Poll::kFailed:
+          telemetry::terminal_log().warning(file->status().error->render() + "  the table stays as it is");
+          break;
+        case lookup::FileTable::Poll::kNotDue:
+        case lookup::FileTable::Poll::kUnchanged: break;
+      }
+    }
+    lock.lock();
+  }
+}
+
+}  // namespace backstream::app
