@@ -86,7 +86,7 @@ class RunningQuery final : public RowReceiver {
     bool rows_of_stream = passes_rows(*query_, 0);
     if (inputs_.empty()) ledger = stages_.front()->ledger();
     for (size_t s = inputs_.empty() ? 1 : 0; s < stages_.size(); ++s) {
-      rows_of_stream = rows_of_stream && (s == 0 || !query_->stages[s - 1].aggregates_rows);
+      rows_of_stream = rows_of_stream && (s == 0 || passes_rows(query_->stages[s - 1]));
       const WindowLedger later = stages_[s]->ledger();
       for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
         ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
@@ -137,10 +137,11 @@ class RunningQuery final : public RowReceiver {
   }
 
  private:
+  static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
   /// The rows that stages[stage_count] reads are rows of streams, one for one.
   static bool passes_rows(const plan::Query& query, size_t stage_count) {
     for (size_t s = 0; s < stage_count; ++s) {
-      if (query.stages[s].aggregates_rows) return false;
+      if (!passes_rows(query.stages[s])) return false;
     }
     if (query.inputs.empty()) return query.source.kind == plan::Relation::Kind::kStream;
     return std::all_of(query.inputs.begin(), query.inputs.end(),

@@ -3,10 +3,12 @@
 #include <numeric>
 
 #include "exec/analytic_stage.h"
+#include "exec/interval_join_stage.h"
 #include "exec/lookup_stage.h"
 #include "exec/session_stage.h"
 #include "exec/shipping.h"
 #include "exec/union_stage.h"
+#include "exec/window_join_stage.h"
 #include "exec/windowed_stage.h"
 #include "plan/split.h"
 #include "transport/memory_log.h"
@@ -272,6 +274,10 @@ std::unique_ptr<StageRunner> make_runner(const Query& query, size_t stage_index,
                                          RowReceiver& receiver) {
   const Stage& stage = query.stages[stage_index];
   if (stage.union_all) return make_union_stage(query.inputs.size(), stage, options, receiver);
+  if (stage.join) {
+    return stage.join->by_window ? make_window_join_stage(query, stage, options, receiver)
+                                 : make_interval_join_stage(query, stage, options, receiver);
+  }
   if (stage.analytic) return make_analytic_stage(query, stage, options, receiver);
   if (!stage.aggregates_rows) return std::make_unique<RowStage>(query, stage, options, receiver);
   if (stage.window.kind == Window::Kind::kInherited) {

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "exec/gather.h"
+
 namespace backstream::exec {
 
 using batch::Column;
@@ -18,26 +20,6 @@ std::vector<Type> output_types(const plan::Stage& stage) {
   std::vector<Type> types;
   for (const auto& output : stage.outputs) types.push_back(output->type);
   return types;
-}
-
-template <typename Value>
-void gather_values(const void* from, const uint32_t* rows, size_t n, void* to) {
-  const Value* source = static_cast<const Value*>(from);
-  Value* target = static_cast<Value*>(to);
-  for (size_t i = 0; i < n; ++i) target[i] = source[rows[i]];
-}
-
-void gather_column(const Column& from, const uint32_t* rows, size_t n, Column& to) {
-  switch (batch::physical(from.type)) {
-    case Physical::kByte: gather_values<uint8_t>(from.values, rows, n, to.values); break;
-    case Physical::kInt64: gather_values<int64_t>(from.values, rows, n, to.values); break;
-    case Physical::kDouble: gather_values<double>(from.values, rows, n, to.values); break;
-    case Physical::kText: gather_values<std::string_view>(from.values, rows, n, to.values); break;
-    case Physical::kInet: gather_values<base::Inet>(from.values, rows, n, to.values); break;
-    case Physical::kInterval: gather_values<base::Interval>(from.values, rows, n, to.values); break;
-  }
-  to.has_nulls = from.has_nulls;
-  if (from.has_nulls) gather_values<uint8_t>(from.validity, rows, n, to.validity);
 }
 
 template <typename Value>

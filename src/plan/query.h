@@ -151,6 +151,40 @@ struct LookupStep {
   int matched_column = -1;  ///< boolean: there is a match; always there, filled when used
 };
 
+/// A stage that joins the rows of two inputs, left and right (docs/design/0007-joins-of-streams.md): rows of equal keys
+/// whose windows are equal, or whose event times are no further apart than the bounds say. Its input row is the left
+/// row followed by the right row.
+struct Join {
+  enum class Kind : uint8_t {
+    kInner,
+    kLeft,
+    kRight,
+    kFull,
+    kSemi,  ///< EXISTS: each left row with a partner, once
+    kAnti,  ///< NOT EXISTS: each left row without
+  };
+  struct Key {
+    int left = -1, right = -1;  ///< columns of the two inputs, of one type
+  };
+  struct Side {
+    int time_column = -1;  ///< of the input: what the bounds are about; of rows that are windows() by themselves, too
+    /// Window join: kInherited: rows come window by window. kTumble, kHop: they come as they are, each with its window
+    /// in the two columns below; window_end - window_start is the window's size.
+    Window window;
+    int window_start_column = -1, window_end_column = -1;
+  };
+  Kind kind = Kind::kInner;
+  bool by_window = false;
+  Side left, right;
+  std::vector<Key> keys;
+  /// Without windows: right time - left time is at least and at most this, both included. |bound| <= kJoinBoundMax.
+  Micros least_us = 0, greatest_us = 0;
+  expr::ExprPtr condition;  ///< over the joined row, beside keys and times; or null
+  bool keeps_left() const { return kind == Kind::kLeft || kind == Kind::kFull || kind == Kind::kAnti; }
+  bool keeps_right() const { return kind == Kind::kRight || kind == Kind::kFull; }
+};
+inline constexpr Micros kJoinBoundMax = Micros{1} << 56;  ///< 2,283 years: times plus bounds do not overflow
+
 /// One stage. With aggregation, `outputs` and `having` read the *grouped row*: column 0 window_start, 1 window_end,
 /// then the keys, then the aggregates' results. Without, they read the input row followed by window_start and
 /// window_end when the stage has a window; in an analytic stage they read the input row followed by the results of its
@@ -166,6 +200,7 @@ struct Stage {
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
   bool union_all = false;              ///< stages[0]: passes on the rows of Query::inputs, all of its shape
+  std::optional<Join> join;            ///< stages[0]: joins the rows of two inputs; it neither filters nor aggregates
   std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)
   expr::ExprPtr having;                ///< over the grouped row, or null
