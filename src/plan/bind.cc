@@ -54,6 +54,7 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   query.stages = std::move(bound->stages);
   query.options = *options;
   query.has_windows = bound->has_windows;
+  query.window_size_us = bound->window_size_us;
   query.time_output = bound->time_column;
   give_options(query);
   batch::Schema& output = query.stages.back().output;

@@ -230,7 +230,9 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
                     "or stand in FILTER (WHERE ...) of an aggregate");
       if (made != input_.subqueries.end()) return expr::make_column(made->second, Type::kBool, e.span);
       return fail("0A000", fmt::format("a subquery is not supported in {}", clause), e.span,
-                  e.op.empty() ? "LEFT JOIN a lookup table, and read its column" : "");
+                  e.op.empty()       ? "LEFT JOIN a lookup table, and read its column"
+                  : e.op == "exists" ? "EXISTS may stand in WHERE by itself, or joined by AND to other conditions"
+                                     : "");
     }
     case Kind::kParameterDefault: return fail("0A000", "DEFAULT has no meaning here", e.span);
   }

@@ -18,6 +18,7 @@ Input input_of(Bound bound) {
   input.time_column = bound.time_column;
   if (bound.has_windows) {
     input.window.kind = Window::Kind::kInherited;
+    input.window.size_us = bound.window_size_us;
     input.window_start_column = bound.stages.back().window_start_output;
     input.window_end_column = bound.stages.back().window_end_output;
   }
@@ -66,6 +67,7 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
   input.time_column = relation->time_column;
   if (relation->has_windows) {
     input.window.kind = Window::Kind::kInherited;
+    input.window.size_us = relation->window_size_us;
     input.window_start_column = relation->time_column;
     input.window_end_column = relation->window_end_column;
   }
@@ -73,8 +75,7 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
 }
 
 Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
-  Result<Input> input = fail("0A000", "joins of two streams are not supported yet", from.span,
-                             "read one stream in FROM; lookup tables can be joined to it");
+  Result<Input> input = fail("0A000", "this cannot stand in FROM", from.span);
   switch (from.kind) {
     case UnboundFrom::Kind::kRelation: input = bind_name(from.name, from.name_span); break;
     case UnboundFrom::Kind::kSubquery:
@@ -83,20 +84,18 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
       break;
     case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
     case UnboundFrom::Kind::kJoin:
-      if (is_lookup(*from.left) || is_lookup(*from.right)) {
-        input = bind_lookup_join(from);
-        break;
-      }
-      for (const UnboundFrom* side : {from.left.get(), from.right.get()}) {  // What is wrong with one comes first.
-        if (auto bound = bind_from(*side); !bound) return bound;
-      }
+      input = is_lookup(*from.left) || is_lookup(*from.right) ? bind_lookup_join(from) : bind_join(from);
       break;
   }
-  if (!input) return input;
-  if (!from.alias.empty()) input->alias = from.alias;
-  if (!from.column_aliases.empty())
-    return fail("0A000", "column names after a FROM alias are not supported", from.span);
-  return input;
+  for (const UnboundFrom* side : {from.left.get(), from.right.get()}) {  // What is wrong with one comes first.
+    if (auto bound = bind_from(*side); !bound) return bound;
+  }
+  break;
+}
+if (!input) return input;
+if (!from.alias.empty()) input->alias = from.alias;
+if (!from.column_aliases.empty()) return fail("0A000", "column names after a FROM alias are not supported", from.span);
+return input;
 }
 
 namespace {

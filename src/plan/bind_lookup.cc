@@ -465,7 +465,7 @@ Result<void> SelectBinder::bind_subqueries(const UnboundSelect& select, Input& i
   const auto bind_test = [&](const UnboundExpr& e) { return bind_subquery_test(e, input); };
   std::vector<const UnboundExpr*> exprs;
   for (const UnboundTarget& target : select.targets) exprs.push_back(target.expr.get());
-  exprs.push_back(select.where.get());
+  exprs.insert(exprs.end(), where_.begin(), where_.end());  // Joins of streams have taken theirs.
   for (const auto& key : select.group_by) exprs.push_back(key.get());
   exprs.push_back(select.having.get());
   for (const UnboundOrder& order : select.order_by) exprs.push_back(order.expr.get());

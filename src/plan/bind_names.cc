@@ -21,6 +21,19 @@ std::optional<NamedColumns> Input::find_relation(std::string_view name) const {
   return std::nullopt;
 }
 
+bool Input::is_window_start(int column) const {
+  return column >= 0 && (column == window_start_column ||
+                         std::any_of(relations.begin(), relations.end(), [&](const NamedColumns& relation) {
+                           return column == relation.window_start_column;
+                         }));
+}
+bool Input::is_window_end(int column) const {
+  return column >= 0 && (column == window_end_column ||
+                         std::any_of(relations.begin(), relations.end(), [&](const NamedColumns& relation) {
+                           return column == relation.window_end_column;
+                         }));
+}
+
 std::string Input::relations_hint() const {
   if (relations.empty()) return alias.empty() ? "" : fmt::format("the relation here is '{}'", alias);
   std::string names;
@@ -143,13 +156,8 @@ bool ExprBinder::is_window_column(const UnboundExpr& e, bool& is_end) const {
   const std::vector<int> columns = columns_named(e);
   if (columns.empty()) return is_end || name == "window_start";
   if (columns.size() > 1) return false;
-  bool is_start = columns[0] == input_.window_start_column;
-  is_end = columns[0] == input_.window_end_column;
-  for (const NamedColumns& relation : input_.relations) {
-    is_start = is_start || columns[0] == relation.window_start_column;
-    is_end = is_end || columns[0] == relation.window_end_column;
-  }
-  return is_start || is_end;
+  is_end = input_.is_window_end(columns[0]);
+  return is_end || input_.is_window_start(columns[0]);
 }
 
 Result<int> ExprBinder::find_column(const UnboundExpr& e) const {

@@ -120,17 +120,27 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
   }
   if (!select.distinct_on.empty()) return fail("0A000", "DISTINCT ON is not supported", select.distinct_on[0]->span);
   if (select.with_ties) return fail("0A000", "FETCH ... WITH TIES is not supported", select.span, "use LIMIT");
+  if (select.where) add_conjuncts(*select.where, where_);
   auto input = bind_from(*select.from[0]);
-  if (!input) return tl::unexpected(input.error());
-  for (size_t i = 1; i < select.from.size(); ++i) {
+  for (size_t i = 1; input && i < select.from.size(); ++i) {  // FROM a, b: an inner join, its conditions in WHERE.
     const UnboundFrom& item = *select.from[i];
-    if (!is_lookup(item)) {
-      return fail("0A000", "joins of two streams are not supported yet", item.span, "read one stream in FROM");
+    if (is_lookup(item)) {
+      const LookupJoin join{UnboundFrom::Join::kCross, nullptr, nullptr, item.span};
+      if (auto joined = bind_lookup(*input, item, join); !joined) return tl::unexpected(joined.error());
+      continue;
     }
-    const LookupJoin join{UnboundFrom::Join::kCross, nullptr, nullptr, item.span};
-    if (auto joined = bind_lookup(*input, item, join); !joined) return tl::unexpected(joined.error());
+    auto right = bind_from(item);
+    if (!right) return tl::unexpected(right.error());
+    JoinText text;
+    text.span = item.span;
+    input = join_streams(std::move(*input), std::move(*right), text);
   }
-  return bind_over(select, std::move(*input));
+  if (input) input = bind_exists(std::move(*input));
+  if (!input) return tl::unexpected(input.error());
+  auto bound = bind_over(select, std::move(*input));
+  if (!bound) return bound;
+  if (auto settled = settle_join(bound->stages, bound->inputs); !settled) return tl::unexpected(settled.error());
+  return bound;
 }
 
 Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) {
@@ -177,18 +187,24 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   stage.aggregates_rows = aggregates;
   stage.distinct = select.distinct;
 
-  if (select.where) {
-    auto where =
-        aggregates ? binder.bind_row(*select.where, "WHERE") : binder.bind_windowed_row(*select.where, "WHERE");
+  std::vector<ExprPtr> conditions;
+  for (const UnboundExpr* condition : where_) {
+    auto where = aggregates ? binder.bind_row(*condition, "WHERE") : binder.bind_windowed_row(*condition, "WHERE");
     if (!where) return tl::unexpected(where.error());
-    if ((*where)->type == Type::kUnknown) where = expr::make_cast(std::move(*where), Type::kBool, select.where->span);
+    if ((*where)->type == Type::kUnknown) where = expr::make_cast(std::move(*where), Type::kBool, condition->span);
     if (!where) return tl::unexpected(where.error());
-    if ((*where)->type != Type::kBool) {
+    if (where_.size() == 1 && (*where)->type != Type::kBool) {
       return fail("42804",
                   fmt::format("argument of WHERE must be type boolean, not type {}", batch::name((*where)->type)),
-                  select.where->span);
+                  condition->span);
     }
-    stage.where = std::move(*where);
+    conditions.push_back(std::move(*where));
+  }
+  if (conditions.size() == 1) stage.where = std::move(conditions[0]);
+  if (conditions.size() > 1) {
+    auto all = expr::make_and(std::move(conditions), select.where->span);
+    if (!all) return tl::unexpected(all.error());
+    stage.where = std::move(*all);
   }
   if (!input.required.empty()) {
     std::vector<ExprPtr> all;
@@ -390,18 +406,16 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   for (size_t o = 0; o < visible; ++o) {
     const expr::Expr& e = *stage.outputs[o];
     const bool column = e.kind == expr::ExprKind::kColumn && e.column < kOverColumn;
+    const bool is_time = row_by_row && !windowed && input.is_event_time(e);
+    if (is_time && bound.time_column < 0) bound.time_column = static_cast<int>(o);
     stage.output.columns.push_back(
         {outputs[o].name, e.type,
          column ? stage.grouped.columns[static_cast<size_t>(e.column)].value_bits : uint8_t{0}});
     if (!column) continue;
-    const bool is_start =
-        (windowed && e.column == start_column) || (!aggregates && e.column == input.window_start_column);
-    const bool is_end =
-        (windowed && e.column == start_column + 1) || (!aggregates && e.column == input.window_end_column);
+    const bool is_start = (windowed && e.column == start_column) || (!aggregates && input.is_window_start(e.column));
+    const bool is_end = (windowed && e.column == start_column + 1) || (!aggregates && input.is_window_end(e.column));
     if (is_start && stage.window_start_output < 0) stage.window_start_output = static_cast<int>(o);
     if (is_end && stage.window_end_output < 0) stage.window_end_output = static_cast<int>(o);
-    if (row_by_row && !windowed && e.column == input.time_column && bound.time_column < 0)
-      bound.time_column = static_cast<int>(o);
   }
   stage.lookups = std::move(input.lookups);
   stage.input_used.assign(input_columns, false);
@@ -418,6 +432,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   if (stage.window.time_column >= 0) stage.input_used[static_cast<size_t>(stage.window.time_column)] = true;
 
   bound.has_windows = windowed && !row_by_row;
+  if (bound.has_windows) bound.window_size_us = input.window.size_us;
   if (windowed && (bound.has_windows || looks_ahead || session)) bound.time_column = stage.window_start_output;
   bound.source = std::move(input.source);
   bound.inputs = std::move(input.inputs);

@@ -83,6 +83,7 @@ Result<Bound> SelectBinder::bind_union(const UnboundSelect& select) {
   const auto common = [](int x, int y) { return x == y ? x : -1; };
   Bound bound;
   bound.has_windows = left->has_windows;
+  if (left->window_size_us == right->window_size_us) bound.window_size_us = left->window_size_us;
   bound.time_column = common(left->time_column, right->time_column);
   Stage stage;
   stage.union_all = true;

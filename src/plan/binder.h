@@ -44,12 +44,18 @@ struct Input {
   int time_column = -1;
   int window_start_column = -1;  ///< columns of `schema` that are the window's start and end, when rows carry them
   int window_end_column = -1;
+  /// Of joins by time, besides time_column: event times that are never null, and those of a side that may be missing.
+  std::vector<int> more_times, outer_times;
   std::vector<int> session_keys;  ///< session windows: the columns in partition_by
   bool has_windows() const { return window.kind != Window::Kind::kNone; }
   bool is_hidden(int column) const {
     return static_cast<size_t>(column) < hidden.size() && hidden[static_cast<size_t>(column)];
   }
 
+  bool is_window_start(int column) const;
+  bool is_window_end(int column) const;
+  /// An event time of every row: one of the columns above, or COALESCE of several.
+  bool is_event_time(const expr::Expr& e) const;
   /// What a name before a column's stands for: a relation of a join (all of them as one when there is no join). Null:
   /// no relation of that name.
   std::optional<NamedColumns> find_relation(std::string_view name) const;

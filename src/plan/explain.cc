@@ -120,6 +120,50 @@ void add_analytic(const Stage& stage, std::string& out) {
                      base::format_duration(kPartitionIdleUs));
 }
 
+/// A distance of times as it is added to a name: " + 3 s".
+std::string distance_text(Micros distance) {
+  if (distance == 0) return "";
+  return fmt::format(" {} {}", distance < 0 ? '-' : '+', base::format_duration(distance < 0 ? -distance : distance));
+}
+
+void add_join(const Query& query, const Stage& stage, std::string& out) {
+  const Join& join = *stage.join;
+  const batch::Schema& left = query.inputs[0]->output();
+  const batch::Schema& right = query.inputs[1]->output();
+  const auto name = [](const batch::Schema& schema, int column) {
+    return schema.columns[static_cast<size_t>(column)].name;
+  };
+  static constexpr const char* kKinds[] = {"inner", "left", "right", "full", "semi", "anti"};
+  out += fmt::format("  {} join of inputs 1 and 2, by {}\n", kKinds[static_cast<size_t>(join.kind)],
+                     join.by_window ? "window" : "time");
+  std::string keys;
+  for (const Join::Key& key : join.keys) {
+    keys += fmt::format("{}1.{} = 2.{}", keys.empty() ? "" : ", ", name(left, key.left), name(right, key.right));
+  }
+  out += fmt::format("    keys       {}\n", keys.empty() ? "none: every row meets every other" : keys);
+  if (join.by_window) {
+    out += "    holds      both sides, a window until both are past it; its rows come together\n";
+  } else {
+    const std::string times[] = {"1." + name(left, join.left.time_column), "2." + name(right, join.right.time_column)};
+    out += fmt::format("    bounds     {} from {}{} to {}{}\n", times[1], times[0], distance_text(join.least_us),
+                       times[0], distance_text(join.greatest_us));
+    out += fmt::format("    holds      input 1 until input 2 is past {}{}; input 2 until input 1 is past {}{}\n",
+                       times[0], distance_text(join.greatest_us), times[1], distance_text(-join.least_us));
+    if (join.keeps_left() || join.keeps_right()) {
+      out += fmt::format("    alone      rows of input {} come when no partner can\n", join.kind == Join::Kind::kFull
+                                                                                           ? "1 and 2"
+                                                                                       : join.keeps_left() ? "1"
+                                                                                                           : "2");
+    }
+  }
+  if (!join.condition) return;
+  batch::Schema row = stage.input;
+  for (size_t c = 0; c < row.columns.size(); ++c) {
+    row.columns[c].name.insert(0, c < left.columns.size() ? "1." : "2.");
+  }
+  out += fmt::format("    condition  {}\n", expr::to_string(*join.condition, row));
+}
+
 void add_stages(const Query& query, std::string& out) {
   const Stage& first = query.stages.front();
   const bool stream = query.inputs.empty() && query.source.kind == Relation::Kind::kStream;
@@ -135,9 +179,11 @@ void add_stages(const Query& query, std::string& out) {
         at = end;
       }
     }
-    out += fmt::format("  union all (rows of {})\n", first.window.kind == Window::Kind::kNone
-                                                         ? "all inputs, as they come"
-                                                         : "a window together, when all inputs are past it");
+    if (first.join) add_join(query, first, out);
+    else
+      out += fmt::format("  union all (rows of {})\n", first.window.kind == Window::Kind::kNone
+                                                           ? "all inputs, as they come"
+                                                           : "a window together, when all inputs are past it");
     next = 1;
   } else {
     std::string columns;

@@ -31,6 +31,7 @@ struct Relation {
   int arrival_column =
       -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
   bool has_windows = false;                    ///< a view whose rows come window by window
+  Micros window_size_us = 0;                   ///< the length of all its windows; 0: none, not known, or they differ
   std::optional<Micros> delay_us;              ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
   std::shared_ptr<lookup::LookupTable> table;  ///< kTable: its rows
   bool of_file = false;                        ///< kTable: a file says what is in it, statements do not
@@ -46,7 +47,7 @@ struct Window {
   };
   Kind kind = Kind::kNone;
   int time_column = -1;  ///< input column whose value decides the window
-  Micros size_us = 0;    ///< tumble, hop: > 0; session: the gap, > 0
+  Micros size_us = 0;    ///< tumble, hop: > 0; session: the gap, > 0; inherited: the length of all windows, 0: unknown
   Micros slide_us = 0;   ///< hop: > 0, divides size_us; tumble: = size_us
   Micros offset_us = 0;  ///< 0 <= offset < slide; windows start at offset + k * slide
 };
@@ -233,8 +234,9 @@ struct Query {
   std::vector<std::unique_ptr<Query>> inputs;
   std::vector<Stage> stages;  ///< at least one
   QueryOptions options;
-  bool has_windows = false;  ///< its rows come window by window
-  int time_output = -1;      ///< visible output that is the event time of its rows (window_start); -1: none
+  bool has_windows = false;   ///< its rows come window by window
+  Micros window_size_us = 0;  ///< the length of all its windows; 0: none, not known, or they differ
+  int time_output = -1;       ///< visible output that is the event time of its rows (window_start); -1: none
   const batch::Schema& output() const { return stages.back().output; }
 };
 

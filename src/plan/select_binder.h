@@ -18,8 +18,9 @@ struct Bound {
   Relation source;
   std::vector<std::unique_ptr<Query>> inputs;  ///< instead of a source
   std::vector<Stage> stages;
-  bool has_windows = false;  ///< rows come window by window
-  int time_column = -1;      ///< visible output that is the event time of its rows
+  bool has_windows = false;   ///< rows come window by window
+  int time_column = -1;       ///< visible output that is the event time of its rows
+  Micros window_size_us = 0;  ///< with windows: the length of all of them; 0: not known, or they differ
 };
 
 /// How a lookup table is joined.
@@ -29,6 +30,17 @@ struct LookupJoin {
   const std::vector<std::string>* using_columns;  ///< may be null
   SourceSpan span;
 };
+
+/// How two FROM items are joined, as the text says it.
+struct JoinText {
+  Join::Kind kind = Join::Kind::kInner;
+  std::vector<const UnboundExpr*> conditions;  ///< joined by AND
+  std::vector<std::string> using_columns;
+  SourceSpan span;  ///< for what is wrong with all of it
+};
+
+/// The parts of a condition that AND joins.
+void add_conjuncts(const UnboundExpr& e, std::vector<const UnboundExpr*>& to);
 
 class SelectBinder {
  public:
@@ -53,12 +65,23 @@ class SelectBinder {
   Result<const Relation*> find_table(const std::string& name, SourceSpan span) const;
   // bind_select.cc
   Result<Bound> bind_over(const UnboundSelect& select, Input input);
+  // bind_join.cc
+  Result<Input> bind_join(const UnboundFrom& from);
+  /// Inner joins take the conditions from where_ that are about both sides.
+  Result<Input> join_streams(Input left, Input right, const JoinText& text);
+  /// Takes [NOT] EXISTS from where_: joins that keep the left rows with (or without) a partner.
+  Result<Input> bind_exists(Input input);
   // bind_union.cc
   Result<Bound> bind_union(const UnboundSelect& select);
 
   const Catalog& catalog_;
   Ctes ctes_;
+  std::vector<const UnboundExpr*> where_;  ///< of the SELECT being bound: what FROM has not taken
 };
+
+/// Once the stage above a join (stages[0]) is bound: its filters of one side go to that side, and what it does not read
+/// is neither kept nor made.
+Result<void> settle_join(std::vector<Stage>& stages, std::vector<std::unique_ptr<Query>>& inputs);
 
 /// The rows of a bound SELECT, as another reads them.
 Input input_of(Bound bound);
