@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <utility>
 
 #include "exec/join_key.h"
 #include "exec/join_output.h"
@@ -17,7 +18,8 @@ constexpr Micros kTimeMax = Micros{1} << 62;         // As in EdgeHalf: times be
 constexpr Micros kSliceUs = base::kMicrosPerSecond;  ///< frontiers count in steps of this
 /// A side is kept in segments of event time, forgotten as a whole. Longer ones mean fewer look-ups a row, and rows that
 /// are kept beyond their time.
-constexpr Micros kSegmentsPerReach = 8;
+constexpr Micros kSegmentsPerReach = 2;
+constexpr Micros kSegmentSlicesMin = 4;
 constexpr size_t kSegmentsMax = 100'000;  ///< of a side; clocks that are all over the place make no more
 constexpr size_t kPairsAtOnce = 1024;
 
@@ -35,7 +37,8 @@ class IntervalJoinStage final : public StageRunner {
         hashes_(options.batch_rows),
         present_(options.batch_rows),
         starts_(options.batch_rows),
-        mark_of_(options.batch_rows) {}
+        mark_of_(options.batch_rows),
+        group_of_(options.batch_rows) {}
 
   RowReceiver& input(size_t i) override { return sides_[i]; }
   void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"rows come through input()"); }
@@ -92,7 +95,7 @@ class IntervalJoinStage final : public StageRunner {
 
   static Micros segment_length(const plan::Join& join) {
     const Micros reach = join.greatest_us - join.least_us;
-    return std::max<Micros>(1, (reach / kSegmentsPerReach + kSliceUs - 1) / kSliceUs) * kSliceUs;
+    return std::max<Micros>(kSegmentSlicesMin, (reach / kSegmentsPerReach + kSliceUs - 1) / kSliceUs) * kSliceUs;
   }
   static JoinOutput::Side opposite(JoinOutput::Side which) {
     return which == JoinOutput::kLeft ? JoinOutput::kRight : JoinOutput::kLeft;
@@ -125,7 +128,6 @@ class IntervalJoinStage final : public StageRunner {
     const auto* time = times.as<int64_t>();
     usable_.clear();
     alone_.clear();
-    bool one_segment = true;
     for (size_t row = 0; row < row_count; ++row) {
       const auto number = static_cast<uint32_t>(row);
       if (times.is_null(row)) {
@@ -146,17 +148,41 @@ class IntervalJoinStage final : public StageRunner {
         continue;
       }
       starts_[row] = segment_of(time[row]);
-      one_segment = one_segment && (usable_.empty() || starts_[usable_[0]] == starts_[row]);
       usable_.push_back(number);
     }
-    if (!one_segment) {
-      std::stable_sort(usable_.begin(), usable_.end(), [&](uint32_t a, uint32_t b) { return starts_[a] < starts_[b]; });
-    }
+    group_by_segment();
     if (rows_held_ + usable_.size() > rows_max_) {
       const size_t room = rows_max_ - std::min(rows_max_, rows_held_);
       ledger_.refused += usable_.size() - room;
       usable_.resize(room);
     }
+  }
+
+  /// Puts usable_ rows of one segment together, in their order.
+  void group_by_segment() {
+    groups_.clear();
+    size_t group = 0;
+    for (const uint32_t number : usable_) {
+      const Micros start = starts_[number];
+      if (groups_.empty() || groups_[group].start != start) {
+        group = 0;
+        while (group < groups_.size() && groups_[group].start != start) ++group;
+        if (group == groups_.size()) groups_.push_back({start, 0});
+        if (groups_.size() > kGroupsMax) {  // Clocks that are all over the place.
+          std::stable_sort(usable_.begin(), usable_.end(),
+                           [&](uint32_t a, uint32_t b) { return starts_[a] < starts_[b]; });
+          return;
+        }
+      }
+      ++groups_[group].next;
+      group_of_[number] = static_cast<uint8_t>(group);
+    }
+    if (groups_.size() <= 1) return;
+    size_t first = 0;
+    for (Group& g : groups_) first += std::exchange(g.next, first);
+    grouped_.resize(usable_.size());
+    for (const uint32_t number : usable_) grouped_[groups_[group_of_[number]].next++] = number;
+    usable_.swap(grouped_);
   }
 
   template <typename Body>
@@ -289,7 +315,14 @@ class IntervalJoinStage final : public StageRunner {
   std::vector<uint8_t> present_;
   std::vector<Micros> starts_;  ///< of the row's segment
   std::vector<uint8_t*> mark_of_;
-  std::vector<uint32_t> usable_, alone_;
+  std::vector<uint8_t> group_of_;
+  std::vector<uint32_t> usable_, alone_, grouped_;
+  struct Group {
+    Micros start;
+    size_t next;  ///< how many rows, then where the next one goes
+  };
+  static constexpr size_t kGroupsMax = 64;
+  std::vector<Group> groups_;
   uint32_t mine_[kPairsAtOnce], found_[kPairsAtOnce];
 };
 

@@ -10,7 +10,7 @@ JoinTable::JoinTable(const std::vector<batch::Type>& types, Link link, size_t te
 void JoinTable::link_all(size_t room) {
   if (room >= UINT32_MAX) throw std::length_error("more than 4 billion rows in one table of a join");
   unsigned log2 = 6;
-  while ((size_t{1} << log2) < room) ++log2;
+  while ((size_t{1} << log2) < 2 * room) ++log2;  // Most rows have no partner: their head is to be empty.
   heads_.assign(size_t{1} << log2, 0);
   shift_ = 64 - log2;
   for (size_t row = 0; row < entries_.size(); ++row) {
@@ -26,7 +26,7 @@ void JoinTable::link_all(size_t room) {
 void JoinTable::append(const batch::ColumnBatch& rows, const uint32_t* numbers, size_t n, const uint64_t* hashes,
                        const uint8_t* present, const Micros* times) {
   if (n == 0) return;
-  if (links_at_once_ && entries_.size() + n > heads_.size()) link_all(entries_.size() + n);
+  if (links_at_once_ && 2 * (entries_.size() + n) > heads_.size()) link_all(entries_.size() + n);
   rows_.append(rows, numbers, n);
   columns_.clear();
   for (size_t c = 0; c < rows_.column_count(); ++c) columns_.push_back(rows_.slice(c, 0));

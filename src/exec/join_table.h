@@ -82,7 +82,7 @@ class JoinTable {
   std::vector<Entry> entries_;
   std::vector<uint64_t> hashes_;
   std::vector<uint8_t> marks_;
-  std::vector<uint32_t> heads_;  ///< row + 1; 0: none. A power of two of them, at least as many as rows
+  std::vector<uint32_t> heads_;  ///< row + 1; 0: none. A power of two of them, at least twice as many as rows
   unsigned shift_ = 63;          ///< the head of a hash is hash >> shift_
 };
 

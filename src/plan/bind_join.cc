@@ -913,11 +913,12 @@ void drop_inputs(Stage& stage, const std::vector<bool>& used) {
     for (ExprPtr& output : stage.outputs) move_all(output);
     keep_items(stage.grouped.columns, used);
   }
-  stage.input_used.assign(static_cast<size_t>(new_count), true);
+  keep_items(stage.input_used, used);
 }
 
-std::vector<bool> columns_read(const Stage& stage) {
-  std::vector<bool> used(stage.input.columns.size());
+/// Which of the first `count` columns of its input a stage reads.
+std::vector<bool> columns_read(const Stage& stage, size_t count) {
+  std::vector<bool> used(count);
   note_lookups(stage.lookups, used);
   note_columns(stage.where.get(), used);
   for (const ExprPtr& key : stage.keys) note_columns(key.get(), used);
@@ -928,13 +929,14 @@ std::vector<bool> columns_read(const Stage& stage) {
   if (!stage.aggregates_rows) {
     for (const ExprPtr& output : stage.outputs) note_columns(output.get(), used);
   }
-  if (stage.window.time_column >= 0) used[static_cast<size_t>(stage.window.time_column)] = true;
+  const int time = stage.window.time_column;
+  if (time >= 0 && static_cast<size_t>(time) < count) used[static_cast<size_t>(time)] = true;
   return used;
 }
 
 /// Columns that nothing above reads are neither kept by the join nor made by its inputs.
 void prune(Stage& above, Stage& join_stage, std::vector<std::unique_ptr<Query>>& inputs) {
-  const std::vector<bool> read = columns_read(above);
+  const std::vector<bool> read = columns_read(above, join_stage.outputs.size());
   drop_inputs(above, read);
   drop_outputs(join_stage, read);
   Join& join = *join_stage.join;
@@ -973,7 +975,7 @@ void prune(Stage& above, Stage& join_stage, std::vector<std::unique_ptr<Query>>&
     own_moved(input.time_output);
     Stage& last = input.stages.back();
     drop_outputs(last, of_side[s]);
-    last.input_used = columns_read(last);
+    last.input_used = columns_read(last, last.input.columns.size());
   }
   keep_items(join_stage.input.columns, used);
   join_stage.grouped = join_stage.input;
