@@ -208,7 +208,7 @@ class RowStage final : public StageRunner {
       }
     }
     if (!last || assigns_window_) return;
-    ++ledger_.windows_closed;
+    if (has_window_) ++ledger_.windows_closed;
     tail_.end(window);
   }
   void on_frontier(Micros frontier) override { receiver_.on_frontier(frontier); }
