@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "plan/bind.h"
+#include <utility>
+
+#include "plan/definitions.h"
 #include "sql/parse.h"
 
 namespace backstream::app {
@@ -24,21 +26,23 @@ std::string quoted(std::string_view name) {
 
 class Preparation {
  public:
-  explicit Preparation(bool rewrites) : rewrites_(rewrites) {}
+  explicit Preparation(bool rewrites) : definitions_(rewrites) {}
 
-  base::Result<void> add(const UnboundStatement& statement, std::string_view text) {
+  base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
+    if (plan::Definitions::is_change(statement.kind)) {
+      if (statement.kind == UnboundStatement::Kind::kDrop && statement.object_type == "foreign table") {
+        return refuse(statement, "0A000", "backstream run reads flows from --pcap and --listen only",
+                      "there are no foreign tables to drop");
+      }
+      return definitions_.change(std::move(statement));
+    }
     switch (statement.kind) {
-      case UnboundStatement::Kind::kSelect:
-      case UnboundStatement::Kind::kCreateMaterializedView: return add_query(statement, text);
       case UnboundStatement::Kind::kExplain: {
-        auto query = bound(*statement.inner, text);
+        auto query = definitions_.bind(*statement.inner, text);
         if (!query) return tl::unexpected(query.error());
-        set.explained.push_back(plan::explain(*query));
+        set_.explained.push_back(plan::explain(*query));
         return {};
       }
-      case UnboundStatement::Kind::kCreateView:
-        return refuse(statement, "0A000", "backstream run has no plain views",
-                      "write CREATE MATERIALIZED VIEW, or a subquery in FROM");
       case UnboundStatement::Kind::kCreateForeignTable:
         return refuse(statement, "0A000", "backstream run reads flows from --pcap and --listen only",
                       "streams of other rows exist in tests (tests/slt)");
@@ -46,57 +50,47 @@ class Preparation {
       case UnboundStatement::Kind::kInsert:
       case UnboundStatement::Kind::kUpdate:
       case UnboundStatement::Kind::kDelete:
-      case UnboundStatement::Kind::kTruncate: return set.tables.execute(statement, catalog_);
-      case UnboundStatement::Kind::kDrop:
-        return refuse(statement, "0A000", "backstream run ends with its queries, there is nothing to drop",
-                      "leave the statement out");
+      case UnboundStatement::Kind::kTruncate: return set_.tables.execute(statement, definitions_.catalog());
+      default: return add_query(std::move(statement), text);
     }
-    return {};
   }
 
   /// Reads a relation that no statement is named for.
   base::Result<void> add_reader_of(const std::string& view) {
-    const plan::Relation* relation = catalog_.find(view);
-    if (relation == nullptr || relation->kind != plan::Relation::Kind::kView) return {};
-    for (const QuerySet::Item& item : set.queries) {
-      if (item.label == view) return {};
+    const plan::Relation* relation = std::as_const(definitions_).catalog().find(view);
+    if (relation == nullptr || relation->kind == plan::Relation::Kind::kStream ||
+        relation->kind == plan::Relation::Kind::kTable) {
+      return {};
+    }
+    for (const auto& entry : definitions_.entries()) {
+      if (entry->label == view) return {};
     }
     const std::string text = "SELECT * FROM " + quoted(view);
     auto statements = sql::parse(text, "--view");
     if (!statements) return tl::unexpected(statements.error());
-    auto query = bound(statements->front(), text);
-    if (!query) return tl::unexpected(query.error());
-    set.queries.push_back({std::make_unique<plan::Query>(std::move(*query)), view});
+    if (auto added = definitions_.add_query(std::move(statements->front()), text, view); !added)
+      return tl::unexpected(std::move(added.error()));
     return {};
   }
 
-  QuerySet set;
+  /// After the last statement.
+  QuerySet take() {
+    for (auto& entry : definitions_.entries()) set_.queries.push_back({std::move(entry->query), entry->label});
+    return std::move(set_);
+  }
 
  private:
-  base::Result<plan::Query> bound(const UnboundStatement& statement, std::string_view text) {
-    auto query = plan::bind(statement, text, catalog_);
-    if (query && rewrites_) plan::rewrite(*query);
-    return query;
-  }
-
-  base::Result<void> add_query(const UnboundStatement& statement, std::string_view text) {
+  base::Result<void> add_query(UnboundStatement&& statement, std::string_view text) {
     const bool is_view = statement.kind == UnboundStatement::Kind::kCreateMaterializedView;
-    if (is_view && catalog_.find(statement.name) != nullptr) {
-      if (statement.if_exists) return {};
-      return base::fail("42P07", fmt::format("relation \"{}\" already exists", statement.name), statement.name_span,
-                        "views of one run need different names");
-    }
-    auto query = bound(statement, text);
-    if (!query) return tl::unexpected(query.error());
-    auto kept = std::make_unique<plan::Query>(std::move(*query));
-    if (is_view) catalog_.add_view(*kept);
-    std::string label = is_view ? kept->name : fmt::format("select{}", ++select_count_);
-    set.queries.push_back({std::move(kept), std::move(label)});
+    std::string label = is_view ? "" : fmt::format("select{}", select_count_ + 1);
+    if (auto added = definitions_.add_query(std::move(statement), text, std::move(label)); !added)
+      return tl::unexpected(std::move(added.error()));
+    if (!is_view) ++select_count_;
     return {};
   }
 
-  const bool rewrites_;
-  plan::Catalog catalog_;
+  QuerySet set_;
+  plan::Definitions definitions_;
   size_t select_count_ = 0;
 };
 
@@ -107,8 +101,8 @@ base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool r
   for (const SqlText& text : texts) {
     auto statements = sql::parse(text.text, text.source_name);
     if (!statements) return tl::unexpected(std::move(statements.error()));
-    for (const UnboundStatement& statement : *statements) {
-      if (auto added = preparation.add(statement, text.text); !added) {
+    for (UnboundStatement& statement : *statements) {
+      if (auto added = preparation.add(std::move(statement), text.text); !added) {
         base::Diagnostic diagnostic = std::move(added.error());
         if (diagnostic.line == 0) base::locate(diagnostic, text.source_name, text.text);
         return tl::unexpected(std::move(diagnostic));
@@ -116,7 +110,7 @@ base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool r
     }
   }
   if (auto added = preparation.add_reader_of(view); !added) return tl::unexpected(std::move(added.error()));
-  return std::move(preparation.set);
+  return preparation.take();
 }
 
 }  // namespace backstream::app

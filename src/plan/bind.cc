@@ -21,6 +21,19 @@ void give_options(Query& query) {
   }
 }
 
+/// The columns of a view are read by name.
+Result<void> check_names(const UnboundStatement& statement, const batch::Schema& output) {
+  for (size_t i = 0; i < output.columns.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (output.columns[i].name != output.columns[j].name) continue;
+      return fail("42701", fmt::format("column \"{}\" specified more than once", output.columns[i].name),
+                  statement.select->targets.size() > i ? statement.select->targets[i].expr->span : statement.name_span,
+                  "give one of them another name with AS");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Query> bind(const UnboundStatement& statement, std::string_view text, const Catalog& catalog) {
@@ -28,7 +41,7 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   if (statement.kind == UnboundStatement::Kind::kExplain)
     return plan::bind(std::as_const(*statement.inner), text, catalog);
   if (statement.kind == UnboundStatement::Kind::kCreateView) {
-    return fail("0A000", "plain views are not supported yet", statement.span, "CREATE MATERIALIZED VIEW is");
+    return fail("0A000", "a plain view is no query of its own", statement.span, "SELECT from it");
   }
   if (!is_view && statement.kind != UnboundStatement::Kind::kSelect) {
     return fail("0A000", "this statement is no query", statement.span);
@@ -38,7 +51,8 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   }
   auto options = bind_options(statement.options);
   if (!options) return tl::unexpected(options.error());
-  auto bound = SelectBinder(catalog, {}).bind(*statement.select);
+  Expansions expansions;
+  auto bound = SelectBinder(catalog, {}, expansions).bind(*statement.select);
   if (!bound) return tl::unexpected(bound.error());
   const Stage& first = bound->stages.front();
   if (first.window.kind == Window::Kind::kSession && options->allowed_lateness_us != 0) {
@@ -63,17 +77,28 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   }
   for (size_t i = 0; i < statement.column_aliases.size(); ++i) output.columns[i].name = statement.column_aliases[i];
   if (is_view) {
-    for (size_t i = 0; i < output.columns.size(); ++i) {
-      for (size_t j = 0; j < i; ++j) {
-        if (output.columns[i].name != output.columns[j].name) continue;
-        return fail(
-            "42701", fmt::format("column \"{}\" specified more than once", output.columns[i].name),
-            statement.select->targets.size() > i ? statement.select->targets[i].expr->span : statement.name_span,
-            "give one of them another name with AS");
-      }
-    }
+    if (auto distinct = check_names(statement, output); !distinct) return tl::unexpected(distinct.error());
   }
   return query;
+}
+
+Result<Relation> bind_plain_view(std::shared_ptr<const UnboundStatement> statement, const Catalog& catalog) {
+  if (!statement->options.empty()) {
+    return fail("0A000", "a plain view has no options", statement->options[0].span,
+                "they belong to the query that reads it, or to CREATE MATERIALIZED VIEW");
+  }
+  Expansions expansions;
+  auto rows = SelectBinder(catalog, {}, expansions).bind_subquery(*statement->select);
+  if (!rows) return tl::unexpected(rows.error());
+  Relation relation;
+  relation.kind = Relation::Kind::kPlainView;
+  relation.name = statement->name;
+  relation.schema = std::move(rows->schema);
+  auto named = name_columns(relation.schema, statement->column_aliases, statement->name, statement->name_span);
+  if (named) named = check_names(*statement, relation.schema);
+  if (!named) return tl::unexpected(named.error());
+  relation.definition = std::move(statement);
+  return relation;
 }
 
 }  // namespace backstream::plan

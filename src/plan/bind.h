@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ class Catalog {
   /// A materialised view, and the late rows that it may have (plan/late.h).
   void add_view(const Query& view);
   bool remove(std::string_view name);
+  Relation* find(std::string_view name);
   const Relation* find(std::string_view name) const;
   std::vector<std::string_view> names() const;
 
@@ -30,6 +32,9 @@ class Catalog {
 /// read.
 /// @param text  the statement's text, kept in Query::text
 base::Result<Query> bind(const UnboundStatement& statement, std::string_view text, const Catalog& catalog);
+
+/// CREATE VIEW: a relation that is expanded where it is read. Errors of its SELECT as for bind().
+base::Result<Relation> bind_plain_view(std::shared_ptr<const UnboundStatement> statement, const Catalog& catalog);
 
 /// CREATE FOREIGN TABLE name (columns) SERVER test OPTIONS (event_time 'column', watermark '5 s', arrival 'column'): a
 /// stream whose rows a test gives by hand. Errors as for bind().

@@ -27,7 +27,7 @@ Input input_of(Bound bound) {
 }
 
 Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
-  auto bound = SelectBinder(catalog_, ctes_).bind(select);
+  auto bound = SelectBinder(catalog_, ctes_, expansions_).bind(select);
   if (!bound) return tl::unexpected(bound.error());
   const Stage& last = bound->stages.back();
   const bool assigns_windows = last.window.kind == Window::Kind::kTumble || last.window.kind == Window::Kind::kHop;
@@ -38,18 +38,58 @@ Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
   return input_of(std::move(*bound));
 }
 
+Result<void> name_columns(batch::Schema& schema, const std::vector<std::string>& names, std::string_view relation,
+                          SourceSpan span) {
+  if (names.size() > schema.columns.size()) {
+    return fail("42P10",
+                fmt::format("\"{}\" has {} columns available but {} columns specified", relation, schema.columns.size(),
+                            names.size()),
+                span);
+  }
+  for (size_t c = 0; c < names.size(); ++c) schema.columns[c].name = names[c];
+  return {};
+}
+
+Result<Input> SelectBinder::expand(const UnboundSelect& select, Ctes ctes, SourceSpan span) {
+  if (++expansions_.count > Expansions::kMax || expansions_.depth >= Expansions::kDepthMax) {
+    return fail("54001", "the query expands too many views and WITH queries", span,
+                "CREATE MATERIALIZED VIEW computes one of them once, for all that read it");
+  }
+  ++expansions_.depth;
+  auto input = SelectBinder(catalog_, std::move(ctes), expansions_).bind_subquery(select);
+  --expansions_.depth;
+  return input;
+}
+
+// What is wrong inside is in another text: it is told at the name, with the view's.
+Result<Input> SelectBinder::bind_plain_view(const Relation& view, SourceSpan span) {
+  const UnboundStatement& statement = *view.definition;
+  auto input = expand(*statement.select, {}, span);
+  if (!input) {
+    base::Diagnostic inside = std::move(input.error());
+    inside.message = fmt::format("in view \"{}\": {}", view.name, inside.message);
+    inside.span = span;
+    return tl::unexpected(std::move(inside));
+  }
+  if (auto named = name_columns(input->schema, statement.column_aliases, view.name, span); !named)
+    return tl::unexpected(named.error());
+  input->alias = view.name;
+  return input;
+}
+
 Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) {
-  if (const auto cte = ctes_.find(name); cte != ctes_.end()) {
-    if (!cte->second->column_aliases.empty())
-      return fail("0A000", "column names of a WITH query are not supported", cte->second->span);
-    auto input = bind_subquery(*cte->second->select);
-    if (input) input->alias = name;
+  if (const UnboundCte* cte = ctes_.find(name)) {
+    auto input = expand(*cte->select, ctes_.before(name), span);
+    if (!input) return input;
+    if (auto named = name_columns(input->schema, cte->column_aliases, name, cte->span); !named)
+      return tl::unexpected(named.error());
+    input->alias = name;
     return input;
   }
   const Relation* relation = catalog_.find(name);
   if (relation == nullptr) {
     std::vector<std::string_view> names = catalog_.names();
-    for (const auto& [cte, at] : ctes_) names.push_back(cte);
+    for (const std::string_view cte : ctes_.names()) names.push_back(cte);
     std::string hint;
     if (const auto near = base::nearest_name(name, names); !near.empty())
       hint = fmt::format("did you mean '{}'?", near);
@@ -60,6 +100,7 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
     return fail("0A000", fmt::format("\"{}\" is a lookup table: a query reads a stream and joins tables to it", name),
                 span, fmt::format("FROM flows f JOIN {0} t ON t.key = f.column", name));
   }
+  if (relation->kind == Relation::Kind::kPlainView) return bind_plain_view(*relation, span);
   Input input;
   input.source = *relation;
   input.alias = name;
@@ -87,15 +128,11 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
       input = is_lookup(*from.left) || is_lookup(*from.right) ? bind_lookup_join(from) : bind_join(from);
       break;
   }
-  for (const UnboundFrom* side : {from.left.get(), from.right.get()}) {  // What is wrong with one comes first.
-    if (auto bound = bind_from(*side); !bound) return bound;
-  }
-  break;
-}
-if (!input) return input;
-if (!from.alias.empty()) input->alias = from.alias;
-if (!from.column_aliases.empty()) return fail("0A000", "column names after a FROM alias are not supported", from.span);
-return input;
+  if (!input) return input;
+  if (!from.alias.empty()) input->alias = from.alias;
+  if (auto named = name_columns(input->schema, from.column_aliases, input->alias, from.span); !named)
+    return tl::unexpected(named.error());
+  return input;
 }
 
 namespace {

@@ -798,7 +798,7 @@ Result<Input> SelectBinder::bind_exists(Input input) {
           "0A000", "EXISTS takes a plain SELECT from one relation", exists.span,
           "EXISTS (SELECT 1 FROM b WHERE b.key = a.key AND b.time BETWEEN a.time AND a.time + interval '1 min')");
     }
-    auto right = SelectBinder(catalog_, ctes_).bind_from(*select.from[0]);
+    auto right = SelectBinder(catalog_, ctes_, expansions_).bind_from(*select.from[0]);
     if (!right) return right;
     JoinText text;
     text.kind = negated ? Join::Kind::kAnti : Join::Kind::kSemi;

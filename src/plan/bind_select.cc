@@ -108,7 +108,7 @@ struct Output {
 }  // namespace
 
 Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
-  for (const UnboundCte& cte : select.ctes) ctes_[cte.name] = &cte;
+  for (const UnboundCte& cte : select.ctes) ctes_.add(cte);
   if (select.set_op != UnboundSelect::SetOp::kNone) {
     auto united = bind_union(select);
     if (!united || (select.order_by.empty() && !select.limit && !select.offset)) return united;

@@ -47,9 +47,9 @@ Result<Bound> SelectBinder::bind_union(const UnboundSelect& select) {
                 select.span,
                 is_union ? "UNION ALL keeps equal rows; SELECT DISTINCT above it keeps one of each window" : "");
   }
-  auto left = SelectBinder(catalog_, ctes_).bind(*select.left);
+  auto left = SelectBinder(catalog_, ctes_, expansions_).bind(*select.left);
   if (!left) return left;
-  auto right = SelectBinder(catalog_, ctes_).bind(*select.right);
+  auto right = SelectBinder(catalog_, ctes_, expansions_).bind(*select.right);
   if (!right) return right;
   const batch::Schema& a = left->stages.back().output;
   const batch::Schema& b = right->stages.back().output;

@@ -32,6 +32,7 @@ void Catalog::add_view(const Query& view) {
 bool Catalog::remove(std::string_view name) {
   return std::erase_if(relations_, [&](const Relation& r) { return r.name == name; }) > 0;
 }
+Relation* Catalog::find(std::string_view name) { return const_cast<Relation*>(std::as_const(*this).find(name)); }
 const Relation* Catalog::find(std::string_view name) const {
   for (const Relation& relation : relations_) {
     if (relation.name == name) return &relation;

@@ -191,7 +191,8 @@ void add_stages(const Query& query, std::string& out) {
       if (first.input_used[c] && (first.lookups.empty() || static_cast<int>(c) < first.lookups[0].first_column))
         columns += (columns.empty() ? "" : ", ") + first.input.columns[c].name;
     }
-    out += fmt::format("  source {} {}\n", stream ? "stream" : "view", query.source.name);
+    out += fmt::format("  source {} {}{}\n", stream ? "stream" : "view", query.source.name,
+                       query.source.comment.empty() ? "" : fmt::format(" ({})", query.source.comment));
     out += fmt::format("    columns    {}\n", columns.empty() ? "none" : columns);
   }
   if (first.aggregates_rows && stream && first.window.kind != Window::Kind::kInherited) {

@@ -20,9 +20,12 @@ namespace backstream::plan {
 
 using base::Micros;
 
+struct UnboundStatement;
+
 /// A relation that a query can read from.
 struct Relation {
-  enum class Kind : uint8_t { kStream, kView, kTable };
+  /// kPlainView: its SELECT is expanded where the name is read, so no query has one as its source.
+  enum class Kind : uint8_t { kStream, kView, kPlainView, kTable };
   Kind kind;
   std::string name;
   batch::Schema schema;
@@ -35,6 +38,9 @@ struct Relation {
   std::optional<Micros> delay_us;              ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
   std::shared_ptr<lookup::LookupTable> table;  ///< kTable: its rows
   bool of_file = false;                        ///< kTable: a file says what is in it, statements do not
+  std::shared_ptr<const UnboundStatement> definition;  ///< kPlainView: its CREATE VIEW
+  std::string comment;                                 ///< COMMENT ON; empty: none
+  std::vector<std::string> column_comments;            ///< by column; may be shorter than the schema
 };
 
 struct Window {

@@ -1,6 +1,6 @@
 #pragma once
 // What the files that bind a SELECT share. Private to the room.
-#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,7 +8,46 @@
 
 namespace backstream::plan {
 
-using Ctes = std::map<std::string, const UnboundCte*>;
+/// The WITH queries that a SELECT may name. Each sees those before it, never itself.
+class Ctes {
+ public:
+  struct Entry {
+    const UnboundCte* cte;
+    std::shared_ptr<const Entry> before;
+  };
+  void add(const UnboundCte& cte) { last_ = std::make_shared<const Entry>(Entry{&cte, std::move(last_)}); }
+  const UnboundCte* find(std::string_view name) const {
+    const Entry* entry = find_entry(name);
+    return entry == nullptr ? nullptr : entry->cte;
+  }
+  /// What the WITH query of that name sees itself.
+  Ctes before(std::string_view name) const {
+    Ctes ctes;
+    if (const Entry* entry = find_entry(name)) ctes.last_ = entry->before;
+    return ctes;
+  }
+  std::vector<std::string_view> names() const {
+    std::vector<std::string_view> names;
+    for (const Entry* entry = last_.get(); entry != nullptr; entry = entry->before.get())
+      names.push_back(entry->cte->name);
+    return names;
+  }
+
+ private:
+  const Entry* find_entry(std::string_view name) const {
+    const Entry* entry = last_.get();
+    while (entry != nullptr && entry->cte->name != name) entry = entry->before.get();
+    return entry;
+  }
+  std::shared_ptr<const Entry> last_;
+};
+
+/// Views and WITH queries that one statement expands, each as often as it is read: bounded, because a chain of them
+/// that each read the one before twice doubles at every step.
+struct Expansions {
+  static constexpr uint32_t kMax = 1'000, kDepthMax = 50;
+  uint32_t count = 0, depth = 0;
+};
 
 constexpr std::string_view kWindowHint =
     "add a window: FROM tumble(flows, time, interval '300 s') and GROUP BY window_start, ...";
@@ -44,14 +83,19 @@ void add_conjuncts(const UnboundExpr& e, std::vector<const UnboundExpr*>& to);
 
 class SelectBinder {
  public:
-  SelectBinder(const Catalog& catalog, Ctes ctes) : catalog_(catalog), ctes_(std::move(ctes)) {}
+  /// @param expansions  of the whole statement
+  SelectBinder(const Catalog& catalog, Ctes ctes, Expansions& expansions)
+      : catalog_(catalog), ctes_(std::move(ctes)), expansions_(expansions) {}
   Result<Bound> bind(const UnboundSelect& select);
+  /// As rows that another SELECT reads.
+  Result<Input> bind_subquery(const UnboundSelect& select);
 
  private:
   // bind_from.cc
   Result<Input> bind_from(const UnboundFrom& from);
   Result<Input> bind_name(const std::string& name, SourceSpan span);
-  Result<Input> bind_subquery(const UnboundSelect& select);
+  Result<Input> bind_plain_view(const Relation& view, SourceSpan span);
+  Result<Input> expand(const UnboundSelect& select, Ctes ctes, SourceSpan span);
   Result<Input> bind_window(const UnboundFrom& from);
   // bind_lookup.cc
   /// A lookup table, lpm(), or a subquery over a table: what rows are joined to, not what gives rows.
@@ -77,6 +121,7 @@ class SelectBinder {
   const Catalog& catalog_;
   Ctes ctes_;
   std::vector<const UnboundExpr*> where_;  ///< of the SELECT being bound: what FROM has not taken
+  Expansions& expansions_;
 };
 
 /// Once the stage above a join (stages[0]) is bound: its filters of one side go to that side, and what it does not read
@@ -85,6 +130,9 @@ Result<void> settle_join(std::vector<Stage>& stages, std::vector<std::unique_ptr
 
 /// The rows of a bound SELECT, as another reads them.
 Input input_of(Bound bound);
+/// Gives the first columns other names. 42P10 when there are more names than columns.
+Result<void> name_columns(batch::Schema& schema, const std::vector<std::string>& names, std::string_view relation,
+                          SourceSpan span);
 /// WITH (...). Errors: 22023 for an unknown name or value, 0A000 for what is not supported yet.
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options);
 

@@ -182,16 +182,25 @@ struct UnboundStatement {
     kDelete,
     kTruncate,
     kDrop,
+    kAlterView,  ///< SET (options) or RESET (names), of a materialised view
+    kRename,
+    kComment,
   };
   Kind kind;
   SourceSpan span;   ///< of the whole statement in the text
   std::string name;  ///< object created or dropped
   SourceSpan name_span;
-  std::string object_type;  ///< kDrop: "materialized view", "view", "foreign table", "table"
+  std::string object_type;  ///< kDrop, kRename, kComment: "materialized view", "view", "foreign table", "table"
   std::string server;       ///< kCreateForeignTable
   bool if_exists = false;   ///< IF [NOT] EXISTS
   bool or_replace = false;
   bool with_no_data = false;
+  bool resets = false;   ///< kAlterView: RESET; then options have no values
+  std::string new_name;  ///< kRename
+  SourceSpan new_name_span;
+  std::string column;  ///< kComment: of a column; object_type is "column"
+  SourceSpan column_span;
+  std::optional<std::string> comment;       ///< kComment; none: IS NULL
   std::vector<std::string> column_aliases;  ///< CREATE VIEW v (a, b)
   std::vector<UnboundOption> options;       ///< WITH (...), OPTIONS (...), EXPLAIN (...)
   std::vector<UnboundColumnDef> columns;

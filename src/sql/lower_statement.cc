@@ -53,11 +53,14 @@ UnboundStatement Lowering::lower_one(Node node, Span span) {
   if (node.tag == "UpdateStmt") return lower_update(node.fields, span);
   if (node.tag == "DeleteStmt") return lower_delete(node.fields, span);
   if (node.tag == "ExplainStmt") return lower_explain(node.fields, span);
+  if (node.tag == "AlterTableStmt") return lower_alter(node.fields, span);
+  if (node.tag == "RenameStmt") return lower_rename(node.fields, span);
+  if (node.tag == "CommentStmt") return lower_comment(node.fields, span);
 
   struct Other {
     std::string_view tag, what, hint;
   };
-  static constexpr std::array<Other, 10> kOthers{{
+  static constexpr Other kOthers[] = {
       {"MergeStmt", "MERGE", "lookup tables are changed by INSERT, UPDATE and DELETE"},
       {"CopyStmt", "COPY",
        "backstream run -o csv writes the rows of a query; CREATE TABLE ... WITH (file = 'x.csv') reads a file"},
@@ -65,17 +68,49 @@ UnboundStatement Lowering::lower_one(Node node, Span span) {
       {"VariableSetStmt", "SET", "settings stand in TOML, or --set key.path=value"},
       {"VariableShowStmt", "SHOW", "backstream config show lists the settings"},
       {"IndexStmt", "CREATE INDEX", "none is needed"},
-      {"AlterTableStmt", "ALTER", "DROP the view and CREATE it again"},
       {"RefreshMatViewStmt", "REFRESH MATERIALIZED VIEW", "none is needed: a view follows the stream by itself"},
-      {"RenameStmt", "RENAME", "DROP the view and CREATE it again"},
-  }};
+      {"CreateFunctionStmt", "CREATE FUNCTION",
+       "CREATE VIEW v AS SELECT expression AS name, ... FROM ... names an expression once for all that read v"},
+      {"DefineStmt", "CREATE AGGREGATE, OPERATOR or TYPE", "docs/sql.md lists the aggregates, operators and types"},
+      {"CompositeTypeStmt", "CREATE TYPE", "docs/sql.md lists the types"},
+      {"CreateEnumStmt", "CREATE TYPE", "use text and IN ('a', 'b')"},
+      {"CreateDomainStmt", "CREATE DOMAIN", "use the type itself; conditions stand in WHERE"},
+      {"CreateSeqStmt", "CREATE SEQUENCE", "row_number() OVER (...) numbers the rows of a window"},
+      {"CreateTrigStmt", "CREATE TRIGGER",
+       "a view over the view reads each of its rows once: CREATE MATERIALIZED VIEW"},
+      {"RuleStmt", "CREATE RULE", "a view over the view reads each of its rows once: CREATE MATERIALIZED VIEW"},
+      {"ListenStmt", "LISTEN", "SELECT ... FROM the view: its rows come as windows close"},
+      {"UnlistenStmt", "UNLISTEN", "SELECT ... FROM the view: its rows come as windows close"},
+      {"NotifyStmt", "NOTIFY", "rows of a view are told by themselves as windows close"},
+      {"LockStmt", "LOCK", "leave it out: nothing is locked"},
+      {"PrepareStmt", "PREPARE", "write the query itself; CREATE VIEW v AS SELECT ... names it"},
+      {"ExecuteStmt", "EXECUTE", "write the query itself; CREATE VIEW v AS SELECT ... names it"},
+      {"DeallocateStmt", "DEALLOCATE", "leave it out: nothing is prepared"},
+      {"DeclareCursorStmt", "DECLARE CURSOR", "write the SELECT alone: its rows come as windows close"},
+      {"FetchStmt", "FETCH", "write the SELECT alone: its rows come as windows close"},
+      {"ClosePortalStmt", "CLOSE", "leave it out: there are no cursors"},
+      {"DoStmt", "DO", "there is no procedural language; each statement stands alone"},
+      {"CallStmt", "CALL", "there are no procedures; each statement stands alone"},
+      {"VacuumStmt", "VACUUM or ANALYZE", "none is needed: EXPLAIN ANALYZE SELECT ... measures a query"},
+      {"GrantStmt", "GRANT or REVOKE", "rights are settings, in TOML"},
+      {"GrantRoleStmt", "GRANT or REVOKE", "rights are settings, in TOML"},
+      {"CreateRoleStmt", "CREATE ROLE or USER", "rights are settings, in TOML"},
+      {"CreateSchemaStmt", "CREATE SCHEMA", "names stand alone: there is one schema"},
+      {"CreatedbStmt", "CREATE DATABASE", "there is one catalog of queries"},
+      {"CreateExtensionStmt", "CREATE EXTENSION", "docs/sql.md lists the functions"},
+      {"AlterObjectSchemaStmt", "SET SCHEMA", "names stand alone: there is one schema"},
+      {"AlterOwnerStmt", "OWNER TO", "rights are settings, in TOML"},
+      {"AlterSystemStmt", "ALTER SYSTEM", "settings stand in TOML, or --set key.path=value"},
+      {"CreateForeignServerStmt", "CREATE SERVER", "endpoints stand in TOML; tests write SERVER test"},
+  };
   for (const Other& other : kOthers) {
     if (node.tag == other.tag) refuse_feature(std::string(other.what), span, std::string(other.hint));
   }
   const uint32_t first = tokens_.at(span.offset_octets);
   refuse_feature(
       "a statement that begins with " + std::string(tokens_.text(first)), tokens_.span(first),
-      "SELECT, EXPLAIN, CREATE MATERIALIZED VIEW, CREATE TABLE, INSERT, UPDATE, DELETE, TRUNCATE and DROP are");
+      "SELECT, EXPLAIN, CREATE [MATERIALIZED] VIEW, CREATE TABLE, INSERT, UPDATE, DELETE, TRUNCATE, ALTER, DROP "
+      "and COMMENT ON are");
 }
 
 void Lowering::set_name(UnboundStatement& statement, const Json& range_var) {
@@ -210,7 +245,8 @@ void Lowering::lower_drop(const Json& fields, Span span, std::vector<UnboundStat
                    "DROP MATERIALIZED VIEW, DROP VIEW, DROP TABLE and DROP FOREIGN TABLE are");
   }
   if (text_field(fields, "behavior") == "DROP_CASCADE") {
-    refuse_feature("DROP ... CASCADE", tokens_.span(last), "drop the views that read it first");
+    refuse_feature("DROP ... CASCADE", tokens_.span(last),
+                   "it would stop queries that nobody named: drop those that read it first");
   }
   uint32_t name = first + (object_type == "view" || object_type == "table" ? 2 : 3);
   if (flag(fields, "missing_ok")) name += 2;

@@ -52,7 +52,7 @@ class Lowering {
   using SelectPtr = std::unique_ptr<plan::UnboundSelect>;
   using FromPtr = std::unique_ptr<plan::UnboundFrom>;
 
-  // lower_statement.cc
+  // lower_statement.cc; ALTER, RENAME and COMMENT: lower_change.cc
   void lower_statement(Node node, Span span, std::vector<plan::UnboundStatement>& out);
   plan::UnboundStatement lower_one(Node node, Span span);
   plan::UnboundStatement lower_materialized_view(const Json& fields, Span span);
@@ -60,6 +60,9 @@ class Lowering {
   plan::UnboundStatement lower_foreign_table(const Json& fields, Span span);
   plan::UnboundStatement lower_explain(const Json& fields, Span span);
   void lower_drop(const Json& fields, Span span, std::vector<plan::UnboundStatement>& out);
+  plan::UnboundStatement lower_alter(const Json& fields, Span span);
+  plan::UnboundStatement lower_rename(const Json& fields, Span span);
+  plan::UnboundStatement lower_comment(const Json& fields, Span span);
   /// @param primary_key  where PRIMARY KEY of a column goes; null: constraints are refused
   plan::UnboundColumnDef lower_column(const Json& fields, std::vector<plan::UnboundName>* primary_key = nullptr);
   std::vector<plan::UnboundOption> lower_options(const Json& list);

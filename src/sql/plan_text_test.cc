@@ -200,6 +200,15 @@ std::string print(const UnboundStatement& statement) {
     case Kind::kDelete: out = "delete " + statement.name; break;
     case Kind::kTruncate: out = "truncate " + statement.name; break;
     case Kind::kDrop: out = "drop " + statement.object_type + " " + statement.name; break;
+    case Kind::kAlterView: out = std::string(statement.resets ? "reset " : "alter ") + statement.name; break;
+    case Kind::kRename:
+      out = "rename " + statement.object_type + " " + statement.name + " to " + statement.new_name;
+      break;
+    case Kind::kComment:
+      out = "comment on " + statement.object_type + " " + statement.name +
+            (statement.column.empty() ? "" : "." + statement.column) + " is " +
+            (statement.comment ? "'" + *statement.comment + "'" : "null");
+      break;
   }
   if (statement.if_exists) out += " if";
   if (statement.or_replace) out += " replace";

@@ -16,8 +16,8 @@
 #include "base/arena.h"
 #include "exec/engine.h"
 #include "expr/expr.h"
-#include "plan/bind.h"
 #include "plan/bind_table.h"
+#include "plan/definitions.h"
 #include "slt_file.h"
 #include "sql/parse.h"
 
@@ -89,7 +89,7 @@ class Collector : public exec::ResultSink {
 class Scenario {
  public:
   Scenario(std::string file, const Variant& variant, Tally& tally)
-      : file_(std::move(file)), variant_(variant), tally_(tally) {
+      : file_(std::move(file)), variant_(variant), tally_(tally), definitions_(variant.rewrites) {
     exec::EngineOptions options;
     options.batch_rows = variant.batch_rows;
     if (variant.constant_hash) options.hash_mask = 0;
@@ -108,6 +108,7 @@ class Scenario {
       const bool waits = fed && changes_table(*block);
       if ((block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) && !waits) state(*block);
     }
+    start();
     const Block* fails = nullptr;
     for (const Block* block : blocks) {
       if (block->kind == Block::Kind::kFails) fails = block;
@@ -144,6 +145,9 @@ class Scenario {
     const Block* block;
     std::string name;
     std::unique_ptr<Collector> rows;
+    size_t entry = kNoEntry;  ///< its number in definitions_
+    int index = -1;           ///< in the engine
+    static constexpr size_t kNoEntry = SIZE_MAX;
   };
   struct Table {
     plan::Relation relation;
@@ -206,10 +210,10 @@ class Scenario {
   base::Result<void> execute(const Block& block) {
     auto statements = sql::parse(block.sql, kSourceName);
     if (!statements) return tl::unexpected(statements.error());
-    for (const plan::UnboundStatement& statement : *statements) {
+    for (plan::UnboundStatement& statement : *statements) {
       using Kind = plan::UnboundStatement::Kind;
       if (plan::LookupTables::is_statement(statement.kind)) {
-        if (auto done = lookup_tables_.execute(statement, catalog_); !done) return done;
+        if (auto done = lookup_tables_.execute(statement, definitions_.catalog()); !done) return done;
         engine_->refresh_lookups();
         continue;
       }
@@ -219,35 +223,49 @@ class Scenario {
           if (!relation) return tl::unexpected(relation.error());
           Table& table = tables_[relation->name];
           table.relation = *relation;
-          catalog_.add(*relation);
+          definitions_.catalog().add(*relation);
           if (relation->delay_us) engine_->set_delay(relation->name, *relation->delay_us);
           break;
         }
-        case Kind::kDrop: catalog_.remove(statement.name); break;
         case Kind::kExplain: {
-          auto query = plan::bind(*statement.inner, block.sql, catalog_);
+          auto query = definitions_.bind(*statement.inner, block.sql);
           if (!query) return tl::unexpected(query.error());
           auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
           running.rows->types = "T";
           std::istringstream lines(plan::explain(*query));
           for (std::string line; std::getline(lines, line);) running.rows->rows.push_back({write_field(line), 1, true});
-          ledgers_.push_back(-1);
           break;
         }
         default: {
-          auto query = plan::bind(statement, block.sql, catalog_);
-          if (!query) return tl::unexpected(query.error());
-          if (variant_.rewrites) plan::rewrite(*query);
-          if (query->is_view) catalog_.add_view(*query);
-          auto& running = queries_.emplace_back(Running{&block, query->name, std::make_unique<Collector>()});
-          for (const batch::ColumnDef& column : query->output().columns)
-            running.rows->types += type_letter(column.type);
-          ledgers_.push_back(static_cast<int>(engine_->query_count()));
-          engine_->add_query(std::make_unique<plan::Query>(std::move(*query)), running.rows.get());
+          if (plan::Definitions::is_change(statement.kind)) {
+            if (auto changed = definitions_.change(std::move(statement)); !changed)
+              return tl::unexpected(std::move(changed.error()));
+            break;
+          }
+          auto entry = definitions_.add_query(std::move(statement), block.sql, "the SELECT");
+          if (!entry) return tl::unexpected(std::move(entry.error()));
+          if (*entry == nullptr) break;
+          Running& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
+          running.entry = (*entry)->number;
         }
       }
     }
     return {};
+  }
+
+  /// Gives the engine what the statements made.
+  void start() {
+    for (auto& entry : definitions_.entries()) {
+      for (Running& running : queries_) {
+        if (running.entry != entry->number) continue;
+        running.name = entry->query->name;
+        running.index = static_cast<int>(engine_->query_count());
+        for (const batch::ColumnDef& column : entry->query->output().columns)
+          running.rows->types += type_letter(column.type);
+        engine_->add_query(std::move(entry->query), running.rows.get());
+        break;
+      }
+    }
   }
 
   void feed(const Block& block) {
@@ -395,8 +413,8 @@ class Scenario {
   /// Index in the engine of the query that a block names, or that stands above it; -1: none.
   int query_of(const Block& block, const Block* above) const {
     int index = -1;
-    for (size_t q = 0; q < queries_.size(); ++q) {
-      if (block.name.empty() ? queries_[q].block == above : queries_[q].name == block.name) index = ledgers_[q];
+    for (const Running& running : queries_) {
+      if (block.name.empty() ? running.block == above : running.name == block.name) index = running.index;
     }
     return index;
   }
@@ -449,10 +467,9 @@ class Scenario {
   std::string file_;
   const Variant& variant_;
   Tally& tally_;
-  plan::Catalog catalog_;
+  plan::Definitions definitions_;
   plan::LookupTables lookup_tables_;
   std::vector<Running> queries_;  ///< before engine_: it holds pointers to the collectors
-  std::vector<int> ledgers_;      ///< parallel: index in the engine, -1: EXPLAIN
   std::map<std::string, Table> tables_;
   std::unique_ptr<exec::Engine> engine_;
 };

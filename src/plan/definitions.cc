@@ -1,0 +1,332 @@
+#include "plan/definitions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "plan/late.h"
+#include "plan/references.h"
+
+namespace backstream::plan {
+
+using base::fail;
+using base::Result;
+
+namespace {
+
+using Kind = UnboundStatement::Kind;
+
+std::string_view object_of(const Relation& relation) {
+  switch (relation.kind) {
+    case Relation::Kind::kView: return "materialized view";
+    case Relation::Kind::kPlainView: return "view";
+    default: return "table";
+  }
+}
+
+std::string late_name(std::string_view view) { return std::string(view) + std::string(kLateSuffix); }
+
+/// Gives a relation that a query and its inputs read another name.
+void rename_sources(Query& query, const std::string& name, const std::string& new_name) {
+  for (auto& input : query.inputs) rename_sources(*input, name, new_name);
+  if (query.source.name == name) query.source.name = new_name;
+  if (query.source.name == late_name(name)) query.source.name = late_name(new_name);
+}
+
+void rename_references(UnboundSelect& select, const std::string& name, const std::string& new_name) {
+  for_each_relation(select, [&](std::string& found) {
+    if (found == name) found = new_name;
+    else if (found == late_name(name)) found = late_name(new_name);
+  });
+}
+
+bool same_columns(const batch::Schema& a, const batch::Schema& b) {
+  return std::equal(
+      a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
+      [](const batch::ColumnDef& x, const batch::ColumnDef& y) { return x.name == y.name && x.type == y.type; });
+}
+
+}  // namespace
+
+bool Definitions::is_change(Kind kind) {
+  switch (kind) {
+    case Kind::kCreateView:
+    case Kind::kAlterView:
+    case Kind::kRename:
+    case Kind::kDrop:
+    case Kind::kComment: return true;
+    default: return false;
+  }
+}
+
+Result<Query> Definitions::bind(const UnboundStatement& statement, std::string_view text) const {
+  auto query = plan::bind(statement, text, catalog_);
+  if (query && rewrites_) plan::rewrite(*query);
+  return query;
+}
+
+Result<Definitions::Entry*> Definitions::add_query(UnboundStatement statement, std::string_view text,
+                                                   std::string label) {
+  const bool is_view = statement.kind == Kind::kCreateMaterializedView;
+  if (is_view && statement.if_exists && catalog_.find(statement.name) != nullptr) return nullptr;
+  auto query = bind(statement, text);
+  if (!query) return tl::unexpected(std::move(query.error()));
+  auto entry = std::make_unique<Entry>();
+  entry->number = added_++;
+  entry->label = is_view ? statement.name : std::move(label);
+  entry->statement = std::move(statement);
+  entry->text = std::string(text);
+  entry->query = std::make_unique<Query>(std::move(*query));
+  if (is_view) catalog_.add_view(*entry->query);
+  return entries_.emplace_back(std::move(entry)).get();
+}
+
+Result<void> Definitions::change(UnboundStatement statement) {
+  switch (statement.kind) {
+    case Kind::kCreateView: return create_view(std::move(statement));
+    case Kind::kAlterView: return alter(statement);
+    case Kind::kRename: return rename(statement);
+    case Kind::kDrop: return drop(statement);
+    case Kind::kComment: return comment(statement);
+    default: assert(!"no change"); return {};
+  }
+}
+
+Definitions::Entry* Definitions::entry_of(std::string_view view) {
+  for (auto& entry : entries_) {
+    if (entry->query->is_view && entry->query->name == view) return entry.get();
+  }
+  return nullptr;
+}
+
+std::string Definitions::reader_of(std::string_view relation) const {
+  for (const auto& entry : entries_) {
+    if (!reads(*entry->statement.select, relation)) continue;
+    return entry->query->is_view ? fmt::format("materialized view \"{}\"", entry->label) : entry->label;
+  }
+  for (const std::string_view name : catalog_.names()) {
+    const Relation& other = *catalog_.find(name);
+    if (other.kind == Relation::Kind::kPlainView && reads(*other.definition->select, relation))
+      return fmt::format("view \"{}\"", name);
+  }
+  return {};
+}
+
+std::set<std::string> Definitions::reached_from(const UnboundSelect& select) const {
+  std::set<std::string> reached;
+  std::vector<const UnboundSelect*> left{&select};
+  while (!left.empty()) {
+    const UnboundSelect* at = left.back();
+    left.pop_back();
+    for_each_relation(const_cast<UnboundSelect&>(*at), [&](std::string& name) {  // Only looks.
+      if (!reached.insert(name).second) return;
+      const Relation* relation = catalog_.find(name);
+      if (relation != nullptr && relation->definition) left.push_back(relation->definition->select.get());
+    });
+  }
+  return reached;
+}
+
+Result<Relation*> Definitions::find(const UnboundStatement& statement) {
+  Relation* relation = catalog_.find(statement.name);
+  const bool any_table = statement.object_type == "table" || statement.object_type == "foreign table";
+  if (relation == nullptr) {
+    if (statement.if_exists) return nullptr;
+    const std::string what = statement.object_type == "column" ? "relation" : statement.object_type;
+    const auto near = base::nearest_name(statement.name, catalog_.names());
+    return fail("42P01", fmt::format("{} \"{}\" does not exist", what, statement.name), statement.name_span,
+                near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+  }
+  const std::string_view is = object_of(*relation);
+  if (statement.object_type == "column" || statement.object_type == is || (any_table && is == "table")) return relation;
+  return fail("42809", fmt::format("\"{}\" is not a {}", statement.name, statement.object_type), statement.name_span,
+              fmt::format("it is a {}", is));
+}
+
+Result<void> Definitions::create_view(UnboundStatement statement) {
+  const std::string name = statement.name;
+  const base::SourceSpan span = statement.name_span;
+  Relation* old = catalog_.find(name);
+  if (old != nullptr && (!statement.or_replace || old->kind != Relation::Kind::kPlainView)) {
+    return fail("42P07", fmt::format("relation \"{}\" already exists", name), span,
+                old->kind == Relation::Kind::kPlainView ? "CREATE OR REPLACE VIEW gives it another query"
+                                                        : fmt::format("it is a {}", object_of(*old)));
+  }
+  if (old != nullptr) {
+    for (const auto& entry : entries_) {
+      if (!reached_from(*entry->statement.select).contains(name)) continue;
+      return fail("2BP01", fmt::format("view \"{}\" cannot be replaced: {} reads it", name, entry->label), span,
+                  "a query keeps the text that it was made with: DROP it first, or give the new view another name");
+    }
+    if (reached_from(*statement.select).contains(name)) {
+      return fail("42P17", fmt::format("view \"{}\" would read itself", name), span,
+                  "another view that it names reads it");
+    }
+  }
+  auto view = bind_plain_view(std::make_shared<const UnboundStatement>(std::move(statement)), catalog_);
+  if (!view) return tl::unexpected(std::move(view.error()));
+  if (old == nullptr) {
+    catalog_.add(std::move(*view));
+    return {};
+  }
+  view->comment = old->comment;
+  std::swap(*old, *view);
+  // Views that read it must still have a meaning.
+  for (const std::string_view other : catalog_.names()) {
+    const Relation& reader = *catalog_.find(other);
+    if (reader.kind != Relation::Kind::kPlainView || !reached_from(*reader.definition->select).contains(name)) continue;
+    if (auto bound = bind_plain_view(reader.definition, catalog_); !bound) {
+      std::swap(*old, *view);
+      return fail("2BP01", fmt::format("view \"{}\" cannot be replaced: view \"{}\" could not read it", name, other),
+                  span, bound.error().message);
+    }
+  }
+  return {};
+}
+
+Result<void> Definitions::alter(UnboundStatement& statement) {
+  auto found = find(statement);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  if (*found == nullptr) return {};
+  Entry* entry = entry_of(statement.name);
+  if (entry == nullptr) {
+    return fail("42809", fmt::format("\"{}\" has no options of its own", statement.name), statement.name_span,
+                "it holds the late rows of a view: alter that");
+  }
+  std::vector<UnboundOption> options = entry->statement.options;
+  for (const UnboundOption& option : statement.options) {
+    const auto same = std::find_if(options.begin(), options.end(),
+                                   [&](const UnboundOption& other) { return other.name == option.name; });
+    if (!statement.resets) {
+      if (same == options.end()) options.push_back(option);
+      else *same = option;
+      continue;
+    }
+    if (same == options.end()) {
+      return fail("22023", fmt::format("option \"{}\" of \"{}\" is not set", option.name, statement.name), option.span);
+    }
+    options.erase(same);
+  }
+  // Bound anew, as if it had been created so.
+  Relation old = **found;
+  const bool had_late = catalog_.remove(late_name(old.name));
+  catalog_.remove(old.name);
+  std::swap(entry->statement.options, options);
+  auto query = bind(entry->statement, entry->text);
+  const auto restore = [&] {
+    std::swap(entry->statement.options, options);
+    catalog_.add_view(*entry->query);
+    catalog_.find(old.name)->comment = old.comment;
+    catalog_.find(old.name)->column_comments = old.column_comments;
+  };
+  if (!query) {
+    base::Diagnostic error = std::move(query.error());
+    const bool in_alter = std::any_of(statement.options.begin(), statement.options.end(),
+                                      [&](const UnboundOption& option) { return option.span == error.span; });
+    if (!in_alter) base::locate(error, entry->label, entry->text);
+    restore();
+    return tl::unexpected(std::move(error));
+  }
+  const Relation now = as_relation(*query);
+  const std::string reader = reader_of(old.name);
+  const bool changed = !same_columns(now.schema, old.schema) || now.has_windows != old.has_windows;
+  bool loses_late = had_late && (query->options.late != QueryOptions::Late::kSide || !late_relation(*query));
+  if (loses_late) {
+    loses_late = false;
+    for (const auto& other : entries_)
+      loses_late |= reached_from(*other->statement.select).contains(late_name(old.name));
+  }
+  if (!reader.empty() && (changed || loses_late)) {
+    restore();
+    return fail("2BP01",
+                fmt::format("{} reads {} of \"{}\", which would change", reader,
+                            loses_late ? "the late rows" : "the columns", old.name),
+                statement.name_span, "DROP it first");
+  }
+  entry->query = std::make_unique<Query>(std::move(*query));
+  catalog_.add_view(*entry->query);
+  catalog_.find(old.name)->comment = old.comment;
+  catalog_.find(old.name)->column_comments = old.column_comments;
+  return {};
+}
+
+Result<void> Definitions::rename(UnboundStatement& statement) {
+  auto found = find(statement);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  if (*found == nullptr) return {};
+  const std::string name = statement.name, &new_name = statement.new_name;
+  Entry* entry = entry_of(name);
+  if (entry == nullptr && (*found)->kind == Relation::Kind::kView) {
+    return fail("42809", fmt::format("\"{}\" has its name from the view whose late rows it holds", name),
+                statement.name_span, "rename that");
+  }
+  Relation* late = entry == nullptr ? nullptr : catalog_.find(late_name(name));
+  for (const std::string& taken : {new_name, late != nullptr ? late_name(new_name) : new_name}) {
+    if (catalog_.find(taken) != nullptr)
+      return fail("42P07", fmt::format("relation \"{}\" already exists", taken), statement.new_name_span);
+  }
+  (*found)->name = new_name;
+  if (late != nullptr) late->name = late_name(new_name);
+  // Who reads it goes on reading it.
+  for (auto& other : entries_) {
+    rename_sources(*other->query, name, new_name);
+    rename_references(*other->statement.select, name, new_name);
+  }
+  for (const std::string_view other : catalog_.names()) {
+    const Relation& view = *catalog_.find(other);
+    if (!view.definition) continue;
+    // The catalog is the only one that keeps definitions.
+    rename_references(*std::const_pointer_cast<UnboundStatement>(view.definition)->select, name, new_name);
+  }
+  if (entry != nullptr) {
+    entry->label = entry->statement.name = entry->query->name = new_name;
+  }
+  return {};
+}
+
+Result<void> Definitions::drop(UnboundStatement& statement) {
+  auto found = find(statement);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  if (*found == nullptr) return {};
+  const std::string name = statement.name;
+  Entry* entry = entry_of(name);
+  if (entry == nullptr && (*found)->kind == Relation::Kind::kView) {
+    return fail("42809", fmt::format("\"{}\" holds the late rows of a view", name), statement.name_span,
+                "it goes with the view, or with ALTER MATERIALIZED VIEW ... SET (late = 'drop')");
+  }
+  if (const std::string reader = reader_of(name); !reader.empty()) {
+    return fail("2BP01", fmt::format("cannot drop {} \"{}\": {} reads it", object_of(**found), name, reader),
+                statement.name_span, fmt::format("drop {} first", reader));
+  }
+  catalog_.remove(name);
+  if (entry == nullptr) return {};
+  catalog_.remove(late_name(name));
+  std::erase_if(entries_, [&](const auto& other) { return other.get() == entry; });
+  return {};
+}
+
+Result<void> Definitions::comment(UnboundStatement& statement) {
+  auto found = find(statement);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  Relation& relation = **found;
+  if (statement.object_type != "column") {
+    relation.comment = statement.comment.value_or("");
+    return {};
+  }
+  const int column = relation.schema.find(statement.column);
+  if (column < 0) {
+    std::vector<std::string_view> names;
+    for (const batch::ColumnDef& def : relation.schema.columns) names.push_back(def.name);
+    const auto near = base::nearest_name(statement.column, names);
+    return fail("42703", fmt::format("column \"{}\" of \"{}\" does not exist", statement.column, statement.name),
+                statement.column_span, near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+  }
+  const auto index = static_cast<size_t>(column);
+  if (relation.column_comments.size() <= index) relation.column_comments.resize(index + 1);
+  relation.column_comments[index] = statement.comment.value_or("");
+  return {};
+}
+
+}  // namespace backstream::plan
