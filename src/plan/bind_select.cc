@@ -180,6 +180,13 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   bool aggregates = !select.group_by.empty() || select.having != nullptr;
   for (const Output& output : outputs) aggregates |= output.text != nullptr && binder.has_aggregate(*output.text);
   for (const UnboundOrder& order : select.order_by) aggregates |= binder.has_aggregate(*order.expr);
+  // DISTINCT of the ungrouped rows of a window function: they are groups, of all outputs.
+  const bool distinct_rows = select.distinct && !aggregates && windowed &&
+                             (input.window.kind == Window::Kind::kTumble || input.window.kind == Window::Kind::kHop) &&
+                             std::none_of(outputs.begin(), outputs.end(), [](const Output& output) {
+                               return output.text != nullptr && ExprBinder::has_over(*output.text);
+                             });
+  aggregates |= distinct_rows;
 
   Stage stage;
   stage.input = input.schema;
@@ -219,11 +226,22 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
       return fail("42803", "a stream has no end: aggregates need a window",
                   select.group_by.empty() ? select.span : select.group_by[0]->span, std::string(kWindowHint));
     }
-    bool by_window = false;
-    for (const auto& item : select.group_by) {
-      const UnboundExpr* e = item.get();
+    bool by_window = distinct_rows;
+    std::vector<const UnboundExpr*> items;
+    for (const auto& item : select.group_by) items.push_back(item.get());
+    for (const Output& output : outputs) {
+      if (!distinct_rows) break;
+      if (output.text != nullptr) {
+        items.push_back(output.text);
+      } else if (output.column < static_cast<int>(input_columns)) {
+        const Type type = input.schema.columns[static_cast<size_t>(output.column)].type;
+        binder.keys.push_back(expr::make_column(output.column, type, output.span));
+      }
+    }
+    for (const UnboundExpr* item : items) {
+      const UnboundExpr* e = item;
       bool is_end = false;
-      if (e->kind == UnboundExpr::Kind::kInteger) {
+      if (e->kind == UnboundExpr::Kind::kInteger && !distinct_rows) {
         const int64_t position = std::atoll(e->text.c_str());
         if (position < 1 || position > static_cast<int64_t>(outputs.size())) {
           return fail("42P10", fmt::format("GROUP BY position {} is not in select list", e->text), e->span);
@@ -273,6 +291,20 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     return bound;
   };
   for (Output& output : outputs) {
+    if (output.text == nullptr && distinct_rows) {  // As it is in the row of the group.
+      size_t column = 0;
+      if (output.column >= static_cast<int>(input_columns)) {
+        column = static_cast<size_t>(output.column) - input_columns;
+      } else {
+        const auto key = std::find_if(binder.keys.begin(), binder.keys.end(), [&](const ExprPtr& k) {
+          return k->kind == expr::ExprKind::kColumn && k->column == output.column;
+        });
+        column = 2 + static_cast<size_t>(key - binder.keys.begin());
+      }
+      const Type type = column < 2 ? Type::kTimestamptz : binder.keys[column - 2]->type;
+      stage.outputs.push_back(expr::make_column(static_cast<int>(column), type, output.span));
+      continue;
+    }
     if (output.text == nullptr && aggregates) {
       return fail("42803", "* cannot be selected from groups", output.span, "name the grouped columns and aggregates");
     }
