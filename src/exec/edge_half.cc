@@ -173,7 +173,7 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
     late_for_some = grid_.first_window_end(start) + options_.allowed_lateness_us <= watermark_;
     if (late_for_some && late_) {
       // Late rows are told apart by slide, whatever the length of panes.
-      ledger_.late_unkept += late_->add(*batch_, rows, n, base::floor_to(start, grid_.slide_us, grid_.offset_us));
+      ledger_.late_unkept += late_->add(*batch_, rows, n, grid_.last_window_start(start));
     }
     const Micros kept_until = grid_.last_window_end(start) + options_.allowed_lateness_us;
     if (kept_until <= watermark_) {

@@ -55,7 +55,7 @@ void LateOutput::send(Micros final_end) {
       bool any = false;
       for (size_t row = 0; row < rows.row_count; ++row) {
         ends[row] = grid_.first_window_end(panes[row]) + back;
-        starts[row] = ends[row] - grid_.size_us;
+        starts[row] = grid_.window_start(ends[row]);
         in_window_[row] = ends[row] <= std::min(grid_.last_window_end(panes[row]), final_end);
         any |= in_window_[row] != 0;
       }

@@ -22,7 +22,7 @@ void MergeHalf::opened(Micros start) {
 
 void MergeHalf::adopt(Micros start, PaneTablePtr pane) {
   opened(start);
-  PaneTablePtr& kept = panes_[start];
+  PaneTablePtr& kept = panes_[kept_at(start)];
   if (kept == nullptr) {
     kept = std::move(pane);
   } else {
@@ -32,7 +32,7 @@ void MergeHalf::adopt(Micros start, PaneTablePtr pane) {
 
 PaneTable& MergeHalf::pane(Micros start) {
   opened(start);
-  PaneTablePtr& kept = panes_[start];
+  PaneTablePtr& kept = panes_[kept_at(start)];
   if (kept == nullptr) kept = std::make_unique<PaneTable>(layout_, pool_, 0);
   return *kept;
 }
@@ -50,7 +50,7 @@ void MergeHalf::add_counts(const CountsByPane& counts) {
       if (record != recent_.end() && record->end == end) {
         record->counts += pane;
       } else {
-        recent_.insert(record, {end - grid_.size_us, end, 0, pane});
+        recent_.insert(record, {grid_.window_start(end), end, 0, pane});
         if (recent_.size() > Engine::kWindowRecordsMax) recent_.pop_front();
       }
     }
@@ -68,7 +68,7 @@ void MergeHalf::close_until(Micros watermark) {
     if (window.dirty || (final && window.revision > 0)) send(end, window, final);
     if (final) {
       final_before_ = std::max(final_before_, end);
-      recent_.push_back({end - grid_.size_us, end, window.revision, window.counts});
+      recent_.push_back({grid_.window_start(end), end, window.revision, window.counts});
       if (recent_.size() > Engine::kWindowRecordsMax) recent_.pop_front();
     }
     at = final ? windows_.erase(at) : std::next(at);
@@ -85,7 +85,7 @@ void MergeHalf::close_until(Micros watermark) {
 void MergeHalf::send(Micros end, Open& window, bool final) {
   window.revision += window.dirty;
   window.dirty = false;
-  const WindowRef ref{end - grid_.size_us, end, window.revision, final};
+  const WindowRef ref{grid_.window_start(end), end, window.revision, final};
   const auto first = panes_.lower_bound(ref.start);
   const auto last = panes_.lower_bound(end);
   PaneTable* table = first->second.get();

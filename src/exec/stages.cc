@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <cassert>
 #include <mutex>
-#include <numeric>
 
 #include "exec/analytic_stage.h"
 #include "exec/interval_join_stage.h"
@@ -26,7 +26,7 @@ using window::CountsByPane;
 using window::PaneGrid;
 
 PaneGrid grid_of(const Stage& stage, Micros pane_us) {
-  return {pane_us, stage.window.size_us, stage.window.slide_us, stage.window.offset_us};
+  return {pane_us, stage.window.size_us, stage.window.slide_us, stage.window.offset_us, stage.window.calendar.get()};
 }
 
 /// tumble and hop over event time, of a stream or of the rows below.
@@ -105,8 +105,7 @@ class WindowedStage final : public StageRunner {
   /// The least start that a window which is not final yet can have.
   Micros frontier(Micros watermark) const {
     if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
-    return base::floor_to(watermark - options_.allowed_lateness_us - grid_.size_us, grid_.slide_us, grid_.offset_us) +
-           grid_.slide_us;
+    return grid_.first_start_open_at(watermark - options_.allowed_lateness_us);
   }
 
   /// Rows that came after the windows up to `final_end_` were final. Sent before more windows become final, so that a
@@ -241,6 +240,16 @@ class RowStage final : public StageRunner {
   void assign_windows(const batch::ColumnBatch& rows) {
     const Window& window = stage_.window;
     const batch::Column& time = rows.columns[static_cast<size_t>(window.time_column)];
+    if (window.calendar) {
+      window::Calendar::Span span{0, 0};  // Neighbours are mostly of one window.
+      for (size_t row = 0; row < rows.row_count; ++row) {
+        const Micros at = time.is_null(row) ? 0 : std::clamp(time.as<int64_t>()[row], -kTimeMax, kTimeMax);
+        if (at < span.start || at >= span.end) span = window.calendar->window_of(at);
+        starts_[row] = span.start;
+        ends_[row] = span.end;
+      }
+      return pass(WindowRef{}, rows);
+    }
     for (size_t row = 0; row < rows.row_count; ++row) {
       const bool usable = !time.is_null(row);
       starts_[row] = usable ? base::floor_to(time.as<int64_t>()[row], window.slide_us, window.offset_us) : 0;
@@ -253,6 +262,8 @@ class RowStage final : public StageRunner {
       pass(WindowRef{}, rows);
     }
   }
+
+  static constexpr Micros kTimeMax = Micros{1} << 62;  // As in EdgeHalf.
 
   const Stage& stage_;
   RowReceiver& receiver_;
@@ -291,7 +302,7 @@ std::unique_ptr<StageRunner> make_runner(const Query& query, size_t stage_index,
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
   const plan::SplitPlan split = plan::split(query, options.pane_us_max);
-  const Micros pane_us = from_stream ? split.edge.pane_us : std::gcd(stage.window.size_us, stage.window.slide_us);
+  const Micros pane_us = from_stream ? split.edge.pane_us : plan::pane_of(stage.window);
   return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
                                          from_stream && options.ship, options, receiver);
 }

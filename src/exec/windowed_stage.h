@@ -114,6 +114,8 @@ class MergeHalf final : public PaneReceiver {
     PaneCounts counts;
   };
   void opened(Micros start);
+  /// The panes of a tumbling window are one table from the first on: a month has thousands.
+  Micros kept_at(Micros start) const { return grid_.tumbles() ? grid_.last_window_start(start) : start; }
   void send(Micros end, Open& window, bool final);
 
   const plan::QueryOptions& options_;
@@ -123,7 +125,7 @@ class MergeHalf final : public PaneReceiver {
   GroupLayout layout_;
   Tail tail_;
   GroupRows group_rows_;
-  std::map<Micros, PaneTablePtr> panes_;
+  std::map<Micros, PaneTablePtr> panes_;  ///< by kept_at()
   std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end

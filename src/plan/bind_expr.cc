@@ -435,6 +435,12 @@ Result<Micros> micros_of(const base::Interval& interval, std::string_view what, 
 }  // namespace
 
 Result<Micros> constant_interval(const UnboundExpr& e, std::string_view what) {
+  const auto interval = interval_literal(e, what);
+  if (!interval) return tl::unexpected(interval.error());
+  return micros_of(*interval, what, e.span);
+}
+
+Result<base::Interval> interval_literal(const UnboundExpr& e, std::string_view what) {
   const Input nothing{};
   ExprBinder binder(nothing);
   auto bound = binder.bind_row(e, what);
@@ -446,7 +452,7 @@ Result<Micros> constant_interval(const UnboundExpr& e, std::string_view what) {
   if ((*interval)->kind != expr::ExprKind::kLiteral || !std::holds_alternative<base::Interval>((*interval)->literal)) {
     return fail("42804", fmt::format("{} must be a constant interval", what), e.span, "write it as interval '300 s'");
   }
-  return micros_of(std::get<base::Interval>((*interval)->literal), what, e.span);
+  return std::get<base::Interval>((*interval)->literal);
 }
 
 Result<Micros> interval_option(std::string_view text, std::string_view name, SourceSpan span) {

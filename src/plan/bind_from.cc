@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "plan/bind_calendar.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -147,10 +148,14 @@ struct WindowFunction {
 };
 const WindowFunction* find_window_function(std::string_view name) {
   static const WindowFunction kFunctions[] = {
-      {"tumble", Window::Kind::kTumble, {"rel", "ts", "size", "offset"}, 3, "tumble(flows, time, interval '300 s')"},
+      {"tumble",
+       Window::Kind::kTumble,
+       {"rel", "ts", "size", "offset", "timezone"},
+       3,
+       "tumble(flows, time, interval '300 s')"},
       {"hop",
        Window::Kind::kHop,
-       {"rel", "ts", "slide", "size", "offset"},
+       {"rel", "ts", "slide", "size", "offset", "timezone"},
        4,
        "hop(flows, time, interval '60 s', interval '300 s'): slide, then size"},
       {"session",
@@ -216,6 +221,7 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
   // The window columns of rows below are ordinary columns now.
   const int time_of_rows = input->time_column;
   const int below_start = input->window_start_column;
+  const bool had_windows = input->has_windows();
   input->window = Window{};
   input->window_start_column = input->window_end_column = -1;
   if (args[1]->kind != UnboundExpr::Kind::kColumn) {
@@ -241,6 +247,19 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
   window.time_column = *column;
   const UnboundExpr& size_text = *args[hop ? 3 : 2];
   const std::string_view size_name = session ? "the gap" : "the window size";
+  const UnboundExpr* zone = session ? nullptr : args.back();
+  const UnboundExpr* offset_text = session ? nullptr : args[args.size() - 2];
+  if (const auto literal = interval_literal(size_text, size_name);
+      !session && literal && (zone || literal->months != 0)) {
+    const auto rows_below = over_view && had_windows ? window_of_rows(input->below, input->source) : std::nullopt;
+    auto calendar = bind_calendar(from, *literal, size_text, offset_text, zone, rows_below);
+    if (!calendar) return tl::unexpected(calendar.error());
+    window.calendar = std::move(*calendar);
+    window.size_us = window.slide_us = window.calendar->longest_us();
+    input->window = std::move(window);
+    if (input->alias.empty()) input->alias = from.name;
+    return input;
+  }
   const auto size = constant_interval(size_text, size_name);
   if (!size) return tl::unexpected(size.error());
   window.size_us = *size;
@@ -268,8 +287,8 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
     if (*size / *slide > 100'000) return fail("54000", "more than 100,000 windows would hold each row", args[2]->span);
     window.slide_us = *slide;
   }
-  if (!session && args.back() != nullptr) {
-    const auto offset = constant_interval(*args.back(), "the offset");
+  if (offset_text != nullptr) {
+    const auto offset = constant_interval(*offset_text, "the offset");
     if (!offset) return tl::unexpected(offset.error());
     window.offset_us = *offset - base::floor_to(*offset, window.slide_us);
   }

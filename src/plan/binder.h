@@ -173,6 +173,7 @@ bool is_analytic(std::string_view name);
 
 /// An interval or duration literal in microseconds; months are refused (their length varies).
 Result<Micros> constant_interval(const UnboundExpr& e, std::string_view what);
+Result<base::Interval> interval_literal(const UnboundExpr& e, std::string_view what);
 Result<Micros> interval_option(std::string_view text, std::string_view name, SourceSpan span);
 
 }  // namespace backstream::plan

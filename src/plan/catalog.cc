@@ -83,6 +83,16 @@ Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
   return table;
 }
 
+std::optional<Window> window_of_rows(const std::vector<Stage>& stages, const Relation& source) {
+  for (size_t s = stages.size(); s-- > 0;) {
+    const Stage& stage = stages[s];
+    if (stage.union_all) return std::nullopt;
+    if (stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop) return stage.window;
+    if (stage.window.kind != Window::Kind::kInherited) return std::nullopt;
+  }
+  return source.window;
+}
+
 Relation as_relation(const Query& view) {
   Relation relation;
   relation.kind = Relation::Kind::kView;
@@ -92,6 +102,7 @@ Relation as_relation(const Query& view) {
   relation.has_windows = view.has_windows;
   relation.window_size_us = view.window_size_us;
   relation.window_end_column = view.has_windows ? view.stages.back().window_end_output : -1;
+  if (view.has_windows) relation.window = window_of_rows(view.stages, view.source);
   return relation;
 }
 

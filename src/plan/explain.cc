@@ -16,6 +16,7 @@ std::string window_text(const Stage& stage) {
   switch (w.kind) {
     case Window::Kind::kNone: return "none";
     case Window::Kind::kTumble:
+      if (w.calendar) return fmt::format("tumble of {} by {}", w.calendar->text(), column());
       return fmt::format("tumble of {} by {}{}", base::format_duration(w.size_us), column(), offset);
     case Window::Kind::kHop:
       return fmt::format("hop of {} every {} by {}{}", base::format_duration(w.size_us),
@@ -202,8 +203,10 @@ void add_stages(const Query& query, std::string& out) {
     add_aggregation(first, out);
     const bool session = first.window.kind == Window::Kind::kSession;
     out += session ? std::string("  merge\n    combine    groups of panes, by the time between them\n")
-                   : fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window,
-                                 plan.merge.panes_per_window == 1 ? "" : "s");
+           : plan.merge.panes_per_window == 0
+               ? std::string("  merge\n    combine    the panes of a window\n")
+               : fmt::format("  merge\n    combine    {} pane{} to a window\n", plan.merge.panes_per_window,
+                             plan.merge.panes_per_window == 1 ? "" : "s");
     out += fmt::format(
         "    closes     when the watermark of all exporters passes the window's end{}\n",
         query.options.allowed_lateness_us == 0

@@ -129,7 +129,7 @@ TEST(Bind, MistakesAreLocatedWithAHint) {
       refused("SELECT window_start FROM hop(flows, time, interval '2 min', interval '5 min') GROUP BY window_start"),
       "22023 at 'interval '2 min'': the slide must divide the window size [5 min is no multiple of 2 min]");
   EXPECT_EQ(
-      refused("SELECT window_start FROM tumble(flows, time, interval '1 month') GROUP BY window_start").substr(0, 5),
+      refused("SELECT window_start FROM session(flows, time, interval '1 month') GROUP BY window_start").substr(0, 5),
       "0A000");
   EXPECT_EQ(
       refused("SELECT window_start FROM tumble(flows, src_as, interval '1 min') GROUP BY window_start").substr(0, 44),

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
+#include "window/calendar.h"
 
 namespace backstream::lookup {
 class LookupTable;
@@ -21,27 +22,6 @@ namespace backstream::plan {
 using base::Micros;
 
 struct UnboundStatement;
-
-/// A relation that a query can read from.
-struct Relation {
-  /// kPlainView: its SELECT is expanded where the name is read, so no query has one as its source.
-  enum class Kind : uint8_t { kStream, kView, kPlainView, kTable };
-  Kind kind;
-  std::string name;
-  batch::Schema schema;
-  int time_column = -1;        ///< event time of a stream; window_start of a view; -1: none
-  int window_end_column = -1;  ///< of a view
-  int arrival_column =
-      -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
-  bool has_windows = false;                    ///< a view whose rows come window by window
-  Micros window_size_us = 0;                   ///< the length of all its windows; 0: none, not known, or they differ
-  std::optional<Micros> delay_us;              ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
-  std::shared_ptr<lookup::LookupTable> table;  ///< kTable: its rows
-  bool of_file = false;                        ///< kTable: a file says what is in it, statements do not
-  std::shared_ptr<const UnboundStatement> definition;  ///< kPlainView: its CREATE VIEW
-  std::string comment;                                 ///< COMMENT ON; empty: none
-  std::vector<std::string> column_comments;            ///< by column; may be shorter than the schema
-};
 
 struct Window {
   enum class Kind : uint8_t {
@@ -56,6 +36,30 @@ struct Window {
   Micros size_us = 0;    ///< tumble, hop: > 0; session: the gap, > 0; inherited: the length of all windows, 0: unknown
   Micros slide_us = 0;   ///< hop: > 0, divides size_us; tumble: = size_us
   Micros offset_us = 0;  ///< 0 <= offset < slide; windows start at offset + k * slide
+  /// tumble by days or months: where windows begin and end. Then size and slide are the length of the longest.
+  std::shared_ptr<const window::Calendar> calendar;
+};
+
+/// A relation that a query can read from.
+struct Relation {
+  /// kPlainView: its SELECT is expanded where the name is read, so no query has one as its source.
+  enum class Kind : uint8_t { kStream, kView, kPlainView, kTable };
+  Kind kind;
+  std::string name;
+  batch::Schema schema;
+  int time_column = -1;        ///< event time of a stream; window_start of a view; -1: none
+  int window_end_column = -1;  ///< of a view
+  int arrival_column =
+      -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
+  bool has_windows = false;                    ///< a view whose rows come window by window
+  Micros window_size_us = 0;                   ///< the length of all its windows; 0: none, not known, or they differ
+  std::optional<Window> window;                ///< of those rows, where all have the same: tumble or hop
+  std::optional<Micros> delay_us;              ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
+  std::shared_ptr<lookup::LookupTable> table;  ///< kTable: its rows
+  bool of_file = false;                        ///< kTable: a file says what is in it, statements do not
+  std::shared_ptr<const UnboundStatement> definition;  ///< kPlainView: its CREATE VIEW
+  std::string comment;                                 ///< COMMENT ON; empty: none
+  std::vector<std::string> column_comments;            ///< by column; may be shorter than the schema
 };
 
 struct AggregateCall {
@@ -245,5 +249,8 @@ struct Query {
   int time_output = -1;       ///< visible output that is the event time of its rows (window_start); -1: none
   const batch::Schema& output() const { return stages.back().output; }
 };
+
+/// The window that the rows of stages over a source carry, where all have the same: tumble or hop.
+std::optional<Window> window_of_rows(const std::vector<Stage>& stages, const Relation& source);
 
 }  // namespace backstream::plan

@@ -12,6 +12,10 @@ window::PaneGrid session_grid(const Window& window) {
   return {pane, pane * (gap_panes + 1), pane, 0};
 }
 
+base::Micros pane_of(const Window& window) {
+  return window.calendar ? window.calendar->step_us() : std::gcd(window.size_us, window.slide_us);
+}
+
 SplitPlan split(const Query& query, base::Micros pane_us_max) {
   const Stage& stage = query.stages.front();
   SplitPlan plan;
@@ -24,7 +28,7 @@ SplitPlan split(const Query& query, base::Micros pane_us_max) {
   }
   const bool windows = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
   if (!stage.aggregates_rows || !windows) return plan;
-  base::Micros pane = std::gcd(stage.window.size_us, stage.window.slide_us);
+  base::Micros pane = pane_of(stage.window);
   if (pane > pane_us_max && pane_us_max > 0) {
     // The least number of equal parts that are short enough. A size without such a divisor nearby (a prime number of
     // microseconds) keeps the pane whole: correct, only shipped less often.
@@ -38,7 +42,7 @@ SplitPlan split(const Query& query, base::Micros pane_us_max) {
   }
   plan.edge.pane_us = plan.merge.pane_us = pane;
   plan.edge.pane_offset_us = plan.merge.pane_offset_us = stage.window.offset_us % pane;
-  plan.merge.panes_per_window = static_cast<uint32_t>(stage.window.size_us / pane);
+  plan.merge.panes_per_window = stage.window.calendar ? 0 : static_cast<uint32_t>(stage.window.size_us / pane);
   return plan;
 }
 

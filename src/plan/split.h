@@ -19,7 +19,7 @@ struct MergePlan {
   const Query* query = nullptr;
   base::Micros pane_us = 0;
   base::Micros pane_offset_us = 0;
-  uint32_t panes_per_window = 1;
+  uint32_t panes_per_window = 1;  ///< 0: it varies (days and months)
 };
 
 struct SplitPlan {
@@ -31,6 +31,9 @@ struct SplitPlan {
 /// always of one session; `size_us` is how long a pane's rows can matter, so that a row is late when a session that
 /// ended with it would be closed.
 window::PaneGrid session_grid(const Window& window);
+
+/// The longest pane that tiles all windows of tumble or hop: gcd(size, slide), or what divides every day of the zone.
+base::Micros pane_of(const Window& window);
 
 /// Cuts `query` in two. Pane = gcd(size, slide), cut to at most `pane_us_max` (a divisor is taken, so panes tile both).
 /// Shipped partials use 60 s; one process that adopts its own panes may pass kMaxTime (docs/design/0002-partials.md).
