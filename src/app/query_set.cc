@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <utility>
 
 #include "plan/definitions.h"
@@ -38,9 +39,12 @@ class Preparation {
     }
     switch (statement.kind) {
       case UnboundStatement::Kind::kExplain: {
+        const auto options = plan::bind_explain_options(statement.options);
+        if (!options) return tl::unexpected(options.error());
+        if (options->analyze) return add_query(std::move(*statement.inner), text, *options);
         auto query = definitions_.bind(*statement.inner, text);
         if (!query) return tl::unexpected(query.error());
-        set_.explained.push_back(plan::explain(*query));
+        set_.explained.push_back(plan::explain(*query, *options));
         return {};
       }
       case UnboundStatement::Kind::kCreateForeignTable:
@@ -75,22 +79,29 @@ class Preparation {
 
   /// After the last statement.
   QuerySet take() {
-    for (auto& entry : definitions_.entries()) set_.queries.push_back({std::move(entry->query), entry->label});
+    for (auto& entry : definitions_.entries()) {
+      const auto analyzed = analyzed_.find(entry->number);
+      set_.queries.push_back({std::move(entry->query), entry->label,
+                              analyzed == analyzed_.end() ? std::nullopt : std::optional(analyzed->second)});
+    }
     return std::move(set_);
   }
 
  private:
-  base::Result<void> add_query(UnboundStatement&& statement, std::string_view text) {
+  base::Result<void> add_query(UnboundStatement&& statement, std::string_view text,
+                               std::optional<plan::ExplainOptions> analyzed = {}) {
     const bool is_view = statement.kind == UnboundStatement::Kind::kCreateMaterializedView;
     std::string label = is_view ? "" : fmt::format("select{}", select_count_ + 1);
-    if (auto added = definitions_.add_query(std::move(statement), text, std::move(label)); !added)
-      return tl::unexpected(std::move(added.error()));
+    const auto added = definitions_.add_query(std::move(statement), text, std::move(label));
+    if (!added) return tl::unexpected(added.error());
+    if (analyzed && *added != nullptr) analyzed_.emplace((*added)->number, *analyzed);
     if (!is_view) ++select_count_;
     return {};
   }
 
   QuerySet set_;
   plan::Definitions definitions_;
+  std::map<size_t, plan::ExplainOptions> analyzed_;  ///< by the number of the definition
   size_t select_count_ = 0;
 };
 

@@ -1,11 +1,13 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/run_options.h"
 #include "base/diagnostic.h"
 #include "plan/bind_table.h"
+#include "plan/explain.h"
 #include "plan/query.h"
 
 namespace backstream::app {
@@ -15,6 +17,8 @@ struct QuerySet {
   struct Item {
     std::unique_ptr<plan::Query> query;
     std::string label;  ///< the view's name; select1, select2, ... for SELECTs
+    /// EXPLAIN ANALYZE: it is run, and its plan shown instead of its rows.
+    std::optional<plan::ExplainOptions> analyzed;
   };
   std::vector<Item> queries;
   std::vector<std::string> explained;  ///< the plans that EXPLAIN asked for

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -86,9 +87,12 @@ bool shows_progress(const RunOptions& options) {
 base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOptions& options, const QuerySet& set) {
   std::vector<receiver::ResultWriter::View> views;
   std::vector<std::string_view> labels;
-  const bool several = set.queries.size() > 1;
+  const auto shown = std::count_if(set.queries.begin(), set.queries.end(),
+                                   [](const QuerySet::Item& item) { return !item.analyzed.has_value(); });
+  const bool several = shown > 1;
   for (size_t i = 0; i < set.queries.size(); ++i) {
     const QuerySet::Item& item = set.queries[i];
+    if (item.analyzed) continue;
     labels.push_back(item.label);
     if (!options.view.empty() && item.label != options.view) continue;
     views.push_back({i, several || item.query->is_view ? item.label : "", &item.query->output()});
@@ -225,7 +229,8 @@ int run_command(const std::vector<std::string>& arguments) {
     engine_options.edges = options.threads;
   }
   exec::Engine engine(engine_options);
-  for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), &writer);
+  for (QuerySet::Item& item : set.queries)
+    engine.add_query(std::move(item.query), item.analyzed ? nullptr : &writer, item.analyzed.has_value());
 
   const bool live = !options.listen.empty();
   TableRefresh refresh;
@@ -262,6 +267,13 @@ int run_command(const std::vector<std::string>& arguments) {
   report.as_filled = pipeline.as_filled_count();
   report.as_unknown = pipeline.as_unknown_count();
   report.seconds = seconds_since(begin);
+  for (size_t i = 0; i < set.queries.size(); ++i) {
+    if (!set.queries[i].analyzed) continue;
+    plan::QueryActivity activity = engine.activity(i);
+    activity.seconds = report.seconds;
+    plans.append(plan::explain(engine.query(i), *set.queries[i].analyzed, &activity));
+  }
+  plans.flush();
   report.cpu_seconds = cpu_seconds() - cpu_begin;
   report.rows_written = writer.row_count();
   report.watermark_us = pipeline.watermark();

@@ -39,20 +39,40 @@ QueryFailed::QueryFailed(const expr::ValueErrorCounts& errors)
 
 namespace {
 
+/// Counts the rows that pass from one stage to the next, for EXPLAIN ANALYZE.
+class Meter final : public RowReceiver {
+ public:
+  explicit Meter(RowReceiver& next) : next_(next) {}
+  void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+    if (window.final) rows_ += rows.row_count;
+    next_.on_rows(window, rows, last);
+  }
+  void on_frontier(Micros frontier) override { next_.on_frontier(frontier); }
+  Micros next_cut(Micros frontier) const override { return next_.next_cut(frontier); }
+  uint64_t rows() const { return rows_; }
+
+ private:
+  RowReceiver& next_;
+  uint64_t rows_ = 0;
+};
+
 /// A query at work: its stages in a chain, and at their end this: the sink and the views above.
 class RunningQuery final : public RowReceiver {
  public:
   /// `query` must outlive it.
-  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink)
+  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink, bool measured)
       : query_(query), index_(index), sink_(sink) {
     stages_.resize(query_->stages.size());
+    meters_.resize(measured ? stages_.size() : 0);
     RowReceiver* above = this;
     for (size_t s = stages_.size(); s-- > 0;) {
+      if (measured) above = (meters_[s] = std::make_unique<Meter>(*above)).get();
       stages_[s] = make_stage(*query_, s, options, *above);
       above = stages_[s].get();
     }
+    if (measured) entry_ = std::make_unique<Meter>(*stages_.front());
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
-      inputs_.push_back(std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr));
+      inputs_.push_back(std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr, measured));
       inputs_.back()->add_reader(stages_.front()->input(i));
     }
   }
@@ -67,6 +87,8 @@ class RunningQuery final : public RowReceiver {
   }
   StageRunner& first() { return *stages_.front(); }
   const StageRunner& first() const { return *stages_.front(); }
+  /// Where the rows of the view that it reads go.
+  RowReceiver& entry() { return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front(); }
   const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
   void add_reader(RowReceiver& reader) { readers_.push_back(&reader); }
   /// A reader of `<view>_late`: its rows come without windows, in no order.
@@ -107,6 +129,30 @@ class RunningQuery final : public RowReceiver {
     }
     ledger.result_rows = result_rows_;
     return ledger;
+  }
+
+  plan::QueryActivity activity() const {
+    plan::QueryActivity activity;
+    uint64_t rows_of_inputs = 0;
+    for (const auto& input : inputs_) {
+      activity.inputs.push_back(input->activity());
+      rows_of_inputs += activity.inputs.back().stages.back().rows_out;
+    }
+    for (size_t s = 0; s < stages_.size(); ++s) {
+      plan::StageActivity& stage = activity.stages.emplace_back();
+      const WindowLedger ledger = stages_[s]->ledger();
+      if (s > 0) stage.rows_in = meters_[s - 1]->rows();
+      else if (!inputs_.empty()) stage.rows_in = rows_of_inputs;
+      else if (query_->source.kind == plan::Relation::Kind::kView) stage.rows_in = entry_->rows();
+      else stage.rows_in = ledger.assigned + ledger.time_null + ledger.time_future;
+      stage.filtered = ledger.filtered;
+      stage.late = ledger.late;
+      stage.errored = ledger.errored + ledger.shed + ledger.refused + ledger.time_null + ledger.time_future;
+      stage.windows = ledger.windows_closed;
+      stage.rows_out = meters_[s]->rows();
+      stages_[s]->measure(stage);
+    }
+    return activity;
   }
 
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
@@ -163,6 +209,8 @@ class RunningQuery final : public RowReceiver {
   };
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
+  std::unique_ptr<Meter> entry_;                // Null, and the others none, where nothing is measured.
+  std::vector<std::unique_ptr<Meter>> meters_;  // Above each stage.
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
   std::vector<RowReceiver*> readers_;
   uint64_t result_rows_ = 0;
@@ -230,13 +278,13 @@ struct Engine::State {
       }
       return nullptr;
     };
-    if (RunningQuery* below = find(source.name)) return below->add_reader(query.first());
+    if (RunningQuery* below = find(source.name)) return below->add_reader(query.entry());
     std::string_view view = source.name;
     assert(view.ends_with(plan::kLateSuffix));
     view.remove_suffix(plan::kLateSuffix.size());
     RunningQuery* below = find(view);
     assert(below != nullptr);
-    below->add_late_reader(query.first());
+    below->add_late_reader(query.entry());
   }
 
   EngineOptions options;
@@ -251,10 +299,10 @@ Engine::Engine(EngineOptions options) : state_(std::make_unique<State>(options))
 }
 Engine::~Engine() = default;
 
-void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink) {
+void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured) {
   const plan::Query& kept = *state_->kept.emplace_back(std::move(query));
   auto& added = state_->queries.emplace_back(
-      std::make_unique<RunningQuery>(&kept, state_->queries.size(), state_->options, sink));
+      std::make_unique<RunningQuery>(&kept, state_->queries.size(), state_->options, sink, measured));
   state_->attach(*added);
 }
 
@@ -320,6 +368,7 @@ void Engine::finish() {
   }
 }
 
+plan::QueryActivity Engine::activity(size_t query_index) const { return state_->queries[query_index]->activity(); }
 WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }
 std::vector<WindowRecord> Engine::recent_windows(size_t query_index) const {
   return state_->queries[query_index]->first().recent_windows();

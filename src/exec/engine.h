@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
+#include "plan/explain.h"
 #include "plan/query.h"
 #include "window/pane_counts.h"
 
@@ -98,7 +99,10 @@ class Engine {
   /// Adds a query; its source is a stream (fed through process()), a view added before, or the late rows of one
   /// (`<view>_late`), which are kept from then on. The sink is called on this thread whenever a window closes. The
   /// query is kept until the engine ends.
-  void add_query(std::unique_ptr<plan::Query> query, ResultSink* sink);
+  /// @param measured  activity() will be asked
+  void add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured = false);
+  /// What the stages of a measured query have done (EXPLAIN ANALYZE). `seconds` is left 0.
+  plan::QueryActivity activity(size_t query_index) const;
   /// Which columns of the stream any query reads.
   std::vector<bool> columns_used(std::string_view stream, size_t column_count) const;
 

@@ -102,6 +102,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
   if (final) {
     ledger_.sum_overflow += table->context().overflow_count - overflows_before;
     ++ledger_.windows_closed;
+    groups_closed_ += table->group_count();
   }
   tail_.end(ref);
 }

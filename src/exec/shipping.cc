@@ -55,6 +55,8 @@ void PaneShipping::carry_late(const plan::LateStage& late) {
 }
 
 void PaneShipping::append(std::vector<uint8_t>&& message) {
+  octets_ += message.size();
+  ++messages_;
   const auto appended = log_->append(0, message);
   if (appended.status != transport::LogStatus::kOk) {
     throw std::runtime_error("partials cannot be appended: " + std::string(transport::name(appended.status)));

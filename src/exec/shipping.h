@@ -43,6 +43,9 @@ class PaneShipping {
   Micros receive(PaneReceiver& merge, LateOutput* late);
   /// Merge: windows of panes that begin before are final.
   void forget_before(Micros pane_start);
+  /// All that was appended so far, frontiers included.
+  uint64_t octets_shipped() const { return octets_; }
+  uint64_t messages_shipped() const { return messages_; }
 
  private:
   void append(std::vector<uint8_t>&& message);
@@ -58,6 +61,7 @@ class PaneShipping {
   };
   void write(uint32_t edge, Form& form, partial::ChunkId id, const std::vector<partial::PaneLedger>& ledgers);
 
+  uint64_t octets_ = 0, messages_ = 0;  ///< appended to the log
   uint64_t incarnation_;
   size_t batch_rows_;
   Form groups_;

@@ -23,6 +23,9 @@ class StageRunner : public RowReceiver {
   /// Closes what can close; then tells the stage above.
   virtual void advance(Micros watermark) = 0;
   virtual WindowLedger ledger() const = 0;
+  /// Adds what the ledger does not tell: panes, groups, state, what was shipped. Rows in and out are counted between
+  /// stages.
+  virtual void measure(plan::StageActivity&) const {}
   /// See Engine::recent_windows().
   virtual std::vector<WindowRecord> recent_windows() const { return {}; }
   /// From now on late rows are aggregated by `late` (which must outlive the runner) and given to `receiver`. Before the

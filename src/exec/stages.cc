@@ -50,10 +50,15 @@ class WindowedStage final : public StageRunner {
     edges_[context.edge]->process(rows, context.watermark, context.time_max);
   }
   void advance(Micros watermark) override {
+    uint64_t octets = merge_->octets_held();
+    for (const auto& edge : edges_) octets += edge->octets_held();
+    octets_max_ = std::max(octets_max_, octets);
     for (uint32_t e = 0; e < edges_.size(); ++e) {
       EdgeHalf& edge = *edges_[e];
       edge.set_watermark(watermark);
       edge.take_until(watermark, [&](Micros start, PaneTablePtr pane) {
+        ++panes_taken_;
+        pane_groups_ += pane->group_count();
         if (shipping_) shipping_->ship(e, start, *pane);
         else merge_->adopt(start, std::move(pane));
       });
@@ -85,6 +90,15 @@ class WindowedStage final : public StageRunner {
     WindowLedger total = merge_->ledger();
     for (const auto& edge : edges_) total += edge->ledger();
     return total;
+  }
+  void measure(plan::StageActivity& activity) const override {
+    activity.panes = panes_taken_;
+    activity.pane_groups = pane_groups_;
+    activity.groups = merge_->groups_closed();
+    activity.state_octets = octets_max_;
+    if (!shipping_) return;
+    activity.shipped_octets = shipping_->octets_shipped();
+    activity.shipped_messages = shipping_->messages_shipped();
   }
   std::vector<WindowRecord> recent_windows() const override {
     return {merge_->recent_windows().begin(), merge_->recent_windows().end()};
@@ -125,6 +139,7 @@ class WindowedStage final : public StageRunner {
   PaneGrid grid_;
   RowReceiver& receiver_;
   Micros final_end_ = base::kMinTime;
+  uint64_t panes_taken_ = 0, pane_groups_ = 0, octets_max_ = 0;
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
   std::unique_ptr<MergeHalf> merge_;
   std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
@@ -155,6 +170,8 @@ class InheritedStage final : public StageRunner {
                                [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
     ledger_.sum_overflow += table_->context().overflow_count;
     ++ledger_.windows_closed;
+    groups_ += table_->group_count();
+    octets_max_ = std::max<uint64_t>(octets_max_, table_->octets_held());
     tail_.end(window);
     group_hint_ = table_->group_count();
     table_.reset();
@@ -163,10 +180,15 @@ class InheritedStage final : public StageRunner {
   void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by the stage below"); }
   void advance(Micros watermark) override { on_frontier(watermark); }
   WindowLedger ledger() const override { return ledger_; }
+  void measure(plan::StageActivity& activity) const override {
+    activity.groups = groups_;
+    activity.state_octets = octets_max_;
+  }
 
  private:
   RowReceiver& receiver_;
   WindowLedger ledger_;
+  uint64_t groups_ = 0, octets_max_ = 0;
   BlockPool pool_;
   GroupLayout layout_;
   RowAggregator aggregator_;

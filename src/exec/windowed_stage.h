@@ -50,6 +50,12 @@ class EdgeHalf {
   /// Those that came since the last call; null: none.
   PaneTablePtr take_late() { return late_ ? late_->take() : nullptr; }
   const WindowLedger& ledger() const { return ledger_; }
+  /// Memory of the open panes.
+  uint64_t octets_held() const {
+    uint64_t octets = 0;
+    for (const auto& [start, pane] : open_) octets += pane->octets_held();
+    return octets;
+  }
 
  private:
   /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as
@@ -106,6 +112,13 @@ class MergeHalf final : public PaneReceiver {
   void close_until(Micros watermark);
   const WindowLedger& ledger() const { return ledger_; }
   const std::deque<WindowRecord>& recent_windows() const { return recent_; }
+  /// Memory of what is kept for windows that are not final.
+  uint64_t octets_held() const {
+    uint64_t octets = 0;
+    for (const auto& [start, pane] : panes_) octets += pane->octets_held();
+    return octets;
+  }
+  uint64_t groups_closed() const { return groups_closed_; }  ///< of all final windows
 
  private:
   struct Open {
@@ -127,6 +140,7 @@ class MergeHalf final : public PaneReceiver {
   GroupRows group_rows_;
   std::map<Micros, PaneTablePtr> panes_;  ///< by kept_at()
   std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
+  uint64_t groups_closed_ = 0;
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end
 };

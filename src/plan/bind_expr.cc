@@ -230,9 +230,10 @@ Result<ExprPtr> ExprBinder::bind(const UnboundExpr& e, Place place, std::string_
                     "or stand in FILTER (WHERE ...) of an aggregate");
       if (made != input_.subqueries.end()) return expr::make_column(made->second, Type::kBool, e.span);
       return fail("0A000", fmt::format("a subquery is not supported in {}", clause), e.span,
-                  e.op.empty()       ? "LEFT JOIN a lookup table, and read its column"
-                  : e.op == "exists" ? "EXISTS may stand in WHERE by itself, or joined by AND to other conditions"
-                                     : "");
+                  e.op == "exists" ? "EXISTS may stand in WHERE by itself, or joined by AND to other conditions"
+                  : e.op == "in"   ? "list the values: IN (1, 2), or write EXISTS (SELECT 1 FROM b WHERE b.key = a.key)"
+                                 : "LEFT JOIN a lookup table and read its column; a value of the whole window: max(x) "
+                                   "OVER (PARTITION BY window_start), in a subquery in FROM");
     }
     case Kind::kParameterDefault: return fail("0A000", "DEFAULT has no meaning here", e.span);
   }

@@ -121,7 +121,8 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
   switch (from.kind) {
     case UnboundFrom::Kind::kRelation: input = bind_name(from.name, from.name_span); break;
     case UnboundFrom::Kind::kSubquery:
-      if (from.lateral) return fail("0A000", "LATERAL is not supported", from.span);
+      if (from.lateral)
+        return fail("0A000", "LATERAL is not supported", from.span, "write a subquery that stands alone");
       input = bind_subquery(*from.subquery);
       break;
     case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
@@ -178,6 +179,12 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
                 "FROM flows f LEFT JOIN lpm(table, f.dst_ip) r ON true");
   }
   const WindowFunction* function = find_window_function(from.name);
+  if (from.name == "cumulate") {
+    return fail(
+        "0A000", "cumulate is not supported", from.name_span,
+        "tumble by the step, and sum(x) OVER (PARTITION BY ... ORDER BY window_start RANGE BETWEEN interval '1 h' "
+        "PRECEDING AND CURRENT ROW) above it");
+  }
   if (function == nullptr) {
     const auto near = base::nearest_name(from.name, {"tumble", "hop", "session"});
     return fail(

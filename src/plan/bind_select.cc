@@ -118,8 +118,14 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
     return fail("0A000", "a query reads a stream: FROM is missing", select.span,
                 "for example FROM flows, or FROM tumble(flows, time, interval '300 s')");
   }
-  if (!select.distinct_on.empty()) return fail("0A000", "DISTINCT ON is not supported", select.distinct_on[0]->span);
-  if (select.with_ties) return fail("0A000", "FETCH ... WITH TIES is not supported", select.span, "use LIMIT");
+  if (!select.distinct_on.empty()) {
+    return fail(
+        "0A000", "DISTINCT ON is not supported", select.distinct_on[0]->span,
+        "first(x, time) of each group, or WHERE n = 1 over row_number() OVER (PARTITION BY window_start, ...) AS n");
+  }
+  if (select.with_ties)
+    return fail("0A000", "FETCH ... WITH TIES is not supported", select.span,
+                "use LIMIT, or WHERE n <= 10 over rank() OVER (PARTITION BY window_start ORDER BY ...) AS n");
   if (select.where) add_conjuncts(*select.where, where_);
   auto input = bind_from(*select.from[0]);
   for (size_t i = 1; input && i < select.from.size(); ++i) {  // FROM a, b: an inner join, its conditions in WHERE.

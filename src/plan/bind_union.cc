@@ -45,7 +45,10 @@ Result<Bound> SelectBinder::bind_union(const UnboundSelect& select) {
     const bool is_union = select.set_op == UnboundSelect::SetOp::kUnion;
     return fail("0A000", is_union ? "UNION without ALL is not supported" : "INTERSECT and EXCEPT are not supported",
                 select.span,
-                is_union ? "UNION ALL keeps equal rows; SELECT DISTINCT above it keeps one of each window" : "");
+                is_union
+                    ? "UNION ALL keeps equal rows; SELECT DISTINCT above it keeps one of each window"
+                    : "UNION ALL of both with a column that tells them apart; then GROUP BY the others and compare "
+                      "min and max of it in HAVING");
   }
   auto left = SelectBinder(catalog_, ctes_, expansions_).bind(*select.left);
   if (!left) return left;

@@ -137,7 +137,7 @@ Lowering::SelectPtr Lowering::lower_select(const Json& fields, Span around) {
     const Node node = node_of(item);
     if (node.tag == "GroupingSet") {
       refuse_feature("GROUPING SETS, ROLLUP, CUBE or GROUP BY ()", token_span(node.fields),
-                     "write one query for each grouping");
+                     "write one query for each grouping; UNION ALL puts their rows together");
     }
     select->group_by.push_back(lower_expr(item));
   }
@@ -153,7 +153,8 @@ Lowering::SelectPtr Lowering::lower_select(const Json& fields, Span around) {
 
 void Lowering::lower_ctes(const Json& with, UnboundSelect& select) {
   if (flag(with, "recursive")) {
-    refuse_feature("WITH RECURSIVE", token_span(with), "a stream has no end to recurse to; write WITH without it");
+    refuse_feature("WITH RECURSIVE", token_span(with),
+                   "a query over itself would never be done; write WITH without it");
   }
   for (const Json& item : field(with, "ctes")) {
     const Json& fields = field(item, "CommonTableExpr");

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -131,6 +132,12 @@ class Scenario {
             std::string("a query failed: ") + failure.what());
       return;
     }
+    for (Running& running : queries_) {
+      if (!running.analyzed || running.index < 0) continue;
+      const auto index = static_cast<size_t>(running.index);
+      const plan::QueryActivity activity = engine_->activity(index);
+      show_plan(running, plan::explain(engine_->query(index), *running.analyzed, &activity));
+    }
     const Block* above = nullptr;
     for (const Block* block : blocks) {
       if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) above = block;
@@ -145,8 +152,9 @@ class Scenario {
     const Block* block;
     std::string name;
     std::unique_ptr<Collector> rows;
-    size_t entry = kNoEntry;  ///< its number in definitions_
-    int index = -1;           ///< in the engine
+    size_t entry = kNoEntry;                                      ///< its number in definitions_
+    int index = -1;                                               ///< in the engine
+    std::optional<plan::ExplainOptions> analyzed = std::nullopt;  ///< EXPLAIN ANALYZE: its rows are the plan
     static constexpr size_t kNoEntry = SIZE_MAX;
   };
   struct Table {
@@ -228,12 +236,20 @@ class Scenario {
           break;
         }
         case Kind::kExplain: {
+          const auto options = plan::bind_explain_options(statement.options);
+          if (!options) return tl::unexpected(options.error());
+          if (options->analyze) {
+            auto entry = definitions_.add_query(std::move(*statement.inner), block.sql, "the SELECT");
+            if (!entry) return tl::unexpected(std::move(entry.error()));
+            auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
+            running.entry = (*entry)->number;
+            running.analyzed = *options;
+            break;
+          }
           auto query = definitions_.bind(*statement.inner, block.sql);
           if (!query) return tl::unexpected(query.error());
-          auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
-          running.rows->types = "T";
-          std::istringstream lines(plan::explain(*query));
-          for (std::string line; std::getline(lines, line);) running.rows->rows.push_back({write_field(line), 1, true});
+          show_plan(queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()}),
+                    plan::explain(*query, *options));
           break;
         }
         default: {
@@ -253,6 +269,12 @@ class Scenario {
     return {};
   }
 
+  static void show_plan(Running& running, const std::string& plan) {
+    running.rows->types = "T";
+    std::istringstream lines(plan);
+    for (std::string line; std::getline(lines, line);) running.rows->rows.push_back({write_field(line), 1, true});
+  }
+
   /// Gives the engine what the statements made.
   void start() {
     for (auto& entry : definitions_.entries()) {
@@ -262,7 +284,8 @@ class Scenario {
         running.index = static_cast<int>(engine_->query_count());
         for (const batch::ColumnDef& column : entry->query->output().columns)
           running.rows->types += type_letter(column.type);
-        engine_->add_query(std::move(entry->query), running.rows.get());
+        const bool analyzed = running.analyzed.has_value();
+        engine_->add_query(std::move(entry->query), analyzed ? nullptr : running.rows.get(), analyzed);
         break;
       }
     }
