@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "plan/bind_calendar.h"
+#include "plan/fuse.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -25,6 +26,10 @@ Input input_of(Bound bound) {
   }
   input.below = std::move(bound.stages);
   return input;
+}
+
+bool Input::has_plain_rows() const {
+  return inputs.empty() && source.kind == Relation::Kind::kStream && below.size() == 1 && is_row_stage(below.front());
 }
 
 Result<Input> SelectBinder::bind_subquery(const UnboundSelect& select) {
@@ -245,7 +250,17 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
         args[1]->span);
   }
   const bool over_view = input->source.kind == Relation::Kind::kView || !input->below.empty();
-  if (over_view && *column != time_of_rows) {
+  // Of rows that pass one by one any time of the stream will do, as it does for the stream itself.
+  const bool time_of_stream =
+      input->has_plain_rows() &&
+      input->below.front().outputs[static_cast<size_t>(*column)]->kind == expr::ExprKind::kColumn;
+  if (over_view && *column != time_of_rows && !time_of_stream) {
+    if (!had_windows) {
+      return fail("0A000", fmt::format("column \"{}\" is not the event time of these rows", time.name), args[1]->span,
+                  time_of_rows < 0
+                      ? "let the query below output the event time, as it is"
+                      : fmt::format("that is \"{}\"", input->schema.columns[static_cast<size_t>(time_of_rows)].name));
+    }
     return fail("0A000", "windows over a view are windows of its window_start", args[1]->span,
                 below_start < 0 ? "let the view below output window_start" : "");
   }

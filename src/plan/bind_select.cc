@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plan/fuse.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -154,6 +155,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   ExprBinder binder(input);
   const size_t input_columns = input.schema.columns.size();
   const bool windowed = input.has_windows();
+  const bool reads_plain_rows = input.has_plain_rows();
 
   // Outputs by name, stars spelled out.
   std::vector<Output> outputs;
@@ -475,12 +477,15 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   bound.source = std::move(input.source);
   bound.inputs = std::move(input.inputs);
   bound.stages = std::move(input.below);
-  if (binder.over_calls.empty()) {
-    bound.stages.push_back(std::move(stage));
-    return bound;
+  std::vector<Stage> made;
+  if (binder.over_calls.empty()) made.push_back(std::move(stage));
+  else made = make_analytic_stages(binder, std::move(stage), looks_ahead);
+  if (reads_plain_rows) {
+    if (auto fused = fuse(std::move(bound.stages.front()), made.front(), select.span); !fused)
+      return tl::unexpected(std::move(fused.error()));
+    bound.stages.clear();
   }
-  for (Stage& made : make_analytic_stages(binder, std::move(stage), looks_ahead))
-    bound.stages.push_back(std::move(made));
+  for (Stage& each : made) bound.stages.push_back(std::move(each));
   return bound;
 }
 

@@ -64,6 +64,8 @@ struct Input {
   /// The columns that `*` stands for (or `name.*`), in its order. Those of the window that rows are given here are not
   /// among them.
   std::vector<int> star(const NamedColumns* of) const;
+  /// Rows of a stream, filtered and computed one by one: they run as part of what reads them (plan/fuse.h).
+  bool has_plain_rows() const;
 };
 
 /// Joins the columns of two inputs under one schema: right's are numbered after left's. Fills schema, relations,
