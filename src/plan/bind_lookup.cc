@@ -300,7 +300,7 @@ Result<void> for_each_subquery(const UnboundExpr* e, Visit&& visit) {
 
 bool SelectBinder::is_lookup(const UnboundFrom& from) const {
   const auto is_table = [&](const UnboundFrom& item) {
-    if (item.kind != UnboundFrom::Kind::kRelation || ctes_.count(item.name) != 0) return false;
+    if (item.kind != UnboundFrom::Kind::kRelation || ctes_.find(item.name) != nullptr) return false;
     const Relation* relation = catalog_.find(item.name);
     return relation != nullptr && relation->kind == Relation::Kind::kTable;
   };
