@@ -107,7 +107,8 @@ class AsFillTest : public EnricherTest {
 
 TEST_F(AsFillTest, FillsWhatTheExporterSentAsZeroOrNotAtAll) {
   std::vector<base::Inet> source;
-  for (const char* address : {"10.0.0.1", "10.1.0.1", "10.1.0.1", "10.2.3.4", "198.51.100.1", "192.0.2.1", "2001:db8::1"})
+  for (const char* address :
+       {"10.0.0.1", "10.1.0.1", "10.1.0.1", "10.2.3.4", "198.51.100.1", "192.0.2.1", "2001:db8::1"})
     source.push_back(*base::parse_inet(address));
   std::vector<int64_t> as = {0, 0, 65000, 99, 0, 0, 0};
   std::vector<uint8_t> present = {1, 1, 1, 0, 1, 1, 1};

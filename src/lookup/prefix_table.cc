@@ -16,20 +16,25 @@ constexpr size_t kBlockRows =
     256;  // Addresses that go down the trie side by side: enough to hide the memory's latency.
 constexpr unsigned kStrideBits = 6;
 
-// A family's addresses as words, left-aligned as in Inet. kDirectBits + k * kStrideBits reaches every length.
+// A family's addresses as words, left-aligned as in Inet. kDirectBits + k * kStrideBits reaches every length, and the
+// end of a page.
 struct V4 {
   using Word = uint64_t;
   static constexpr uint8_t kFamily = 4;
   static constexpr unsigned kWordBits = 64, kDirectBits = 18;  // 1 MB; /24 is where the first node ends
+  static constexpr unsigned kPageBits = 0;
   static Word word(const Inet& address) { return address.hi; }
 };
 struct V6 {
   __extension__ using Word = unsigned __int128;
   static constexpr uint8_t kFamily = 6;
-  static constexpr unsigned kWordBits = 128, kDirectBits = 20;  // 4 MB, of which 2000::/3 is used; /32 ends a node
+  static constexpr unsigned kWordBits = 128, kDirectBits = 20;  // 4 MB, of which 2000::/3 is used
+  static constexpr unsigned kPageBits = 12;                     // 16 KB; /32 is what registries give
   static Word word(const Inet& address) { return static_cast<Word>(address.hi) << 64 | address.lo; }
 };
-static_assert((V6::kWordBits - V6::kDirectBits) % kStrideBits == 0);
+static_assert((V6::kWordBits - V6::kDirectBits) % kStrideBits == 0 && V6::kPageBits % kStrideBits == 0);
+/// A page is made where this many intervals or more lie: at most 128 octets of page for each.
+constexpr size_t kPageIntervalsMin = 128;
 
 template <bool kInstruction>
 [[gnu::always_inline]] inline uint32_t bit_count(uint64_t bits) {
@@ -40,60 +45,120 @@ template <bool kInstruction>
   return static_cast<uint32_t>(bits * 0x0101010101010101 >> 56);
 }
 
+/// Addresses that go down the trie side by side: the one at hi[i] and (IPv6) lo[i] is at entries[i].
+struct Block {
+  uint64_t hi[kBlockRows], lo[kBlockRows];
+  uint32_t entries[kBlockRows];
+  uint16_t walking[kBlockRows], at_leaf[kBlockRows];
+  size_t walking_count, at_leaf_count;
+};
+
+/// All that walk go down one level; `piece` gives the node's 6 bits of an address.
+template <bool kInstruction, typename Piece>
+[[gnu::always_inline]] inline void descend(const Node* nodes, const uint32_t* leaves, Block& block, Piece piece) {
+  size_t still_walking = 0, at_leaf_count = block.at_leaf_count;
+  for (size_t w = 0; w < block.walking_count; ++w) {
+    const uint16_t i = block.walking[w];
+    const Node& node = nodes[block.entries[i]];
+    const uint64_t bit = uint64_t{1} << (piece(i) & 63);
+    const bool child = (node.children & bit) != 0;
+    // Children below this slot, or runs of leaves up to and with it; one count for both.
+    const uint64_t before = child ? node.children & (bit - 1) : node.leaf_begins & (bit | (bit - 1));
+    const uint32_t base = child ? node.child_base : node.leaf_base - 1;
+    const uint32_t next = base + bit_count<kInstruction>(before);
+    block.entries[i] = next;
+    const void* const where = child ? static_cast<const void*>(&nodes[next]) : static_cast<const void*>(&leaves[next]);
+    __builtin_prefetch(where);
+    block.walking[still_walking] = i;
+    still_walking += child;
+    block.at_leaf[at_leaf_count] = i;
+    at_leaf_count += !child;
+  }
+  block.walking_count = still_walking;
+  block.at_leaf_count = at_leaf_count;
+}
+
+/// The same at any depth: `depth` bits lie before the node's own.
+template <bool kInstruction>
+[[gnu::always_inline]] inline void descend(const Node* nodes, const uint32_t* leaves, Block& block, unsigned depth) {
+  const uint64_t *hi = block.hi, *lo = block.lo;
+  if (depth + kStrideBits <= 64) {
+    descend<kInstruction>(nodes, leaves, block,
+                          [=, shift = 64 - kStrideBits - depth](size_t i) { return hi[i] >> shift; });
+  } else if (depth >= 64) {
+    descend<kInstruction>(nodes, leaves, block,
+                          [=, shift = 128 - kStrideBits - depth](size_t i) { return lo[i] >> shift; });
+  } else {
+    descend<kInstruction>(nodes, leaves, block, [=, more = depth + kStrideBits - 64](size_t i) {
+      return hi[i] << more | lo[i] >> (64 - more);
+    });
+  }
+}
+
 /// The leaf of each of n <= kBlockRows addresses. All go down one level before any goes down the next, so that the
 /// misses of a level overlap.
 template <typename Family, bool kInstruction>
-[[gnu::always_inline]] inline void walk(const uint32_t* direct, const Node* nodes, const uint32_t* leaves,
-                                        const typename Family::Word* words, size_t n, uint32_t* entries) {
-  uint16_t walking[kBlockRows], at_leaf[kBlockRows];
-  size_t walking_count = 0, at_leaf_count = 0;
+[[gnu::always_inline]] inline void walk(const Trie& trie, Block& block, size_t n) {
+  const uint32_t *direct = trie.direct.data(), *pages = trie.pages.data(), *leaves = trie.leaves.data();
+  const Node* nodes = trie.nodes.data();
+  uint32_t* entries = block.entries;
+  block.walking_count = block.at_leaf_count = 0;
   for (size_t i = 0; i < n; ++i) {
-    entries[i] = static_cast<uint32_t>(words[i] >> (Family::kWordBits - Family::kDirectBits));
+    entries[i] = static_cast<uint32_t>(block.hi[i] >> (64 - Family::kDirectBits));
     __builtin_prefetch(&direct[entries[i]]);
   }
-  for (size_t i = 0; i < n; ++i) {
-    // No branch: whether an address ends here is as good as random.
-    const uint32_t entry = direct[entries[i]], is_node = entry >> 31;
-    entries[i] = entry & ~Trie::kIsNode;
-    __builtin_prefetch(&nodes[is_node != 0 ? entries[i] : 0]);
-    walking[walking_count] = static_cast<uint16_t>(i);
-    walking_count += is_node;
-  }
-  for (unsigned shift = Family::kWordBits - Family::kDirectBits - kStrideBits; walking_count > 0;
-       shift -= kStrideBits) {
-    size_t still_walking = 0;
-    for (size_t w = 0; w < walking_count; ++w) {
-      const uint16_t i = walking[w];
-      const Node& node = nodes[entries[i]];
-      const uint64_t bit = uint64_t{1} << (static_cast<unsigned>(words[i] >> shift) & 63);
-      const bool child = (node.children & bit) != 0;
-      // Children below this slot, or runs of leaves up to and with it; one count for both.
-      const uint64_t before = child ? node.children & (bit - 1) : node.leaf_begins & (bit | (bit - 1));
-      const uint32_t base = child ? node.child_base : node.leaf_base - 1;
-      const uint32_t next = base + bit_count<kInstruction>(before);
-      entries[i] = next;
-      const void* const where =
-          child ? static_cast<const void*>(&nodes[next]) : static_cast<const void*>(&leaves[next]);
-      __builtin_prefetch(where);
-      walking[still_walking] = i;
-      still_walking += child;
-      at_leaf[at_leaf_count] = i;
-      at_leaf_count += !child;
+  unsigned depth = Family::kDirectBits;
+  if constexpr (Family::kPageBits == 0) {
+    for (size_t i = 0; i < n; ++i) {
+      // No branch: whether an address ends here is as good as random.
+      const uint32_t entry = direct[entries[i]], is_node = entry >> 31;
+      entries[i] = entry & ~Trie::kIsNode;
+      __builtin_prefetch(&nodes[is_node != 0 ? entries[i] : 0]);
+      block.walking[block.walking_count] = static_cast<uint16_t>(i);
+      block.walking_count += is_node;
     }
-    walking_count = still_walking;
+  } else {
+    constexpr uint32_t kPage = Trie::kIsNode | Trie::kCompare;
+    uint16_t paged[kBlockRows];
+    size_t paged_count = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const uint32_t entry = direct[entries[i]];
+      const bool is_page = (entry & kPage) == kPage, is_node = (entry & kPage) == Trie::kIsNode;
+      const auto in_page = static_cast<uint32_t>(block.hi[i] >> (64 - Family::kDirectBits - Family::kPageBits)) &
+                           ((1U << Family::kPageBits) - 1);
+      entries[i] = is_page ? (entry & ~kPage) << Family::kPageBits | in_page : entry & ~Trie::kIsNode;
+      const void* const where = is_page ? static_cast<const void*>(&pages[entries[i]])
+                                        : static_cast<const void*>(&nodes[is_node ? entries[i] : 0]);
+      __builtin_prefetch(where);
+      paged[paged_count] = static_cast<uint16_t>(i);
+      paged_count += is_page;
+      block.walking[block.walking_count] = static_cast<uint16_t>(i);
+      block.walking_count += is_node;
+    }
+    // Those without a page catch up by nodes.
+    for (; depth < Family::kDirectBits + Family::kPageBits; depth += kStrideBits)
+      if (block.walking_count > 0) descend<kInstruction>(nodes, leaves, block, depth);
+    for (size_t p = 0; p < paged_count; ++p) {
+      const uint16_t i = paged[p];
+      const uint32_t entry = pages[entries[i]], is_node = entry >> 31;
+      entries[i] = entry & ~Trie::kIsNode;
+      __builtin_prefetch(&nodes[is_node != 0 ? entries[i] : 0]);
+      block.walking[block.walking_count] = i;
+      block.walking_count += is_node;
+    }
   }
-  for (size_t l = 0; l < at_leaf_count; ++l) entries[at_leaf[l]] = leaves[entries[at_leaf[l]]];
+  for (; block.walking_count > 0; depth += kStrideBits) descend<kInstruction>(nodes, leaves, block, depth);
+  for (size_t l = 0; l < block.at_leaf_count; ++l) entries[block.at_leaf[l]] = leaves[entries[block.at_leaf[l]]];
 }
 
 template <typename Family>
-void walk_plain(const Trie& trie, const typename Family::Word* words, size_t n, uint32_t* entries) {
-  walk<Family, false>(trie.direct.data(), trie.nodes.data(), trie.leaves.data(), words, n, entries);
+void walk_plain(const Trie& trie, Block& block, size_t n) {
+  walk<Family, false>(trie, block, n);
 }
 // The x86-64 baseline has no bit count; every processor since 2008 does.
 template <typename Family>
-[[gnu::target("popcnt")]] void walk_popcnt(const Trie& trie, const typename Family::Word* words, size_t n,
-                                           uint32_t* entries) {
-  walk<Family, true>(trie.direct.data(), trie.nodes.data(), trie.leaves.data(), words, n, entries);
+[[gnu::target("popcnt")]] void walk_popcnt(const Trie& trie, Block& block, size_t n) {
+  walk<Family, true>(trie, block, n);
 }
 
 /// From `first` on, up to the next interval's begin, addresses belong to `row`.
@@ -119,7 +184,9 @@ class TrieBuilder {
     for (size_t slot = 0; slot < trie_.direct.size(); ++slot) {
       const Word first = static_cast<Word>(slot) << (Family::kWordBits - Family::kDirectBits);
       const Slot cut = next_slot(at, first, Family::kDirectBits);
-      trie_.direct[slot] = cut.leaf ? cut.entry : Trie::kIsNode | add_node(cut, first, Family::kDirectBits);
+      if (cut.leaf) trie_.direct[slot] = cut.entry;
+      else if (wants_page(at + 1 - cut.begin)) trie_.direct[slot] = add_page(cut, first);
+      else trie_.direct[slot] = Trie::kIsNode | add_node(cut, first, Family::kDirectBits);
     }
     // In order of depth, so that the children of a node lie side by side.
     for (size_t node = 0; node < pending_.size(); ++node) {
@@ -174,6 +241,22 @@ class TrieBuilder {
     return Trie::kNone;
   }
 
+  bool wants_page(size_t interval_count) const {
+    const uint64_t octets = (trie_.pages.size() + (size_t{1} << Family::kPageBits)) * sizeof(uint32_t);
+    return Family::kPageBits != 0 && interval_count >= kPageIntervalsMin && octets <= octets_max_ / 4;
+  }
+  uint32_t add_page(const Slot& cut, Word first) {
+    constexpr unsigned kDepth = Family::kDirectBits + Family::kPageBits;
+    const auto number = static_cast<uint32_t>(trie_.pages.size() >> Family::kPageBits);
+    size_t at = cut.begin;
+    for (size_t s = 0; s < size_t{1} << Family::kPageBits; ++s) {
+      const Word begin = first | static_cast<Word>(s) << (Family::kWordBits - kDepth);
+      const Slot slot = next_slot(at, begin, kDepth);
+      trie_.pages.push_back(slot.leaf ? slot.entry : Trie::kIsNode | add_node(slot, begin, kDepth));
+    }
+    return Trie::kIsNode | Trie::kCompare | number;
+  }
+
   uint32_t add_node(const Slot& slot, Word first, unsigned depth) {
     pending_.push_back({slot.begin, first, depth});
     return static_cast<uint32_t>(pending_.size() - 1);
@@ -199,8 +282,9 @@ class TrieBuilder {
       }
     }
     trie_.nodes.push_back(node);
-    return pending_.size() * sizeof(Node) + trie_.leaves.size() * sizeof(uint32_t) <= octets_max_ &&
-           pending_.size() < Trie::kIsNode;
+    const size_t words = trie_.pages.size() + trie_.leaves.size();
+    // A node's number must not look like a page's.
+    return pending_.size() * sizeof(Node) + words * sizeof(uint32_t) <= octets_max_ && pending_.size() < Trie::kCompare;
   }
 
   Trie& trie_;
@@ -296,8 +380,8 @@ base::Result<PrefixTable> PrefixTable::build(std::shared_ptr<const Table> table,
 size_t PrefixTable::octets_held() const {
   size_t octets = parents_.size() * sizeof(uint32_t);
   for (const Trie* trie : {&v4_, &v6_}) {
-    octets += trie->direct.size() * sizeof(uint32_t) + trie->nodes.size() * sizeof(Node) +
-              trie->leaves.size() * sizeof(uint32_t);
+    octets += (trie->direct.size() + trie->pages.size() + trie->leaves.size()) * sizeof(uint32_t) +
+              trie->nodes.size() * sizeof(Node);
   }
   return octets;
 }
@@ -306,32 +390,31 @@ template <bool kInstruction>
 void PrefixTable::find_block(const Inet* addresses, const uint8_t* validity, const uint32_t* rows, size_t n,
                              uint32_t* matches) const {
   const auto row_of = [rows](size_t i) { return rows == nullptr ? i : rows[i]; };
-  uint64_t words4[kBlockRows];
-  V6::Word words6[kBlockRows];
+  Block block4, block6;
   uint16_t places4[kBlockRows], places6[kBlockRows];
-  uint32_t entries[kBlockRows];
   size_t count4 = 0, count6 = 0;
   for (size_t i = 0; i < n; ++i) {
     const size_t row = row_of(i);
     const Inet& address = addresses[row];
     const bool present = validity == nullptr || validity[row] != 0;
-    words4[count4] = address.hi;
+    block4.hi[count4] = address.hi;
     places4[count4] = static_cast<uint16_t>(i);
     count4 += present && address.family == 4;
-    words6[count6] = V6::word(address);
+    block6.hi[count6] = address.hi;
+    block6.lo[count6] = address.lo;
     places6[count6] = static_cast<uint16_t>(i);
     count6 += present && address.family == 6;
     matches[i] = Trie::kNone;
   }
   if (count4 > 0 && !v4_.direct.empty()) {
-    if constexpr (kInstruction) walk_popcnt<V4>(v4_, words4, count4, entries);
-    else walk_plain<V4>(v4_, words4, count4, entries);
-    for (size_t i = 0; i < count4; ++i) matches[places4[i]] = entries[i];
+    if constexpr (kInstruction) walk_popcnt<V4>(v4_, block4, count4);
+    else walk_plain<V4>(v4_, block4, count4);
+    for (size_t i = 0; i < count4; ++i) matches[places4[i]] = block4.entries[i];
   }
   if (count6 > 0 && !v6_.direct.empty()) {
-    if constexpr (kInstruction) walk_popcnt<V6>(v6_, words6, count6, entries);
-    else walk_plain<V6>(v6_, words6, count6, entries);
-    for (size_t i = 0; i < count6; ++i) matches[places6[i]] = entries[i];
+    if constexpr (kInstruction) walk_popcnt<V6>(v6_, block6, count6);
+    else walk_plain<V6>(v6_, block6, count6);
+    for (size_t i = 0; i < count6; ++i) matches[places6[i]] = block6.entries[i];
   }
 
   // What is left to compare: leaves of lone prefixes, and addresses that are networks themselves.
@@ -347,8 +430,10 @@ void PrefixTable::find_block(const Inet* addresses, const uint8_t* validity, con
     to_compare_count += found & compare;
   }
   for (size_t c = 0; c < to_compare_count; ++c) {
-    __builtin_prefetch(&networks[matches[to_compare[c]]]);
-    __builtin_prefetch(&parents_[matches[to_compare[c]]]);
+    // A network lies in two cache lines one time in four. Its parent is read only where it does not match.
+    const auto* const network = reinterpret_cast<const char*>(&networks[matches[to_compare[c]]]);
+    __builtin_prefetch(network);
+    __builtin_prefetch(network + sizeof(Inet) - 1);
   }
   for (size_t c = 0; c < to_compare_count; ++c) {
     const size_t i = to_compare[c];

@@ -14,9 +14,10 @@ namespace backstream::lookup {
 /// bits in an inet column do not matter. Immutable; any thread.
 ///
 /// A multibit trie of popcount-compressed nodes (Asai and Ohara, "Poptrie", SIGCOMM 2015): a direct array over the
-/// first 18 bits (IPv4) or 20 bits (IPv6), then nodes of 6 bits. A lone prefix that is much longer than the place where
-/// it is alone is not spelled out in nodes; its leaf says that the row must be compared, so that scattered IPv6 hosts
-/// stay small.
+/// first 18 bits (IPv4) or 20 bits (IPv6), then nodes of 6 bits. Where many IPv6 networks share their first 20 bits,
+/// as the registries' blocks do, a page of the next 12 bits stands for two levels of nodes. A lone prefix that is much
+/// longer than the place where it is alone is not spelled out in nodes; its leaf says that the row must be compared, so
+/// that scattered IPv6 hosts stay small.
 class PrefixTable {
  public:
   /// @param column      an inet or cidr column of `table` (asserted)
@@ -46,17 +47,19 @@ class PrefixTable {
 
   /// One node: 64 slots for the next 6 bits. Slots with a child have a bit in `children`; the others are runs of equal
   /// leaves, each begun by a bit in `leaf_begins`.
-  struct Node {
+  struct alignas(32) Node {  // Never in two cache lines.
     uint64_t children;
     uint64_t leaf_begins;
     uint32_t child_base;  ///< the node of the first child; the others follow
     uint32_t leaf_base;   ///< the first run's leaf; the others follow
   };
-  /// The trie of one address family. An entry is a node's number with kIsNode, or a leaf: a row or kNone, with kCompare
-  /// when the row's network may not contain the address (then the row's parent does, or nothing).
+  /// The trie of one address family. An entry is a node's number with kIsNode, a page's with kIsNode and kCompare, or a
+  /// leaf: a row or kNone, with kCompare when the row's network may not contain the address (then the row's parent
+  /// does, or nothing).
   struct Trie {
     static constexpr uint32_t kIsNode = 1U << 31, kCompare = 1U << 30, kNone = kCompare - 1;
     base::HugePageVector<uint32_t> direct;  ///< empty: the table has no network of this family
+    base::HugePageVector<uint32_t> pages;   ///< entries that are nodes or leaves
     base::HugePageVector<Node> nodes;
     base::HugePageVector<uint32_t> leaves;
   };

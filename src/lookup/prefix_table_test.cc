@@ -183,5 +183,37 @@ TEST(PrefixTable, EqualsANaiveScanForRandomTables) {
   }
 }
 
+/// A registry's block, dense enough for a page, beside one that is not; networks from the page's own bits to hosts.
+TEST(PrefixTable, DenseBlocksEqualANaiveScan) {
+  std::mt19937_64 random(20);
+  const auto address = [&] {
+    const uint64_t block = random() % 8 == 0 ? uint64_t{0x2001} << 48 : uint64_t{0x2a0e} << 48;
+    return Inet::v6(block | random() >> 20, random());
+  };
+  std::vector<Inet> list = {*base::parse_inet("2000::/3")};
+  for (int i = 0; i < 3000; ++i) {
+    Inet network = address();
+    network.prefix_bits = static_cast<uint8_t>(random() % 10 == 0 ? 21 + random() % 108 : 30 + random() % 20);
+    list.push_back(network.network());
+  }
+  const auto table = networks(list);
+  const auto prefixes = PrefixTable::build(table, 0);
+  ASSERT_TRUE(prefixes);
+  std::vector<Inet> probes = list;
+  for (int i = 0; i < 2000; ++i) probes.push_back(address());
+  for (int i = 0; i < 2000; ++i) {
+    Inet host = list[random() % list.size()];
+    host.prefix_bits = 128;
+    host.lo |= random() % 3;
+    probes.push_back(host);
+  }
+  const auto column = networks(probes, Type::kInet);
+  std::vector<uint32_t> matches(probes.size()), plain(probes.size());
+  prefixes->find(column->column(0), nullptr, probes.size(), matches.data());
+  prefixes->find_plain(column->column(0), nullptr, probes.size(), plain.data());
+  EXPECT_EQ(matches, plain);
+  for (size_t i = 0; i < probes.size(); ++i) ASSERT_EQ(matches[i], scan(*table, probes[i])) << to_string(probes[i]);
+}
+
 }  // namespace
 }  // namespace backstream::lookup
