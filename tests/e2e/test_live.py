@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """backstream run --listen: sockets, --for, signals, and real exporters where they are installed."""
+import json
+import os
 import shutil
 import signal
 import socket
@@ -67,6 +69,38 @@ class Live(harness.Case):
         self.assertEqual(process.returncode, 0, error)
         self.assertEqual(self.totals(output), [300, 60, 30])
         self.assertIn("not_an_export", error)
+
+    def replace(self, name, data):
+        os.rename(self.write(name + ".new", data), self.path(name))
+
+    def test_a_changed_file_changes_its_table_and_a_bad_one_does_not(self):
+        self.write("names.csv", "asn,name\n64500,before\n")
+        self.write("as.csv", "prefix,asn\n0.0.0.0/0,64500\n")
+        process, port = self.listen(
+            "--stats", self.path("s.json"), "--set", "enrich.as_table=as.csv", "--threads", "2",
+            "-e", "CREATE TABLE names (asn bigint PRIMARY KEY, name text) WITH (file = 'names.csv', refresh = '1 s')",
+            "-e", "SELECT name, octets_raw FROM flows LEFT JOIN names ON asn = src_as")
+        self.send(port, 1)
+        time.sleep(1)
+        self.replace("names.csv", "asn,name\n64500,after\n")
+        time.sleep(4)
+        self.send(port, 1)
+        time.sleep(1)
+        self.replace("names.csv", "asn,name\nfive,wrong\n")
+        time.sleep(3)
+        self.send(port, 1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, error)
+        rows = output.splitlines()
+        self.assertEqual((rows[0], rows.count("before,10"), rows.count("after,10"), len(rows)), ("name,octets_raw", 30, 60, 91))
+        self.assertIn("names.csv:2:1", error)
+        self.assertIn("the table stays as it is", error)
+        with open(self.path("s.json")) as file:
+            tables = json.load(file)["tables"]
+        self.assertEqual([(t["name"], t["rows"], t["loaded"], t["failed"]) for t in tables],
+                         [("names", 1, 2, 1), ("enrich.as_table", 1, 1, 0)])
 
     def test_a_port_in_use_is_told(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
