@@ -1,0 +1,26 @@
+#pragma once
+// What the files that bind joins of streams share. Private to the room.
+#include <vector>
+
+#include "plan/select_binder.h"
+
+namespace backstream::plan {
+
+/// a AND (b AND c) as a, b, c.
+void add_conjuncts(ExprPtr e, std::vector<ExprPtr>& to);
+/// All of them; null for none.
+Result<ExprPtr> all_of(std::vector<ExprPtr> conjuncts);
+/// Replaces columns of a stage's output by what they are computed from.
+void put_below(ExprPtr& e, const Stage& stage);
+/// Adds a condition over a stage's output to its WHERE. The stage passes rows on.
+Result<void> add_filter(Stage& stage, ExprPtr condition);
+
+/// Columns get the numbers move(column).
+template <typename Move>
+void renumber(Expr& e, Move&& move) {
+  expr::walk(e, [&](Expr& part) {
+    if (part.kind == ExprKind::kColumn) part.column = move(part.column);
+  });
+}
+
+}  // namespace backstream::plan
