@@ -13,6 +13,7 @@
 #include "app/commands.h"
 #include "app/stop_signal.h"
 #include "generate/backbone.h"
+#include "generate/record_log.h"
 #include "generate/truth.h"
 #include "ingest/capture_writer.h"
 #include "ingest/source.h"
@@ -61,6 +62,19 @@ Micros wall_clock() {
       .count();
 }
 
+/// Several observers as one.
+class Observers final : public generate::RecordObserver {
+ public:
+  void add(generate::RecordObserver& observer) { observers_.push_back(&observer); }
+  bool empty() const { return observers_.empty(); }
+  void observe(const generate::Record& record) override {
+    for (generate::RecordObserver* observer : observers_) observer->observe(record);
+  }
+
+ private:
+  std::vector<generate::RecordObserver*> observers_;
+};
+
 struct Sent {
   uint64_t datagrams = 0, records = 0, refused = 0;
 };
@@ -79,25 +93,24 @@ Sent write_capture(generate::Backbone& backbone, const std::string& path) {
   return sent;
 }
 
-/// @param start  of the datagrams' times
 /// @param pace   seconds of ours for a second of theirs; 0: as fast as the system takes them
-Sent send(generate::Backbone& backbone, const std::string& host, uint16_t port, uint32_t exporters, Micros start,
-          double pace) {
+Sent send(generate::Backbone& backbone, const std::string& host, uint16_t port,
+          const generate::BackboneOptions& options, double pace) {
   const auto address = base::parse_inet(host);
   if (!address || !address->is_host()) throw Misused(fmt::format("--to '{}': the host must be an address", host));
   // On loopback each exporter has its own address; elsewhere the machine has but one.
   const bool loopback = address->family == 4 && address->v4_address() >> 24 == 127;
   std::vector<std::unique_ptr<ingest::UdpSender>> senders;
-  for (uint32_t e = 0; e < exporters; ++e) {
-    const base::Inet own = base::Inet::v4(0x7f000101 + e);
+  for (uint32_t e = 0; e < options.exporters; ++e) {
+    const base::Inet own = base::Inet::v4(0x7f000100 + options.first_exporter + e);
     senders.push_back(std::make_unique<ingest::UdpSender>(*address, port, loopback ? &own : nullptr));
   }
   Sent sent;
   const auto begin = std::chrono::steady_clock::now();
   for (generate::GeneratedDatagram datagram; !stop_requested() && backbone.next(datagram);) {
     if (pace != 0) {
-      const auto due =
-          begin + std::chrono::microseconds(static_cast<Micros>(static_cast<double>(datagram.time - start) * pace));
+      const auto due = begin + std::chrono::microseconds(
+                                   static_cast<Micros>(static_cast<double>(datagram.time - options.start) * pace));
       if (std::chrono::steady_clock::now() < due) {
         for (auto& sender : senders) sender->flush();
         std::this_thread::sleep_until(due);
@@ -121,7 +134,7 @@ int generate_command(const std::vector<std::string>& arguments) {
   generate::BackboneOptions options;
   options.seed = 1;
   Texts texts;
-  std::string pcap, truth_folder;
+  std::string pcap, truth_folder, records_path;
   uint64_t rate = 0;
   CLI::App app(
       "A synthetic backbone: NetFlow v5, v9, IPFIX or sFlow to a capture or over UDP, the same for the same flags.",
@@ -133,6 +146,8 @@ int generate_command(const std::vector<std::string>& arguments) {
   app.add_option("--rate", rate, "with --to: records a second (default: as fast as it goes)")->type_name("N");
   app.add_option("--records", options.records, "flow records in all (default 1000000)")->type_name("N");
   app.add_option("--exporters", options.exporters, "routers, 1 to 250 (default 1)")->type_name("N");
+  app.add_option("--first-exporter", options.first_exporter, "routers are 127.0.1.N and on (default 1)")
+      ->type_name("N");
   app.add_option("--as", options.traffic.as_count, "autonomous systems (default 500)")->type_name("N");
   app.add_option("--zipf", options.traffic.zipf, "exponent of their popularity (default 1.1; 0: all alike)")
       ->type_name("X");
@@ -161,6 +176,7 @@ int generate_command(const std::vector<std::string>& arguments) {
   app.add_option("--truth", truth_folder, "write NAME.sql and NAME.csv: exact answers of the standard queries")
       ->type_name("DIR");
   app.add_option("--truth-queries", texts.truth_queries, "only these")->delimiter(',')->type_name("NAME,...");
+  app.add_option("--truth-records", records_path, "write every flow record as it was sent, as CSV")->type_name("FILE");
   app.add_option("--preset", texts.preset,
                  "bench: 10 M records, 4 exporters, 2000 ASes, 100000 hosts; other flags still count");
   try {
@@ -171,7 +187,7 @@ int generate_command(const std::vector<std::string>& arguments) {
   }
   try {
     if (pcap.empty() == texts.to.empty()) throw Misused("give --pcap FILE or --to udp://HOST:PORT");
-    if (!truth_folder.empty() && texts.protocol == "sflow" && pcap.empty()) {
+    if (!(truth_folder.empty() && records_path.empty()) && texts.protocol == "sflow" && pcap.empty()) {
       throw Misused("the truth of sFlow depends on arrival times: use --pcap");
     }
     if (!texts.preset.empty()) {
@@ -209,20 +225,24 @@ int generate_command(const std::vector<std::string>& arguments) {
       if (!parsed) throw Misused(parsed.error().message + ": --to takes udp://HOST:PORT");
       destination = *parsed;
     }
+    Observers observers;
     std::optional<generate::Truth> truth;
     generate::Backbone backbone(options);
     if (!truth_folder.empty()) {
       if (::mkdir(truth_folder.c_str(), 0777) != 0 && errno != EEXIST)
         throw std::system_error(errno, std::generic_category(), truth_folder);
       truth.emplace(texts.truth_queries);
-      backbone.set_observer(&*truth);
+      observers.add(*truth);
     }
+    std::optional<generate::RecordLog> record_log;
+    if (!records_path.empty()) observers.add(record_log.emplace(records_path));
+    if (!observers.empty()) backbone.set_observer(&observers);
     const auto begin = std::chrono::steady_clock::now();
-    const Sent sent = destination
-                          ? send(backbone, destination->host, destination->port, options.exporters, options.start, pace)
-                          : write_capture(backbone, pcap);
+    const Sent sent = destination ? send(backbone, destination->host, destination->port, options, pace)
+                                  : write_capture(backbone, pcap);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (truth) truth->write(truth_folder);
+    if (record_log) record_log->close();
     log.line(fmt::format("{} records in {} datagrams{}, {:.1f} s ({:.2f} M records/s){}", sent.records, sent.datagrams,
                          destination ? " sent" : " written", seconds, static_cast<double>(sent.records) / seconds / 1e6,
                          sent.refused == 0 ? "" : fmt::format("; {} datagrams refused by the system", sent.refused)));

@@ -27,6 +27,8 @@ BackboneOptions checked(BackboneOptions options) {
   const TrafficOptions& traffic = options.traffic;
   const auto share = [](double value) { return value >= 0 && value <= 1; };
   check(options.exporters >= 1 && options.exporters <= 250, "1 to 250 exporters");
+  check(options.first_exporter >= 1 && options.first_exporter <= 251 - options.exporters,
+        "exporters from 127.0.1.1 to 127.0.1.250");
   check(traffic.as_count >= 1 && traffic.as_count <= 1'000'000, "1 to 1,000,000 ASes");
   check(traffic.host_count >= 1, "at least one host");
   check(traffic.zipf >= 0 && traffic.zipf <= 10, "a Zipf exponent of 0 to 10");
@@ -68,7 +70,7 @@ Backbone::Backbone(const BackboneOptions& options)
     : options_(checked(options)), traffic_(options_.traffic, options_.seed), slot_(options_.start) {
   const Micros ahead = options_.active_timeout + options_.inactive_timeout + 2 * options_.jitter;
   for (uint32_t i = 0; i < options_.exporters; ++i) {
-    const base::Inet address = base::Inet::v4(0x7f000101 + i);
+    const base::Inet address = base::Inet::v4(0x7f000100 + options_.first_exporter + i);
     const Micros boot = whole_ms(options_.start) - (10 + i) * 86'400 * kMicrosPerSecond - i * 37 * kMicrosPerMilli;
     ExportWriter::Options writer{options_.protocol, i, address, options_.sampling_rate, options_.pack, boot};
     auto exporter = std::make_unique<Exporter>(Exporter{ExportWriter(writer), address, i, 0, 0, 0, false, {}});

@@ -13,7 +13,8 @@ struct BackboneOptions {
   Protocol protocol = Protocol::kNetflow5;
   uint64_t records = 1'000'000;                                 ///< exactly so many, over all exporters
   base::Micros start = 0, span = 900 * base::kMicrosPerSecond;  ///< of export times; span >= 1 ms
-  uint32_t exporters = 1;                                       ///< 1 to 250; addresses 127.0.1.1 and on
+  uint32_t exporters = 1;                                       ///< 1 to 250
+  uint32_t first_exporter = 1;                                  ///< its address is 127.0.1.N; the last N is at most 250
   TrafficOptions traffic;
   uint32_t sampling_rate = 1;
   uint32_t pack = 0;  ///< records a datagram; 0: as the protocol's routers do

@@ -61,11 +61,6 @@ constexpr Field kFieldsIpfix[] = {{8, 27, 4, 16}, {12, 28, 4, 16}, {15, 62, 4, 1
                                   {11, 11, 2, 2}, {6, 6, 1, 1},    {4, 4, 1, 1},     {5, 5, 1, 1},     {9, 29, 1, 1},
                                   {13, 30, 1, 1}, {16, 16, 4, 4},  {17, 17, 4, 4}};
 
-base::Inet next_hop(const Record& record) {
-  if (record.source.family == 4) return base::Inet::v4(0xc6120000 | record.out_if);  // 198.18.0.0/15 (RFC 2544)
-  return base::Inet::v6(0x2001000200000000, record.out_if);                          // 2001:2::/48 (RFC 5180)
-}
-
 template <size_t kCount>
 void write_template(Writer& out, const Field (&fields)[kCount], bool v6) {
   out.u16(v6 ? kTemplateV6 : kTemplateV4);
@@ -81,6 +76,11 @@ void pairs(Writer& out, std::initializer_list<uint16_t> values) {
 }
 
 }  // namespace
+
+base::Inet next_hop(const Record& record) {
+  if (record.source.family == 4) return base::Inet::v4(0xc6120000 | record.out_if);  // 198.18.0.0/15 (RFC 2544)
+  return base::Inet::v6(0x2001000200000000, record.out_if);                          // 2001:2::/48 (RFC 5180)
+}
 
 uint32_t ExportWriter::pack_max(Protocol protocol) {
   switch (protocol) {

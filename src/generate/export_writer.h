@@ -6,6 +6,9 @@
 
 namespace backstream::generate {
 
+/// The router that the record's packets are sent to next: every protocol here tells it.
+base::Inet next_hop(const Record& record);
+
 /// One exporter's side of a protocol: packs records into datagrams as a router does. One thread.
 ///   NetFlow v5: Cisco's "NetFlow Export Datagram Formats"; v9: RFC 3954; IPFIX: RFC 7011; sFlow: sflow.org, version 5.
 class ExportWriter {

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "generate/backbone.h"
+#include "generate/record_log.h"
 
 namespace backstream::generate {
 namespace {
@@ -190,6 +191,30 @@ TEST_F(TruthTest, EveryQueryHasTextAndHeader) {
 TEST_F(TruthTest, RefusesAnUnknownQueryAndAFolderThatIsNotThere) {
   EXPECT_THROW(Truth({"traffic_matrix", "no_such"}), std::invalid_argument);
   EXPECT_THROW(Truth().write(folder_ + "/absent"), std::system_error);
+}
+
+TEST_F(TruthTest, RecordLogTellsWhatIsOnTheWire) {
+  const std::string path = folder_ + "/records.csv";
+  RecordLog log(path);
+  Record r = record(1, 0x0a000002, 1500, 3);
+  r.received += 2'500'000;
+  r.source_mask = 24;
+  log.observe(r);
+  r.protocol = Protocol::kSflow;  // Has no flow times, and of ICMP neither ports nor flags.
+  r.has_ports = r.has_flags = false;
+  r.ip_protocol = 1;
+  log.observe(r);
+  log.close();
+  EXPECT_EQ(rows("records"),
+            (std::vector<std::string>{
+                ",,2026-01-31 "
+                "12:00:03.5+00,127.0.1.1,sFlow,10.0.0.2,10.0.0.1,198.18.0.2,,,1,,0,1500,3,10,64496,64497,24,0,1,2",
+                "2026-01-31 12:00:01+00,2026-01-31 12:00:01+00,2026-01-31 12:00:03.5+00,127.0.1.1,5,10.0.0.2,10.0.0.1,"
+                "198.18.0.2,0,443,6,0,0,1500,3,10,64496,64497,24,0,1,2"}));
+}
+
+TEST_F(TruthTest, RecordLogThatCannotBeWritten) {
+  EXPECT_THROW(RecordLog(folder_ + "/none/records.csv"), std::system_error);
 }
 
 }  // namespace
