@@ -1,4 +1,6 @@
--- What each exporter sent, every minute, by arrival: is the monitor itself well?
+-- Exporters: what each sent, every minute, by arrival: is the monitor itself well? Sampling rates that differ within a
+-- minute, or are null (unknown), make octets wrong for that router. No threshold.
+-- Source: the exporter tables of pmacct and Akvorado.
 CREATE MATERIALIZED VIEW exporters AS
 SELECT window_start, exporter, protocol_version, count(*) AS flows, sum(octets) AS octets,
        min(sampling_rate) AS sampling_rate_min, max(sampling_rate) AS sampling_rate_max

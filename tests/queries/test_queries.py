@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Every query of queries/ on generated traffic, each row against an answer computed here (reference.py)."""
+import csv
+import glob
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+sys.path.insert(0, HERE)
+import flows  # noqa: E402
+import harness  # noqa: E402
+import reference  # noqa: E402
+
+FOLDER = os.path.join(HERE, "..", "..", "queries")
+SPAN = re.compile(r"(-?)(?:(-?\d+) days?)?\s*(?:(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?$")
+
+# Queries whose statements the program does not have yet. Each has its reference; take the name out to run it.
+WAITING = set()
+
+
+def span(text):
+    """Microseconds of an interval without months."""
+    _, days, sign, hours, minutes, seconds, fraction = SPAN.match(text).groups()
+    time = ((int(hours or 0) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)) * flows.SECOND + int((fraction or "0").ljust(6, "0"))
+    return int(days or 0) * flows.DAY + (-time if sign else time)
+
+
+READERS = {"t": flows.micros, "a": str, "i": int, "b": {"t": True, "f": False}.__getitem__, "s": span, "f": float, "p": float,
+           "c": int}
+
+
+def close(kind, got, want):
+    if got is None or want is None or kind not in "fpc":
+        return got == want
+    if kind == "f":
+        return math.isclose(got, want, rel_tol=1e-9, abs_tol=1e-9)
+    if kind == "p":
+        return abs(got - want) <= 0.01 * abs(want) + 1e-12
+    return got == want if want <= 384 else abs(got - want) <= 0.05 * want
+
+
+def order(kinds):
+    """A sort key: equal columns first, null before all else; those that compare roughly are last, to tell rows apart."""
+    places = sorted(range(len(kinds)), key=lambda place: kinds[place] in "fpc")
+    return lambda row: [(row[place] is not None, row[place] if row[place] is not None else 0) for place in places]
+
+
+class Answers(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls._folder = tempfile.TemporaryDirectory()
+        cls._data = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls._folder.cleanup()
+
+    def data(self, name):
+        if name not in self._data:
+            folder = os.path.join(self._folder.name, name)
+            os.mkdir(folder)
+            self._data[name] = getattr(flows, name)(harness.BINARY, folder)
+        return self._data[name]
+
+    def run_files(self, names, data, *arguments):
+        files = [os.path.join(FOLDER, name + ".sql") for name in names]
+        result = subprocess.run([harness.BINARY, "run", "-q", *self.data(data).arguments(), *arguments, *files],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def check(self, name):
+        query = reference.QUERIES[name]
+        text = self.run_files([name], query.data, "-o", "csv")
+        got = [tuple(None if cell == "" else READERS[kind](cell) for kind, cell in zip(query.kinds, row))
+               for row in list(csv.reader(io.StringIO(text)))[1:] if len(row) == len(query.kinds) or self.fail(f"columns: {row}")]
+        want = list(query.answer(self.data(query.data).flows))
+        self.assertGreaterEqual(len(want), query.at_least, "the traffic has too little of what the query looks for")
+        key = order(query.kinds)
+        got.sort(key=key)
+        want.sort(key=key)
+        for one, other in zip(got, want):
+            if not all(map(close, query.kinds, one, other)):
+                self.fail(f"\n  got      {one}\n  expected {other}")
+        self.assertEqual(len(got), len(want))
+        split = self.run_files([name], query.data, "-o", "csv", "--edges", "3", "--deal", "random:7")
+        whole = sorted(text.splitlines())
+        self.assertEqual(sorted(split.splitlines()), whole, "split over three edges")
+
+    def test_all_together_answer_as_each_alone(self):
+        names = sorted(set(reference.QUERIES) - WAITING)
+        together = {name: [] for name in names}
+        for line in self.run_files(names, "day", "-o", "jsonl").splitlines():
+            head, rest = line.split(",", 1)
+            together[json.loads(head + "}")["view"]].append("{" + rest)
+        for name in names:
+            with self.subTest(name):
+                alone = self.run_files([name], "day", "-o", "jsonl").splitlines()
+                self.assertEqual(sorted(together[name]), sorted(alone))
+
+
+def add_tests():
+    for path in sorted(glob.glob(os.path.join(FOLDER, "*.sql"))):
+        name = os.path.splitext(os.path.basename(path))[0]
+
+        def test(self, name=name):
+            self.check(name)
+        if name in WAITING:
+            test = unittest.skip("waits for statements that the program does not have yet")(test)
+        setattr(Answers, "test_" + name, test)
+
+
+class Folder(unittest.TestCase):
+    def test_each_query_has_a_reference_and_each_reference_a_query(self):
+        files = {os.path.splitext(os.path.basename(path))[0] for path in glob.glob(os.path.join(FOLDER, "*.sql"))}
+        self.assertEqual(files, set(reference.QUERIES))
+
+
+if __name__ == "__main__":
+    add_tests()
+    sys.exit(harness.main())
