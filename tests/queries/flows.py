@@ -212,9 +212,11 @@ def incidents():
             if received:
                 nyc.flow(600 + n, "203.0.117.1", f"198.51.101.{server}", sport=4000, dport=53, protocol=17, flags=0,
                          packets=1000, octets=received)
-    # Floods: packets a second in each five seconds. Begins at 30,000, goes on at 15,000, ends below 10,000, begins again.
+    # Floods: packets a second in each five seconds. Begins at 30,000, goes on at 15,000, ends below 10,000, begins again, ends
+    # below what is followed; what then comes with 12,000 is no alarm.
     for kind, ports, protocol in [(21, (0, 2048), 1), (22, (4000, 5000), 17), (23, (0, 0), 17)]:
-        for slot, rate in enumerate([5_000, 15_000, 30_000, 25_000, 15_000, 15_000, 8_000, 5_000, 15_000, 15_000, 40_000, 900]):
+        for slot, rate in enumerate([5_000, 15_000, 30_000, 25_000, 15_000, 15_000, 8_000, 5_000, 15_000, 15_000, 40_000, 500, 500, 500,
+                                     24_000, 15_000, 15_000]):
             for source in range(5):
                 nyc.flow(780 + slot * 5 + source * 0.9, f"203.0.118.{source}", f"198.51.100.{kind}", sport=ports[0], dport=ports[1],
                          protocol=protocol, flags=0, packets=rate, octets=rate * 100, duration=0.9)

@@ -296,7 +296,7 @@ def reflectors(flows):
             yield *key, octets, received[key], ratio(octets, received[key])
 
 
-@query("taaiib", at_least=10)
+@query("taaii", at_least=10)
 def floods(flows):
     packets, octets = Counter(), Counter()
     for f in flows:
@@ -305,17 +305,15 @@ def floods(flows):
             for window in hop(f.time, 5 * SECOND, 10 * SECOND):
                 packets[f.dst_ip, kind, window] += f.packets
                 octets[f.dst_ip, kind, window] += f.octets
-    alarms = {}
+    alarm, last = False, None
     for (victim, kind, window), count in sorted(packets.items()):
         rate = count // 10
-        if rate <= 1000:
-            continue
-        if rate > 20_000:
-            alarms[victim, kind] = True
-        elif rate < 10_000:
-            alarms[victim, kind] = False
-        if alarms.get((victim, kind)):
-            yield window, victim, kind, rate, octets[victim, kind, window] * 8 // 10, True
+        if last != (victim, kind, window - 5 * SECOND) or rate < 10_000:
+            alarm = False
+        alarm = alarm or rate > 20_000
+        last = victim, kind, window
+        if alarm:
+            yield window, victim, kind, rate, octets[victim, kind, window] * 8 // 10
 
 
 @query("taiiii")

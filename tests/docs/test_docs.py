@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Runs the ```sql blocks of README.md and docs/*.md on generated flows.
+
+    ```sql            statements; they succeed, and each query gives rows
+    ```sql empty      they succeed; the traffic here may give no row
+    ```sql fragment   expressions, as in a select list over flows: EXPLAIN takes them
+    ```sql error      refused; the block ends with the line "-- error: " and the message
+
+A block may read the views of the blocks before it in its file, those of queries/, and the files of this folder.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import harness  # noqa: E402
+
+FENCE = re.compile(r"^ *```sql *(\w*)\n(.*?)^ *```$", re.M | re.S)
+VIEW = re.compile(r"\s*CREATE (?:MATERIALIZED )?(?:VIEW|TABLE) (\w+)", re.I)
+READS = r"\b(?:FROM|JOIN)\s+(?:\w+\s*\(\s*)?{}(?:_late)?\b"
+GIVES_ROWS = re.compile(r"(?:SELECT|WITH|EXPLAIN|CREATE\s+MATERIALIZED)\b", re.I)
+MESSAGE = re.compile(r"^-- error: (.*)$", re.M)
+KINDS = ("", "empty", "fragment", "error")
+
+
+def blocks(path):
+    """(line, kind, text) of each block."""
+    with open(path) as file:
+        text = file.read()
+    return [(text.count("\n", 0, found.start()) + 1, found[1], found[2]) for found in FENCE.finditer(text)]
+
+
+def statements(text):
+    """Split at the semicolons that end lines, as the examples are written."""
+    return [part.strip() for part in re.split(r";[ ]*(?:--[^\n]*)?(?:\n|$)", text) if part.strip()]
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+class Examples(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls._folder = tempfile.TemporaryDirectory()
+        cls.capture = os.path.join(cls._folder.name, "flows.pcap")
+        # Three hours, so that windows of an hour have a past; little, so that it is quick.
+        subprocess.run([harness.BINARY, "generate", "--pcap", cls.capture, "--protocol", "ipfix", "--records", "30000", "--span",
+                        "10800s", "--as", "20", "--hosts", "100", "--sampling-rate", "10"], check=True, stderr=subprocess.DEVNULL)
+        cls.queries = {os.path.splitext(os.path.basename(path))[0]: read(path)
+                       for path in glob.glob(os.path.join(ROOT, "queries", "*.sql"))}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls._folder.cleanup()
+
+    def run_sql(self, texts):
+        # A delay of a second, so that there are late rows to be shown.
+        words = [word for text in texts for word in ("-e", text)]
+        return subprocess.run([harness.BINARY, "run", "-q", "-o", "csv", "--delay", "1s", "--pcap", self.capture, *words],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=HERE)
+
+    def context(self, text, earlier):
+        """The views that the text reads and does not make, with what they read in turn."""
+        own = {found[1] for found in map(VIEW.match, statements(text)) if found}
+        needed = []
+        for name, definition in [*self.queries.items(), *earlier.items()]:
+            if name not in own and name not in dict(needed) and re.search(READS.format(name), text, re.I):
+                needed.append((name, earlier.get(name, definition)))
+        return [definition for _, definition in needed]
+
+    def check(self, path, line, kind, text, earlier):
+        where = f"{os.path.relpath(path, ROOT)}:{line}"
+        self.assertIn(kind, KINDS, where)
+        if kind == "error":
+            wanted = MESSAGE.search(text)
+            self.assertTrue(wanted, f"{where}: which error?")
+            result = self.run_sql([*self.context(text, earlier), text])
+            self.assertEqual(result.returncode, 3, f"{where}: it was not refused\n{result.stderr}")
+            told = result.stderr.splitlines()[0].split(" error: ", 1)[-1]
+            self.assertEqual(told, wanted[1], where)
+            return
+        if kind == "fragment":
+            result = self.run_sql([f"EXPLAIN SELECT {text.strip().rstrip(',;')} FROM flows"])
+            self.assertEqual(result.returncode, 0, f"{where}\n{result.stderr}")
+            return
+        before = self.context(text, earlier)
+        parts = statements(text)
+        if kind == "empty":
+            result = self.run_sql([*before, text])
+            self.assertEqual(result.returncode, 0, f"{where}\n{result.stderr}")
+            return
+        for count in range(1, len(parts) + 1):   # Each statement, after those before it, gives rows of its own.
+            result = self.run_sql([*before, ";\n".join(parts[:count])])
+            self.assertEqual(result.returncode, 0, f"{where}\n{result.stderr}")
+            if not GIVES_ROWS.match(parts[count - 1]):
+                continue
+            name = VIEW.match(parts[count - 1])
+            label = name[1] if name else f"select{sum(1 for part in parts[:count] if part.upper().startswith(('SELECT', 'WITH')))}"
+            alone = count == 1 and not before
+            rows = [row for row in result.stdout.splitlines()[1:] if alone or row.startswith(label + ",")]
+            if parts[count - 1].upper().startswith("EXPLAIN"):
+                rows = result.stdout.splitlines()
+            self.assertTrue(rows, f"{where}: statement {count} gives no row\n{result.stdout[:500]}")
+
+
+def add_tests():
+    for path in [os.path.join(ROOT, "README.md"), *sorted(glob.glob(os.path.join(ROOT, "docs", "*.md")))]:
+        earlier = {}
+        for line, kind, text in blocks(path):
+            def test(self, arguments=(path, line, kind, text, dict(earlier))):
+                self.check(*arguments)
+            name = os.path.splitext(os.path.basename(path))[0].lower()
+            setattr(Examples, f"test_{name}_line_{line}", test)
+            if kind in ("", "empty"):
+                earlier.update((found[1], part) for part in statements(text) for found in [VIEW.match(part)] if found)
+
+
+class Blocks(unittest.TestCase):
+    def test_the_language_page_has_examples(self):
+        self.assertGreaterEqual(len(blocks(os.path.join(ROOT, "docs", "sql.md"))), 8)
+
+    def test_a_block_is_found_with_its_kind(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "a.md")
+        with open(path, "w") as file:
+            file.write("text\n```sql error\nSELECT 1;\n-- error: no\n```\nmore\n```sh\nls\n```\n```sql\nSELECT 2;\n```\n")
+        self.assertEqual(blocks(path), [(2, "error", "SELECT 1;\n-- error: no\n"), (10, "", "SELECT 2;\n")])
+
+    def test_statements_end_at_line_ends(self):
+        self.assertEqual(statements("SELECT 1;\n\nSELECT 'a;b';  -- two\n"), ["SELECT 1", "SELECT 'a;b'"])
+
+
+if __name__ == "__main__":
+    add_tests()
+    sys.exit(harness.main())
