@@ -266,6 +266,21 @@ def incidents():
     nyc.flow(200, "198.51.107.1", "203.0.126.1", packets=0, octets=0)
     for n, size in enumerate([40, 64, 65, 127, 128, 255, 256, 511, 512, 1023, 1024, 1518, 1519, 9000]):
         nyc.flow(200 + n, "198.51.107.2", "203.0.126.1", packets=n + 1, octets=size * (n + 1))
+    # Who does not know his AS: both ends routed, one without an origin, one without a route.
+    for n, src in enumerate(["198.51.100.3", "203.0.113.9", "203.0.128.9", "172.20.0.1"]):
+        nyc.flow(210 + n, src, "198.51.104.9", octets=1000 + n, src_as=0, dst_as=0 if n < 2 else 64497)
+    # Answers to attempts at minute 12: after a second; exactly two minutes; a millisecond more; from another port.
+    for n in range(150):
+        nyc.flow(721 + n * 0.2, "198.51.100.15", f"203.0.115.{n}", sport=443, dport=40000, flags=0x12)
+    for n in range(60):
+        later = 120.0 if n < 20 else 120.001 if n < 40 else 1
+        nyc.flow(720 + n * 0.2 + later, "198.51.100.14", f"203.0.115.{n}", sport=443 if n < 40 else 8443, dport=40000, flags=0x12)
+    # A customer's host that mails to 30 others, and one to 20; backscatter into space that nobody uses.
+    for n in range(30):
+        nyc.flow(660 + n, "198.51.100.200", f"203.0.113.{n}", dport=25)
+        if n < 20:
+            nyc.flow(660 + n, "198.51.100.201", f"203.0.113.{n}", dport=25)
+        nyc.flow(660 + n, "203.0.117.9", f"198.51.101.{100 + n}", sport=80, flags=0x12 if n % 3 else 0x04)
     # A router that is silent for minutes.
     for second in [3, 17, 200, 203, 420]:
         sea.flow(second, "198.51.108.1", "203.0.127.1")
@@ -314,3 +329,32 @@ def day(binary, folder):
 
 def history(_, folder):
     return DataSet([hours().write(folder)])
+
+
+JANUARY, SAMPLES = 1_767_225_600 * SECOND, 31 * 288   # 2026-01-01 00:00 UTC; five minutes each
+
+
+def acme_octets(sample):
+    """What acme sends in a sample of January: 300 times each of 1 to 8928, in a mixed order (7919 is prime)."""
+    return 300 * (1 + sample * 7919 % SAMPLES)
+
+
+def month(_, folder):
+    """January and some days around it, in five-minute samples of two customers' interfaces (1 and 2) and a peer's (3)."""
+    router = Router("month", "127.0.1.61", JANUARY - 2 * DAY)
+    draw = random.Random(31)
+    for sample in range(-2 * 288, SAMPLES + 288):
+        second = 2 * DAY // SECOND + sample * 300
+        inside = 0 <= sample < SAMPLES
+        sent = acme_octets(sample) if inside else 10_000_000
+        first = draw.randrange(sent)
+        router.flow(second + draw.randrange(300), "10.0.0.1", "203.0.113.1", octets=first, in_if=1, out_if=3)
+        router.flow(second + 299.999, "10.0.0.1", "203.0.113.1", octets=sent - first, in_if=1, out_if=3)
+        if sample % 2 == 0:
+            router.flow(second, "203.0.113.1", "10.0.0.1", octets=draw.randrange(4_000_000), in_if=3, out_if=1)
+        # bell sends in 446 samples, which are all thrown away, and receives in 447, the least of which is billed.
+        if inside and sample % 20 == 7 and sample // 20 < 446:
+            router.flow(second + 10, "10.0.1.1", "203.0.113.1", octets=50_000_000, in_if=2, out_if=3)
+        if inside and sample % 19 == 3 and sample // 19 < 447:
+            router.flow(second + 10, "10.0.0.1", "10.0.1.1", octets=3_000 * (447 - sample // 19), in_if=5, out_if=2)
+    return DataSet([router.write(folder)])

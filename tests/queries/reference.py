@@ -7,18 +7,25 @@ query's columns; `kinds` says how a column compares:
     p approx_percentile: within 1 % of the value of the rank
     c approx_count_distinct: equal up to 384, within 5 % beyond (three standard errors)
 """
+import csv
+import functools
+import ipaddress
 import math
+import os
 import statistics
 from collections import Counter, defaultdict
 
+import flows as traffic
 from flows import DAY, HOUR, MINUTE, SECOND, address, family, network
 
 QUERIES = {}
+TABLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "queries", "tables")
 
 
 class Query:
     def __init__(self, answer, kinds, data, at_least):
-        self.answer, self.kinds, self.data, self.at_least = answer, kinds, data, at_least
+        self.answer, self.kinds, self.at_least = answer, kinds, at_least
+        self.data = data   # Function of flows.py that makes the traffic.
 
 
 def query(kinds, data="day", at_least=1):
@@ -477,3 +484,196 @@ def sessions(flows):
                 ends = [f.flow_end for f in run if f.flow_end is not None]
                 yield (run[0].time, run[-1].time + 2 * MINUTE, *pair, len(run), total(run, "octets"), distinct(run, "dst_port"),
                        min(starts, default=None), max(ends, default=None))
+
+
+# ---- with tables given by hand (queries/tables)
+
+@functools.cache
+def table(name):
+    with open(os.path.join(TABLES, name + ".csv"), newline="") as file:
+        return [{column: value or None for column, value in row.items()} for row in csv.DictReader(file)]
+
+
+@functools.cache
+def lpm(name, ip):
+    """The row of the longest prefix that holds the address, or an empty one."""
+    best = None
+    for row in table(name):
+        prefix = network_of(row["prefix"])
+        if ip_of(ip) in prefix and (best is None or prefix.prefixlen > best[0]):
+            best = prefix.prefixlen, row
+    return best[1] if best else {}
+
+
+network_of = functools.cache(ipaddress.ip_network)
+ip_of = functools.cache(ipaddress.ip_address)
+
+
+@functools.cache
+def interface(exporter, index):
+    return next((row for row in table("interfaces") if row["exporter"] == exporter and int(row["if_index"]) == index), None)
+
+
+def integer(text):
+    return None if text is None else int(text)
+
+
+@query("tiiiii")
+def as_matrix(flows):
+    def origin(number, ip):
+        return number or integer(lpm("routes", ip).get("origin_as")) or 0
+
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), origin(f.src_as, f.src_ip),
+                                                origin(f.dst_as, f.dst_ip))).items():
+        yield *key, total(members, "octets"), total(members, "packets"), len(members)
+
+
+@query("taaiii")
+def pop_matrix(flows):
+    def enters(f):
+        found = interface(f.exporter, f.in_if)
+        return found is not None and found["kind"] != "core"
+
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), interface(f.exporter, f.in_if)["pop"],
+                                                lpm("routes", f.dst_ip).get("pop")), enters).items():
+        yield *key, total(members, "octets"), total(members, "packets"), len(members)
+
+
+@query("taiaif")
+def link_utilisation(flows):
+    for (window, exporter, index), members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), f.exporter, f.out_if),
+                                                    lambda f: interface(f.exporter, f.out_if)).items():
+        link, bits = interface(exporter, index), total(members, "octets") * 8
+        speed = integer(link["bits_per_second"])
+        yield window, exporter, index, link["pop"], bits // 300, None if speed is None else 100.0 * bits / (300 * speed)
+
+
+@query("taiaif")
+def customer_share(flows):
+    links = defaultdict(Counter)
+    for f in flows:
+        links[tumble(f.time, HOUR), f.exporter, f.in_if][lpm("customers", f.src_ip).get("customer")] += f.packets
+    for link, customers in links.items():
+        whole = sum(customers.values())
+        for customer, packets in customers.items():
+            yield *link, customer, packets, ratio(100.0 * packets, whole)
+
+
+@query("taii")
+def application_mix(flows):
+    names = {(int(row["protocol"]), int(row["port"])): row["name"] for row in table("services")}
+
+    def service(f):
+        known = sorted(port for port in (f.src_port, f.dst_port) if (f.protocol, port) in names)
+        return names[f.protocol, known[0]] if known else "other"
+
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), service(f))).items():
+        yield *key, total(members, "octets"), len(members)
+
+
+@query("taiii")
+def dscp_mix(flows):
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), lpm("customers", f.dst_ip).get("customer"),
+                                                f.tos // 4)).items():
+        yield *key, total(members, "octets"), total(members, "packets")
+
+
+def bill(samples_sent, samples_in_month):
+    """Nearest rank: the least value that 95 % of the month's samples, with or without traffic, do not exceed."""
+    values = sorted(samples_sent + [0] * (samples_in_month - len(samples_sent)))
+    return values[math.ceil(0.95 * samples_in_month) - 1] * 8 // 300
+
+
+@query("taiiii", data="month", at_least=4)
+def billing(flows):
+    months = {traffic.JANUARY - 31 * DAY: 31, traffic.JANUARY: 31, traffic.JANUARY + 31 * DAY: 28}
+    sent, received = Counter(), Counter()
+    for f in flows:
+        start = max(month for month in months if month <= f.time)
+        for counter, index in ((sent, f.in_if), (received, f.out_if)):
+            port = interface(f.exporter, index)
+            if port is not None and port["customer"] is not None:
+                counter[start, port["customer"], tumble(f.time, 5 * MINUTE)] += f.octets
+    customers = defaultdict(set)
+    for start, customer, sample in [*sent, *received]:
+        customers[start, customer].add(sample)
+    for (start, customer), samples in customers.items():
+        rates = [bill([counter[start, customer, sample] for sample in samples], months[start] * 288) for counter in (sent, received)]
+        yield start, customer, len(samples), *rates, max(rates)
+
+
+@query("taiif", data="history", at_least=200)
+def accounting(flows):
+    customers, quotas = defaultdict(Counter), {}
+    for f in flows:
+        for ip in (f.src_ip, f.dst_ip):
+            row = lpm("customers", ip)
+            if row:
+                customers[row["customer"]][tumble(f.time, 5 * MINUTE)] += f.octets
+                quotas[row["customer"]] = integer(row["quota"])
+    for customer, samples in customers.items():
+        used, today, quota = 0, None, quotas[customer]
+        for window, octets in sorted(samples.items()):
+            if window // DAY != today:
+                used, today = 0, window // DAY
+            used += octets
+            yield window, customer, octets, used, 100.0 * used / quota if quota else None
+
+
+@query("taiii", at_least=2)
+def handshake_timeout(flows):
+    answers = group(flows, lambda f: (f.dst_ip, f.dst_port, f.src_ip, f.src_port), lambda f: f.protocol == 6 and f.tcp_flags & 0x10)
+    unanswered = [f for f in flows if syn_only(f) and
+                  not any(0 <= a.time - f.time <= 2 * MINUTE for a in answers.get((f.src_ip, f.src_port, f.dst_ip, f.dst_port), ()))]
+    for key, members in group(unanswered, lambda f: (tumble(f.time, MINUTE), f.dst_ip, f.dst_port)).items():
+        if len(members) > 100:
+            yield *key, len(members), distinct(members, "src_ip")
+
+
+@query("taaiii")
+def spam_sources(flows):
+    for (window, src, port), members in group(flows, lambda f: (tumble(f.time, MINUTE), f.src_ip, f.dst_port),
+                                              lambda f: f.protocol == 6 and f.dst_port in (25, 445)).items():
+        customer, count = lpm("customers", src).get("customer"), distinct(members, "dst_ip")
+        if customer is not None and count > 20:
+            yield window, customer, src, port, count, len(members)
+
+
+@query("taiaiiii")
+def spoofed_sources(flows):
+    def verdict(f):
+        if lpm("bogons", f.src_ip):
+            return "bogon"
+        if not lpm("routes", f.src_ip):
+            return "unrouted"
+        port = interface(f.exporter, f.in_if)
+        if port is None or port["customer"] is None:
+            return "unverifiable"
+        return "valid" if lpm("customers", f.src_ip).get("customer") == port["customer"] else "invalid"
+
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), f.exporter, f.in_if, verdict(f))).items():
+        yield *key, total(members, "octets"), total(members, "packets"), len(members), distinct(members, "src_ip")
+
+
+@query("taiii")
+def dark_space(flows):
+    by_window = defaultdict(list)
+    for (window, src), members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), f.src_ip),
+                                        lambda f: lpm("dark", f.dst_ip)).items():
+        answers = [f for f in members if f.protocol == 6 and (f.tcp_flags & 0x12 == 0x12 or f.tcp_flags & 0x04)]
+        by_window[window].append((window, src, distinct(members, "dst_ip"), len(members), len(answers)))
+    for rows in by_window.values():
+        rows.sort(key=lambda row: (-row[2], address(row[1])))
+        yield from rows[:20]
+
+
+@query("taiii")
+def sampling_correction(flows):
+    rates = {row["exporter"]: int(row["rate"]) for row in table("sampling")}
+
+    def rate(f):
+        return f.sampling_rate or rates.get(f.exporter)
+
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), f.exporter)).items():
+        yield (*key, sum(f.octets_raw * (rate(f) or 1) for f in members), sum(f.packets_raw * (rate(f) or 1) for f in members),
+               sum(1 for f in members if rate(f) is None))
