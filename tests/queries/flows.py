@@ -9,7 +9,6 @@ import datetime
 import ipaddress
 import os
 import random
-import socket
 import struct
 import subprocess
 import sys
@@ -102,29 +101,33 @@ def generate(binary, folder, site, *arguments):
 
 # ---- our own
 
-# (element, octets) of IANA's registry, in the order of ipfix_record().
-FIELDS = [(8, 4), (12, 4), (15, 4), (10, 4), (14, 4), (2, 8), (1, 8), (152, 8), (153, 8), (7, 2), (11, 2), (6, 1), (4, 1), (5, 1),
-          (9, 1), (13, 1), (16, 4), (17, 4)]
+# (element, octets) of IANA's registry, IPv4 and IPv6, in the order of ipfix_record(); masks last, where the router sends them.
+FIELDS = {4: [(8, 4), (12, 4), (15, 4)], 6: [(27, 16), (28, 16), (62, 16)]}
+COMMON = [(10, 4), (14, 4), (2, 8), (1, 8), (152, 8), (153, 8), (7, 2), (11, 2), (6, 1), (4, 1), (5, 1), (16, 4), (17, 4)]
+MASKS = {4: [(9, 1), (13, 1)], 6: [(29, 1), (30, 1)]}
 
 
 def ipfix_record(flow):
-    return (socket.inet_aton(flow.src_ip) + socket.inet_aton(flow.dst_ip) + socket.inet_aton(flow.next_hop) +
-            struct.pack("!IIQQQQHHBBBBBII", flow.in_if, flow.out_if, flow.packets_raw, flow.octets_raw, flow.flow_start // 1000,
-                        flow.flow_end // 1000, flow.src_port, flow.dst_port, flow.tcp_flags, flow.protocol, flow.tos,
-                        flow.src_mask, flow.dst_mask, flow.src_as, flow.dst_as))
+    addresses = b"".join(ipaddress.ip_address(ip).packed for ip in (flow.src_ip, flow.dst_ip, flow.next_hop))
+    masks = b"" if flow.src_mask is None else bytes([flow.src_mask, flow.dst_mask])
+    return addresses + struct.pack("!IIQQQQHHBBBII", flow.in_if, flow.out_if, flow.packets_raw, flow.octets_raw,
+                                   flow.flow_start // 1000, flow.flow_end // 1000, flow.src_port, flow.dst_port, flow.tcp_flags,
+                                   flow.protocol, flow.tos, flow.src_as, flow.dst_as) + masks
 
 
 class Router:
     """Collects flows of one exporter and writes its capture. Each flow is exported 15 s after its end, and arrives at once."""
     DELAY = 15 * SECOND
 
-    def __init__(self, site, exporter, start):
-        self.site, self.exporter, self.start, self.flows = site, exporter, start, []
+    def __init__(self, site, exporter, start, masks=True):
+        self.site, self.exporter, self.start, self.masks, self.flows = site, exporter, start, masks, []
 
     def flow(self, end, src, dst, sport=40000, dport=443, protocol=6, flags=0x1b, packets=10, octets=1000, duration=0, **more):
         """A flow that ends `end` seconds (to the ms) after the router's start and lasted `duration` s."""
         last = self.start + round(end * 1000) * 1000
-        columns = dict(next_hop="198.18.0.1", tos=0, src_as=64496, dst_as=64497, src_mask=24, dst_mask=24, in_if=1, out_if=2)
+        mask = None if not self.masks else 24 if family(src) == 4 else 64
+        columns = dict(next_hop="198.18.0.1" if family(src) == 4 else "2001:2::1", tos=0, src_as=64496, dst_as=64497, src_mask=mask,
+                       dst_mask=mask, in_if=1, out_if=2)
         columns.update(more)
         self.flows.append(Flow(flow_start=last - round(duration * 1000) * 1000, flow_end=last, received_at=last + self.DELAY,
                                exporter=self.exporter, site=self.site, protocol_version="10", src_ip=src, dst_ip=dst,
@@ -138,9 +141,12 @@ class Router:
         while at < len(self.flows):
             now = self.flows[at].received_at
             records = [flow for flow in self.flows[at:at + 20] if flow.received_at == now]
-            sets = [(256, b"".join(map(ipfix_record, records)))]
+            sets = [(256 + version, b"".join(ipfix_record(flow) for flow in records if family(flow.src_ip) == version))
+                    for version in (4, 6)]
+            sets = [(template, data) for template, data in sets if data]
             if at == 0:
-                sets.insert(0, (2, wire.template(256, FIELDS)))
+                sets.insert(0, (2, b"".join(wire.template(256 + version, FIELDS[version] + COMMON + MASKS[version] * self.masks)
+                                            for version in (4, 6))))
             message = wire.ipfix(sets, export_time=now // SECOND, sequence=sequence)
             packets.append((now // SECOND, now % SECOND, wire.udp_packet(message, source=self.exporter)))
             sequence += len(records)
@@ -281,10 +287,95 @@ def incidents():
         if n < 20:
             nyc.flow(660 + n, "198.51.100.201", f"203.0.113.{n}", dport=25)
         nyc.flow(660 + n, "203.0.117.9", f"198.51.101.{100 + n}", sport=80, flags=0x12 if n % 3 else 0x04)
-    # A router that is silent for minutes.
-    for second in [3, 17, 200, 203, 420]:
-        sea.flow(second, "198.51.108.1", "203.0.127.1")
     return nyc, sea
+
+
+AMPLIFIERS = [17, 19, 53, 69, 111, 123, 137, 161, 389, 520, 1900, 3702, 5353, 11211]
+
+
+def limits():
+    """Each threshold met exactly, and missed by one; from a router that does not send prefix lengths."""
+    bos = Router("bos", "127.0.1.36", NOON, masks=False)
+    syn = dict(flags=2, packets=1, octets=40)
+    victims = (f"198.51.{110 + n // 250}.{n % 250}" for n in range(1500))
+
+    def spread(count, start, step, dst, sources=None, **columns):
+        for n in range(count):
+            bos.flow(start + n * step, f"100.100.{n % (sources or count) // 250}.{n % (sources or count) % 250}", dst, **columns)
+
+    for ports in (100, 101):
+        victim = next(victims)
+        for port in range(ports):
+            bos.flow(540 + port * 0.5, "203.0.113.1", victim, dport=1000 + port, **syn)
+            bos.flow(540 + port * 0.5, f"203.0.112.{ports}", f"198.51.109.{port}", dport=5060, **syn)
+    for count in (200, 201):
+        spread(count, 430, 0.1, next(victims), dport=8443)
+        for n in range(count):
+            bos.flow(430 + n * 0.1, f"203.0.111.{count}", f"198.51.109.{n}", sport=53, dport=53, protocol=17, flags=0)
+    # SYN in five seconds that begin with an odd five: attempts, sources. SYN with FIN counts, UDP with such bits does not.
+    for count, sources, more in [(200, 51, {}), (201, 51, {}), (201, 50, {}), (201, 60, dict(flags=3)), (201, 60, dict(protocol=17)),
+                                 (201, 60, dict(flags=0x12))]:
+        spread(count, 605, 0.0249, next(victims), sources=sources, **{**syn, **more})
+    # In two times five seconds.
+    spread(201, 622, 0.0249, next(victims), **syn)
+    # Attempts and completed connections, flags of each; FIN alone is neither.
+    for attempts, completed, flags, ends in [(100, 0, 2, 16), (101, 33, 2, 16), (102, 34, 2, 16), (150, 40, 3, 16), (150, 100, 2, 1)]:
+        victim = next(victims)
+        spread(attempts, 660, 0.3, victim, **{**syn, "flags": flags})
+        spread(completed, 660, 0.3, victim, flags=ends)
+    # Amplification: each service; octets, reflectors and packet sizes at the limit.
+    for port in AMPLIFIERS + [27015]:
+        spread(10, 840, 1, next(victims), sport=port, protocol=17, flags=0, octets=5_000_001, packets=10_000)
+    for count, octets, packets in [(10, 5_000_000, 10_000), (9, 6_000_000, 10_000), (10, 10_000_000, 50_000), (10, 10_050_000, 50_000)]:
+        spread(count, 840, 1, next(victims), sport=53, protocol=17, flags=0, octets=octets, packets=packets)
+    last = next(victims)
+    spread(9, 840, 1, last, sport=53, protocol=17, flags=0, octets=5_000_000, packets=10_000)
+    bos.flow(850, "100.101.0.1", last, sport=53, protocol=17, flags=0, octets=5_000_001, packets=10_000)
+    # What each service sends and receives.
+    for port, sent, received in [*((port, 10_000_001, 1_000_000) for port in AMPLIFIERS), (53, 10_000_000, 0), (53, 10_000_010, 1_000_001),
+                                 (53, 10_500_000, 1_049_999), (53, 10_500_000, 960_000), (80, 20_000_000, 0)]:
+        server = next(victims)
+        bos.flow(870, server, "203.0.110.1", sport=port, dport=4000, protocol=17, flags=0, octets=sent, packets=100)
+        if received:
+            bos.flow(870, "203.0.110.1", server, sport=4000, dport=port, protocol=17, flags=0, octets=received, packets=100)
+        bos.flow(870, "203.0.110.1", server, sport=4000, dport=port, protocol=6, octets=received, packets=100)
+    # Floods: exactly 20,000 is none; then exactly 10,000 goes on and 9,999 ends; a second's silence ends, and more begins anew.
+    for protocol, ports, rates in [(17, (0, 9), [20_000] * 3), (58, (0, 0), [20_001, 20_001, 10_000, 10_000, 9_999, 9_999, 12_000, 12_000]),
+                                   (1, (0, 0), [20_001, 20_001, 10_000, 10_000, 10_000]), (17, (9, 0), [41_000, 41_000, 500, 500, 24_000]),
+                                   (17, (0, 0), [41_000, 41_000, 500, 500, 24_000, 500, 500, 41_000])]:
+        victim = next(victims)
+        for slot, rate in enumerate(rates):
+            for part in range(5):
+                bos.flow(910 + slot * 5 + part * 0.9, "203.0.109.1", victim, sport=ports[0], dport=ports[1], protocol=protocol, flags=0,
+                         packets=rate, octets=rate * 100)
+    for port, sources in [(22, 40), (22, 41), (23, 41), (3389, 41), (5900, 41), (24, 41)]:
+        spread(sources, 970, 0.5, next(victims), dport=port, octets=2000)
+    # Slow connections: number, octets of each, seconds.
+    for port, count, octets, duration, protocol in [(80, 301, 999, 30, 6), (8080, 301, 999, 30, 6), (443, 300, 999, 30, 6),
+                                                    (443, 301, 1000, 30, 6), (443, 301, 999, 29.999, 6), (443, 301, 999, 30, 17),
+                                                    (9999, 301, 999, 30, 6)]:
+        spread(count, 330, 0.5, next(victims), dport=port, octets=octets, packets=5, duration=duration, protocol=protocol)
+    bos.flow(95, "198.51.102.4", "203.0.121.1", sport=873, octets=100_000_001, packets=70_000)
+    for minute in range(4, 8):   # Five times the average, exactly and more.
+        for host, factor in [(1, 5), (2, 5.001)]:
+            bos.flow(minute * 60 + 10, f"198.51.105.{10 + host}", "203.0.124.1", packets=int(1000 * factor if minute == 7 else 1000))
+    # AS pairs that vanish: octets at the limit, and one that comes back as the next five minutes begin.
+    for pair, octets in enumerate([10_000_000, 9_999_999, 10_000_000]):
+        bos.flow(330, "198.51.104.1", "203.0.123.1", octets=octets, packets=9_000, src_as=64610 + pair, dst_as=64620)
+    bos.flow(600, "198.51.104.1", "203.0.123.1", src_as=64612, dst_as=64620)
+    # Without masks, of IPv6 too; heavy enough for the first hundred.
+    for n in range(4):
+        for src, dst in [("198.51.{}.9", "203.0.127.7"), ("2001:db8:ffff:{}::9", "2001:db8:fffe:7::7")]:
+            bos.flow(30 + n * 300, src.format(120 + n), dst, octets=90_000_000, packets=60_000)
+    return bos
+
+
+def quiet():
+    """A router that is silent for minutes; once a datagram arrives as the minute begins."""
+    router = Router("den", "127.0.1.46", NOON)
+    for second in [3, 17, 105, 200, 203, 420]:
+        router.flow(second, "198.51.108.1", "203.0.127.1")
+    return router
 
 
 def hours():
@@ -297,6 +388,16 @@ def hours():
             for part in range(4):
                 router.flow(hour * 3600 + part * 900 + 30, "198.51.100.1", "203.0.113.1", src_as=source, dst_as=64520,
                             octets=int(octets / 4 * factor * draw.uniform(0.9, 1.1)), packets=1000)
+        # (source, octets, what they differ by from hour to hour, by how much more once, when): z of 3.4; a difference below the
+        # floor; a history of 12 hours, just long enough; of 11.
+        for source, octets, swing, leap, when in [(64514, 50_000_000, 1_000_000, 4_500_000, 60), (64515, 5_000_000, 100_000, 900_000, 60),
+                                                  (64516, 9_000_000, 300_000, 3_000_000, 12), (64523, 9_000_000, 300_000, 3_000_000, 11)]:
+            octets += (swing if hour % 2 else -swing) + (leap if hour == when else 0)
+            router.flow(hour * 3600 + 40, "198.51.100.3", "203.0.113.3", src_as=source, dst_as=64520, octets=octets, packets=1000)
+        # Pauses of exactly an hour, of five minutes more, and octets at the limit and below.
+        for source, seconds, octets in [(64517, 3600, 1_000_000), (64518, 3900, 1_000_000), (64519, 3900, 999_999)]:
+            if hour < 24:
+                router.flow(hour * seconds + 301, "198.51.100.4", "203.0.113.4", src_as=source, dst_as=64522, octets=octets)
         if hour < 40 or 43 <= hour < 100 or hour >= 160:   # Pauses of 3 h and 60 h.
             router.flow(hour * 3600 + 100, "198.51.100.2", "203.0.113.2", src_as=64513, dst_as=64521, octets=2_000_000)
             router.flow(hour * 3600 + 1900, "198.51.100.2", "203.0.113.2", src_as=64513, dst_as=64521, octets=2_000_000)
@@ -324,7 +425,7 @@ def day(binary, folder):
                  "--seed", "2", *span),
         generate(binary, folder, "lon", "--protocol", "sflow", "--first-exporter", "21", "--records", "5000", "--sampling-rate",
                  "1000", "--ipv6-share", "0.1", "--seed", "3", *span),
-        *(router.write(folder) for router in incidents())])
+        *(router.write(folder) for router in (*incidents(), limits(), quiet()))])
 
 
 def history(_, folder):
