@@ -5,6 +5,7 @@
 
 #include "plan/bind_calendar.h"
 #include "plan/fuse.h"
+#include "plan/late.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -255,6 +256,11 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
       input->has_plain_rows() &&
       input->below.front().outputs[static_cast<size_t>(*column)]->kind == expr::ExprKind::kColumn;
   if (over_view && *column != time_of_rows && !time_of_stream) {
+    if (input->below.empty() && time_of_rows < 0 && input->source.name.ends_with(kLateSuffix) &&
+        input->schema.find("_late_by") >= 0) {
+      return fail("0A000", "late rows come as they are found, no watermark tells when a window has them all",
+                  args[1]->span, fmt::format("read them as they come: SELECT ... FROM {}", input->source.name));
+    }
     if (!had_windows) {
       return fail("0A000", fmt::format("column \"{}\" is not the event time of these rows", time.name), args[1]->span,
                   time_of_rows < 0
