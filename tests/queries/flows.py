@@ -428,6 +428,12 @@ def day(binary, folder):
         *(router.write(folder) for router in (*incidents(), limits(), quiet()))])
 
 
+def disorder(binary, folder):
+    """Two routers whose datagrams overtake each other."""
+    return DataSet([generate(binary, folder, "ams", "--protocol", "v9", "--exporters", "2", "--records", "20000", "--as", "40",
+                             "--hosts", "400", "--span", "600s", "--disorder", "20s", "--seed", "4")])
+
+
 def history(_, folder):
     return DataSet([hours().write(folder)])
 

@@ -111,6 +111,27 @@ class Answers(Traffic):
         whole = sorted(text.splitlines())
         self.assertEqual(sorted(split.splitlines()), whole, "split over three edges")
 
+    def test_late_rows_and_the_others_are_all(self):
+        text = self.run_files(["late_rows"], "disorder", "-o", "jsonl", "--delay", "5s")
+        rows = [json.loads(line) for line in text.splitlines()]
+        late = [row for row in rows if row["view"] == "late_rows"]
+        self.assertGreaterEqual(len(late), 20)
+        whole = {key: [len(members), reference.total(members, "octets")] for key, members in reference.group(
+            self.data("disorder").flows, lambda flow: (reference.tumble(flow.time, flows.MINUTE), flow.exporter)).items()}
+        arrivals = {}
+        for flow in self.data("disorder").flows:
+            key = reference.tumble(flow.time, flows.MINUTE), flow.exporter
+            arrivals.setdefault(key, set()).add(flow.received_at)
+        found = {}
+        for row in rows:
+            key = flows.micros(row["window_start"].replace("T", " ").replace("Z", "+00")), row["exporter"]
+            sums = found.setdefault(key, [0, 0])
+            sums[0] += row["flows"]
+            sums[1] += row["octets"]
+            if row["view"] == "late_rows":   # Some record arrived just then.
+                self.assertIn(key[0] + flows.MINUTE + span(row["late_by"]), arrivals[key])
+        self.assertEqual(found, whole)
+
     def test_all_together_answer_as_each_alone(self):
         names = sorted(set(reference.QUERIES) - WAITING)
         together = {name: [] for name in names}
