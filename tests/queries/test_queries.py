@@ -193,6 +193,23 @@ class Folder(unittest.TestCase):
         files.remove("tables")
         self.assertEqual(files, set(reference.QUERIES))
 
+    def test_the_table_names_each_query_once_and_a_dozen_to_start_with(self):
+        with open(os.path.join(FOLDER, "README.md")) as file:
+            rows = re.findall(r"^\|[ \d]*\| \[(\w+)\]\((\w+)\.sql\) \|([ *T]*)\|", file.read(), re.M)
+        self.assertEqual(sorted(name for name, _, _ in rows), sorted(reference.QUERIES))
+        for name, link, marks in rows:
+            self.assertEqual(name, link)
+            self.assertEqual("T" in marks, bool(TABLES.search(code(name))), f"{name}: does it need tables?")
+        self.assertEqual(sum("*" in marks for _, _, marks in rows), 12)
+
+    def test_each_query_says_what_it_answers_and_where_it_comes_from(self):
+        for name in reference.QUERIES:
+            with self.subTest(name), open(os.path.join(FOLDER, name + ".sql")) as file:
+                text = file.read()
+                self.assertRegex(text, r"\A-- \w")
+                self.assertRegex(text, r"(?m)^-- Source: \w")
+                self.assertIn(f"CREATE MATERIALIZED VIEW {name} AS", text)
+
 
 if __name__ == "__main__":
     add_tests()
