@@ -3,12 +3,14 @@
 
     ```sql            statements; they succeed, and each query gives rows
     ```sql empty      they succeed; the traffic here may give no row
-    ```sql fragment   expressions, as in a select list over flows: EXPLAIN takes them
+    ```sql values     an expression a line, and after "--" its value, as CSV has it
     ```sql error      refused; the block ends with the line "-- error: " and the message
 
 A block may read the views of the blocks before it in its file, those of queries/, and the files of this folder.
 """
+import csv
 import glob
+import io
 import os
 import re
 import subprocess
@@ -26,7 +28,7 @@ VIEW = re.compile(r"\s*CREATE (?:MATERIALIZED )?(?:VIEW|TABLE) (\w+)", re.I)
 READS = r"\b(?:FROM|JOIN)\s+(?:\w+\s*\(\s*)?{}(?:_late)?\b"
 GIVES_ROWS = re.compile(r"(?:SELECT|WITH|EXPLAIN|CREATE\s+MATERIALIZED)\b", re.I)
 MESSAGE = re.compile(r"^-- error: (.*)$", re.M)
-KINDS = ("", "empty", "fragment", "error")
+KINDS = ("", "empty", "values", "error")
 
 
 def blocks(path):
@@ -87,9 +89,14 @@ class Examples(unittest.TestCase):
             told = result.stderr.splitlines()[0].split(" error: ", 1)[-1]
             self.assertEqual(told, wanted[1], where)
             return
-        if kind == "fragment":
-            result = self.run_sql([f"EXPLAIN SELECT {text.strip().rstrip(',;')} FROM flows"])
+        if kind == "values":
+            pairs = [re.fullmatch(r"(.*?)\s*-- (.*)", entry).groups() for entry in text.splitlines() if entry.strip()]
+            names = ", ".join(f"{expression} AS e{n}" for n, (expression, _) in enumerate(pairs))
+            result = self.run_sql([f"SELECT {names} FROM flows"])
             self.assertEqual(result.returncode, 0, f"{where}\n{result.stderr}")
+            values = next(row for n, row in enumerate(csv.reader(io.StringIO(result.stdout))) if n == 1)
+            for (expression, wanted), value in zip(pairs, values, strict=True):
+                self.assertEqual(value, "" if wanted == "null" else wanted, f"{where}: {expression}")
             return
         before = self.context(text, earlier)
         parts = statements(text)
@@ -121,6 +128,22 @@ def add_tests():
             setattr(Examples, f"test_{name}_line_{line}", test)
             if kind in ("", "empty"):
                 earlier.update((found[1], part) for part in statements(text) for found in [VIEW.match(part)] if found)
+
+
+class Coverage(unittest.TestCase):
+    def test_each_function_of_the_tables_has_an_example(self):
+        text = read(os.path.join(ROOT, "docs", "sql.md"))
+        examples = "\n".join(block for _, kind, block in blocks(os.path.join(ROOT, "docs", "sql.md")) if kind != "error")
+        tables = re.findall(r"^\| (?:numbers|text|addresses|times|aggregates) \| (.*) \|$|^\| (`\w+\(.*?`.*?) \|", text, re.M)
+        self.assertGreaterEqual(len(tables), 15)
+        names = set()
+        for row in tables:
+            for code in re.findall(r"`([^`]*)`", "".join(row)):
+                # Either names alone, or calls; what stands in parentheses are arguments.
+                names.update(re.findall(r"[a-z_][a-z_0-9]+", re.sub(r"\([^()]*\)", " ", re.sub(r"\[[^]]*\]|'[^']*'", "", code))))
+        self.assertGreaterEqual(len(names), 90)
+        missing = sorted(name for name in names if not re.search(rf"\b{name}\b", examples))
+        self.assertEqual(missing, [])
 
 
 class Blocks(unittest.TestCase):
