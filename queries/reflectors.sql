@@ -7,12 +7,10 @@ CREATE MATERIALIZED VIEW reflectors AS
 SELECT window_start, server, client, service, sum(sent) AS sent, sum(received) AS received,
        sum(sent)::double precision / nullif(sum(received), 0) AS ratio
 FROM tumble((SELECT time, src_ip AS server, dst_ip AS client, src_port AS service, octets AS sent, 0 AS received
-             FROM flows
-             WHERE protocol = 17 AND src_port IN (17, 19, 53, 69, 111, 123, 137, 161, 389, 520, 1900, 3702, 5353, 11211)
+             FROM flows WHERE protocol = 17
              UNION ALL
              SELECT time, dst_ip, src_ip, dst_port, 0, octets
-             FROM flows
-             WHERE protocol = 17 AND dst_port IN (17, 19, 53, 69, 111, 123, 137, 161, 389, 520, 1900, 3702, 5353, 11211)),
-            time, interval '300 s')
+             FROM flows WHERE protocol = 17), time, interval '300 s')
+WHERE service IN (17, 19, 53, 69, 111, 123, 137, 161, 389, 520, 1900, 3702, 5353, 11211)
 GROUP BY window_start, server, client, service
 HAVING sum(sent) > 10000000 AND sum(sent) > 10 * sum(received);

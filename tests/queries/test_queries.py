@@ -47,6 +47,12 @@ READERS = {"t": flows.micros, "a": str, "i": int, "b": {"t": True, "f": False}._
            "c": int}
 
 
+def parse(kinds, text):
+    """The rows of a run's CSV as values. Errors: ValueError, KeyError."""
+    rows = list(csv.reader(io.StringIO(text)))[1:]
+    return [tuple(None if cell == "" else READERS[kind](cell) for kind, cell in zip(kinds, row, strict=True)) for row in rows]
+
+
 def close(kind, got, want):
     if got is None or want is None or kind not in "fpc":
         return got == want
@@ -87,7 +93,7 @@ class Answers(Traffic):
     def run_files(self, names, data, *arguments):
         files = [name + ".sql" for name in names]
         if any(TABLES.search(code(name)) for name in names):
-            files.insert(0, "tables.sql")
+            files.insert(0, "00_tables.sql")
         result = subprocess.run([harness.BINARY, "run", "-q", *self.data(data).arguments(), *arguments, *files],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, cwd=FOLDER)
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -96,8 +102,7 @@ class Answers(Traffic):
     def check(self, name):
         query = reference.QUERIES[name]
         text = self.run_files([name], query.data, "-o", "csv", "--view", name)
-        got = [tuple(None if cell == "" else READERS[kind](cell) for kind, cell in zip(query.kinds, row))
-               for row in list(csv.reader(io.StringIO(text)))[1:] if len(row) == len(query.kinds) or self.fail(f"columns: {row}")]
+        got = parse(query.kinds, text)
         want = list(query.answer(self.data(query.data).flows))
         self.assertGreaterEqual(len(want), query.at_least, "the traffic has too little of what the query looks for")
         key = order(query.kinds)
@@ -190,7 +195,7 @@ class Billing(Traffic):
 class Folder(unittest.TestCase):
     def test_each_query_has_a_reference_and_each_reference_a_query(self):
         files = {os.path.splitext(os.path.basename(path))[0] for path in glob.glob(os.path.join(FOLDER, "*.sql"))}
-        files.remove("tables")
+        files.remove("00_tables")
         self.assertEqual(files, set(reference.QUERIES))
 
     def test_the_table_names_each_query_once_and_a_dozen_to_start_with(self):
