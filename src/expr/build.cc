@@ -42,6 +42,22 @@ std::string asked(Kind kind, std::string_view name, const std::vector<Type>& typ
   return fmt::format("operator {} {} {}", batch::name(types[0]), name, batch::name(types[1]));
 }
 
+/// Of PostgreSQL, but different each time that it is called.
+bool is_volatile(std::string_view name) {
+  constexpr std::string_view kNames[] = {"now",
+                                         "clock_timestamp",
+                                         "statement_timestamp",
+                                         "transaction_timestamp",
+                                         "timeofday",
+                                         "current_timestamp",
+                                         "localtimestamp",
+                                         "current_date",
+                                         "current_time",
+                                         "localtime",
+                                         "random"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
 using Candidates = std::vector<const ScalarFunction*>;
 template <typename Score>
 void keep_best(Candidates& candidates, Score&& score) {
@@ -100,6 +116,8 @@ Result<const ScalarFunction*> choose(Kind kind, std::string_view name, const std
       }
       hint += (hint.empty() ? "there is " : ", ") + signature(*f);
     }
+  } else if (kind == Kind::kFunction && is_volatile(name)) {
+    hint = "the same rows must give the same answer, today and in a replay: use the columns time or received_at";
   } else if (kind == Kind::kFunction) {
     std::vector<std::string_view> names;
     for (const ScalarFunction& f : functions()) {

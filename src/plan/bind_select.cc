@@ -185,6 +185,19 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     outputs.push_back({target.alias.empty() ? output_name(e) : target.alias, &e, -1, e.span});
   }
 
+  // WHERE and HAVING come before the SELECT list, in PostgreSQL as here; who writes its names there is told what to
+  // write.
+  const auto with_alias_hint = [&](base::Diagnostic told, std::string_view clause) {
+    for (const Output& output : outputs) {
+      if (output.text == nullptr || told.code != "42703" ||
+          told.message != fmt::format("column \"{}\" does not exist", output.name))
+        continue;
+      told.hint = fmt::format(
+          "{} does not know the names of the SELECT list: write the expression, or select from a subquery", clause);
+    }
+    return tl::unexpected(std::move(told));
+  };
+
   bool aggregates = !select.group_by.empty() || select.having != nullptr;
   for (const Output& output : outputs) aggregates |= output.text != nullptr && binder.has_aggregate(*output.text);
   for (const UnboundOrder& order : select.order_by) aggregates |= binder.has_aggregate(*order.expr);
@@ -205,7 +218,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   std::vector<ExprPtr> conditions;
   for (const UnboundExpr* condition : where_) {
     auto where = aggregates ? binder.bind_row(*condition, "WHERE") : binder.bind_windowed_row(*condition, "WHERE");
-    if (!where) return tl::unexpected(where.error());
+    if (!where) return with_alias_hint(where.error(), "WHERE");
     if ((*where)->type == Type::kUnknown) where = expr::make_cast(std::move(*where), Type::kBool, condition->span);
     if (!where) return tl::unexpected(where.error());
     if (where_.size() == 1 && (*where)->type != Type::kBool) {
@@ -328,7 +341,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   }
   if (select.having) {
     auto having = binder.bind_grouped(*select.having, "HAVING");
-    if (!having) return tl::unexpected(having.error());
+    if (!having) return with_alias_hint(having.error(), "HAVING");
     if ((*having)->type != Type::kBool) {
       return fail("42804",
                   fmt::format("argument of HAVING must be type boolean, not type {}", batch::name((*having)->type)),

@@ -121,7 +121,10 @@ Lowering::ExprPtr Lowering::lower_expr(const Json& json) {
     const Node inner = node_of(field(fields, "arg"));
     refuse_feature("a subscript or a field of a value", token_span(inner.fields));
   }
-  if (node.tag == "RowExpr") refuse_feature("a row value", span, "compare the columns one by one, joined by AND");
+  if (node.tag == "RowExpr")
+    refuse_feature(
+        "a row value", span,
+        "compare the columns one by one, joined by AND; to count rows of values, group by them in a subquery");
   if (node.tag == "GroupingFunc") refuse_feature("GROUPING()", span, "use one query for each grouping");
   if (node.tag == "CollateClause") refuse_feature("COLLATE", span, "text is ordered by its octets, as COLLATE \"C\"");
   if (node.tag == "SetToDefault") return make(Expr::Kind::kParameterDefault, fields);
