@@ -5,11 +5,11 @@
 #include <cassert>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <string>
 #include <unordered_map>
 
 #include "exec/analytic_partition.h"
+#include "exec/row_order.h"
 
 namespace backstream::exec {
 namespace {
@@ -85,6 +85,15 @@ class AnalyticStage final : public StageRunner {
         ready_(types_of(stage.grouped)),
         alone_(functions_.make_partition()),
         partitions_(16, KeyHash{options.hash_mask}) {
+    std::vector<bool> sorted(types_.size());
+    const auto sort_by = [&](int column, bool descending, bool nulls_first) {
+      const auto at = static_cast<size_t>(column);
+      if (!sorted[at]) sort_columns_.push_back({at, descending, nulls_first});
+      sorted[at] = true;
+    };
+    for (const int column : plan_.partition_by) sort_by(column, false, false);
+    for (const plan::Analytic::Order& key : plan_.order_by) sort_by(key.column, key.descending, key.nulls_first);
+    for (size_t column = 0; column < types_.size(); ++column) sort_by(static_cast<int>(column), false, false);
     if (!by_window_ || waits_) tail_.keep_limit_over_windows();
   }
 
@@ -190,7 +199,7 @@ class AnalyticStage final : public StageRunner {
   /// Sends the rows of one window, or of one slice of a stream, through their partitions.
   void run(RowStore& rows, const WindowRef& window) {
     const size_t count = rows.row_count();
-    sort(rows);
+    sort_rows(rows, sort_columns_, order_);
     for (size_t begin = 0; begin < count;) {
       size_t end = begin + 1;
       while (end < count && same_partition(rows, order_[begin], order_[end])) ++end;
@@ -211,26 +220,6 @@ class AnalyticStage final : public StageRunner {
     }
   }
 
-  void sort(const RowStore& rows) {
-    order_.resize(rows.row_count());
-    std::iota(order_.begin(), order_.end(), 0u);
-    std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
-      for (const int column : plan_.partition_by) {
-        if (const int c = rows.compare(static_cast<size_t>(column), a, b); c != 0) return c < 0;
-      }
-      for (const plan::Analytic::Order& key : plan_.order_by) {
-        const auto column = static_cast<size_t>(key.column);
-        const int c = rows.compare(column, a, b);  // nulls above all
-        if (c == 0) continue;
-        const bool involves_null = rows.is_null(column, a) || rows.is_null(column, b);
-        return (involves_null ? key.nulls_first : key.descending) ? c > 0 : c < 0;
-      }
-      for (size_t column = 0; column < types_.size(); ++column) {
-        if (const int c = rows.compare(column, a, b); c != 0) return c < 0;
-      }
-      return false;
-    });
-  }
   bool same_partition(const RowStore& rows, uint32_t a, uint32_t b) const {
     return std::all_of(plan_.partition_by.begin(), plan_.partition_by.end(),
                        [&](int column) { return rows.compare(static_cast<size_t>(column), a, b) == 0; });
@@ -405,6 +394,7 @@ class AnalyticStage final : public StageRunner {
   // Scratch of one run.
   batch::BatchBuffer run_;
   batch::ColumnBatch out_;
+  std::vector<SortColumn> sort_columns_;  // Partitions, then their order, then ties by all columns.
   std::vector<uint32_t> order_, numbers_;
   std::vector<uint8_t> peers_;
   std::string key_;

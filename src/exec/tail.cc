@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "exec/gather.h"
+#include "exec/row_order.h"
 
 namespace backstream::exec {
 
@@ -284,7 +285,11 @@ void Tail::sort_and_send(const WindowRef& window) {
     std::partial_sort(order.begin(), order.begin() + static_cast<long>(wanted), order.end(), before);
     order.resize(wanted);
   } else {
-    std::sort(order.begin(), order.end(), before);
+    std::vector<SortColumn> columns;
+    for (const plan::SortKey& key : stage_.order_by)
+      columns.push_back({static_cast<size_t>(key.output), key.descending, key.nulls_first});
+    for (size_t c = 0; c < visible_count; ++c) columns.push_back({c});
+    sort_rows(store_, columns, order);
   }
   if (stage_.distinct) {
     order.erase(
