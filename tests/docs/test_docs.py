@@ -6,7 +6,8 @@
     ```sql values     an expression a line, and after "--" its value, as CSV has it
     ```sql error      refused; the block ends with the line "-- error: " and the message
 
-A block may read the views of the blocks before it in its file, those of queries/, and the files of this folder.
+A block may read the views and tables of the blocks before it in its file, the views of queries/, and the files that
+examples.py makes.
 """
 import csv
 import glob
@@ -21,6 +22,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+sys.path.insert(0, HERE)
+import examples  # noqa: E402
 import harness  # noqa: E402
 
 FENCE = re.compile(r"^ *```sql *(\w*)\n(.*?)^ *```$", re.M | re.S)
@@ -52,7 +55,9 @@ class Examples(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls._folder = tempfile.TemporaryDirectory()
-        cls.capture = os.path.join(cls._folder.name, "flows.pcap")
+        cls.folder = cls._folder.name
+        examples.write_files(cls.folder)
+        cls.capture = os.path.join(cls.folder, "flows.pcap")
         # Three hours, so that windows of an hour have a past; little, so that it is quick.
         subprocess.run([harness.BINARY, "generate", "--pcap", cls.capture, "--protocol", "ipfix", "--records", "30000", "--span",
                         "10800s", "--as", "20", "--hosts", "100", "--sampling-rate", "10"], check=True, stderr=subprocess.DEVNULL)
@@ -66,8 +71,9 @@ class Examples(unittest.TestCase):
     def run_sql(self, texts):
         # A delay of a second, so that there are late rows to be shown.
         words = [word for text in texts for word in ("-e", text)]
-        return subprocess.run([harness.BINARY, "run", "-q", "-o", "csv", "--delay", "1s", "--pcap", self.capture, *words],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=HERE)
+        return subprocess.run([harness.BINARY, "run", "-q", "-o", "csv", "--delay", "1s", "--pcap", f"ams={self.capture}",
+                               "--pcap", "fra=examples.pcap", *words],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=self.folder)
 
     def context(self, text, earlier):
         """The views that the text reads and does not make, with what they read in turn."""
@@ -111,8 +117,9 @@ class Examples(unittest.TestCase):
                 continue
             name = VIEW.match(parts[count - 1])
             label = name[1] if name else f"select{sum(1 for part in parts[:count] if part.upper().startswith(('SELECT', 'WITH')))}"
-            alone = count == 1 and not before
-            rows = [row for row in result.stdout.splitlines()[1:] if alone or row.startswith(label + ",")]
+            header, *rows = result.stdout.splitlines()
+            if header.startswith("view,"):   # Of several queries.
+                rows = [row for row in rows if row.startswith(label + ",")]
             if parts[count - 1].upper().startswith("EXPLAIN"):
                 rows = result.stdout.splitlines()
             self.assertTrue(rows, f"{where}: statement {count} gives no row\n{result.stdout[:500]}")
