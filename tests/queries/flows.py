@@ -275,18 +275,23 @@ def incidents():
     # Who does not know his AS: both ends routed, one without an origin, one without a route.
     for n, src in enumerate(["198.51.100.3", "203.0.113.9", "203.0.128.9", "172.20.0.1"]):
         nyc.flow(210 + n, src, "198.51.104.9", octets=1000 + n, src_as=0, dst_as=0 if n < 2 else 64497)
+    nyc.flow(215, "198.51.104.9", "203.0.128.9", octets=1005, src_as=0, dst_as=0)
     # Answers to attempts at minute 12: after a second; exactly two minutes; a millisecond more; from another port.
     for n in range(150):
         nyc.flow(721 + n * 0.2, "198.51.100.15", f"203.0.115.{n}", sport=443, dport=40000, flags=0x12)
     for n in range(60):
         later = 120.0 if n < 20 else 120.001 if n < 40 else 1
         nyc.flow(720 + n * 0.2 + later, "198.51.100.14", f"203.0.115.{n}", sport=443 if n < 40 else 8443, dport=40000, flags=0x12)
-    # A customer's host that mails to 30 others, and one to 20; backscatter into space that nobody uses.
+    for n, more in enumerate([dict(flags=0x01), dict(flags=0), dict(flags=0x10, protocol=17)] * 5):   # No answers.
+        nyc.flow(721 + (60 + n) * 0.2, "198.51.100.14", f"203.0.115.{60 + n}", sport=443, dport=40000, **more)
+    # A customer's host that mails to 30 others, and one to 20; one that shares files with 21; backscatter into space that nobody uses.
     for n in range(30):
         nyc.flow(660 + n, "198.51.100.200", f"203.0.113.{n}", dport=25)
         if n < 20:
             nyc.flow(660 + n, "198.51.100.201", f"203.0.113.{n}", dport=25)
-        nyc.flow(660 + n, "203.0.117.9", f"198.51.101.{100 + n}", sport=80, flags=0x12 if n % 3 else 0x04)
+        nyc.flow(660 + n, "203.0.117.9", f"198.51.101.{100 + n}", sport=80, flags=(0x04, 0x12, 0x01)[n % 3])
+        if n < 21:
+            nyc.flow(660 + n, "198.51.100.202", f"203.0.113.{n}", dport=445)
     return nyc, sea
 
 
