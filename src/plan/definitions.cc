@@ -298,7 +298,9 @@ Result<void> Definitions::drop(UnboundStatement& statement) {
   }
   if (const std::string reader = reader_of(name); !reader.empty()) {
     return fail("2BP01", fmt::format("cannot drop {} \"{}\": {} reads it", object_of(**found), name, reader),
-                statement.name_span, fmt::format("drop {} first", reader));
+                statement.name_span,
+                reader.find(' ') == std::string::npos ? "leave one of the two statements out"
+                                                      : fmt::format("drop {} first", reader));
   }
   catalog_.remove(name);
   if (entry == nullptr) return {};

@@ -164,6 +164,36 @@ class Answers(harness.Case):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("sum(octets)", result.stdout)
 
+    def test_explain_analyze_runs_the_query(self):
+        path = self.write("a.pcap", simple_capture())
+        for split in [], ["--edges", "2"]:
+            result = self.run_backstream("run", "--pcap", path, "-q", *split, "-e", "EXPLAIN (ANALYZE, DISTRIBUTED) " + MATRIX)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stdout, r"^query \(ran for \d+\.\d{3} s\)\n")
+            self.assertRegex(result.stdout, r"rows       4 in \([\d,]+/s\)\n")
+            self.assertRegex(result.stdout, r"rows       3 out .*\n    windows    2 closed, 3 groups\n    state      [\d.]+ k?\w+ at most")
+            self.assertEqual("shipped    " in result.stdout, bool(split), result.stdout)
+            self.assertNotIn("64500", result.stdout)
+
+    def test_explain_analyze_beside_a_query(self):
+        plan = "EXPLAIN (ANALYZE, TIMING off, FORMAT json) " + TOTAL
+        result = self.run_backstream("run", "--pcap", self.write("a.pcap", simple_capture()), "-q", "-o", "csv", "-e", plan + ";" + MATRIX)
+        rows, shown = result.stdout[:result.stdout.index("{")], json.loads(result.stdout[result.stdout.index("{"):])
+        self.assertEqual(rows.splitlines(), SIMPLE_ROWS)
+        self.assertIn({"name": "rows", "text": "2 out"}, [fact for each in shown["operators"] for fact in each["facts"]])
+
+    def test_statements_apply_before_the_first_flow(self):
+        sql = """CREATE VIEW one_as AS SELECT time, src_as, octets FROM flows WHERE dst_as = 64501;
+                 CREATE MATERIALIZED VIEW v AS SELECT window_start, sum(octets) AS octets FROM tumble(one_as, time, interval '5 min') GROUP BY 1;
+                 CREATE MATERIALIZED VIEW gone AS SELECT window_start, octets FROM v;
+                 DROP MATERIALIZED VIEW gone; ALTER VIEW one_as RENAME TO others; ALTER MATERIALIZED VIEW v RENAME TO w;
+                 ALTER MATERIALIZED VIEW w SET (allowed_lateness = '1 min'); COMMENT ON VIEW others IS 'one AS'"""
+        self.assertEqual(self.rows("--pcap", self.write("a.pcap", simple_capture()), "-e", sql),
+                         ["window_start,octets", "2026-01-31 12:00:00+00,300", "2026-01-31 12:05:00+00,7"])
+        result = self.run_backstream("run", "-e", sql + "; DROP VIEW others")
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn('cannot drop view "others": materialized view "w" reads it', result.stderr)
+
     def test_table_for_people(self):
         result = self.run_backstream("run", "--pcap", self.write("a.pcap", simple_capture()), "-e", MATRIX)
         self.assertIn("window 2026-01-31 12:00:00+00 to 2026-01-31 12:05:00+00", result.stdout)

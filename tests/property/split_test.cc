@@ -74,6 +74,15 @@ const char* const kQueries[] = {
     "WHERE protocol = 6 GROUP BY window_start, dst_as ORDER BY n DESC LIMIT 7",
     "SELECT window_start, max(octets), count(*) FROM tumble((SELECT time, octets FROM flows WHERE dst_port < 100 UNION "
     "ALL SELECT time, packets FROM flows), time, interval '60 s') GROUP BY window_start",
+    // Midnight in Honolulu is where the flows begin.
+    "SELECT window_start, window_end, protocol, sum(octets) AS n, count(DISTINCT dst_port) AS ports FROM "
+    "tumble((SELECT "
+    "time, protocol, octets * 8 AS octets, dst_port FROM flows WHERE dst_port < 1000), time, interval '1 day', "
+    "timezone => 'Pacific/Honolulu') WHERE octets > 9 GROUP BY window_start, window_end, protocol",
+    "SELECT window_start, max(n) AS most, sum(n) AS n FROM tumble((SELECT window_start, dst_as, count(*) AS n FROM "
+    "tumble(flows, time, interval '60 s') GROUP BY window_start, dst_as), window_start, interval '1 month', "
+    "timezone => 'Pacific/Honolulu') GROUP BY window_start",
+    "SELECT DISTINCT window_start, exporter, protocol FROM tumble(flows, time, interval '60 s') WHERE packets > 2",
 };
 
 /// One flow of the test's own making, all columns that the queries read.
