@@ -101,17 +101,20 @@ Definitions::Entry* Definitions::entry_of(std::string_view view) {
   return nullptr;
 }
 
-std::string Definitions::reader_of(std::string_view relation) const {
+std::string Definitions::reader_where(const std::function<bool(const UnboundSelect&)>& reads_it) const {
   for (const auto& entry : entries_) {
-    if (!reads(*entry->statement.select, relation)) continue;
+    if (!reads_it(*entry->statement.select)) continue;
     return entry->query->is_view ? fmt::format("materialized view \"{}\"", entry->label) : entry->label;
   }
   for (const std::string_view name : catalog_.names()) {
     const Relation& other = *catalog_.find(name);
-    if (other.kind == Relation::Kind::kPlainView && reads(*other.definition->select, relation))
+    if (other.kind == Relation::Kind::kPlainView && reads_it(*other.definition->select))
       return fmt::format("view \"{}\"", name);
   }
   return {};
+}
+std::string Definitions::reader_of(std::string_view relation) const {
+  return reader_where([&](const UnboundSelect& select) { return reads(select, relation); });
 }
 
 std::set<std::string> Definitions::reached_from(const UnboundSelect& select) const {
@@ -230,19 +233,23 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
     return tl::unexpected(std::move(error));
   }
   const Relation now = as_relation(*query);
-  const std::string reader = reader_of(old.name);
   const bool changed = !same_columns(now.schema, old.schema) || now.has_windows != old.has_windows;
-  bool loses_late = had_late && (query->options.late != QueryOptions::Late::kSide || !late_relation(*query));
-  if (loses_late) {
-    loses_late = false;
-    for (const auto& other : entries_)
-      loses_late |= reached_from(*other->statement.select).contains(late_name(old.name));
+  const bool loses_late = had_late && (query->options.late != QueryOptions::Late::kSide || !late_relation(*query));
+  std::string reader = changed ? reader_of(old.name) : "";
+  const bool of_late = reader.empty() && loses_late;
+  if (of_late) {
+    reader = reader_where([&](const UnboundSelect& select) {
+      bool named = false;  // The visitor only looks.
+      for_each_relation(const_cast<UnboundSelect&>(select),
+                        [&](std::string& name) { named = named || name == late_name(old.name); });
+      return named;
+    });
   }
-  if (!reader.empty() && (changed || loses_late)) {
+  if (!reader.empty()) {
     restore();
     return fail("2BP01",
                 fmt::format("{} reads {} of \"{}\", which would change", reader,
-                            loses_late ? "the late rows" : "the columns", old.name),
+                            of_late ? "the late rows" : "the columns", old.name),
                 statement.name_span, "DROP it first");
   }
   entry->query = std::make_unique<Query>(std::move(*query));

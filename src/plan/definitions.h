@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -51,6 +52,7 @@ class Definitions {
   Entry* entry_of(std::string_view view);
   /// "view \"x\"" or "select1" that reads the relation; empty: none. Plain views count, too.
   std::string reader_of(std::string_view relation) const;
+  std::string reader_where(const std::function<bool(const UnboundSelect&)>& reads_it) const;
   /// What the SELECT reads, also through plain views.
   std::set<std::string> reached_from(const UnboundSelect& select) const;
 

@@ -241,6 +241,7 @@ class Scenario {
           if (options->analyze) {
             auto entry = definitions_.add_query(std::move(*statement.inner), block.sql, "the SELECT");
             if (!entry) return tl::unexpected(std::move(entry.error()));
+            if (*entry == nullptr) break;
             auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
             running.entry = (*entry)->number;
             running.analyzed = *options;
