@@ -397,7 +397,7 @@ int demo_command(const std::vector<std::string>& arguments) {
   }
   auto& source = static_cast<ingest::UdpSource&>(**opened);
 
-  auto prepared = prepare_queries({{"demo", std::string(kSql)}}, true);
+  auto prepared = prepare_queries({{"demo", std::string(kSql)}}, config::Settings{});
   if (!prepared) {
     log.line(prepared.error().render());
     return kExitInvalid;

@@ -45,6 +45,20 @@ batch::FlowColumnSet wanted_columns(const exec::Engine& engine) {
   return wanted;
 }
 
+/// The rows have all columns of the schema that queries were bound to, though most have no memory.
+std::shared_ptr<const decode::WantedElements> wanted_elements(const exec::Engine& engine,
+                                                              const config::Settings& settings) {
+  const std::vector<batch::ElementColumn> columns = batch::element_columns(settings.columns);
+  const std::vector<bool> used = engine.columns_used(kFlows, batch::kFlowColumnCount + columns.size());
+  decode::WantedElements wanted;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    wanted.types.push_back(batch::sql_type(columns[i].type));
+    const size_t index = batch::kFlowColumnCount + i;
+    if (used[index]) wanted.columns.push_back({index, columns[i]});
+  }
+  return std::make_shared<const decode::WantedElements>(std::move(wanted));
+}
+
 Micros wall_clock() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -71,8 +85,9 @@ std::optional<Micros> export_time(const base::Datagram& datagram) {
 /// One edge half's share of the rows.
 class Pipeline::Edge : public decode::FlowWriter::Consumer {
  public:
-  Edge(Pipeline& pipeline, uint32_t number, const batch::FlowColumnSet& columns)
-      : writer(columns, *this, static_cast<size_t>(pipeline.options_.settings.exec.batch_rows)),
+  Edge(Pipeline& pipeline, uint32_t number, const batch::FlowColumnSet& columns,
+       std::shared_ptr<const decode::WantedElements> elements)
+      : writer(columns, *this, static_cast<size_t>(pipeline.options_.settings.exec.batch_rows), std::move(elements)),
         pipeline_(pipeline),
         number_(number) {}
 
@@ -111,8 +126,9 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
   const uint32_t writers = options.threads > 1 ? 1 : options.edges;
+  const auto elements = wanted_elements(engine, options.settings);
   for (uint32_t number = 0; number < writers; ++number)
-    edges_.push_back(std::make_unique<Edge>(*this, number, enrichers_[0].columns_to_decode()));
+    edges_.push_back(std::make_unique<Edge>(*this, number, enrichers_[0].columns_to_decode(), elements));
   if (options.threads <= 1) return;
   threads_ = std::make_unique<AggregationThreads>(
       options.threads, [this] { return edges_[0]->writer.make_buffer(); },

@@ -27,7 +27,8 @@ std::string quoted(std::string_view name) {
 
 class Preparation {
  public:
-  explicit Preparation(bool rewrites) : definitions_(rewrites) {}
+  explicit Preparation(const config::Settings& settings)
+      : schema_(batch::flow_schema(settings.columns)), definitions_(settings.plan.rewrites, &schema_) {}
 
   base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
     if (plan::Definitions::is_change(statement.kind)) {
@@ -99,6 +100,7 @@ class Preparation {
     return {};
   }
 
+  const batch::Schema schema_;
   QuerySet set_;
   plan::Definitions definitions_;
   std::map<size_t, plan::ExplainOptions> analyzed_;  ///< by the number of the definition
@@ -107,8 +109,9 @@ class Preparation {
 
 }  // namespace
 
-base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites, const std::string& view) {
-  Preparation preparation(rewrites);
+base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, const config::Settings& settings,
+                                       const std::string& view) {
+  Preparation preparation(settings);
   for (const SqlText& text : texts) {
     auto statements = sql::parse(text.text, text.source_name);
     if (!statements) return tl::unexpected(std::move(statements.error()));

@@ -30,6 +30,8 @@ struct QuerySet {
 /// @param view  a relation to read in any case, such as the late rows of a view (`<view>_late`), which nobody else need
 ///              name; empty, or anything else that is no relation, adds nothing
 /// Errors: located in the text that has the mistake.
-base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, bool rewrites, const std::string& view = "");
+/// @param settings  plan.rewrites, and the columns that people added to `flows`
+base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, const config::Settings& settings,
+                                       const std::string& view = "");
 
 }  // namespace backstream::app

@@ -191,7 +191,7 @@ int run_command(const std::vector<std::string>& arguments) {
   const RunOptions& options = std::get<RunOptions>(read);
   telemetry::TerminalLog& log = telemetry::terminal_log();
 
-  auto prepared = prepare_queries(options.sql, options.settings.plan.rewrites, options.view);
+  auto prepared = prepare_queries(options.sql, options.settings, options.view);
   if (!prepared) return complain(prepared.error(), kExitInvalid);
   QuerySet set = std::move(*prepared);
   receiver::TextBuffer plans(STDOUT_FILENO, 1 << 16);

@@ -37,6 +37,8 @@ std::string footer() {
     text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
   for (const config::ExporterSettingDef& setting : config::exporter_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
+  text += fmt::format("  {:<29} {}\n", "column.NAME",
+                      "adds a column to flows: an information element and its type, '9/12232 string'");
   text +=
       "\nExit codes: 0 done; 1 a file, socket or disk failed; 2 wrong flags; 3 SQL or settings that cannot be\n"
       "understood; 130 a signal ended the replay of a capture before its end (open windows were closed).";

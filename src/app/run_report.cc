@@ -66,6 +66,7 @@ void add_ledger(ordered_json& json, const decode::IngestLedger& ledger) {
   json["missing"] = ledger.missing;
   json["sampling_unknown_rows"] = ledger.sampling_unknown_rows;
   json["counter_overflow"] = ledger.counter_overflow;
+  json["element_unreadable"] = ledger.element_unreadable;
   json["faults"] = counters_json(faults(ledger));
 }
 
@@ -131,6 +132,9 @@ std::string summary_text(const RunReport& report) {
                     total.sampling_unknown_rows);
   if (total.counter_overflow != 0)
     text += fmt::format("  !! {} counters do not fit bigint and are null\n", total.counter_overflow);
+  if (total.element_unreadable != 0)
+    text +=
+        fmt::format("  !! {} values of elements cannot be read as their type and are null\n", total.element_unreadable);
 
   std::vector<const RunReport::Exporter*> exporters;
   for (const auto& exporter : report.exporters) exporters.push_back(&exporter);

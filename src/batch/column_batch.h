@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/arena.h"
 #include "batch/type.h"
 
 namespace backstream::batch {
@@ -46,6 +47,7 @@ class BatchBuffer {
   /// `wanted[i]` says whether column i gets memory; capacity rows (>= 1).
   BatchBuffer(const std::vector<Type>& types, const std::vector<bool>& wanted, size_t capacity);
   ColumnBatch batch;
+  base::Arena texts;  ///< of text and bytea columns, for who fills them; lives as long as the rows do
   size_t capacity() const { return capacity_; }
 
  private:
@@ -58,6 +60,8 @@ struct ColumnDef {
   Type type;
   /// Values are known to lie in 0 .. 2^value_bits - 1 (ports: 16, AS numbers: 32); 0: any. Lets keys be packed.
   uint8_t value_bits = 0;
+  bool hidden = false;    ///< only by name: * does not stand for it
+  bool additive = false;  ///< counts the whole flow: spread() divides it over the flow's time
 };
 
 struct Schema {

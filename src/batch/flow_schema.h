@@ -1,7 +1,10 @@
 #pragma once
 #include <bit>
+#include <span>
+#include <vector>
 
 #include "batch/column_batch.h"
+#include "batch/elements.h"
 
 namespace backstream::batch {
 
@@ -68,8 +71,13 @@ enum class FlowColumn : uint8_t {
 inline constexpr size_t kFlowColumnCount = BACKSTREAM_FLOW_COLUMNS(BACKSTREAM_X);
 #undef BACKSTREAM_X
 
-/// The schema of `flows`; column i is FlowColumn(i).
+/// The schema of `flows`: column i is FlowColumn(i); behind those stand hidden columns, one for each element of IANA's
+/// registry, under the element's name.
 const Schema& flow_schema();
+/// The same with the columns that people added at its end.
+Schema flow_schema(std::span<const UserColumn> user_columns);
+/// What fills the columns from kFlowColumnCount on.
+std::vector<ElementColumn> element_columns(std::span<const UserColumn> user_columns);
 /// What the column holds, for docs and `\d flows`.
 std::string_view about(FlowColumn column);
 

@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "batch/flow_schema.h"
+
 // A person's mistake must not end the process. toml++ 3.3 asserts where a text is wrong in a way that it did not
 // foresee, and its is_non_ascii_horizontal_whitespace() says "unreachable" for U+00A1 to U+0499 where it means false.
 #pragma GCC diagnostic push
@@ -230,6 +232,60 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
   return {};
 }
 
+constexpr std::string_view kColumnSection = "column.";
+
+/// "column.NAME": "9/12232 string", an enterprise's element and its type; of IANA's elements the number alone.
+Result<void> assign_column(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
+                           SourceSpan value_span) {
+  const std::string_view name = key.substr(kColumnSection.size());
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  const bool plain =
+      !name.empty() && name.size() <= 63 && is_letter(name[0]) &&
+      std::all_of(name.begin(), name.end(), [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  if (!plain) {
+    return fail("config", fmt::format("'{}' cannot name a column", name), key_span,
+                "names are of lower-case letters, digits and '_', at most 63, and begin with no digit");
+  }
+  if (batch::flow_schema().find(name) >= 0 || name == "window_start" || name == "window_end")
+    return fail("config", fmt::format("flows has a column '{}' already", name), key_span, "choose another name");
+
+  batch::ElementColumn from;
+  std::string_view text = value;
+  const auto bad_value = [&] {
+    return fail("config", fmt::format("setting '{}' cannot be '{}'", key, value), value_span,
+                "it takes enterprise/element and a type, such as '9/12232 string', or of IANA's elements the number "
+                "alone, such as '12 ipv4Address'");
+  };
+  auto number = take_number(text);
+  if (number && !text.empty() && text.front() == '/') {
+    if (*number < 0 || *number > UINT32_MAX) return bad_value();
+    from.enterprise = static_cast<uint32_t>(*number);
+    text.remove_prefix(1);
+    number = take_number(text);
+  }
+  if (!number || *number < 0 || *number > UINT16_MAX) return bad_value();
+  from.element = static_cast<uint16_t>(*number);
+  const std::string_view type_name = trim(text);
+  if (type_name.empty() || type_name.size() == text.size()) return bad_value();
+  const auto type = batch::parse_element_type(type_name);
+  if (!type) {
+    const std::string_view near = base::nearest_name(type_name, batch::element_type_names());
+    return fail("config", fmt::format("'{}' is no abstract data type of IPFIX", type_name), value_span,
+                near.empty() ? "such as unsigned64, string, ipv4Address, dateTimeMilliseconds, octetArray"
+                             : fmt::format("did you mean '{}'?", near));
+  }
+  from.type = *type;
+  for (batch::UserColumn& known : settings.columns) {
+    if (known.name != name) continue;
+    known.from = from;
+    return {};
+  }
+  if (settings.columns.size() >= Settings::kColumnsMax)
+    return fail("config", fmt::format("more than {} columns are added to flows", Settings::kColumnsMax), key_span);
+  settings.columns.push_back({std::string(name), from});
+  return {};
+}
+
 Result<void> assign(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
                     SourceSpan value_span) {
   if (key.starts_with(kExporterSection)) return assign_exporter(settings, key, value, key_span, value_span);
@@ -238,6 +294,7 @@ Result<void> assign(Settings& settings, std::string_view key, std::string_view v
     known.text(settings) = value;
     return {};
   }
+  if (key.starts_with(kColumnSection)) return assign_column(settings, key, value, key_span, value_span);
   const SettingDef* setting = find_setting(key);
   if (setting == nullptr) {
     std::vector<std::string_view> keys;

@@ -9,6 +9,7 @@
 #include "base/diagnostic.h"
 #include "base/inet.h"
 #include "base/time.h"
+#include "batch/elements.h"
 
 namespace backstream::config {
 
@@ -52,6 +53,10 @@ struct Settings {
     std::string as_table;
   } enrich;
   std::vector<ExporterSettings> exporters;  ///< each prefix once, in no order
+  /// Columns added to `flows`: settings "column.NAME". Names are unlike those that `flows` has, each once, in the order
+  /// of their first setting; at most kColumnsMax.
+  std::vector<batch::UserColumn> columns;
+  static constexpr size_t kColumnsMax = 256;
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
   Micros delay_of(const base::Inet& exporter) const;

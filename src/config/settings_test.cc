@@ -142,6 +142,41 @@ TEST(Settings, ExportersHaveSettingsByTheirLongestPrefix) {
   EXPECT_EQ(delay("192.0.2.1"), settings.watermark.delay_us);
 }
 
+TEST(Settings, ColumnsAreElementsWithAName) {
+  using batch::ElementType;
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings, "[column]\napp = '9/12232 string'\ntag = '40001 unsigned32'\n", "edge.toml"));
+  ASSERT_TRUE(apply_assignment(settings, "column.app=9/12235  octetArray")) << "later ones win";
+  const std::vector<batch::UserColumn> expected = {{"app", {9, 12235, ElementType::kOctetArray}},
+                                                   {"tag", {0, 40001, ElementType::kUnsigned32}}};
+  EXPECT_EQ(settings.columns, expected);
+}
+
+TEST(Settings, MistakesAboutColumnsAreLocated) {
+  const auto refused = [](const char* assignment) {
+    Settings settings;
+    const auto result = apply_assignment(settings, assignment);
+    EXPECT_FALSE(result) << assignment;
+    EXPECT_TRUE(settings.columns.empty()) << assignment;
+    return result ? std::string() : result.error().render();
+  };
+  EXPECT_NE(refused("column.octets=9/1 unsigned64").find("flows has a column 'octets' already"), std::string::npos);
+  EXPECT_NE(refused("column.window_start=1 unsigned64").find("already"), std::string::npos);
+  EXPECT_NE(refused("column.App=9/1 string").find("cannot name a column"), std::string::npos);
+  EXPECT_NE(refused("column.=9/1 string").find("cannot name a column"), std::string::npos);
+  EXPECT_NE(refused("column.a=9/1 unsignd64").find("did you mean 'unsigned64'?"), std::string::npos);
+  for (const char* value :
+       {"", "9", "9/", "9/1", "string", "9/65536 string", "4294967296/1 string", "-1/1 string", "9/1string"}) {
+    EXPECT_NE(refused((std::string("column.a=") + value).c_str()).find("it takes enterprise/element"),
+              std::string::npos)
+        << value;
+  }
+  Settings settings;
+  for (size_t i = 0; i < Settings::kColumnsMax; ++i)
+    ASSERT_TRUE(apply_assignment(settings, "column.c" + std::to_string(i) + "=1 unsigned8"));
+  EXPECT_FALSE(apply_assignment(settings, "column.one_more=1 unsigned8"));
+}
+
 TEST(Settings, MistakesAboutExportersAreLocated) {
   const auto refused = [](const char* assignment) {
     Settings settings;

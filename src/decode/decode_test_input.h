@@ -40,7 +40,12 @@ class DecodeRun : private FlowWriter::Consumer {
  public:
   explicit DecodeRun(DecodeSettings settings = {}, size_t batch_rows = 5,
                      const batch::FlowColumnSet& wanted = all_columns())
-      : decoder(settings, {}), writer_(wanted, *this, batch_rows) {}
+      : decoder(settings, {}), schema_(batch::flow_schema()), writer_(wanted, *this, batch_rows) {}
+  /// With the columns of elements, and more.
+  DecodeRun(size_t batch_rows, const std::vector<batch::UserColumn>& user_columns)
+      : decoder({}, {}),
+        schema_(batch::flow_schema(user_columns)),
+        writer_(all_columns(), *this, batch_rows, all_elements(user_columns)) {}
 
   DecodeOutcome feed(const Octets& octets, base::Micros received_at = kReceived, uint32_t address = 0x0a000001) {
     // Of the exact size, so that the sanitizer sees a read past its end.
@@ -73,6 +78,15 @@ class DecodeRun : private FlowWriter::Consumer {
     return wanted;
   }
 
+  static std::shared_ptr<const WantedElements> all_elements(const std::vector<batch::UserColumn>& user_columns) {
+    WantedElements wanted;
+    for (const batch::ElementColumn& from : batch::element_columns(user_columns)) {
+      wanted.columns.push_back({batch::kFlowColumnCount + wanted.types.size(), from});
+      wanted.types.push_back(batch::sql_type(from.type));
+    }
+    return std::make_shared<const WantedElements>(std::move(wanted));
+  }
+
   Decoder decoder;
   std::vector<std::map<std::string, std::string>> rows;
 
@@ -83,7 +97,7 @@ class DecodeRun : private FlowWriter::Consumer {
       for (size_t c = 0; c < batch.columns.size(); ++c) {
         const batch::Column& column = batch.columns[c];
         if (column.values == nullptr) continue;
-        std::string& text = out[batch::flow_schema().columns[c].name];
+        std::string& text = out[schema_.columns[c].name];
         if (column.is_null(row)) {
           text = "null";
         } else if (column.type == batch::Type::kTimestamptz) {
@@ -92,12 +106,17 @@ class DecodeRun : private FlowWriter::Consumer {
           text = std::to_string(column.as<int64_t>()[row]);
         } else if (batch::physical(column.type) == batch::Physical::kInet) {
           text = base::to_string(column.as<base::Inet>()[row]);
+        } else if (column.type == batch::Type::kBool) {
+          text = column.as<uint8_t>()[row] != 0 ? "true" : "false";
+        } else if (column.type == batch::Type::kFloat8) {
+          text = std::to_string(column.as<double>()[row]);
         } else {
           text = column.as<std::string_view>()[row];
         }
       }
     }
   }
+  const batch::Schema schema_;
   FlowWriter writer_;
 };
 

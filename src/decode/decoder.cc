@@ -33,6 +33,7 @@ IngestLedger& IngestLedger::operator+=(const IngestLedger& other) {
   missing += other.missing;
   sampling_unknown_rows += other.sampling_unknown_rows;
   counter_overflow += other.counter_overflow;
+  element_unreadable += other.element_unreadable;
   for (size_t i = 0; i < kDecodeFaultCount; ++i) faults[i] += other.faults[i];
   return *this;
 }
@@ -52,6 +53,7 @@ IngestLedger& IngestLedger::operator-=(const IngestLedger& other) {
   missing -= other.missing;
   sampling_unknown_rows -= other.sampling_unknown_rows;
   counter_overflow -= other.counter_overflow;
+  element_unreadable -= other.element_unreadable;
   for (size_t i = 0; i < kDecodeFaultCount; ++i) faults[i] -= other.faults[i];
   return *this;
 }

@@ -50,6 +50,7 @@ struct IngestLedger {
   uint64_t counter_overflow = 0;  ///< raw >= 2^63 or scaled beyond bigint: the column is null
   std::array<uint64_t, kDecodeFaultCount> faults{};
   void add(DecodeFault fault, uint64_t n = 1) { faults[static_cast<size_t>(fault)] += n; }
+  uint64_t element_unreadable = 0;  ///< values of elements that no value of their type can be: the column is null
   IngestLedger& operator+=(const IngestLedger& other);
   IngestLedger& operator-=(const IngestLedger& other);
   bool operator==(const IngestLedger&) const = default;

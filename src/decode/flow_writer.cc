@@ -6,27 +6,36 @@
 namespace backstream::decode {
 namespace {
 
-std::vector<batch::Type> flow_types() {
+batch::BatchBuffer make_batch(const batch::FlowColumnSet& wanted_columns, const WantedElements* elements,
+                              size_t capacity) {
   std::vector<batch::Type> types;
-  for (const auto& column : batch::flow_schema().columns) types.push_back(column.type);
-  return types;
-}
-
-}  // namespace
-
-FlowWriter::FlowWriter(const batch::FlowColumnSet& wanted, Consumer& consumer, size_t capacity)
-    : consumer_(consumer), wanted_(wanted), buffer_(flow_types(), wanted.as_vector(), capacity), capacity_(capacity) {
-  for (auto& column : buffer_.batch.columns) column.has_nulls = false;
-}
-
-batch::BatchBuffer FlowWriter::make_buffer() const {
-  batch::BatchBuffer made(flow_types(), wanted_.as_vector(), capacity_);
+  const batch::Schema& schema = batch::flow_schema();
+  for (size_t c = 0; c < batch::kFlowColumnCount; ++c) types.push_back(schema.columns[c].type);
+  std::vector<bool> wanted = wanted_columns.as_vector();
+  if (elements != nullptr) {
+    types.insert(types.end(), elements->types.begin(), elements->types.end());
+    wanted.resize(types.size());
+    for (const auto& column : elements->columns) wanted[column.index] = true;
+  }
+  batch::BatchBuffer made(types, wanted, capacity);
   for (auto& column : made.batch.columns) column.has_nulls = false;
   return made;
 }
 
-uint8_t* FlowWriter::validity(batch::FlowColumn which) {
-  batch::Column& column = column_at(which);
+}  // namespace
+
+FlowWriter::FlowWriter(const batch::FlowColumnSet& wanted, Consumer& consumer, size_t capacity,
+                       std::shared_ptr<const WantedElements> elements)
+    : consumer_(consumer),
+      wanted_(wanted),
+      elements_(std::move(elements)),
+      buffer_(make_batch(wanted, elements_.get(), capacity)),
+      capacity_(capacity) {}
+
+batch::BatchBuffer FlowWriter::make_buffer() const { return make_batch(wanted_, elements_.get(), capacity_); }
+
+uint8_t* FlowWriter::validity(size_t which) {
+  batch::Column& column = buffer_.batch.columns[which];
   assert(column.values != nullptr);
   if (!column.has_nulls) {
     std::memset(column.validity, 1, row_count_);
@@ -35,8 +44,8 @@ uint8_t* FlowWriter::validity(batch::FlowColumn which) {
   return column.validity + row_count_;
 }
 
-void FlowWriter::set_null(batch::FlowColumn which, size_t rows) {
-  batch::Column& column = column_at(which);
+void FlowWriter::set_null(size_t which, size_t rows) {
+  batch::Column& column = buffer_.batch.columns[which];
   if (column.values == nullptr) return;
   std::memset(validity(which), 0, rows);
   const uint32_t octets = batch::octets_per_value(batch::physical(column.type));
@@ -53,6 +62,7 @@ void FlowWriter::flush() {
   row_count_ = 0;
   consumer_.on_flows(buffer_.batch);
   for (auto& column : buffer_.batch.columns) column.has_nulls = false;
+  buffer_.texts.reset();
 }
 
 }  // namespace backstream::decode

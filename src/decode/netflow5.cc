@@ -61,6 +61,7 @@ void decode_netflow5(DecodeContext& context) {
   ledger.flows += count;
   ledger.sampling_unknown_rows += counts.sampling_unknown;
   ledger.counter_overflow += counts.counter_overflow;
+  ledger.element_unreadable += counts.element_unreadable;
 }
 
 }  // namespace backstream::decode

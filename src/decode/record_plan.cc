@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "decode/element_columns.h"
 #include "decode/exporter.h"
 
 namespace backstream::decode {
@@ -116,9 +117,6 @@ Micros greatest(const Micros* times, size_t n) {
 }
 
 bool is_uptime(uint16_t element) { return element == kFlowEndSysUpTime || element == kFlowStartSysUpTime; }
-
-/// 9999-12-31 23:59:59 UTC, in seconds since 1970.
-constexpr uint64_t kLastSecond = 253'402'300'799;
 
 /// Milliseconds since 1970 to times; what no clock shows becomes `otherwise`. Returns the greatest.
 Micros times_of_milliseconds(Micros* times, size_t n, Micros otherwise) {
@@ -292,10 +290,22 @@ bool RecordPlan::time_usable(int field, bool has_uptime) const {
   return !is_uptime(fields_[static_cast<size_t>(field)].element) || has_uptime || init_time_ >= 0;
 }
 
-void RecordPlan::bind(const batch::FlowColumnSet& wanted, bool has_uptime) {
+void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
+  const batch::FlowColumnSet& wanted = out.wanted();
   bound_ = true;
   bound_uptime_ = has_uptime;
   bound_wanted_ = wanted;
+  bound_elements_ = out.wanted_elements();
+  element_steps_.clear();
+  if (bound_elements_ != nullptr) {
+    for (const auto& [column, from] : bound_elements_->columns) {
+      const auto field = std::find_if(fields_.begin(), fields_.end(), [&](const FieldSpec& f) {
+        return f.element == from.element && f.enterprise == from.enterprise && f.width != 0;
+      });
+      element_steps_.push_back(
+          {column, from.type, field == fields_.end() ? -1 : static_cast<int>(field - fields_.begin())});
+    }
+  }
   wanted_steps_.clear();
   wanted_absent_.clear();
   pairs_.clear();
@@ -352,8 +362,10 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
                          const ColumnKernels& kernels, FlowWriter& out, std::vector<Micros>& time_scratch,
                          RecordCounts& counts) {
   using C = FlowColumn;
-  if (!bound_ || bound_uptime_ != facts.has_uptime || !(bound_wanted_ == out.wanted()))
-    bind(out.wanted(), facts.has_uptime);
+  if (!bound_ || bound_uptime_ != facts.has_uptime || !(bound_wanted_ == out.wanted()) ||
+      bound_elements_ != out.wanted_elements()) {
+    bind(out, facts.has_uptime);
+  }
   const auto field_at = [&](int f) { return records + offsets[f]; };
   const auto width_of = [&](int f) -> unsigned { return widths[f]; };
   const auto element_of = [&](int f) { return fields_[static_cast<size_t>(f)].element; };
@@ -535,6 +547,10 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
     out.mark_present(step.column, n);
   }
   for (const C column : wanted_absent_) out.set_null(column, n);
+  for (const ElementStep& step : element_steps_) {
+    if (step.field < 0 || width_of(step.field) == 0) out.set_null(step.column, n);
+    else write_element(step.type, field_at(step.field), stride, width_of(step.field), n, step.column, out, counts);
+  }
   out.commit(n);
   return time_max;
 }

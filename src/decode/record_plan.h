@@ -34,6 +34,7 @@ struct MessageFacts {
 struct RecordCounts {
   uint64_t sampling_unknown = 0;
   uint64_t counter_overflow = 0;
+  uint64_t element_unreadable = 0;
 };
 
 class SamplerTable;
@@ -77,7 +78,12 @@ class RecordPlan {
     FieldPair fields;
     batch::FlowColumn columns[2];
   };
-  void bind(const batch::FlowColumnSet& wanted, bool has_uptime);
+  struct ElementStep {
+    size_t column;
+    batch::ElementType type;
+    int field;  ///< -1: these records do not have it
+  };
+  void bind(const FlowWriter& out, bool has_uptime);
   /// Whether the times of this field (-1: none) can be told in a message with or without an uptime.
   bool time_usable(int field, bool has_uptime) const;
   void add_icmp(Step::Kind combined, batch::FlowColumn column, std::initializer_list<uint16_t> own);
@@ -100,13 +106,17 @@ class RecordPlan {
   // For the writer that was seen last.
   bool bound_ = false, bound_uptime_ = false;
   batch::FlowColumnSet bound_wanted_;
+  const WantedElements* bound_elements_ = nullptr;
   std::vector<Step> wanted_steps_;
+  std::vector<ElementStep> element_steps_;
   std::vector<batch::FlowColumn> wanted_absent_;
   std::vector<PairStep> pairs_;
   batch::FlowColumnSet paired_;  ///< the columns of pairs_
   bool wants_facts_ = false;     ///< any column of what the message says, besides the sampling rate
 };
 
+/// 9999-12-31 23:59:59 UTC, in seconds since 1970.
+inline constexpr uint64_t kLastSecond = 253'402'300'799;
 /// The IANA elements 150 to 157 as µs since 1970: seconds, milliseconds, NTP timestamps.
 Micros absolute_time(uint16_t element, uint64_t raw);
 

@@ -227,6 +227,7 @@ void write_row(const Sample& sample, DecodeContext& context, uint32_t sub_agent)
       case C::kDstPrefix: return out.set_null(column, 1);
     }
   });
+  out.set_elements_null(1);
   out.commit(1);
   context.saw_time(now);
 }

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/arena.h"
+#include "base/utf8.h"
 #include "lookup/key_index.h"
 #include "lookup/table_reader.h"
-#include "lookup/utf8.h"
 
 namespace backstream::lookup {
 namespace {
@@ -36,7 +36,7 @@ class CsvReader {
   base::Result<ReadTable> read() {
     if (text_.size() > UINT32_MAX)
       return base::fail("54000", fmt::format("{}: the file has more than 4 GB", source_name_));
-    if (const size_t bad = find_bad_text(text_); bad != std::string_view::npos) {
+    if (const size_t bad = base::find_bad_text(text_); bad != std::string_view::npos) {
       return refuse("22021",
                     fmt::format("the file is not UTF-8: octet 0x{:02x}", static_cast<unsigned char>(text_[bad])),
                     span(bad, bad + 1), "save it as UTF-8, without zero octets");

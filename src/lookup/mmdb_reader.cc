@@ -8,8 +8,8 @@
 #include <unordered_map>
 
 #include "base/byte_order.h"
+#include "base/utf8.h"
 #include "lookup/table_reader.h"
-#include "lookup/utf8.h"
 
 namespace backstream::lookup {
 namespace {
@@ -452,7 +452,7 @@ class MmdbReader {
       auto [kept, is_new] = texts_.try_emplace(value.octets);
       if (is_new) {
         const std::string_view text(reinterpret_cast<const char*>(value.octets), value.size);
-        if (find_bad_text(text) != std::string_view::npos) kept->second = std::nullopt;
+        if (base::find_bad_text(text) != std::string_view::npos) kept->second = std::nullopt;
         else kept->second = builder_.keep_text(text);
       }
       if (!kept->second) return false;

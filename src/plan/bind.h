@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "batch/flow_schema.h"
 #include "plan/query.h"
 #include "plan/unbound.h"
 
@@ -14,7 +15,9 @@ namespace backstream::plan {
 class Catalog {
  public:
   /// Knows `flows` already when `with_flows`.
-  explicit Catalog(bool with_flows = true);
+  explicit Catalog(bool with_flows = true) : Catalog(with_flows ? &batch::flow_schema() : nullptr) {}
+  /// @param flows  the schema of `flows` (batch::flow_schema()); null: there is no such stream
+  explicit Catalog(const batch::Schema* flows);
   void add(Relation relation);
   /// A materialised view, and the late rows that it may have (plan/late.h).
   void add_view(const Query& view);

@@ -196,7 +196,12 @@ Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
   }
   if (input_.has_windows()) names.insert(names.end(), {"window_start", "window_end"});
   std::string hint;
-  if (const auto near = base::nearest_name(name, names); !near.empty()) hint = fmt::format("did you mean '{}'?", near);
+  const auto near = base::nearest_name(name, names);
+  // SQL makes names lower case unless they stand in double quotes.
+  const bool needs_quotes = std::any_of(near.begin(), near.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (!near.empty())
+    hint = needs_quotes ? fmt::format("did you mean \"{}\", in double quotes?", near)
+                        : fmt::format("did you mean '{}'?", near);
   else if (name == "window_start" || name == "window_end")
     hint = "window columns come from a window function: FROM tumble(flows, time, interval '300 s')";
   return fail("42703", fmt::format("column \"{}\" does not exist", name), e.span, hint);

@@ -174,6 +174,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
       for (const int c : input.star(of ? &*of : nullptr)) {
         const std::string& name = input.schema.columns[static_cast<size_t>(c)].name;
         if (own_window && (name == "window_start" || name == "window_end")) continue;
+        if (input.schema.columns[static_cast<size_t>(c)].hidden) continue;
         outputs.push_back({name, nullptr, c, e.span});
       }
       if (own_window) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "batch/flow_schema.h"
 #include "plan/binder.h"
 #include "plan/late.h"
 
@@ -13,12 +12,12 @@ namespace backstream::plan {
 using base::fail;
 using batch::Type;
 
-Catalog::Catalog(bool with_flows) {
-  if (!with_flows) return;
+Catalog::Catalog(const batch::Schema* flow_schema) {
+  if (flow_schema == nullptr) return;
   Relation flows;
   flows.kind = Relation::Kind::kStream;
   flows.name = "flows";
-  flows.schema = batch::flow_schema();
+  flows.schema = *flow_schema;
   flows.time_column = static_cast<int>(batch::FlowColumn::kTime);
   flows.arrival_column = static_cast<int>(batch::FlowColumn::kReceivedAt);
   relations_.push_back(std::move(flows));

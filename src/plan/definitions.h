@@ -22,8 +22,10 @@ class Definitions {
     std::unique_ptr<Query> query;
   };
 
-  /// @param rewrites  see plan::rewrite()
-  explicit Definitions(bool rewrites) : rewrites_(rewrites) {}
+  /// @param rewrites     see plan::rewrite()
+  /// @param flow_schema  as Catalog gets it
+  explicit Definitions(bool rewrites, const batch::Schema* flow_schema = &batch::flow_schema())
+      : rewrites_(rewrites), catalog_(flow_schema) {}
   Catalog& catalog() { return catalog_; }
   const Catalog& catalog() const { return catalog_; }
 

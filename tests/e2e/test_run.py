@@ -158,6 +158,24 @@ class Answers(harness.Case):
                                      "--set", "enrich.as_table=none.csv")
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertIn("none.csv", result.stderr)
+    def test_elements_and_columns_of_our_own(self):
+        fields = (struct.pack("!HH", 256, 5) + struct.pack("!HHHHHHHH", 8, 4, 1, 8, 82, 65535, 136, 1)
+                  + struct.pack("!HHI", 0x8000 | 12232, 4, 9))
+        record = lambda octets, name, reason, app: (bytes([10, 0, 0, 1]) + struct.pack("!Q", octets) + bytes([len(name)]) + name
+                                                    + bytes([reason]) + app)
+        data = record(100, b"ge-0/0/1", 2, b"http") + record(50, b"et1", 1, b"dns\0") + record(7, b"\xff", 2, b"http")
+        path = self.write("a.pcap", wire.pcap([(NOON + 1, wire.udp_packet(wire.ipfix([(2, fields), (256, data)], NOON + 1)))]))
+        query = ('SELECT app, "flowEndReason" AS reason, "interfaceName" AS name, "octetDeltaCount" AS octets FROM flows')
+        arguments = ["--pcap", path, "-o", "jsonl", "-e", query]
+        result = self.run_backstream("run", *arguments, "--set", "column.app=9/12232 string")
+        self.assertEqual([json.loads(line) for line in result.stdout.splitlines()],
+                         [{"app": "http", "reason": 2, "name": "ge-0/0/1", "octets": 100},
+                          {"app": "dns", "reason": 1, "name": "et1", "octets": 50},
+                          {"app": "http", "reason": 2, "name": None, "octets": 7}])
+        self.assertIn("1 values of elements cannot be read", result.stderr)
+        config = self.write("edge.toml", '[column]\napp = "9/12232 string"\n')
+        self.assertEqual(self.run_backstream("run", *arguments, "--config", config, "--threads", "3").stdout, result.stdout)
+        self.assertEqual(self.run_backstream("run", *arguments).returncode, 3)
 
     def test_explain_needs_no_input(self):
         result = self.run_backstream("run", "-e", "EXPLAIN " + MATRIX)

@@ -1,6 +1,6 @@
-#include "lookup/utf8.h"
+#include "base/utf8.h"
 
-namespace backstream::lookup {
+namespace backstream::base {
 
 size_t find_bad_text(std::string_view text) {
   const auto octet = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
@@ -28,4 +28,4 @@ size_t find_bad_text(std::string_view text) {
   return std::string_view::npos;
 }
 
-}  // namespace backstream::lookup
+}  // namespace backstream::base
