@@ -170,6 +170,12 @@ std::string summary_text(const RunReport& report) {
       text += fmt::format("  !! {}: {} rows from the future were refused\n", view.name, ledger.time_future);
     if (ledger.refused != 0)
       text += fmt::format("  !! {}: {} rows found no room in a stage above the first\n", view.name, ledger.refused);
+    if (ledger.spread_without_span != 0)
+      text += fmt::format("  !! {}: {} of {} spread rows have no start or end, or end before they start\n", view.name,
+                          ledger.spread_without_span, ledger.spread_rows);
+    if (ledger.spread_too_long != 0)
+      text += fmt::format("  !! {}: {} of {} rows are too long to be spread\n", view.name, ledger.spread_too_long,
+                          ledger.spread_rows);
     if (const std::string list = nonzero(value_errors(ledger)); !list.empty())
       text += fmt::format("  !! {}: values that could not be computed, by SQLSTATE: {}\n", view.name, list);
     if (ledger.sum_overflow != 0)
@@ -265,6 +271,9 @@ std::string stats_json(const RunReport& report) {
     out["time_future"] = ledger.time_future;
     out["late_unkept"] = ledger.late_unkept;
     out["refused"] = ledger.refused;
+    out["spread_rows"] = ledger.spread_rows;
+    out["spread_without_span"] = ledger.spread_without_span;
+    out["spread_too_long"] = ledger.spread_too_long;
     out["sum_overflow"] = ledger.sum_overflow;
     out["value_errors"] = counters_json(value_errors(ledger));
     out["delay_seconds"] = seconds_of(view.delay_us);

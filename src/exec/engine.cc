@@ -25,6 +25,9 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   late_by_max_us = std::max(late_by_max_us, other.late_by_max_us);
   for (size_t i = 0; i < std::size(value_errors.by_kind); ++i) value_errors.by_kind[i] += other.value_errors.by_kind[i];
   sum_overflow += other.sum_overflow;
+  spread_rows += other.spread_rows;
+  spread_without_span += other.spread_without_span;
+  spread_too_long += other.spread_too_long;
   late_unkept += other.late_unkept;
   return *this;
 }

@@ -50,6 +50,9 @@ struct WindowLedger {
   Micros late_by_max_us = 0;  ///< a delay greater by this would have kept every late row
   expr::ValueErrorCounts value_errors;
   uint64_t sum_overflow = 0;
+  uint64_t spread_rows = 0;          ///< rows that spread() read; their parts are what was assigned
+  uint64_t spread_without_span = 0;  ///< those that have no start or end, or end before they start: one part each
+  uint64_t spread_too_long = 0;      ///< those of more than kSpreadPartsMax panes: one part each
   uint64_t late_unkept = 0;  ///< late rows that `<view>_late` does not hold: too many groups of them came at once
   WindowLedger& operator+=(const WindowLedger& other);
 };

@@ -7,6 +7,7 @@
 #include "exec/lookup_stage.h"
 #include "exec/session_stage.h"
 #include "exec/shipping.h"
+#include "exec/spread_stage.h"
 #include "exec/union_stage.h"
 #include "exec/window_join_stage.h"
 #include "exec/windowed_stage.h"
@@ -303,8 +304,9 @@ void StageRunner::keep_late(const plan::LateStage&, RowReceiver&) { assert(!"no 
 
 namespace {
 
-std::unique_ptr<StageRunner> make_runner(const Query& query, size_t stage_index, const EngineOptions& options,
-                                         RowReceiver& receiver) {
+/// Without what is done to rows before they are read: spread() and lookups.
+std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage_index, const EngineOptions& options,
+                                                RowReceiver& receiver) {
   const Stage& stage = query.stages[stage_index];
   if (stage.union_all) return make_union_stage(query.inputs.size(), stage, options, receiver);
   if (stage.join) {
@@ -333,11 +335,13 @@ std::unique_ptr<StageRunner> make_runner(const Query& query, size_t stage_index,
 
 std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
                                         RowReceiver& receiver) {
-  auto runner = make_runner(query, stage_index, options, receiver);
   const Stage& stage = query.stages[stage_index];
-  if (stage.lookups.empty()) return runner;
+  auto runner = make_reading_stage(query, stage_index, options, receiver);
   const bool streamed = stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
-  return make_lookup_stage(query, stage, streamed ? options.edges : 1, options, std::move(runner));
+  if (!stage.lookups.empty())
+    runner = make_lookup_stage(query, stage, streamed ? options.edges : 1, options, std::move(runner));
+  if (stage.spread) runner = make_spread_stage(stage, options, std::move(runner));
+  return runner;
 }
 
 }  // namespace backstream::exec

@@ -131,7 +131,15 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
         return fail("0A000", "LATERAL is not supported", from.span, "write a subquery that stands alone");
       input = bind_subquery(*from.subquery);
       break;
-    case UnboundFrom::Kind::kFunction: input = bind_window(from); break;
+    case UnboundFrom::Kind::kFunction:
+      if (from.name == "spread") {
+        std::vector<const UnboundExpr*> args;
+        for (const auto& arg : from.args) args.push_back(arg.get());
+        input = bind_spread(from.span, args, from.arg_names);
+      } else {
+        input = bind_window(from);
+      }
+      break;
     case UnboundFrom::Kind::kJoin:
       input = is_lookup(*from.left) || is_lookup(*from.right) ? bind_lookup_join(from) : bind_join(from);
       break;
@@ -179,6 +187,18 @@ const WindowFunction* find_window_function(std::string_view name) {
 
 }  // namespace
 
+Result<Input> SelectBinder::bind_relation_argument(const UnboundExpr& e) {
+  if (e.kind == UnboundExpr::Kind::kColumn && e.names.size() == 1) return bind_name(e.names[0], e.span);
+  if (e.kind == UnboundExpr::Kind::kSubquery && e.subquery && e.op.empty()) return bind_subquery(*e.subquery);
+  if (e.kind == UnboundExpr::Kind::kCall && e.text == "spread") {
+    std::vector<const UnboundExpr*> args;
+    for (const auto& arg : e.args) args.push_back(arg.get());
+    return bind_spread(e.span, args, e.arg_names);
+  }
+  return fail("42601", "the first argument of a window function is a relation", e.span,
+              "tumble(flows, time, interval '300 s')");
+}
+
 Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
   if (from.name == "lpm") {
     return fail("0A000", "lpm() looks up rows of something else: nothing stands before it in FROM", from.span,
@@ -192,7 +212,7 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
         "PRECEDING AND CURRENT ROW) above it");
   }
   if (function == nullptr) {
-    const auto near = base::nearest_name(from.name, {"tumble", "hop", "session"});
+    const auto near = base::nearest_name(from.name, {"tumble", "hop", "session", "spread"});
     return fail(
         "42883", fmt::format("\"{}\" is not a window function", from.name), from.name_span,
         near.empty() ? "window functions are tumble, hop and session" : fmt::format("did you mean '{}'?", near));
@@ -222,13 +242,7 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
     return fail("42883", fmt::format("{}() needs its argument {}", from.name, function->args[i]), from.span,
                 std::string(function->example));
   }
-  Result<Input> input = fail("42601", "the first argument of a window function is a relation", args[0]->span,
-                             "tumble(flows, time, interval '300 s')");
-  if (args[0]->kind == UnboundExpr::Kind::kColumn && args[0]->names.size() == 1) {
-    input = bind_name(args[0]->names[0], args[0]->span);
-  } else if (args[0]->kind == UnboundExpr::Kind::kSubquery && args[0]->subquery && args[0]->op.empty()) {
-    input = bind_subquery(*args[0]->subquery);
-  }
+  auto input = bind_relation_argument(*args[0]);
   if (!input) return input;
 
   // The window columns of rows below are ordinary columns now.

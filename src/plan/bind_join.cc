@@ -46,6 +46,7 @@ Result<Side> make_side(Input input, bool by_window, SourceSpan span) {
   Stage stage;
   stage.input = stage.grouped = input.schema;
   stage.window = input.window;
+  stage.spread = std::exchange(input.spread, std::nullopt);
   stage.lookups = std::move(input.lookups);
   for (const int column : std::exchange(input.required, {})) {
     ExprPtr matched = expr::make_column(column, Type::kBool);

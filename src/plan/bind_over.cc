@@ -428,6 +428,7 @@ std::vector<Stage> make_analytic_stages(ExprBinder& binder, Stage select, bool l
   Stage below;
   below.input = select.input;
   below.lookups = std::move(select.lookups);
+  below.spread = std::move(select.spread);
   below.where = std::move(select.where);
   below.window = select.window;
   below.aggregates_rows = select.aggregates_rows;
@@ -487,6 +488,7 @@ std::vector<Stage> make_analytic_stages(ExprBinder& binder, Stage select, bool l
     note(below.where);
     for (const ExprPtr& output : below.outputs) note(output);
   }
+  note_spread(below);
 
   // Stages that look ahead come last: after one of them rows no longer come window by window.
   std::vector<size_t> sequence;

@@ -212,6 +212,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
 
   Stage stage;
   stage.input = input.schema;
+  stage.spread = input.spread;
   stage.window = input.window;
   stage.aggregates_rows = aggregates;
   stage.distinct = select.distinct;
@@ -484,6 +485,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
     for (const auto& output : stage.outputs) note_columns(output.get(), stage.input_used);
   }
   if (stage.window.time_column >= 0) stage.input_used[static_cast<size_t>(stage.window.time_column)] = true;
+  note_spread(stage);
 
   bound.has_windows = windowed && !row_by_row;
   if (bound.has_windows) bound.window_size_us = input.window.size_us;

@@ -40,6 +40,7 @@ struct Input {
   std::vector<int> required;                     ///< boolean columns that must be true: inner joins
   std::map<const UnboundExpr*, int> subqueries;  ///< EXISTS and IN that have become columns
   batch::Schema schema;
+  std::optional<Spread> spread;  ///< the rows of `source` are spread before they are read
   Window window;
   int time_column = -1;
   int window_start_column = -1;  ///< columns of `schema` that are the window's start and end, when rows carry them
@@ -169,6 +170,9 @@ Result<bool> settle_over(ExprBinder& binder, const RowTimes& times);
 /// Cuts a bound SELECT with OVER: a stage that filters and computes (or aggregates) what the functions read, then one
 /// analytic stage for each PARTITION BY and ORDER BY; the last one has the outputs. `select`: complete but for OVER.
 std::vector<Stage> make_analytic_stages(ExprBinder& binder, Stage select, bool looks_ahead);
+
+/// Marks what spread() reads in Stage::input_used.
+void note_spread(Stage& stage);
 
 /// Names of the functions that need OVER.
 bool is_analytic(std::string_view name);

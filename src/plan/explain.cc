@@ -59,6 +59,17 @@ std::string octets_text(uint64_t octets) {
   return fmt::format("{} octets", octets);
 }
 
+std::string spread_text(const Stage& stage) {
+  const Spread& spread = *stage.spread;
+  const auto name = [&](int column) { return stage.input.columns[static_cast<size_t>(column)].name; };
+  std::vector<std::string> divided;
+  for (const int column : spread.additive) {
+    if (stage.input_used[static_cast<size_t>(column)]) divided.push_back(name(column));
+  }
+  return fmt::format("from {} to {} over panes of {}, dividing {}", name(spread.start_column), name(spread.end_column),
+                     base::format_duration(spread.pane_us), divided.empty() ? "nothing" : list_of(divided));
+}
+
 /// A distance of times as it is added to a name: " + 3 s".
 std::string distance_text(Micros distance) {
   if (distance == 0) return "";
@@ -167,6 +178,7 @@ class Shower {
     open(fmt::format("source {} {}{}", stream ? "stream" : "view", source.name,
                      source.comment.empty() ? "" : fmt::format(" ({})", source.comment)));
     fact("columns", columns.empty() ? "none" : list_of(columns));
+    if (first.spread) fact("spread", spread_text(first));
     if (options_.distributed && stream) {
       const bool arrival = first.window.time_column >= 0 && first.window.time_column == source.arrival_column;
       std::string held = arrival ? "our clock less 1 s: no exporter holds it"

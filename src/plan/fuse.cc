@@ -48,6 +48,7 @@ bool is_row_stage(const Stage& stage) {
 void note_input(Stage& stage) {
   stage.input_used.assign(stage.input.columns.size(), false);
   note_lookups(stage.lookups, stage.input_used);
+  note_spread(stage);
   if (stage.window.time_column >= 0) stage.input_used[static_cast<size_t>(stage.window.time_column)] = true;
   for_each_input_expr(stage, [&](ExprPtr& e) {
     expr::walk(*e, [&](const expr::Expr& part) {
@@ -102,6 +103,7 @@ base::Result<void> fuse(Stage&& below, Stage& above, base::SourceSpan span) {
   const auto appended = above.input.columns.begin() + visible;
   const std::vector<batch::ColumnDef> looked_up(appended, above.input.columns.end());
   const auto window_at = static_cast<long>(above.input.columns.size());
+  above.spread = std::move(below.spread);
   above.input = std::move(below.input);
   above.input.columns.insert(above.input.columns.end(), looked_up.begin(), looked_up.end());
   if (!above.aggregates_rows) {

@@ -196,6 +196,16 @@ struct Join {
 };
 inline constexpr Micros kJoinBoundMax = Micros{1} << 56;  ///< 2,283 years: times plus bounds do not overflow
 
+/// spread(stream, start, end, pane): before a stage reads the rows of its stream, each is cut where it crosses a
+/// multiple of pane_us, and its counters are divided over the parts by time (src/exec/spread_stage.h).
+struct Spread {
+  int start_column = -1, end_column = -1;
+  int time_column = -1;       ///< becomes the last microsecond of the part
+  std::vector<int> additive;  ///< columns that are divided; a part has all others as they are
+  Micros pane_us = 0;         ///< > 0
+  bool operator==(const Spread&) const = default;
+};
+
 /// One stage. With aggregation, `outputs` and `having` read the *grouped row*: column 0 window_start, 1 window_end,
 /// then the keys, then the aggregates' results. Without, they read the input row followed by window_start and
 /// window_end when the stage has a window; in an analytic stage they read the input row followed by the results of its
@@ -203,6 +213,7 @@ inline constexpr Micros kJoinBoundMax = Micros{1} << 56;  ///< 2,283 years: time
 struct Stage {
   batch::Schema input;              ///< schema of the relation (or of the stage below), then what lookups append
   std::vector<bool> input_used;     ///< which input columns anything below reads
+  std::optional<Spread> spread;     ///< stages[0] over a stream only: its input is the parts of the rows
   std::vector<LookupStep> lookups;  ///< one after another
   expr::ExprPtr where;              ///< over the input, or null
   Window window;

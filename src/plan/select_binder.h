@@ -107,6 +107,11 @@ class SelectBinder {
   Result<void> bind_subqueries(const UnboundSelect& select, Input& input);
   Result<void> bind_subquery_test(const UnboundExpr& e, Input& input);
   Result<const Relation*> find_table(const std::string& name, SourceSpan span) const;
+  /// A relation, subquery or spread() as the first argument of a window function.
+  Result<Input> bind_relation_argument(const UnboundExpr& e);
+  // bind_spread.cc
+  Result<Input> bind_spread(SourceSpan span, const std::vector<const UnboundExpr*>& args,
+                            const std::vector<std::string>& arg_names);
   // bind_select.cc
   Result<Bound> bind_over(const UnboundSelect& select, Input input);
   // bind_join.cc

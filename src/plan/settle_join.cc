@@ -120,6 +120,10 @@ std::vector<bool> columns_read(const Stage& stage, size_t count) {
   if (!stage.aggregates_rows) {
     for (const ExprPtr& output : stage.outputs) note_columns(output.get(), used);
   }
+  if (stage.spread) {
+    used[static_cast<size_t>(stage.spread->start_column)] = true;
+    used[static_cast<size_t>(stage.spread->end_column)] = true;
+  }
   const int time = stage.window.time_column;
   if (time >= 0 && static_cast<size_t>(time) < count) used[static_cast<size_t>(time)] = true;
   return used;

@@ -177,6 +177,24 @@ class Answers(harness.Case):
         self.assertEqual(self.run_backstream("run", *arguments, "--config", config, "--threads", "3").stdout, result.stdout)
         self.assertEqual(self.run_backstream("run", *arguments).returncode, 3)
 
+    def test_spread_keeps_sums(self):
+        packets = []
+        for i in range(50):
+            records = [wire.v5_record(first_ms=1_000_000 - 1000 * (j * i % 200), last_ms=1_000_000, octets=1 + 77 * i * j,
+                                      packets=1 + j) for j in range(20)]
+            packets.append((NOON + i * 7, wire.udp_packet(wire.v5(records, NOON + i * 7, i * 20), source=f"192.0.2.{i % 5 + 1}")))
+        path = self.write("a.pcap", wire.pcap(packets))
+        query = ("SELECT window_start, sum(octets) AS octets, sum(packets_raw) AS packets "
+                 "FROM tumble({}, time, interval '{}') GROUP BY window_start")
+        parts = "spread(flows, flow_start, flow_end, interval '10 s')"
+        whole = self.rows("--pcap", path, "-e", query.format("flows", "1 day"))
+        self.assertEqual(self.rows("--pcap", path, "-e", query.format(parts, "1 day")), whole)
+        by_pane = self.rows("--pcap", path, "--delay", "5 min", "-e", query.format(parts, "10 s"))
+        self.assertEqual(sum(int(row.split(",")[1]) for row in by_pane[1:]), int(whole[1].split(",")[1]))
+        self.assertGreater(len(by_pane), 40)
+        self.assertEqual(self.rows("--pcap", path, "--delay", "5 min", "--edges", "3", "--deal", "random:3", "-e",
+                                   query.format(parts, "10 s")), by_pane)
+
     def test_explain_needs_no_input(self):
         result = self.run_backstream("run", "-e", "EXPLAIN " + MATRIX)
         self.assertEqual(result.returncode, 0, result.stderr)
