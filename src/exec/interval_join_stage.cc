@@ -59,12 +59,11 @@ class IntervalJoinStage final : public StageRunner {
   class Side final : public RowReceiver {
    public:
     Side(IntervalJoinStage& stage, JoinOutput::Side which)
-        : stage_(stage),
-          which_(which),
-          plan_(which == JoinOutput::kLeft ? stage.join_.left : stage.join_.right),
-          // Times of partners, less a row's own time.
+        : plan(which == JoinOutput::kLeft ? stage.join_.left : stage.join_.right),
           reach_least(which == JoinOutput::kLeft ? stage.join_.least_us : -stage.join_.greatest_us),
-          reach_greatest(which == JoinOutput::kLeft ? stage.join_.greatest_us : -stage.join_.least_us) {
+          reach_greatest(which == JoinOutput::kLeft ? stage.join_.greatest_us : -stage.join_.least_us),
+          stage_(stage),
+          which_(which) {
       key_columns.resize(stage.join_.keys.size());
     }
     void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
@@ -79,18 +78,17 @@ class IntervalJoinStage final : public StageRunner {
       return at == base::kMaxTime ? at : base::floor_to(at, kSliceUs) + kSliceUs;
     }
 
-   private:
-    IntervalJoinStage& stage_;
-    const JoinOutput::Side which_;
-
-   public:
-    const plan::Join::Side& plan_;
-    const Micros reach_least, reach_greatest;
+    const plan::Join::Side& plan;
+    const Micros reach_least, reach_greatest;  ///< times of partners, less a row's own time
     Micros frontier = base::kMinTime;
     std::map<Micros, Segment> segments;  ///< by start
     // Scratch of one batch.
     batch::ColumnBatch kept;
     std::vector<const batch::Column*> key_columns;
+
+   private:
+    IntervalJoinStage& stage_;
+    const JoinOutput::Side which_;
   };
 
   static Micros segment_length(const plan::Join& join) {
@@ -113,7 +111,7 @@ class IntervalJoinStage final : public StageRunner {
     }
     hash_join_keys(side.key_columns.data(), side.key_columns.size(), rows.row_count, hash_mask_, hashes_.data(),
                    present_.data());
-    const batch::Column& times = rows.columns[static_cast<size_t>(side.plan_.time_column)];
+    const batch::Column& times = rows.columns[static_cast<size_t>(side.plan.time_column)];
     sort_out(which, side, times, rows.row_count);
     const auto* time = times.as<int64_t>();
     add(side, time);

@@ -44,10 +44,10 @@ class WindowJoinStage final : public StageRunner {
   class Side final : public RowReceiver {
    public:
     Side(WindowJoinStage& stage, JoinOutput::Side which)
-        : plan_(which == JoinOutput::kLeft ? stage.join_.left : stage.join_.right), stage_(stage), which_(which) {
+        : plan(which == JoinOutput::kLeft ? stage.join_.left : stage.join_.right), stage_(stage), which_(which) {
       key_columns.resize(stage.join_.keys.size());
     }
-    bool by_window() const { return plan_.window.kind == plan::Window::Kind::kInherited; }
+    bool by_window() const { return plan.window.kind == plan::Window::Kind::kInherited; }
     void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
       if (!by_window()) return stage_.take_rows(which_, rows);
       if (window.final) stage_.take_window(which_, window, rows, last);
@@ -55,7 +55,7 @@ class WindowJoinStage final : public StageRunner {
     void on_frontier(Micros told) override {
       frontier = told;
       if (!by_window() && told != base::kMinTime && told != base::kMaxTime) {
-        const plan::Window& window = plan_.window;  // The least start of a window that has not ended.
+        const plan::Window& window = plan.window;  // The least start of a window that has not ended.
         frontier = base::floor_to(told - window.size_us, window.slide_us, window.offset_us) + window.slide_us;
       }
       stage_.settle();
@@ -64,11 +64,11 @@ class WindowJoinStage final : public StageRunner {
       if (by_window()) return stage_.receiver_.next_cut(at);
       if (at == base::kMinTime) return base::kMinTime + 1;
       if (at == base::kMaxTime) return at;
-      const plan::Window& window = plan_.window;  // Windows end a slide apart.
+      const plan::Window& window = plan.window;  // Windows end a slide apart.
       return base::floor_to(at - window.size_us, window.slide_us, window.offset_us) + window.size_us + window.slide_us;
     }
 
-    const plan::Join::Side& plan_;
+    const plan::Join::Side& plan;
     Micros frontier = base::kMinTime;  ///< of window starts
     // Scratch of one batch.
     batch::ColumnBatch kept;
@@ -134,9 +134,9 @@ class WindowJoinStage final : public StageRunner {
     const std::lock_guard lock(mutex_);
     prepare(which, rows);
     const Side& side = sides_[which];
-    const batch::Column& times = rows.columns[static_cast<size_t>(side.plan_.time_column)];
+    const batch::Column& times = rows.columns[static_cast<size_t>(side.plan.time_column)];
     const auto* time = times.as<int64_t>();
-    const auto* start = rows.columns[static_cast<size_t>(side.plan_.window_start_column)].as<int64_t>();
+    const auto* start = rows.columns[static_cast<size_t>(side.plan.window_start_column)].as<int64_t>();
     usable_.clear();
     bool sorted = true;
     for (size_t row = 0; row < rows.row_count; ++row) {
@@ -159,7 +159,7 @@ class WindowJoinStage final : public StageRunner {
       const Micros at = start[usable_[begin]];
       size_t end = begin + 1;
       while (end < usable_.size() && start[usable_[end]] == at) ++end;
-      hold(which, at, at + side.plan_.window.size_us, usable_.data() + begin, end - begin);
+      hold(which, at, at + side.plan.window.size_us, usable_.data() + begin, end - begin);
       begin = end;
     }
   }
