@@ -17,9 +17,9 @@ Result<void> add_filter(Stage& stage, ExprPtr condition);
 
 /// Columns get the numbers move(column).
 template <typename Move>
-void renumber(Expr& e, Move&& move) {
-  expr::walk(e, [&](Expr& part) {
-    if (part.kind == ExprKind::kColumn) part.column = move(part.column);
+void renumber(expr::Expr& e, Move&& move) {
+  expr::walk(e, [&](expr::Expr& part) {
+    if (part.kind == expr::ExprKind::kColumn) part.column = move(part.column);
   });
 }
 
