@@ -483,10 +483,17 @@ Result<void> SelectBinder::bind_subquery_test(const UnboundExpr& e, Input& input
                      !select.offset && select.from.size() == 1 && is_lookup(*select.from[0]) &&
                      select.from[0]->kind == UnboundFrom::Kind::kRelation;
   if (!plain) {
-    return fail(
-        "0A000", fmt::format("{} is supported over one lookup table", in ? "IN (SELECT ...)" : "EXISTS"),
-        select.from.size() == 1 ? select.from[0]->span : e.span,
-        in ? "x IN (SELECT column FROM table WHERE ...)" : "EXISTS (SELECT 1 FROM table t WHERE t.key = f.column)");
+    const base::SourceSpan span = select.from.size() == 1 ? select.from[0]->span : e.span;
+    const bool table = select.from.size() == 1 && is_lookup(*select.from[0]);
+    if (in) {
+      return fail("0A000", "IN (SELECT ...) is supported over one lookup table", span,
+                  table ? "x IN (SELECT column FROM table WHERE ...)"
+                        : "list the values: IN (1, 2), or write EXISTS (SELECT 1 FROM b WHERE b.key = a.key AND ...)");
+    }
+    return fail("0A000",
+                table ? "EXISTS takes a plain SELECT from one lookup table"
+                      : "EXISTS over a stream stands in WHERE by itself, or joined by AND to other conditions",
+                span, "EXISTS (SELECT 1 FROM b WHERE b.key = a.key AND ...)");
   }
   const UnboundFrom& from = *select.from[0];
   const auto table = find_table(from.name, from.name_span);
