@@ -495,6 +495,12 @@ Result<void> SelectBinder::bind_subquery_test(const UnboundExpr& e, Input& input
                       : "EXISTS over a stream stands in WHERE by itself, or joined by AND to other conditions",
                 span, "EXISTS (SELECT 1 FROM b WHERE b.key = a.key AND ...)");
   }
+  const ExprBinder targets(input);
+  for (const UnboundTarget& target : select.targets) {
+    if (!targets.has_aggregate(*target.expr)) continue;
+    return fail("0A000", "aggregates over a lookup table are not supported", target.expr->span,
+                "without them EXISTS tells whether there is a row");
+  }
   const UnboundFrom& from = *select.from[0];
   const auto table = find_table(from.name, from.name_span);
   if (!table) return tl::unexpected(table.error());

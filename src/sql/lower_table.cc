@@ -37,6 +37,9 @@ UnboundStatement Lowering::lower_table(const Json& fields, Span span) {
       refuse_feature("a constraint other than PRIMARY KEY, or LIKE", where, "write columns and PRIMARY KEY (a, b)");
     }
     if (!statement.primary_key.empty()) refuse("42P16", "a table has one primary key", where);
+    if (field(node.fields, "keys").empty() || !field(node.fields, "including").empty()) {
+      refuse_feature("PRIMARY KEY with INDEX or INCLUDE", where, "write PRIMARY KEY (a, b)");
+    }
     // [CONSTRAINT name] PRIMARY KEY (a, b): the names have no places of their own in the tree.
     uint32_t open = token_of(node.fields);
     while (open < tokens_.size() && !tokens_.is(open, "(")) ++open;
@@ -69,11 +72,17 @@ UnboundStatement Lowering::lower_insert(const Json& fields, Span span) {
   }
   for (const Json& column : field(fields, "cols")) {
     const Json& target = field(column, "ResTarget");
+    if (!field(target, "indirection").empty()) refuse_feature("a part of a column", token_span(target));
     statement.insert_columns.push_back({text_field(target, "name"), token_span(target)});
   }
   const Json& select = field(field(fields, "selectStmt"), "SelectStmt");
   const Json& rows = field(select, "valuesLists");
   if (rows.empty()) refuse_feature("INSERT without VALUES", span, "INSERT INTO t VALUES (...), (...)");
+  for (const char* clause : {"sortClause", "limitCount", "limitOffset", "withClause", "lockingClause"}) {
+    if (!field(select, clause).empty()) {
+      refuse_feature("WITH, ORDER BY or LIMIT of VALUES", span, "write the rows that are meant");
+    }
+  }
   for (const Json& row : rows) {
     plan::UnboundRow lowered;
     lowered.values = lower_list(field(field(row, "List"), "items"));
