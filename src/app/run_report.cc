@@ -170,6 +170,11 @@ std::string summary_text(const RunReport& report) {
       text += fmt::format("  !! {}: values that could not be computed, by SQLSTATE: {}\n", view.name, list);
     if (ledger.sum_overflow != 0)
       text += fmt::format("  !! {}: {} sums do not fit their type and are null\n", view.name, ledger.sum_overflow);
+    if (ledger.capped_groups != 0)
+      text += fmt::format("  !! {}: {} results are null: their groups have more values than are kept\n", view.name,
+                          ledger.capped_groups);
+    if (ledger.negative_weights != 0)
+      text += fmt::format("  !! {}: {} results are null: of a negative weight\n", view.name, ledger.negative_weights);
   }
   if (report.interrupted) text += "  !! interrupted: windows hold what had been read until then\n";
   return text;
@@ -237,6 +242,8 @@ std::string stats_json(const RunReport& report) {
     out["late_unkept"] = ledger.late_unkept;
     out["refused"] = ledger.refused;
     out["sum_overflow"] = ledger.sum_overflow;
+    out["capped_groups"] = ledger.capped_groups;
+    out["negative_weights"] = ledger.negative_weights;
     out["value_errors"] = counters_json(value_errors(ledger));
     out["delay_seconds"] = seconds_of(view.delay_us);
     out["delay_needed_seconds"] =

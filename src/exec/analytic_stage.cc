@@ -132,7 +132,7 @@ class AnalyticStage final : public StageRunner {
   }
   WindowLedger ledger() const override {
     WindowLedger ledger = ledger_;
-    ledger.sum_overflow += functions_.overflow_count();
+    ledger.add(functions_.null_results());
     return ledger;
   }
 

@@ -25,8 +25,16 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   late_by_max_us = std::max(late_by_max_us, other.late_by_max_us);
   for (size_t i = 0; i < std::size(value_errors.by_kind); ++i) value_errors.by_kind[i] += other.value_errors.by_kind[i];
   sum_overflow += other.sum_overflow;
+  capped_groups += other.capped_groups;
+  negative_weights += other.negative_weights;
   late_unkept += other.late_unkept;
   return *this;
+}
+
+void WindowLedger::add(const agg::NullResults& nulls) {
+  sum_overflow += nulls.overflow_count;
+  capped_groups += nulls.capped_count;
+  negative_weights += nulls.negative_weight_count;
 }
 
 QueryFailed::QueryFailed(const expr::ValueErrorCounts& errors)
@@ -87,7 +95,7 @@ class RunningQuery final : public RowReceiver {
       for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
         ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
       }
-      ledger.sum_overflow += later.sum_overflow;
+      ledger.add({later.sum_overflow, later.capped_groups, later.negative_weights});
       ledger.late += later.late;
       ledger.late_by_max_us = std::max(ledger.late_by_max_us, later.late_by_max_us);
       ledger.time_null += later.time_null;

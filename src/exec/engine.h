@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agg/aggregate.h"
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
@@ -48,9 +49,11 @@ struct WindowLedger {
   uint64_t result_rows = 0;
   Micros late_by_max_us = 0;  ///< a delay greater by this would have kept every late row
   expr::ValueErrorCounts value_errors;
-  uint64_t sum_overflow = 0;
+  // Results of aggregates that are null (agg::NullResults).
+  uint64_t sum_overflow = 0, capped_groups = 0, negative_weights = 0;
   uint64_t late_unkept = 0;  ///< late rows that `<view>_late` does not hold: too many groups of them came at once
   WindowLedger& operator+=(const WindowLedger& other);
+  void add(const agg::NullResults& nulls);
 };
 
 /// The ledger of one window that is final, as the engine remembers it for a while.

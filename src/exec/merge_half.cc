@@ -97,10 +97,10 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
     for (auto at = first; at != last; ++at) combined->combine(*at->second);
     table = combined.get();
   }
-  const uint64_t overflows_before = table->context().overflow_count;
+  const agg::NullResults nulls_before = table->context();
   group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) { tail_.add(ref, rows); });
   if (final) {
-    ledger_.sum_overflow += table->context().overflow_count - overflows_before;
+    ledger_.add(table->context().since(nulls_before));
     ++ledger_.windows_closed;
   }
   tail_.end(ref);

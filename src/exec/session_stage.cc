@@ -141,7 +141,7 @@ class SessionMerge final : public PaneReceiver {
   }
 
   void send(PaneTable& sessions) {
-    const uint64_t overflows_before = sessions.context().overflow_count;
+    const agg::NullResults nulls_before = sessions.context();
     group_rows_.for_each_batch(sessions, 0, 0, [&](batch::ColumnBatch& rows) {
       const Micros* firsts = rows.columns[min_column_].as<Micros>();
       const Micros* lasts = rows.columns[min_column_ + 1].as<Micros>();
@@ -152,7 +152,7 @@ class SessionMerge final : public PaneReceiver {
       ledger_.windows_closed += rows.row_count;
       tail_.add(WindowRef{}, rows);
     });
-    ledger_.sum_overflow += sessions.context().overflow_count - overflows_before;
+    ledger_.add(sessions.context().since(nulls_before));
   }
 
   const Micros gap_us_;

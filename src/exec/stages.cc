@@ -151,7 +151,7 @@ class InheritedStage final : public StageRunner {
     if (!last) return;
     group_rows_.for_each_batch(*table_, window.start, window.end,
                                [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
-    ledger_.sum_overflow += table_->context().overflow_count;
+    ledger_.add(table_->context());
     ++ledger_.windows_closed;
     tail_.end(window);
     group_hint_ = table_->group_count();

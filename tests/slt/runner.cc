@@ -405,14 +405,22 @@ class Scenario {
     const int index = query_of(block, above);
     if (index < 0) return complain(block, "no query has this ledger");
     const exec::WindowLedger ledger = engine_->ledger(static_cast<size_t>(index));
-    const std::map<std::string, uint64_t> counters = {
-        {"assigned", ledger.assigned},       {"counted", ledger.counted},
-        {"filtered", ledger.filtered},       {"late", ledger.late},
-        {"errored", ledger.errored},         {"shed", ledger.shed},
-        {"time_null", ledger.time_null},     {"time_future", ledger.time_future},
-        {"refused", ledger.refused},         {"windows_closed", ledger.windows_closed},
-        {"result_rows", ledger.result_rows}, {"sum_overflow", ledger.sum_overflow},
-        {"late_unkept", ledger.late_unkept}, {"value_errors", ledger.value_errors.total()}};
+    const std::map<std::string, uint64_t> counters = {{"assigned", ledger.assigned},
+                                                      {"counted", ledger.counted},
+                                                      {"filtered", ledger.filtered},
+                                                      {"late", ledger.late},
+                                                      {"errored", ledger.errored},
+                                                      {"shed", ledger.shed},
+                                                      {"time_null", ledger.time_null},
+                                                      {"time_future", ledger.time_future},
+                                                      {"refused", ledger.refused},
+                                                      {"windows_closed", ledger.windows_closed},
+                                                      {"result_rows", ledger.result_rows},
+                                                      {"sum_overflow", ledger.sum_overflow},
+                                                      {"capped_groups", ledger.capped_groups},
+                                                      {"negative_weights", ledger.negative_weights},
+                                                      {"late_unkept", ledger.late_unkept},
+                                                      {"value_errors", ledger.value_errors.total()}};
     for (const auto& [name, value] : block.counters) {
       const auto found = counters.find(name);
       if (found == counters.end()) return complain(block, "no counter '" + name + "'");
