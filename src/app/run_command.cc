@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -130,7 +131,7 @@ RunReport make_report(const RunOptions& options, const QuerySet& set, const inge
     const auto& own_delay = engine.query(i).options.delay_us;
     report.views.push_back({set.queries[i].label, engine.ledger(i),
                             own_delay.value_or(options.settings.watermark.delay_us), engine.recent_windows(i),
-                            late_relation_of(engine.query(i), options)});
+                            late_relation_of(engine.query(i), options), engine.failure(i)});
   }
   report.minutes = decoder.minutes();
   report.threads = options.threads;
@@ -199,20 +200,27 @@ int run_command(const std::vector<std::string>& arguments) {
   const double cpu_begin = cpu_seconds();
   const auto end =
       options.duration_us ? std::optional(begin + std::chrono::microseconds(*options.duration_us)) : std::nullopt;
-  try {
-    pipeline.run([&] {
-      if (live) writer.flush();
-      progress.show();
-      return !stop_requested() && writer.error() == 0 && !(end && Clock::now() >= *end);
-    });
-  } catch (const exec::QueryFailed& failure) {
-    writer.flush();
+  std::vector<bool> told(engine.query_count());
+  const auto tell_failures = [&] {
+    if (engine.failed_count() == static_cast<size_t>(std::count(told.begin(), told.end(), true))) return;
     log.status({});
-    log.error(failure.what());
-    return kExitFailure;
-  }
+    for (size_t i = 0; i < told.size(); ++i) {
+      if (told[i] || engine.failure(i).empty()) continue;
+      told[i] = true;
+      log.error(fmt::format("{} was stopped: {}", set.queries[i].label, engine.failure(i)));
+    }
+  };
+  bool none_left = false;
+  pipeline.run([&] {
+    if (live) writer.flush();
+    progress.show();
+    tell_failures();
+    none_left = engine.failed_count() == engine.query_count();
+    return !none_left && !stop_requested() && writer.error() == 0 && !(end && Clock::now() >= *end);
+  });
   writer.flush();
   log.status({});
+  tell_failures();
 
   RunReport report = make_report(options, set, **source, pipeline, engine);
   report.seconds = seconds_since(begin);
@@ -220,7 +228,7 @@ int run_command(const std::vector<std::string>& arguments) {
   report.rows_written = writer.row_count();
   report.watermark_us = pipeline.watermark();
   const bool reader_gone = writer.error() == EPIPE;
-  report.interrupted = !live && !pipeline.reached_end() && !reader_gone;
+  report.interrupted = !live && !pipeline.reached_end() && !reader_gone && !none_left;
   for (const std::string& warning : report.ingest.warnings) log.warning(warning);
   if (!options.quiet && !reader_gone) log.line(summary_text(report));
   if (!options.stats_path.empty() && !write_file(options.stats_path, stats_json(report))) {
@@ -231,6 +239,7 @@ int run_command(const std::vector<std::string>& arguments) {
     log.error(fmt::format("cannot write the rows: {}", std::strerror(writer.error())));
     return kExitFailure;
   }
+  if (engine.failed_count() != 0) return kExitFailure;
   return report.interrupted ? kExitInterrupted : kExitOk;
 }
 

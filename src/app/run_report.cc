@@ -157,6 +157,7 @@ std::string summary_text(const RunReport& report) {
         "  {}: {} windows, {} rows; {} assigned = {} counted + {} filtered + {} late + {} errored + {} shed\n",
         view.name, ledger.windows_closed, ledger.result_rows, ledger.assigned, ledger.counted, ledger.filtered,
         ledger.late, ledger.errored, ledger.shed);
+    if (!view.failure.empty()) text += fmt::format("  !! {}: stopped: {}\n", view.name, view.failure);
     if (ledger.late != 0)
       text += fmt::format("  !! {}: {} rows were late; --delay '{}' would have kept them all{}\n", view.name,
                           ledger.late, base::format_duration(delay_that_keeps_all(view)),
@@ -229,6 +230,7 @@ std::string stats_json(const RunReport& report) {
     const exec::WindowLedger& ledger = view.ledger;
     ordered_json& out = json["views"].emplace_back();
     out["name"] = view.name;
+    out["failed"] = view.failure.empty() ? ordered_json() : ordered_json(view.failure);
     out["windows_closed"] = ledger.windows_closed;
     out["result_rows"] = ledger.result_rows;
     out["assigned"] = ledger.assigned;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <mutex>
 #include <optional>
 
 #include "exec/stage.h"
@@ -51,8 +53,10 @@ namespace {
 class RunningQuery final : public RowReceiver {
  public:
   /// `query` must outlive it.
-  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink)
-      : query_(query), index_(index), sink_(sink) {
+  /// @param root  the query that it is an input of; null: none
+  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink,
+               RunningQuery* root = nullptr)
+      : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
     stages_.resize(query_->stages.size());
     RowReceiver* above = this;
     for (size_t s = stages_.size(); s-- > 0;) {
@@ -60,8 +64,8 @@ class RunningQuery final : public RowReceiver {
       above = stages_[s].get();
     }
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
-      inputs_.push_back(std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr));
-      inputs_.back()->add_reader(stages_.front()->input(i));
+      inputs_.push_back(std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr, this));
+      inputs_.back()->readers_.push_back({this, &stages_.front()->input(i)});
     }
   }
   const plan::Query& query() const { return *query_; }
@@ -69,22 +73,60 @@ class RunningQuery final : public RowReceiver {
   const std::vector<bool>& columns_used() const {
     return late_ ? late_->stage.input_used : query_->stages.front().input_used;
   }
-  StageRunner& first() { return *stages_.front(); }
-  const StageRunner& first() const { return *stages_.front(); }
   const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
-  void add_reader(RowReceiver& reader) { readers_.push_back(&reader); }
+  void add_reader(RunningQuery& query) { readers_.push_back({&query, query.stages_.front().get()}); }
   /// A reader of `<view>_late`: its rows come without windows, in no order.
-  void add_late_reader(RowReceiver& reader) {
+  void add_late_reader(RunningQuery& query) {
     if (!late_) {
       late_ = plan::late_stage(*query_);
       assert(late_.has_value());
       stages_.front()->keep_late(*late_, late_rows_);
     }
-    late_rows_.readers.push_back(&reader);
+    late_rows_.readers.push_back({&query, query.stages_.front().get()});
+  }
+
+  // Of the first stage. A query that has failed does nothing. process() may run on several threads at once.
+  void process(const batch::ColumnBatch& rows, const ProcessContext& context) {
+    guard([&] { stages_.front()->process(rows, context); });
+  }
+  void advance(Micros watermark) {
+    guard([&] { stages_.front()->advance(watermark); });
+  }
+  Micros next_cut_of_first(Micros watermark) const {
+    return failed() ? base::kMaxTime : stages_.front()->next_cut(watermark);
+  }
+  std::vector<WindowRecord> recent_windows() const {
+    return released_ ? released_->windows : stages_.front()->recent_windows();
+  }
+
+  bool failed() const { return root_->failed_.load(std::memory_order_acquire); }
+  /// Any thread; the first reason stays.
+  void fail(const std::string& why) {
+    const std::lock_guard lock(root_->failure_mutex_);
+    if (root_->failed_.load(std::memory_order_relaxed)) return;
+    root_->failure_ = why;
+    root_->failed_.store(true, std::memory_order_release);
+  }
+  const std::string& failure() const { return failure_; }
+  /// Frees what a query that failed holds, and lets those fail that read it. Nothing else runs meanwhile.
+  /// @return  whether there was something to do
+  bool settle() {
+    if (!failed() || released_) return false;
+    released_.emplace(Released{ledger(), recent_windows()});
+    for (const auto& input : inputs_) input->settle();
+    for (const auto* readers : {&readers_, &late_rows_.readers}) {
+      for (const Reader& reader : *readers) {
+        if (reader.query->root_ != root_)
+          reader.query->fail(fmt::format("55000 view \"{}\", which it reads, was stopped", query_->name));
+      }
+    }
+    stages_.clear();
+    return true;
   }
 
   /// The ledger of the rows that the query read; results are those of its last stage.
   WindowLedger ledger() const {
+    if (released_) return released_->ledger;
     WindowLedger ledger;
     for (const auto& input : inputs_) ledger += input->ledger();
     bool rows_of_stream = passes_rows(*query_, 0);
@@ -129,18 +171,41 @@ class RunningQuery final : public RowReceiver {
       sink_->on_result(result);
     }
     if (!window.final) return;
-    for (RowReceiver* reader : readers_) reader->on_rows(window, rows, last);
+    give_rows(readers_, window, rows, last);
   }
-  void on_frontier(Micros frontier) override {
-    for (RowReceiver* reader : readers_) reader->on_frontier(frontier);
-  }
+  void on_frontier(Micros frontier) override { give_frontier(readers_, frontier); }
   Micros next_cut(Micros frontier) const override {
     Micros cut = base::kMaxTime;
-    for (const RowReceiver* reader : readers_) cut = std::min(cut, reader->next_cut(frontier));
+    for (const Reader& reader : readers_) {
+      if (!reader.query->failed()) cut = std::min(cut, reader.receiver->next_cut(frontier));
+    }
     return cut;
   }
 
  private:
+  struct Reader {
+    RunningQuery* query;
+    RowReceiver* receiver;  ///< a stage of it
+  };
+  static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
+                        bool last) {
+    for (const Reader& reader : readers) {
+      reader.query->guard([&] { reader.receiver->on_rows(window, rows, last); });
+    }
+  }
+  static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
+    for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver->on_frontier(frontier); });
+  }
+  /// Whatever a query does is done in here, so that its failure is its own.
+  template <typename Work>
+  void guard(Work&& work) {
+    if (failed()) return;
+    try {
+      work();
+    } catch (const QueryFailed& failure) {
+      fail(failure.what());
+    }
+  }
   /// The rows that stages[stage_count] reads are rows of streams, one for one.
   static bool passes_rows(const plan::Query& query, size_t stage_count) {
     for (size_t s = 0; s < stage_count; ++s) {
@@ -157,18 +222,25 @@ class RunningQuery final : public RowReceiver {
   std::optional<plan::LateStage> late_;
   struct LateReaders final : RowReceiver {
     void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
-      for (RowReceiver* reader : readers) reader->on_rows(window, rows, last);
+      give_rows(readers, window, rows, last);
     }
-    void on_frontier(Micros frontier) override {
-      for (RowReceiver* reader : readers) reader->on_frontier(frontier);
-    }
-    std::vector<RowReceiver*> readers;
+    void on_frontier(Micros frontier) override { give_frontier(readers, frontier); }
+    std::vector<Reader> readers;
   };
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
-  std::vector<RowReceiver*> readers_;
+  std::vector<Reader> readers_;
   uint64_t result_rows_ = 0;
+  RunningQuery* const root_;  ///< this, or the query that it is an input of: they fail together
+  std::atomic<bool> failed_{false};
+  std::mutex failure_mutex_;
+  std::string failure_;
+  struct Released {
+    WindowLedger ledger;
+    std::vector<WindowRecord> windows;
+  };
+  std::optional<Released> released_;  ///< it has failed and its stages are gone
 };
 
 }  // namespace
@@ -233,19 +305,25 @@ struct Engine::State {
       }
       return nullptr;
     };
-    if (RunningQuery* below = find(source.name)) return below->add_reader(query.first());
+    if (RunningQuery* below = find(source.name)) return below->add_reader(query);
     std::string_view view = source.name;
     assert(view.ends_with(plan::kLateSuffix));
     view.remove_suffix(plan::kLateSuffix.size());
     RunningQuery* below = find(view);
     assert(below != nullptr);
-    below->add_late_reader(query.first());
+    below->add_late_reader(query);
+  }
+
+  /// Frees what failed. A view stands before those that read it, so one pass finds all that fail with it.
+  void settle() {
+    for (const auto& query : queries) failed_count += query->settle();
   }
 
   EngineOptions options;
   std::vector<std::unique_ptr<plan::Query>> kept;  // Before those that run them.
   std::vector<std::unique_ptr<RunningQuery>> queries;
   std::vector<Stream> streams;
+  size_t failed_count = 0;
 };
 
 Engine::Engine(EngineOptions options) : state_(std::make_unique<State>(options)) {
@@ -280,7 +358,7 @@ void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, co
   if (s == nullptr) return;
   for (const auto& reader : s->readers) {
     const Micros watermark = State::shifted(context.watermarks[static_cast<size_t>(reader.clock)], reader.shift);
-    reader.query->first().process(rows, {context.edge, watermark, context.time_max});
+    reader.query->process(rows, {context.edge, watermark, context.time_max});
   }
 }
 
@@ -295,8 +373,9 @@ void Engine::advance(std::string_view stream, Micros watermark, Clock clock) {
   if (watermark <= s.watermark(clock)) return;
   s.watermark(clock) = watermark;
   for (auto& reader : s.readers) {
-    if (reader.clock == clock) reader.query->first().advance(State::shifted(watermark, reader.shift));
+    if (reader.clock == clock) reader.query->advance(State::shifted(watermark, reader.shift));
   }
+  state_->settle();
 }
 
 Micros Engine::next_cut(std::string_view stream, Clock clock) const {
@@ -306,7 +385,7 @@ Micros Engine::next_cut(std::string_view stream, Clock clock) const {
   for (const auto& reader : s->readers) {
     if (reader.clock != clock) continue;
     const Micros own =
-        reader.query->first().next_cut(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
+        reader.query->next_cut_of_first(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
     cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
   }
   return cut;
@@ -319,9 +398,11 @@ void Engine::finish() {
   }
 }
 
+const std::string& Engine::failure(size_t query_index) const { return state_->queries[query_index]->failure(); }
+size_t Engine::failed_count() const { return state_->failed_count; }
 WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }
 std::vector<WindowRecord> Engine::recent_windows(size_t query_index) const {
-  return state_->queries[query_index]->first().recent_windows();
+  return state_->queries[query_index]->recent_windows();
 }
 size_t Engine::query_count() const { return state_->queries.size(); }
 const plan::Query& Engine::query(size_t query_index) const { return state_->queries[query_index]->query(); }

@@ -63,9 +63,11 @@ struct WindowRecord {
   window::PaneCounts counts;  ///< the sum of its panes; rows that came late go on being added
 };
 
-/// A query whose on_error is 'fail' met a value that cannot be computed. Thrown by process(), advance() and finish().
+/// A query cannot go on: its on_error is 'fail' and a value could not be computed, or its on_limit is 'fail' and its
+/// state outgrew state_limit. Stages throw it; the engine catches it and stops that query alone.
 class QueryFailed : public std::runtime_error {
  public:
+  explicit QueryFailed(const std::string& why) : std::runtime_error(why) {}
   /// `errors`: what was counted; the first kind among them is told.
   explicit QueryFailed(const expr::ValueErrorCounts& errors);
 };
@@ -119,6 +121,11 @@ class Engine {
   /// Closes everything: the end of a capture.
   void finish();
 
+  /// Why the query was stopped: SQLSTATE and message; "" while it runs. A stopped query gives no more rows, and what
+  /// reads it is stopped, too; its memory is free. Its ledger stays as it was. All others go on.
+  const std::string& failure(size_t query_index) const;
+  /// Queries that were stopped. Known once advance() or finish() has returned.
+  size_t failed_count() const;
   WindowLedger ledger(size_t query_index) const;
   /// The query's windows that became final last, oldest first, at most kWindowRecordsMax. Empty for queries without
   /// windows of their own.

@@ -104,23 +104,12 @@ class Scenario {
     for (const Block* block : blocks) {
       if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) state(*block);
     }
-    const Block* fails = nullptr;
     for (const Block* block : blocks) {
-      if (block->kind == Block::Kind::kFails) fails = block;
+      if (block->kind == Block::Kind::kFeed) feed(*block);
     }
-    try {
-      for (const Block* block : blocks) {
-        if (block->kind == Block::Kind::kFeed) feed(*block);
-      }
-      for (auto& [name, table] : tables_) flush(table);
-      engine_->finish();
-      if (fails != nullptr) complain(*fails, "no query failed");
-    } catch (const exec::QueryFailed& failure) {
-      const Block& at = fails != nullptr ? *fails : *blocks.front();
-      check(at, fails != nullptr && matches(failure.what(), fails->pattern),
-            std::string("a query failed: ") + failure.what());
-      return;
-    }
+    for (auto& [name, table] : tables_) flush(table);
+    engine_->finish();
+    check_failures(blocks);
     const Block* above = nullptr;
     for (const Block* block : blocks) {
       if (block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) above = block;
@@ -159,6 +148,22 @@ class Scenario {
       std::printf("%s: '%s' is no regex\n", file_.c_str(), pattern.c_str());
       return false;
     }
+  }
+
+  /// Each "fails" tells of a query that was stopped, and each of those is told of.
+  void check_failures(const std::vector<const Block*>& blocks) {
+    std::vector<std::string> failures;
+    for (size_t q = 0; q < engine_->query_count(); ++q) {
+      if (!engine_->failure(q).empty()) failures.push_back(engine_->query(q).name + ": " + engine_->failure(q));
+    }
+    for (const Block* block : blocks) {
+      if (block->kind != Block::Kind::kFails) continue;
+      const auto told = std::find_if(failures.begin(), failures.end(),
+                                     [&](const std::string& failure) { return matches(failure, block->pattern); });
+      check(*block, told != failures.end(), "no query failed so");
+      if (told != failures.end()) failures.erase(told);
+    }
+    for (const std::string& failure : failures) complain(*blocks.front(), "a query failed: " + failure);
   }
 
   void state(const Block& block) {

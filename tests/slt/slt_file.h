@@ -16,7 +16,7 @@
 //   ledger [<view>] <counter> N ...  counters of the window ledger; without a view those of the query or view above
 //   windows [<view>]                 after "----" the ledger of each window: start, assigned, counted, filtered, late,
 //                                    errored, shed
-//   fails <regex>                    feeding ends with a failed query (on_error = 'fail')
+//   fails <regex>                    a query was stopped; the regex is searched in "view: SQLSTATE why". One a query
 //   reset                            forgets tables, views and queries: what follows is a test of its own
 //
 // All queries of a test are there before the first row is fed, and all windows are closed before results are compared.
