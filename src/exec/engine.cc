@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "exec/address_truncation.h"
 #include "exec/stage.h"
 
 namespace backstream::exec {
@@ -57,6 +58,8 @@ class RunningQuery final : public RowReceiver {
   RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink,
                RunningQuery* root = nullptr)
       : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
+    if (query->options.truncation && query->inputs.empty())
+      truncations_.assign(options.edges, AddressTruncation(*query->options.truncation));
     stages_.resize(query_->stages.size());
     RowReceiver* above = this;
     for (size_t s = stages_.size(); s-- > 0;) {
@@ -87,7 +90,9 @@ class RunningQuery final : public RowReceiver {
 
   // Of the first stage. A query that has failed does nothing. process() may run on several threads at once.
   void process(const batch::ColumnBatch& rows, const ProcessContext& context) {
-    guard([&] { stages_.front()->process(rows, context); });
+    guard([&] {
+      stages_.front()->process(truncations_.empty() ? rows : truncations_[context.edge].apply(rows), context);
+    });
   }
   void advance(Micros watermark) {
     guard([&] { stages_.front()->advance(watermark); });
@@ -190,7 +195,9 @@ class RunningQuery final : public RowReceiver {
   static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
                         bool last) {
     for (const Reader& reader : readers) {
-      reader.query->guard([&] { reader.receiver->on_rows(window, rows, last); });
+      auto& cut = reader.query->truncations_;
+      reader.query->guard(
+          [&] { reader.receiver->on_rows(window, cut.empty() ? rows : cut.front().apply(rows), last); });
     }
   }
   static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
@@ -230,6 +237,7 @@ class RunningQuery final : public RowReceiver {
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
+  std::vector<AddressTruncation> truncations_;  ///< by edge; none: addresses are read as they are
   std::vector<Reader> readers_;
   uint64_t result_rows_ = 0;
   RunningQuery* const root_;  ///< this, or the query that it is an input of: they fail together

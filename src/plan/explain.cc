@@ -118,6 +118,8 @@ void add_stages(const Query& query, std::string& out) {
     }
     out += fmt::format("  source {} {}\n", stream ? "stream" : "view", query.source.name);
     out += fmt::format("    columns    {}\n", columns.empty() ? "none" : columns);
+    if (const auto& cut = query.options.truncation)
+      out += fmt::format("    truncate   addresses to /{} and /{}\n", cut->v4_bits, cut->v6_bits);
   }
   if (first.aggregates_rows && stream && first.window.kind != Window::Kind::kInherited) {
     const SplitPlan plan = split(query, kShippedPaneMax);

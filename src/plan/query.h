@@ -156,6 +156,20 @@ struct QueryOptions {
   /// Rows that come after their window was final: kept as `<view>_late`, or only counted.
   enum class Late : uint8_t { kSide, kDrop } late = Late::kSide;
   std::optional<Micros> delay_us;  ///< overrides the stream's delay
+  /// When rows of a window are sent: when it closes, or also before, as it changes. Only final rows are a promise.
+  enum class Emit : uint8_t { kOnClose, kOnChange } emit = Emit::kOnClose;
+  Micros every_us = base::kMicrosPerSecond;  ///< kOnChange: at most one revision in this much of the stream's time
+  /// Octets that the query may hold on one node, and what happens where it holds more at the end of a pane: the query
+  /// is stopped, or sheds groups (exec/shedding.h).
+  uint64_t state_octets_max = UINT64_MAX;
+  enum class OnLimit : uint8_t { kFail, kShed } on_limit = OnLimit::kFail;
+  bool has_state_limit() const { return state_octets_max != UINT64_MAX; }
+  bool rest_row = false;  ///< a window's rows beyond LIMIT become one row (exec/rest_row.h)
+  /// Addresses are cut to these lengths before the query sees them (exec/address_truncation.h).
+  struct Truncation {
+    uint8_t v4_bits = 24, v6_bits = 48;
+  };
+  std::optional<Truncation> truncation;
 };
 
 struct Query {
