@@ -103,7 +103,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
     ledger_.add(table->context().since(nulls_before));
     ++ledger_.windows_closed;
   }
-  tail_.end(ref);
+  tail_.end(ref, table);
 }
 
 }  // namespace backstream::exec

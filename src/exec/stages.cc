@@ -153,7 +153,7 @@ class InheritedStage final : public StageRunner {
                                [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
     ledger_.add(table_->context());
     ++ledger_.windows_closed;
-    tail_.end(window);
+    tail_.end(window, table_.get());
     group_hint_ = table_->group_count();
     table_.reset();
   }

@@ -61,6 +61,10 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
     return fail("42601", "CREATE MATERIALIZED VIEW names more columns than its query has", statement.name_span);
   }
   for (size_t i = 0; i < statement.column_aliases.size(); ++i) output.columns[i].name = statement.column_aliases[i];
+  if (query.options.rest_row) {
+    if (auto added = add_rest_row(query, find_option(statement.options, "rest_row")->span); !added)
+      return tl::unexpected(added.error());
+  }
   if (is_view) {
     for (size_t i = 0; i < output.columns.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {

@@ -161,13 +161,13 @@ const OptionDef kOptions[] = {
     {"alert.severity", nullptr},
 };
 
-const UnboundOption* given(const std::vector<UnboundOption>& options, std::string_view name) {
+}  // namespace
+
+const UnboundOption* find_option(const std::vector<UnboundOption>& options, std::string_view name) {
   const auto found =
       std::find_if(options.begin(), options.end(), [&](const UnboundOption& o) { return o.name == name; });
   return found == options.end() ? nullptr : &*found;
 }
-
-}  // namespace
 
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
   QueryOptions bound;
@@ -190,17 +190,17 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
       return fail("0A000", fmt::format("option \"{}\" is not supported yet", option.name), option.span);
     if (auto read = def->read(option, bound); !read) return tl::unexpected(read.error());
   }
-  const UnboundOption* late = given(options, "late");
+  const UnboundOption* late = find_option(options, "late");
   if (late != nullptr && late->value == "revise" && bound.allowed_lateness_us == 0) {
     return fail("22023", "late = 'revise' needs allowed_lateness: how long windows are revised", late->span,
                 "for example allowed_lateness = '60 s'");
   }
-  if (const UnboundOption* every = given(options, "every");
+  if (const UnboundOption* every = find_option(options, "every");
       every != nullptr && bound.emit != QueryOptions::Emit::kOnChange) {
     return fail("22023", "every is how often emit = 'on_change' sends at most", every->span, "add emit = 'on_change'");
   }
-  if (const UnboundOption* on_limit = given(options, "on_limit");
-      on_limit != nullptr && given(options, "state_limit") == nullptr) {
+  if (const UnboundOption* on_limit = find_option(options, "on_limit");
+      on_limit != nullptr && find_option(options, "state_limit") == nullptr) {
     return fail("22023", "on_limit needs a state_limit", on_limit->span, "for example state_limit = '1 GB'");
   }
   return bound;

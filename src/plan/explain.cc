@@ -50,7 +50,7 @@ void add_tail(const Stage& stage, std::string& out) {
     out += "    limit      ";
     if (stage.limit) out += fmt::format("{} rows", *stage.limit);
     if (stage.offset != 0) out += fmt::format("{}after the first {}", stage.limit ? " " : "", stage.offset);
-    out += " of each window\n";
+    out += fmt::format(" of each window{}\n", stage.rest_output < 0 ? "" : "; all beyond as one more row");
   }
 }
 

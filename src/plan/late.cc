@@ -80,14 +80,16 @@ std::optional<LateStage> late_stage(const Query& query) {
 
   // A group belongs to several windows (hop); those that it is not late for have no end here (exec/late_rows.h).
   stage.having = *expr::make_is_null(expr::make_column(1, Type::kTimestamptz), true, {});
+  stage.output.columns.clear();
   for (size_t o = 0; o < first.output.columns.size(); ++o) {
+    if (static_cast<int>(o) == first.rest_output) continue;
+    stage.output.columns.push_back(first.output.columns[o]);
     ExprPtr output = expr::clone(*first.outputs[o]);
     expr::walk(*output, [&](expr::Expr& part) {
       if (part.kind == expr::ExprKind::kColumn && part.column >= 2 + old_keys) part.column += new_keys;
     });
     stage.outputs.push_back(std::move(output));
   }
-  stage.output = first.output;
   const auto add_output = [&](const char* name, ExprPtr output) {
     stage.output.columns.push_back({name, output->type, 0});
     stage.outputs.push_back(std::move(output));

@@ -146,6 +146,8 @@ struct Stage {
   int64_t offset = 0;
   int window_start_output = -1;  ///< visible output that is exactly window_start / window_end, or -1
   int window_end_output = -1;
+  /// Visible output that is true in the one row that stands for all beyond LIMIT (rest_row = true), or -1: no such row.
+  int rest_output = -1;
 };
 
 /// The policies of WITH (...).

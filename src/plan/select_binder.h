@@ -44,6 +44,11 @@ class SelectBinder {
 
 /// The rows of a bound SELECT, as another reads them.
 Input input_of(Bound bound);
+/// Gives the last stage its rest row (QueryOptions::rest_row). 0A000 where it could not be computed; `span`: the
+/// option.
+Result<void> add_rest_row(Query& query, SourceSpan span);
+/// The option of that name, or null.
+const UnboundOption* find_option(const std::vector<UnboundOption>& options, std::string_view name);
 /// WITH (...). Errors: 22023 for an unknown name or value, 0A000 for what is not supported yet.
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options);
 
