@@ -158,6 +158,11 @@ std::string summary_text(const RunReport& report) {
         view.name, ledger.windows_closed, ledger.result_rows, ledger.assigned, ledger.counted, ledger.filtered,
         ledger.late, ledger.errored, ledger.shed);
     if (!view.failure.empty()) text += fmt::format("  !! {}: stopped: {}\n", view.name, view.failure);
+    if (ledger.shed != 0)
+      text += fmt::format(
+          "  !! {}: {} rows ({} octets) were shed, because the query held all that it may: their windows are not "
+          "complete\n",
+          view.name, ledger.shed, ledger.shed_octets);
     if (ledger.late != 0)
       text += fmt::format("  !! {}: {} rows were late; --delay '{}' would have kept them all{}\n", view.name,
                           ledger.late, base::format_duration(delay_that_keeps_all(view)),
@@ -239,6 +244,7 @@ std::string stats_json(const RunReport& report) {
     out["late"] = ledger.late;
     out["errored"] = ledger.errored;
     out["shed"] = ledger.shed;
+    out["shed_octets"] = ledger.shed_octets;
     out["time_null"] = ledger.time_null;
     out["time_future"] = ledger.time_future;
     out["late_unkept"] = ledger.late_unkept;
@@ -262,6 +268,8 @@ std::string stats_json(const RunReport& report) {
       record["late"] = window.counts.late;
       record["errored"] = window.counts.errored;
       record["shed"] = window.counts.shed;
+      record["shed_octets"] = window.counts.shed_octets;
+      record["complete"] = window.counts.shed == 0;
       record["ingest"] = ledger_change(ingested(minutes, window.start, window.end));
     }
   }

@@ -38,6 +38,10 @@ struct AnalyticPartition {
   RowStore waiting;              ///< rows next_out .., when results have to wait
   Micros forget_after = base::kMaxTime;
 
+  size_t octets_held() const {
+    return sizeof *this + arguments.octets_held() + waiting.octets_held() + order.capacity() * sizeof(Order) +
+           states.capacity() * 8 + carried.capacity() * sizeof(Carried);
+  }
   size_t rows_held() const { return order.size() + waiting.row_count(); }
 };
 

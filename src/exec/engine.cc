@@ -20,6 +20,7 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   late += other.late;
   errored += other.errored;
   shed += other.shed;
+  shed_octets += other.shed_octets;
   time_null += other.time_null;
   time_future += other.time_future;
   refused += other.refused;
@@ -58,6 +59,7 @@ class RunningQuery final : public RowReceiver {
   RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink,
                RunningQuery* root = nullptr)
       : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
+    held_.resize(1 + options.edges);
     if (query->options.truncation && query->inputs.empty())
       truncations_.assign(options.edges, AddressTruncation(*query->options.truncation));
     stages_.resize(query_->stages.size());
@@ -95,7 +97,15 @@ class RunningQuery final : public RowReceiver {
     });
   }
   void advance(Micros watermark) {
-    guard([&] { stages_.front()->advance(watermark); });
+    guard([&] {
+      const bool pane_ends = query_->options.has_state_limit() && watermark >= limit_cut_;
+      // Before windows close: that is when most is held.
+      if (pane_ends) root_->measure();
+      stages_.front()->advance(watermark);
+      if (!pane_ends) return;
+      limit_cut_ = stages_.front()->next_cut(watermark);
+      root_->shed();
+    });
   }
   Micros next_cut_of_first(Micros watermark) const {
     return failed() ? base::kMaxTime : stages_.front()->next_cut(watermark);
@@ -170,6 +180,7 @@ class RunningQuery final : public RowReceiver {
       result.window_end = window.end;
       result.revision = window.revision;
       result.final = window.final;
+      result.complete = window.complete;
       result.last = last;
       result.schema = &query_->output();
       result.rows = rows;
@@ -213,6 +224,46 @@ class RunningQuery final : public RowReceiver {
       fail(failure.what());
     }
   }
+  void add_state_octets(std::vector<uint64_t>& nodes) const {
+    for (const auto& stage : stages_) stage->add_state_octets(nodes);
+    for (const auto& input : inputs_) input->add_state_octets(nodes);
+  }
+  /// How much each node holds. Throws QueryFailed where that is too much and nothing may be shed.
+  void measure() {
+    const plan::QueryOptions& options = query_->options;
+    held_.assign(held_.size(), 0);
+    add_state_octets(held_);
+    for (size_t node = 0; node < held_.size(); ++node) {
+      if (held_[node] > options.state_octets_max && options.on_limit == plan::QueryOptions::OnLimit::kFail)
+        throw too_much(held_[node], "raise it, group by less, or let on_limit = 'shed' drop groups");
+    }
+  }
+  QueryFailed too_much(uint64_t octets, std::string_view hint) const {
+    const auto mebi = [](uint64_t n) { return static_cast<double>(n) / (1 << 20); };
+    return QueryFailed(fmt::format("53400 its state of {:.1f} MB is more than state_limit, {:.1f} MB: {}", mebi(octets),
+                                   mebi(query_->options.state_octets_max), hint));
+  }
+  /// After windows have closed: where a node held too much, fewer groups are kept of what is open and of what comes.
+  void shed() {
+    if (query_->options.on_limit != plan::QueryOptions::OnLimit::kShed) return;
+    const uint64_t limit = query_->options.state_octets_max;
+    for (size_t node = 0; node < held_.size(); ++node) {
+      uint64_t held = held_[node];
+      if (held < limit / 2) stages_.front()->relax(node);
+      constexpr double kRoom = 0.75;  // So that the next pane does not shed again.
+      constexpr int kStepsMax = 8;
+      for (int step = 0; held > limit; ++step) {
+        // One group may hold nearly all: in the end all are dropped.
+        const double share = step < kStepsMax ? kRoom * static_cast<double>(limit) / static_cast<double>(held) : 0.0;
+        if (!stages_.front()->shed(node, share) || step > kStepsMax)
+          throw too_much(held, "what it holds above its groups cannot be shed");
+        std::vector<uint64_t> now(held_.size());
+        add_state_octets(now);
+        held = now[node];
+      }
+    }
+  }
+
   /// The rows that stages[stage_count] reads are rows of streams, one for one.
   static bool passes_rows(const plan::Query& query, size_t stage_count) {
     for (size_t s = 0; s < stage_count; ++s) {
@@ -248,7 +299,9 @@ class RunningQuery final : public RowReceiver {
     WindowLedger ledger;
     std::vector<WindowRecord> windows;
   };
-  std::optional<Released> released_;  ///< it has failed and its stages are gone
+  Micros limit_cut_ = base::kMinTime;  ///< when the state is measured next
+  std::vector<uint64_t> held_;         ///< by node: octets when it was measured last
+  std::optional<Released> released_;   ///< it has failed and its stages are gone
 };
 
 }  // namespace

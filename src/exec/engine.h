@@ -43,6 +43,7 @@ class ResultSink {
 /// For hop, a row is assigned to its pane once. Rows without a usable time are beside it.
 struct WindowLedger {
   uint64_t assigned = 0, counted = 0, filtered = 0, late = 0, errored = 0, shed = 0;
+  uint64_t shed_octets = 0;  ///< of the shed rows, as far as they were shed by group
   uint64_t time_null = 0, time_future = 0;
   uint64_t refused = 0;  ///< rows that a stage above the first left out, because its memory was full
   uint64_t windows_closed = 0;

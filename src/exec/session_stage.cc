@@ -53,6 +53,11 @@ class SessionMerge final : public PaneReceiver {
     close(done);
     if (done == base::kMaxTime) tail_.end(WindowRef{});
   }
+  uint64_t state_octets() const {
+    uint64_t octets = open_->octets_held() + tail_.octets_held();
+    for (const auto& [start, pane] : panes_) octets += pane->octets_held();
+    return octets;
+  }
   /// The least start of a session that is open; kMaxTime: none.
   Micros oldest_start() const { return oldest_start_; }
   const WindowLedger& ledger() const { return ledger_; }
@@ -224,6 +229,10 @@ class SessionStage final : public StageRunner {
     WindowLedger total = merge_.ledger();
     for (const auto& edge : edges_) total += edge->ledger();
     return total;
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (size_t e = 0; e < edges_.size(); ++e) nodes[shipping_ ? 1 + e : 0] += edges_[e]->state_octets();
+    nodes[0] += merge_.state_octets();
   }
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
     if (window.final) process(rows, {});

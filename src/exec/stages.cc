@@ -65,6 +65,8 @@ class WindowedStage final : public StageRunner {
       }
     }
     const Micros merged = shipping_ ? shipping_->receive(*merge_, late_output_.get()) : watermark;
+    if (shipping_) merge_->trim();
+    if (shipping_ && options_.has_state_limit()) most_merged_ = merge_->state_octets();
     send_late(merged);
     merge_->close_until(merged);
     if (shipping_) shipping_->forget_before(frontier(watermark));
@@ -81,7 +83,30 @@ class WindowedStage final : public StageRunner {
   WindowLedger ledger() const override {
     WindowLedger total = merge_->ledger();
     for (const auto& edge : edges_) total += edge->ledger();
+    const GroupShedder::Shed& shed = merge_->shed_here();
+    total.counted -= shed.rows;
+    total.shed += shed.rows;
+    total.shed_octets += shed.octets;
     return total;
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (size_t e = 0; e < edges_.size(); ++e) nodes[node_of(e)] += edges_[e]->state_octets();
+    // Partials of others come and windows close within advance(): what was held between counts until the next call.
+    nodes[0] += std::max(merge_->state_octets(), most_merged_) + (late_output_ ? late_output_->octets_held() : 0);
+  }
+  bool shed(size_t node, double share) override {
+    for (size_t e = 0; e < edges_.size(); ++e) {
+      if (node_of(e) == node) edges_[e]->shed(share);
+    }
+    if (node == 0) merge_->shed(share);
+    if (node == 0) most_merged_ = 0;
+    return options_.on_limit == plan::QueryOptions::OnLimit::kShed;
+  }
+  void relax(size_t node) override {
+    for (size_t e = 0; e < edges_.size(); ++e) {
+      if (node_of(e) == node) edges_[e]->relax();
+    }
+    if (node == 0) merge_->relax();
   }
   std::vector<WindowRecord> recent_windows() const override {
     return {merge_->recent_windows().begin(), merge_->recent_windows().end()};
@@ -99,6 +124,8 @@ class WindowedStage final : public StageRunner {
   void on_frontier(Micros frontier) override { advance(frontier); }
 
  private:
+  /// Where an edge's state lies (add_state_octets).
+  size_t node_of(size_t edge) const { return shipping_ ? 1 + edge : 0; }
   /// The least start that a window which is not final yet can have.
   Micros frontier(Micros watermark) const {
     if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
@@ -123,6 +150,7 @@ class WindowedStage final : public StageRunner {
   PaneGrid grid_;
   RowReceiver& receiver_;
   Micros final_end_ = base::kMinTime;
+  uint64_t most_merged_ = 0;                      ///< octets of the merge half before the last advance() closed windows
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
   std::unique_ptr<MergeHalf> merge_;
   std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
@@ -161,6 +189,9 @@ class InheritedStage final : public StageRunner {
   void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by the stage below"); }
   void advance(Micros watermark) override { on_frontier(watermark); }
   WindowLedger ledger() const override { return ledger_; }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    nodes[0] += tail_.octets_held() + (table_ ? table_->octets_held() : 0);
+  }
 
  private:
   RowReceiver& receiver_;
@@ -215,6 +246,7 @@ class RowStage final : public StageRunner {
   }
   Micros next_cut(Micros watermark) const override { return receiver_.next_cut(watermark); }
   WindowLedger ledger() const override { return ledger_; }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override { nodes[0] += tail_.octets_held(); }
 
  private:
   void pass(const WindowRef& window, const batch::ColumnBatch& rows) {
@@ -281,7 +313,10 @@ std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, 
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
-  const plan::SplitPlan split = plan::split(query, options.pane_us_max);
+  // What is enforced, or sent, at the end of panes needs short ones, on one machine as on many.
+  Micros pane_us_max = options.pane_us_max;
+  if (query.options.has_state_limit()) pane_us_max = std::min(pane_us_max, 60 * base::kMicrosPerSecond);
+  const plan::SplitPlan split = plan::split(query, pane_us_max);
   const Micros pane_us = from_stream ? split.edge.pane_us : std::gcd(stage.window.size_us, stage.window.slide_us);
   return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
                                          from_stream && options.ship, options, receiver);

@@ -156,6 +156,12 @@ void RowStore::clear() {
   row_count_ = 0;
 }
 
+size_t RowStore::octets_held() const {
+  size_t octets = texts_.octets_held();
+  for (const Stored& stored : columns_) octets += stored.values.capacity() + stored.validity.capacity();
+  return octets;
+}
+
 int RowStore::compare(size_t column, size_t a, size_t b) const {
   const Stored& stored = columns_[column];
   if (stored.validity[a] == 0 || stored.validity[b] == 0) return stored.validity[b] - stored.validity[a];

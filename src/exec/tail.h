@@ -23,6 +23,7 @@ class RowStore {
   /// Rows from `first` on, as a column of the store's own memory; valid until the store changes.
   batch::Column slice(size_t column, size_t first) const;
   size_t row_count() const { return row_count_; }
+  size_t octets_held() const;
   size_t column_count() const { return columns_.size(); }
   void clear();
   /// PostgreSQL's order of one column of two rows, nulls above all.
@@ -61,6 +62,8 @@ class Tail {
   /// @param groups  where the stage has a rest row: the table whose groups, all of them and in their order, were given
   ///                to add() as rows
   void end(const WindowRef& window, PaneTable* groups = nullptr);
+  /// Of rows that wait for their order.
+  size_t octets_held() const { return store_.octets_held(); }
   /// A stage without windows: LIMIT counts over the whole run, not from end() to end().
   void keep_limit_over_windows() { limit_over_windows_ = true; }
 

@@ -7,6 +7,7 @@
 #include "exec/group_rows.h"
 #include "exec/late_rows.h"
 #include "exec/row_aggregator.h"
+#include "exec/shedding.h"
 #include "exec/shipping.h"
 #include "exec/stage.h"
 #include "exec/tail.h"
@@ -50,6 +51,12 @@ class EdgeHalf {
   /// Those that came since the last call; null: none.
   PaneTablePtr take_late() { return late_ ? late_->take() : nullptr; }
   const WindowLedger& ledger() const { return ledger_; }
+  /// Of all that is held for open panes and late rows.
+  uint64_t state_octets() const;
+  /// From now on keeps about this share (0 to 1) of the groups that it keeps now, and drops the others at once.
+  void shed(double share);
+  /// Windows that begin later keep up to twice as many groups again.
+  void relax();
 
  private:
   /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as
@@ -77,6 +84,8 @@ class EdgeHalf {
   RowAggregator aggregator_;
   std::unique_ptr<LateRows> late_;  ///< null: nobody reads `<view>_late`
   std::map<Micros, PaneTablePtr> open_;
+  GroupShedder shedder_;
+  KeepBelow keep_below_;
   Micros last_start_ = 0;
   PaneTable* last_pane_ = nullptr;  ///< the pane that got rows last
   CountsByPane counts_;
@@ -104,6 +113,15 @@ class MergeHalf final : public PaneReceiver {
   void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
   const WindowLedger& ledger() const { return ledger_; }
+  /// Of the open windows.
+  uint64_t state_octets() const;
+  // As EdgeHalf's.
+  void shed(double share);
+  void relax();
+  /// Drops what has come from edges that keep more than this node does.
+  void trim();
+  /// Rows that edges counted and that were shed here; they miss in at least one of their windows.
+  const GroupShedder::Shed& shed_here() const { return shed_here_; }
   const std::deque<WindowRecord>& recent_windows() const { return recent_; }
 
  private:
@@ -112,8 +130,17 @@ class MergeHalf final : public PaneReceiver {
     bool dirty = false;  ///< got rows since
     PaneCounts counts;
   };
+  /// The panes of one slide: windows hold all of them or none.
+  struct Slide {
+    PaneTablePtr table;
+    bool grown = false;              ///< since drop_beyond()
+    uint64_t least_kept = kKeepAll;  ///< least threshold of a final window that held it
+  };
+  Slide& slide_of(Micros pane_start);
   void opened(Micros start);
   void send(Micros end, Open& window, bool final);
+  void forget(const Slide& slide);
+  void drop_beyond(Micros start, Slide& slide);
 
   const plan::QueryOptions& options_;
   PaneGrid grid_;
@@ -122,7 +149,10 @@ class MergeHalf final : public PaneReceiver {
   GroupLayout layout_;
   Tail tail_;
   GroupRows group_rows_;
-  std::map<Micros, PaneTablePtr> panes_;
+  std::map<Micros, Slide> slides_;  ///< by start
+  GroupShedder shedder_;
+  KeepBelow keep_below_;
+  GroupShedder::Shed shed_here_;
   std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end

@@ -56,6 +56,7 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   query.has_windows = bound->has_windows;
   query.time_output = bound->time_column;
   give_options(query);
+  if (auto applied = apply_options(query, statement.options); !applied) return tl::unexpected(applied.error());
   batch::Schema& output = query.stages.back().output;
   if (statement.column_aliases.size() > output.columns.size()) {
     return fail("42601", "CREATE MATERIALIZED VIEW names more columns than its query has", statement.name_span);

@@ -169,6 +169,58 @@ const UnboundOption* find_option(const std::vector<UnboundOption>& options, std:
   return found == options.end() ? nullptr : &*found;
 }
 
+namespace {
+
+bool is_windowed(const Query& query) {
+  const Stage& first = query.stages.front();
+  return query.inputs.empty() && first.aggregates_rows &&
+         (first.window.kind == Window::Kind::kTumble || first.window.kind == Window::Kind::kHop);
+}
+
+/// Each group counts its rows and octets, so that what is shed with it is known.
+void count_groups(Stage& stage) {
+  const auto add = [&](AggregateCall call) {
+    stage.grouped.columns.push_back({call.label, call.function->result_type, 0});
+    stage.aggregates.push_back(std::move(call));
+    return static_cast<int>(stage.aggregates.size()) - 1;
+  };
+  AggregateCall rows;
+  rows.function = *agg::resolve("count", {}, false, true, {});
+  rows.label = "count(*)";
+  stage.rows_aggregate = add(std::move(rows));
+  const int octets_column = stage.input.find("octets");
+  if (octets_column < 0 || stage.input.columns[static_cast<size_t>(octets_column)].type != batch::Type::kInt8) return;
+  AggregateCall octets;
+  octets.function = *agg::resolve("sum", {batch::Type::kInt8}, false, false, {});
+  octets.args.push_back(expr::make_column(octets_column, batch::Type::kInt8));
+  octets.label = "sum(octets)";
+  stage.input_used[static_cast<size_t>(octets_column)] = true;
+  stage.octets_aggregate = add(std::move(octets));
+}
+
+}  // namespace
+
+Result<void> apply_options(Query& query, const std::vector<UnboundOption>& options) {
+  const QueryOptions& bound = query.options;
+  if (bound.on_limit == QueryOptions::OnLimit::kShed) {
+    const bool history = std::any_of(query.stages.begin(), query.stages.end(), [](const Stage& stage) {
+      return stage.analytic && stage.analytic->across_windows;
+    });
+    if (!is_windowed(query) || history) {
+      return fail("0A000", "on_limit = 'shed' needs a query whose state is groups of tumble or hop windows",
+                  find_option(options, "on_limit")->span,
+                  "sessions, OVER across windows and UNION ALL have on_limit = 'fail'");
+    }
+    count_groups(query.stages.front());
+  }
+  if (bound.emit == QueryOptions::Emit::kOnChange && (!is_windowed(query) || query.stages.size() > 1)) {
+    return fail("0A000", "emit = 'on_change' needs a query that is one aggregation over tumble or hop windows",
+                find_option(options, "emit")->span,
+                "what stands above an aggregation reads its final rows; put that in a view above");
+  }
+  return {};
+}
+
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
   QueryOptions bound;
   for (const UnboundOption& option : options) {

@@ -159,6 +159,11 @@ void add_stages(const Query& query, std::string& out) {
 
 std::string explain(const Query& query) {
   std::string out = query.is_view ? fmt::format("view {}\n", query.name) : "query\n";
+  if (query.options.has_state_limit()) {
+    out += fmt::format("  state        at most {:.1f} MB on a node; beyond it {}\n",
+                       static_cast<double>(query.options.state_octets_max) / (1 << 20),
+                       query.options.on_limit == QueryOptions::OnLimit::kShed ? "sheds groups" : "is stopped");
+  }
   add_stages(query, out);
   return out;
 }

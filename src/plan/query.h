@@ -134,6 +134,8 @@ struct Stage {
   std::vector<expr::ExprPtr> keys;  ///< over the input
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
+  /// With on_limit = 'shed': which of the aggregates count each group's rows and octets; -1: none.
+  int rows_aggregate = -1, octets_aggregate = -1;
   bool union_all = false;              ///< stages[0]: passes on the rows of Query::inputs, all of its shape
   std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)

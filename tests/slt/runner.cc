@@ -416,6 +416,7 @@ class Scenario {
                                                       {"late", ledger.late},
                                                       {"errored", ledger.errored},
                                                       {"shed", ledger.shed},
+                                                      {"shed_octets", ledger.shed_octets},
                                                       {"time_null", ledger.time_null},
                                                       {"time_future", ledger.time_future},
                                                       {"refused", ledger.refused},
