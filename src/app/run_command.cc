@@ -16,6 +16,7 @@
 #include "app/run_options.h"
 #include "app/run_report.h"
 #include "app/stop_signal.h"
+#include "exec/revision_changes.h"
 #include "plan/late.h"
 #include "receiver/result_writer.h"
 #include "receiver/text_buffer.h"
@@ -28,6 +29,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr base::Micros kShippedPane =
     60 * base::kMicrosPerSecond;  // DESIGN §7: panes are at most this when they travel.
+
+/// That --revisions remembers of windows that are not final: 16 octets or more each.
+constexpr size_t kRevisionKeysMax = 20'000'000;
 
 int complain(const base::Diagnostic& diagnostic, int exit_code) {
   telemetry::terminal_log().line(diagnostic.render());
@@ -179,7 +183,9 @@ int run_command(const std::vector<std::string>& arguments) {
   auto source = open_source(options, sites);
   if (!source) return complain(source.error(), kExitFailure);
 
-  receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO);
+  receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
+  exec::RevisionChanges changes(writer, kRevisionKeysMax);
+  exec::ResultSink* sink = options.revisions ? static_cast<exec::ResultSink*>(&changes) : &writer;
   exec::EngineOptions engine_options;
   engine_options.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
   if (options.edges > 0) {
@@ -190,7 +196,8 @@ int run_command(const std::vector<std::string>& arguments) {
     engine_options.edges = options.threads;
   }
   exec::Engine engine(engine_options);
-  for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), &writer);
+  for (QuerySet::Item& item : set.queries) engine.add_query(std::move(item.query), sink);
+  for (const auto& view : *views) changes.watch(view.query_index, engine.query(view.query_index));
 
   const bool live = !options.listen.empty();
   Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules},
@@ -230,6 +237,9 @@ int run_command(const std::vector<std::string>& arguments) {
   const bool reader_gone = writer.error() == EPIPE;
   report.interrupted = !live && !pipeline.reached_end() && !reader_gone && !none_left;
   for (const std::string& warning : report.ingest.warnings) log.warning(warning);
+  if (changes.rows_forgotten() != 0)
+    log.warning(fmt::format("{} rows of revisions found no room: where later ones do not have them, no 'd' is written",
+                            changes.rows_forgotten()));
   if (!options.quiet && !reader_gone) log.line(summary_text(report));
   if (!options.stats_path.empty() && !write_file(options.stats_path, stats_json(report))) {
     log.error(fmt::format("cannot write '{}': {}", options.stats_path, std::strerror(errno)));

@@ -28,6 +28,8 @@ struct ResultBatch {
   int revision = 1;
   bool final = true;
   bool complete = true;
+  /// Rows of the revision before that this one does not have: their keys, all else null (exec/revision_changes.h).
+  bool removed = false;
   bool last = true;  ///< no more batches of this window and revision follow
   const batch::Schema* schema = nullptr;
   batch::ColumnBatch rows;  ///< any number of rows (not only kBatchRows); valid during the call

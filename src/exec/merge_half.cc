@@ -78,6 +78,7 @@ void MergeHalf::close_until(Micros watermark) {
     }
     at = final ? windows_.erase(at) : std::next(at);
   }
+  if (options_.emit == plan::QueryOptions::Emit::kOnChange) send_changes(watermark);
   while (!slides_.empty() &&
          (watermark == base::kMaxTime || grid_.last_window_end(slides_.begin()->first) + lateness <= watermark)) {
     forget(slides_.begin()->second);
@@ -134,6 +135,18 @@ void MergeHalf::relax() {
   keep_below_.forget_before(final_before_ - grid_.size_us);
 }
 
+/// on_change: what has come for windows that are still open, as far as the stream's time has passed it, once in
+/// `every`. By ends of panes, not by the watermark itself, which is told at other moments where batches are longer.
+void MergeHalf::send_changes(Micros watermark) {
+  if (watermark == base::kMinTime || watermark == base::kMaxTime) return;
+  const Micros step = base::floor_to(grid_.pane_start(watermark), options_.every_us, 0);
+  if (step <= sent_step_) return;
+  sent_step_ = step;
+  for (auto at = windows_.upper_bound(watermark); at != windows_.end(); ++at) {
+    if (at->second.dirty) send(at->first, at->second, false);
+  }
+}
+
 void MergeHalf::send(Micros end, Open& window, bool final) {
   window.revision += window.dirty;
   window.dirty = false;
@@ -164,6 +177,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
   }
   if (final) window.counts.shed_counted(shed.rows, shed.octets);
   const WindowRef ref{start, end, window.revision, final, shed.rows + window.counts.shed == 0};
+  const expr::ValueErrorCounts errors_before = ledger_.value_errors;
   const agg::NullResults nulls_before = table->context();
   group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) { tail_.add(ref, rows); });
   if (final) {
@@ -171,6 +185,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
     ++ledger_.windows_closed;
   }
   tail_.end(ref, table);
+  if (!final) ledger_.value_errors = errors_before;  // Those of a group count once.
 }
 
 }  // namespace backstream::exec

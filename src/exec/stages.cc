@@ -313,11 +313,9 @@ std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, 
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
-  // What is enforced, or sent, at the end of panes needs short ones, on one machine as on many.
-  Micros pane_us_max = options.pane_us_max;
-  if (query.options.has_state_limit()) pane_us_max = std::min(pane_us_max, 60 * base::kMicrosPerSecond);
-  const plan::SplitPlan split = plan::split(query, pane_us_max);
-  const Micros pane_us = from_stream ? split.edge.pane_us : std::gcd(stage.window.size_us, stage.window.slide_us);
+  const plan::SplitPlan split = plan::split(query, options.pane_us_max);
+  const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
+  const Micros pane_us = split_panes ? split.edge.pane_us : std::gcd(stage.window.size_us, stage.window.slide_us);
   return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
                                          from_stream && options.ship, options, receiver);
 }

@@ -140,6 +140,7 @@ class MergeHalf final : public PaneReceiver {
   void opened(Micros start);
   void send(Micros end, Open& window, bool final);
   void forget(const Slide& slide);
+  void send_changes(Micros watermark);
   void drop_beyond(Micros start, Slide& slide);
 
   const plan::QueryOptions& options_;
@@ -154,6 +155,7 @@ class MergeHalf final : public PaneReceiver {
   KeepBelow keep_below_;
   GroupShedder::Shed shed_here_;
   std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
+  Micros sent_step_ = base::kMinTime;     ///< on_change: open windows were sent at this multiple of `every` last
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end
 };

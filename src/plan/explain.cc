@@ -135,6 +135,10 @@ void add_stages(const Query& query, std::string& out) {
         query.options.allowed_lateness_us == 0
             ? std::string()
             : fmt::format("; revised for {} more", base::format_duration(query.options.allowed_lateness_us)));
+    if (query.options.emit == QueryOptions::Emit::kOnChange) {
+      out += fmt::format("    emits      before that too, as groups change, at most every {} of the stream's time\n",
+                         base::format_duration(query.options.every_us));
+    }
     if (query.options.delay_us)
       out += fmt::format("    delay      {}\n", base::format_duration(*query.options.delay_us));
     add_tail(first, out);

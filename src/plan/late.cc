@@ -1,5 +1,6 @@
 #include "plan/late.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace backstream::plan {
@@ -106,6 +107,21 @@ std::optional<LateStage> late_stage(const Query& query) {
                                : expr::make_literal({}, Type::kText));
   add_output("_rows", expr::make_column(count_column, Type::kInt8));
   return late;
+}
+
+std::vector<int> key_outputs(const Query& query) {
+  const Stage& stage = query.stages.back();
+  const auto key_end = 2 + static_cast<int>(stage.keys.size());
+  std::vector<int> outputs, all;
+  std::vector<bool> shown(stage.keys.size(), false);
+  for (int o = 0; o < static_cast<int>(stage.output.columns.size()); ++o) {
+    const expr::Expr& output = *stage.outputs[static_cast<size_t>(o)];
+    const bool key = stage.aggregates_rows && output.kind == expr::ExprKind::kColumn && output.column < key_end;
+    if (key && output.column >= 2) shown[static_cast<size_t>(output.column) - 2] = true;
+    if (key || o == stage.rest_output) outputs.push_back(o);
+    all.push_back(o);
+  }
+  return stage.aggregates_rows && std::find(shown.begin(), shown.end(), false) == shown.end() ? outputs : all;
 }
 
 std::optional<Relation> late_relation(const Query& view) {

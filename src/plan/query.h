@@ -190,4 +190,8 @@ struct Query {
   const batch::Schema& output() const { return stages.back().output; }
 };
 
+/// Visible outputs that tell a row of the query from the others of its window: its group's keys, where all of them are
+/// there; otherwise all outputs. A later revision of a row has the same.
+std::vector<int> key_outputs(const Query& query);
+
 }  // namespace backstream::plan

@@ -43,5 +43,33 @@ class StoppedQuery(harness.Case):
             self.assertNotIn("interrupted", result.stderr)
 
 
+class Revisions(harness.Case):
+    QUERY = ("CREATE MATERIALIZED VIEW v WITH (emit = 'on_change', every = '10 s') AS SELECT window_start, src_port, sum(octets) AS o "
+             "FROM tumble(flows, time, interval '1 min') GROUP BY 1, 2 HAVING sum(octets) < 150")
+    FLOWS = ((10, 100), (25, 20), (41, 50), (70, 1))
+
+    def test_final_rows_only_unless_asked_for(self):
+        path = self.write("a.pcap", capture(*self.FLOWS))
+        for form in ("csv", "jsonl"):
+            result = self.run_backstream("run", "--pcap", path, "--delay", "1s", "-o", form, "-e", self.QUERY)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(len(result.stdout.splitlines()), 2 if form == "csv" else 1)
+            self.assertNotIn("_rev", result.stdout)
+
+    def test_every_revision_says_what_is_gone(self):
+        path = self.write("a.pcap", capture(*self.FLOWS))
+        for edges in ((), ("--edges", "2"), ("--threads", "2")):
+            result = self.run_backstream("run", "--pcap", path, "--delay", "1s", "--revisions", "-o", "jsonl", "-e", self.QUERY, *edges)
+            rows = [json.loads(line) for line in result.stdout.splitlines()]
+            told = [(row["window_start"][14:16], row["o"], row["_rev"], row["_final"], row["_complete"], row["_op"]) for row in rows]
+            self.assertEqual(told, [("00", 100, 1, False, True, "u"), ("00", 120, 2, False, True, "u"), ("00", None, 3, True, True, "d"),
+                                    ("01", 1, 1, True, True, "u")], (edges, result.stderr))
+            self.assertEqual(rows[1]["src_port"], rows[2]["src_port"])
+        result = self.run_backstream("run", "--pcap", path, "--delay", "1s", "--revisions", "-o", "csv", "-e", self.QUERY)
+        self.assertIn(",_rev,_final,_complete,_op\n", result.stdout)
+        self.assertIn(",3,t,t,d\n", result.stdout)
+        self.assertEqual(self.run_backstream("run", "--pcap", path, "--revisions", "-e", self.QUERY).returncode, 2)
+
+
 if __name__ == "__main__":
     sys.exit(harness.main())

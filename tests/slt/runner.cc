@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "exec/engine.h"
+#include "exec/revision_changes.h"
 #include "expr/expr.h"
 #include "plan/bind.h"
 #include "slt_file.h"
@@ -27,6 +28,7 @@ using base::Micros;
 using batch::Type;
 
 constexpr std::string_view kDay = "2026-01-31";
+constexpr size_t kRevisionKeysMax = 1'000'000;
 constexpr std::string_view kSourceName = "test";
 
 struct Variant {
@@ -64,6 +66,7 @@ class Collector : public exec::ResultSink {
     std::string text;
     int revision;
     bool final;
+    bool removed = false;
   };
   std::vector<Row> rows;
   std::string types;  ///< of the first batch
@@ -79,7 +82,7 @@ class Collector : public exec::ResultSink {
         if (c != 0) text += ' ';
         text += value_field(expr::value_at(result.rows.columns[c], row), result.schema->columns[c].type);
       }
-      rows.push_back({std::move(text), result.revision, result.final});
+      rows.push_back({std::move(text), result.revision, result.final, result.removed});
     }
   }
 };
@@ -124,6 +127,7 @@ class Scenario {
     const Block* block;
     std::string name;
     std::unique_ptr<Collector> rows;
+    std::unique_ptr<exec::RevisionChanges> changes;  ///< before `rows`
   };
   struct Table {
     plan::Relation relation;
@@ -213,7 +217,7 @@ class Scenario {
         case Kind::kExplain: {
           auto query = plan::bind(*statement.inner, block.sql, catalog_);
           if (!query) return tl::unexpected(query.error());
-          auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>()});
+          auto& running = queries_.emplace_back(Running{&block, "", std::make_unique<Collector>(), nullptr});
           running.rows->types = "T";
           std::istringstream lines(plan::explain(*query));
           for (std::string line; std::getline(lines, line);) running.rows->rows.push_back({write_field(line), 1, true});
@@ -225,11 +229,13 @@ class Scenario {
           if (!query) return tl::unexpected(query.error());
           if (variant_.rewrites) plan::rewrite(*query);
           if (query->is_view) catalog_.add_view(*query);
-          auto& running = queries_.emplace_back(Running{&block, query->name, std::make_unique<Collector>()});
+          auto& running = queries_.emplace_back(Running{&block, query->name, std::make_unique<Collector>(), nullptr});
           for (const batch::ColumnDef& column : query->output().columns)
             running.rows->types += type_letter(column.type);
           ledgers_.push_back(static_cast<int>(engine_->query_count()));
-          engine_->add_query(std::make_unique<plan::Query>(std::move(*query)), running.rows.get());
+          running.changes = std::make_unique<exec::RevisionChanges>(*running.rows, kRevisionKeysMax);
+          engine_->add_query(std::make_unique<plan::Query>(std::move(*query)), running.changes.get());
+          running.changes->watch(engine_->query_count() - 1, engine_->query(engine_->query_count() - 1));
         }
       }
     }
@@ -346,8 +352,9 @@ class Scenario {
     std::vector<std::string> actual, expected;
     for (const Collector::Row& row : got.rows) {
       if (block.revisions)
-        actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open"));
-      else if (row.final) actual.push_back(row.text);
+        actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open") +
+                         (row.removed ? " d" : ""));
+      else if (row.final && !row.removed) actual.push_back(row.text);
     }
     for (const std::string& row : block.rows) {
       std::string text;

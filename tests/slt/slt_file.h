@@ -21,7 +21,8 @@
 //
 // All queries of a test are there before the first row is fed, and all windows are closed before results are compared.
 // Values: NULL, 'quoted''text' where there are spaces, times of 2026-01-31 as 10:00:01.
-// "revisions": rows of every revision, with two more columns: number, and "final" or "open".
+// "revisions": rows of every revision, with two more columns: number, and "final" or "open". A row that the revision
+// before had, and this one has not, has its keys, then "d" behind these columns.
 #include <string>
 #include <string_view>
 #include <vector>
