@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "exec/address_truncation.h"
+#include "exec/hidden_columns.h"
 #include "exec/stage.h"
 
 namespace backstream::exec {
@@ -60,6 +61,7 @@ class RunningQuery final : public RowReceiver {
                RunningQuery* root = nullptr)
       : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
     held_.resize(1 + options.edges);
+    if (query->inputs.empty() && query->source.reads_hidden) hidden_.emplace();
     if (query->options.truncation && query->inputs.empty())
       truncations_.assign(options.edges, AddressTruncation(*query->options.truncation));
     stages_.resize(query_->stages.size());
@@ -206,13 +208,16 @@ class RunningQuery final : public RowReceiver {
   static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
                         bool last) {
     for (const Reader& reader : readers) {
-      auto& cut = reader.query->truncations_;
-      reader.query->guard(
-          [&] { reader.receiver->on_rows(window, cut.empty() ? rows : cut.front().apply(rows), last); });
+      reader.query->guard([&] { reader.receiver->on_rows(window, reader.query->as_read(window, rows), last); });
     }
   }
   static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
     for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver->on_frontier(frontier); });
+  }
+  /// Rows of its source as the query reads them.
+  batch::ColumnBatch& as_read(const WindowRef& window, batch::ColumnBatch& rows) {
+    batch::ColumnBatch& cut = truncations_.empty() ? rows : truncations_.front().apply(rows);
+    return hidden_ ? hidden_->add(window, cut) : cut;
   }
   /// Whatever a query does is done in here, so that its failure is its own.
   template <typename Work>
@@ -288,6 +293,7 @@ class RunningQuery final : public RowReceiver {
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
+  std::optional<HiddenColumns> hidden_;         ///< it names some of its source's
   std::vector<AddressTruncation> truncations_;  ///< by edge; none: addresses are read as they are
   std::vector<Reader> readers_;
   uint64_t result_rows_ = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plan/hidden_columns.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -132,6 +133,12 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
   if (select.with_ties) return fail("0A000", "FETCH ... WITH TIES is not supported", select.span, "use LIMIT");
   auto input = bind_from(*select.from[0]);
   if (!input) return tl::unexpected(input.error());
+  if (input->below.empty() && input->inputs.empty() && input->source.has_hidden && names_hidden_column(select)) {
+    const batch::Schema& hidden = hidden_columns();
+    input->schema.columns.insert(input->schema.columns.end(), hidden.columns.begin(), hidden.columns.end());
+    input->hidden_count = hidden.columns.size();
+    input->source.reads_hidden = true;
+  }
   return bind_over(select, std::move(*input));
 }
 
@@ -152,7 +159,7 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
       if (!e.names.empty() && e.names[0] != input.alias)
         return fail("42P01", fmt::format("\"{}\" is not in FROM", e.names[0]), e.span);
       const bool own_window = windowed && input.window.kind != Window::Kind::kInherited;
-      for (size_t c = 0; c < input_columns; ++c) {
+      for (size_t c = 0; c < input_columns - input.hidden_count; ++c) {
         const std::string& name = input.schema.columns[c].name;
         if (own_window && (name == "window_start" || name == "window_end")) continue;
         outputs.push_back({name, nullptr, static_cast<int>(c), e.span});

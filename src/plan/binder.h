@@ -18,6 +18,7 @@ struct Input {
   std::vector<Stage> below;  ///< stages that make these rows; empty: the rows of `source`
   std::string alias;         ///< how columns may be qualified
   batch::Schema schema;
+  size_t hidden_count = 0;  ///< of the last columns of `schema`: they are not in `*`
   Window window;
   int time_column = -1;
   int window_start_column = -1;  ///< columns of `schema` that are the window's start and end, when rows carry them

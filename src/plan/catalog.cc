@@ -89,6 +89,7 @@ Relation as_relation(const Query& view) {
   relation.schema = view.output();
   relation.time_column = view.time_output;
   relation.has_windows = view.has_windows;
+  relation.has_hidden = true;
   relation.window_end_column = view.has_windows ? view.stages.back().window_end_output : -1;
   return relation;
 }

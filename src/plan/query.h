@@ -26,6 +26,8 @@ struct Relation {
   int window_end_column = -1;  ///< of a view
   int arrival_column =
       -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
+  bool has_hidden = false;         ///< a view whose rows have the columns of plan/hidden_columns.h, too
+  bool reads_hidden = false;       ///< the query names some of them: they follow those of `schema` in its input
   bool has_windows = false;        ///< a view whose rows come window by window
   std::optional<Micros> delay_us;  ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
 };
