@@ -26,13 +26,27 @@ enum class CallForm : uint8_t { kPlain, kWithinGroup, kWithinGroupDescending };
 /// group's result is null and counted, never approximate.
 inline constexpr uint64_t kValuesPerGroupMax = 100'000;
 
+/// Results that finish() could not give and made null, by reason; each is in one of them.
+struct NullResults {
+  uint64_t overflow_count = 0;         ///< a sum that does not fit its type (22003)
+  uint64_t capped_count = 0;           ///< more values than are kept of a group (kValuesPerGroupMax; 53400)
+  uint64_t negative_weight_count = 0;  ///< a weight below zero (22023)
+  NullResults& operator+=(const NullResults& other) {
+    overflow_count += other.overflow_count;
+    capped_count += other.capped_count;
+    negative_weight_count += other.negative_weight_count;
+    return *this;
+  }
+  /// `before`: the same counters earlier.
+  NullResults since(const NullResults& before) const {
+    return {overflow_count - before.overflow_count, capped_count - before.capped_count,
+            negative_weight_count - before.negative_weight_count};
+  }
+};
+
 /// Memory and error counts that states of one table share. One thread.
-struct StateContext {
-  base::Arena arena;  ///< freed with the table
-  /// finish() found a result that cannot be given, and gave null: a sum that does not fit its type (22003), a negative
-  /// weight (22023), or what capped_count counts too.
-  uint64_t overflow_count = 0;
-  uint64_t capped_count = 0;           ///< groups with more values than are kept (kValuesPerGroupMax; 53400)
+struct StateContext : NullResults {
+  base::Arena arena;                   ///< freed with the table
   std::vector<void*> free_blocks[32];  ///< blocks given back, by log2 of their octets
 
   /// A block of 2^octets_log2 octets (3 <= octets_log2 < 32), 8-aligned, not cleared; reused before the arena grows.

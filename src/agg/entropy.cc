@@ -87,8 +87,9 @@ void finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& o
     bool saturated = false;
     state.counts.for_each([&](const CountMap::Entry& entry) { saturated |= entry.count == INT64_MAX; });
     const bool failed = state.over_cap != 0 || state.negative_weight != 0 || saturated;
-    context.overflow_count += failed;
-    context.capped_count += state.over_cap;
+    if (state.over_cap != 0) ++context.capped_count;
+    else if (state.negative_weight != 0) ++context.negative_weight_count;
+    else if (saturated) ++context.overflow_count;
     const bool present = !failed && state.counts.size != 0;
     put_result(out, at + i, present, present ? entropy_bits(state.counts) : 0.0);
   }

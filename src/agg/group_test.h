@@ -70,6 +70,7 @@ class Group {
   }
   uint64_t overflows() const { return context_.overflow_count; }
   uint64_t capped() const { return context_.capped_count; }
+  uint64_t negative_weights() const { return context_.negative_weight_count; }
   size_t octets_held() const { return context_.arena.octets_held(); }
   uint8_t* state() { return reinterpret_cast<uint8_t*>(state_.data()); }
   const uint8_t* state() const { return reinterpret_cast<const uint8_t*>(state_.data()); }

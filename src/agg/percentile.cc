@@ -118,7 +118,6 @@ void finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& o
   std::vector<Value> scratch;
   for (size_t i = 0; i < n; ++i) {
     const auto& list = state_at<ValueList<Value>>(group_rows[i] + offset);
-    context.overflow_count += list.over_cap();
     context.capped_count += list.over_cap();
     const bool present = list.count != 0 && !list.over_cap();
     put_result(out, at + i, present, present ? Pick::pick(list, scratch) : Value{});

@@ -136,7 +136,8 @@ void finish(const uint8_t* const* group_rows, size_t offset, size_t n, Column& o
   std::string text;
   for (size_t i = 0; i < n; ++i) {
     const TopState& state = state_at<TopState>(group_rows[i] + offset);
-    context.overflow_count += state.failed();
+    if (state.negative_weight != 0) ++context.negative_weight_count;
+    else if (state.failed()) ++context.overflow_count;
     const bool present = state.keys != 0 && !state.failed();
     text.clear();
     if (present) {

@@ -146,7 +146,7 @@ TEST(TopK, RefusesNegativeAndTooGreatWeights) {
   Group negative(top(Type::kInt8));
   add_weights<int64_t>(negative, Type::kInt8, 1, {1, 2}, {5, -1});
   EXPECT_TRUE(negative.is_null());
-  EXPECT_EQ(negative.overflows(), 1u);
+  EXPECT_EQ(negative.negative_weights(), 1u);
   Group great(top(Type::kInt8));
   add_weights<int64_t>(great, Type::kInt8, 1, {1, 2}, {INT64_MAX, 1});
   EXPECT_TRUE(great.is_null());

@@ -17,6 +17,7 @@
 #include "app/run_report.h"
 #include "app/stop_signal.h"
 #include "app/table_refresh.h"
+#include "exec/revision_changes.h"
 #include "plan/late.h"
 #include "receiver/result_writer.h"
 #include "receiver/text_buffer.h"
@@ -29,6 +30,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr base::Micros kShippedPane =
     60 * base::kMicrosPerSecond;  // DESIGN §7: panes are at most this when they travel.
+
+/// That --revisions remembers of windows that are not final: 16 octets or more each.
+constexpr size_t kRevisionKeysMax = 20'000'000;
 
 int complain(const base::Diagnostic& diagnostic, int exit_code) {
   telemetry::terminal_log().line(diagnostic.render());
@@ -164,7 +168,7 @@ RunReport make_report(const RunOptions& options, const QuerySet& set, const inge
     const auto& own_delay = engine.query(i).options.delay_us;
     report.views.push_back({set.queries[i].label, engine.ledger(i),
                             own_delay.value_or(options.settings.watermark.delay_us), engine.recent_windows(i),
-                            late_relation_of(engine.query(i), options)});
+                            late_relation_of(engine.query(i), options), engine.failure(i)});
   }
   report.minutes = decoder.minutes();
   report.threads = options.threads;
@@ -218,7 +222,9 @@ int run_command(const std::vector<std::string>& arguments) {
   auto source = open_source(options, sites);
   if (!source) return complain(source.error(), kExitFailure);
 
-  receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO);
+  receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
+  exec::RevisionChanges changes(writer, kRevisionKeysMax);
+  exec::ResultSink* sink = options.revisions ? static_cast<exec::ResultSink*>(&changes) : &writer;
   exec::EngineOptions engine_options;
   engine_options.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
   if (options.edges > 0) {
@@ -230,7 +236,10 @@ int run_command(const std::vector<std::string>& arguments) {
   }
   exec::Engine engine(engine_options);
   for (QuerySet::Item& item : set.queries)
-    engine.add_query(std::move(item.query), item.analyzed ? nullptr : &writer, item.analyzed.has_value());
+    engine.add_query(std::move(item.query), item.analyzed ? nullptr : sink, item.analyzed.has_value());
+  if (options.revisions) {
+    for (const auto& view : *views) changes.watch(view.query_index, engine.query(view.query_index));
+  }
 
   const bool live = !options.listen.empty();
   TableRefresh refresh;
@@ -245,21 +254,28 @@ int run_command(const std::vector<std::string>& arguments) {
   const double cpu_begin = cpu_seconds();
   const auto end =
       options.duration_us ? std::optional(begin + std::chrono::microseconds(*options.duration_us)) : std::nullopt;
-  try {
-    pipeline.run([&] {
-      if (live) writer.flush();
-      progress.show();
-      return !stop_requested() && writer.error() == 0 && !(end && Clock::now() >= *end);
-    });
-  } catch (const exec::QueryFailed& failure) {
-    writer.flush();
+  std::vector<bool> told(engine.query_count());
+  const auto tell_failures = [&] {
+    if (engine.failed_count() == static_cast<size_t>(std::count(told.begin(), told.end(), true))) return;
     log.status({});
-    log.error(failure.what());
-    return kExitFailure;
-  }
+    for (size_t i = 0; i < told.size(); ++i) {
+      if (told[i] || engine.failure(i).empty()) continue;
+      told[i] = true;
+      log.error(fmt::format("{} was stopped: {}", set.queries[i].label, engine.failure(i)));
+    }
+  };
+  bool none_left = false;
+  pipeline.run([&] {
+    if (live) writer.flush();
+    progress.show();
+    tell_failures();
+    none_left = engine.failed_count() == engine.query_count();
+    return !none_left && !stop_requested() && writer.error() == 0 && !(end && Clock::now() >= *end);
+  });
   writer.flush();
   log.status({});
   refresh.stop();
+  tell_failures();
 
   RunReport report = make_report(options, set, **source, pipeline, engine);
   for (const plan::LookupTables::Item& item : set.tables.items()) report.tables.push_back(report_table(item));
@@ -278,8 +294,11 @@ int run_command(const std::vector<std::string>& arguments) {
   report.rows_written = writer.row_count();
   report.watermark_us = pipeline.watermark();
   const bool reader_gone = writer.error() == EPIPE;
-  report.interrupted = !live && !pipeline.reached_end() && !reader_gone;
+  report.interrupted = !live && !pipeline.reached_end() && !reader_gone && !none_left;
   for (const std::string& warning : report.ingest.warnings) log.warning(warning);
+  if (changes.rows_forgotten() != 0)
+    log.warning(fmt::format("{} rows of revisions found no room: where later ones do not have them, no 'd' is written",
+                            changes.rows_forgotten()));
   if (!options.quiet && !reader_gone) log.line(summary_text(report));
   if (!options.stats_path.empty() && !write_file(options.stats_path, stats_json(report))) {
     log.error(fmt::format("cannot write '{}': {}", options.stats_path, std::strerror(errno)));
@@ -289,6 +308,7 @@ int run_command(const std::vector<std::string>& arguments) {
     log.error(fmt::format("cannot write the rows: {}", std::strerror(writer.error())));
     return kExitFailure;
   }
+  if (engine.failed_count() != 0) return kExitFailure;
   return report.interrupted ? kExitInterrupted : kExitOk;
 }
 

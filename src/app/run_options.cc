@@ -104,6 +104,8 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
   const auto format = receiver::parse_format(given.output);
   if (!format) return usage(fmt::format("'{}' is no output format", given.output), "-o table, csv, jsonl or none");
   options.format = *format;
+  if (options.revisions && options.format == receiver::Format::kTable)
+    return usage("--revisions is not for people", "give -o csv or -o jsonl");
   if (!given.deal.empty()) {
     auto deal = parse_deal(given.deal);
     if (!deal) return tl::unexpected(deal.error());
@@ -191,6 +193,8 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   app.add_option("--view", options.view, "write only the rows of this view")->type_name("NAME");
   app.add_option("-o,--output", given.output, "table, csv, jsonl or none (rows are computed and counted)")
       ->type_name("FORMAT");
+  app.add_flag("--revisions", options.revisions,
+               "csv, jsonl: write every revision of a window, not only final rows, with _rev, _final, _complete, _op");
   app.add_option("--stats", options.stats_path, "the summary as JSON")->type_name("FILE.json");
   app.add_option("--threads", options.threads,
                  "threads that aggregate, besides the one that decodes (default 1: one does both)")

@@ -40,6 +40,7 @@ struct RunOptions {
   Deal deal;
   bool live_rules = false;
   bool quiet = false;
+  bool revisions = false;
   config::Settings settings;
 };
 

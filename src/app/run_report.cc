@@ -161,6 +161,12 @@ std::string summary_text(const RunReport& report) {
         "  {}: {} windows, {} rows; {} assigned = {} counted + {} filtered + {} late + {} errored + {} shed\n",
         view.name, ledger.windows_closed, ledger.result_rows, ledger.assigned, ledger.counted, ledger.filtered,
         ledger.late, ledger.errored, ledger.shed);
+    if (!view.failure.empty()) text += fmt::format("  !! {}: stopped: {}\n", view.name, view.failure);
+    if (ledger.shed != 0)
+      text += fmt::format(
+          "  !! {}: {} rows ({} octets) were shed, because the query held all that it may: their windows are not "
+          "complete\n",
+          view.name, ledger.shed, ledger.shed_octets);
     if (ledger.late != 0)
       text += fmt::format("  !! {}: {} rows were late; --delay '{}' would have kept them all{}\n", view.name,
                           ledger.late, base::format_duration(delay_that_keeps_all(view)),
@@ -180,6 +186,11 @@ std::string summary_text(const RunReport& report) {
       text += fmt::format("  !! {}: values that could not be computed, by SQLSTATE: {}\n", view.name, list);
     if (ledger.sum_overflow != 0)
       text += fmt::format("  !! {}: {} sums do not fit their type and are null\n", view.name, ledger.sum_overflow);
+    if (ledger.capped_groups != 0)
+      text += fmt::format("  !! {}: {} results are null: their groups have more values than are kept\n", view.name,
+                          ledger.capped_groups);
+    if (ledger.negative_weights != 0)
+      text += fmt::format("  !! {}: {} results are null: of a negative weight\n", view.name, ledger.negative_weights);
   }
   for (const RunReport::Table& table : report.tables) {
     std::string skipped;
@@ -259,6 +270,7 @@ std::string stats_json(const RunReport& report) {
     const exec::WindowLedger& ledger = view.ledger;
     ordered_json& out = json["views"].emplace_back();
     out["name"] = view.name;
+    out["failed"] = view.failure.empty() ? ordered_json() : ordered_json(view.failure);
     out["windows_closed"] = ledger.windows_closed;
     out["result_rows"] = ledger.result_rows;
     out["assigned"] = ledger.assigned;
@@ -267,6 +279,7 @@ std::string stats_json(const RunReport& report) {
     out["late"] = ledger.late;
     out["errored"] = ledger.errored;
     out["shed"] = ledger.shed;
+    out["shed_octets"] = ledger.shed_octets;
     out["time_null"] = ledger.time_null;
     out["time_future"] = ledger.time_future;
     out["late_unkept"] = ledger.late_unkept;
@@ -275,6 +288,8 @@ std::string stats_json(const RunReport& report) {
     out["spread_without_span"] = ledger.spread_without_span;
     out["spread_too_long"] = ledger.spread_too_long;
     out["sum_overflow"] = ledger.sum_overflow;
+    out["capped_groups"] = ledger.capped_groups;
+    out["negative_weights"] = ledger.negative_weights;
     out["value_errors"] = counters_json(value_errors(ledger));
     out["delay_seconds"] = seconds_of(view.delay_us);
     out["delay_needed_seconds"] =
@@ -291,6 +306,8 @@ std::string stats_json(const RunReport& report) {
       record["late"] = window.counts.late;
       record["errored"] = window.counts.errored;
       record["shed"] = window.counts.shed;
+      record["shed_octets"] = window.counts.shed_octets;
+      record["complete"] = window.counts.shed == 0;
       record["ingest"] = ledger_change(ingested(minutes, window.start, window.end));
     }
   }

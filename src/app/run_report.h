@@ -24,6 +24,7 @@ struct RunReport {
     base::Micros delay_us = 0;                ///< that its late rows were judged by
     std::vector<exec::WindowRecord> windows;  ///< the last ones
     std::string late_relation;                ///< where its late rows can be read; empty: nowhere, or they were read
+    std::string failure;                      ///< why it was stopped before the end; empty: it was not
   };
   struct Table {
     std::string name;

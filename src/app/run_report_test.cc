@@ -26,7 +26,7 @@ RunReport small_report() {
   minute.missing = static_cast<uint64_t>(-4);
   minute.faults[0] = 1;
   report.minutes.push_back({kStart + 120'000'000, 0, minute});
-  RunReport::View view{"matrix", {}, 75'000'000, {}, "matrix_late"};
+  RunReport::View view{"matrix", {}, 75'000'000, {}, "matrix_late", ""};
   view.windows.push_back({kStart + 30'000'000, kStart + 130'000'000, 1, {40, 37, 0, 3, 0, 0}});
   view.windows.push_back({kStart + 180'000'000, kStart + 240'000'000, 0, {5, 0, 5, 0, 0, 0}});
   view.ledger.assigned = 40;
@@ -77,10 +77,11 @@ TEST(RunReport, StatsHaveTheSameNumbersUnderStableKeys) {
      "faults": {"not_an_export": 1}}])"));
   EXPECT_EQ(json["views"][0]["windows"], nlohmann::json::parse(R"([
     {"window_start": "2026-01-31T12:00:30Z", "window_end": "2026-01-31T12:02:10Z", "revision": 1,
-     "assigned": 40, "counted": 37, "filtered": 0, "late": 3, "errored": 0, "shed": 0,
+     "assigned": 40, "counted": 37, "filtered": 0, "late": 3, "errored": 0, "shed": 0, "shed_octets": 0, "complete": true,
      "ingest": {"datagrams": 4, "missing": 5, "faults": {"not_an_export": 1}}},
     {"window_start": "2026-01-31T12:03:00Z", "window_end": "2026-01-31T12:04:00Z", "revision": 0,
-     "assigned": 5, "counted": 0, "filtered": 5, "late": 0, "errored": 0, "shed": 0, "ingest": {}}])"));
+     "assigned": 5, "counted": 0, "filtered": 5, "late": 0, "errored": 0, "shed": 0, "shed_octets": 0, "complete": true,
+     "ingest": {}}])"));
 }
 
 TEST(RunReport, TextFromFilesCannotBreakTheJson) {
@@ -100,6 +101,24 @@ TEST(RunReport, OnlyTheBusiestExportersAreShown) {
   EXPECT_NE(text.find("10.0.0.29 "), std::string::npos);
   EXPECT_EQ(text.find("10.0.0.3 "), std::string::npos);
   EXPECT_NE(text.find("and 21 more"), std::string::npos);
+}
+
+TEST(RunReport, StoppedAndShedQueriesAreTold) {
+  RunReport report = small_report();
+  RunReport::View& view = report.views.front();
+  view.failure = "53400 its state is too much";
+  view.ledger.shed = 7;
+  view.ledger.shed_octets = 900;
+  view.ledger.capped_groups = 3;
+  const std::string text = summary_text(report);
+  EXPECT_NE(text.find("!! matrix: stopped: 53400 its state is too much\n"), std::string::npos);
+  EXPECT_NE(text.find("!! matrix: 7 rows (900 octets) were shed"), std::string::npos);
+  EXPECT_NE(text.find("!! matrix: 3 results are null: their groups have more values than are kept\n"),
+            std::string::npos);
+  const std::string json = stats_json(report);
+  EXPECT_NE(json.find("\"failed\": \"53400 its state is too much\""), std::string::npos);
+  EXPECT_NE(json.find("\"shed_octets\": 900"), std::string::npos);
+  EXPECT_NE(json.find("\"capped_groups\": 3"), std::string::npos);
 }
 
 }  // namespace

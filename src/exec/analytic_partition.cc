@@ -144,7 +144,7 @@ void AnalyticFunctions::move_states(AnalyticPartition& p, agg::StateContext& to)
 }
 
 void AnalyticFunctions::forget_context() {
-  overflow_gone_ += running_context_->overflow_count;
+  nulls_gone_ += *running_context_;
   running_context_ = std::make_unique<agg::StateContext>();
 }
 
@@ -181,7 +181,7 @@ const std::vector<Column>& AnalyticFunctions::compute(AnalyticPartition& p, size
     results_ = batch::BatchBuffer(types, std::vector<bool>(types.size(), true), capacity);
   }
   if (scratch_->arena.octets_held() > kScratchOctetsMax) {
-    overflow_gone_ += scratch_->overflow_count;
+    nulls_gone_ += *scratch_;
     scratch_ = std::make_unique<agg::StateContext>();
   }
   for (size_t c = 0; c < calls_.size(); ++c) {

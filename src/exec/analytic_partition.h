@@ -38,6 +38,10 @@ struct AnalyticPartition {
   RowStore waiting;              ///< rows next_out .., when results have to wait
   Micros forget_after = base::kMaxTime;
 
+  size_t octets_held() const {
+    return sizeof *this + arguments.octets_held() + waiting.octets_held() + order.capacity() * sizeof(Order) +
+           states.capacity() * 8 + carried.capacity() * sizeof(Carried);
+  }
   size_t rows_held() const { return order.size() + waiting.row_count(); }
 };
 
@@ -69,12 +73,14 @@ class AnalyticFunctions {
   void compact(Partitions&& for_each_partition) {
     auto fresh = std::make_unique<agg::StateContext>();
     for_each_partition([&](AnalyticPartition& partition) { move_states(partition, *fresh); });
-    fresh->overflow_count = running_context_->overflow_count;
+    static_cast<agg::NullResults&>(*fresh) = *running_context_;
     running_context_ = std::move(fresh);
   }
-  /// Sums that did not fit, over all that was computed.
-  uint64_t overflow_count() const {
-    return overflow_gone_ + running_context_->overflow_count + scratch_->overflow_count;
+  /// Over all that was computed.
+  agg::NullResults null_results() const {
+    agg::NullResults all = nulls_gone_;
+    all += *running_context_;
+    return all += *scratch_;
   }
 
  private:
@@ -104,7 +110,7 @@ class AnalyticFunctions {
   std::vector<Call> calls_;
   size_t state_words_ = 0;
   std::unique_ptr<agg::StateContext> running_context_, scratch_;
-  uint64_t overflow_gone_ = 0;
+  agg::NullResults nulls_gone_;
   // Scratch of one run of rows.
   batch::BatchBuffer results_;
   batch::ColumnBatch arguments_;

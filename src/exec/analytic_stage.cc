@@ -141,8 +141,16 @@ class AnalyticStage final : public StageRunner {
   }
   WindowLedger ledger() const override {
     WindowLedger ledger = ledger_;
-    ledger.sum_overflow += functions_.overflow_count();
+    ledger.add(functions_.null_results());
     return ledger;
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    uint64_t octets =
+        window_rows_.octets_held() + ready_.octets_held() + tail_.octets_held() + functions_.context_octets();
+    for (const auto& [time, rows] : slices_) octets += rows.octets_held();
+    for (const auto& [key, partition] : partitions_) octets += key.size() + partition->octets_held();
+    if (alone_) octets += alone_->octets_held();
+    nodes[0] += octets;
   }
 
  private:

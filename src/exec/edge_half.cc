@@ -16,6 +16,7 @@ EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, 
       hash_mask_(hash_mask),
       layout_(stage, hash_mask),
       aggregator_(stage, options, batch_rows, layout_, ledger_),
+      shedder_(stage, batch_rows),
       timed_(batch_rows),
       inside_(batch_rows),
       outside_(batch_rows),
@@ -165,6 +166,38 @@ size_t EdgeHalf::groups_expected(Micros start) const {
   return after == open_.begin() ? group_hint_ : std::max(group_hint_, std::prev(after)->second->group_count());
 }
 
+uint64_t EdgeHalf::state_octets() const {
+  uint64_t octets = late_ ? late_->octets_held() : 0;
+  for (const auto& [start, pane] : open_) octets += pane->octets_held();
+  return octets;
+}
+
+void EdgeHalf::shed(double share) {
+  const auto keep = static_cast<uint64_t>(static_cast<double>(keep_below_.latest()) * share);
+  keep_below_.lower(keep);
+  for (auto& [start, pane] : open_) {
+    const uint64_t keep_pane = std::min(pane->keep_below, keep);
+    const GroupShedder::Shed shed = shedder_.drop(pane, keep_pane, pool_);
+    pane->keep_below = keep_pane;
+    PaneCounts& counts = counts_of(start);
+    counts.keep_below = std::min(counts.keep_below, keep_pane);
+    counts.shed_counted(shed.rows, shed.octets);
+    ledger_.counted -= shed.rows;
+    ledger_.shed += shed.rows;
+    ledger_.shed_octets += shed.octets;
+  }
+  last_pane_ = nullptr;
+  group_hint_ = static_cast<size_t>(static_cast<double>(group_hint_) * share);
+}
+
+void EdgeHalf::relax() {
+  if (watermark_ == base::kMinTime || watermark_ == base::kMaxTime) return;
+  // Rows have come for windows that lie ahead of the watermark; those have begun.
+  const Micros newest = open_.empty() ? watermark_ : std::max(watermark_, open_.rbegin()->first);
+  keep_below_.raise_after(newest, grid_.last_window_start(newest) + grid_.slide_us);
+  keep_below_.forget_before(watermark_ - options_.allowed_lateness_us - grid_.size_us);
+}
+
 void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
   PaneCounts& counts = counts_of(start);
   if (count_with_groups_) counts.assigned += n;
@@ -191,9 +224,19 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
         return;
       }
       found = open_.emplace(start, std::make_unique<PaneTable>(layout_, pool_, groups_expected(start))).first;
+      found->second->keep_below = keep_below_.at(start);
+      counts.keep_below = std::min(counts.keep_below, found->second->keep_below);
     }
     last_start_ = start;
     last_pane_ = found->second.get();
+  }
+  if (last_pane_->keep_below != kKeepAll) {
+    GroupShedder::Shed shed;
+    rows = aggregator_.admit(rows, n, *last_pane_, shed, n);
+    counts.shed += shed.rows;
+    counts.shed_octets += shed.octets;
+    ledger_.shed += shed.rows;
+    ledger_.shed_octets += shed.octets;
   }
   aggregator_.add(rows, n, *last_pane_);
   counts.counted += n;

@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <mutex>
 #include <optional>
 
+#include "exec/address_truncation.h"
+#include "exec/hidden_columns.h"
 #include "exec/stage.h"
 
 namespace backstream::exec {
@@ -17,6 +21,7 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   late += other.late;
   errored += other.errored;
   shed += other.shed;
+  shed_octets += other.shed_octets;
   time_null += other.time_null;
   time_future += other.time_future;
   refused += other.refused;
@@ -28,8 +33,16 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   spread_rows += other.spread_rows;
   spread_without_span += other.spread_without_span;
   spread_too_long += other.spread_too_long;
+  capped_groups += other.capped_groups;
+  negative_weights += other.negative_weights;
   late_unkept += other.late_unkept;
   return *this;
+}
+
+void WindowLedger::add(const agg::NullResults& nulls) {
+  sum_overflow += nulls.overflow_count;
+  capped_groups += nulls.capped_count;
+  negative_weights += nulls.negative_weight_count;
 }
 
 QueryFailed::QueryFailed(const expr::ValueErrorCounts& errors)
@@ -63,8 +76,15 @@ class Meter final : public RowReceiver {
 class RunningQuery final : public RowReceiver {
  public:
   /// `query` must outlive it.
-  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink, bool measured)
-      : query_(query), index_(index), sink_(sink) {
+  /// @param measured  for EXPLAIN ANALYZE
+  /// @param root      the query that it is an input of; null: none
+  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink, bool measured,
+               RunningQuery* root = nullptr)
+      : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
+    held_.resize(1 + options.edges);
+    if (query->inputs.empty() && query->source.reads_hidden) hidden_.emplace();
+    if (query->options.truncation && query->inputs.empty())
+      truncations_.assign(options.edges, AddressTruncation(*query->options.truncation));
     stages_.resize(query_->stages.size());
     meters_.resize(measured ? stages_.size() : 0);
     RowReceiver* above = this;
@@ -75,8 +95,9 @@ class RunningQuery final : public RowReceiver {
     }
     if (measured) entry_ = std::make_unique<Meter>(*stages_.front());
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
-      inputs_.push_back(std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr, measured));
-      inputs_.back()->add_reader(stages_.front()->input(i));
+      inputs_.push_back(
+          std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr, measured, this));
+      inputs_.back()->readers_.push_back({this, &stages_.front()->input(i)});
     }
   }
   const plan::Query& query() const { return *query_; }
@@ -88,24 +109,70 @@ class RunningQuery final : public RowReceiver {
     for (auto& stage : stages_) stage->refresh_lookups();
     for (auto& input : inputs_) input->refresh_lookups();
   }
-  StageRunner& first() { return *stages_.front(); }
-  const StageRunner& first() const { return *stages_.front(); }
-  /// Where the rows of the view that it reads go.
-  RowReceiver& entry() { return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front(); }
   const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
-  void add_reader(RowReceiver& reader) { readers_.push_back(&reader); }
+  void add_reader(RunningQuery& query) { readers_.push_back({&query, &query.entry()}); }
   /// A reader of `<view>_late`: its rows come without windows, in no order.
-  void add_late_reader(RowReceiver& reader) {
+  void add_late_reader(RunningQuery& query) {
     if (!late_) {
       late_ = plan::late_stage(*query_);
       assert(late_.has_value());
       stages_.front()->keep_late(*late_, late_rows_);
     }
-    late_rows_.readers.push_back(&reader);
+    late_rows_.readers.push_back({&query, &query.entry()});
+  }
+
+  // Of the first stage. A query that has failed does nothing. process() may run on several threads at once.
+  void process(const batch::ColumnBatch& rows, const ProcessContext& context) {
+    guard([&] {
+      stages_.front()->process(truncations_.empty() ? rows : truncations_[context.edge].apply(rows), context);
+    });
+  }
+  void advance(Micros watermark) {
+    guard([&] {
+      const bool pane_ends = query_->options.has_state_limit() && watermark >= limit_cut_;
+      // Before windows close: that is when most is held.
+      if (pane_ends) root_->measure();
+      stages_.front()->advance(watermark);
+      if (!pane_ends) return;
+      limit_cut_ = stages_.front()->next_cut(watermark);
+      root_->shed();
+    });
+  }
+  Micros next_cut_of_first(Micros watermark) const {
+    return failed() ? base::kMaxTime : stages_.front()->next_cut(watermark);
+  }
+  std::vector<WindowRecord> recent_windows() const {
+    return released_ ? released_->windows : stages_.front()->recent_windows();
+  }
+
+  bool failed() const { return root_->failed_.load(std::memory_order_acquire); }
+  /// Any thread; the first reason stays.
+  void fail(const std::string& why) {
+    const std::lock_guard lock(root_->failure_mutex_);
+    if (root_->failed_.load(std::memory_order_relaxed)) return;
+    root_->failure_ = why;
+    root_->failed_.store(true, std::memory_order_release);
+  }
+  const std::string& failure() const { return failure_; }
+  /// Frees what a query that failed holds, and lets those fail that read it. Nothing else runs meanwhile.
+  /// @return  whether there was something to do
+  bool settle() {
+    if (!failed() || released_) return false;
+    released_.emplace(Released{ledger(), recent_windows()});
+    for (const auto& input : inputs_) input->settle();
+    for (const auto* readers : {&readers_, &late_rows_.readers}) {
+      for (const Reader& reader : *readers) {
+        if (reader.query->root_ != root_)
+          reader.query->fail(fmt::format("55000 view \"{}\", which it reads, was stopped", query_->name));
+      }
+    }
+    stages_.clear();
+    return true;
   }
 
   /// The ledger of the rows that the query read; results are those of its last stage.
   WindowLedger ledger() const {
+    if (released_) return released_->ledger;
     WindowLedger ledger;
     for (const auto& input : inputs_) ledger += input->ledger();
     bool rows_of_stream = passes_rows(*query_, 0);
@@ -116,7 +183,7 @@ class RunningQuery final : public RowReceiver {
       for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
         ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
       }
-      ledger.sum_overflow += later.sum_overflow;
+      ledger.add({later.sum_overflow, later.capped_groups, later.negative_weights});
       ledger.late += later.late;
       ledger.late_by_max_us = std::max(ledger.late_by_max_us, later.late_by_max_us);
       ledger.time_null += later.time_null;
@@ -137,9 +204,13 @@ class RunningQuery final : public RowReceiver {
   plan::QueryActivity activity() const {
     plan::QueryActivity activity;
     uint64_t rows_of_inputs = 0;
-    for (const auto& input : inputs_) {
-      activity.inputs.push_back(input->activity());
-      rows_of_inputs += activity.inputs.back().stages.back().rows_out;
+    for (const auto& input : inputs_) activity.inputs.push_back(input->activity());
+    if (released_) {  // What it did is gone, but for the rows that it gave.
+      for (const auto& meter : meters_) activity.stages.emplace_back().rows_out = meter->rows();
+      return activity;
+    }
+    for (const plan::QueryActivity& input : activity.inputs) {
+      rows_of_inputs += input.stages.back().rows_out;
     }
     for (size_t s = 0; s < stages_.size(); ++s) {
       plan::StageActivity& stage = activity.stages.emplace_back();
@@ -168,25 +239,96 @@ class RunningQuery final : public RowReceiver {
       result.window_end = window.end;
       result.revision = window.revision;
       result.final = window.final;
+      result.complete = window.complete;
       result.last = last;
       result.schema = &query_->output();
       result.rows = rows;
       sink_->on_result(result);
     }
     if (!window.final) return;
-    for (RowReceiver* reader : readers_) reader->on_rows(window, rows, last);
+    give_rows(readers_, window, rows, last);
   }
-  void on_frontier(Micros frontier) override {
-    for (RowReceiver* reader : readers_) reader->on_frontier(frontier);
-  }
+  void on_frontier(Micros frontier) override { give_frontier(readers_, frontier); }
   Micros next_cut(Micros frontier) const override {
     Micros cut = base::kMaxTime;
-    for (const RowReceiver* reader : readers_) cut = std::min(cut, reader->next_cut(frontier));
+    for (const Reader& reader : readers_) {
+      if (!reader.query->failed()) cut = std::min(cut, reader.receiver->next_cut(frontier));
+    }
     return cut;
   }
 
  private:
   static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
+  /// Where the rows of the view that it reads go.
+  RowReceiver& entry() { return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front(); }
+  struct Reader {
+    RunningQuery* query;
+    RowReceiver* receiver;  ///< a stage of it
+  };
+  static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
+                        bool last) {
+    for (const Reader& reader : readers) {
+      reader.query->guard([&] { reader.receiver->on_rows(window, reader.query->as_read(window, rows), last); });
+    }
+  }
+  static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
+    for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver->on_frontier(frontier); });
+  }
+  /// Rows of its source as the query reads them.
+  batch::ColumnBatch& as_read(const WindowRef& window, batch::ColumnBatch& rows) {
+    batch::ColumnBatch& cut = truncations_.empty() ? rows : truncations_.front().apply(rows);
+    return hidden_ ? hidden_->add(window, cut) : cut;
+  }
+  /// Whatever a query does is done in here, so that its failure is its own.
+  template <typename Work>
+  void guard(Work&& work) {
+    if (failed()) return;
+    try {
+      work();
+    } catch (const QueryFailed& failure) {
+      fail(failure.what());
+    }
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const {
+    for (const auto& stage : stages_) stage->add_state_octets(nodes);
+    for (const auto& input : inputs_) input->add_state_octets(nodes);
+  }
+  /// How much each node holds. Throws QueryFailed where that is too much and nothing may be shed.
+  void measure() {
+    const plan::QueryOptions& options = query_->options;
+    held_.assign(held_.size(), 0);
+    add_state_octets(held_);
+    for (size_t node = 0; node < held_.size(); ++node) {
+      if (held_[node] > options.state_octets_max && options.on_limit == plan::QueryOptions::OnLimit::kFail)
+        throw too_much(held_[node], "raise it, group by less, or let on_limit = 'shed' drop groups");
+    }
+  }
+  QueryFailed too_much(uint64_t octets, std::string_view hint) const {
+    const auto mebi = [](uint64_t n) { return static_cast<double>(n) / (1 << 20); };
+    return QueryFailed(fmt::format("53400 its state of {:.1f} MB is more than state_limit, {:.1f} MB: {}", mebi(octets),
+                                   mebi(query_->options.state_octets_max), hint));
+  }
+  /// After windows have closed: where a node held too much, fewer groups are kept of what is open and of what comes.
+  void shed() {
+    if (query_->options.on_limit != plan::QueryOptions::OnLimit::kShed) return;
+    const uint64_t limit = query_->options.state_octets_max;
+    for (size_t node = 0; node < held_.size(); ++node) {
+      uint64_t held = held_[node];
+      if (held < limit / 2) stages_.front()->relax(node);
+      constexpr double kRoom = 0.75;  // So that the next pane does not shed again.
+      constexpr int kStepsMax = 8;
+      for (int step = 0; held > limit; ++step) {
+        // One group may hold nearly all: in the end all are dropped.
+        const double share = step < kStepsMax ? kRoom * static_cast<double>(limit) / static_cast<double>(held) : 0.0;
+        if (!stages_.front()->shed(node, share) || step > kStepsMax)
+          throw too_much(held, "what it holds above its groups cannot be shed");
+        std::vector<uint64_t> now(held_.size());
+        add_state_octets(now);
+        held = now[node];
+      }
+    }
+  }
+
   /// The rows that stages[stage_count] reads are rows of streams, one for one.
   static bool passes_rows(const plan::Query& query, size_t stage_count) {
     for (size_t s = 0; s < stage_count; ++s) {
@@ -203,20 +345,31 @@ class RunningQuery final : public RowReceiver {
   std::optional<plan::LateStage> late_;
   struct LateReaders final : RowReceiver {
     void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
-      for (RowReceiver* reader : readers) reader->on_rows(window, rows, last);
+      give_rows(readers, window, rows, last);
     }
-    void on_frontier(Micros frontier) override {
-      for (RowReceiver* reader : readers) reader->on_frontier(frontier);
-    }
-    std::vector<RowReceiver*> readers;
+    void on_frontier(Micros frontier) override { give_frontier(readers, frontier); }
+    std::vector<Reader> readers;
   };
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::unique_ptr<Meter> entry_;                // Null, and the others none, where nothing is measured.
   std::vector<std::unique_ptr<Meter>> meters_;  // Above each stage.
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
-  std::vector<RowReceiver*> readers_;
+  std::optional<HiddenColumns> hidden_;         ///< it names some of its source's
+  std::vector<AddressTruncation> truncations_;  ///< by edge; none: addresses are read as they are
+  std::vector<Reader> readers_;
   uint64_t result_rows_ = 0;
+  RunningQuery* const root_;  ///< this, or the query that it is an input of: they fail together
+  std::atomic<bool> failed_{false};
+  std::mutex failure_mutex_;
+  std::string failure_;
+  struct Released {
+    WindowLedger ledger;
+    std::vector<WindowRecord> windows;
+  };
+  Micros limit_cut_ = base::kMinTime;  ///< when the state is measured next
+  std::vector<uint64_t> held_;         ///< by node: octets when it was measured last
+  std::optional<Released> released_;   ///< it has failed and its stages are gone
 };
 
 }  // namespace
@@ -281,19 +434,25 @@ struct Engine::State {
       }
       return nullptr;
     };
-    if (RunningQuery* below = find(source.name)) return below->add_reader(query.entry());
+    if (RunningQuery* below = find(source.name)) return below->add_reader(query);
     std::string_view view = source.name;
     assert(view.ends_with(plan::kLateSuffix));
     view.remove_suffix(plan::kLateSuffix.size());
     RunningQuery* below = find(view);
     assert(below != nullptr);
-    below->add_late_reader(query.entry());
+    below->add_late_reader(query);
+  }
+
+  /// Frees what failed. A view stands before those that read it, so one pass finds all that fail with it.
+  void settle() {
+    for (const auto& query : queries) failed_count += query->settle();
   }
 
   EngineOptions options;
   std::vector<std::unique_ptr<plan::Query>> kept;  // Before those that run them.
   std::vector<std::unique_ptr<RunningQuery>> queries;
   std::vector<Stream> streams;
+  size_t failed_count = 0;
 };
 
 Engine::Engine(EngineOptions options) : state_(std::make_unique<State>(options)) {
@@ -328,7 +487,7 @@ void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, co
   if (s == nullptr) return;
   for (const auto& reader : s->readers) {
     const Micros watermark = State::shifted(context.watermarks[static_cast<size_t>(reader.clock)], reader.shift);
-    reader.query->first().process(rows, {context.edge, watermark, context.time_max});
+    reader.query->process(rows, {context.edge, watermark, context.time_max});
   }
 }
 
@@ -343,8 +502,9 @@ void Engine::advance(std::string_view stream, Micros watermark, Clock clock) {
   if (watermark <= s.watermark(clock)) return;
   s.watermark(clock) = watermark;
   for (auto& reader : s.readers) {
-    if (reader.clock == clock) reader.query->first().advance(State::shifted(watermark, reader.shift));
+    if (reader.clock == clock) reader.query->advance(State::shifted(watermark, reader.shift));
   }
+  state_->settle();
 }
 
 Micros Engine::next_cut(std::string_view stream, Clock clock) const {
@@ -354,7 +514,7 @@ Micros Engine::next_cut(std::string_view stream, Clock clock) const {
   for (const auto& reader : s->readers) {
     if (reader.clock != clock) continue;
     const Micros own =
-        reader.query->first().next_cut(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
+        reader.query->next_cut_of_first(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
     cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
   }
   return cut;
@@ -372,9 +532,11 @@ void Engine::finish() {
 }
 
 plan::QueryActivity Engine::activity(size_t query_index) const { return state_->queries[query_index]->activity(); }
+const std::string& Engine::failure(size_t query_index) const { return state_->queries[query_index]->failure(); }
+size_t Engine::failed_count() const { return state_->failed_count; }
 WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }
 std::vector<WindowRecord> Engine::recent_windows(size_t query_index) const {
-  return state_->queries[query_index]->first().recent_windows();
+  return state_->queries[query_index]->recent_windows();
 }
 size_t Engine::query_count() const { return state_->queries.size(); }
 const plan::Query& Engine::query(size_t query_index) const { return state_->queries[query_index]->query(); }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agg/aggregate.h"
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
@@ -28,6 +29,8 @@ struct ResultBatch {
   int revision = 1;
   bool final = true;
   bool complete = true;
+  /// Rows of the revision before that this one does not have: their keys, all else null (exec/revision_changes.h).
+  bool removed = false;
   bool last = true;  ///< no more batches of this window and revision follow
   const batch::Schema* schema = nullptr;
   batch::ColumnBatch rows;  ///< any number of rows (not only kBatchRows); valid during the call
@@ -43,18 +46,21 @@ class ResultSink {
 /// For hop, a row is assigned to its pane once. Rows without a usable time are beside it.
 struct WindowLedger {
   uint64_t assigned = 0, counted = 0, filtered = 0, late = 0, errored = 0, shed = 0;
+  uint64_t shed_octets = 0;  ///< of the shed rows, as far as they were shed by group
   uint64_t time_null = 0, time_future = 0;
   uint64_t refused = 0;  ///< rows that a stage above the first left out, because its memory was full
   uint64_t windows_closed = 0;
   uint64_t result_rows = 0;
   Micros late_by_max_us = 0;  ///< a delay greater by this would have kept every late row
   expr::ValueErrorCounts value_errors;
-  uint64_t sum_overflow = 0;
   uint64_t spread_rows = 0;          ///< rows that spread() read; their parts are what was assigned
   uint64_t spread_without_span = 0;  ///< those that have no start or end, or end before they start: one part each
   uint64_t spread_too_long = 0;      ///< those of more than kSpreadPartsMax panes: one part each
+  // Results of aggregates that are null (agg::NullResults).
+  uint64_t sum_overflow = 0, capped_groups = 0, negative_weights = 0;
   uint64_t late_unkept = 0;  ///< late rows that `<view>_late` does not hold: too many groups of them came at once
   WindowLedger& operator+=(const WindowLedger& other);
+  void add(const agg::NullResults& nulls);
 };
 
 /// The ledger of one window that is final, as the engine remembers it for a while.
@@ -64,9 +70,11 @@ struct WindowRecord {
   window::PaneCounts counts;  ///< the sum of its panes; rows that came late go on being added
 };
 
-/// A query whose on_error is 'fail' met a value that cannot be computed. Thrown by process(), advance() and finish().
+/// A query cannot go on: its on_error is 'fail' and a value could not be computed, or its on_limit is 'fail' and its
+/// state outgrew state_limit. Stages throw it; the engine catches it and stops that query alone.
 class QueryFailed : public std::runtime_error {
  public:
+  explicit QueryFailed(const std::string& why) : std::runtime_error(why) {}
   /// `errors`: what was counted; the first kind among them is told.
   explicit QueryFailed(const expr::ValueErrorCounts& errors);
 };
@@ -126,6 +134,11 @@ class Engine {
   /// Closes everything: the end of a capture.
   void finish();
 
+  /// Why the query was stopped: SQLSTATE and message; "" while it runs. A stopped query gives no more rows, and what
+  /// reads it is stopped, too; its memory is free. Its ledger stays as it was. All others go on.
+  const std::string& failure(size_t query_index) const;
+  /// Queries that were stopped. Known once advance() or finish() has returned.
+  size_t failed_count() const;
   WindowLedger ledger(size_t query_index) const;
   /// The query's windows that became final last, oldest first, at most kWindowRecordsMax. Empty for queries without
   /// windows of their own.

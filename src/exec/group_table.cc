@@ -68,7 +68,8 @@ GroupTable::~GroupTable() {
 }
 
 size_t GroupTable::octets_held() const {
-  return chunks_.size() * (size_t{row_octets_} << kChunkRowsLog2) + index_octets() + slots_.capacity() * 4;
+  return chunks_.size() * (size_t{row_octets_} << kChunkRowsLog2) + index_octets() + slots_.capacity() * 4 +
+         numbers_.capacity() * 4;
 }
 
 void GroupTable::check_group_count() const {
@@ -270,7 +271,10 @@ size_t GroupTable::find_or_insert(const uint64_t* keys, const uint64_t* hashes, 
 }
 
 size_t GroupTable::find(const uint64_t* key, uint64_t hash) const {
-  assert(place_ == RowPlace::kApart);
+  return place_ == RowPlace::kApart ? find_apart(key, hash) : find_inline(*key, hash);
+}
+
+size_t GroupTable::find_apart(const uint64_t* key, uint64_t hash) const {
   if (index_ == nullptr) return kNoGroup;
   const size_t mask = (size_t{1} << index_log2_) - 1;
   for (size_t slot = hash >> (64 - index_log2_);; slot = (slot + 1) & mask) {
@@ -279,6 +283,29 @@ size_t GroupTable::find(const uint64_t* key, uint64_t hash) const {
     if (entry >> 32 != hash >> 32) continue;
     const size_t group = static_cast<uint32_t>(entry) - 1;
     if (std::memcmp(this->key(group), key, key_words_ * 8) == 0) return group;
+  }
+}
+
+size_t GroupTable::find_inline(uint64_t key, uint64_t hash) const {
+  if (inline_rows_ == nullptr) return kNoGroup;
+  if (key == 0) {
+    const auto zero = std::find(slots_.begin(), slots_.end(), kZeroSlot);
+    return zero == slots_.end() ? kNoGroup : static_cast<size_t>(zero - slots_.begin());
+  }
+  if (numbered_ != group_count_) {
+    numbers_.resize(size_t{1} << index_log2_);
+    for (size_t group = 0; group < group_count_; ++group) {
+      if (slots_[group] != kZeroSlot) numbers_[slots_[group]] = static_cast<uint32_t>(group);
+    }
+    numbered_ = group_count_;
+  }
+  const size_t mask = (size_t{1} << index_log2_) - 1;
+  const size_t home = hash >> (64 - index_log2_);
+  size_t slot = home;
+  for (size_t step = 0;; slot = inline_slot(home, ++step, mask)) {
+    const uint64_t found = *reinterpret_cast<const uint64_t*>(inline_rows_ + slot * row_octets_);
+    if (found == key) return numbers_[slot];
+    if (found == 0) return kNoGroup;
   }
 }
 

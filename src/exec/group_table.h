@@ -55,13 +55,15 @@ class GroupTable {
   /// @param rows        out: the group's row of each key, until the next call
   /// @return            groups made; kApart: they are the last ones (group_count() - returned ..)
   size_t find_or_insert(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows);
-  /// The number of the group of a key, or kNoGroup. kApart only.
+  /// The number of the group of a key, or kNoGroup. Not while groups are added in between: kInline then numbers anew.
   static constexpr size_t kNoGroup = SIZE_MAX;
   size_t find(const uint64_t* key, uint64_t hash) const;
 
  private:
   static constexpr size_t kChunkMask = (size_t{1} << kChunkRowsLog2) - 1;
   static constexpr uint32_t kZeroSlot = UINT32_MAX;
+  size_t find_apart(const uint64_t* key, uint64_t hash) const;
+  size_t find_inline(uint64_t key, uint64_t hash) const;
   size_t group_count_max() const { return (size_t{3} << index_log2_) / 4; }
   template <uint32_t kWords>
   void probe_apart(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows);
@@ -86,9 +88,11 @@ class GroupTable {
   uint64_t* index_ = nullptr;  ///< hash >> 32 << 32 | group + 1; 0: free
   std::vector<uint8_t*> chunks_;
   // kInline
-  uint8_t* inline_rows_ = nullptr;       ///< a slot whose key is 0 is free
-  std::vector<uint32_t> slots_;          ///< of each group
-  std::unique_ptr<uint8_t[]> zero_row_;  ///< of the key 0, once it came
+  uint8_t* inline_rows_ = nullptr;         ///< a slot whose key is 0 is free
+  std::vector<uint32_t> slots_;            ///< of each group
+  mutable std::vector<uint32_t> numbers_;  ///< of the groups, by slot, for find(); made when it is called
+  mutable size_t numbered_ = 0;            ///< how many groups they know
+  std::unique_ptr<uint8_t[]> zero_row_;    ///< of the key 0, once it came
 };
 
 /// Hashes of n keys of `words` words each, all bits good. `mask` 0 makes every key collide, for tests.

@@ -36,6 +36,18 @@ void expect_groups(uint32_t key_words, uint64_t hash_mask, size_t rows, uint64_t
     }
   }
   ASSERT_EQ(table.group_count(), expected.size());
+  for (size_t i = 0; i < 100; ++i) {  // The last batch's keys, and one that nobody added.
+    const size_t at = random() % (keys.size() / key_words) * key_words;
+    uint64_t hash = 0;
+    hash_keys(&keys[at], key_words, 1, hash_mask, &hash);
+    const size_t group = table.find(&keys[at], hash);
+    ASSERT_LT(group, table.group_count());
+    EXPECT_TRUE(std::equal(&keys[at], &keys[at] + key_words, table.key(group)));
+  }
+  const std::vector<uint64_t> missing(key_words, ~uint64_t{0});
+  uint64_t hash = 0;
+  hash_keys(missing.data(), key_words, 1, hash_mask, &hash);
+  EXPECT_EQ(table.find(missing.data(), hash), GroupTable::kNoGroup);
   EXPECT_EQ(made, expected.size());
   for (size_t group = 0; group < table.group_count(); ++group) {
     const std::vector<uint64_t> key(table.key(group), table.key(group) + key_words);

@@ -46,6 +46,12 @@ class IntervalJoinStage final : public StageRunner {
   void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
   void advance(Micros) override { assert(!"fed by its inputs"); }
   WindowLedger ledger() const override { return ledger_; }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (const Side& side : sides_) {
+      for (const auto& [start, segment] : side.segments)
+        nodes[0] += segment.table.octets_held() + segment.by_time.capacity() * 4;
+    }
+  }
 
  private:
   struct Segment {

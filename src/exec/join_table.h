@@ -24,6 +24,10 @@ class JoinTable {
   /// Makes all rows added so far to be found.
   void link() { link_all(entries_.size()); }
   size_t row_count() const { return entries_.size(); }
+  size_t octets_held() const {
+    return rows_.octets_held() + entries_.capacity() * sizeof(Entry) + hashes_.capacity() * 8 + marks_.capacity() +
+           heads_.capacity() * 4;
+  }
   bool is_present(size_t row) const { return entries_[row].present; }
   /// The rows' columns; valid until the next append().
   const std::vector<batch::Column>& columns() const { return columns_; }

@@ -22,6 +22,7 @@ class LateRows {
   uint64_t add(const batch::ColumnBatch& batch, const uint32_t* rows, size_t n, Micros pane_start);
   /// What was added since the last call; null: nothing.
   PaneTablePtr take() { return std::move(table_); }
+  size_t octets_held() const { return table_ ? table_->octets_held() : 0; }
 
  private:
   /// Between two cuts. A clock that is all over the place makes no more.
@@ -48,6 +49,7 @@ class LateOutput {
   PaneTable& pending();
   /// Sends what is pending: a row for each window of a group that ends at or before `final_end`.
   void send(Micros final_end);
+  size_t octets_held() const { return pending_ ? pending_->octets_held() : 0; }
   void end(Micros frontier) { receiver_.on_frontier(frontier); }
 
  private:

@@ -375,6 +375,10 @@ class LookupStage final : public StageRunner {
     for (const auto& edge : edges_) total += edge->ledger;
     return total;
   }
+  void measure(plan::StageActivity& activity) const override { inner_->measure(activity); }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override { inner_->add_state_octets(nodes); }
+  bool shed(size_t node, double share) override { return inner_->shed(node, share); }
+  void relax(size_t node) override { inner_->relax(node); }
   std::vector<WindowRecord> recent_windows() const override { return inner_->recent_windows(); }
   void keep_late(const plan::LateStage& late, RowReceiver& receiver) override {
     for (auto& edge : edges_) edge->use_columns(late.stage.input_used);

@@ -10,7 +10,8 @@ MergeHalf::MergeHalf(const plan::Stage& stage, const plan::QueryOptions& options
       grid_(grid),
       layout_(stage, hash_mask),
       tail_(stage, stage.having.get(), options, batch_rows, ledger_, receiver),
-      group_rows_(stage, batch_rows) {}
+      group_rows_(stage, batch_rows),
+      shedder_(stage, batch_rows) {}
 
 /// Windows that the pane belongs to are open now, and have got rows.
 void MergeHalf::opened(Micros start) {
@@ -20,21 +21,25 @@ void MergeHalf::opened(Micros start) {
   }
 }
 
+/// Panes of one slide are combined as they come: all windows hold them together.
+MergeHalf::Slide& MergeHalf::slide_of(Micros pane_start) {
+  Slide& slide = slides_[grid_.last_window_start(pane_start)];
+  slide.grown = true;
+  return slide;
+}
+
 void MergeHalf::adopt(Micros start, PaneTablePtr pane) {
   opened(start);
-  PaneTablePtr& kept = panes_[kept_at(start)];
-  if (kept == nullptr) {
-    kept = std::move(pane);
-  } else {
-    kept->combine(*pane);
-  }
+  Slide& slide = slide_of(start);
+  if (slide.table == nullptr) slide.table = std::move(pane);
+  else slide.table->combine(*pane);
 }
 
 PaneTable& MergeHalf::pane(Micros start) {
   opened(start);
-  PaneTablePtr& kept = panes_[kept_at(start)];
-  if (kept == nullptr) kept = std::make_unique<PaneTable>(layout_, pool_, 0);
-  return *kept;
+  Slide& slide = slide_of(start);
+  if (slide.table == nullptr) slide.table = std::make_unique<PaneTable>(layout_, pool_, 0);
+  return *slide.table;
 }
 
 void MergeHalf::add_counts(const CountsByPane& counts) {
@@ -73,38 +78,115 @@ void MergeHalf::close_until(Micros watermark) {
     }
     at = final ? windows_.erase(at) : std::next(at);
   }
-  if (watermark == base::kMaxTime) {
-    panes_.clear();
-    return;
+  if (options_.emit == plan::QueryOptions::Emit::kOnChange) send_changes(watermark);
+  while (!slides_.empty() &&
+         (watermark == base::kMaxTime || grid_.last_window_end(slides_.begin()->first) + lateness <= watermark)) {
+    forget(slides_.begin()->second);
+    slides_.erase(slides_.begin());
   }
-  while (!panes_.empty() && grid_.last_window_end(panes_.begin()->first) + lateness <= watermark) {
-    panes_.erase(panes_.begin());
+}
+
+/// Groups that a window left out, because some pane of it had been shed by a lower threshold, were counted by the
+/// edges.
+void MergeHalf::forget(const Slide& slide) {
+  if (slide.least_kept == kKeepAll) return;
+  const GroupShedder::Shed shed = shedder_.choose(*slide.table, slide.least_kept);
+  shed_here_.rows += shed.rows;
+  shed_here_.octets += shed.octets;
+}
+
+uint64_t MergeHalf::state_octets() const {
+  uint64_t octets = tail_.octets_held();
+  for (const auto& [start, slide] : slides_) octets += slide.table->octets_held();
+  return octets;
+}
+
+void MergeHalf::shed(double share) {
+  keep_below_.lower(static_cast<uint64_t>(static_cast<double>(keep_below_.latest()) * share));
+  for (auto& [start, slide] : slides_) drop_beyond(start, slide);
+}
+
+void MergeHalf::trim() {
+  for (auto& [start, slide] : slides_) {
+    if (slide.grown) drop_beyond(start, slide);
+  }
+}
+
+void MergeHalf::drop_beyond(Micros start, Slide& slide) {
+  slide.grown = false;
+  const uint64_t keep = keep_below_.at(start);
+  if (keep == kKeepAll) return;
+  const GroupShedder::Shed shed = shedder_.drop(slide.table, keep, pool_);
+  shed_here_.rows += shed.rows;
+  shed_here_.octets += shed.octets;
+  const Micros last = grid_.last_window_end(start);
+  for (Micros end = grid_.first_window_end(start); end <= last; end += grid_.slide_us) {
+    if (end <= final_before_) continue;
+    PaneCounts& counts = windows_[end].counts;
+    counts.keep_below = std::min(counts.keep_below, keep);
+    counts.shed_counted(shed.rows, shed.octets);
+  }
+}
+
+void MergeHalf::relax() {
+  if (final_before_ == base::kMinTime) return;
+  const Micros newest = slides_.empty() ? final_before_ : std::max(final_before_, slides_.rbegin()->first);
+  keep_below_.raise_after(newest, grid_.last_window_start(newest) + grid_.slide_us);
+  keep_below_.forget_before(final_before_ - grid_.size_us);
+}
+
+/// on_change: what has come for windows that are still open, as far as the stream's time has passed it, once in
+/// `every`. By ends of panes, not by the watermark itself, which is told at other moments where batches are longer.
+void MergeHalf::send_changes(Micros watermark) {
+  if (watermark == base::kMinTime || watermark == base::kMaxTime) return;
+  const Micros step = base::floor_to(grid_.pane_start(watermark), options_.every_us, 0);
+  if (step <= sent_step_) return;
+  sent_step_ = step;
+  for (auto at = windows_.upper_bound(watermark); at != windows_.end(); ++at) {
+    if (at->second.dirty) send(at->first, at->second, false);
   }
 }
 
 void MergeHalf::send(Micros end, Open& window, bool final) {
   window.revision += window.dirty;
   window.dirty = false;
-  const WindowRef ref{grid_.window_start(end), end, window.revision, final};
-  const auto first = panes_.lower_bound(ref.start);
-  const auto last = panes_.lower_bound(end);
-  PaneTable* table = first->second.get();
+  const Micros start = grid_.window_start(end);
+  const auto first = slides_.lower_bound(start);
+  const auto last = slides_.lower_bound(end);
+  const uint64_t keep_below = std::min(window.counts.keep_below, keep_below_.at(start));
+  PaneTable* table = first->second.table.get();
   std::unique_ptr<PaneTable> combined;
-  if (std::next(first) != last) {
+  GroupShedder::Shed shed;
+  if (std::next(first) != last || keep_below != kKeepAll) {
     size_t hint = 0;
-    for (auto at = first; at != last; ++at) hint = std::max(hint, at->second->group_count());
-    combined = std::make_unique<PaneTable>(layout_, pool_, hint);
-    for (auto at = first; at != last; ++at) combined->combine(*at->second);
+    for (auto at = first; at != last; ++at) hint = std::max(hint, at->second.table->group_count());
+    combined = std::make_unique<PaneTable>(layout_, pool_, keep_below == kKeepAll ? hint : 0);
+    for (auto at = first; at != last; ++at) {
+      Slide& slide = at->second;
+      if (keep_below == kKeepAll) {
+        combined->combine(*slide.table);
+        continue;
+      }
+      const GroupShedder::Shed left_out = shedder_.choose(*slide.table, keep_below);
+      shed.rows += left_out.rows;
+      shed.octets += left_out.octets;
+      combined->combine(*slide.table, shedder_.kept());
+      if (final) slide.least_kept = std::min(slide.least_kept, keep_below);
+    }
     table = combined.get();
   }
-  const uint64_t overflows_before = table->context().overflow_count;
+  if (final) window.counts.shed_counted(shed.rows, shed.octets);
+  const WindowRef ref{start, end, window.revision, final, shed.rows + window.counts.shed == 0};
+  const expr::ValueErrorCounts errors_before = ledger_.value_errors;
+  const agg::NullResults nulls_before = table->context();
   group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) { tail_.add(ref, rows); });
   if (final) {
-    ledger_.sum_overflow += table->context().overflow_count - overflows_before;
+    ledger_.add(table->context().since(nulls_before));
     ++ledger_.windows_closed;
     groups_closed_ += table->group_count();
   }
-  tail_.end(ref);
+  tail_.end(ref, table);
+  if (!final) ledger_.value_errors = errors_before;  // Those of a group count once.
 }
 
 }  // namespace backstream::exec

@@ -19,8 +19,7 @@ GroupLayout::GroupLayout(const plan::Stage& stage, uint64_t hash_mask)
     state_octets_ += (call.function->state_octets + 7) / 8 * 8;
     needs_init_ |= call.function->init != nullptr;
   }
-  // Sessions look groups up by number (PaneTable::match), and init() is called for the last ones.
-  if (stage.window.kind != plan::Window::Kind::kSession && !needs_init_)
+  if (!needs_init_)  // init() is called for the last groups, so these must be the new ones.
     narrow_place_ = GroupTable::best_place(codec_.narrow_words(), state_octets_);
 }
 

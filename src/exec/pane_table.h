@@ -40,7 +40,9 @@ class PaneTable {
   PaneTable(GroupLayout& layout, BlockPool& pool, size_t group_hint);
 
   size_t group_count() const { return narrow_.group_count() + wide_.group_count(); }
-  size_t octets_held() const { return narrow_.octets_held() + wide_.octets_held() + context_.arena.octets_held(); }
+  size_t octets_held() const {
+    return narrow_.octets_held() + wide_.octets_held() + context_.arena.octets_held() + texts_.octets_held();
+  }
 
   /// The group's row of each of n input rows, made where it is new. `out[i]` belongs to rows[i].
   /// @param keys  one column a key, by input row
@@ -72,7 +74,8 @@ class PaneTable {
   agg::StateContext& context() { return context_; }
   GroupLayout& layout() const { return layout_; }
 
-  uint64_t rows_counted = 0;  ///< input rows that were added to this pane
+  uint64_t keep_below = UINT64_MAX;  ///< only groups of lesser shed hash are let in (exec/shedding.h)
+  uint64_t rows_counted = 0;         ///< input rows that were added to this pane
 
  private:
   void insert(GroupTable& table, bool wide, const uint64_t* words, size_t n, uint8_t** out);

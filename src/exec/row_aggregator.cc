@@ -131,6 +131,27 @@ const uint32_t* RowAggregator::prepare(const batch::ColumnBatch& batch, const ui
   return rows;
 }
 
+const uint32_t* RowAggregator::admit(const uint32_t* rows, size_t n, const PaneTable& pane, GroupShedder::Shed& shed,
+                                     size_t& kept) {
+  admitted_.resize(all_rows_.size());
+  shed_hashes_.resize(all_rows_.size());
+  shed_hashes(key_columns_.data(), key_columns_.size(), rows, n, shed_hashes_.data());
+  kept = 0;
+  for (size_t i = 0; i < n; ++i) {
+    admitted_[kept] = rows[i];
+    kept += shed_hashes_[i] < pane.keep_below;
+  }
+  shed.rows += n - kept;
+  if (stage_.octets_aggregate >= 0 && kept < n) {
+    const Column& octets = arg_columns_[static_cast<size_t>(stage_.octets_aggregate)][0];
+    for (size_t i = 0; i < n; ++i) {
+      if (shed_hashes_[i] >= pane.keep_below && !octets.is_null(rows[i]))
+        shed.octets += static_cast<uint64_t>(octets.as<int64_t>()[rows[i]]);
+    }
+  }
+  return admitted_.data();
+}
+
 void RowAggregator::add(const uint32_t* rows, size_t n, PaneTable& pane) {
   const PaneTable::Found found = pane.find_groups(key_columns_.data(), rows, n, group_rows_.data());
   const auto update = [&](size_t begin, size_t end, bool wide) {

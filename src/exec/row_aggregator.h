@@ -4,6 +4,7 @@
 
 #include "exec/engine.h"
 #include "exec/pane_table.h"
+#include "exec/shedding.h"
 #include "expr/expr.h"
 
 namespace backstream::exec {
@@ -21,6 +22,9 @@ class RowAggregator {
   const uint32_t* prepare(const batch::ColumnBatch& batch, const uint32_t* rows, size_t n, size_t& kept);
   /// Adds prepared rows to the groups of `pane`.
   void add(const uint32_t* rows, size_t n, PaneTable& pane);
+  /// Of prepared rows those that `pane` lets in (PaneTable::keep_below), in order; the others are counted in `shed`.
+  /// @return  valid until the next call
+  const uint32_t* admit(const uint32_t* rows, size_t n, const PaneTable& pane, GroupShedder::Shed& shed, size_t& kept);
   /// Rows of the last prepare() that are errored, in no order.
   const std::vector<uint32_t>& errored() const { return errored_; }
   /// 0, 1, 2, ... for a batch whose rows are all wanted.
@@ -48,7 +52,8 @@ class RowAggregator {
   std::vector<std::vector<batch::Column>> arg_columns_;
   std::vector<batch::Column> filter_columns_;
   // Scratch.
-  std::vector<uint32_t> all_rows_, selected_, filtered_rows_, errored_;
+  std::vector<uint32_t> all_rows_, selected_, filtered_rows_, errored_, admitted_;
+  std::vector<uint64_t> shed_hashes_;
   std::vector<uint8_t> active_, filter_active_, errors_;
   std::vector<uint8_t*> group_rows_, filtered_groups_;
 };

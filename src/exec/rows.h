@@ -13,6 +13,7 @@ struct WindowRef {
   Micros start = 0, end = 0;
   int revision = 1;
   bool final = true;
+  bool complete = true;  ///< no row of it was shed
 };
 
 /// Where a stage puts its rows: the next stage, a view above, the query's sink.

@@ -53,6 +53,11 @@ class SessionMerge final : public PaneReceiver {
     close(done);
     if (done == base::kMaxTime) tail_.end(WindowRef{});
   }
+  uint64_t state_octets() const {
+    uint64_t octets = open_->octets_held() + tail_.octets_held();
+    for (const auto& [start, pane] : panes_) octets += pane->octets_held();
+    return octets;
+  }
   /// The least start of a session that is open; kMaxTime: none.
   Micros oldest_start() const { return oldest_start_; }
   const WindowLedger& ledger() const { return ledger_; }
@@ -141,7 +146,7 @@ class SessionMerge final : public PaneReceiver {
   }
 
   void send(PaneTable& sessions) {
-    const uint64_t overflows_before = sessions.context().overflow_count;
+    const agg::NullResults nulls_before = sessions.context();
     group_rows_.for_each_batch(sessions, 0, 0, [&](batch::ColumnBatch& rows) {
       const Micros* firsts = rows.columns[min_column_].as<Micros>();
       const Micros* lasts = rows.columns[min_column_ + 1].as<Micros>();
@@ -152,7 +157,7 @@ class SessionMerge final : public PaneReceiver {
       ledger_.windows_closed += rows.row_count;
       tail_.add(WindowRef{}, rows);
     });
-    ledger_.sum_overflow += sessions.context().overflow_count - overflows_before;
+    ledger_.add(sessions.context().since(nulls_before));
   }
 
   const Micros gap_us_;
@@ -224,6 +229,10 @@ class SessionStage final : public StageRunner {
     WindowLedger total = merge_.ledger();
     for (const auto& edge : edges_) total += edge->ledger();
     return total;
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (size_t e = 0; e < edges_.size(); ++e) nodes[shipping_ ? 1 + e : 0] += edges_[e]->state_octets();
+    nodes[0] += merge_.state_octets();
   }
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
     if (window.final) process(rows, {});

@@ -224,6 +224,11 @@ class SpreadStage final : public StageRunner {
     for (const auto& spreader : spreaders_) total += spreader->counts;
     return total;
   }
+  void measure(plan::StageActivity& activity) const override { reader_->measure(activity); }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override { reader_->add_state_octets(nodes); }
+  bool shed(size_t node, double share) override { return reader_->shed(node, share); }
+  void relax(size_t node) override { reader_->relax(node); }
+  void refresh_lookups() override { reader_->refresh_lookups(); }
   std::vector<WindowRecord> recent_windows() const override { return reader_->recent_windows(); }
   void keep_late(const plan::LateStage& late, RowReceiver& receiver) override {
     for (auto& spreader : spreaders_) spreader->use({late.stage.input_used.begin(), late.stage.input_used.end() - 1});

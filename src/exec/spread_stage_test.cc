@@ -48,6 +48,7 @@ class Reader final : public StageRunner {
   void on_frontier(Micros) override {}
   void advance(Micros) override {}
   WindowLedger ledger() const override { return {}; }
+  void add_state_octets(std::vector<uint64_t>&) const override {}
   std::map<int64_t, std::vector<Part>> parts;
 
  private:

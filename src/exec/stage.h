@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <vector>
 
 #include "exec/engine.h"
 #include "exec/rows.h"
@@ -26,6 +27,14 @@ class StageRunner : public RowReceiver {
   /// Adds what the ledger does not tell: panes, groups, state, what was shipped. Rows in and out are counted between
   /// stages.
   virtual void measure(plan::StageActivity&) const {}
+  /// Adds the octets of state that it holds, by node: nodes[0] completes windows, nodes[1 + e] is edge e where edges
+  /// are nodes of their own. What a closed window gave back to a pool is no state. Between calls of process() only.
+  virtual void add_state_octets(std::vector<uint64_t>& nodes) const = 0;
+  /// Keeps about this share (0 to 1) of the groups that the node keeps now, and of those to come; false: it has no
+  /// groups that could be shed, or keeps none any more.
+  virtual bool shed(size_t /*node*/, double /*share*/) { return false; }
+  /// The node has room: windows that begin later keep more again.
+  virtual void relax(size_t /*node*/) {}
   /// See Engine::recent_windows().
   virtual std::vector<WindowRecord> recent_windows() const { return {}; }
   /// From now on late rows are aggregated by `late` (which must outlive the runner) and given to `receiver`. Before the

@@ -51,8 +51,8 @@ class WindowedStage final : public StageRunner {
     edges_[context.edge]->process(rows, context.watermark, context.time_max);
   }
   void advance(Micros watermark) override {
-    uint64_t octets = merge_->octets_held();
-    for (const auto& edge : edges_) octets += edge->octets_held();
+    uint64_t octets = merge_->state_octets();
+    for (const auto& edge : edges_) octets += edge->state_octets();
     octets_max_ = std::max(octets_max_, octets);
     for (uint32_t e = 0; e < edges_.size(); ++e) {
       EdgeHalf& edge = *edges_[e];
@@ -74,6 +74,8 @@ class WindowedStage final : public StageRunner {
       }
     }
     const Micros merged = shipping_ ? shipping_->receive(*merge_, late_output_.get()) : watermark;
+    if (shipping_) merge_->trim();
+    if (shipping_ && options_.has_state_limit()) most_merged_ = merge_->state_octets();
     send_late(merged);
     merge_->close_until(merged);
     if (shipping_) shipping_->forget_before(frontier(watermark));
@@ -90,6 +92,10 @@ class WindowedStage final : public StageRunner {
   WindowLedger ledger() const override {
     WindowLedger total = merge_->ledger();
     for (const auto& edge : edges_) total += edge->ledger();
+    const GroupShedder::Shed& shed = merge_->shed_here();
+    total.counted -= shed.rows;
+    total.shed += shed.rows;
+    total.shed_octets += shed.octets;
     return total;
   }
   void measure(plan::StageActivity& activity) const override {
@@ -100,6 +106,25 @@ class WindowedStage final : public StageRunner {
     if (!shipping_) return;
     activity.shipped_octets = shipping_->octets_shipped();
     activity.shipped_messages = shipping_->messages_shipped();
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (size_t e = 0; e < edges_.size(); ++e) nodes[node_of(e)] += edges_[e]->state_octets();
+    // Partials of others come and windows close within advance(): what was held between counts until the next call.
+    nodes[0] += std::max(merge_->state_octets(), most_merged_) + (late_output_ ? late_output_->octets_held() : 0);
+  }
+  bool shed(size_t node, double share) override {
+    for (size_t e = 0; e < edges_.size(); ++e) {
+      if (node_of(e) == node) edges_[e]->shed(share);
+    }
+    if (node == 0) merge_->shed(share);
+    if (node == 0) most_merged_ = 0;
+    return options_.on_limit == plan::QueryOptions::OnLimit::kShed;
+  }
+  void relax(size_t node) override {
+    for (size_t e = 0; e < edges_.size(); ++e) {
+      if (node_of(e) == node) edges_[e]->relax();
+    }
+    if (node == 0) merge_->relax();
   }
   std::vector<WindowRecord> recent_windows() const override {
     return {merge_->recent_windows().begin(), merge_->recent_windows().end()};
@@ -117,6 +142,8 @@ class WindowedStage final : public StageRunner {
   void on_frontier(Micros frontier) override { advance(frontier); }
 
  private:
+  /// Where an edge's state lies (add_state_octets).
+  size_t node_of(size_t edge) const { return shipping_ ? 1 + edge : 0; }
   /// The least start that a window which is not final yet can have.
   Micros frontier(Micros watermark) const {
     if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
@@ -141,6 +168,7 @@ class WindowedStage final : public StageRunner {
   RowReceiver& receiver_;
   Micros final_end_ = base::kMinTime;
   uint64_t panes_taken_ = 0, pane_groups_ = 0, octets_max_ = 0;
+  uint64_t most_merged_ = 0;                      ///< octets of the merge half before the last advance() closed windows
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
   std::unique_ptr<MergeHalf> merge_;
   std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
@@ -169,11 +197,11 @@ class InheritedStage final : public StageRunner {
     if (!last) return;
     group_rows_.for_each_batch(*table_, window.start, window.end,
                                [&](batch::ColumnBatch& groups) { tail_.add(window, groups); });
-    ledger_.sum_overflow += table_->context().overflow_count;
+    ledger_.add(table_->context());
     ++ledger_.windows_closed;
     groups_ += table_->group_count();
     octets_max_ = std::max<uint64_t>(octets_max_, table_->octets_held());
-    tail_.end(window);
+    tail_.end(window, table_.get());
     group_hint_ = table_->group_count();
     table_.reset();
   }
@@ -184,6 +212,9 @@ class InheritedStage final : public StageRunner {
   void measure(plan::StageActivity& activity) const override {
     activity.groups = groups_;
     activity.state_octets = octets_max_;
+  }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    nodes[0] += tail_.octets_held() + (table_ ? table_->octets_held() : 0);
   }
 
  private:
@@ -240,6 +271,7 @@ class RowStage final : public StageRunner {
   }
   Micros next_cut(Micros watermark) const override { return receiver_.next_cut(watermark); }
   WindowLedger ledger() const override { return ledger_; }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override { nodes[0] += tail_.octets_held(); }
 
  private:
   void pass(const WindowRef& window, const batch::ColumnBatch& rows) {
@@ -326,7 +358,8 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
   const plan::SplitPlan split = plan::split(query, options.pane_us_max);
-  const Micros pane_us = from_stream ? split.edge.pane_us : plan::pane_of(stage.window);
+  const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
+  const Micros pane_us = split_panes ? split.edge.pane_us : plan::pane_of(stage.window);
   return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
                                          from_stream && options.ship, options, receiver);
 }

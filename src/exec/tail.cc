@@ -1,6 +1,7 @@
 #include "exec/tail.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -138,6 +139,12 @@ void RowStore::clear() {
   row_count_ = 0;
 }
 
+size_t RowStore::octets_held() const {
+  size_t octets = texts_.octets_held();
+  for (const Stored& stored : columns_) octets += stored.values.capacity() + stored.validity.capacity();
+  return octets;
+}
+
 int RowStore::compare(size_t column, size_t a, size_t b) const {
   const Stored& stored = columns_[column];
   if (stored.validity[a] == 0 || stored.validity[b] == 0) return stored.validity[b] - stored.validity[a];
@@ -186,6 +193,7 @@ Tail::Tail(const plan::Stage& stage, const expr::Expr* condition, const plan::Qu
   if (condition != nullptr) condition_ = std::make_unique<expr::Evaluator>(expr::clone(*condition), batch_rows);
   for (const auto& output : stage.outputs) outputs_.emplace_back(expr::clone(*output), batch_rows);
   all_outputs_.columns.resize(outputs_.size());
+  if (stage.rest_output >= 0) rest_ = std::make_unique<RestRow>(stage);
   if (stage.limit && __builtin_add_overflow(stage.offset, *stage.limit, &row_limit_)) row_limit_ = INT64_MAX;
 }
 
@@ -196,6 +204,8 @@ Tail::Added Tail::add(const WindowRef& window, ColumnBatch& rows) {
   const uint8_t* active = nullptr;
   size_t n = rows.row_count;
   bool dense = true;
+  const uint32_t first_group = groups_seen_;
+  groups_seen_ += static_cast<uint32_t>(n);
   if (condition_) {
     const Column condition = condition_->evaluate(rows, nullptr, ledger_.value_errors, errors);
     n = expr::select_true(condition, rows.row_count, selected_.data());
@@ -234,6 +244,8 @@ Tail::Added Tail::add(const WindowRef& window, ColumnBatch& rows) {
   out->row_count = n;
   if (sorts_) {
     store_.append(*out);
+    for (uint32_t i = 0; rest_ != nullptr && i < n; ++i)
+      group_numbers_.push_back(first_group + (dense ? i : selected_[i]));
   } else {
     send(window, *out, false);
   }
@@ -259,7 +271,30 @@ void Tail::send(const WindowRef& window, ColumnBatch& rows, bool last) {
   if (visible.row_count > 0 || last) receiver_.on_rows(window, visible, last);
 }
 
-void Tail::sort_and_send(const WindowRef& window) {
+/// One more row, of the groups of the n rows of the store that LIMIT left out.
+void Tail::send_rest(const WindowRef& window, PaneTable& groups, const uint32_t* rows, size_t n) {
+  std::vector<uint32_t> numbers(n);
+  for (size_t i = 0; i < n; ++i) numbers[i] = group_numbers_[rows[i]];
+  agg::NullResults nulls;
+  const ColumnBatch& grouped = rest_->combine(groups, window, numbers.data(), n, nulls);
+  if (window.final) ledger_.add(nulls);
+  const uint64_t errors_before = ledger_.value_errors.total();
+  ColumnBatch visible;
+  visible.row_count = 1;
+  for (size_t o = 0; o < stage_.output.columns.size(); ++o)
+    visible.columns.push_back(outputs_[o].evaluate(grouped, nullptr, ledger_.value_errors, nullptr));
+  if (ledger_.value_errors.total() != errors_before) {
+    if (options_.on_error == plan::QueryOptions::OnError::kFail) throw QueryFailed(ledger_.value_errors);
+    if (options_.on_error == plan::QueryOptions::OnError::kDrop) return;
+  }
+  uint8_t is_rest = 1;
+  Column& flag = visible.columns[static_cast<size_t>(stage_.rest_output)];
+  flag.values = &is_rest;
+  flag.has_nulls = false;
+  receiver_.on_rows(window, visible, false);
+}
+
+void Tail::sort_and_send(const WindowRef& window, PaneTable* groups) {
   std::vector<uint32_t> order(store_.row_count());
   std::iota(order.begin(), order.end(), 0u);
   const size_t visible_count = stage_.output.columns.size();
@@ -280,16 +315,20 @@ void Tail::sort_and_send(const WindowRef& window) {
     }
     return visible_order(a, b) < 0;
   };
-  const auto wanted = static_cast<size_t>(row_limit_);
+  const size_t wanted = std::min(static_cast<size_t>(row_limit_), order.size());
+  std::vector<uint32_t> beyond;
   if (!stage_.distinct && wanted < order.size() / 8) {
     std::partial_sort(order.begin(), order.begin() + static_cast<long>(wanted), order.end(), before);
-    order.resize(wanted);
   } else {
     std::vector<SortColumn> columns;
     for (const plan::SortKey& key : stage_.order_by)
       columns.push_back({static_cast<size_t>(key.output), key.descending, key.nulls_first});
     for (size_t c = 0; c < visible_count; ++c) columns.push_back({c});
     sort_rows(store_, columns, order);
+  }
+  if (!stage_.distinct) {
+    if (rest_ != nullptr) beyond.assign(order.begin() + static_cast<long>(wanted), order.end());
+    order.resize(wanted);
   }
   if (stage_.distinct) {
     order.erase(
@@ -300,11 +339,15 @@ void Tail::sort_and_send(const WindowRef& window) {
     store_.gather(order.data() + at, std::min(batch_rows_, order.size() - at), dense_.batch);
     send(window, dense_.batch, false);
   }
+  if (!beyond.empty()) send_rest(window, *groups, beyond.data(), beyond.size());
   store_.clear();
+  group_numbers_.clear();
 }
 
-void Tail::end(const WindowRef& window) {
-  if (sorts_) sort_and_send(window);
+void Tail::end(const WindowRef& window, PaneTable* groups) {
+  assert(rest_ == nullptr || groups != nullptr);
+  if (sorts_) sort_and_send(window, groups);
+  groups_seen_ = 0;
   ColumnBatch none;
   none.columns.resize(stage_.outputs.size());
   for (size_t o = 0; o < stage_.outputs.size(); ++o) none.columns[o].type = stage_.outputs[o]->type;

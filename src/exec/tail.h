@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "exec/engine.h"
+#include "exec/rest_row.h"
 #include "exec/rows.h"
 #include "expr/expr.h"
 
@@ -22,6 +23,7 @@ class RowStore {
   /// Rows from `first` on, as a column of the store's own memory; valid until the store changes.
   batch::Column slice(size_t column, size_t first) const;
   size_t row_count() const { return row_count_; }
+  size_t octets_held() const;
   size_t column_count() const { return columns_.size(); }
   void clear();
   /// PostgreSQL's order of one column of two rows, nulls above all.
@@ -57,13 +59,18 @@ class Tail {
   /// Rows of the window (at most batch_rows); they pass on at once when nothing has to be sorted.
   Added add(const WindowRef& window, batch::ColumnBatch& rows);
   /// No more rows of this window and revision.
-  void end(const WindowRef& window);
+  /// @param groups  where the stage has a rest row: the table whose groups, all of them and in their order, were given
+  ///                to add() as rows
+  void end(const WindowRef& window, PaneTable* groups = nullptr);
+  /// Of rows that wait for their order.
+  size_t octets_held() const { return store_.octets_held(); }
   /// A stage without windows: LIMIT counts over the whole run, not from end() to end().
   void keep_limit_over_windows() { limit_over_windows_ = true; }
 
  private:
   void send(const WindowRef& window, batch::ColumnBatch& visible, bool last);
-  void sort_and_send(const WindowRef& window);
+  void sort_and_send(const WindowRef& window, PaneTable* groups);
+  void send_rest(const WindowRef& window, PaneTable& groups, const uint32_t* rows, size_t n);
 
   const plan::Stage& stage_;
   const plan::QueryOptions& options_;
@@ -79,6 +86,9 @@ class Tail {
   batch::BatchBuffer dense_;       ///< outputs of the rows that passed, close together
   batch::ColumnBatch all_outputs_;
   RowStore store_;
+  std::unique_ptr<RestRow> rest_;        ///< null: rows beyond LIMIT are left out
+  std::vector<uint32_t> group_numbers_;  ///< with rest_: of the rows in store_
+  uint32_t groups_seen_ = 0;
   std::vector<uint32_t> selected_;
   std::vector<uint8_t> active_, errors_;
 };

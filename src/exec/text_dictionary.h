@@ -23,6 +23,11 @@ class TextDictionary {
     ids_.emplace(kept, last_id_);
     return last_id_;
   }
+  /// Octets held; those of the map are what its nodes and buckets take.
+  size_t octets_held() const {
+    return arena_.octets_held() + texts_.capacity() * sizeof(std::string_view) + ids_.size() * 48 +
+           ids_.bucket_count() * sizeof(void*);
+  }
   std::string_view text(uint32_t id) const { return texts_[id]; }
   /// Forgets the shortcut for repeated text: its memory is about to hold other bytes.
   void end_batch() {

@@ -28,6 +28,9 @@ class UnionStage final : public StageRunner {
   void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
   void advance(Micros) override { assert(!"fed by its inputs"); }
   WindowLedger ledger() const override { return ledger_; }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (const auto& [window, held] : windows_) nodes[0] += held.rows.octets_held();
+  }
 
  private:
   class Input final : public RowReceiver {
@@ -56,12 +59,13 @@ class UnionStage final : public StageRunner {
     }
     if (!window.final || (rows.row_count == 0 && !last)) return;
     // A window without rows is one all the same.
-    RowStore& held = windows_.try_emplace({window.start, window.end}, types_).first->second;
+    Held& held = windows_.try_emplace({window.start, window.end}, types_).first->second;
+    held.complete &= window.complete;
     if (rows_held_ + rows.row_count > rows_max_) {
       ledger_.refused += rows.row_count;
       return;
     }
-    held.append(rows);
+    held.rows.append(rows);
     rows_held_ += rows.row_count;
   }
 
@@ -70,8 +74,9 @@ class UnionStage final : public StageRunner {
     for (const auto& input : inputs_) least = std::min(least, input->frontier());
     while (!windows_.empty() && (least == base::kMaxTime || windows_.begin()->first.first < least)) {
       const auto [start, end] = windows_.begin()->first;
-      send({start, end, 1, true}, windows_.begin()->second);
-      rows_held_ -= windows_.begin()->second.row_count();
+      const Held& held = windows_.begin()->second;
+      send({start, end, 1, true, held.complete}, held.rows);
+      rows_held_ -= held.rows.row_count();
       windows_.erase(windows_.begin());
       ++ledger_.windows_closed;
     }
@@ -97,7 +102,12 @@ class UnionStage final : public StageRunner {
   std::vector<batch::Type> types_;
   std::vector<std::unique_ptr<Input>> inputs_;
   WindowLedger ledger_;
-  std::map<std::pair<Micros, Micros>, RowStore> windows_;  ///< by start and end: rows that wait for the other inputs
+  struct Held {
+    explicit Held(const std::vector<batch::Type>& types) : rows(types) {}
+    RowStore rows;
+    bool complete = true;
+  };
+  std::map<std::pair<Micros, Micros>, Held> windows_;  ///< by start and end: rows that wait for the other inputs
   size_t rows_held_ = 0;
   Micros told_ = base::kMinTime;
   std::mutex mutex_;  ///< rows of a stream may come from several threads

@@ -39,6 +39,11 @@ class WindowJoinStage final : public StageRunner {
   void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
   void advance(Micros) override { assert(!"fed by its inputs"); }
   WindowLedger ledger() const override { return ledger_; }
+  void add_state_octets(std::vector<uint64_t>& nodes) const override {
+    for (const auto& [window, held] : windows_) {
+      for (const JoinTable& table : held.tables) nodes[0] += table.octets_held();
+    }
+  }
 
  private:
   class Side final : public RowReceiver {

@@ -7,6 +7,7 @@
 #include "exec/group_rows.h"
 #include "exec/late_rows.h"
 #include "exec/row_aggregator.h"
+#include "exec/shedding.h"
 #include "exec/shipping.h"
 #include "exec/stage.h"
 #include "exec/tail.h"
@@ -50,12 +51,12 @@ class EdgeHalf {
   /// Those that came since the last call; null: none.
   PaneTablePtr take_late() { return late_ ? late_->take() : nullptr; }
   const WindowLedger& ledger() const { return ledger_; }
-  /// Memory of the open panes.
-  uint64_t octets_held() const {
-    uint64_t octets = 0;
-    for (const auto& [start, pane] : open_) octets += pane->octets_held();
-    return octets;
-  }
+  /// Of all that is held for open panes and late rows.
+  uint64_t state_octets() const;
+  /// From now on keeps about this share (0 to 1) of the groups that it keeps now, and drops the others at once.
+  void shed(double share);
+  /// Windows that begin later keep up to twice as many groups again.
+  void relax();
 
  private:
   /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as
@@ -84,6 +85,8 @@ class EdgeHalf {
   RowAggregator aggregator_;
   std::unique_ptr<LateRows> late_;  ///< null: nobody reads `<view>_late`
   std::map<Micros, PaneTablePtr> open_;
+  GroupShedder shedder_;
+  KeepBelow keep_below_;
   Micros last_start_ = 0;
   PaneTable* last_pane_ = nullptr;  ///< the pane that got rows last
   CountsByPane counts_;
@@ -111,13 +114,16 @@ class MergeHalf final : public PaneReceiver {
   void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
   const WindowLedger& ledger() const { return ledger_; }
+  /// Of the open windows.
+  uint64_t state_octets() const;
+  // As EdgeHalf's.
+  void shed(double share);
+  void relax();
+  /// Drops what has come from edges that keep more than this node does.
+  void trim();
+  /// Rows that edges counted and that were shed here; they miss in at least one of their windows.
+  const GroupShedder::Shed& shed_here() const { return shed_here_; }
   const std::deque<WindowRecord>& recent_windows() const { return recent_; }
-  /// Memory of what is kept for windows that are not final.
-  uint64_t octets_held() const {
-    uint64_t octets = 0;
-    for (const auto& [start, pane] : panes_) octets += pane->octets_held();
-    return octets;
-  }
   uint64_t groups_closed() const { return groups_closed_; }  ///< of all final windows
 
  private:
@@ -126,10 +132,18 @@ class MergeHalf final : public PaneReceiver {
     bool dirty = false;  ///< got rows since
     PaneCounts counts;
   };
+  /// The panes of one slide (of a tumbling window: all of its panes): windows hold all of them or none.
+  struct Slide {
+    PaneTablePtr table;
+    bool grown = false;              ///< since drop_beyond()
+    uint64_t least_kept = kKeepAll;  ///< least threshold of a final window that held it
+  };
+  Slide& slide_of(Micros pane_start);
   void opened(Micros start);
-  /// The panes of a tumbling window are one table from the first on: a month has thousands.
-  Micros kept_at(Micros start) const { return grid_.tumbles() ? grid_.last_window_start(start) : start; }
   void send(Micros end, Open& window, bool final);
+  void forget(const Slide& slide);
+  void send_changes(Micros watermark);
+  void drop_beyond(Micros start, Slide& slide);
 
   const plan::QueryOptions& options_;
   PaneGrid grid_;
@@ -138,9 +152,13 @@ class MergeHalf final : public PaneReceiver {
   GroupLayout layout_;
   Tail tail_;
   GroupRows group_rows_;
-  std::map<Micros, PaneTablePtr> panes_;  ///< by kept_at()
-  std::map<Micros, Open> windows_;        ///< by end; those that are not final yet
+  std::map<Micros, Slide> slides_;  ///< by start
+  GroupShedder shedder_;
+  KeepBelow keep_below_;
+  GroupShedder::Shed shed_here_;
+  std::map<Micros, Open> windows_;  ///< by end; those that are not final yet
   uint64_t groups_closed_ = 0;
+  Micros sent_step_ = base::kMinTime;     ///< on_change: open windows were sent at this multiple of `every` last
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end
 };

@@ -215,7 +215,8 @@ std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, std::span<const Pan
     for (const PaneLedger& ledger : ledgers) {
       put_varint_signed(out, ledger.pane_start);
       const window::PaneCounts& c = ledger.counts;
-      for (const uint64_t count : {c.assigned, c.counted, c.filtered, c.late, c.errored, c.shed})
+      for (const uint64_t count :
+           {c.assigned, c.counted, c.filtered, c.late, c.errored, c.shed, c.shed_octets, ~c.keep_below})
         put_varint(out, count);
     }
   }
@@ -251,15 +252,18 @@ namespace {
 
 bool read_ledgers(Cursor& in, std::vector<PaneLedger>& ledgers) {
   uint64_t count = 0;
-  constexpr size_t kOctetsMin = 7;
+  constexpr size_t kOctetsMin = 9;
   if (!in.u64(count) || count > in.rest().size() / kOctetsMin) return false;
   ledgers.resize(count);
   for (PaneLedger& ledger : ledgers) {
     window::PaneCounts& c = ledger.counts;
     if (!in.i64(ledger.pane_start)) return false;
-    for (uint64_t* value : {&c.assigned, &c.counted, &c.filtered, &c.late, &c.errored, &c.shed}) {
+    for (uint64_t* value : {&c.assigned, &c.counted, &c.filtered, &c.late, &c.errored, &c.shed, &c.shed_octets}) {
       if (!in.u64(*value)) return false;
     }
+    uint64_t dropped_from = 0;
+    if (!in.u64(dropped_from)) return false;
+    c.keep_below = ~dropped_from;
   }
   return true;
 }

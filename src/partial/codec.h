@@ -6,7 +6,7 @@
 //   pane:      pane_start supplement attempt chunk last:1 group_count  group...
 //   cut:       cut supplement attempt chunk last:1 ledger_count ledger... group_count  group...
 //   frontier:  frontier assigned counted filtered late errored shed time_null time_future
-//   ledger:    pane_start assigned counted filtered late errored shed
+//   ledger:    pane_start assigned counted filtered late errored shed shed_octets 2^64-1-keep_below
 //   group:     key value..., aggregate state...      (types known from the plan; the incarnation names it)
 //   key value: 0 | 1 value                           (0: null)
 //

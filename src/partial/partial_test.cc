@@ -89,7 +89,8 @@ TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
   for (const size_t group : {0, 1}) writer.add(sample.keys.data(), group, sample.state(group));
   ChunkId id = sample.id();
   id.kind = ChunkId::Kind::kCut;
-  const std::vector<PaneLedger> ledgers = {{-60'000'000, {10, 4, 3, 1, 1, 1}}, {0, {300, 300, 0, 0, 0, 0}}};
+  const std::vector<PaneLedger> ledgers = {{-60'000'000, {10, 4, 3, 1, 1, 1, 900, 1 << 20}},
+                                           {0, {300, 300, 0, 0, 0, 0}}};
   std::vector<std::vector<uint8_t>> chunks;
   writer.finish(id, ledgers, [&](std::vector<uint8_t>&& chunk) { chunks.push_back(std::move(chunk)); });
   ASSERT_EQ(chunks.size(), 2u);

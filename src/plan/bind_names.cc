@@ -108,6 +108,9 @@ std::vector<int> ExprBinder::columns_named(const UnboundExpr& e) const {
   };
   if (qualified || input_.nested_first < 0) {
     search(of.first, of.first + of.count);
+    // A column of the view's own hides one that every view has.
+    const auto only_by_name = [&](int c) { return input_.schema.columns[static_cast<size_t>(c)].hidden; };
+    if (!std::all_of(found.begin(), found.end(), only_by_name)) std::erase_if(found, only_by_name);
     return found;
   }
   search(input_.nested_first, of.count);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "plan/fuse.h"
+#include "plan/hidden_columns.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -144,6 +145,12 @@ Result<Bound> SelectBinder::bind(const UnboundSelect& select) {
   }
   if (input) input = bind_exists(std::move(*input));
   if (!input) return tl::unexpected(input.error());
+  if (input->below.empty() && input->inputs.empty() && input->relations.empty() && input->source.has_hidden &&
+      names_hidden_column(select)) {
+    const batch::Schema& hidden = hidden_columns();
+    input->schema.columns.insert(input->schema.columns.end(), hidden.columns.begin(), hidden.columns.end());
+    input->source.reads_hidden = true;
+  }
   auto bound = bind_over(select, std::move(*input));
   if (!bound) return bound;
   if (auto settled = settle_join(bound->stages, bound->inputs); !settled) return tl::unexpected(settled.error());
@@ -301,7 +308,12 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
                   select.group_by.empty() ? select.span : select.group_by[0]->span,
                   select.group_by.empty() ? "add GROUP BY window_start" : "add window_start to GROUP BY");
     }
-    if (binder.keys.size() > 60) return fail("54011", "more than 60 grouping keys", select.group_by[0]->span);
+    if (binder.keys.size() > kGroupKeysMax) {
+      return fail("54011",
+                  distinct_rows ? fmt::format("SELECT DISTINCT of more than {} columns", kGroupKeysMax)
+                                : fmt::format("more than {} grouping keys", kGroupKeysMax),
+                  select.group_by.empty() ? select.span : select.group_by[0]->span);
+    }
   } else if (!select.group_by.empty()) {
     return fail("0A000", "GROUP BY without aggregates", select.span);
   }

@@ -100,6 +100,7 @@ Relation as_relation(const Query& view) {
   relation.time_column = view.time_output;
   relation.has_windows = view.has_windows;
   relation.window_size_us = view.window_size_us;
+  relation.has_hidden = true;
   relation.window_end_column = view.has_windows ? view.stages.back().window_end_output : -1;
   if (view.has_windows) relation.window = window_of_rows(view.stages, view.source);
   return relation;

@@ -178,6 +178,8 @@ class Shower {
     open(fmt::format("source {} {}{}", stream ? "stream" : "view", source.name,
                      source.comment.empty() ? "" : fmt::format(" ({})", source.comment)));
     fact("columns", columns.empty() ? "none" : list_of(columns));
+    if (const auto& cut = query_.options.truncation)
+      fact("truncate", fmt::format("addresses to /{} and /{}", cut->v4_bits, cut->v6_bits));
     if (first.spread) fact("spread", spread_text(first));
     if (options_.distributed && stream) {
       const bool arrival = first.window.time_column >= 0 && first.window.time_column == source.arrival_column;
@@ -242,6 +244,10 @@ class Shower {
                                    ? std::string()
                                    : fmt::format("; revised for {} more",
                                                  base::format_duration(query_.options.allowed_lateness_us))));
+    if (query_.options.emit == QueryOptions::Emit::kOnChange) {
+      fact("emits", fmt::format("before that too, as groups change, at most every {} of the stream's time",
+                                base::format_duration(query_.options.every_us)));
+    }
     if (query_.options.delay_us) fact("delay", base::format_duration(*query_.options.delay_us));
     if (options_.distributed)
       fact("watermark", "the least frontier of all edges: the edge that is furthest behind holds it");
@@ -324,7 +330,7 @@ class Shower {
       std::string rows;
       if (stage.limit) rows = fmt::format("{} row{}", *stage.limit, *stage.limit == 1 ? "" : "s");
       if (stage.offset != 0) rows += fmt::format("{}after the first {}", stage.limit ? " " : "", stage.offset);
-      fact("limit", rows + " of each window");
+      fact("limit", rows + " of each window" + (stage.rest_output < 0 ? "" : "; all beyond as one more row"));
     }
     if (options_.distributed && (!stage.order_by.empty() || stage.limit || stage.distinct)) {
       fact("then", stage.limit ? "global: each worker sends its first rows, one of them takes the first of all"
@@ -555,6 +561,15 @@ ShownPlan show(const Query& query, const ExplainOptions& options, const QueryAct
   ShownPlan plan;
   plan.title = query.is_view ? fmt::format("view {}", query.name) : "query";
   plan.operators = Shower(query, options, activity).operators();
+  if (query.options.has_state_limit()) {
+    const double mebi = static_cast<double>(query.options.state_octets_max) / (1 << 20);
+    plan.operators.insert(
+        plan.operators.begin(),
+        {fmt::format("state at most {:.1f} MB on a node; beyond it {}", mebi,
+                     query.options.on_limit == QueryOptions::OnLimit::kShed ? "sheds groups" : "is stopped"),
+         {},
+         {}});
+  }
   if (activity != nullptr && options.timing) plan.title += fmt::format(" (ran for {:.3f} s)", activity->seconds);
   return plan;
 }

@@ -1,5 +1,6 @@
 #include "plan/late.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace backstream::plan {
@@ -80,14 +81,16 @@ std::optional<LateStage> late_stage(const Query& query) {
 
   // A group belongs to several windows (hop); those that it is not late for have no end here (exec/late_rows.h).
   stage.having = *expr::make_is_null(expr::make_column(1, Type::kTimestamptz), true, {});
+  stage.output.columns.clear();
   for (size_t o = 0; o < first.output.columns.size(); ++o) {
+    if (static_cast<int>(o) == first.rest_output) continue;
+    stage.output.columns.push_back(first.output.columns[o]);
     ExprPtr output = expr::clone(*first.outputs[o]);
     expr::walk(*output, [&](expr::Expr& part) {
       if (part.kind == expr::ExprKind::kColumn && part.column >= 2 + old_keys) part.column += new_keys;
     });
     stage.outputs.push_back(std::move(output));
   }
-  stage.output = first.output;
   const auto add_output = [&](const char* name, ExprPtr output) {
     stage.output.columns.push_back({name, output->type, 0});
     stage.outputs.push_back(std::move(output));
@@ -104,6 +107,21 @@ std::optional<LateStage> late_stage(const Query& query) {
                                : expr::make_literal({}, Type::kText));
   add_output("_rows", expr::make_column(count_column, Type::kInt8));
   return late;
+}
+
+std::vector<int> key_outputs(const Query& query) {
+  const Stage& stage = query.stages.back();
+  const auto key_end = 2 + static_cast<int>(stage.keys.size());
+  std::vector<int> outputs, all;
+  std::vector<bool> shown(stage.keys.size(), false);
+  for (int o = 0; o < static_cast<int>(stage.output.columns.size()); ++o) {
+    const expr::Expr& output = *stage.outputs[static_cast<size_t>(o)];
+    const bool key = stage.aggregates_rows && output.kind == expr::ExprKind::kColumn && output.column < key_end;
+    if (key && output.column >= 2) shown[static_cast<size_t>(output.column) - 2] = true;
+    if (key || o == stage.rest_output) outputs.push_back(o);
+    all.push_back(o);
+  }
+  return stage.aggregates_rows && std::find(shown.begin(), shown.end(), false) == shown.end() ? outputs : all;
 }
 
 std::optional<Relation> late_relation(const Query& view) {

@@ -51,16 +51,20 @@ struct Relation {
   int window_end_column = -1;  ///< of a view
   int arrival_column =
       -1;  ///< of a stream: when a row reached us; windows over it follow our clock, not the exporters'
-  bool has_windows = false;                    ///< a view whose rows come window by window
-  Micros window_size_us = 0;                   ///< the length of all its windows; 0: none, not known, or they differ
-  std::optional<Window> window;                ///< of those rows, where all have the same: tumble or hop
-  std::optional<Micros> delay_us;              ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
-  std::shared_ptr<lookup::LookupTable> table;  ///< kTable: its rows
-  bool of_file = false;                        ///< kTable: a file says what is in it, statements do not
+  bool has_hidden = false;         ///< a view whose rows have the columns of plan/hidden_columns.h, too
+  bool reads_hidden = false;       ///< the query names some of them: they follow those of `schema` in its input
+  bool has_windows = false;        ///< a view whose rows come window by window
+  Micros window_size_us = 0;       ///< the length of all its windows; 0: none, not known, or they differ
+  std::optional<Window> window;    ///< of those rows, where all have the same: tumble or hop
+  std::optional<Micros> delay_us;  ///< of a stream declared by CREATE FOREIGN TABLE: its watermark delay
+  std::shared_ptr<lookup::LookupTable> table;          ///< kTable: its rows
+  bool of_file = false;                                ///< kTable: a file says what is in it, statements do not
   std::shared_ptr<const UnboundStatement> definition;  ///< kPlainView: its CREATE VIEW
   std::string comment;                                 ///< COMMENT ON; empty: none
   std::vector<std::string> column_comments;            ///< by column; may be shorter than the schema
 };
+
+inline constexpr size_t kGroupKeysMax = 60;  ///< of one stage
 
 struct AggregateCall {
   const agg::AggregateFunction* function = nullptr;
@@ -221,6 +225,8 @@ struct Stage {
   std::vector<expr::ExprPtr> keys;  ///< over the input
   std::vector<std::string> key_labels;
   std::vector<AggregateCall> aggregates;
+  /// With on_limit = 'shed': which of the aggregates count each group's rows and octets; -1: none.
+  int rows_aggregate = -1, octets_aggregate = -1;
   bool union_all = false;              ///< stages[0]: passes on the rows of Query::inputs, all of its shape
   std::optional<Join> join;            ///< stages[0]: joins the rows of two inputs; it neither filters nor aggregates
   std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
@@ -234,6 +240,8 @@ struct Stage {
   int64_t offset = 0;
   int window_start_output = -1;  ///< visible output that is exactly window_start / window_end, or -1
   int window_end_output = -1;
+  /// Visible output that is true in the one row that stands for all beyond LIMIT (rest_row = true), or -1: no such row.
+  int rest_output = -1;
 };
 
 /// The policies of WITH (...).
@@ -244,6 +252,20 @@ struct QueryOptions {
   /// Rows that come after their window was final: kept as `<view>_late`, or only counted.
   enum class Late : uint8_t { kSide, kDrop } late = Late::kSide;
   std::optional<Micros> delay_us;  ///< overrides the stream's delay
+  /// When rows of a window are sent: when it closes, or also before, as it changes. Only final rows are a promise.
+  enum class Emit : uint8_t { kOnClose, kOnChange } emit = Emit::kOnClose;
+  Micros every_us = base::kMicrosPerSecond;  ///< kOnChange: at most one revision in this much of the stream's time
+  /// Octets that the query may hold on one node, and what happens where it holds more at the end of a pane: the query
+  /// is stopped, or sheds groups (exec/shedding.h).
+  uint64_t state_octets_max = UINT64_MAX;
+  enum class OnLimit : uint8_t { kFail, kShed } on_limit = OnLimit::kFail;
+  bool has_state_limit() const { return state_octets_max != UINT64_MAX; }
+  bool rest_row = false;  ///< a window's rows beyond LIMIT become one row (exec/rest_row.h)
+  /// Addresses are cut to these lengths before the query sees them (exec/address_truncation.h).
+  struct Truncation {
+    uint8_t v4_bits = 24, v6_bits = 48;
+  };
+  std::optional<Truncation> truncation;
 };
 
 struct Query {
@@ -263,5 +285,8 @@ struct Query {
 
 /// The window that the rows of stages over a source carry, where all have the same: tumble or hop.
 std::optional<Window> window_of_rows(const std::vector<Stage>& stages, const Relation& source);
+/// Visible outputs that tell a row of the query from the others of its window: its group's keys, where all of them are
+/// there; otherwise all outputs. A later revision of a row has the same.
+std::vector<int> key_outputs(const Query& query);
 
 }  // namespace backstream::plan

@@ -138,6 +138,13 @@ Input input_of(Bound bound);
 /// Gives the first columns other names. 42P10 when there are more names than columns.
 Result<void> name_columns(batch::Schema& schema, const std::vector<std::string>& names, std::string_view relation,
                           SourceSpan span);
+/// Gives the last stage its rest row (QueryOptions::rest_row). 0A000 where it could not be computed; `span`: the
+/// option.
+Result<void> add_rest_row(Query& query, SourceSpan span);
+/// What options ask of the plan, or refuse of it: 0A000. Before add_rest_row().
+Result<void> apply_options(Query& query, const std::vector<UnboundOption>& options);
+/// The option of that name, or null.
+const UnboundOption* find_option(const std::vector<UnboundOption>& options, std::string_view name);
 /// WITH (...). Errors: 22023 for an unknown name or value, 0A000 for what is not supported yet.
 Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options);
 

@@ -28,6 +28,9 @@ SplitPlan split(const Query& query, base::Micros pane_us_max) {
   }
   const bool windows = stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop;
   if (!stage.aggregates_rows || !windows) return plan;
+  // What is enforced, or sent, at the end of panes needs short ones, on one machine as on many.
+  if (query.options.has_state_limit()) pane_us_max = std::min(pane_us_max, 60 * base::kMicrosPerSecond);
+  if (query.options.emit == QueryOptions::Emit::kOnChange) pane_us_max = std::min(pane_us_max, query.options.every_us);
   base::Micros pane = pane_of(stage.window);
   if (pane > pane_us_max && pane_us_max > 0) {
     // The least number of equal parts that are short enough. A size without such a divisor nearby (a prime number of

@@ -142,8 +142,8 @@ ResultWriter::Cell ResultWriter::cell_of(batch::Type type) {
   }
 }
 
-ResultWriter::ResultWriter(Format format, const std::vector<View>& views, int descriptor)
-    : format_(format), text_(descriptor), several_(views.size() > 1) {
+ResultWriter::ResultWriter(Format format, const std::vector<View>& views, int descriptor, bool revisions)
+    : format_(format), revisions_(revisions), text_(descriptor), several_(views.size() > 1) {
   for (const View& view : views) {
     if (layouts_.size() <= view.query_index) layouts_.resize(view.query_index + 1);
     Layout& layout = layouts_[view.query_index].emplace();
@@ -172,7 +172,7 @@ ResultWriter::ResultWriter(Format format, const std::vector<View>& views, int de
   if (format == Format::kCsv && !views.empty()) write_csv_header();
   for (auto& layout : layouts_) {
     if (!layout) continue;
-    layout->row_octets_max = layout->row_lead.size() + layout->row_end.size() + layout->csv_order.size() + 64;
+    layout->row_octets_max = layout->row_lead.size() + layout->row_end.size() + layout->csv_order.size() + 128;
     for (const Field& field : layout->fields) layout->row_octets_max += field.lead.size() + kCellOctetsMax;
   }
 }
@@ -200,6 +200,7 @@ void ResultWriter::write_csv_header() {
   std::string line;
   if (several_) line.append("view");
   for (const std::string& name : header) line.append(line.empty() ? "" : ",").append(csv_text(name));
+  if (revisions_) line += ",_rev,_final,_complete,_op";
   line += '\n';
   text_.append(line);
   for (auto& layout : layouts_) {
@@ -210,7 +211,7 @@ void ResultWriter::write_csv_header() {
 void ResultWriter::on_result(const exec::ResultBatch& result) {
   if (result.query_index >= layouts_.size() || !layouts_[result.query_index]) return;
   Layout& layout = *layouts_[result.query_index];
-  if (!result.final && format_ != Format::kJsonl) return;
+  if ((!result.final || result.removed) && !revisions_) return;
   row_count_ += result.rows.row_count;
   if (format_ == Format::kNone || text_.error() != 0 || layout.fields.empty()) return;
   if (format_ == Format::kTable) write_table(layout, result);
@@ -263,8 +264,12 @@ inline char* ResultWriter::put_value(Field& field, const batch::Column& column, 
 void ResultWriter::write_rows(Layout& layout, const exec::ResultBatch& result) {
   const bool json = format_ == Format::kJsonl;
   std::string row_end = layout.row_end;
-  if (json && (!result.final || result.revision > 1)) {
-    row_end = fmt::format(",\"_revision\":{},\"_final\":{}}}\n", result.revision, result.final);
+  if (revisions_ && json) {
+    row_end = fmt::format(",\"_rev\":{},\"_final\":{},\"_complete\":{},\"_op\":\"{}\"}}\n", result.revision,
+                          result.final, result.complete, result.removed ? 'd' : 'u');
+  } else if (revisions_) {
+    row_end = fmt::format(",{},{},{},{}\n", result.revision, result.final ? 't' : 'f', result.complete ? 't' : 'f',
+                          result.removed ? 'd' : 'u');
   }
   std::vector<bool> variable;
   for (const Field& field : layout.fields) variable.push_back(field.cell == Cell::kText || field.cell == Cell::kByText);

@@ -21,8 +21,8 @@ std::optional<Format> parse_format(std::string_view text);
 ///   none   counts only
 /// Rows of several queries are told apart by a first column `view`; in CSV the header then is `view` and every column
 /// name of the queries, once each, in order of appearance; a row leaves empty what its query does not have.
-/// Revisions: csv and table write final rows only; jsonl writes all, a row that is not final or not the first with
-/// `_revision` and `_final`.
+/// Final rows only; or, asked for revisions, csv and jsonl write the rows of each, with columns `_rev`, `_final`,
+/// `_complete` and `_op`: 'u' for a row that is there, 'd' for one that the revision before had (its keys).
 class ResultWriter : public exec::ResultSink {
  public:
   struct View {
@@ -31,7 +31,8 @@ class ResultWriter : public exec::ResultSink {
     const batch::Schema* schema;  ///< of the query's visible columns; must outlive the writer
   };
   /// @param views  the queries whose rows are written; rows of others are ignored
-  ResultWriter(Format format, const std::vector<View>& views, int descriptor);
+  /// @param revisions  not with Format::kTable
+  ResultWriter(Format format, const std::vector<View>& views, int descriptor, bool revisions = false);
   ~ResultWriter() override;
 
   void on_result(const exec::ResultBatch& result) override;
@@ -79,6 +80,7 @@ class ResultWriter : public exec::ResultSink {
   std::string table_cell(const Field& field, const batch::Column& column, size_t row) const;
 
   const Format format_;
+  const bool revisions_;
   TextBuffer text_;
   std::vector<std::optional<Layout>> layouts_;  // By query index.
   bool several_ = false;

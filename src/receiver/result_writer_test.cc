@@ -176,7 +176,7 @@ TEST_F(ResultWriterTest, JsonlNamesTheViewWhenThereAreSeveral) {
   EXPECT_EQ(text().substr(0, 26), "{\"view\":\"b\",\"window_start\"");
 }
 
-TEST_F(ResultWriterTest, RevisionsAreMarkedInJsonlAndLeftOutOfCsv) {
+TEST_F(ResultWriterTest, RevisionsAreWrittenOnlyWhereAskedFor) {
   Rows rows = matrix_rows();
   exec::ResultBatch early = rows.result(1);
   early.final = false;
@@ -185,10 +185,19 @@ TEST_F(ResultWriterTest, RevisionsAreMarkedInJsonlAndLeftOutOfCsv) {
     writer.on_result(early);
   }
   EXPECT_EQ(text(), "window_start,src_as,octets\n");
-  ResultWriter writer(Format::kJsonl, {{0, "", &rows.schema()}}, file_);
+  early.removed = true;
+  early.complete = false;
+  ResultWriter csv(Format::kCsv, {{0, "", &rows.schema()}}, file_, true);
+  csv.on_result(rows.result(1));
+  csv.on_result(early);
+  csv.flush();
+  EXPECT_NE(text().find("window_start,src_as,octets,_rev,_final,_complete,_op\n"), std::string::npos);
+  EXPECT_NE(text().find(",1,t,t,u\n"), std::string::npos);
+  EXPECT_NE(text().find(",1,f,f,d\n"), std::string::npos);
+  ResultWriter writer(Format::kJsonl, {{0, "", &rows.schema()}}, file_, true);
   writer.on_result(early);
   writer.flush();
-  EXPECT_NE(text().find(",\"_revision\":1,\"_final\":false}\n"), std::string::npos);
+  EXPECT_NE(text().find(",\"_rev\":1,\"_final\":false,\"_complete\":false,\"_op\":\"d\"}\n"), std::string::npos);
 }
 
 TEST_F(ResultWriterTest, RowsLongerThanTheBufferArriveWhole) {

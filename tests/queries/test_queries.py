@@ -24,8 +24,7 @@ SPAN = re.compile(r"(-?)(?:(-?\d+) days?)?\s*(?:(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+
 
 # Queries whose statements the program does not have yet. Each has its reference; take the name out to run it.
 # Lookup tables and joins with them: all of these; handshake_timeout: an interval join; billing: windows of calendar months.
-WAITING = {"accounting", "application_mix", "as_matrix", "billing", "customer_share", "dark_space", "dscp_mix",
-           "handshake_timeout", "link_utilisation", "pop_matrix", "sampling_correction", "spam_sources", "spoofed_sources"}
+WAITING = set()
 # The file of tables is read before those that name one of them.
 TABLES = re.compile(r"\b(interfaces|customers|routes|bogons|dark|services|sampling)\b")
 

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "exec/engine.h"
+#include "exec/revision_changes.h"
 #include "expr/expr.h"
 #include "plan/bind_table.h"
 #include "plan/definitions.h"
@@ -29,6 +30,7 @@ using base::Micros;
 using batch::Type;
 
 constexpr std::string_view kDay = "2026-01-31";
+constexpr size_t kRevisionKeysMax = 1'000'000;
 constexpr std::string_view kSourceName = "test";
 
 struct Variant {
@@ -66,6 +68,7 @@ class Collector : public exec::ResultSink {
     std::string text;
     int revision;
     bool final;
+    bool removed = false;
   };
   std::vector<Row> rows;
   std::string types;  ///< of the first batch
@@ -81,7 +84,7 @@ class Collector : public exec::ResultSink {
         if (c != 0) text += ' ';
         text += value_field(expr::value_at(result.rows.columns[c], row), result.schema->columns[c].type);
       }
-      rows.push_back({std::move(text), result.revision, result.final});
+      rows.push_back({std::move(text), result.revision, result.final, result.removed});
     }
   }
 };
@@ -110,28 +113,17 @@ class Scenario {
       if ((block->kind == Block::Kind::kStatement || block->kind == Block::Kind::kQuery) && !waits) state(*block);
     }
     start();
-    const Block* fails = nullptr;
+    fed = false;
     for (const Block* block : blocks) {
-      if (block->kind == Block::Kind::kFails) fails = block;
-    }
-    try {
-      fed = false;
-      for (const Block* block : blocks) {
-        if (block->kind == Block::Kind::kFeed) feed(*block);
-        fed = fed || block->kind == Block::Kind::kFeed;
-        if (!fed || !changes_table(*block)) continue;
-        for (auto& [name, table] : tables_) flush(table);
-        state(*block);
-      }
+      if (block->kind == Block::Kind::kFeed) feed(*block);
+      fed = fed || block->kind == Block::Kind::kFeed;
+      if (!fed || !changes_table(*block)) continue;
       for (auto& [name, table] : tables_) flush(table);
-      engine_->finish();
-      if (fails != nullptr) complain(*fails, "no query failed");
-    } catch (const exec::QueryFailed& failure) {
-      const Block& at = fails != nullptr ? *fails : *blocks.front();
-      check(at, fails != nullptr && matches(failure.what(), fails->pattern),
-            std::string("a query failed: ") + failure.what());
-      return;
+      state(*block);
     }
+    for (auto& [name, table] : tables_) flush(table);
+    engine_->finish();
+    check_failures(blocks);
     for (Running& running : queries_) {
       if (!running.analyzed || running.index < 0) continue;
       const auto index = static_cast<size_t>(running.index);
@@ -152,6 +144,7 @@ class Scenario {
     const Block* block;
     std::string name;
     std::unique_ptr<Collector> rows;
+    std::unique_ptr<exec::RevisionChanges> changes = nullptr;     ///< before `rows`
     size_t entry = kNoEntry;                                      ///< its number in definitions_
     int index = -1;                                               ///< in the engine
     std::optional<plan::ExplainOptions> analyzed = std::nullopt;  ///< EXPLAIN ANALYZE: its rows are the plan
@@ -185,6 +178,22 @@ class Scenario {
       std::printf("%s: '%s' is no regex\n", file_.c_str(), pattern.c_str());
       return false;
     }
+  }
+
+  /// Each "fails" tells of a query that was stopped, and each of those is told of.
+  void check_failures(const std::vector<const Block*>& blocks) {
+    std::vector<std::string> failures;
+    for (size_t q = 0; q < engine_->query_count(); ++q) {
+      if (!engine_->failure(q).empty()) failures.push_back(engine_->query(q).name + ": " + engine_->failure(q));
+    }
+    for (const Block* block : blocks) {
+      if (block->kind != Block::Kind::kFails) continue;
+      const auto told = std::find_if(failures.begin(), failures.end(),
+                                     [&](const std::string& failure) { return matches(failure, block->pattern); });
+      check(*block, told != failures.end(), "no query failed so");
+      if (told != failures.end()) failures.erase(told);
+    }
+    for (const std::string& failure : failures) complain(*blocks.front(), "a query failed: " + failure);
   }
 
   void state(const Block& block) {
@@ -286,7 +295,9 @@ class Scenario {
         for (const batch::ColumnDef& column : entry->query->output().columns)
           running.rows->types += type_letter(column.type);
         const bool analyzed = running.analyzed.has_value();
-        engine_->add_query(std::move(entry->query), analyzed ? nullptr : running.rows.get(), analyzed);
+        running.changes = std::make_unique<exec::RevisionChanges>(*running.rows, kRevisionKeysMax);
+        engine_->add_query(std::move(entry->query), analyzed ? nullptr : running.changes.get(), analyzed);
+        running.changes->watch(engine_->query_count() - 1, engine_->query(engine_->query_count() - 1));
         break;
       }
     }
@@ -402,8 +413,9 @@ class Scenario {
     std::vector<std::string> actual, expected;
     for (const Collector::Row& row : got.rows) {
       if (block.revisions)
-        actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open"));
-      else if (row.final) actual.push_back(row.text);
+        actual.push_back(row.text + ' ' + std::to_string(row.revision) + (row.final ? " final" : " open") +
+                         (row.removed ? " d" : ""));
+      else if (row.final && !row.removed) actual.push_back(row.text);
     }
     for (const std::string& row : block.rows) {
       std::string text;
@@ -472,6 +484,7 @@ class Scenario {
                                                       {"late", ledger.late},
                                                       {"errored", ledger.errored},
                                                       {"shed", ledger.shed},
+                                                      {"shed_octets", ledger.shed_octets},
                                                       {"time_null", ledger.time_null},
                                                       {"time_future", ledger.time_future},
                                                       {"refused", ledger.refused},
@@ -482,6 +495,8 @@ class Scenario {
                                                       {"spread_rows", ledger.spread_rows},
                                                       {"spread_without_span", ledger.spread_without_span},
                                                       {"spread_too_long", ledger.spread_too_long},
+                                                      {"capped_groups", ledger.capped_groups},
+                                                      {"negative_weights", ledger.negative_weights},
                                                       {"value_errors", ledger.value_errors.total()}};
     for (const auto& [name, value] : block.counters) {
       const auto found = counters.find(name);

@@ -16,14 +16,15 @@
 //   ledger [<view>] <counter> N ...  counters of the window ledger; without a view those of the query or view above
 //   windows [<view>]                 after "----" the ledger of each window: start, assigned, counted, filtered, late,
 //                                    errored, shed
-//   fails <regex>                    feeding ends with a failed query (on_error = 'fail')
+//   fails <regex>                    a query was stopped; the regex is searched in "view: SQLSTATE why". One a query
 //   reset                            forgets tables, views and queries: what follows is a test of its own
 //
 // INSERT, UPDATE, DELETE and TRUNCATE after a feed are done after it, before the next. Files of lookup tables are named
 // as seen from the file with the test.
 // All queries of a test are there before the first row is fed, and all windows are closed before results are compared.
 // Values: NULL, 'quoted''text' where there are spaces, times of 2026-01-31 as 10:00:01.
-// "revisions": rows of every revision, with two more columns: number, and "final" or "open".
+// "revisions": rows of every revision, with two more columns: number, and "final" or "open". A row that the revision
+// before had, and this one has not, has its keys, then "d" behind these columns.
 #include <string>
 #include <string_view>
 #include <vector>
