@@ -172,6 +172,7 @@ class Spreader {
     parts_.row_count = n;
     parts_.columns.resize(rows.columns.size());
     for (Used& used : used_) {
+      if (used.column >= rows.columns.size()) continue;  // Of a lookup table, or `<view>_late`: not there yet.
       const Column& from = rows.columns[used.column];
       Column& to = parts_.columns[used.column];
       to = from;
@@ -231,7 +232,7 @@ class SpreadStage final : public StageRunner {
   void refresh_lookups() override { reader_->refresh_lookups(); }
   std::vector<WindowRecord> recent_windows() const override { return reader_->recent_windows(); }
   void keep_late(const plan::LateStage& late, RowReceiver& receiver) override {
-    for (auto& spreader : spreaders_) spreader->use({late.stage.input_used.begin(), late.stage.input_used.end() - 1});
+    for (auto& spreader : spreaders_) spreader->use(late.stage.input_used);
     reader_->keep_late(late, receiver);
   }
   Micros next_cut(Micros watermark) const override { return reader_->next_cut(watermark); }
