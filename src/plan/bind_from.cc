@@ -268,7 +268,9 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
   // Of rows that pass one by one any time of the stream will do, as it does for the stream itself.
   const bool time_of_stream =
       input->has_plain_rows() &&
-      input->below.front().outputs[static_cast<size_t>(*column)]->kind == expr::ExprKind::kColumn;
+      input->below.front().outputs[static_cast<size_t>(*column)]->kind == expr::ExprKind::kColumn &&
+      input->below.front().outputs[static_cast<size_t>(*column)]->column <
+          static_cast<int>(input->source.schema.columns.size());
   if (over_view && *column != time_of_rows && !time_of_stream) {
     if (input->below.empty() && time_of_rows < 0 && input->source.name.ends_with(kLateSuffix) &&
         input->schema.find("_late_by") >= 0) {

@@ -162,7 +162,16 @@ Result<Bound> SelectBinder::bind_over(const UnboundSelect& select, Input input) 
   ExprBinder binder(input);
   const size_t input_columns = input.schema.columns.size();
   const bool windowed = input.has_windows();
-  const bool reads_plain_rows = input.has_plain_rows();
+  const bool reads_plain_rows =
+      input.has_plain_rows() &&
+      (input.lookups.empty() || (input.below.front().lookups.empty() && input.below.front().where == nullptr));
+  const bool makes_windows = windowed && input.window.kind != Window::Kind::kInherited;
+  if (!reads_plain_rows && makes_windows && !input.below.empty() && input.window.time_column != input.time_column) {
+    return fail("0A000",
+                "these rows are filtered or looked up before this SELECT looks up more, so only their event time makes "
+                "windows",
+                select.from.empty() ? select.span : select.from[0]->span, "filter and look up in one SELECT");
+  }
 
   // Outputs by name, stars spelled out.
   std::vector<Output> outputs;

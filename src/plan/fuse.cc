@@ -40,7 +40,7 @@ uint64_t node_count(const expr::Expr& e) {
 }  // namespace
 
 bool is_row_stage(const Stage& stage) {
-  return !stage.aggregates_rows && !stage.union_all && !stage.join && stage.lookups.empty() && !stage.analytic &&
+  return !stage.aggregates_rows && !stage.union_all && !stage.join && !stage.analytic &&
          stage.window.kind == Window::Kind::kNone && !stage.distinct && stage.order_by.empty() && !stage.limit &&
          stage.offset == 0 && !stage.having;
 }
@@ -100,6 +100,7 @@ base::Result<void> fuse(Stage&& below, Stage& above, base::SourceSpan span) {
     step.first_column += columns - visible;
     step.matched_column += columns - visible;
   }
+  if (above.lookups.empty()) above.lookups = std::move(below.lookups);
   const auto appended = above.input.columns.begin() + visible;
   const std::vector<batch::ColumnDef> looked_up(appended, above.input.columns.end());
   const auto window_at = static_cast<long>(above.input.columns.size());
