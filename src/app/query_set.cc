@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "plan/definitions.h"
+#include "plan/share.h"
 #include "sql/parse.h"
 
 namespace backstream::app {
@@ -28,7 +29,9 @@ std::string quoted(std::string_view name) {
 class Preparation {
  public:
   explicit Preparation(const config::Settings& settings)
-      : schema_(batch::flow_schema(settings.columns)), definitions_(settings.plan.rewrites, &schema_) {}
+      : schema_(batch::flow_schema(settings.columns)),
+        shares_(settings.plan.share),
+        definitions_(settings.plan.rewrites, &schema_) {}
 
   base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
     if (plan::Definitions::is_change(statement.kind)) {
@@ -45,7 +48,9 @@ class Preparation {
         if (options->analyze) return add_query(std::move(*statement.inner), text, *options);
         auto query = definitions_.bind(*statement.inner, text);
         if (!query) return tl::unexpected(query.error());
-        set_.explained.push_back(plan::explain(*query, *options));
+        std::string explained = plan::explain(*query, *options);
+        if (!options->json && shares_) explained += sharers_of(*query);
+        set_.explained.push_back(std::move(explained));
         return {};
       }
       case UnboundStatement::Kind::kCreateForeignTable:
@@ -100,7 +105,18 @@ class Preparation {
     return {};
   }
 
+  /// A line that names the statements before that make the same groups, or nothing.
+  std::string sharers_of(const plan::Query& query) const {
+    std::string names;
+    for (const auto& entry : definitions_.entries()) {
+      if (entry->query && plan::share_groups(query, *entry->query))
+        names.append(names.empty() ? "" : ", ").append(entry->label);
+    }
+    return names.empty() ? names : fmt::format("  shares its panes and groups with {}\n", names);
+  }
+
   const batch::Schema schema_;
+  const bool shares_;
   QuerySet set_;
   plan::Definitions definitions_;
   std::map<size_t, plan::ExplainOptions> analyzed_;  ///< by the number of the definition

@@ -226,6 +226,7 @@ int run_command(const std::vector<std::string>& arguments) {
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
   exec::ResultSink* sink = options.revisions ? static_cast<exec::ResultSink*>(&changes) : &writer;
   exec::EngineOptions engine_options;
+  engine_options.share = options.settings.plan.share;
   engine_options.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
   if (options.edges > 0) {
     engine_options.edges = options.edges;

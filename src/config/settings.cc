@@ -79,6 +79,8 @@ constexpr SettingDef kTable[] = {
      BACKSTREAM_FIELD(exec.batch_rows)},
     {"plan.rewrites", SettingKind::kSwitch, 0, 1, "", "rewrite plans before they run; results never depend on it",
      BACKSTREAM_FIELD(plan.rewrites)},
+    {"plan.share", SettingKind::kSwitch, 0, 1, "",
+     "queries with the same groups make them once; results never depend on it", BACKSTREAM_FIELD(plan.share)},
 };
 #undef BACKSTREAM_FIELD
 

@@ -48,6 +48,7 @@ struct Settings {
   } exec;
   struct {
     bool rewrites = true;
+    bool share = true;
   } plan;
   struct {
     std::string as_table;

@@ -10,6 +10,7 @@
 
 #include "exec/address_truncation.h"
 #include "exec/hidden_columns.h"
+#include "exec/shared_stage.h"
 #include "exec/stage.h"
 
 namespace backstream::exec {
@@ -78,8 +79,8 @@ class RunningQuery final : public RowReceiver {
   /// `query` must outlive it.
   /// @param measured  for EXPLAIN ANALYZE
   /// @param root      the query that it is an input of; null: none
-  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, ResultSink* sink, bool measured,
-               RunningQuery* root = nullptr)
+  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, StageSharing& sharing,
+               ResultSink* sink, bool measured, RunningQuery* root = nullptr)
       : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
     held_.resize(1 + options.edges);
     if (query->inputs.empty() && query->source.reads_hidden) hidden_.emplace();
@@ -90,13 +91,16 @@ class RunningQuery final : public RowReceiver {
     RowReceiver* above = this;
     for (size_t s = stages_.size(); s-- > 0;) {
       if (measured) above = (meters_[s] = std::make_unique<Meter>(*above)).get();
-      stages_[s] = make_stage(*query_, s, options, *above);
+      // What is measured is a query's own, and an input stops with the query that it is of: others may not depend on
+      // it.
+      const bool shares = s == 0 && !measured && root == nullptr;
+      stages_[s] = shares ? sharing.make_first_stage(*query_, *above) : make_stage(*query_, s, options, *above);
       above = stages_[s].get();
     }
     if (measured) entry_ = std::make_unique<Meter>(*stages_.front());
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
       inputs_.push_back(
-          std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, nullptr, measured, this));
+          std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, sharing, nullptr, measured, this));
       inputs_.back()->readers_.push_back({this, &stages_.front()->input(i)});
     }
   }
@@ -387,9 +391,10 @@ struct Engine::State {
       Micros shift = 0;
     };
     std::vector<Reader> readers;
+    std::vector<bool> due;  ///< scratch of advance()
   };
 
-  explicit State(EngineOptions given) : options(given) {}
+  explicit State(EngineOptions given) : options(given), sharing(given) {}
   Stream& stream(std::string_view name) {
     for (Stream& s : streams) {
       if (s.name == name) return s;
@@ -407,6 +412,12 @@ struct Engine::State {
   static Micros shifted(Micros watermark, Micros shift) {
     if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
     return watermark + shift;
+  }
+  /// The least watermark of the stream at which the reader has something to do.
+  static Micros cut_of(const Stream::Reader& reader, const Stream& s) {
+    const Micros watermark = shifted(s.watermarks[static_cast<size_t>(reader.clock)], reader.shift);
+    const Micros own = reader.query->next_cut_of_first(watermark);
+    return own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift;
   }
   void shift_all(Stream& s) {
     for (auto& reader : s.readers) {
@@ -450,6 +461,7 @@ struct Engine::State {
 
   EngineOptions options;
   std::vector<std::unique_ptr<plan::Query>> kept;  // Before those that run them.
+  StageSharing sharing;
   std::vector<std::unique_ptr<RunningQuery>> queries;
   std::vector<Stream> streams;
   size_t failed_count = 0;
@@ -464,7 +476,7 @@ Engine::~Engine() = default;
 void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured) {
   const plan::Query& kept = *state_->kept.emplace_back(std::move(query));
   auto& added = state_->queries.emplace_back(
-      std::make_unique<RunningQuery>(&kept, state_->queries.size(), state_->options, sink, measured));
+      std::make_unique<RunningQuery>(&kept, state_->queries.size(), state_->options, state_->sharing, sink, measured));
   state_->attach(*added);
 }
 
@@ -500,9 +512,13 @@ void Engine::set_delay(std::string_view stream, Micros delay) {
 void Engine::advance(std::string_view stream, Micros watermark, Clock clock) {
   State::Stream& s = state_->stream(stream);
   if (watermark <= s.watermark(clock)) return;
+  // Cuts of the others are none of a reader's business: to look through what it holds costs time. All are asked before
+  // any advances, as rows that pass on change what others wait for.
+  s.due.clear();
+  for (const auto& reader : s.readers) s.due.push_back(reader.clock == clock && State::cut_of(reader, s) <= watermark);
   s.watermark(clock) = watermark;
-  for (auto& reader : s.readers) {
-    if (reader.clock == clock) reader.query->advance(State::shifted(watermark, reader.shift));
+  for (size_t r = 0; r < s.readers.size(); ++r) {
+    if (s.due[r]) s.readers[r].query->advance(State::shifted(watermark, s.readers[r].shift));
   }
   state_->settle();
 }
@@ -513,9 +529,7 @@ Micros Engine::next_cut(std::string_view stream, Clock clock) const {
   if (s == nullptr) return cut;
   for (const auto& reader : s->readers) {
     if (reader.clock != clock) continue;
-    const Micros own =
-        reader.query->next_cut_of_first(State::shifted(s->watermarks[static_cast<size_t>(clock)], reader.shift));
-    cut = std::min(cut, own <= base::kMinTime + 1 || own == base::kMaxTime ? own : own - reader.shift);
+    cut = std::min(cut, State::cut_of(reader, *s));
   }
   return cut;
 }

@@ -97,6 +97,7 @@ struct EngineOptions {
   uint64_t hash_mask = ~uint64_t{0};  ///< 0: every key collides (a test of the tables)
   uint32_t edges = 1;                 ///< edge halves, >= 1; each sees the rows that process() gives to its number
   bool ship = false;                  ///< panes travel as bytes through a Log; false: the merge half adopts them
+  bool share = true;                  ///< queries whose groups are the same make them once (plan/share.h)
   size_t analytic_partitions_max = 1'000'000;  ///< that one analytic stage keeps across windows
   size_t stage_rows_max = 50'000'000;          ///< that one stage above the first holds for later
   Micros pane_us_max = base::kMaxTime;         ///< with ship: 60 s (docs/design/0002-partials.md)

@@ -17,7 +17,8 @@ GroupRows::GroupRows(const plan::Stage& stage, size_t batch_rows)
     : stage_(stage),
       batch_rows_(batch_rows),
       buffer_(grouped_types(stage), std::vector<bool>(stage.grouped.columns.size(), true), batch_rows),
-      keys_(batch_rows) {}
+      keys_(batch_rows),
+      null_results_(stage.aggregates.size()) {}
 
 /// One batch is all narrow or all wide.
 size_t GroupRows::fill_keys(PaneTable& table, size_t first) {
@@ -45,9 +46,11 @@ size_t GroupRows::fill(PaneTable& table, size_t first, Micros window_start, Micr
   for (size_t a = 0; a < stage_.aggregates.size(); ++a) {
     batch::Column& out = rows.columns[2 + stage_.keys.size() + a];
     out.has_nulls = true;
+    const agg::NullResults before = table.context();
     stage_.aggregates[a].function->finish(reinterpret_cast<const uint8_t* const*>(keys_.data()),
                                           table.states_at(wide) + table.layout().state_offsets()[a], n, out, 0,
                                           table.context());
+    null_results_[a] += table.context().since(before);
   }
   return n;
 }

@@ -25,6 +25,8 @@ class GroupRows {
       at += n;
     }
   }
+  /// Results that are null for want of a value, by aggregate, in all rows so far.
+  const std::vector<agg::NullResults>& null_results() const { return null_results_; }
 
  private:
   size_t fill_keys(PaneTable& table, size_t first);
@@ -34,6 +36,7 @@ class GroupRows {
   size_t batch_rows_;
   batch::BatchBuffer buffer_;
   std::vector<const uint64_t*> keys_;
+  std::vector<agg::NullResults> null_results_;
 };
 
 }  // namespace backstream::exec

@@ -4,14 +4,29 @@
 
 namespace backstream::exec {
 
-MergeHalf::MergeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid,
-                     size_t batch_rows, uint64_t hash_mask, RowReceiver& receiver)
+MergeHalf::MergeHalf(const plan::Stage& stage, size_t stage_index, const plan::QueryOptions& options,
+                     const PaneGrid& grid, size_t batch_rows, uint64_t hash_mask,
+                     const std::vector<GroupReader>& readers)
     : options_(options),
       grid_(grid),
       layout_(stage, hash_mask),
-      tail_(stage, stage.having.get(), options, batch_rows, ledger_, receiver),
       group_rows_(stage, batch_rows),
-      shedder_(stage, batch_rows) {}
+      shedder_(stage, batch_rows) {
+  const size_t key_end = 2 + stage.keys.size();
+  for (const GroupReader& given : readers) {
+    Reader& reader = *readers_.emplace_back(std::make_unique<Reader>());
+    const plan::Stage& own = given.query->stages[stage_index];
+    reader.columns = given.columns;
+    for (size_t c = 0; c < reader.columns.size(); ++c) reader.all_columns &= reader.columns[c] == c;
+    for (size_t a = 0; a < stage.aggregates.size(); ++a) {
+      const bool reads = reader.columns.empty() ||
+                         std::find(reader.columns.begin(), reader.columns.end(), key_end + a) != reader.columns.end();
+      if (reads) reader.aggregates.push_back(a);
+    }
+    reader.tail =
+        std::make_unique<Tail>(own, own.having.get(), given.query->options, batch_rows, reader.ledger, *given.receiver);
+  }
+}
 
 /// Windows that the pane belongs to are open now, and have got rows.
 void MergeHalf::opened(Micros start) {
@@ -96,7 +111,8 @@ void MergeHalf::forget(const Slide& slide) {
 }
 
 uint64_t MergeHalf::state_octets() const {
-  uint64_t octets = tail_.octets_held();
+  uint64_t octets = 0;
+  for (const auto& reader : readers_) octets += reader->tail->octets_held();
   for (const auto& [start, slide] : slides_) octets += slide.table->octets_held();
   return octets;
 }
@@ -177,16 +193,30 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
   }
   if (final) window.counts.shed_counted(shed.rows, shed.octets);
   const WindowRef ref{start, end, window.revision, final, shed.rows + window.counts.shed == 0};
-  const expr::ValueErrorCounts errors_before = ledger_.value_errors;
-  const agg::NullResults nulls_before = table->context();
-  group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) { tail_.add(ref, rows); });
-  if (final) {
-    ledger_.add(table->context().since(nulls_before));
-    ++ledger_.windows_closed;
-    groups_closed_ += table->group_count();
+  for (const auto& reader : readers_) reader->errors_before = reader->ledger.value_errors;
+  const std::vector<agg::NullResults> nulls_before = group_rows_.null_results();
+  group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) {
+    for (const auto& reader : readers_) {
+      if (reader->all_columns) {
+        reader->tail->add(ref, rows);
+        continue;
+      }
+      reader->rows.row_count = rows.row_count;
+      reader->rows.columns.clear();
+      for (const size_t column : reader->columns) reader->rows.columns.push_back(rows.columns[column]);
+      reader->tail->add(ref, reader->rows);
+    }
+  });
+  if (final) groups_closed_ += table->group_count();
+  for (const auto& reader : readers_) {
+    if (final) {
+      for (const size_t a : reader->aggregates)
+        reader->ledger.add(group_rows_.null_results()[a].since(nulls_before[a]));
+      ++reader->ledger.windows_closed;
+    }
+    reader->tail->end(ref, table);
+    if (!final) reader->ledger.value_errors = reader->errors_before;  // Those of a group count once.
   }
-  tail_.end(ref, table);
-  if (!final) ledger_.value_errors = errors_before;  // Those of a group count once.
 }
 
 }  // namespace backstream::exec

@@ -31,18 +31,23 @@ PaneGrid grid_of(const Stage& stage, Micros pane_us) {
 }
 
 /// tumble and hop over event time, of a stream or of the rows below.
-class WindowedStage final : public StageRunner {
+class TimeWindowStage final : public WindowedStage {
  public:
-  /// @param ship  panes travel as bytes through a log of their own
-  WindowedStage(const Query& query, const Stage& stage, Micros pane_us, uint32_t edge_count, bool ship,
-                const EngineOptions& options, RowReceiver& receiver)
-      : engine_options_(options), options_(query.options), grid_(grid_of(stage, pane_us)), receiver_(receiver) {
+  TimeWindowStage(const Stage& stage, size_t stage_index, Micros pane_us, uint32_t edge_count, bool ship,
+                  const EngineOptions& options, std::vector<GroupReader> readers)
+      : engine_options_(options),
+        options_(readers.front().query->options),
+        grid_(grid_of(stage, pane_us)),
+        readers_(std::move(readers)) {
     for (uint32_t e = 0; e < edge_count; ++e) {
-      edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask));
+      edges_.push_back(std::make_unique<EdgeHalf>(stage, options_, grid_, options.batch_rows, options.hash_mask));
     }
-    merge_ = std::make_unique<MergeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask, receiver);
+    merge_ = std::make_unique<MergeHalf>(stage, stage_index, options_, grid_, options.batch_rows, options.hash_mask,
+                                         readers_);
     if (!ship) return;
-    const uint64_t incarnation = std::hash<std::string>{}(query.text);
+    std::string texts;
+    for (const GroupReader& reader : readers_) texts += reader.query->text;
+    const uint64_t incarnation = std::hash<std::string>{}(texts);
     shipping_ = std::make_unique<PaneShipping>(stage, incarnation, edge_count, options.batch_rows,
                                                std::make_unique<transport::MemoryLog>(1, kLogOctetsMax));
   }
@@ -79,7 +84,7 @@ class WindowedStage final : public StageRunner {
     send_late(merged);
     merge_->close_until(merged);
     if (shipping_) shipping_->forget_before(frontier(watermark));
-    receiver_.on_frontier(frontier(watermark));
+    for (const GroupReader& reader : readers_) reader.receiver->on_frontier(frontier(watermark));
   }
   Micros next_cut(Micros watermark) const override {
     if (watermark == base::kMinTime) return base::kMinTime + 1;
@@ -89,8 +94,9 @@ class WindowedStage final : public StageRunner {
         grid_.pane_start(watermark - options_.allowed_lateness_us) + grid_.pane_us + options_.allowed_lateness_us;
     return std::min(boundary, final_boundary);
   }
-  WindowLedger ledger() const override {
-    WindowLedger total = merge_->ledger();
+  WindowLedger ledger() const override { return ledger_of(0); }
+  WindowLedger ledger_of(size_t reader) const override {
+    WindowLedger total = merge_->ledger(reader);
     for (const auto& edge : edges_) total += edge->ledger();
     const GroupShedder::Shed& shed = merge_->shed_here();
     total.counted -= shed.rows;
@@ -165,7 +171,7 @@ class WindowedStage final : public StageRunner {
   const EngineOptions engine_options_;
   const plan::QueryOptions& options_;
   PaneGrid grid_;
-  RowReceiver& receiver_;
+  const std::vector<GroupReader> readers_;
   Micros final_end_ = base::kMinTime;
   uint64_t panes_taken_ = 0, pane_groups_ = 0, octets_max_ = 0;
   uint64_t most_merged_ = 0;                      ///< octets of the merge half before the last advance() closed windows
@@ -360,11 +366,17 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   const plan::SplitPlan split = plan::split(query, options.pane_us_max);
   const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
   const Micros pane_us = split_panes ? split.edge.pane_us : plan::pane_of(stage.window);
-  return std::make_unique<WindowedStage>(query, stage, pane_us, from_stream ? options.edges : 1,
-                                         from_stream && options.ship, options, receiver);
+  return make_windowed_stage(stage, stage_index, pane_us, from_stream ? options.edges : 1, from_stream && options.ship,
+                             options, {{&query, &receiver, {}}});
 }
 
 }  // namespace
+
+std::unique_ptr<WindowedStage> make_windowed_stage(const Stage& stage, size_t stage_index, Micros pane_us,
+                                                   uint32_t edge_count, bool ship, const EngineOptions& options,
+                                                   std::vector<GroupReader> readers) {
+  return std::make_unique<TimeWindowStage>(stage, stage_index, pane_us, edge_count, ship, options, std::move(readers));
+}
 
 std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,
                                         RowReceiver& receiver) {

@@ -101,11 +101,20 @@ class EdgeHalf {
   std::vector<uint32_t> timed_, inside_, outside_, rest_;
 };
 
+/// A query that reads the groups of a windowed stage: its HAVING, outputs, ORDER BY and LIMIT, and who gets its rows.
+struct GroupReader {
+  const plan::Query* query;
+  RowReceiver* receiver;
+  /// Of the stage's grouped row, the columns that are the query's own grouped row, when others share the stage.
+  std::vector<size_t> columns;
+};
+
 /// The merge half: keeps the panes of open windows, and closes windows as the watermark passes their ends. One thread.
 class MergeHalf final : public PaneReceiver {
  public:
-  MergeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
-            uint64_t hash_mask, RowReceiver& receiver);
+  /// @param options  of every reader, as far as they are looked at here
+  MergeHalf(const plan::Stage& stage, size_t stage_index, const plan::QueryOptions& options, const PaneGrid& grid,
+            size_t batch_rows, uint64_t hash_mask, const std::vector<GroupReader>& readers);
 
   /// A whole pane, or a supplement to one, from an edge in this process.
   void adopt(Micros start, PaneTablePtr pane);
@@ -113,7 +122,7 @@ class MergeHalf final : public PaneReceiver {
   /// Also to windows that are final.
   void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
-  const WindowLedger& ledger() const { return ledger_; }
+  const WindowLedger& ledger(size_t reader) const { return readers_[reader]->ledger; }
   /// Of the open windows.
   uint64_t state_octets() const;
   // As EdgeHalf's.
@@ -127,6 +136,15 @@ class MergeHalf final : public PaneReceiver {
   uint64_t groups_closed() const { return groups_closed_; }  ///< of all final windows
 
  private:
+  struct Reader {
+    WindowLedger ledger;
+    expr::ValueErrorCounts errors_before;  ///< scratch of send()
+    std::vector<size_t> columns;
+    batch::ColumnBatch rows;  ///< its own view of the groups; not used when its columns are all of them
+    bool all_columns = true;
+    std::vector<size_t> aggregates;  ///< which of the stage's are its own
+    std::unique_ptr<Tail> tail;
+  };
   struct Open {
     int revision = 0;    ///< last one sent; 0: none yet
     bool dirty = false;  ///< got rows since
@@ -147,10 +165,9 @@ class MergeHalf final : public PaneReceiver {
 
   const plan::QueryOptions& options_;
   PaneGrid grid_;
-  WindowLedger ledger_;
   BlockPool pool_;
   GroupLayout layout_;
-  Tail tail_;
+  std::vector<std::unique_ptr<Reader>> readers_;
   GroupRows group_rows_;
   std::map<Micros, Slide> slides_;  ///< by start
   GroupShedder shedder_;
@@ -162,5 +179,18 @@ class MergeHalf final : public PaneReceiver {
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end
 };
+
+/// tumble and hop over event time, for one query or for several that share it.
+class WindowedStage : public StageRunner {
+ public:
+  /// Of what the whole stage counts, and what the reader's own expressions do.
+  virtual WindowLedger ledger_of(size_t reader) const = 0;
+};
+/// `stage` and the queries of the readers must outlive it.
+/// @param stage_index  of the readers' queries: the stage that reads the groups
+/// @param ship         panes travel as bytes through a log of their own
+std::unique_ptr<WindowedStage> make_windowed_stage(const plan::Stage& stage, size_t stage_index, Micros pane_us,
+                                                   uint32_t edge_count, bool ship, const EngineOptions& options,
+                                                   std::vector<GroupReader> readers);
 
 }  // namespace backstream::exec

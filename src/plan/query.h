@@ -264,8 +264,10 @@ struct QueryOptions {
   /// Addresses are cut to these lengths before the query sees them (exec/address_truncation.h).
   struct Truncation {
     uint8_t v4_bits = 24, v6_bits = 48;
+    bool operator==(const Truncation&) const = default;
   };
   std::optional<Truncation> truncation;
+  bool operator==(const QueryOptions&) const = default;
 };
 
 struct Query {

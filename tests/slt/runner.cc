@@ -37,6 +37,7 @@ struct Variant {
   size_t batch_rows = batch::kBatchRows;
   bool constant_hash = false;
   bool rewrites = true;
+  bool share = true;
   uint32_t edges = 1;
   bool advance_always = false;  ///< the watermark is told after each row, not only where it cuts
 };
@@ -98,6 +99,7 @@ class Scenario {
     options.batch_rows = variant.batch_rows;
     if (variant.constant_hash) options.hash_mask = 0;
     options.edges = variant.edges;
+    options.share = variant.share;
     if (variant.edges > 1) {
       options.ship = true;
       options.pane_us_max = 60 * base::kMicrosPerSecond;
@@ -565,6 +567,8 @@ int run_all(int argc, char** argv) {
       variant.constant_hash = true;
     } else if (arg == "--no-rewrites") {
       variant.rewrites = false;
+    } else if (arg == "--no-sharing") {
+      variant.share = false;
     } else if (arg == "--edges") {
       variant.edges = static_cast<uint32_t>(number());
     } else if (arg == "--batch-rows") {
@@ -579,7 +583,7 @@ int run_all(int argc, char** argv) {
   }
   if (files.empty() || variant.edges == 0 || variant.batch_rows == 0) {
     std::fprintf(stderr,
-                 "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--edges N] "
+                 "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--no-sharing] [--edges N] "
                  "[--batch-rows N] FILE|FOLDER...\n");
     return 2;
   }
