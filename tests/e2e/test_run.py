@@ -195,6 +195,46 @@ class Answers(harness.Case):
         self.assertEqual(self.rows("--pcap", path, "--delay", "5 min", "--edges", "3", "--deal", "random:3", "-e",
                                    query.format(parts, "10 s")), by_pane)
 
+    def test_queries_together_give_what_each_gives_alone(self):
+        packets = []
+        for i in range(120):
+            records = [wire.v5_flow(NOON + i * 5 - j, NOON + i * 5, octets=10 + i * j, src=f"10.0.{j % 3}.{i % 7}", dport=j % 5)
+                       for j in range(20)]
+            packets.append((NOON + i * 5, wire.udp_packet(wire.v5(records, NOON + i * 5, i * 20), source=f"192.0.2.{i % 5 + 1}")))
+        path = self.write("a.pcap", wire.pcap(packets))
+        groups = "FROM tumble(flows, time, interval '60 s') GROUP BY window_start, src_ip"
+        queries = [f"SELECT window_start, src_ip, sum(octets) AS x {groups} ORDER BY x DESC LIMIT 3",
+                   f"SELECT window_start, count(DISTINCT dst_port) AS x, src_ip AS y {groups} ORDER BY 3",
+                   f"SELECT window_start, src_ip, sum(octets) / count(*) AS x {groups} HAVING count(*) > 11",
+                   "SELECT window_start, count(*) AS x FROM tumble(flows, time, interval '5 s') GROUP BY window_start",
+                   "SELECT window_start, src_ip, count(*) AS x FROM session(flows, time, interval '9 s', partition_by => (src_ip)) "
+                   "GROUP BY window_start, src_ip"]
+        def by_view(*arguments):
+            views = {}
+            for line in self.run_backstream("run", "--pcap", path, "-o", "jsonl", "--delay", "15 s", *arguments).stdout.splitlines():
+                row = json.loads(line)
+                views.setdefault(row.pop("view", "select1"), []).append(row)
+            return views
+        alone = [by_view("-e", query)["select1"] for query in queries]
+        self.assertTrue(all(alone))
+        texts = [part for query in queries for part in ("-e", query)]
+        for arguments in ([], ["--edges", "3", "--deal", "random:9"], ["--threads", "3"], ["--set", "plan.share=false"],
+                          ["--set", "exec.batch_rows=1"]):
+            together = by_view(*texts, *arguments)
+            for number, rows in enumerate(alone, 1):
+                key = lambda row: json.dumps(row)
+                self.assertEqual(sorted(together[f"select{number}"], key=key), sorted(rows, key=key), (number, arguments))
+        explained = self.run_backstream("run", "-e", queries[0], "-e", "EXPLAIN " + queries[1]).stdout
+        self.assertIn("shares its panes and groups with select1", explained)
+        self.assertNotIn("shares", self.run_backstream("run", "-e", queries[0], "-e", "EXPLAIN " + queries[3]).stdout)
+        # Policies keep a view by itself, even beside its equal.
+        for options, shares in (("late = 'drop'", True), ("state_limit = '1 GB'", False), ("emit = 'on_change'", False),
+                                ("rest_row = true", False), ("truncate_v4 = 24", False), ("on_error = 'drop'", False)):
+            view = f"CREATE MATERIALIZED VIEW {{}} WITH ({options}) AS {queries[0]}"
+            explained = self.run_backstream("run", "-e", view.format("v"), "-e", "EXPLAIN " + view.format("w")).stdout
+            self.assertIn("tumble", explained, options)
+            self.assertEqual("shares its panes and groups with v" in explained, shares, options)
+
     def test_explain_needs_no_input(self):
         result = self.run_backstream("run", "-e", "EXPLAIN " + MATRIX)
         self.assertEqual(result.returncode, 0, result.stderr)
