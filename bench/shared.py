@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How much cheaper queries are together than alone: each runs alone over one synthetic capture, then all in one run.
 
-    bench/shared.py [--records N] [--rounds N] [--workdir DIR] [--json FILE] [--set KEY=VALUE] [QUERY.sql ...]
+    bench/shared.py [--records N] [--rounds N] [--workdir DIR] [--json FILE] [--set KEY=VALUE] [--before FILE.sql] [QUERY.sql ...]
 
-Without files: queries/*.sql. CPU seconds are `backstream run --stats`'s, the least of the rounds. The rows of each view are
+Without files: queries/*.sql. --before: statements that the others need, put before them once a run. CPU seconds are `backstream run --stats`'s, the least of the rounds. The rows of each view are
 compared, alone and together; a file that this build cannot run (--keep-going) is left out and named.
 """
 import argparse
@@ -52,12 +52,15 @@ def main():
     parser.add_argument("--workdir")
     parser.add_argument("--json")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--before", action="append", default=[])
     parser.add_argument("--keep-going", action="store_true")
     parser.add_argument("--attack", action="append", default=["port-sweep", "host-scan", "syn-flood", "amplification"])
     parser.add_argument("files", nargs="*")
     given = parser.parse_args()
     files = given.files or sorted(glob.glob(os.path.join(ROOT, "queries", "*.sql")))
-    arguments = [part for setting in given.set for part in ("--set", setting)]
+    before = [os.path.abspath(file) for file in given.before]
+    files = [file for file in files if os.path.abspath(file) not in before]
+    arguments = [part for setting in given.set for part in ("--set", setting)] + before
     with tempfile.TemporaryDirectory(dir=given.workdir) as workdir:
         capture = os.path.join(workdir, "flows.pcap")
         attacks = [part for attack in given.attack for part in ("--attack", attack)]

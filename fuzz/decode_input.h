@@ -2,9 +2,12 @@
 // What the fuzz targets of the decoders share: the input is cut into datagrams, and after each the ledger must add up.
 #include <cassert>
 #include <cstdint>
+#include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/byte_order.h"
+#include "base/utf8.h"
 #include "decode/decoder.h"
 
 namespace backstream::fuzz {
@@ -15,7 +18,12 @@ struct Rows : decode::FlowWriter::Consumer {
     for (const batch::Column& column : batch.columns) {
       if (column.values == nullptr) continue;
       for (size_t row = 0; row < batch.row_count; ++row) {
-        if (column.is_null(row) || batch::physical(column.type) != batch::Physical::kInet) continue;
+        if (column.is_null(row)) continue;
+        if (column.type == batch::Type::kText)
+          assert(base::find_bad_text(column.as<std::string_view>()[row]) == std::string_view::npos);
+        if (column.type == batch::Type::kBytea)
+          octets += base::find_bad_text(column.as<std::string_view>()[row]) == std::string_view::npos;
+        if (batch::physical(column.type) != batch::Physical::kInet) continue;
         const uint8_t family = column.as<base::Inet>()[row].family;
         assert(family == 4 || family == 6);
         (void)family;
@@ -24,7 +32,22 @@ struct Rows : decode::FlowWriter::Consumer {
     rows += batch.row_count;
   }
   uint64_t rows = 0;
+  uint64_t octets = 0;  ///< values of bytea, read whole
 };
+
+/// The first elements of each type, and two of an enterprise.
+inline std::shared_ptr<const decode::WantedElements> some_elements() {
+  const std::vector<batch::UserColumn> more = {{"text", {9, 1, batch::ElementType::kString}},
+                                               {"number", {9, 2, batch::ElementType::kSigned64}}};
+  decode::WantedElements wanted;
+  std::vector<int> taken(256);
+  for (const batch::ElementColumn& from : batch::element_columns(more)) {
+    const bool take = taken[static_cast<size_t>(from.type)]++ < 3 || from.enterprise != 0;
+    if (take) wanted.columns.push_back({batch::kFlowColumnCount + wanted.types.size(), from});
+    wanted.types.push_back(batch::sql_type(from.type));
+  }
+  return std::make_shared<const decode::WantedElements>(std::move(wanted));
+}
 
 /// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol.
 inline void decode_input(const uint8_t* data, size_t size, const std::vector<uint8_t>& head) {
@@ -37,7 +60,8 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
     }
   }
   Rows rows;
-  decode::FlowWriter writer(wanted, rows, 7);
+  static const auto elements = some_elements();
+  decode::FlowWriter writer(wanted, rows, 7, elements);
   decode::DecodeSettings settings;
   settings.template_count_max = 16;
   settings.exporter_count_max = 3;
