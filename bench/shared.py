@@ -7,10 +7,10 @@ Without files: queries/*.sql. --before: statements that the others need, put bef
 compared, alone and together; a file that this build cannot run (--keep-going) is left out and named.
 """
 import argparse
-import csv
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,9 +22,9 @@ BACKSTREAM = os.environ.get("BACKSTREAM", os.path.join(ROOT, "build", "backstrea
 def run(arguments, capture, files, workdir, rows):
     """CPU seconds, and the rows by view when asked for; None when the queries cannot run."""
     stats = os.path.join(workdir, "stats.json")
-    out = os.path.join(workdir, "rows.csv")
+    out = os.path.join(workdir, "rows.jsonl")
     with open(out, "w") as output:
-        result = subprocess.run([BACKSTREAM, "run", "-q", "--pcap", capture, "-o", "csv" if rows else "none", "--stats", stats,
+        result = subprocess.run([BACKSTREAM, "run", "-q", "--pcap", capture, "-o", "jsonl" if rows else "none", "--stats", stats,
                                  *arguments, *files], stdout=output, stderr=subprocess.PIPE, text=True)
     if result.returncode == 3:
         return None, result.stderr.splitlines()[0]
@@ -34,14 +34,13 @@ def run(arguments, capture, files, workdir, rows):
         seconds = json.load(file)["cpu_seconds"]
     by_view = {}
     if rows:
-        with open(out, newline="") as file:
-            header = None
-            for row in csv.reader(file):
-                if header is None:
-                    header = row
-                    continue
-                # With several views the columns of all stand side by side, those of others empty.
-                by_view.setdefault(row[0], []).append([value for value in row[1:] if value != ""])
+        with open(out) as file:
+            for line in file:
+                row = json.loads(line)
+                by_view.setdefault(row.pop("view", None), []).append(json.dumps(row))
+        if None in by_view:  # One statement alone has no name in its rows.
+            with open(files[-1]) as file:
+                by_view[re.search(r"CREATE MATERIALIZED VIEW (\w+)", file.read())[1]] = by_view.pop(None)
     return seconds, by_view
 
 
@@ -57,6 +56,8 @@ def main():
     parser.add_argument("--attack", action="append", default=["port-sweep", "host-scan", "syn-flood", "amplification"])
     parser.add_argument("files", nargs="*")
     given = parser.parse_args()
+    if given.rounds < 2:
+        parser.error("--rounds must be 2 or more: the first compares rows, the others measure")
     files = given.files or sorted(glob.glob(os.path.join(ROOT, "queries", "*.sql")))
     before = [os.path.abspath(file) for file in given.before]
     files = [file for file in files if os.path.abspath(file) not in before]
