@@ -12,13 +12,13 @@ namespace backstream::exec {
 /// than of an IPv4 address. One thread.
 class AddressTruncation {
  public:
-  explicit AddressTruncation(const plan::QueryOptions::Truncation& lengths) : lengths_(lengths) {}
+  explicit AddressTruncation(const plan::AddressPrefixes& lengths) : lengths_(lengths) {}
   /// The same rows with cut addresses; valid until the next call. Columns without memory, and of other types, are those
   /// of `rows`.
   batch::ColumnBatch& apply(const batch::ColumnBatch& rows);
 
  private:
-  plan::QueryOptions::Truncation lengths_;
+  plan::AddressPrefixes lengths_;
   batch::ColumnBatch out_;
   std::vector<std::vector<base::Inet>> cut_;  ///< by column
 };

@@ -95,8 +95,7 @@ Result<void> read_octets(const UnboundOption& option, uint64_t least, uint64_t& 
 
 /// The other family is cut, too: an address that leaves the view in full because nobody thought of IPv6 is what the
 /// option is there to prevent.
-Result<void> read_prefix(const UnboundOption& option, int bits_max, uint8_t QueryOptions::Truncation::*to,
-                         QueryOptions& bound) {
+Result<void> read_prefix(const UnboundOption& option, int bits_max, uint8_t AddressPrefixes::*to, QueryOptions& bound) {
   int bits = -1;
   const std::string& text = option.value;
   const char* begin = text.data() + text.starts_with('/');
@@ -147,10 +146,10 @@ const OptionDef kOptions[] = {
     {"rest_row", [](const UnboundOption& o, QueryOptions& to) { return read_bool(o, to.rest_row); }},
     {"state_limit",
      [](const UnboundOption& o, QueryOptions& to) { return read_octets(o, kStateLimitMin, to.state_octets_max); }},
-    {"truncate_v4", [](const UnboundOption& o,
-                       QueryOptions& to) { return read_prefix(o, 32, &QueryOptions::Truncation::v4_bits, to); }},
-    {"truncate_v6", [](const UnboundOption& o,
-                       QueryOptions& to) { return read_prefix(o, 128, &QueryOptions::Truncation::v6_bits, to); }},
+    {"truncate_v4",
+     [](const UnboundOption& o, QueryOptions& to) { return read_prefix(o, 32, &AddressPrefixes::v4_bits, to); }},
+    {"truncate_v6",
+     [](const UnboundOption& o, QueryOptions& to) { return read_prefix(o, 128, &AddressPrefixes::v6_bits, to); }},
     {"sites", nullptr},
     {"placement", nullptr},
     {"absent_sites", nullptr},

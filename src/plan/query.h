@@ -244,6 +244,12 @@ struct Stage {
   int rest_output = -1;
 };
 
+/// Lengths that addresses are cut to.
+struct AddressPrefixes {
+  uint8_t v4_bits = 24, v6_bits = 48;
+  bool operator==(const AddressPrefixes&) const = default;
+};
+
 /// The policies of WITH (...).
 struct QueryOptions {
   enum class OnError : uint8_t { kNull, kDrop, kFail };
@@ -262,11 +268,7 @@ struct QueryOptions {
   bool has_state_limit() const { return state_octets_max != UINT64_MAX; }
   bool rest_row = false;  ///< a window's rows beyond LIMIT become one row (exec/rest_row.h)
   /// Addresses are cut to these lengths before the query sees them (exec/address_truncation.h).
-  struct Truncation {
-    uint8_t v4_bits = 24, v6_bits = 48;
-    bool operator==(const Truncation&) const = default;
-  };
-  std::optional<Truncation> truncation;
+  std::optional<AddressPrefixes> truncation;
   bool operator==(const QueryOptions&) const = default;
 };
 
