@@ -10,7 +10,7 @@ namespace backstream::window {
 namespace {
 
 using Unit = Calendar::Unit;
-constexpr Micros kHour = 3'600 * base::kMicrosPerSecond, kDay = 24 * kHour;
+constexpr Micros kHour = 3'600 * base::kMicrosPerSecond;
 
 Micros utc(const char* text) { return *base::parse_timestamp(text); }
 Calendar::Span span(const char* start, const char* end) { return {utc(start), utc(end)}; }
