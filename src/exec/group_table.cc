@@ -10,6 +10,7 @@ namespace backstream::exec {
 namespace {
 
 constexpr unsigned kIndexLog2Min = 6;
+constexpr unsigned kInlineLog2Max = 31;  ///< a slot has a number of 32 bits, and kZeroSlot is none
 
 inline uint64_t fold(uint64_t a, uint64_t b) {
   __extension__ const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
@@ -72,10 +73,6 @@ size_t GroupTable::octets_held() const {
          numbers_.capacity() * 4;
 }
 
-void GroupTable::check_group_count() const {
-  if (group_count_ >= UINT32_MAX - kChunkMask) throw std::length_error("more than 4 billion groups in a pane");
-}
-
 void GroupTable::grow() { place_ == RowPlace::kApart ? grow_apart() : grow_inline(); }
 
 void GroupTable::grow_apart() {
@@ -98,8 +95,8 @@ void GroupTable::grow_apart() {
 }
 
 void GroupTable::grow_inline() {
-  check_group_count();
   const unsigned log2 = index_log2_ + 1;
+  if (log2 > kInlineLog2Max) throw std::length_error("more than 1.6 billion groups in a pane");
   const size_t mask = (size_t{1} << log2) - 1;
   const size_t octets = size_t{row_octets_} << log2;
   auto* rows = static_cast<uint8_t*>(pool_.take(octets));
@@ -109,6 +106,7 @@ void GroupTable::grow_inline() {
   };
   // In order, as in grow_apart(): so groups get new numbers.
   slots_.clear();
+  numbered_ = 0;
   if (zero_row_) slots_.push_back(kZeroSlot);
   for (size_t i = 0; i < size_t{1} << index_log2_; ++i) {
     const uint64_t* from = key_at(inline_rows_, i);
@@ -128,7 +126,7 @@ void GroupTable::grow_inline() {
 
 uint8_t* GroupTable::append(const uint64_t* key, uint32_t words) {
   if ((group_count_ & kChunkMask) == 0) {
-    check_group_count();
+    if (group_count_ >= UINT32_MAX - kChunkMask) throw std::length_error("more than 4 billion groups in a pane");
     chunks_.push_back(static_cast<uint8_t*>(pool_.take(size_t{row_octets_} << kChunkRowsLog2)));
   }
   uint8_t* at = row(group_count_++);

@@ -74,7 +74,6 @@ class GroupTable {
   void grow();
   void grow_apart();
   void grow_inline();
-  void check_group_count() const;
   size_t index_octets() const { return (place_ == RowPlace::kApart ? size_t{8} : size_t{row_octets_}) << index_log2_; }
 
   BlockPool& pool_;

@@ -71,6 +71,37 @@ TEST(GroupTable, GrowsLateWhenTheHintWasRight) { expect_groups(1, ~uint64_t{0}, 
 TEST(GroupTable, KeysThatAllCollideAreStillToldApart) { expect_groups(1, 0, 5'000, 700, 0, 5); }
 TEST(GroupTable, AFewGroupsNeedLittle) { expect_groups(1, ~uint64_t{0}, 10'000, 3, 0, 6); }
 
+TEST(GroupTable, FindsGroupsThatGotNewNumbersThoughNoneWasAdded) {
+  // Known keys alone can make a table grow, when it has room for few more: then numbers must not be those of before.
+  for (const size_t known : {size_t{48}, size_t{96}, size_t{384}}) {
+    BlockPool pool;
+    GroupTable table(pool, 1, 8, 0, RowPlace::kInline, ~uint64_t{0});
+    std::vector<uint64_t> keys(known), hashes(known);
+    for (size_t i = 0; i < known; ++i) keys[i] = (i + 1) * 0x9e3779b97f4a7c15;
+    hash_keys(keys.data(), 1, known, ~uint64_t{0}, hashes.data());
+    std::vector<uint8_t*> rows(known * 16);
+    const auto expect_found = [&] {
+      for (size_t i = 0; i < known; ++i) {
+        const size_t group = table.find(&keys[i], hashes[i]);
+        ASSERT_LT(group, known);
+        ASSERT_EQ(*table.key(group), keys[i]);
+      }
+    };
+    table.find_or_insert(keys.data(), hashes.data(), known, rows.data());
+    ASSERT_EQ(table.group_count(), known);
+    expect_found();
+    const size_t held = table.octets_held();
+    std::vector<uint64_t> again, again_hashes;
+    for (int round = 0; round < 16; ++round) {
+      again.insert(again.end(), keys.begin(), keys.end());
+      again_hashes.insert(again_hashes.end(), hashes.begin(), hashes.end());
+    }
+    EXPECT_EQ(table.find_or_insert(again.data(), again_hashes.data(), again.size(), rows.data()), 0u);
+    EXPECT_GT(table.octets_held(), held) << "it did not grow, so nothing is tested";
+    expect_found();
+  }
+}
+
 TEST(GroupTable, LargeRowsAndLongKeysLieApart) {
   EXPECT_EQ(GroupTable::best_place(1, 32), RowPlace::kApart);
   EXPECT_EQ(GroupTable::best_place(2, 8), RowPlace::kApart);
