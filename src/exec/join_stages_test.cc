@@ -58,7 +58,7 @@ class Trace : public RowReceiver {
  public:
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
     largest_batch = std::max(largest_batch, rows.row_count);
-    if (window.end != 0 && !open_) text += '[' + std::to_string(window.start);
+    if (window.end != 0 && !open_) text += (window.complete ? "[" : "[incomplete ") + std::to_string(window.start);
     open_ = !last;
     std::vector<std::string> texts;  // The order of rows is not promised.
     for (size_t row = 0; row < rows.row_count; ++row) {
@@ -277,6 +277,25 @@ TEST(WindowJoin, RowsWithWindowColumnsArePutIntoWindows) {
   EXPECT_EQ(out.text, "|10[10000000 ax cx]|20[20000000 by]|end");
   EXPECT_EQ(join->ledger().late, 1u);
   EXPECT_EQ(join->ledger().time_null, 1u);
+}
+
+TEST(WindowJoin, AWindowIsCompleteWhenThatOfBothSidesIs) {
+  for (const size_t incomplete : {0, 1}) {
+    TestJoin test(Join::Kind::kInner, true);
+    Trace out;
+    const auto join = make_window_join_stage(test.query, test.query.stages[0], {}, out);
+    const WindowRef first{10 * kSecond, 20 * kSecond}, second{20 * kSecond, 30 * kSecond};
+    WindowRef shed = first;
+    shed.complete = false;
+    give(join->input(incomplete), {{0, 1, "a"}}, shed, false);
+    give(join->input(incomplete), {}, first);
+    give(join->input(1 - incomplete), {{0, 1, "a"}}, first);
+    for (const size_t i : {0, 1}) {
+      give(join->input(i), {{0, 1, "b"}}, second);
+      join->input(i).on_frontier(30 * kSecond);
+    }
+    EXPECT_EQ(out.text, "[incomplete 10000000 aa][20000000 bb]|30");
+  }
 }
 
 TEST(WindowJoin, RowsBeyondTheLimitAreRefused) {

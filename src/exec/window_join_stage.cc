@@ -88,6 +88,7 @@ class WindowJoinStage final : public StageRunner {
     Held(const std::vector<batch::Type>& left, const std::vector<batch::Type>& right)
         : tables{{left, JoinTable::Link::kLater}, {right, JoinTable::Link::kLater}} {}
     JoinTable tables[2];  ///< by JoinOutput::Side
+    bool complete = true;
   };
   using Windows = std::map<std::pair<Micros, Micros>, Held>;
 
@@ -126,10 +127,10 @@ class WindowJoinStage final : public StageRunner {
 
   void take_window(JoinOutput::Side which, const WindowRef& ref, const batch::ColumnBatch& rows, bool last) {
     const std::lock_guard lock(mutex_);
-    if (rows.row_count == 0) {
-      if (last) (void)window(ref.start, ref.end);  // A window without rows is one all the same.
-      return;
-    }
+    if (rows.row_count == 0 && !last) return;
+    // A window without rows is one all the same.
+    if (Held* held = window(ref.start, ref.end)) held->complete &= ref.complete;
+    if (rows.row_count == 0) return;
     prepare(which, rows);
     hold(which, ref.start, ref.end, all_rows_.data(), rows.row_count);
   }
@@ -173,7 +174,7 @@ class WindowJoinStage final : public StageRunner {
     const Micros least = std::min(sides_[0].frontier, sides_[1].frontier);
     while (!windows_.empty() && (least == base::kMaxTime || windows_.begin()->first.first < least)) {
       const auto first = windows_.begin();
-      output_.set_window({first->first.first, first->first.second, 1, true});
+      output_.set_window({first->first.first, first->first.second, 1, true, first->second.complete});
       join(first->second);
       output_.end();
       rows_held_ -= first->second.tables[0].row_count() + first->second.tables[1].row_count();
