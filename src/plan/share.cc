@@ -21,7 +21,8 @@ bool same(const AggregateCall& a, const AggregateCall& b) {
 
 bool same(const Window& a, const Window& b) {
   return a.kind == b.kind && a.time_column == b.time_column && a.size_us == b.size_us && a.slide_us == b.slide_us &&
-         a.offset_us == b.offset_us && a.calendar == b.calendar;
+         a.offset_us == b.offset_us &&
+         (a.calendar == nullptr || b.calendar == nullptr ? a.calendar == b.calendar : *a.calendar == *b.calendar);
 }
 
 /// Whether the expression has a value for every row: values that cannot be computed are counted, and what one query
