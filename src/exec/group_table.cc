@@ -6,20 +6,13 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/hash.h"
+
 namespace backstream::exec {
 namespace {
 
 constexpr unsigned kIndexLog2Min = 6;
 constexpr unsigned kInlineLog2Max = 31;  ///< a slot has a number of 32 bits, and kZeroSlot is none
-
-inline uint64_t fold(uint64_t a, uint64_t b) {
-  __extension__ const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-inline uint64_t mix(uint64_t seed, uint64_t word) {
-  // Fractional digits of the golden ratio and of pi: odd, no pattern.
-  return fold(word ^ seed ^ 0x9e3779b97f4a7c15, 0x243f6a8885a308d3);
-}
 
 /// Where a key of an inline table may be, in order: its home, the other one of two that share a cache line, then on
 /// from there.
@@ -31,7 +24,7 @@ template <uint32_t kWords>
 void hash_fixed(const uint64_t* __restrict keys, size_t n, uint64_t mask, uint64_t* __restrict hashes) {
   for (size_t i = 0; i < n; ++i) {
     uint64_t hash = 0;
-    for (uint32_t w = 0; w < kWords; ++w) hash = mix(hash, keys[i * kWords + w]);
+    for (uint32_t w = 0; w < kWords; ++w) hash = base::hash_mix(hash, keys[i * kWords + w]);
     hashes[i] = hash & mask;
   }
 }
@@ -43,7 +36,7 @@ void hash_keys(const uint64_t* keys, uint32_t words, size_t n, uint64_t mask, ui
   if (words == 2) return hash_fixed<2>(keys, n, mask, hashes);
   for (size_t i = 0; i < n; ++i) {
     uint64_t hash = 0;
-    for (uint32_t w = 0; w < words; ++w) hash = mix(hash, keys[i * words + w]);
+    for (uint32_t w = 0; w < words; ++w) hash = base::hash_mix(hash, keys[i * words + w]);
     hashes[i] = hash & mask;
   }
 }

@@ -7,7 +7,7 @@
 namespace backstream::exec {
 
 /// Hashes of the keys of rows 0 .. n, and which of them can have a partner: null equals nothing. Equal keys, as SQL's =
-/// finds them (one NaN, one zero), have equal hashes. Keys are of any type but interval, whose = is not of its fields.
+/// finds them (one NaN, one zero), have equal hashes. Keys are of any type.
 /// @param mask      and-ed to each hash: 0 makes all keys collide, a test of what relies on them
 /// @param hashes    out
 /// @param present   out: 0 where one of the keys is null, else 1

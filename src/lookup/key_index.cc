@@ -2,92 +2,27 @@
 
 #include <fmt/format.h>
 
-#include <bit>
 #include <cassert>
-#include <cmath>
 #include <cstring>
-#include <limits>
+
+#include "batch/key_values.h"
 
 namespace backstream::lookup {
 namespace {
 
-using base::Inet;
-using base::Interval;
 using batch::Column;
-using batch::Physical;
 
 // How far ahead of the probe the index entry, and then the row's value, is fetched (bench/bench_lookup.cc).
 constexpr size_t kIndexAhead = 32, kRowAhead = 16;
 constexpr size_t kBlockRows = 512;
 constexpr unsigned kIndexLog2Min = 4;
 
-inline uint64_t mix(uint64_t seed, uint64_t word) {
-  // Fractional digits of the golden ratio and of pi: odd, no pattern.
-  __extension__ const unsigned __int128 product =
-      static_cast<unsigned __int128>(word ^ seed ^ 0x9e3779b97f4a7c15) * 0x243f6a8885a308d3;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-inline uint64_t hash_value(uint64_t seed, uint8_t value) { return mix(seed, value); }
-inline uint64_t hash_value(uint64_t seed, int64_t value) { return mix(seed, static_cast<uint64_t>(value)); }
-inline uint64_t hash_value(uint64_t seed, double value) {
-  if (value == 0) value = 0;  // -0 equals 0.
-  if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
-  return mix(seed, std::bit_cast<uint64_t>(value));
-}
-inline uint64_t hash_value(uint64_t seed, std::string_view value) {
-  uint64_t hash = mix(seed, value.size());
-  while (value.size() >= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, value.data(), 8);
-    hash = mix(hash, word);
-    value.remove_prefix(8);
-  }
-  if (value.empty()) return hash;
-  uint64_t word = 0;
-  std::memcpy(&word, value.data(), value.size());
-  return mix(hash, word);
-}
-inline uint64_t hash_value(uint64_t seed, const Inet& value) {
-  return mix(mix(seed, value.hi), value.lo ^ (uint64_t{value.family} << 8 | value.prefix_bits) << 48);
-}
-__extension__ using Wide = __int128;
-/// PostgreSQL compares intervals by length: a month is 30 days, a day 24 hours.
-inline Wide length(const Interval& value) {
-  return (static_cast<Wide>(value.months) * 30 + value.days) * 86'400'000'000 + value.micros;
-}
-inline uint64_t hash_value(uint64_t seed, const Interval& value) {
-  const Wide micros = length(value);
-  return mix(mix(seed, static_cast<uint64_t>(micros)), static_cast<uint64_t>(micros >> 64));
-}
-
-inline bool same_value(uint8_t a, uint8_t b) { return a == b; }
-inline bool same_value(int64_t a, int64_t b) { return a == b; }
-inline bool same_value(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
-inline bool same_value(std::string_view a, std::string_view b) { return a == b; }
-inline bool same_value(const Inet& a, const Inet& b) { return a == b; }
-inline bool same_value(const Interval& a, const Interval& b) { return length(a) == length(b); }
-
-/// Calls visit(const T*) with the column's values in their type.
-template <typename Visit>
-auto with_values(const Column& column, Visit visit) {
-  switch (batch::physical(column.type)) {
-    case Physical::kByte: return visit(column.as<uint8_t>());
-    case Physical::kInt64: return visit(column.as<int64_t>());
-    case Physical::kDouble: return visit(column.as<double>());
-    case Physical::kText: return visit(column.as<std::string_view>());
-    case Physical::kInet: return visit(column.as<Inet>());
-    case Physical::kInterval: break;
-  }
-  return visit(column.as<Interval>());
-}
-
 template <typename T>
 void hash_column(const T* values, const uint32_t* rows, size_t n, uint64_t* __restrict hashes) {
   if (rows == nullptr) {
-    for (size_t i = 0; i < n; ++i) hashes[i] = hash_value(hashes[i], values[i]);
+    for (size_t i = 0; i < n; ++i) hashes[i] = batch::key_hash(hashes[i], values[i]);
   } else {
-    for (size_t i = 0; i < n; ++i) hashes[i] = hash_value(hashes[i], values[rows[i]]);
+    for (size_t i = 0; i < n; ++i) hashes[i] = batch::key_hash(hashes[i], values[rows[i]]);
   }
 }
 
@@ -98,7 +33,7 @@ void hash_keys(const Column* keys, size_t key_count, const uint32_t* rows, size_
   std::memset(hashes, 0, n * sizeof *hashes);
   std::memset(present, 1, n);
   for (size_t k = 0; k < key_count; ++k) {
-    with_values(keys[k], [&](const auto* values) { hash_column(values, rows, n, hashes); });
+    batch::with_values(keys[k], [&](const auto* values) { hash_column(values, rows, n, hashes); });
     if (!keys[k].has_nulls) continue;
     const uint8_t* validity = keys[k].validity;
     for (size_t i = 0; i < n; ++i) present[i] &= validity[rows == nullptr ? i : rows[i]];
@@ -106,9 +41,9 @@ void hash_keys(const Column* keys, size_t key_count, const uint32_t* rows, size_
 }
 
 bool same_key(const Column& a, size_t row_a, const Column& b, size_t row_b) {
-  return with_values(a, [&](const auto* values) {
+  return batch::with_values(a, [&](const auto* values) {
     using T = std::remove_cvref_t<decltype(*values)>;
-    return same_value(values[row_a], b.as<T>()[row_b]);
+    return batch::same_key(values[row_a], b.as<T>()[row_b]);
   });
 }
 
@@ -222,12 +157,12 @@ void KeyIndex::find_block(const Column* keys, const uint32_t* rows, size_t n, ui
   const auto row_of = [rows](size_t i) { return rows == nullptr ? i : rows[i]; };
   if (columns_.size() == 1) {
     const Column& mine = table_->column(columns_[0]);
-    with_values(mine, [&](const auto* values) {
+    batch::with_values(mine, [&](const auto* values) {
       using T = std::remove_cvref_t<decltype(*values)>;
       const T* theirs = keys[0].as<T>();
       probe(
           hashes, present, n, matches,
-          [&](size_t i, uint32_t row) { return same_value(theirs[row_of(i)], values[row]); },
+          [&](size_t i, uint32_t row) { return batch::same_key(theirs[row_of(i)], values[row]); },
           [&](uint32_t row) { __builtin_prefetch(&values[row]); });
     });
     return;
