@@ -30,4 +30,10 @@ int Schema::find(std::string_view column_name) const {
   return -1;
 }
 
+std::vector<Type> Schema::types() const {
+  std::vector<Type> types;
+  for (const ColumnDef& column : columns) types.push_back(column.type);
+  return types;
+}
+
 }  // namespace backstream::batch

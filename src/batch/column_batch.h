@@ -68,6 +68,7 @@ struct Schema {
   std::vector<ColumnDef> columns;
   /// Index by exact (lower-case) name, or -1.
   int find(std::string_view column_name) const;
+  std::vector<Type> types() const;  ///< by column
 };
 
 }  // namespace backstream::batch

@@ -57,12 +57,6 @@ void set_value(const expr::Value& value, Column& out, size_t row) {
   else if (const auto* t = std::get_if<base::Interval>(&value)) out.as<base::Interval>()[row] = *t;
 }
 
-std::vector<batch::Type> types_of(const batch::Schema& schema) {
-  std::vector<batch::Type> types;
-  for (const auto& column : schema.columns) types.push_back(column.type);
-  return types;
-}
-
 /// The difference of two readings of a counter, 0 or more, or nothing.
 bool counter_difference(int64_t before, int64_t now, int64_t bits, int64_t& difference) {
   if (bits == 0) return !__builtin_sub_overflow(now, before, &difference);
@@ -81,7 +75,7 @@ bool counter_difference(int64_t before, int64_t now, int64_t bits, int64_t& diff
 
 AnalyticFunctions::AnalyticFunctions(const plan::Stage& stage)
     : plan_(*stage.analytic),
-      input_types_(types_of(stage.input)),
+      input_types_(stage.input.types()),
       running_context_(std::make_unique<agg::StateContext>()),
       scratch_(std::make_unique<agg::StateContext>()) {
   const auto argument = [&](int column) {

@@ -25,12 +25,6 @@ constexpr size_t kOpenSlicesMax = 100'000;
 constexpr Micros kSweepUs = 600 * base::kMicrosPerSecond;
 constexpr size_t kContextOctetsMin = size_t{64} << 20;
 
-std::vector<batch::Type> types_of(const batch::Schema& schema) {
-  std::vector<batch::Type> types;
-  for (const auto& column : schema.columns) types.push_back(column.type);
-  return types;
-}
-
 template <typename Value>
 void put_octets(std::string& out, const Value& value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -78,11 +72,11 @@ class AnalyticStage final : public StageRunner {
         partitions_max_(options.analytic_partitions_max),
         rows_max_(options.stage_rows_max),
         receiver_(receiver),
-        types_(types_of(stage.input)),
+        types_(stage.input.types()),
         tail_(stage, nullptr, query.options, options.batch_rows, ledger_, receiver),
         functions_(stage),
         window_rows_(types_),
-        ready_(types_of(stage.grouped)),
+        ready_(stage.grouped.types()),
         alone_(functions_.make_partition()),
         partitions_(16, KeyHash{options.hash_mask}) {
     std::vector<bool> sorted(types_.size());

@@ -3,20 +3,10 @@
 #include <algorithm>
 
 namespace backstream::exec {
-namespace {
-
-std::vector<batch::Type> grouped_types(const plan::Stage& stage) {
-  std::vector<batch::Type> types;
-  for (const auto& column : stage.grouped.columns) types.push_back(column.type);
-  return types;
-}
-
-}  // namespace
-
 GroupRows::GroupRows(const plan::Stage& stage, size_t batch_rows)
     : stage_(stage),
       batch_rows_(batch_rows),
-      buffer_(grouped_types(stage), std::vector<bool>(stage.grouped.columns.size(), true), batch_rows),
+      buffer_(stage.grouped.types(), std::vector<bool>(stage.grouped.columns.size(), true), batch_rows),
       keys_(batch_rows),
       null_results_(stage.aggregates.size()) {}
 

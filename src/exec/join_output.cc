@@ -50,9 +50,7 @@ JoinOutput::JoinOutput(const plan::Query& query, const plan::Stage& stage, const
     if (marks_) marks_of_[side].resize(capacity_);
   }
   picks_ = join_.condition != nullptr || join_.kind == plan::Join::Kind::kSemi;
-  std::vector<Type> types;
-  for (const auto& column : stage.input.columns) types.push_back(column.type);
-  joined_ = batch::BatchBuffer(types, read, capacity_);
+  joined_ = batch::BatchBuffer(stage.input.types(), read, capacity_);
   expr::ExprPtr picked;
   if (picks_) {
     picked_.resize(capacity_, 1);

@@ -3,18 +3,8 @@
 #include <algorithm>
 
 namespace backstream::exec {
-namespace {
-
-std::vector<batch::Type> grouped_types(const plan::Stage& stage) {
-  std::vector<batch::Type> types;
-  for (const auto& column : stage.grouped.columns) types.push_back(column.type);
-  return types;
-}
-
-}  // namespace
-
 RestRow::RestRow(const plan::Stage& stage)
-    : stage_(stage), row_(grouped_types(stage), std::vector<bool>(stage.grouped.columns.size(), true), 1) {
+    : stage_(stage), row_(stage.grouped.types(), std::vector<bool>(stage.grouped.columns.size(), true), 1) {
   batch::ColumnBatch& row = row_.batch;
   row.row_count = 1;
   for (size_t k = 0; k < stage.keys.size(); ++k) {

@@ -4,15 +4,7 @@
 #include <numeric>
 
 namespace backstream::exec {
-namespace {
-
-std::vector<batch::Type> types_of(const batch::Schema& schema) {
-  std::vector<batch::Type> types;
-  for (const auto& column : schema.columns) types.push_back(column.type);
-  return types;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void RevisionChanges::watch(size_t query_index, const plan::Query& query) {
   if (watched_.size() <= query_index) watched_.resize(query_index + 1);
@@ -31,7 +23,7 @@ void RevisionChanges::watch(size_t query_index, const plan::Query& query) {
   }
   made.layout = std::make_unique<GroupLayout>(made.keys, ~uint64_t{0});
   made.group_rows = std::make_unique<GroupRows>(made.keys, batch::kBatchRows);
-  const std::vector<batch::Type> types = types_of(query.output());
+  const std::vector<batch::Type> types = query.output().types();
   made.removed = batch::BatchBuffer(types, std::vector<bool>(types.size(), true), batch::kBatchRows);
 }
 

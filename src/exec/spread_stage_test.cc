@@ -93,9 +93,7 @@ TEST(Spread, RandomFlowsKeepTheirSums) {
       auto reader = std::make_unique<Reader>(batch_rows);
       Reader& parts = *reader;
       const auto spread = make_spread_stage(stage, options, std::move(reader));
-      std::vector<Type> types;
-      for (const auto& column : stage.input.columns) types.push_back(column.type);
-      batch::BatchBuffer buffer(types, std::vector<bool>(6, true), batch_rows);
+      batch::BatchBuffer buffer(stage.input.types(), std::vector<bool>(6, true), batch_rows);
       for (size_t done = 0; done < flows.size();) {
         const size_t n = std::min(batch_rows, flows.size() - done);
         for (size_t row = 0; row < n; ++row) {

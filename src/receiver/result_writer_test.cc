@@ -23,9 +23,7 @@ constexpr base::Micros kFiveMinutes = 300'000'000;
 class Rows {
  public:
   explicit Rows(batch::Schema schema) : schema_(std::move(schema)) {
-    std::vector<Type> types;
-    for (const auto& column : schema_.columns) types.push_back(column.type);
-    buffer_ = batch::BatchBuffer(types, std::vector<bool>(types.size(), true), 16);
+    buffer_ = batch::BatchBuffer(schema_.types(), std::vector<bool>(schema_.columns.size(), true), 16);
     for (auto& column : buffer_.batch.columns) {
       validity_.push_back(std::make_unique<uint8_t[]>(16));
       column.validity = validity_.back().get();

@@ -167,8 +167,7 @@ Outcome run(const std::vector<Flow>& flows, exec::EngineOptions options, size_t 
     if (query->is_view) catalog.add_view(*query);
     engine.add_query(std::make_unique<plan::Query>(std::move(*query)), &sink);
   }
-  std::vector<batch::Type> types;
-  for (const auto& column : batch::flow_schema().columns) types.push_back(column.type);
+  const std::vector<batch::Type> types = batch::flow_schema().types();
   const auto used = engine.columns_used("flows", types.size());
   std::vector<batch::BatchBuffer> buffers;
   for (uint32_t e = 0; e < options.edges; ++e) buffers.emplace_back(types, used, options.batch_rows);

@@ -311,8 +311,7 @@ class Scenario {
     Table& table = found->second;
     const batch::Schema& schema = table.relation.schema;
     if (table.buffers.empty()) {
-      std::vector<Type> types;
-      for (const batch::ColumnDef& column : schema.columns) types.push_back(column.type);
+      const std::vector<Type> types = schema.types();
       std::vector<bool> wanted = engine_->columns_used(block.name, types.size());
       for (uint32_t edge = 0; edge < variant_.edges; ++edge)
         table.buffers.emplace_back(types, wanted, variant_.batch_rows);
