@@ -1,7 +1,6 @@
 #include "exec/interval_join_stage.h"
 
 #include <algorithm>
-#include <cassert>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -23,7 +22,7 @@ constexpr Micros kSegmentSlicesMin = 4;
 constexpr size_t kSegmentsMax = 100'000;  ///< of a side; clocks that are all over the place make no more
 constexpr size_t kPairsAtOnce = 1024;
 
-class IntervalJoinStage final : public StageRunner {
+class IntervalJoinStage final : public CombiningStage {
  public:
   IntervalJoinStage(const plan::Query& query, const plan::Stage& stage, const EngineOptions& options,
                     RowReceiver& receiver)
@@ -41,10 +40,6 @@ class IntervalJoinStage final : public StageRunner {
         group_of_(options.batch_rows) {}
 
   RowReceiver& input(size_t i) override { return sides_[i]; }
-  void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"rows come through input()"); }
-  void on_frontier(Micros) override { assert(!"frontiers come through input()"); }
-  void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
-  void advance(Micros) override { assert(!"fed by its inputs"); }
   WindowLedger ledger() const override { return ledger_; }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const Side& side : sides_) {
@@ -234,13 +229,9 @@ class IntervalJoinStage final : public StageRunner {
         JoinTable& table = at->second.table;
         table.find(numbers, n, hashes_.data(), time, side.reach_least, side.reach_greatest, mine_, found_, kPairsAtOnce,
                    [&](size_t pairs) {
-                     for (size_t k = 0; k < side.key_columns.size() && pairs > 0; ++k) {
-                       pairs = keep_equal(*side.key_columns[k], table.columns()[output_.keys(opposite(which))[k]],
-                                          mine_, found_, pairs);
-                     }
                      output_.add_pairs(
-                         which, side.kept.columns, mine_, [&](uint32_t row) { return mark_of_[row]; }, table.columns(),
-                         found_, [&](uint32_t row) { return &table.mark(row); }, pairs);
+                         which, side.kept.columns, mine_, [&](uint32_t row) { return mark_of_[row]; }, table, found_,
+                         pairs);
                    });
       }
     });

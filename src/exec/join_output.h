@@ -3,6 +3,8 @@
 #include <memory>
 #include <vector>
 
+#include "exec/join_key.h"
+#include "exec/join_table.h"
 #include "exec/tail.h"
 
 namespace backstream::exec {
@@ -29,25 +31,28 @@ class JoinOutput {
     flush();
     window_ = window;
   }
-  /// Pairs of equal keys. They are kept as copies; the marks must live until flush().
-  /// @param columns      kept columns of `side`; the other side's in other_columns
-  /// @param mark_of(row), other_mark_of(row)  uint8_t*: the marks
-  template <typename MarkOf, typename OtherMarkOf>
-  void add_pairs(Side side, const std::vector<batch::Column>& columns, const uint32_t* rows, MarkOf&& mark_of,
-                 const std::vector<batch::Column>& other_columns, const uint32_t* other_rows,
-                 OtherMarkOf&& other_mark_of, size_t n) {
+  /// Pairs of equal hashes, of which those of equal keys come out. They are kept as copies; the marks must live until
+  /// flush().
+  /// @param columns      kept columns of `side`; the other side's are the table's
+  /// @param rows, table_rows  of the n pairs; changed
+  /// @param mark_of(row)  uint8_t*: the mark of a row of `side`
+  template <typename MarkOf>
+  void add_pairs(Side side, const std::vector<batch::Column>& columns, uint32_t* rows, MarkOf&& mark_of,
+                 JoinTable& table, uint32_t* table_rows, size_t n) {
     const Side other = side == kLeft ? kRight : kLeft;
+    for (size_t k = 0; k < join_.keys.size() && n > 0; ++k)
+      n = keep_equal(columns[keys(side)[k]], table.columns()[keys(other)[k]], rows, table_rows, n);
     while (n > 0) {
       const size_t step = std::min(n, capacity_ - filled_);
       put(side, columns, rows, step);
-      put(other, other_columns, other_rows, step);
+      put(other, table.columns(), table_rows, step);
       if (marks_) {
         for (size_t i = 0; i < step; ++i) marks_of_[side][filled_ + i] = mark_of(rows[i]);
-        for (size_t i = 0; i < step; ++i) marks_of_[other][filled_ + i] = other_mark_of(other_rows[i]);
+        for (size_t i = 0; i < step; ++i) marks_of_[other][filled_ + i] = &table.mark(table_rows[i]);
       }
       filled_ += step;
       rows += step;
-      other_rows += step;
+      table_rows += step;
       n -= step;
       if (filled_ == capacity_) flush();
     }

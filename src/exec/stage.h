@@ -1,4 +1,5 @@
 #pragma once
+#include <cassert>
 #include <memory>
 #include <vector>
 
@@ -44,6 +45,15 @@ class StageRunner : public RowReceiver {
   virtual void refresh_lookups() {}
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.
   virtual RowReceiver& input(size_t) { return *this; }
+};
+
+/// A stage that combines the rows of Query::inputs: they come through input() only.
+class CombiningStage : public StageRunner {
+ public:
+  void on_rows(const WindowRef&, batch::ColumnBatch&, bool) final { assert(!"rows come through input()"); }
+  void on_frontier(Micros) final { assert(!"frontiers come through input()"); }
+  void process(const batch::ColumnBatch&, const ProcessContext&) final { assert(!"fed by its inputs"); }
+  void advance(Micros) final { assert(!"fed by its inputs"); }
 };
 
 /// Makes the runner that a stage needs. `stage` and `query` must outlive it.

@@ -1,7 +1,6 @@
 #include "exec/union_stage.h"
 
 #include <algorithm>
-#include <cassert>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -11,7 +10,7 @@
 namespace backstream::exec {
 namespace {
 
-class UnionStage final : public StageRunner {
+class UnionStage final : public CombiningStage {
  public:
   UnionStage(size_t input_count, const plan::Stage& stage, const EngineOptions& options, RowReceiver& receiver)
       : by_window_(stage.window.kind != plan::Window::Kind::kNone),
@@ -23,10 +22,6 @@ class UnionStage final : public StageRunner {
   }
 
   RowReceiver& input(size_t i) override { return *inputs_[i]; }
-  void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"rows come through input()"); }
-  void on_frontier(Micros) override { assert(!"frontiers come through input()"); }
-  void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
-  void advance(Micros) override { assert(!"fed by its inputs"); }
   WindowLedger ledger() const override { return ledger_; }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const auto& [window, held] : windows_) nodes[0] += held.rows.octets_held();

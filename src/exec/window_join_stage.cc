@@ -1,7 +1,6 @@
 #include "exec/window_join_stage.h"
 
 #include <algorithm>
-#include <cassert>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -17,7 +16,7 @@ constexpr Micros kTimeMax = Micros{1} << 62;  // As in EdgeHalf: times beyond wo
 constexpr size_t kWindowsMax = 100'000;       ///< that wait; clocks that are all over the place make no more
 constexpr size_t kPairsAtOnce = 1024;
 
-class WindowJoinStage final : public StageRunner {
+class WindowJoinStage final : public CombiningStage {
  public:
   WindowJoinStage(const plan::Query& query, const plan::Stage& stage, const EngineOptions& options,
                   RowReceiver& receiver)
@@ -34,10 +33,6 @@ class WindowJoinStage final : public StageRunner {
   }
 
   RowReceiver& input(size_t i) override { return sides_[i]; }
-  void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"rows come through input()"); }
-  void on_frontier(Micros) override { assert(!"frontiers come through input()"); }
-  void process(const batch::ColumnBatch&, const ProcessContext&) override { assert(!"fed by its inputs"); }
-  void advance(Micros) override { assert(!"fed by its inputs"); }
   WindowLedger ledger() const override { return ledger_; }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const auto& [window, held] : windows_) {
@@ -198,13 +193,9 @@ class WindowJoinStage final : public StageRunner {
     table.link();
     table.find(usable_.data(), usable_.size(), asking.hashes().data(), nullptr, 0, 0, mine_, found_, kPairsAtOnce,
                [&](size_t pairs) {
-                 for (size_t k = 0; k < join_.keys.size() && pairs > 0; ++k) {
-                   pairs = keep_equal(asking.columns()[output_.keys(asks)[k]], table.columns()[output_.keys(asked)[k]],
-                                      mine_, found_, pairs);
-                 }
                  output_.add_pairs(
-                     asks, asking.columns(), mine_, [&](uint32_t row) { return &asking.mark(row); }, table.columns(),
-                     found_, [&](uint32_t row) { return &table.mark(row); }, pairs);
+                     asks, asking.columns(), mine_, [&](uint32_t row) { return &asking.mark(row); }, table, found_,
+                     pairs);
                });
     output_.flush();
     for (const auto which : {JoinOutput::kLeft, JoinOutput::kRight}) {
