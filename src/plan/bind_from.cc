@@ -255,15 +255,9 @@ Result<Input> SelectBinder::bind_window(const UnboundFrom& from) {
     return fail("42804", "the second argument of a window function is a time column", args[1]->span,
                 "for flows: time or received_at");
   }
-  const auto column = ExprBinder(*input).find_column(*args[1]);
+  const auto column = ExprBinder(*input).find_time_column(*args[1]);
   if (!column) return tl::unexpected(column.error());
   const batch::ColumnDef& time = input->schema.columns[static_cast<size_t>(*column)];
-  if (time.type != Type::kTimestamptz) {
-    return fail(
-        "42804",
-        fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
-        args[1]->span);
-  }
   const bool over_view = input->source.kind == Relation::Kind::kView || !input->below.empty();
   // Of rows that pass one by one any time of the stream will do, as it does for the stream itself.
   const bool time_of_stream =

@@ -24,6 +24,16 @@ namespace {
 
 bool is_raw(const Window& window) { return window.kind == Window::Kind::kTumble || window.kind == Window::Kind::kHop; }
 
+/// What the expressions above can name, without what makes the rows.
+void copy_names(const Input& from, Input& to) {
+  to.alias = from.alias;
+  to.relations = from.relations;
+  to.merged = from.merged;
+  to.hidden = from.hidden;
+  to.using_columns = from.using_columns;
+  to.schema = from.schema;
+}
+
 /// One side of a join while it is bound: its last stage passes rows on, and computes what the join asks for.
 struct Side {
   Input input;
@@ -439,7 +449,7 @@ Result<void> JoinBinder::place_conditions() {
       if (auto added = add_filter(sides_[mask - 1].last(), std::move(e)); !added) return added;
       continue;
     }
-    if (is_operator(*e, "=") && e->args[0]->type == e->args[1]->type && e->args[0]->type != Type::kInterval) {
+    if (is_operator(*e, "=") && e->args[0]->type == e->args[1]->type) {
       const unsigned a = sides_of(*e->args[0]), b = sides_of(*e->args[1]);
       if ((a == 1 && b == 2) || (a == 2 && b == 1)) {
         Join::Key key;
@@ -541,22 +551,7 @@ Result<Input> JoinBinder::finish() {
   }
   stage.grouped = stage.input;
   Input input;
-  if (is_semi()) {
-    const Input& left = sides_[0].input;
-    input.alias = left.alias;
-    input.relations = left.relations;
-    input.merged = left.merged;
-    input.hidden = left.hidden;
-    input.using_columns = left.using_columns;
-    input.schema = left.schema;
-  } else {
-    input.alias = names_.alias;
-    input.relations = names_.relations;
-    input.merged = names_.merged;
-    input.hidden = names_.hidden;
-    input.using_columns = names_.using_columns;
-    input.schema = names_.schema;
-  }
+  copy_names(is_semi() ? sides_[0].input : names_, input);
   for (size_t c = 0; c < input.schema.columns.size(); ++c) {
     stage.outputs.push_back(expr::make_column(to_row(static_cast<int>(c)), input.schema.columns[c].type));
   }
@@ -674,12 +669,7 @@ Result<Input> JoinBinder::bind(Input left, Input right, std::vector<const Unboun
     sides_[s] = std::move(*side);
   }
   const Input& first = sides_[0].input;
-  names_.alias = first.alias;
-  names_.relations = first.relations;
-  names_.merged = first.merged;
-  names_.hidden = first.hidden;
-  names_.using_columns = first.using_columns;
-  names_.schema = first.schema;
+  copy_names(first, names_);
   names_.window = first.window;
   names_.window_start_column = first.window_start_column;
   names_.window_end_column = first.window_end_column;

@@ -210,4 +210,16 @@ Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
   return fail("42703", fmt::format("column \"{}\" does not exist", name), e.span, hint);
 }
 
+Result<int> ExprBinder::find_time_column(const UnboundExpr& e) const {
+  const auto column = find_column(e);
+  if (!column) return column;
+  if (*column < 0) return fail("42804", "the time of a window is no column of its rows", e.span);
+  const batch::ColumnDef& time = input_.schema.columns[static_cast<size_t>(*column)];
+  if (time.type == batch::Type::kTimestamptz) return column;
+  return fail(
+      "42804",
+      fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
+      e.span);
+}
+
 }  // namespace backstream::plan

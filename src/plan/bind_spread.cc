@@ -62,15 +62,8 @@ Result<Input> SelectBinder::bind_spread(SourceSpan span, const std::vector<const
   for (size_t i = 1; i <= 2; ++i) {
     if (given[i]->kind != UnboundExpr::Kind::kColumn)
       return fail("42804", "start and end of spread() are columns", given[i]->span, std::string(kExample));
-    const auto column = ExprBinder(*input).find_column(*given[i]);
+    const auto column = ExprBinder(*input).find_time_column(*given[i]);
     if (!column) return tl::unexpected(column.error());
-    const batch::ColumnDef& time = input->schema.columns[static_cast<size_t>(*column)];
-    if (time.type != Type::kTimestamptz) {
-      return fail(
-          "42804",
-          fmt::format("column \"{}\" is of type {}, not timestamp with time zone", time.name, batch::name(time.type)),
-          given[i]->span);
-    }
     (i == 1 ? spread.start_column : spread.end_column) = *column;
   }
   const auto pane = constant_interval(*given[3], "the pane of spread()");

@@ -122,6 +122,8 @@ class ExprBinder {
   static bool has_over(const UnboundExpr& e);
 
   Result<int> find_column(const UnboundExpr& e) const;  ///< -1: a window column that is no column of the input
+  /// A column of the input that is a timestamptz. 42804 for another type, or a window column that is none of the input.
+  Result<int> find_time_column(const UnboundExpr& e) const;
   /// A column of the same relation as `column`, by name; -1: it has none.
   int find_beside(int column, std::string_view name) const;
 

@@ -56,20 +56,12 @@ Result<Relation> bind_foreign_table(const UnboundStatement& statement) {
     table.schema.columns.push_back({column.name, *type, 0});
   }
   for (const UnboundOption& option : statement.options) {
-    if (option.name == "event_time") {
-      table.time_column = table.schema.find(option.value);
-      if (table.time_column < 0)
-        return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
-      if (table.schema.columns[static_cast<size_t>(table.time_column)].type != Type::kTimestamptz) {
-        return fail("42804", "event_time must be a timestamptz column", option.span);
-      }
-    } else if (option.name == "arrival") {
-      table.arrival_column = table.schema.find(option.value);
-      if (table.arrival_column < 0)
-        return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
-      if (table.schema.columns[static_cast<size_t>(table.arrival_column)].type != Type::kTimestamptz) {
-        return fail("42804", "arrival must be a timestamptz column", option.span);
-      }
+    if (option.name == "event_time" || option.name == "arrival") {
+      const int column = table.schema.find(option.value);
+      if (column < 0) return fail("42703", fmt::format("column \"{}\" does not exist", option.value), option.span);
+      if (table.schema.columns[static_cast<size_t>(column)].type != Type::kTimestamptz)
+        return fail("42804", fmt::format("{} must be a timestamptz column", option.name), option.span);
+      (option.name == "arrival" ? table.arrival_column : table.time_column) = column;
     } else if (option.name == "watermark") {
       const auto delay = interval_option(option.value, "watermark", option.span);
       if (!delay) return tl::unexpected(delay.error());

@@ -61,12 +61,20 @@ void Lowering::refuse_clauses(const Json& fields, Span span) const {
   if (!field(fields, "returningList").empty()) refuse_feature("RETURNING", span, "leave it out: nothing is returned");
 }
 
-UnboundStatement Lowering::lower_insert(const Json& fields, Span span) {
+/// INSERT, UPDATE or DELETE as far as they are alike: the table, and what stands nowhere.
+UnboundStatement Lowering::lower_change(UnboundStatement::Kind kind, const Json& fields, Span span) {
   UnboundStatement statement{};
-  statement.kind = UnboundStatement::Kind::kInsert;
+  statement.kind = kind;
   statement.span = span;
   refuse_clauses(fields, span);
-  set_name(statement, field(fields, "relation"));
+  const Json& relation = field(fields, "relation");
+  set_name(statement, relation);
+  statement.alias = text_field(field(relation, "alias"), "aliasname");
+  return statement;
+}
+
+UnboundStatement Lowering::lower_insert(const Json& fields, Span span) {
+  UnboundStatement statement = lower_change(UnboundStatement::Kind::kInsert, fields, span);
   if (const Json& conflict = field(fields, "onConflictClause"); !conflict.empty()) {
     refuse_feature("ON CONFLICT", token_span(conflict), "UPDATE changes rows that are there, DELETE removes them");
   }
@@ -95,13 +103,7 @@ UnboundStatement Lowering::lower_insert(const Json& fields, Span span) {
 }
 
 UnboundStatement Lowering::lower_update(const Json& fields, Span span) {
-  UnboundStatement statement{};
-  statement.kind = UnboundStatement::Kind::kUpdate;
-  statement.span = span;
-  refuse_clauses(fields, span);
-  const Json& relation = field(fields, "relation");
-  set_name(statement, relation);
-  statement.alias = text_field(field(relation, "alias"), "aliasname");
+  UnboundStatement statement = lower_change(UnboundStatement::Kind::kUpdate, fields, span);
   if (!field(fields, "fromClause").empty()) {
     refuse_feature("UPDATE ... FROM", span, "write the values themselves: UPDATE t SET a = 1 WHERE key = 2");
   }
@@ -118,13 +120,7 @@ UnboundStatement Lowering::lower_update(const Json& fields, Span span) {
 }
 
 UnboundStatement Lowering::lower_delete(const Json& fields, Span span) {
-  UnboundStatement statement{};
-  statement.kind = UnboundStatement::Kind::kDelete;
-  statement.span = span;
-  refuse_clauses(fields, span);
-  const Json& relation = field(fields, "relation");
-  set_name(statement, relation);
-  statement.alias = text_field(field(relation, "alias"), "aliasname");
+  UnboundStatement statement = lower_change(UnboundStatement::Kind::kDelete, fields, span);
   if (!field(fields, "usingClause").empty()) {
     refuse_feature("DELETE ... USING", span, "write the condition itself: DELETE FROM t WHERE key = 2");
   }

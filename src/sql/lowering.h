@@ -71,6 +71,7 @@ class Lowering {
 
   // lower_table.cc
   plan::UnboundStatement lower_table(const Json& fields, Span span);
+  plan::UnboundStatement lower_change(plan::UnboundStatement::Kind kind, const Json& fields, Span span);
   plan::UnboundStatement lower_insert(const Json& fields, Span span);
   plan::UnboundStatement lower_update(const Json& fields, Span span);
   plan::UnboundStatement lower_delete(const Json& fields, Span span);
