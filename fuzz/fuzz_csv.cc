@@ -1,50 +1,9 @@
-// A text as the CSV file of a lookup table with a column of every type: a table that keeps its promises, or a located
-// mistake.
-#include <cassert>
+// A text as the CSV file of a lookup table.
 #include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <string_view>
 
-#include "lookup/key_index.h"
-#include "lookup/table_reader.h"
+#include "lookup_input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace backstream;
-  using batch::Type;
-  static const lookup::TableDefinition kTable = {"t",
-                                                 {{{"a", Type::kInt8},
-                                                   {"b", Type::kText},
-                                                   {"c", Type::kCidr},
-                                                   {"d", Type::kFloat8},
-                                                   {"e", Type::kTimestamptz},
-                                                   {"f", Type::kInterval},
-                                                   {"g", Type::kMacaddr},
-                                                   {"h", Type::kBytea},
-                                                   {"i", Type::kBool},
-                                                   {"j", Type::kInt2}}},
-                                                 {0}};
-  static const lookup::TableDefinition kSmall = {"t", {{{"a", Type::kInt8}, {"b", Type::kText}}}, {0}};
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const auto* definition : {&kTable, &kSmall}) {
-    const auto read = lookup::read_csv(text, "fuzz.csv", *definition);
-    if (!read) {
-      if (read.error().line == 0 || read.error().message.empty()) std::abort();
-      (void)read.error().render();
-      continue;
-    }
-    const lookup::Table& table = *read->table;
-    const auto index = lookup::KeyIndex::build(read->table, {0}, lookup::KeyIndex::Keys::kUnique);
-    if (!index) std::abort();
-    for (uint32_t row = 0; row < table.row_count(); ++row) {
-      const uint32_t at = row;
-      uint32_t match = 0;
-      index->find(&table.column(0), &at, 1, &match);
-      if (match != row) std::abort();
-      for (size_t c = 0; c < table.column_count(); ++c) {
-        (void)expr::value_text(expr::value_at(table.column(c), row), table.column(c).type);
-      }
-    }
-  }
+  backstream::fuzz::read_as_tables({reinterpret_cast<const char*>(data), size}, backstream::lookup::read_csv);
   return 0;
 }

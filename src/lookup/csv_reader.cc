@@ -157,6 +157,11 @@ class CsvReader {
     }
   }
 
+  bool is_key(size_t column) const {
+    return std::find(definition_.primary_key.begin(), definition_.primary_key.end(), column) !=
+           definition_.primary_key.end();
+  }
+
   base::Result<void> read_header() {
     const size_t begin = at_;
     if (auto line = read_line(); !line) return line;
@@ -174,7 +179,7 @@ class CsvReader {
       }
     }
     for (size_t c = 0; c < columns.size(); ++c) {
-      if (found[c]) continue;
+      if (found[c] || (definition_.partial_files && !is_key(c))) continue;
       std::vector<std::string_view> unused;
       for (size_t f = 0; f < fields_.size(); ++f) {
         if (column_of_field_[f] < 0) unused.push_back(fields_[f].value);

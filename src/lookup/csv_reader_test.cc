@@ -29,6 +29,14 @@ TEST(CsvReader, ColumnsAreFoundByNameInAnyOrder) {
             (Rows{"64500|Example|DE", "64501|Other|US"}));
 }
 
+TEST(CsvReader, ColumnsOutsideTheKeyMayBeLeftOutWhereTheTableSaysSo) {
+  TableDefinition partial = kAsNames;
+  partial.partial_files = true;
+  EXPECT_EQ(rows_of("country,asn\nDE,64500\n", partial), Rows{"64500|-|DE"});
+  EXPECT_NE(error_of("country,name\nDE,x\n", partial).find("does not name column 'asn'"), std::string::npos);
+  EXPECT_NE(error_of("country,asn\nDE,64500\n").find("does not name column 'name'"), std::string::npos);
+}
+
 TEST(CsvReader, QuotesAsInRfc4180) {
   EXPECT_EQ(rows_of("asn,name,country\r\n"
                     "1,\"Example, Inc.\",US\r\n"

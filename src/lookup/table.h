@@ -29,6 +29,7 @@ struct TableDefinition {
   std::string name;
   batch::Schema schema;
   std::vector<uint32_t> primary_key;  ///< column indexes; empty: rows have no identity
+  bool partial_files = false;         ///< a CSV file may leave out columns that are not of the key: they are null
 };
 
 /// An immutable snapshot of the rows of a lookup table, in columns. Any thread.

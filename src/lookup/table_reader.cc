@@ -37,6 +37,7 @@ base::Result<std::vector<uint8_t>> read_all(ingest::OctetSource& source, uint64_
 std::string_view name(Format format) {
   switch (format) {
     case Format::kCsv: return "csv";
+    case Format::kJson: return "json";
     case Format::kMrt: return "mrt";
     case Format::kMmdb: return "mmdb";
   }
@@ -44,14 +45,14 @@ std::string_view name(Format format) {
 }
 
 base::Result<Format> parse_format(std::string_view format, std::string_view path) {
-  for (const Format known : {Format::kCsv, Format::kMrt, Format::kMmdb}) {
+  for (const Format known : {Format::kCsv, Format::kJson, Format::kMrt, Format::kMmdb}) {
     if (format == name(known)) return known;
   }
   if (!format.empty()) {
-    const std::string_view nearest = base::nearest_name(format, {"csv", "mrt", "mmdb"});
+    const std::string_view nearest = base::nearest_name(format, {"csv", "json", "mrt", "mmdb"});
     return base::fail(
         "22023", fmt::format("no format '{}' of lookup files", format), {},
-        nearest.empty() ? "formats are 'csv', 'mrt' and 'mmdb'" : fmt::format("did you mean '{}'?", nearest));
+        nearest.empty() ? "formats are 'csv', 'json', 'mrt' and 'mmdb'" : fmt::format("did you mean '{}'?", nearest));
   }
   std::string_view file = path.substr(path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/') + 1);
   for (const std::string_view packed : {".gz", ".zst", ".bz2"}) {
@@ -59,6 +60,7 @@ base::Result<Format> parse_format(std::string_view format, std::string_view path
   }
   if (file.ends_with(".mmdb")) return Format::kMmdb;
   if (file.ends_with(".csv")) return Format::kCsv;
+  if (file.ends_with(".json")) return Format::kJson;
   if (file.ends_with(".mrt") || file.starts_with("bview.") || file.starts_with("rib.2")) return Format::kMrt;
   return Format::kCsv;
 }
@@ -136,7 +138,8 @@ base::Result<ReadTable> read_table_file(const std::string& path, Format format, 
   auto all = read_all(**source, std::min<uint64_t>(limits.file_octets_max, UINT32_MAX));
   if (!all) return refuse(all.error().code, all.error().message);
   if (format == Format::kMmdb) return read_mmdb(*all, path, definition, limits);
-  return read_csv({reinterpret_cast<const char*>(all->data()), all->size()}, path, definition, limits);
+  const std::string_view text(reinterpret_cast<const char*>(all->data()), all->size());
+  return format == Format::kJson ? read_json(text, path, definition, limits) : read_csv(text, path, definition, limits);
 }
 
 }  // namespace backstream::lookup

@@ -1,7 +1,7 @@
 #pragma once
-// Files as tables: CSV, MRT dumps of BGP tables, MMDB. A mistake that concerns a whole file is an error, and then there
-// is no table at all: half a routing table gives wrong answers quietly. Single entries that cannot be used are left out
-// and counted by reason. No reader throws on what a file holds, and none needs more than the limits allow.
+// Files as tables: CSV, JSON, MRT dumps of BGP tables, MMDB. A mistake that concerns a whole file is an error, and then
+// there is no table at all: half a routing table gives wrong answers quietly. Single entries that cannot be used are
+// left out and counted by reason. No reader throws on what a file holds, and none needs more than the limits allow.
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -15,10 +15,10 @@
 
 namespace backstream::lookup {
 
-enum class Format : uint8_t { kCsv, kMrt, kMmdb };
-/// "csv", "mrt", "mmdb".
+enum class Format : uint8_t { kCsv, kJson, kMrt, kMmdb };
+/// "csv", "json", "mrt", "mmdb".
 std::string_view name(Format format);
-/// The option FORMAT of CREATE TABLE; without one (empty) by the file's name: .mmdb, .mrt and RIS or RouteViews
+/// The option FORMAT of CREATE TABLE; without one (empty) by the file's name: .json, .mmdb, .mrt and RIS or RouteViews
 /// names ("bview.", "rib.2") are what they say, all else is CSV. Errors: "22023" with the nearest name.
 base::Result<Format> parse_format(std::string_view format, std::string_view path);
 
@@ -54,7 +54,7 @@ struct SkipCounts {
 
 struct ReadLimits {
   TableLimits table;
-  /// Octets of a file after decompression, where it is read into memory (CSV, MMDB); at most 4 GB - 1.
+  /// Octets of a file after decompression, where it is read into memory (CSV, JSON, MMDB); at most 4 GB - 1.
   uint64_t file_octets_max = uint64_t{2} << 30;
   /// The same of an MRT dump, of which only a record is in memory.
   uint64_t stream_octets_max = uint64_t{64} << 30;
@@ -71,12 +71,20 @@ base::Result<ReadTable> read_table_file(const std::string& path, Format format, 
                                         const ReadLimits& limits = {});
 
 /// CSV as RFC 4180 and PostgreSQL's COPY ... (FORMAT csv, HEADER) have it. The first line names columns in any order;
-/// the table's must all be there (case does not matter), others are not read. A field in quotes is text, also an empty
-/// one; an empty field without quotes is null. Values are read as PostgreSQL reads them. Empty lines are passed over.
-/// Errors are located in `text` and end the reading: "22P04" not such a CSV, "42703" a column is missing, "22021" not
-/// UTF-8, "23505" and "23502" for the primary key, the codes of expr::parse_value for values.
+/// the table's must all be there (case does not matter; see TableDefinition::partial_files), others are not read. A
+/// field in quotes is text, also an empty one; an empty field without quotes is null. Values are read as PostgreSQL
+/// reads them. Empty lines are passed over. Errors are located in `text` and end the reading: "22P04" not such a CSV,
+/// "42703" a column is missing, "22021" not UTF-8, "23505" and "23502" for the primary key, the codes of
+/// expr::parse_value for values.
 base::Result<ReadTable> read_csv(std::string_view text, std::string_view source_name, const TableDefinition& definition,
                                  const ReadLimits& limits = {});
+
+/// JSON (RFC 8259): an array of objects, one a row; names are those of columns, others are not read, and a column that
+/// an object does not name is null there. Numbers and true/false may also stand in quotes; values are read as
+/// PostgreSQL reads them. Errors are located in `text` and end the reading: "22P04" no JSON, or no array of objects,
+/// "42701" a name twice in an object, "22P02" an array or object as a value, and for keys and values as read_csv().
+base::Result<ReadTable> read_json(std::string_view text, std::string_view source_name,
+                                  const TableDefinition& definition, const ReadLimits& limits = {});
 
 /// A dump of BGP tables (MRT, RFC 6396 TABLE_DUMP_V2, with RFC 8050's additional paths). Any of these columns:
 ///   prefix cidr        the network
