@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/hash.h"
+
 namespace backstream::base {
 
 /// An IPv4 or IPv6 address with a prefix length: PostgreSQL's inet and cidr. Trivially copyable, 24 bytes.
@@ -46,6 +48,14 @@ struct Inet {
   };
 };
 static_assert(sizeof(Inet) == 24);
+
+/// For tables in memory.
+struct InetHash {
+  size_t operator()(const Inet& address) const noexcept {
+    const uint64_t tail = uint64_t{address.family} << 8 | address.prefix_bits;
+    return hash_mix(hash_mix(address.hi, address.lo), tail);
+  }
+};
 
 /// PostgreSQL's order (network_cmp): family, common prefix bits, prefix length, then the whole address.
 std::strong_ordering compare(const Inet& a, const Inet& b) noexcept;

@@ -215,6 +215,8 @@ class CsvReader {
       const auto c = static_cast<size_t>(column);
       const batch::ColumnDef& definition = definition_.schema.columns[c];
       if (definition.type == batch::Type::kText) {
+        if (const auto word = definition_.check_word(c, field.value, field.span); !word)
+          return refuse(word.error().code, word.error().message, field.span, word.error().hint);
         builder_.set_text(c, field.value);
         continue;
       }

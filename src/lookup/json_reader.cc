@@ -143,6 +143,8 @@ class JsonRows : public nlohmann::json_sax<Json> {
     if (of.find('\0') != std::string::npos)
       return refuse("22021", fmt::format("column '{}': a zero octet", column.name), key_span_);
     if (column.type == batch::Type::kText) {
+      if (const auto word = definition_.check_word(c, of, key_span_); !word)
+        return refuse(word.error().code, word.error().message, key_span_, word.error().hint);
       builder_.set_text(c, of);
       return true;
     }

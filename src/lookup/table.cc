@@ -8,6 +8,19 @@
 
 namespace backstream::lookup {
 
+base::Result<void> TableDefinition::check_word(size_t column, std::string_view word, base::SourceSpan where) const {
+  for (const Choice& choice : choices) {
+    if (choice.column != column || std::find(choice.words.begin(), choice.words.end(), word) != choice.words.end())
+      continue;
+    const std::string_view near = base::nearest_name(word, choice.words);
+    std::string list;
+    for (const std::string_view known : choice.words) list.append(list.empty() ? "" : ", ").append(known);
+    return base::fail("22023", fmt::format("column '{}' cannot be '{}'", schema.columns[column].name, word), where,
+                      near.empty() ? "it is one of " + list : fmt::format("did you mean '{}'?", near));
+  }
+  return {};
+}
+
 batch::ColumnBatch Table::slice(size_t begin, size_t row_count) const {
   assert(begin + row_count <= row_count_);
   batch::ColumnBatch slice;

@@ -29,7 +29,15 @@ struct TableDefinition {
   std::string name;
   batch::Schema schema;
   std::vector<uint32_t> primary_key;  ///< column indexes; empty: rows have no identity
-  bool partial_files = false;         ///< a CSV file may leave out columns that are not of the key: they are null
+  /// A text column of a file is one of a few words, or null.
+  struct Choice {
+    size_t column = 0;
+    std::vector<std::string_view> words;
+  };
+  std::vector<Choice> choices = {};
+  /// Error "22023" when the column has a choice of words and this is none of them.
+  base::Result<void> check_word(size_t column, std::string_view word, base::SourceSpan where) const;
+  bool partial_files = false;  ///< a CSV file may leave out columns that are not of the key: they are null
 };
 
 /// An immutable snapshot of the rows of a lookup table, in columns. Any thread.
