@@ -16,11 +16,22 @@ BatchBuffer::BatchBuffer(const std::vector<Type>& types, const std::vector<bool>
     if (!wanted[i]) continue;
     // Zeroed, so that every row is readable from the start: an all-zero string_view is empty.
     const size_t values_octets = capacity * octets_per_value(physical(types[i]));
-    memory_.push_back(std::make_unique<uint8_t[]>(values_octets + capacity));
-    column.values = memory_.back().get();
-    column.validity = memory_.back().get() + values_octets;
+    auto memory = std::make_unique<uint8_t[]>(values_octets + capacity);
+    column.values = memory.get();
+    column.validity = memory.get() + values_octets;
     std::memset(column.validity, 1, capacity);
+    owned_.push_back({i, std::move(memory), column.validity});
   }
+}
+
+void BatchBuffer::reset() {
+  for (const Owned& owned : owned_) {
+    Column& column = batch.columns[owned.column];
+    column.values = owned.memory.get();
+    column.validity = owned.validity;
+    column.has_nulls = false;
+  }
+  texts.reset();
 }
 
 int Schema::find(std::string_view column_name) const {

@@ -49,10 +49,18 @@ class BatchBuffer {
   ColumnBatch batch;
   base::Arena texts;  ///< of text and bytea columns, for who fills them; lives as long as the rows do
   size_t capacity() const { return capacity_; }
+  /// For the next rows: columns that somebody has pointed to values of his own have the buffer's memory again, and no
+  /// column holds nulls or texts.
+  void reset();
 
  private:
+  struct Owned {
+    size_t column;
+    std::unique_ptr<uint8_t[]> memory;  ///< values, then validity
+    uint8_t* validity;
+  };
   size_t capacity_ = 0;
-  std::vector<std::unique_ptr<uint8_t[]>> memory_;
+  std::vector<Owned> owned_;
 };
 
 struct ColumnDef {

@@ -30,11 +30,7 @@ FlowWriter::FlowWriter(const batch::FlowColumnSet& wanted, Consumer& consumer, s
       wanted_(wanted),
       elements_(std::move(elements)),
       buffer_(make_batch(wanted, elements_.get(), capacity)),
-      capacity_(capacity) {
-  for (size_t c = 0; c < buffer_.batch.columns.size(); ++c) {
-    if (buffer_.batch.columns[c].values != nullptr) live_.push_back(c);
-  }
-}
+      capacity_(capacity) {}
 
 batch::BatchBuffer FlowWriter::make_buffer() const { return make_batch(wanted_, elements_.get(), capacity_); }
 
@@ -65,8 +61,7 @@ void FlowWriter::flush() {
   buffer_.batch.row_count = row_count_;
   row_count_ = 0;
   consumer_.on_flows(buffer_.batch);
-  for (const size_t column : live_) buffer_.batch.columns[column].has_nulls = false;
-  buffer_.texts.reset();
+  buffer_.reset();  // Whoever computes columns from others points them to memory of his own.
 }
 
 }  // namespace backstream::decode

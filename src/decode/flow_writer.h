@@ -116,7 +116,6 @@ class FlowWriter {
   std::shared_ptr<const WantedElements> elements_;
   batch::BatchBuffer buffer_;
   size_t capacity_;
-  std::vector<size_t> live_;  ///< columns that have memory
   size_t row_count_ = 0;
 };
 
