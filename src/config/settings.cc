@@ -89,9 +89,20 @@ constexpr ExporterSettingDef kExporterTable[] = {
      [](ExporterSettings& exporter, int64_t value) { exporter.delay_us = value; }},
 };
 
+constexpr ExporterTextSettingDef kExporterTextTable[] = {
+    {"site", "the site of the exporters of a prefix, where their input has no label",
+     [](ExporterSettings& exporter) -> std::string& { return exporter.site; }},
+};
+
 constexpr TextSettingDef kTextTable[] = {
     {"enrich.as_table", "file of networks and their AS (MMDB, MRT, CSV): fills src_as and dst_as where routers send 0",
      [](Settings& settings) -> std::string& { return settings.enrich.as_table; }},
+    {"inventory.sites", "file (CSV, JSON) of the table sites",
+     [](Settings& settings) -> std::string& { return settings.inventory.sites; }},
+    {"inventory.exporters", "file (CSV, JSON) of names and sites in the table exporters",
+     [](Settings& settings) -> std::string& { return settings.inventory.exporters; }},
+    {"inventory.interfaces", "file (CSV, JSON) of roles, speeds and peers in the table interfaces",
+     [](Settings& settings) -> std::string& { return settings.inventory.interfaces; }},
 };
 
 constexpr std::pair<std::string_view, int64_t> kOctetUnits[] = {
@@ -213,7 +224,13 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
     list.append(list.empty() ? "" : ", ").append(setting.name);
     if (setting.name == name) known = &setting;
   }
-  if (known == nullptr) {
+  const ExporterTextSettingDef* known_text = nullptr;
+  for (const ExporterTextSettingDef& setting : kExporterTextTable) {
+    names.push_back(setting.name);
+    list.append(", ").append(setting.name);
+    if (setting.name == name) known_text = &setting;
+  }
+  if (known == nullptr && known_text == nullptr) {
     const std::string_view near = base::nearest_name(name, names);
     return fail("config", fmt::format("unknown setting '{}' of an exporter", name), key_span,
                 near.empty() ? "exporters have: " + list : fmt::format("did you mean '{}'?", near));
@@ -223,14 +240,19 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
     return fail("config", fmt::format("'{}' is neither an address nor a prefix", prefix_text), key_span,
                 fmt::format("exporter.192.0.2.0/24.{0}; in TOML: [exporter.\"192.0.2.0/24\"] {0} = ...", name));
   }
-  const SettingDef as_setting{known->name, known->kind, known->minimum, known->maximum, "", "", nullptr, nullptr};
-  const auto number = checked_value(as_setting, key, value, value_span);
-  if (!number) return tl::unexpected(number.error());
+  int64_t number = 0;
+  if (known != nullptr) {
+    const SettingDef as_setting{known->name, known->kind, known->minimum, known->maximum, "", "", nullptr, nullptr};
+    const auto checked = checked_value(as_setting, key, value, value_span);
+    if (!checked) return tl::unexpected(checked.error());
+    number = *checked;
+  }
   const base::Inet network = prefix->network();
   auto at = std::find_if(settings.exporters.begin(), settings.exporters.end(),
                          [&](const ExporterSettings& exporter) { return exporter.prefix == network; });
-  if (at == settings.exporters.end()) at = settings.exporters.insert(at, ExporterSettings{network, std::nullopt});
-  known->store(*at, *number);
+  if (at == settings.exporters.end()) at = settings.exporters.insert(at, ExporterSettings{network, {}, {}});
+  if (known != nullptr) known->store(*at, number);
+  else known_text->text(*at) = value;
   return {};
 }
 
@@ -359,15 +381,32 @@ Result<void> apply_table(Settings& settings, const toml::table& table, const std
 
 std::span<const SettingDef> setting_table() { return kTable; }
 std::span<const ExporterSettingDef> exporter_setting_table() { return kExporterTable; }
+std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return kExporterTextTable; }
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
 
-Micros Settings::delay_of(const base::Inet& exporter) const {
+namespace {
+
+/// The settings of the longest prefix that holds the address, among those of which has(settings) is true.
+template <typename Has>
+const ExporterSettings* longest(const std::vector<ExporterSettings>& exporters, const base::Inet& address, Has has) {
   const ExporterSettings* best = nullptr;
   for (const ExporterSettings& candidate : exporters) {
     const bool longer = best == nullptr || candidate.prefix.prefix_bits > best->prefix.prefix_bits;
-    if (candidate.delay_us && longer && candidate.prefix.contains_or_equals(exporter)) best = &candidate;
+    if (longer && has(candidate) && candidate.prefix.contains_or_equals(address)) best = &candidate;
   }
+  return best;
+}
+
+}  // namespace
+
+Micros Settings::delay_of(const base::Inet& exporter) const {
+  const auto* best = longest(exporters, exporter, [](const ExporterSettings& of) { return of.delay_us.has_value(); });
   return best == nullptr ? watermark.delay_us : *best->delay_us;
+}
+
+std::string_view Settings::site_of(const base::Inet& exporter) const {
+  const auto* best = longest(exporters, exporter, [](const ExporterSettings& of) { return !of.site.empty(); });
+  return best == nullptr ? std::string_view() : best->site;
 }
 
 std::string setting_text(const SettingDef& setting, const Settings& settings) {

@@ -22,6 +22,7 @@ enum class SflowOctets : uint8_t { kIp, kFrame };
 struct ExporterSettings {
   base::Inet prefix;
   std::optional<Micros> delay_us;
+  std::string site;  ///< empty: not set
 };
 
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
@@ -53,6 +54,9 @@ struct Settings {
   struct {
     std::string as_table;
   } enrich;
+  struct {
+    std::string sites, exporters, interfaces;
+  } inventory;
   std::vector<ExporterSettings> exporters;  ///< each prefix once, in no order
   /// Columns added to `flows`: settings "column.NAME". Names are unlike those that `flows` has, each once, in the order
   /// of their first setting; at most kColumnsMax.
@@ -61,6 +65,8 @@ struct Settings {
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
   Micros delay_of(const base::Inet& exporter) const;
+  /// Its site, by the same rule; empty: none is set.
+  std::string_view site_of(const base::Inet& exporter) const;
 };
 
 /// How the text of a setting is read.
@@ -95,6 +101,13 @@ struct ExporterSettingDef {
   void (*store)(ExporterSettings&, int64_t);
 };
 std::span<const ExporterSettingDef> exporter_setting_table();
+/// One that is text.
+struct ExporterTextSettingDef {
+  std::string_view name;
+  std::string_view about;
+  std::string& (*text)(ExporterSettings&);
+};
+std::span<const ExporterTextSettingDef> exporter_text_setting_table();
 
 /// A setting that is text, such as the name of a file; empty: not set.
 struct TextSettingDef {

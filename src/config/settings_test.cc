@@ -142,6 +142,21 @@ TEST(Settings, ExportersHaveSettingsByTheirLongestPrefix) {
   EXPECT_EQ(delay("192.0.2.1"), settings.watermark.delay_us);
 }
 
+TEST(Settings, SitesOfExportersByTheirLongestPrefixThatHasOne) {
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings,
+                         "[exporter.\"10.0.0.0/8\"]\nsite = 'ams'\n[exporter.\"10.1.0.0/16\"]\ndelay = '1 s'\n"
+                         "[exporter.\"10.2.0.0/16\"]\nsite = 'fra'\n",
+                         "edge.toml"));
+  const auto site = [&](const char* address) { return settings.site_of(*base::parse_inet(address)); };
+  EXPECT_EQ(site("10.1.2.3"), "ams");
+  EXPECT_EQ(site("10.2.2.3"), "fra");
+  EXPECT_EQ(site("192.0.2.1"), "");
+  const auto unknown = apply_assignment(settings, "exporter.10.0.0.0/8.sit=x");
+  ASSERT_FALSE(unknown);
+  EXPECT_NE(unknown.error().hint.find("'site'"), std::string::npos);
+}
+
 TEST(Settings, ColumnsAreElementsWithAName) {
   using batch::ElementType;
   Settings settings;

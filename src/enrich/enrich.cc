@@ -21,8 +21,9 @@ lookup::TableDefinition as_table_definition() {
   return definition;
 }
 
-Enricher::Enricher(const batch::FlowColumnSet& wanted, const lookup::LookupTable* as_table)
-    : wanted_(wanted), as_table_(as_table) {
+Enricher::Enricher(const batch::FlowColumnSet& wanted, const FillTables& tables) : wanted_(wanted), tables_(tables) {
+  if (tables.interfaces != nullptr)
+    interface_name_ = static_cast<size_t>(tables.interfaces->definition().schema.find("name"));
   refresh_tables();
   const std::vector<bool> all = wanted.as_vector();
   const auto need = [&](FlowColumn derived, std::initializer_list<FlowColumn> from) {
@@ -37,7 +38,11 @@ Enricher::Enricher(const batch::FlowColumnSet& wanted, const lookup::LookupTable
   }
   need(FlowColumn::kOctets, {FlowColumn::kOctetsRaw, FlowColumn::kSamplingRate});
   need(FlowColumn::kPackets, {FlowColumn::kPacketsRaw, FlowColumn::kSamplingRate});
-  if (as_table != nullptr) {
+  if (tables.interfaces != nullptr) {
+    need(FlowColumn::kInIfName, {FlowColumn::kExporter, FlowColumn::kInIf});
+    need(FlowColumn::kOutIfName, {FlowColumn::kExporter, FlowColumn::kOutIf});
+  }
+  if (tables.as != nullptr) {
     need(FlowColumn::kSrcAs, {FlowColumn::kSrcIp});
     need(FlowColumn::kDstAs, {FlowColumn::kDstIp});
   }
@@ -50,6 +55,10 @@ void Enricher::enrich(ColumnBatch& rows) {
     if (wanted_.has(FlowColumn::kSrcAs)) fill_as(rows, FlowColumn::kSrcIp, FlowColumn::kSrcAs, source_as_);
     if (wanted_.has(FlowColumn::kDstAs)) fill_as(rows, FlowColumn::kDstIp, FlowColumn::kDstAs, destination_as_);
   }
+  if (interfaces_snapshot_ != nullptr && interfaces_snapshot_->table->row_count() != 0) {
+    if (wanted_.has(FlowColumn::kInIfName)) fill_names(rows, FlowColumn::kInIf, FlowColumn::kInIfName, in_if_name_);
+    if (wanted_.has(FlowColumn::kOutIfName)) fill_names(rows, FlowColumn::kOutIf, FlowColumn::kOutIfName, out_if_name_);
+  }
   if (wanted_.has(FlowColumn::kOctets)) scale(rows, FlowColumn::kOctetsRaw, FlowColumn::kOctets, octets_);
   if (wanted_.has(FlowColumn::kPackets)) scale(rows, FlowColumn::kPacketsRaw, FlowColumn::kPackets, packets_);
   if (wanted_.has(FlowColumn::kSrcPrefix))
@@ -59,7 +68,40 @@ void Enricher::enrich(ColumnBatch& rows) {
 }
 
 void Enricher::refresh_tables() {
-  if (as_table_ != nullptr) as_snapshot_ = as_table_->published().snapshot();
+  if (tables_.as != nullptr) as_snapshot_ = tables_.as->published().snapshot();
+  if (tables_.interfaces != nullptr) interfaces_snapshot_ = tables_.interfaces->published().snapshot();
+}
+
+// IE 82 interfaceName in flow records is rare; options data and inventories have the names.
+void Enricher::fill_names(ColumnBatch& rows, FlowColumn interface, FlowColumn name_column, Names& to) {
+  const size_t n = rows.row_count;
+  Column& name = at(rows, name_column);
+  unknown_.resize(std::max(unknown_.size(), n));
+  size_t unknown = 0;
+  for (size_t i = 0; i < n; ++i) {
+    unknown_[unknown] = static_cast<uint32_t>(i);
+    unknown += name.is_null(i);
+  }
+  if (unknown == 0) return;
+  matches_.resize(std::max(matches_.size(), n));
+  const Column keys[] = {at(rows, FlowColumn::kExporter), at(rows, interface)};
+  interfaces_snapshot_->key_indexes[0]->find(keys, unknown_.data(), unknown, matches_.data());
+  to.values.resize(std::max(to.values.size(), n));
+  to.validity.resize(std::max(to.validity.size(), n));
+  const auto* sent = name.as<std::string_view>();
+  for (size_t i = 0; i < n; ++i) {
+    to.validity[i] = name.is_null(i) ? 0 : 1;
+    to.values[i] = to.validity[i] != 0 ? sent[i] : std::string_view();
+  }
+  const Column& known = interfaces_snapshot_->table->column(interface_name_);
+  for (size_t u = 0; u < unknown; ++u) {
+    if (matches_[u] == lookup::kNoRow || known.is_null(matches_[u])) continue;
+    to.values[unknown_[u]] = known.as<std::string_view>()[matches_[u]];
+    to.validity[unknown_[u]] = 1;
+  }
+  name.values = to.values.data();
+  name.validity = to.validity.data();
+  name.has_nulls = true;
 }
 
 // RFC 3954 §8 and IPFIX know no "unknown": routers without BGP send AS 0, which RFC 7607 reserves, or leave it out.

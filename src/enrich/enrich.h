@@ -10,14 +10,21 @@ namespace backstream::enrich {
 /// The columns of a table that AS numbers are filled from: `prefix` cidr and `asn` bigint.
 lookup::TableDefinition as_table_definition();
 
+/// Tables that columns are filled from; a null one fills nothing.
+struct FillTables {
+  const lookup::LookupTable* as = nullptr;  ///< of as_table_definition(), with a prefix table over column 0 (number 0)
+  /// Key index 0 is over (exporter, if_index), and there is a column `name`.
+  const lookup::LookupTable* interfaces = nullptr;
+};
+
 /// Fills the columns of `flows` that no exporter sends: octets and packets scaled by the sampling rate, and the
-/// prefixes of addresses; and src_as and dst_as where the exporter sent 0 or nothing, when there is a table for it.
-/// Owns the memory of what it makes, valid until the next call. One thread.
+/// prefixes of addresses; src_as and dst_as where the exporter sent 0 or nothing, and names of interfaces that the
+/// record does not have, when there are tables for them. Owns the memory of what it makes, valid until the next call.
+/// One thread.
 class Enricher {
  public:
   /// @param wanted    columns that somebody reads
-  /// @param as_table  of as_table_definition(), with a prefix table over column 0 (number 0); null: AS stay as sent
-  explicit Enricher(const batch::FlowColumnSet& wanted, const lookup::LookupTable* as_table = nullptr);
+  explicit Enricher(const batch::FlowColumnSet& wanted, const FillTables& tables = {});
 
   /// What a decoder must fill: the wanted columns that exporters send, and what the derived ones are made of.
   const batch::FlowColumnSet& columns_to_decode() const { return to_decode_; }
@@ -41,11 +48,18 @@ class Enricher {
               Derived& to);
 
   void fill_as(batch::ColumnBatch& rows, batch::FlowColumn address, batch::FlowColumn as, Derived& to);
+  struct Names {
+    std::vector<std::string_view> values;
+    std::vector<uint8_t> validity;
+  };
+  void fill_names(batch::ColumnBatch& rows, batch::FlowColumn interface, batch::FlowColumn name, Names& to);
 
   batch::FlowColumnSet wanted_, to_decode_;
-  const lookup::LookupTable* as_table_;
-  std::shared_ptr<const lookup::Snapshot> as_snapshot_;  ///< null: there is no table
+  const FillTables tables_;
+  std::shared_ptr<const lookup::Snapshot> as_snapshot_, interfaces_snapshot_;  ///< null: there is no table
+  size_t interface_name_ = 0;                                                  ///< column of the table
   Derived octets_, packets_, source_, destination_, source_as_, destination_as_;
+  Names in_if_name_, out_if_name_;
   std::vector<uint32_t> unknown_, matches_;
   uint64_t as_filled_count_ = 0, as_unknown_count_ = 0;
   uint64_t overflow_count_ = 0;

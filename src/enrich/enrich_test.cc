@@ -113,7 +113,7 @@ TEST_F(AsFillTest, FillsWhatTheExporterSentAsZeroOrNotAtAll) {
   std::vector<int64_t> as = {0, 0, 65000, 99, 0, 0, 0};
   std::vector<uint8_t> present = {1, 1, 1, 0, 1, 1, 1};
   const auto columns = wanted({FlowColumn::kSrcAs});
-  Enricher enricher(columns, &table_);
+  Enricher enricher(columns, {&table_, nullptr});
   EXPECT_TRUE(enricher.columns_to_decode().has(FlowColumn::kSrcIp));
   give(FlowColumn::kSrcIp, source);
   give(FlowColumn::kSrcAs, as, &present);
@@ -128,7 +128,7 @@ TEST_F(AsFillTest, FillsWhatTheExporterSentAsZeroOrNotAtAll) {
 TEST_F(AsFillTest, SeesAChangedTableWhenToldTo) {
   std::vector<base::Inet> destination = {*base::parse_inet("10.0.0.1")};
   std::vector<int64_t> as = {0};
-  Enricher enricher(wanted({FlowColumn::kDstAs}), &table_);
+  Enricher enricher(wanted({FlowColumn::kDstAs}), {&table_, nullptr});
   give(FlowColumn::kDstIp, destination);
   set({{"10.0.0.0/8", 1}});
   for (const int64_t expected : {64500, 1}) {
@@ -142,6 +142,42 @@ TEST_F(AsFillTest, SeesAChangedTableWhenToldTo) {
 TEST_F(AsFillTest, WithoutATableNothingIsFilledNorDecodedForIt) {
   const Enricher enricher(wanted({FlowColumn::kSrcAs}));
   EXPECT_FALSE(enricher.columns_to_decode().has(FlowColumn::kSrcIp));
+}
+
+TEST_F(EnricherTest, NamesOfInterfacesThatRecordsDoNotHave) {
+  lookup::TableDefinition definition;
+  definition.name = "interfaces";
+  definition.schema.columns = {
+      {"exporter", batch::Type::kInet}, {"if_index", batch::Type::kInt8}, {"name", batch::Type::kText}};
+  definition.primary_key = {0, 1};
+  lookup::LookupTable table(definition);
+  lookup::TableBuilder builder(definition.schema);
+  builder.set_inet(0, base::Inet::v4(1));
+  builder.set_int64(1, 7);
+  builder.set_text(2, "ge-0/0/7");
+  builder.end_row();
+  builder.set_inet(0, base::Inet::v4(1));
+  builder.set_int64(1, 8);
+  builder.end_row();
+  ASSERT_TRUE(table.replace(builder.finish()));
+
+  Enricher enricher(wanted({FlowColumn::kInIfName}), {nullptr, &table});
+  EXPECT_TRUE(enricher.columns_to_decode().has(FlowColumn::kExporter));
+  EXPECT_TRUE(enricher.columns_to_decode().has(FlowColumn::kInIf));
+  EXPECT_FALSE(enricher.columns_to_decode().has(FlowColumn::kOutIf));
+  std::vector<base::Inet> exporters{base::Inet::v4(1), base::Inet::v4(1), base::Inet::v4(1), base::Inet::v4(2)};
+  std::vector<int64_t> interfaces{7, 7, 8, 7};
+  std::vector<std::string_view> names{"", "sent", "", ""};
+  std::vector<uint8_t> present{0, 1, 0, 0};
+  give(FlowColumn::kExporter, exporters);
+  give(FlowColumn::kInIf, interfaces);
+  give(FlowColumn::kInIfName, names, &present);
+  enricher.enrich(rows_);
+  const batch::Column& name = at(FlowColumn::kInIfName);
+  EXPECT_EQ(name.as<std::string_view>()[0], "ge-0/0/7");
+  EXPECT_EQ(name.as<std::string_view>()[1], "sent");
+  EXPECT_TRUE(name.is_null(2)) << "the table has no name for it";
+  EXPECT_TRUE(name.is_null(3)) << "another exporter's interface 7";
 }
 
 }  // namespace
