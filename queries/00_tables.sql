@@ -1,9 +1,6 @@
 -- The tables that queries look things up in. Files are CSV with a header, read again every minute; paths are from the directory
 -- that the program runs in. Those here fit the traffic of `backstream generate` and of the tests; write your own in their place.
--- exporters and their interfaces; kind is customer, peer, transit or core
-CREATE TABLE interfaces (exporter inet, if_index bigint, pop text, kind text, customer text, bits_per_second bigint,
-                         PRIMARY KEY (exporter, if_index))
-WITH (file = 'tables/interfaces.csv', refresh = '60 s');
+-- (The table interfaces is there without a statement; settings.toml says which file is its own.)
 -- whose addresses
 CREATE TABLE customers (prefix cidr PRIMARY KEY, customer text, quota bigint)
 WITH (file = 'tables/customers.csv', refresh = '60 s');

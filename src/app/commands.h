@@ -11,6 +11,7 @@ enum ExitCode : int {
   kExitFailure = 1,        ///< the machine: a file, a socket, a disk; or a check that failed
   kExitUsage = 2,          ///< flags and arguments
   kExitInvalid = 3,        ///< SQL or settings that cannot be understood
+  kExitNothing = 7,        ///< what was waited for did not come in time
   kExitInterrupted = 130,  ///< a signal ended it before its work was done
 };
 
@@ -18,6 +19,7 @@ enum ExitCode : int {
 /// @return           an exit code; what went wrong has been told on standard error
 /// Errors: std::exception for the machine's faults at start; main() tells it and ends with kExitFailure.
 int run_command(const std::vector<std::string>& arguments);
+int exporter_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int demo_command(const std::vector<std::string>& arguments);
 

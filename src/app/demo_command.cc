@@ -397,7 +397,8 @@ int demo_command(const std::vector<std::string>& arguments) {
   }
   auto& source = static_cast<ingest::UdpSource&>(**opened);
 
-  auto prepared = prepare_queries({{"demo", std::string(kSql)}}, config::Settings{});
+  const auto inventory = inventory::Inventory::open({});
+  auto prepared = prepare_queries({{"demo", std::string(kSql)}}, config::Settings{}, **inventory);
   if (!prepared) {
     log.line(prepared.error().render());
     return kExitInvalid;

@@ -23,6 +23,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
+    {"exporter", "who sends flows, and how to make a router send them", exporter_command},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
 };
@@ -37,7 +38,8 @@ std::string help() {
   for (const Command& command : kCommands) text += fmt::format("  {:<10} {}\n", command.name, command.about);
   text +=
       "\nExit codes: 0 done; 1 the machine failed (file, socket, disk) or a check did not hold; 2 wrong flags;\n"
-      "3 SQL or settings that cannot be understood; 130 a signal ended it before its work was done.\n";
+      "3 SQL or settings that cannot be understood; 7 what was waited for did not come; 130 a signal ended it before "
+      "its work was done.\n";
   return text;
 }
 

@@ -45,6 +45,15 @@ batch::FlowColumnSet wanted_columns(const exec::Engine& engine) {
   return wanted;
 }
 
+/// The labels of inputs, and of settings those that are not among them.
+std::vector<std::string> all_sites(std::vector<std::string> sites, const config::Settings& settings) {
+  if (sites.empty()) sites.emplace_back();
+  for (const config::ExporterSettings& exporter : settings.exporters) {
+    if (std::find(sites.begin(), sites.end(), exporter.site) == sites.end()) sites.push_back(exporter.site);
+  }
+  return sites;
+}
+
 /// The rows have all columns of the schema that queries were bound to, though most have no memory.
 std::shared_ptr<const decode::WantedElements> wanted_elements(const exec::Engine& engine,
                                                               const config::Settings& settings) {
@@ -117,11 +126,15 @@ class Pipeline::Edge : public decode::FlowWriter::Consumer {
 Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec::Engine& engine,
                    std::vector<std::string> sites)
     : options_(options),
+      sites_(all_sites(std::move(sites), options.settings)),
       live_rules_(options.live || options.live_rules),
       source_(source),
       engine_(engine),
-      decoder_(decode_settings(options.settings), std::move(sites)),
-      enrichers_(std::max(options.threads, 1u), enrich::Enricher(wanted_columns(engine), options.as_table)),
+      decoder_(decode_settings(options.settings), sites_),
+      enrichers_(std::max(options.threads, 1u),
+                 enrich::Enricher(wanted_columns(engine),
+                                  {options.as_table,
+                                   options.inventory == nullptr ? nullptr : options.inventory->interfaces().get()})),
       tracker_(watermark_rules(options)),
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
@@ -165,17 +178,21 @@ Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
   const auto found = sources_.find(address);
   if (found != sources_.end()) return *(last_source_ = &found->second);
   // Exporters are numbered as they appear, so this one's number is most likely known before the decoder gives it.
-  const KnownSource fresh{static_cast<decode::ExporterIndex>(decoder_.exporter_count()),
-                          static_cast<uint32_t>(sources_.size() % edges_.size()), false};
+  KnownSource fresh;
+  fresh.exporter = static_cast<decode::ExporterIndex>(decoder_.exporter_count());
+  fresh.edge = static_cast<uint32_t>(sources_.size() % edges_.size());
+  if (const std::string_view site = options_.settings.site_of(address); !site.empty())
+    fresh.site = static_cast<uint32_t>(std::find(sites_.begin(), sites_.end(), site) - sites_.begin());
+  fresh.first_seen = received_at_;
   const bool full = sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit);
   last_source_ = full ? &(overflow_source_ = fresh) : &sources_.emplace(address, fresh).first->second;
   return *last_source_;
 }
 
-Pipeline::Edge& Pipeline::edge_of(const base::Datagram& datagram, const KnownSource& source) {
+Pipeline::Edge& Pipeline::edge_of(uint32_t site, const KnownSource& source) {
   if (edges_.size() == 1) return *edges_[0];
   switch (options_.deal.kind) {
-    case Deal::Kind::kSite: return *edges_[datagram.site % edges_.size()];
+    case Deal::Kind::kSite: return *edges_[site % edges_.size()];
     case Deal::Kind::kExporter: return *edges_[source.edge];
     case Deal::Kind::kRandom: break;
   }
@@ -197,10 +214,14 @@ void Pipeline::advance() {
   cut_ = engine_.next_cut(kFlows);
 }
 
-void Pipeline::take(const base::Datagram& datagram) {
-  received_at_ = datagram.received_at;
-  KnownSource& source = known(datagram.source);
-  Edge& edge = edge_of(datagram, source);
+void Pipeline::take(const base::Datagram& received) {
+  received_at_ = received.received_at;
+  if (received_at_ >= inventory_due_) publish_inventory();
+  KnownSource& source = known(received.source);
+  source.last_seen = received_at_;
+  base::Datagram datagram = received;
+  if (datagram.site == 0) datagram.site = source.site;
+  Edge& edge = edge_of(datagram.site, source);
   Micros shift_us = 0;
   if (live_rules_) {
     if (const auto exported_at = export_time(datagram))
@@ -238,6 +259,44 @@ void Pipeline::refresh_tables() {
   flush();
   for (enrich::Enricher& enricher : enrichers_) enricher.refresh_tables();
   engine_.refresh_lookups();
+}
+
+/// Once a second of arrival, so that a replay sees at each datagram what it would have seen live.
+void Pipeline::publish_inventory() {
+  if (options_.inventory == nullptr) {
+    inventory_due_ = base::kMaxTime;
+    return;
+  }
+  inventory_due_ = base::floor_to(received_at_, base::kMicrosPerSecond) + base::kMicrosPerSecond;
+  if (options_.exporters_read) options_.inventory->observe(exporter_facts(), received_at_);
+  if (options_.inventory->publish()) refresh_tables();
+}
+
+std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
+  std::vector<inventory::ExporterFact> facts;
+  facts.reserve(sources_.size());
+  for (const auto& [address, source] : sources_) {
+    if (!source.introduced) continue;
+    inventory::ExporterFact& fact = facts.emplace_back();
+    fact.exporter = address;
+    fact.site = sites_[source.site];
+    fact.protocols = decoder_.exporter_protocols(source.exporter);
+    fact.first_seen = source.first_seen;
+    fact.last_seen = source.last_seen;
+    const decode::IngestLedger& ledger = decoder_.ledger(source.exporter);
+    fact.datagrams = ledger.datagrams;
+    fact.records = ledger.records;
+    fact.sampling_unknown_rows = ledger.sampling_unknown_rows;
+    fact.missing = ledger.missing;
+    fact.undecodable = ledger.undecodable;
+    if (source.exporter >= tracker_.exporter_count()) continue;
+    const auto clock = tracker_.state(source.exporter);
+    fact.delay_p999_us = clock.delay_p999_us;
+    fact.clock_shift_us = clock.shift_us;
+    fact.idle = clock.idle;
+    fact.held = clock.held;
+  }
+  return facts;
 }
 
 uint64_t Pipeline::as_filled_count() const {

@@ -14,6 +14,7 @@
 #include "enrich/enrich.h"
 #include "exec/engine.h"
 #include "ingest/source.h"
+#include "inventory/inventory.h"
 #include "window/watermark.h"
 
 namespace backstream::app {
@@ -30,6 +31,8 @@ class Pipeline {
     bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
     bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
     const lookup::LookupTable* as_table = nullptr;  ///< fills AS numbers (enrich/enrich.h); null: none does
+    inventory::Inventory* inventory = nullptr;      ///< learns what exporters tell; null: nobody does
+    bool exporters_read = false;                    ///< a query reads its table of exporters
     /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
     std::function<bool()> tables_changed;
   };
@@ -42,6 +45,9 @@ class Pipeline {
   /// Reads until the source ends or `go_on` says no; it is asked once a block (of a socket: at least every poll
   /// interval). Then closes all windows. Once.
   void run(const std::function<bool()>& go_on);
+
+  /// The inventory's tables as of now; run() does this once a second.
+  void publish_inventory();
 
   const decode::Decoder& decoder() const { return decoder_; }
   const window::WatermarkTracker& tracker() const { return tracker_; }
@@ -58,14 +64,16 @@ class Pipeline {
   struct KnownSource;
 
   void take(const base::Datagram& datagram);
-  Edge& edge_of(const base::Datagram& datagram, const KnownSource& source);
+  Edge& edge_of(uint32_t site, const KnownSource& source);
   void flush();
   void hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context);
   void advance();
   void advance_arrival(base::Micros now);
   void refresh_tables();
+  std::vector<inventory::ExporterFact> exporter_facts() const;
 
   const Options options_;
+  const std::vector<std::string> sites_;  ///< labels of inputs, then those of the settings
   const bool live_rules_;
   ingest::DatagramSource& source_;
   exec::Engine& engine_;
@@ -76,6 +84,7 @@ class Pipeline {
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.
   base::Micros arrival_cut_ = base::kMinTime + 1, arrival_watermark_ = base::kMinTime;
   base::Micros received_at_ = 0;  // Of the datagram at hand.
+  base::Micros inventory_due_ = base::kMinTime;
   uint64_t random_state_;
   bool reached_end_ = false;
 
@@ -83,7 +92,9 @@ class Pipeline {
   struct KnownSource {
     decode::ExporterIndex exporter = 0;
     uint32_t edge = 0;
-    bool introduced = false;  ///< the tracker knows its delay
+    bool introduced = false;                     ///< the tracker knows its delay
+    uint32_t site = 0;                           ///< by the settings, where the input has no label; 0: none
+    base::Micros first_seen = 0, last_seen = 0;  ///< arrival
   };
   struct AddressHash {
     size_t operator()(const base::Inet& address) const noexcept;

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cassert>
 #include <map>
 #include <utility>
 
+#include "lookup/lookup_table.h"
 #include "plan/definitions.h"
 #include "plan/share.h"
 #include "sql/parse.h"
@@ -26,12 +29,45 @@ std::string quoted(std::string_view name) {
   return text + '"';
 }
 
+/// A flow where it enters the backbone, so that a flow that several routers export counts once: over an interface to
+/// others, as seen going in. What no role is known of stays, and says so.
+constexpr std::string_view kFlowsOnce =
+    "CREATE VIEW flows_once AS SELECT f.*, i.role IS NOT NULL AS classified "
+    "FROM flows f LEFT JOIN interfaces i ON i.exporter = f.exporter AND i.if_index = f.in_if "
+    "WHERE (i.role IS NULL OR i.role <> 'internal') AND (f.direction IS NULL OR f.direction = 0)";
+
+bool reads_table(const plan::Query& query, const lookup::LookupTable& table) {
+  for (const auto& input : query.inputs) {
+    if (reads_table(*input, table)) return true;
+  }
+  for (const plan::Stage& stage : query.stages) {
+    for (const plan::LookupStep& step : stage.lookups) {
+      if (step.table.get() == &table) return true;
+    }
+  }
+  return false;
+}
+
 class Preparation {
  public:
-  explicit Preparation(const config::Settings& settings)
+  Preparation(const config::Settings& settings, const inventory::Inventory& inventory)
       : schema_(batch::flow_schema(settings.columns)),
         shares_(settings.plan.share),
-        definitions_(settings.plan.rewrites, &schema_) {}
+        definitions_(settings.plan.rewrites, &schema_) {
+    for (const auto& table : {inventory.sites(), inventory.exporters(), inventory.interfaces()}) {
+      plan::Relation relation;
+      relation.kind = plan::Relation::Kind::kTable;
+      relation.name = table->definition().name;
+      relation.schema = table->definition().schema;
+      relation.table = table;
+      relation.of_file = true;
+      definitions_.catalog().add(std::move(relation));
+    }
+    auto view = sql::parse(kFlowsOnce, "flows_once");
+    assert(view);
+    [[maybe_unused]] const auto defined = definitions_.change(std::move(view->front()));
+    assert(defined);
+  }
 
   base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
     if (plan::Definitions::is_change(statement.kind)) {
@@ -125,9 +161,13 @@ class Preparation {
 
 }  // namespace
 
+bool QuerySet::reads(const lookup::LookupTable& table) const {
+  return std::any_of(queries.begin(), queries.end(), [&](const Item& item) { return reads_table(*item.query, table); });
+}
+
 base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, const config::Settings& settings,
-                                       const std::string& view) {
-  Preparation preparation(settings);
+                                       const inventory::Inventory& inventory, const std::string& view) {
+  Preparation preparation(settings, inventory);
   for (const SqlText& text : texts) {
     auto statements = sql::parse(text.text, text.source_name);
     if (!statements) return tl::unexpected(std::move(statements.error()));

@@ -195,7 +195,10 @@ int run_command(const std::vector<std::string>& arguments) {
   const RunOptions& options = std::get<RunOptions>(read);
   telemetry::TerminalLog& log = telemetry::terminal_log();
 
-  auto prepared = prepare_queries(options.sql, options.settings, options.view);
+  const auto& [sites_file, exporters_file, interfaces_file] = options.settings.inventory;
+  auto inventory = inventory::Inventory::open({sites_file, exporters_file, interfaces_file});
+  if (!inventory) return complain(inventory.error(), kExitFailure);
+  auto prepared = prepare_queries(options.sql, options.settings, **inventory, options.view);
   if (!prepared) return complain(prepared.error(), kExitInvalid);
   QuerySet set = std::move(*prepared);
   receiver::TextBuffer plans(STDOUT_FILENO, 1 << 16);
@@ -236,6 +239,7 @@ int run_command(const std::vector<std::string>& arguments) {
     engine_options.edges = options.threads;
   }
   exec::Engine engine(engine_options);
+  const bool exporters_read = set.reads(*(*inventory)->exporters());
   for (QuerySet::Item& item : set.queries)
     engine.add_query(std::move(item.query), item.analyzed ? nullptr : sink, item.analyzed.has_value());
   if (options.revisions) {
@@ -246,9 +250,10 @@ int run_command(const std::vector<std::string>& arguments) {
   TableRefresh refresh;
   for (const plan::LookupTables::Item& item : set.tables.items()) refresh.add(item);
   refresh.add(as_table);
+  for (lookup::FileTable* file : (*inventory)->files()) refresh.add(*file);
   if (live) refresh.start();  // A replay reads each table once: its rows do not depend on how long it takes.
   Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
-                     as_table.table.get(), [&] { return refresh.take_changed(); }},
+                     as_table.table.get(), inventory->get(), exporters_read, [&] { return refresh.take_changed(); }},
                     **source, engine, sites);
   Progress progress(**source, shows_progress(options));
   const auto begin = Clock::now();

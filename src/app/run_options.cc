@@ -37,6 +37,8 @@ std::string footer() {
     text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
   for (const config::ExporterSettingDef& setting : config::exporter_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
+  for (const config::ExporterTextSettingDef& setting : config::exporter_text_setting_table())
+    text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
   text += fmt::format("  {:<29} {}\n", "column.NAME",
                       "adds a column to flows: an information element and its type, '9/12232 string'");
   text +=
@@ -70,6 +72,7 @@ struct Given {
   std::vector<std::string> captures, listen, execute, files, settings, ports;
   std::string duration, output = "table", config, delay, deal;
   std::vector<std::pair<bool, size_t>> sql_order;  // (is a file, index into files or execute)
+  bool reads_statements = true;
 };
 
 base::Result<RunOptions> understand(Given& given, RunOptions options) {
@@ -146,12 +149,53 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     if (!text) return tl::unexpected(text.error());
     options.sql.push_back({path, std::move(*text)});
   }
-  if (options.sql.empty()) return usage("no query", "give -e 'SELECT ...' or a FILE.sql");
+  if (options.sql.empty() && given.reads_statements) return usage("no query", "give -e 'SELECT ...' or a FILE.sql");
   return options;
+}
+
+CLI::Option* each(CLI::Option* option) {
+  return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+}
+
+/// What input there is and how it is read.
+void add_input_flags(CLI::App& app, Given& given, RunOptions& options) {
+  each(app.add_option(
+           "--pcap", given.captures,
+           "a capture (pcap, pcapng; plain, gzip, bzip2, zstd; - is standard input); several are one input in the "
+           "listed order, each SITE=FILE is an input of its own, merged by capture time"))
+      ->type_name("[SITE=]FILE");
+  each(app.add_option("--listen", given.listen, "a UDP socket, such as udp://127.0.0.1:2055"))
+      ->type_name("udp://HOST:PORT");
+  app.add_option("--for", given.duration, "stop listening after this long")->type_name("DURATION");
+  each(app.add_option("--port", given.ports, "of a capture only datagrams to this UDP port"))->type_name("PORT");
+  app.add_flag("--live-rules", options.live_rules, "in a replay, too, apply the skew, hold and future rules");
+  each(app.add_option("--set", given.settings, "a setting of the list below"))->type_name("KEY=VALUE");
+  app.add_option("--config", given.config, "a TOML file of settings")->type_name("FILE");
+  app.add_flag("-q,--quiet", options.quiet, "no summary and no progress bar");
 }
 
 int exit_code(const base::Diagnostic& diagnostic) {
   return diagnostic.code == "usage" ? kExitUsage : diagnostic.code == "file" ? kExitFailure : kExitInvalid;
+}
+
+int complain(const base::Diagnostic& diagnostic) {
+  telemetry::terminal_log().line(diagnostic.render());
+  return exit_code(diagnostic);
+}
+
+/// Nothing when the flags could be read.
+std::optional<int> parse(CLI::App& app, const std::vector<std::string>& arguments, const std::string& name) {
+  app.footer(footer);
+  app.get_formatter()->column_width(34);
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return complain(usage(error.what(), name + " --help lists the flags").value());
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -172,20 +216,7 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   RunOptions options;
   Given given;
   CLI::App app(kAbout, "backstream run");
-  app.footer(footer);
-  app.get_formatter()->column_width(34);
-  const auto each = [](CLI::Option* option) {
-    return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
-  };
-  each(app.add_option(
-           "--pcap", given.captures,
-           "a capture (pcap, pcapng; plain, gzip, bzip2, zstd; - is standard input); several are one input in the "
-           "listed order, each SITE=FILE is an input of its own, merged by capture time"))
-      ->type_name("[SITE=]FILE");
-  each(app.add_option("--listen", given.listen, "a UDP socket, such as udp://127.0.0.1:2055"))
-      ->type_name("udp://HOST:PORT");
-  app.add_option("--for", given.duration, "stop listening after this long")->type_name("DURATION");
-  each(app.add_option("--port", given.ports, "of a capture only datagrams to this UDP port"))->type_name("PORT");
+  add_input_flags(app, given, options);
   CLI::Option* execute = each(app.add_option("-e,--execute", given.execute,
                                              "statements; several -e and files run together, in the order given"))
                              ->type_name("SQL");
@@ -200,26 +231,10 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
                  "threads that aggregate, besides the one that decodes (default 1: one does both)")
       ->type_name("N");
   app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
-  app.add_flag("--live-rules", options.live_rules, "in a replay, too, apply the skew, hold and future rules");
   app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");
   app.add_option("--deal", given.deal, "how exporters' rows go to edges: site, exporter (default) or random:SEED")
       ->type_name("HOW");
-  each(app.add_option("--set", given.settings, "a setting of the list below"))->type_name("KEY=VALUE");
-  app.add_option("--config", given.config, "a TOML file of settings")->type_name("FILE");
-  app.add_flag("-q,--quiet", options.quiet, "no summary and no progress bar");
-
-  const auto complain = [](const base::Diagnostic& diagnostic) {
-    telemetry::terminal_log().line(diagnostic.render());
-    return exit_code(diagnostic);
-  };
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return complain(usage(error.what(), "backstream run --help lists the flags").value());
-  }
+  if (const auto code = parse(app, arguments, "backstream run")) return *code;
   size_t execute_count = 0, file_count = 0;
   for (const CLI::Option* option : app.parse_order()) {
     if (option == execute) given.sql_order.emplace_back(false, execute_count++);
@@ -227,6 +242,21 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   }
   auto understood = understand(given, std::move(options));
   if (!understood) return complain(understood.error());
+  return std::move(*understood);
+}
+
+std::variant<RunOptions, int> read_input_options(const std::vector<std::string>& arguments, const std::string& name,
+                                                 const std::string& about) {
+  RunOptions options;
+  Given given;
+  given.reads_statements = false;
+  CLI::App app(about, name);
+  add_input_flags(app, given, options);
+  if (const auto code = parse(app, arguments, name)) return *code;
+  auto understood = understand(given, std::move(options));
+  if (!understood) return complain(understood.error());
+  if (understood->captures.empty() && understood->listen.empty())
+    return complain(usage("no input", "give --pcap FILE or --listen udp://HOST:PORT").value());
   return std::move(*understood);
 }
 

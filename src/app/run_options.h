@@ -49,6 +49,13 @@ struct RunOptions {
 ///          been told on standard error
 std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& arguments);
 
+/// The same for a command that reads the input of `run` but no statements: its flags are those of the input, settings
+/// and -q.
+/// @param name   "backstream exporter list"
+/// @param about  what its help says first
+std::variant<RunOptions, int> read_input_options(const std::vector<std::string>& arguments, const std::string& name,
+                                                 const std::string& about);
+
 /// "site", "exporter" or "random:SEED".
 base::Result<Deal> parse_deal(std::string_view text);
 

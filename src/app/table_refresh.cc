@@ -7,7 +7,11 @@
 namespace backstream::app {
 
 void TableRefresh::add(const plan::LookupTables::Item& item) {
-  if (item.file && item.file->options().refresh_us > 0) files_.push_back(item.file.get());
+  if (item.file) add(*item.file);
+}
+
+void TableRefresh::add(lookup::FileTable& file) {
+  if (file.options().refresh_us > 0) files_.push_back(&file);
 }
 
 void TableRefresh::start() {

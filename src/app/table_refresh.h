@@ -21,6 +21,7 @@ class TableRefresh {
 
   /// Before start(). The table must outlive this, and nobody else may change it between start() and stop().
   void add(const plan::LookupTables::Item& item);
+  void add(lookup::FileTable& file);
   /// Begins to look at the files once a second. Nothing when there are none to be read again.
   void start();
   /// Waits for the file that is being read.

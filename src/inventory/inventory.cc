@@ -102,6 +102,7 @@ base::Interval interval_of(Micros micros) {
   interval.micros = micros;
   return interval;
 }
+constexpr Micros kRateSpan = 60 * base::kMicrosPerSecond;
 int64_t bigint(uint64_t value) { return static_cast<int64_t>(std::min<uint64_t>(value, INT64_MAX)); }
 
 }  // namespace
@@ -207,9 +208,14 @@ void Inventory::observe(const std::vector<ExporterFact>& facts, Micros now) {
       row.rate_since = before->second.rate_since;
       row.rate_records = before->second.rate_records;
     }
-    if (const Micros span = now - row.rate_since; span >= base::kMicrosPerSecond) {
+    // Of a whole minute; until the first is over, of the time so far.
+    const Micros span = now - row.rate_since;
+    const bool whole = span >= kRateSpan;
+    if (span > 0 && (whole || row.rate_since == fact.first_seen)) {
       const uint64_t came = fact.records - std::min(fact.records, row.rate_records);
       row.records_per_second = static_cast<double>(came) * base::kMicrosPerSecond / static_cast<double>(span);
+    }
+    if (whole) {
       row.rate_since = now;
       row.rate_records = fact.records;
     }

@@ -121,7 +121,7 @@ TEST_F(InventoryTest, TextThatIsNoTextIsCountedAndLongTextIsCutBetweenCharacters
             (Rows{"192.0.2.1|1|-|-|-|-|-|-|-", "192.0.2.1|2|" + long_name + "|-|-|-|-|-|-"}));
 }
 
-TEST_F(InventoryTest, ExportersHaveRatesOfTheTimeSinceTheLastLook) {
+TEST_F(InventoryTest, ExportersHaveRatesOfAMinute) {
   Inventory::Files files;
   files.exporters = file("e.csv", "exporter,name\n192.0.2.1,core1\n192.0.2.9,unseen\n");
   const auto inventory = open(files);
@@ -146,12 +146,22 @@ TEST_F(InventoryTest, ExportersHaveRatesOfTheTimeSinceTheLastLook) {
   fact.records = 100;
   fact.sampling_rate = 0;
   fact.idle = true;
-  inventory->observe({fact}, 16 * second);
+  inventory->observe({fact}, 20 * second);
   EXPECT_TRUE(inventory->publish());
   EXPECT_EQ(rows(inventory->exporters())[0],
             "192.0.2.1|core1|ams|IPFIX|1970-01-01 00:00:10+00|1970-01-01 "
             "00:00:12+00|3|100|10|2|-|0|5|0|00:01:01|00:00:00|t|f");
-  inventory->observe(std::vector<ExporterFact>{}, 17 * second);
+  const auto rate = [&](Micros now, uint64_t records) {
+    fact.records = records;
+    inventory->observe({fact}, now);
+    inventory->publish();
+    return inventory->exporters()->published().snapshot()->table->column(8).as<double>()[0];
+  };
+  EXPECT_EQ(rate(70 * second, 600), 10);
+  EXPECT_EQ(rate(100 * second, 100'000), 10) << "the second minute is not over";
+  EXPECT_EQ(rate(130 * second, 1'200), 10);
+  EXPECT_EQ(rate(190 * second, 2'400), 20);
+  inventory->observe(std::vector<ExporterFact>{}, 200 * second);
   inventory->publish();
   EXPECT_EQ(rows(inventory->exporters())[0], "192.0.2.1|core1|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-");
 }

@@ -49,7 +49,7 @@ def main(binary, names):
                 data[query.data] = getattr(flows, query.data)(binary, os.path.join(folder, query.data))
             want = sorted(query.answer(data[query.data].flows), key=test_queries.order(query.kinds))
             text = re.sub(r"--[^\n]*", "", test_queries.code(name))
-            tables = ["00_tables.sql"] if test_queries.TABLES.search(text) else []
+            tables = ["--config", "settings.toml", "00_tables.sql"] if test_queries.TABLES.search(text) else []
             for place, old, new in changes(text):
                 changed = text[:place] + new + text[place + len(old):]
                 result = subprocess.run([binary, "run", "-q", "-o", "csv", "--view", name, *data[query.data].arguments(), *tables,

@@ -455,7 +455,7 @@ def silent_exporters(flows):
 
 
 @query("taaiiii")
-def exporters(flows):
+def exporter_health(flows):
     for key, members in group(flows, lambda f: (tumble(f.received_at, MINUTE), f.exporter, f.protocol_version)).items():
         rates = [f.sampling_rate for f in members if f.sampling_rate is not None]
         yield *key, len(members), total(members, "octets"), min(rates, default=None), max(rates, default=None)
@@ -538,9 +538,9 @@ def as_matrix(flows):
 def pop_matrix(flows):
     def enters(f):
         found = interface(f.exporter, f.in_if)
-        return found is not None and found["kind"] != "core"
+        return found is not None and found["role"] != "internal"
 
-    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), interface(f.exporter, f.in_if)["pop"],
+    for key, members in group(flows, lambda f: (tumble(f.time, 5 * MINUTE), interface(f.exporter, f.in_if)["site"],
                                                 lpm("routes", f.dst_ip).get("pop")), enters).items():
         yield *key, total(members, "octets"), total(members, "packets"), len(members)
 
@@ -551,7 +551,7 @@ def link_utilisation(flows):
                                                     lambda f: interface(f.exporter, f.out_if)).items():
         link, bits = interface(exporter, index), total(members, "octets") * 8
         speed = integer(link["bits_per_second"])
-        yield window, exporter, index, link["pop"], bits // 300, None if speed is None else 100.0 * bits / (300 * speed)
+        yield window, exporter, index, link["site"], bits // 300, None if speed is None else 100.0 * bits / (300 * speed)
 
 
 @query("taiaif")

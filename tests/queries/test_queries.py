@@ -88,7 +88,7 @@ class Answers(Traffic):
     def run_files(self, names, data, *arguments):
         files = [name + ".sql" for name in names]
         if any(TABLES.search(code(name)) for name in names):
-            files.insert(0, "00_tables.sql")
+            files = ["--config", "settings.toml", "00_tables.sql", *files]
         result = subprocess.run([harness.BINARY, "run", "-q", *self.data(data).arguments(), *arguments, *files],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, cwd=FOLDER)
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -1,0 +1,289 @@
+// backstream exporter: who sends flows, and how to make a router send them.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <optional>
+
+#include "app/commands.h"
+#include "app/exporter_snippets.h"
+#include "app/pipeline.h"
+#include "app/run_options.h"
+#include "app/stop_signal.h"
+#include "receiver/text_buffer.h"
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+constexpr std::string_view kAbout =
+    "Who sends flows, and how to make a router send them.\n\n"
+    "  backstream exporter snippet junos --collector 192.0.2.10 --rate 1000   configuration for a router\n"
+    "  backstream exporter wait 192.0.2.1 --listen udp://[::]:2055 --for 5m   until its flows can be read\n"
+    "  backstream exporter list --listen udp://[::]:2055 --for 60s            all that send, with their health\n"
+    "  backstream exporter list --pcap mine.pcap\n"
+    "  backstream exporter show 192.0.2.1 --pcap mine.pcap                    one of them, every counter\n\n"
+    "list, show and wait read captures or listen as `backstream run` does; each has --help.\n";
+
+int misused(std::string message, std::string hint) {
+  telemetry::terminal_log().line(base::fail("usage", std::move(message), {}, std::move(hint)).value().render());
+  return kExitUsage;
+}
+int complain(const base::Diagnostic& diagnostic) {
+  telemetry::terminal_log().line(diagnostic.render());
+  return kExitFailure;
+}
+
+/// What decoders and clocks know of the exporters of an input, without any query.
+struct Observed {
+  std::unique_ptr<inventory::Inventory> inventory;
+  std::unique_ptr<ingest::DatagramSource> source;
+  exec::Engine engine{exec::EngineOptions{}};
+  std::unique_ptr<Pipeline> pipeline;
+};
+
+/// Reads until the input or its time ends, or `enough` says so.
+base::Result<std::unique_ptr<Observed>> observe(const RunOptions& options,
+                                                const std::function<bool(const Observed&)>& enough) {
+  auto observed = std::make_unique<Observed>();
+  const auto& [sites_file, exporters_file, interfaces_file] = options.settings.inventory;
+  auto inventory = inventory::Inventory::open({sites_file, exporters_file, interfaces_file});
+  if (!inventory) return tl::unexpected(inventory.error());
+  observed->inventory = std::move(*inventory);
+  std::vector<std::string> sites;
+  const bool live = !options.listen.empty();
+  auto source =
+      live ? ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites)
+           : ingest::open_captures(options.captures, options.ports, sites);
+  if (!source) return tl::unexpected(source.error());
+  observed->source = std::move(*source);
+  Pipeline::Options pipeline_options;
+  pipeline_options.settings = options.settings;
+  pipeline_options.live = live;
+  pipeline_options.live_rules = options.live_rules;
+  pipeline_options.inventory = observed->inventory.get();
+  pipeline_options.exporters_read = true;
+  observed->pipeline = std::make_unique<Pipeline>(pipeline_options, *observed->source, observed->engine, sites);
+  const auto begin = std::chrono::steady_clock::now();
+  observed->pipeline->run([&] {
+    const bool over = options.duration_us &&
+                      std::chrono::steady_clock::now() - begin >= std::chrono::microseconds(*options.duration_us);
+    return !over && !stop_requested() && !enough(*observed);
+  });
+  observed->pipeline->publish_inventory();
+  return observed;
+}
+
+std::string cell(const batch::Column& column, size_t row) {
+  if (column.type == batch::Type::kFloat8 && !column.is_null(row))
+    return fmt::format("{:.1f}", column.as<double>()[row]);
+  return column.is_null(row) ? std::string() : expr::value_text(expr::value_at(column, row), column.type);
+}
+
+/// Rows of the table of exporters, by address.
+std::vector<size_t> rows_in_order(const lookup::Table& table) {
+  std::vector<size_t> rows(table.row_count());
+  for (size_t row = 0; row < rows.size(); ++row) rows[row] = row;
+  const auto* addresses = table.column(0).as<base::Inet>();
+  std::sort(rows.begin(), rows.end(),
+            [&](size_t a, size_t b) { return base::compare(addresses[a], addresses[b]) < 0; });
+  return rows;
+}
+
+void write_out(const std::string& text) {
+  receiver::TextBuffer out(STDOUT_FILENO);
+  out.append(text);
+  out.flush();
+}
+
+int list(const Arguments& arguments) {
+  auto read = read_input_options(arguments, "backstream exporter list",
+                                 "All exporters of an input: protocols, records, what is missing, sampling, clocks.");
+  if (const int* code = std::get_if<int>(&read)) return *code;
+  const auto observed = observe(std::get<RunOptions>(read), [](const Observed&) { return false; });
+  if (!observed) return complain(observed.error());
+  const auto table = (*observed)->inventory->exporters()->published().snapshot()->table;
+
+  // Times are left out: the last columns of a wide table are not read.
+  std::vector<size_t> columns;
+  for (size_t c = 0; c < table->column_count(); ++c) {
+    const std::string& name = table->schema().columns[c].name;
+    if (name != "first_seen" && name != "last_seen") columns.push_back(c);
+  }
+  std::vector<std::vector<std::string>> lines(1);
+  for (const size_t c : columns) lines[0].push_back(table->schema().columns[c].name);
+  for (const size_t row : rows_in_order(*table)) {
+    auto& line = lines.emplace_back();
+    for (const size_t c : columns) line.push_back(cell(table->column(c), row));
+  }
+  std::vector<size_t> widths(columns.size());
+  for (const auto& line : lines) {
+    for (size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
+  }
+  std::string text;
+  for (const auto& line : lines) {
+    std::string one;
+    for (size_t c = 0; c < line.size(); ++c) one += fmt::format("{:<{}}  ", line[c], widths[c]);
+    text += one.substr(0, one.find_last_not_of(' ') + 1) + "\n";
+  }
+  write_out(text);
+  if (table->row_count() == 0) telemetry::terminal_log().line("nobody sent anything");
+  return kExitOk;
+}
+
+/// The address that comes first, and the arguments behind it.
+std::optional<base::Inet> take_address(Arguments& arguments) {
+  if (arguments.empty()) return std::nullopt;
+  auto address = base::parse_inet(arguments.front());
+  if (!address || !address->is_host()) return std::nullopt;
+  arguments.erase(arguments.begin());
+  return address;
+}
+
+std::optional<decode::ExporterIndex> find(const Observed& observed, const base::Inet& address) {
+  const decode::Decoder& decoder = observed.pipeline->decoder();
+  for (decode::ExporterIndex i = 0; i < decoder.exporter_count(); ++i) {
+    if (decoder.exporter_address(i) == address) return i;
+  }
+  return std::nullopt;
+}
+
+int show(Arguments arguments) {
+  const bool help = std::find(arguments.begin(), arguments.end(), "--help") != arguments.end();
+  const auto address = take_address(arguments);
+  if (!address && !help) return misused("which exporter?", "backstream exporter show 192.0.2.1 --pcap mine.pcap");
+  auto read = read_input_options(arguments, "backstream exporter show ADDRESS", "Every counter of one exporter.");
+  if (const int* code = std::get_if<int>(&read)) return *code;
+  const auto observed = observe(std::get<RunOptions>(read), [](const Observed&) { return false; });
+  if (!observed) return complain(observed.error());
+  const auto index = find(**observed, *address);
+  if (!index) {
+    telemetry::terminal_log().line(fmt::format("nothing came from {}", base::to_string(*address)));
+    return kExitNothing;
+  }
+  const auto table = (*observed)->inventory->exporters()->published().snapshot()->table;
+  std::vector<std::pair<std::string, std::string>> lines;
+  for (size_t row = 0; row < table->row_count(); ++row) {
+    if (table->column(0).as<base::Inet>()[row] != *address) continue;
+    for (size_t c = 0; c < table->column_count(); ++c)
+      lines.emplace_back(table->schema().columns[c].name, cell(table->column(c), row));
+  }
+  const decode::IngestLedger& ledger = (*observed)->pipeline->decoder().ledger(*index);
+  const std::pair<const char*, uint64_t> counters[] = {{"flows", ledger.flows},
+                                                       {"events", ledger.events},
+                                                       {"option_rows", ledger.option_rows},
+                                                       {"malformed", ledger.malformed},
+                                                       {"awaiting_template", ledger.awaiting_template},
+                                                       {"counter_samples", ledger.counter_samples}};
+  for (const auto& [name, value] : counters) lines.emplace_back(name, std::to_string(value));
+  for (size_t f = 0; f < decode::kDecodeFaultCount; ++f) {
+    if (ledger.faults[f] != 0)
+      lines.emplace_back(decode::name(static_cast<decode::DecodeFault>(f)), std::to_string(ledger.faults[f]));
+  }
+  size_t width = 0;
+  for (const auto& [name, value] : lines) width = std::max(width, name.size());
+  std::string text;
+  for (const auto& [name, value] : lines) text += value.empty() ? "" : fmt::format("{:<{}}  {}\n", name, width, value);
+  write_out(text);
+  return kExitOk;
+}
+
+int wait(Arguments arguments) {
+  const bool help = std::find(arguments.begin(), arguments.end(), "--help") != arguments.end();
+  const auto address = take_address(arguments);
+  if (!address && !help)
+    return misused("which exporter?", "backstream exporter wait 192.0.2.1 --listen udp://[::]:2055 --for 5m");
+  auto read = read_input_options(
+      arguments, "backstream exporter wait ADDRESS",
+      "Waits until flows of an exporter can be read (exit code 0), or the time is over (7), and says what came.");
+  if (const int* code = std::get_if<int>(&read)) return *code;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto observed = observe(std::get<RunOptions>(read), [&](const Observed& so_far) {
+    const auto index = find(so_far, *address);
+    return index && so_far.pipeline->decoder().ledger(*index).flows != 0;
+  });
+  if (!observed) return complain(observed.error());
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const decode::Decoder& decoder = (*observed)->pipeline->decoder();
+  const std::string name = base::to_string(*address);
+  const auto index = find(**observed, *address);
+  if (!index) {
+    telemetry::terminal_log().line(fmt::format("nothing came from {} in {:.1f} s, {} datagrams from {} others", name,
+                                               seconds, decoder.total().datagrams, decoder.exporter_count()));
+    return kExitNothing;
+  }
+  const decode::IngestLedger& ledger = decoder.ledger(*index);
+  if (ledger.flows == 0) {
+    telemetry::terminal_log().line(
+        fmt::format("{} sent {} datagrams in {:.1f} s, but no flow of them could be read: {} undecodable, {} sets "
+                    "await their template",
+                    name, ledger.datagrams, seconds, ledger.undecodable, ledger.awaiting_template));
+    return kExitNothing;
+  }
+  write_out(fmt::format("{}: {} flows by {} after {:.1f} s{}\n", name, ledger.flows, decoder.exporter_protocols(*index),
+                        seconds, ledger.sampling_unknown_rows == 0 ? "" : "; its sampling rate is not known"));
+  return kExitOk;
+}
+
+int snippet_for(const Arguments& arguments) {
+  SnippetValues values;
+  std::string system;
+  std::string systems;
+  for (const std::string_view name : snippet_systems()) systems.append(systems.empty() ? "" : ", ").append(name);
+  CLI::App app("The lines that make a router send its flows here, with timeouts that the default delay fits.",
+               "backstream exporter snippet");
+  app.add_option("SYSTEM", system, systems)->required();
+  app.add_option("--collector", values.collector, "the address of this collector")->required()->type_name("ADDRESS");
+  app.add_option("--port", values.port, "its port (default: 2055 NetFlow, 4739 IPFIX, 6343 sFlow)")
+      ->check(CLI::Range(1, 65535))
+      ->type_name("PORT");
+  app.add_option("--source", values.source,
+                 "where the router sends from: an address, or an interface where it wants one")
+      ->type_name("NAME");
+  app.add_option("--interface", values.interface, "one that is watched")->type_name("NAME");
+  app.add_option("--rate", values.rate, "sample 1 in N packets (default 1000)")
+      ->check(CLI::Range(1, 1'000'000))
+      ->type_name("N");
+  try {
+    app.parse(Arguments(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return misused(error.what(), "backstream exporter snippet junos --collector 192.0.2.10");
+  }
+  if (!base::parse_inet(values.collector) || !base::parse_inet(values.collector)->is_host())
+    return misused(fmt::format("--collector '{}' is no address", values.collector), "--collector 192.0.2.10");
+  const auto text = snippet(system, values);
+  if (!text) {
+    const std::string_view near = base::nearest_name(system, snippet_systems());
+    return misused(fmt::format("no snippet for '{}'", system),
+                   near.empty() ? "there are: " + systems : fmt::format("did you mean '{}'?", near));
+  }
+  write_out(*text);
+  return kExitOk;
+}
+
+}  // namespace
+
+int exporter_command(const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
+    std::fputs(std::string(kAbout).c_str(), arguments.empty() ? stderr : stdout);
+    return arguments.empty() ? kExitUsage : kExitOk;
+  }
+  const Arguments rest(arguments.begin() + 1, arguments.end());
+  if (arguments[0] == "list") return list(rest);
+  if (arguments[0] == "show") return show(rest);
+  if (arguments[0] == "wait") return wait(rest);
+  if (arguments[0] == "snippet") return snippet_for(rest);
+  const std::string_view near = base::nearest_name(arguments[0], {"list", "show", "wait", "snippet"});
+  return misused(fmt::format("no command 'exporter {}'", arguments[0]),
+                 near.empty() ? "there are list, show, wait and snippet" : fmt::format("did you mean '{}'?", near));
+}
+
+}  // namespace backstream::app
