@@ -9,7 +9,9 @@
 #include <unordered_map>
 
 #include "exec/analytic_partition.h"
+#include "exec/carried_functions.h"
 #include "exec/row_order.h"
+#include "exec/window_functions.h"
 
 namespace backstream::exec {
 namespace {
@@ -88,6 +90,11 @@ class AnalyticStage final : public StageRunner {
     for (const int column : plan_.partition_by) sort_by(column, false, false);
     for (const plan::Analytic::Order& key : plan_.order_by) sort_by(key.column, key.descending, key.nulls_first);
     for (size_t column = 0; column < types_.size(); ++column) sort_by(static_cast<int>(column), false, false);
+    if (options.analytic_in_place && WindowFunctions::can_compute(stage)) {
+      within_ = std::make_unique<WindowFunctions>(stage, options.hash_mask);
+    } else if (options.analytic_in_place && CarriedFunctions::can_compute(stage)) {
+      carried_ = std::make_unique<CarriedFunctions>(stage, partitions_max_, options.hash_mask);
+    }
     if (!by_window_ || waits_) tail_.keep_limit_over_windows();
   }
 
@@ -136,6 +143,8 @@ class AnalyticStage final : public StageRunner {
   WindowLedger ledger() const override {
     WindowLedger ledger = ledger_;
     ledger.add(functions_.null_results());
+    if (within_) ledger.add(within_->null_results());
+    if (carried_) ledger.add(carried_->null_results());
     return ledger;
   }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
@@ -144,6 +153,8 @@ class AnalyticStage final : public StageRunner {
     for (const auto& [time, rows] : slices_) octets += rows.octets_held();
     for (const auto& [key, partition] : partitions_) octets += key.size() + partition->octets_held();
     if (alone_) octets += alone_->octets_held();
+    if (within_) octets += within_->octets_held();
+    if (carried_) octets += carried_->octets_held();
     nodes[0] += octets;
   }
 
@@ -200,6 +211,7 @@ class AnalyticStage final : public StageRunner {
 
   /// Sends the rows of one window, or of one slice of a stream, through their partitions.
   void run(RowStore& rows, const WindowRef& window) {
+    if (within_ || carried_) return run_in_place(rows, window);
     const size_t count = rows.row_count();
     sort_rows(rows, sort_columns_, order_);
     for (size_t begin = 0; begin < count;) {
@@ -220,6 +232,46 @@ class AnalyticStage final : public StageRunner {
       });
       compact_at_ = std::max(kContextOctetsMin, 2 * functions_.context_octets());
     }
+  }
+
+  /// Rows need no partitions of their own: results are put beside them.
+  void run_in_place(RowStore& rows, const WindowRef& window) {
+    const size_t count = rows.row_count();
+    if (count == 0) return;
+    if (within_) {
+      hand_on(rows, within_->compute(rows), window);
+    } else {
+      const size_t refused =
+          carried_->compute(rows, window.start, forget_after(window.start, window.end - window.start));
+      ledger_.refused += refused;
+      if (refused == 0) hand_on(rows, carried_->results(), window);
+      else hand_on(rows, carried_->results(), carried_->kept(), window);
+    }
+    rows_held_ -= count;
+    rows.clear();
+  }
+  void hand_on(const RowStore& rows, const std::vector<Column>& results, const WindowRef& window) {
+    const size_t count = rows.row_count();
+    for (size_t first = 0; first < count; first += batch_rows_) {
+      out_.row_count = std::min(batch_rows_, count - first);
+      out_.columns.clear();
+      for (size_t c = 0; c < types_.size(); ++c) out_.columns.push_back(rows.slice(c, first));
+      for (Column result : results) {
+        result.values = result.as<uint8_t>() + first * batch::octets_per_value(batch::physical(result.type));
+        result.validity += first;
+        out_.columns.push_back(result);
+      }
+      tail_.add(window, out_);
+    }
+  }
+  /// Of some rows only.
+  void hand_on(const RowStore& rows, const std::vector<Column>& results, const std::vector<uint32_t>& kept,
+               const WindowRef& window) {
+    for (size_t c = 0; c < types_.size(); ++c) ready_columns_.columns.push_back(rows.slice(c, 0));
+    ready_columns_.columns.insert(ready_columns_.columns.end(), results.begin(), results.end());
+    ready_.append(ready_columns_, kept.data(), kept.size());
+    ready_columns_.columns.clear();
+    flush(window);
   }
 
   bool same_partition(const RowStore& rows, uint32_t a, uint32_t b) const {
@@ -345,6 +397,7 @@ class AnalyticStage final : public StageRunner {
   }
 
   void forget_idle() {
+    if (carried_) carried_->forget_idle(known_before_);
     for (auto it = partitions_.begin(); it != partitions_.end();) {
       if (it->second->forget_after >= known_before_ && known_before_ != base::kMaxTime) {
         ++it;
@@ -381,11 +434,13 @@ class AnalyticStage final : public StageRunner {
   WindowLedger ledger_;
   Tail tail_;
   AnalyticFunctions functions_;
-  RowStore window_rows_;                  ///< by_window_: of the window that is coming
-  std::map<Micros, RowStore> slices_;     ///< else: rows by second
-  RowStore ready_;                        ///< rows with results, to be handed on
-  Micros known_before_ = base::kMinTime;  ///< no row of a lesser time (window start) is waited for
-  Micros ran_before_ = base::kMinTime;    ///< all rows of lesser times have gone through their partitions
+  std::unique_ptr<WindowFunctions> within_;    ///< null: calls need the rows of their partition
+  std::unique_ptr<CarriedFunctions> carried_;  ///< the same, across windows
+  RowStore window_rows_;                       ///< by_window_: of the window that is coming
+  std::map<Micros, RowStore> slices_;          ///< else: rows by second
+  RowStore ready_;                             ///< rows with results, to be handed on
+  Micros known_before_ = base::kMinTime;       ///< no row of a lesser time (window start) is waited for
+  Micros ran_before_ = base::kMinTime;         ///< all rows of lesser times have gone through their partitions
   Micros next_sweep_ = base::kMinTime;
   bool ended_ = false;
   size_t rows_held_ = 0;                      ///< in window_rows_, slices_ and partitions_
@@ -395,7 +450,7 @@ class AnalyticStage final : public StageRunner {
   size_t compact_at_ = kContextOctetsMin;
   // Scratch of one run.
   batch::BatchBuffer run_;
-  batch::ColumnBatch out_;
+  batch::ColumnBatch out_, ready_columns_;
   std::vector<SortColumn> sort_columns_;  // Partitions, then their order, then ties by all columns.
   std::vector<uint32_t> order_, numbers_;
   std::vector<uint8_t> peers_;

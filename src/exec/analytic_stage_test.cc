@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 
 #include "exec/analytic_partition.h"
 
@@ -149,6 +150,118 @@ TEST(AnalyticStage, TheFrontierWaitsForRowsThatWait) {
   stage->on_frontier(48 * kHour);
   EXPECT_EQ(out.sorted(), (std::vector<std::string>{"1 a c", "1 c NULL", "2 b NULL"}));
   EXPECT_EQ(out.frontiers.back(), 48 * kHour);
+}
+
+/// Random rows, window by window, some with several of one partition, through a stage with these calls over
+/// (ts, k, v, d), partitioned by k: the sorted rows that come out, and how many were refused.
+std::pair<std::vector<std::string>, uint64_t> run_windows(const std::vector<AnalyticCall>& calls, bool across,
+                                                          bool in_place, bool order_by_value, size_t partitions_max,
+                                                          uint32_t seed) {
+  plan::Query query;
+  plan::Stage& stage = query.stages.emplace_back();
+  stage.window.kind = plan::Window::Kind::kInherited;
+  stage.input.columns = {{"ts", Type::kTimestamptz}, {"k", Type::kInt8, 4}, {"v", Type::kInt8}, {"d", Type::kFloat8}};
+  stage.grouped = stage.input;
+  plan::Analytic& analytic = stage.analytic.emplace();
+  analytic.partition_by = {1};
+  if (across) analytic.order_by = {{0, false, false}};
+  if (order_by_value) analytic.order_by.push_back({2, !across, true});
+  analytic.across_windows = across;
+  if (across) analytic.time_column = 0;
+  analytic.rows_before = across ? 3 : 0;
+  analytic.calls = calls;
+  for (const AnalyticCall& call : calls) stage.grouped.columns.push_back({"result", call.type});
+  for (size_t column = 0; column < stage.grouped.columns.size(); ++column) {
+    stage.outputs.push_back(expr::make_column(static_cast<int>(column), stage.grouped.columns[column].type));
+    stage.output.columns.push_back(stage.grouped.columns[column]);
+  }
+  EngineOptions options;
+  options.batch_rows = 64;
+  options.analytic_in_place = in_place;
+  options.analytic_partitions_max = partitions_max;
+  Collector out;
+  const auto runner = make_analytic_stage(query, query.stages[0], options, out);
+  std::mt19937 random(seed);
+  const auto below = [&](uint32_t bound) { return static_cast<int64_t>(random() % bound); };
+  for (Micros window = 0; window < 12; ++window) {
+    // After the eighth, partitions are idle and begin anew.
+    const Micros start = window * kSecond + (window < 8 ? 0 : 48 * kHour);
+    const size_t n = window % 3 == 0 ? 10 : 1 + random() % 60;
+    batch::BatchBuffer rows(stage.input.types(), {true, true, true, true}, n);
+    rows.batch.row_count = n;
+    for (batch::Column& column : rows.batch.columns) column.has_nulls = true;
+    for (size_t i = 0; i < n; ++i) {
+      rows.batch.columns[0].as<int64_t>()[i] = start;
+      // In every third window one row a partition.
+      rows.batch.columns[1].as<int64_t>()[i] = window % 3 == 0 ? static_cast<int64_t>(i) : below(20);
+      rows.batch.columns[2].as<int64_t>()[i] = below(5);
+      rows.batch.columns[3].as<double>()[i] = static_cast<double>(below(100)) / 8;
+      rows.batch.columns[0].validity[i] = 1;
+      for (const size_t column : {1, 2, 3}) rows.batch.columns[column].validity[i] = below(10) != 0;
+    }
+    runner->on_rows({start, start + kSecond}, rows.batch, true);
+    runner->on_frontier(start + kSecond);
+  }
+  runner->on_frontier(base::kMaxTime);
+  return {out.sorted(), runner->ledger().refused};
+}
+
+AnalyticCall aggregate_of(std::string_view name, int column, Type type) {
+  AnalyticCall call;
+  call.kind = AnalyticCall::Kind::kAggregate;
+  call.aggregate = *agg::resolve(name, {type}, false, false, {});
+  call.args = {column};
+  call.type = call.aggregate->result_type;
+  return call;
+}
+
+TEST(AnalyticStage, RowsInPlaceGiveWhatPartitionsOfRowsGive) {
+  using Kind = AnalyticCall::Kind;
+  std::vector<AnalyticCall> carried, within;
+  for (const int64_t number : {1, 3}) {
+    for (const int column : {2, 3}) {
+      AnalyticCall& lag = carried.emplace_back(call_of(Kind::kLag));
+      lag.args = {column};
+      lag.number = number;
+      lag.type = column == 2 ? Type::kInt8 : Type::kFloat8;
+    }
+  }
+  AnalyticCall& ewma = carried.emplace_back(call_of(Kind::kEwma));
+  ewma.args = {3};
+  ewma.number = 2 * kSecond;
+  ewma.type = Type::kFloat8;
+  for (const bool by_range : {true, false}) {
+    carried.push_back(aggregate_of("sum", 2, Type::kInt8));
+    carried.back().frame.by_range = by_range;
+  }
+  for (const Kind kind :
+       {Kind::kRowNumber, Kind::kRank, Kind::kDenseRank, Kind::kPercentRank, Kind::kCumeDist, Kind::kNtile}) {
+    AnalyticCall& call = within.emplace_back(call_of(kind));
+    call.args = {};
+    call.number = 3;
+    call.type = kind == Kind::kPercentRank || kind == Kind::kCumeDist ? Type::kFloat8 : Type::kInt8;
+  }
+  within.push_back(aggregate_of("max", 3, Type::kFloat8));
+  within.back().frame.end = plan::Frame::Bound::kUnboundedFollowing;
+  for (uint32_t seed = 1; seed <= 20; ++seed) {
+    for (const bool across : {true, false}) {
+      for (const bool order_by_value : {true, false}) {
+        for (const size_t partitions_max : {size_t{12}, size_t{1000}}) {
+          const auto& calls = across ? carried : within;
+          const auto in_place = run_windows(calls, across, true, order_by_value, partitions_max, seed);
+          const auto apart = run_windows(calls, across, false, order_by_value, partitions_max, seed);
+          EXPECT_GT(in_place.first.size(), 50u);
+          // Which partitions find room depends on the order of rows.
+          if (!across || partitions_max == 1000) {
+            EXPECT_EQ(in_place, apart) << "seed " << seed << " across " << across;
+          } else {
+            EXPECT_GT(in_place.second, 0u);
+            EXPECT_EQ(in_place.first.size() + in_place.second, apart.first.size() + apart.second);
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST(AnalyticFunctions, CompactingFreesMemoryAndKeepsRunningAggregates) {

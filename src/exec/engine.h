@@ -98,6 +98,7 @@ struct EngineOptions {
   uint32_t edges = 1;                 ///< edge halves, >= 1; each sees the rows that process() gives to its number
   bool ship = false;                  ///< panes travel as bytes through a Log; false: the merge half adopts them
   bool share = true;                  ///< queries whose groups are the same make them once (plan/share.h)
+  bool analytic_in_place = true;      ///< false: analytic stages always keep the rows of partitions (tests compare)
   size_t analytic_partitions_max = 1'000'000;  ///< that one analytic stage keeps across windows
   size_t stage_rows_max = 50'000'000;          ///< that one stage above the first holds for later
   Micros pane_us_max = base::kMaxTime;         ///< with ship: 60 s (docs/design/0002-partials.md)

@@ -18,17 +18,35 @@ size_t GroupRows::fill_keys(PaneTable& table, size_t first) {
     keys_[n] = reinterpret_cast<const uint64_t*>(table.row(group));
     __builtin_prefetch(keys_[n++]);
   }
+  unpack_keys(table, wide, n);
+  return n;
+}
+
+void GroupRows::unpack_keys(PaneTable& table, bool wide, size_t n) {
   batch::Column* keys = buffer_.batch.columns.data() + 2;
   const KeyCodec& codec = table.layout().codec();
   for (size_t k = 0; k < stage_.keys.size(); ++k) keys[k].has_nulls = wide;
   if (wide) codec.unpack_wide(keys_.data(), n, table.texts(), keys, 0);
   else codec.unpack_narrow(keys_.data(), n, table.texts(), keys, 0);
-  return n;
 }
 
 size_t GroupRows::fill(PaneTable& table, size_t first, Micros window_start, Micros window_end) {
   const size_t n = fill_keys(table, first);
-  const bool wide = table.is_wide(first);
+  finish(table, table.is_wide(first), n, window_start, window_end);
+  return n;
+}
+
+void GroupRows::fill(PaneTable& table, bool wide, uint8_t* const* rows, size_t n, Micros window_start,
+                     Micros window_end) {
+  for (size_t i = 0; i < n; ++i) {
+    keys_[i] = reinterpret_cast<const uint64_t*>(rows[i]);
+    __builtin_prefetch(rows[i]);
+  }
+  unpack_keys(table, wide, n);
+  finish(table, wide, n, window_start, window_end);
+}
+
+void GroupRows::finish(PaneTable& table, bool wide, size_t n, Micros window_start, Micros window_end) {
   batch::ColumnBatch& rows = buffer_.batch;
   rows.row_count = n;
   std::fill_n(rows.columns[0].as<int64_t>(), n, window_start);
@@ -42,7 +60,6 @@ size_t GroupRows::fill(PaneTable& table, size_t first, Micros window_start, Micr
                                           table.context());
     null_results_[a] += table.context().since(before);
   }
-  return n;
 }
 
 }  // namespace backstream::exec

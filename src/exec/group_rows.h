@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include "exec/pane_table.h"
 #include "exec/rows.h"
 
@@ -16,6 +18,15 @@ class GroupRows {
       take(buffer_.batch);
     }
   }
+  /// The same for some groups, all of one form of key, given by their rows.
+  template <typename Take>
+  void for_each_batch(PaneTable& table, bool wide, uint8_t* const* rows, size_t n, Take&& take) {
+    for (size_t at = 0; at < n; at += batch_rows_) {
+      const size_t count = std::min(batch_rows_, n - at);
+      fill(table, wide, rows + at, count, 0, 0);
+      take(buffer_.batch);
+    }
+  }
   /// The same with the keys alone: take(key columns, number of the first group, groups).
   template <typename Take>
   void for_each_key_batch(PaneTable& table, Take&& take) {
@@ -30,7 +41,10 @@ class GroupRows {
 
  private:
   size_t fill_keys(PaneTable& table, size_t first);
+  void unpack_keys(PaneTable& table, bool wide, size_t n);
   size_t fill(PaneTable& table, size_t first, Micros window_start, Micros window_end);
+  void fill(PaneTable& table, bool wide, uint8_t* const* rows, size_t n, Micros window_start, Micros window_end);
+  void finish(PaneTable& table, bool wide, size_t n, Micros window_start, Micros window_end);
 
   const plan::Stage& stage_;
   size_t batch_rows_;

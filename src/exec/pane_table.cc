@@ -1,6 +1,7 @@
 #include "exec/pane_table.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace backstream::exec {
 namespace {
@@ -105,6 +106,30 @@ void PaneTable::match(const PaneTable& other, std::vector<size_t>& groups) {
       const size_t found = here.find(words.data(), hash);
       groups.push_back(found == kNoGroup || !wide ? found : found + narrow_.group_count());
     }
+  }
+}
+
+void PaneTable::rows_of(const PaneTable& other, bool wide, size_t first, size_t n, uint8_t** out) {
+  constexpr size_t kAhead = 16;
+  const GroupTable& from = wide ? other.wide_ : other.narrow_;
+  GroupTable& to = wide ? wide_ : narrow_;
+  const uint32_t key_words = from.key_words();
+  auto& words = layout_.words_;
+  words.resize(std::max(words.size(), n * key_words));
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) __builtin_prefetch(from.row(first + i + kAhead));
+    std::copy_n(from.key(first + i), key_words, &words[i * key_words]);
+  }
+  if (layout_.codec_.has_text()) layout_.codec_.translate(wide, words.data(), n, other.texts_, texts_);
+  insert(to, wide, words.data(), n, out);
+}
+
+void PaneTable::reset_states(uint8_t* row, bool wide) const {
+  uint8_t* states = row + states_at(wide);
+  std::memset(states, 0, layout_.state_octets_);
+  for (size_t a = 0; a < layout_.state_offsets_.size(); ++a) {
+    const auto* function = layout_.stage_.aggregates[a].function;
+    if (function->init != nullptr) function->init(states + layout_.state_offsets_[a]);
   }
 }
 

@@ -62,10 +62,26 @@ class PaneTable {
   static constexpr size_t kNoGroup = GroupTable::kNoGroup;
   void match(const PaneTable& other, std::vector<size_t>& groups);
 
+  /// The rows here of the groups [first, first + n) of another pane of the same stage, of one form of key (n at most
+  /// 1024); made where they are new. They stay where they are (of small states: until the next call).
+  void rows_of(const PaneTable& other, bool wide, size_t first, size_t n, uint8_t** out);
+  /// A group's states as they are when it is new.
+  void reset_states(uint8_t* row, bool wide) const;
+  /// Adds the states of another pane's group to those of one here. Both are of the same form.
+  void combine_row(uint8_t* to, const uint8_t* from, bool wide) {
+    for (size_t a = 0; a < layout_.state_offsets_.size(); ++a) {
+      const size_t offset = states_at(wide) + layout_.state_offsets_[a];
+      layout_.stage_.aggregates[a].function->combine(to + offset, from + offset, context_);
+    }
+  }
+
   /// Adds n groups given as key columns and states, state_octets() each, laid out as in the layout.
   void combine_groups(const batch::Column* keys, size_t n, const uint8_t* states);
 
   /// Groups in the order in which they were made, narrow ones first.
+  size_t group_count(bool wide) const { return wide ? wide_.group_count() : narrow_.group_count(); }
+  /// By its number among the groups of one form.
+  uint8_t* row(size_t group, bool wide) const { return wide ? wide_.row(group) : narrow_.row(group); }
   bool is_wide(size_t group) const { return group >= narrow_.group_count(); }
   uint8_t* row(size_t group) const {
     return is_wide(group) ? wide_.row(group - narrow_.group_count()) : narrow_.row(group);

@@ -18,6 +18,8 @@ using batch::Physical;
 
 /// Ranges below this are sorted by comparing rows: making words costs more there.
 constexpr size_t kSmall = 24;
+/// From so many items on they are sorted by octets: counting takes its time, too.
+constexpr size_t kByOctetsMin = 1024;
 constexpr uint64_t kTopBit = uint64_t{1} << 63;
 
 /// A word that sorts like the value: where words differ, they are in the order of the values; where they are equal,
@@ -55,44 +57,69 @@ struct Item {
   uint64_t word;
   uint32_t row;
 };
-struct Range {
-  size_t begin, end;  ///< of the order
-};
+using Range = RowRange;
+
+/// By octets of the word, least first, leaving out those that all words have in common: counts and octets of traffic
+/// differ in a few only. `other` is scratch.
+void sort_by_octets(std::vector<Item>& items, std::vector<Item>& other) {
+  constexpr size_t kOctets = 8, kValues = 256;
+  uint32_t counts[kOctets][kValues] = {};
+  for (const Item& item : items) {
+    for (size_t octet = 0; octet < kOctets; ++octet) ++counts[octet][item.word >> (8 * octet) & 0xff];
+  }
+  other.resize(items.size());
+  for (size_t octet = 0; octet < kOctets; ++octet) {
+    const auto value_of = [octet](const Item& item) { return item.word >> (8 * octet) & 0xff; };
+    if (counts[octet][value_of(items.front())] == items.size()) continue;
+    uint32_t at[kValues], next = 0;
+    for (size_t value = 0; value < kValues; ++value) {
+      at[value] = next;
+      next += counts[octet][value];
+    }
+    for (const Item& item : items) other[at[value_of(item)]++] = item;
+    items.swap(other);
+  }
+}
 
 class Sorter {
  public:
   Sorter(const RowStore& rows, std::span<const SortColumn> columns, std::vector<uint32_t>& order)
       : rows_(rows), columns_(columns), order_(order) {}
 
-  void sort() {
-    order_.resize(rows_.row_count());
-    std::iota(order_.begin(), order_.end(), 0u);
-    if (order_.size() > 1) ranges_.push_back({0, order_.size()});
-    for (at_ = 0; at_ < columns_.size() && !ranges_.empty(); ++at_) {
+  /// Leaves in `ranges` what is equal in all columns.
+  void sort(std::vector<Range>& ranges) {
+    for (at_ = 0; at_ < columns_.size() && !ranges.empty(); ++at_) {
       column_ = rows_.slice(columns_[at_].column, 0);
       equal_.clear();
-      for (const Range& range : ranges_) {
+      for (const Range& range : ranges) {
         if (range.end - range.begin < kSmall) compare_rows(range);
         else split(range);
       }
-      ranges_.swap(equal_);
+      ranges.swap(equal_);
     }
+    ranges.insert(ranges.end(), all_equal_.begin(), all_equal_.end());
   }
 
  private:
+  bool before(uint32_t a, uint32_t b) const {
+    for (size_t c = at_; c < columns_.size(); ++c) {
+      const SortColumn& by = columns_[c];
+      const int result = rows_.compare(by.column, a, b);  // nulls above all
+      if (result == 0) continue;
+      const bool involves_null = rows_.is_null(by.column, a) || rows_.is_null(by.column, b);
+      return (involves_null ? by.nulls_first : by.descending) ? result > 0 : result < 0;
+    }
+    return false;
+  }
   /// Sorts rows that are equal in the columns before this one by this and all that follow.
   void compare_rows(const Range& range) {
     std::sort(order_.begin() + static_cast<long>(range.begin), order_.begin() + static_cast<long>(range.end),
-              [this](uint32_t a, uint32_t b) {
-                for (size_t c = at_; c < columns_.size(); ++c) {
-                  const SortColumn& by = columns_[c];
-                  const int result = rows_.compare(by.column, a, b);  // nulls above all
-                  if (result == 0) continue;
-                  const bool involves_null = rows_.is_null(by.column, a) || rows_.is_null(by.column, b);
-                  return (involves_null ? by.nulls_first : by.descending) ? result > 0 : result < 0;
-                }
-                return false;
-              });
+              [this](uint32_t a, uint32_t b) { return before(a, b); });
+    for (size_t first = range.begin, last; first < range.end; first = last) {
+      last = first + 1;
+      while (last < range.end && !before(order_[first], order_[last])) ++last;
+      if (last - first > 1) all_equal_.push_back({first, last});
+    }
   }
 
   void keep_equal(const Range& range) {
@@ -137,7 +164,8 @@ class Sorter {
       sorted &= i == 0 || items_[i - 1].word <= items_[i].word;
     }
     if (!sorted) {
-      std::sort(items_.begin(), items_.end(), [](const Item& a, const Item& b) { return a.word < b.word; });
+      if (n >= kByOctetsMin) sort_by_octets(items_, other_);
+      else std::sort(items_.begin(), items_.end(), [](const Item& a, const Item& b) { return a.word < b.word; });
       for (size_t i = 0; i < n; ++i) order_[range.begin + i] = items_[i].row;
     }
     for (size_t first = 0, last; first < n; first = last) {
@@ -145,12 +173,12 @@ class Sorter {
       while (last < n && items_[last].word == items_[first].word) ++last;
       const Range group{range.begin + first, range.begin + last};
       if (last - first == 1) continue;
-      if (exact || all_equal(group)) keep_equal(group);
+      if (exact || equal_here(group)) keep_equal(group);
       else compare_rows(group);
     }
   }
 
-  bool all_equal(const Range& range) const {
+  bool equal_here(const Range& range) const {
     for (size_t i = range.begin + 1; i < range.end; ++i) {
       if (rows_.compare(columns_[at_].column, order_[range.begin], order_[i]) != 0) return false;
     }
@@ -162,14 +190,25 @@ class Sorter {
   std::vector<uint32_t>& order_;
   size_t at_ = 0;  ///< the column that is sorted by
   Column column_;
-  std::vector<Range> ranges_, equal_;  ///< equal in all columns before; in this one too
-  std::vector<Item> items_;
+  std::vector<Range> equal_;      ///< in all columns up to this one
+  std::vector<Range> all_equal_;  ///< in all columns, found by comparing rows
+  std::vector<Item> items_, other_;
 };
 
 }  // namespace
 
 void sort_rows(const RowStore& rows, std::span<const SortColumn> columns, std::vector<uint32_t>& order) {
-  Sorter(rows, columns, order).sort();
+  order.resize(rows.row_count());
+  std::iota(order.begin(), order.end(), 0u);
+  std::vector<RowRange> ranges;
+  if (order.size() > 1) ranges.push_back({0, order.size()});
+  Sorter(rows, columns, order).sort(ranges);
+}
+
+void sort_ranges(const RowStore& rows, std::span<const SortColumn> columns, std::vector<uint32_t>& order,
+                 std::vector<RowRange>& ranges) {
+  std::erase_if(ranges, [](const RowRange& range) { return range.end - range.begin < 2; });
+  Sorter(rows, columns, order).sort(ranges);
 }
 
 }  // namespace backstream::exec

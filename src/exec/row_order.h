@@ -21,4 +21,12 @@ struct SortColumn {
 /// tenth of what comparing row by row takes.
 void sort_rows(const RowStore& rows, std::span<const SortColumn> columns, std::vector<uint32_t>& order);
 
+struct RowRange {
+  size_t begin, end;  ///< places in an order
+};
+/// Sorts the rows within each range of an order; these do not overlap. In `ranges` stand afterwards, in no order, those
+/// of two and more rows that are equal in all columns.
+void sort_ranges(const RowStore& rows, std::span<const SortColumn> columns, std::vector<uint32_t>& order,
+                 std::vector<RowRange>& ranges);
+
 }  // namespace backstream::exec

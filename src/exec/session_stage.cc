@@ -15,11 +15,15 @@ namespace {
 constexpr size_t kLogOctetsMax = size_t{1} << 30;
 
 /// The merge half: sessions that are open, one a key. One thread.
+///
+/// Sessions are noted by the panes of their last rows, so that closing looks at those alone that may be over. The key
+/// of one that is over stays in the table, without a first row, until the table is made anew.
 class SessionMerge final : public PaneReceiver {
  public:
-  SessionMerge(const plan::Stage& stage, const plan::QueryOptions& options, size_t batch_rows, uint64_t hash_mask,
-               RowReceiver& receiver)
-      : gap_us_(stage.window.size_us),
+  SessionMerge(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
+               uint64_t hash_mask, RowReceiver& receiver)
+      : grid_(grid),
+        gap_us_(stage.window.size_us),
         min_column_(stage.grouped.columns.size() - 2),
         layout_(stage, hash_mask),
         tail_(stage, stage.having.get(), options, batch_rows, ledger_, receiver),
@@ -28,7 +32,7 @@ class SessionMerge final : public PaneReceiver {
         max_offset_(layout_.state_offsets()[stage.aggregates.size() - 1]),
         min_(stage.aggregates[stage.aggregates.size() - 2].function),
         max_(stage.aggregates[stage.aggregates.size() - 1].function),
-        open_(new_table(0)) {}
+        table_(new_table(0)) {}
 
   PaneTable& pane(Micros start) override {
     PaneTablePtr& kept = panes_[start];
@@ -47,107 +51,184 @@ class SessionMerge final : public PaneReceiver {
   void close_until(Micros done) {
     for (auto& [start, pane] : panes_) {
       close(start);
-      join(*pane);
+      for (const bool wide : {false, true}) join(*pane, wide);
+      make_anew();
     }
     panes_.clear();
     close(done);
     if (done == base::kMaxTime) tail_.end(WindowRef{});
   }
   uint64_t state_octets() const {
-    uint64_t octets = open_->octets_held() + tail_.octets_held();
+    uint64_t octets = table_->octets_held() + tail_.octets_held();
     for (const auto& [start, pane] : panes_) octets += pane->octets_held();
+    for (const Form& form : forms_) {
+      for (const auto* noted : {&form.by_last, &form.by_first}) {
+        for (const auto& [start, rows] : *noted) octets += rows.capacity() * sizeof(uint8_t*);
+      }
+    }
     return octets;
   }
   /// The least start of a session that is open; kMaxTime: none.
-  Micros oldest_start() const { return oldest_start_; }
+  Micros oldest_start() {
+    Micros oldest = base::kMaxTime;
+    for (const bool wide : {false, true}) oldest = std::min(oldest, oldest_start(wide));
+    return oldest;
+  }
   const WindowLedger& ledger() const { return ledger_; }
 
  private:
-  PaneTablePtr new_table(size_t hint) { return std::make_unique<PaneTable>(layout_, pool_, hint); }
-
+  /// What is noted of the sessions whose keys are of one form: their rows in the table, by the pane of their last row
+  /// and of their first. Notes that time has passed by stay until they are looked at.
+  struct Form {
+    std::map<Micros, std::vector<uint8_t*>> by_last, by_first;
+  };
   struct Span {
     Micros first, last;
+    bool open;  ///< there is a session
   };
-  /// First and last row of each group.
-  void spans_of(PaneTable& table, std::vector<Span>& spans) {
-    const size_t n = table.group_count();
-    rows_.resize(n);
+
+  PaneTablePtr new_table(size_t hint) { return std::make_unique<PaneTable>(layout_, pool_, hint); }
+
+  /// First and last row of each of n groups.
+  void spans_of(PaneTable& table, bool wide, uint8_t* const* rows, size_t n, std::vector<Span>& spans) {
     times_.resize(n);
     present_.resize(n);
     spans.resize(n);
     const auto read = [&](const agg::AggregateFunction& function, uint32_t offset) {
-      for (size_t g = 0; g < n; ++g) rows_[g] = table.row(g) + table.states_at(table.is_wide(g)) + offset;
       batch::Column out;
       out.type = batch::Type::kTimestamptz;
       out.has_nulls = true;
       out.values = times_.data();
       out.validity = present_.data();
-      function.finish(rows_.data(), 0, n, out, 0, table.context());
+      function.finish(rows, table.states_at(wide) + offset, n, out, 0, table.context());
     };
     read(*min_, min_offset_);
-    for (size_t g = 0; g < n; ++g) spans[g].first = times_[g];
+    for (size_t i = 0; i < n; ++i) spans[i] = {times_[i], 0, present_[i] != 0};
     read(*max_, max_offset_);
-    for (size_t g = 0; g < n; ++g) spans[g].last = times_[g];
+    for (size_t i = 0; i < n; ++i) spans[i].last = times_[i];
   }
 
   /// Sends the sessions that end at or before `time`; the others stay.
   void close(Micros time) {
-    const size_t groups = open_->group_count();
-    oldest_start_ = base::kMaxTime;
-    spans_of(*open_, spans_);
-    leaving_.assign(groups, 0);
-    for (size_t g = 0; g < groups; ++g) {
-      leaving_[g] = time == base::kMaxTime || spans_[g].last + gap_us_ <= time;
-      if (leaving_[g] == 0) oldest_start_ = std::min(oldest_start_, spans_[g].first);
+    for (const bool wide : {false, true}) {
+      auto& by_last = forms_[wide].by_last;
+      for (auto at = by_last.begin(); at != by_last.end() && (time == base::kMaxTime || at->first + gap_us_ <= time);) {
+        const Micros pane = at->first;
+        std::vector<uint8_t*>& noted = at->second;
+        // A key may be noted twice, when a session of it was over and another one began.
+        std::sort(noted.begin(), noted.end());
+        noted.erase(std::unique(noted.begin(), noted.end()), noted.end());
+        spans_of(*table_, wide, noted.data(), noted.size(), spans_);
+        over_.clear();
+        size_t staying = 0;
+        for (size_t i = 0; i < noted.size(); ++i) {
+          if (!spans_[i].open) continue;
+          if (time == base::kMaxTime || spans_[i].last + gap_us_ <= time) over_.push_back(noted[i]);
+          else if (grid_.pane_start(spans_[i].last) == pane) noted[staying++] = noted[i];
+        }
+        noted.resize(staying);
+        end_sessions(wide);
+        at = noted.empty() ? by_last.erase(at) : std::next(at);
+      }
     }
-    if (const PaneTablePtr closed = take_leaving()) send(*closed);
   }
 
-  /// The open sessions that `leaving_` marks, which are open no longer; null: none.
-  PaneTablePtr take_leaving() {
-    const auto leaving = static_cast<size_t>(std::count(leaving_.begin(), leaving_.end(), 1));
-    if (leaving == 0) return nullptr;
-    const PaneTablePtr old = std::move(open_);
-    PaneTablePtr taken = new_table(leaving);
-    taken->combine(*old, leaving_.data());
-    for (uint8_t& mark : leaving_) mark ^= 1;
-    open_ = new_table(old->group_count() - leaving);
-    open_->combine(*old, leaving_.data());
-    return taken;
+  /// Sends the sessions of `over_`.
+  void end_sessions(bool wide) {
+    if (over_.empty()) return;
+    send(*table_, wide, over_.data(), over_.size());
+    for (uint8_t* row : over_) table_->reset_states(row, wide);
+    live_ -= over_.size();
+    ended_ += over_.size();
   }
 
   /// Adds the groups of a pane to the sessions of their keys. Where a key's open session is too far away, the earlier
   /// of the two is over.
-  void join(PaneTable& pane) {
-    spans_of(pane, spans_);
-    spans_of(*open_, open_spans_);
-    open_->match(pane, matches_);
-    staying_.assign(pane.group_count(), 1);
-    leaving_.assign(open_->group_count(), 0);
-    bool apart = false;
-    for (size_t g = 0; g < pane.group_count(); ++g) {
-      if (matches_[g] == PaneTable::kNoGroup) continue;
-      const Span session = open_spans_[matches_[g]], rows = spans_[g];
-      if (rows.first >= session.last + gap_us_) {
-        leaving_[matches_[g]] = 1;
-      } else if (session.first >= rows.last + gap_us_) {
-        staying_[g] = 0;
-        apart = true;
+  void join(PaneTable& pane, bool wide) {
+    constexpr size_t kStep = 1024;
+    uint8_t* from[kStep];
+    uint8_t* to[kStep];
+    for (size_t at = 0; at < pane.group_count(wide); at += kStep) {
+      const size_t n = std::min(kStep, pane.group_count(wide) - at);
+      for (size_t i = 0; i < n; ++i) from[i] = pane.row(at + i, wide);
+      table_->rows_of(pane, wide, at, n, to);
+      spans_of(pane, wide, from, n, spans_);
+      spans_of(*table_, wide, to, n, open_spans_);
+      over_.clear();
+      apart_.clear();
+      for (size_t i = 0; i < n; ++i) {
+        Span& session = open_spans_[i];
+        if (session.open && spans_[i].first >= session.last + gap_us_) {
+          over_.push_back(to[i]);
+          session.open = false;
+        } else if (session.open && session.first >= spans_[i].last + gap_us_) {
+          apart_.push_back(from[i]);
+          to[i] = nullptr;
+        }
+      }
+      end_sessions(wide);
+      if (!apart_.empty()) send(pane, wide, apart_.data(), apart_.size());
+      for (size_t i = 0; i < n; ++i) {
+        if (to[i] == nullptr) continue;
+        table_->combine_row(to[i], from[i], wide);
+        live_ += !open_spans_[i].open;
+        note(wide, to[i], spans_[i], open_spans_[i]);
       }
     }
-    PaneTablePtr over = take_leaving();
-    if (apart && over == nullptr) over = new_table(0);
-    open_->combine(pane, apart ? staying_.data() : nullptr);
-    if (apart) {
-      for (uint8_t& mark : staying_) mark ^= 1;
-      over->combine(pane, staying_.data());
-    }
-    if (over != nullptr) send(*over);
   }
 
-  void send(PaneTable& sessions) {
-    const agg::NullResults nulls_before = sessions.context();
-    group_rows_.for_each_batch(sessions, 0, 0, [&](batch::ColumnBatch& rows) {
+  /// Notes a session that got rows; `before` is its span without them.
+  void note(bool wide, uint8_t* row, const Span& rows, const Span& before) {
+    const Micros last = grid_.pane_start(rows.last), first = grid_.pane_start(rows.first);
+    if (!before.open || last > grid_.pane_start(before.last)) forms_[wide].by_last[last].push_back(row);
+    if (!before.open || first < grid_.pane_start(before.first)) forms_[wide].by_first[first].push_back(row);
+  }
+
+  /// Once more sessions ended than are open, the table is mostly keys without one.
+  void make_anew() {
+    constexpr size_t kEndedMin = 1024;
+    if (ended_ < live_ + kEndedMin) return;
+    const PaneTablePtr old = std::move(table_);
+    table_ = new_table(live_);
+    forms_[0] = forms_[1] = {};
+    std::vector<uint8_t> chosen;
+    for (const bool wide : {false, true}) {
+      rows_.resize(old->group_count(wide));
+      for (size_t g = 0; g < rows_.size(); ++g) rows_[g] = old->row(g, wide);
+      spans_of(*old, wide, rows_.data(), rows_.size(), spans_);
+      for (const Span& span : spans_) chosen.push_back(span.open);
+    }
+    table_->combine(*old, chosen.data());
+    for (const bool wide : {false, true}) {
+      rows_.resize(table_->group_count(wide));
+      for (size_t g = 0; g < rows_.size(); ++g) rows_[g] = table_->row(g, wide);
+      spans_of(*table_, wide, rows_.data(), rows_.size(), spans_);
+      for (size_t g = 0; g < rows_.size(); ++g) note(wide, rows_[g], spans_[g], Span{0, 0, false});
+    }
+    ended_ = 0;
+  }
+
+  Micros oldest_start(bool wide) {
+    auto& by_first = forms_[wide].by_first;
+    for (auto at = by_first.begin(); at != by_first.end(); at = by_first.erase(at)) {
+      std::vector<uint8_t*>& noted = at->second;
+      spans_of(*table_, wide, noted.data(), noted.size(), spans_);
+      Micros oldest = base::kMaxTime;
+      size_t staying = 0;
+      for (size_t i = 0; i < noted.size(); ++i) {
+        if (!spans_[i].open || grid_.pane_start(spans_[i].first) != at->first) continue;
+        noted[staying++] = noted[i];
+        oldest = std::min(oldest, spans_[i].first);
+      }
+      noted.resize(staying);
+      if (staying > 0) return oldest;
+    }
+    return base::kMaxTime;
+  }
+
+  void send(PaneTable& table, bool wide, uint8_t* const* sessions, size_t n) {
+    const agg::NullResults nulls_before = table.context();
+    group_rows_.for_each_batch(table, wide, sessions, n, [&](batch::ColumnBatch& rows) {
       const Micros* firsts = rows.columns[min_column_].as<Micros>();
       const Micros* lasts = rows.columns[min_column_ + 1].as<Micros>();
       for (size_t row = 0; row < rows.row_count; ++row) {
@@ -157,9 +238,10 @@ class SessionMerge final : public PaneReceiver {
       ledger_.windows_closed += rows.row_count;
       tail_.add(WindowRef{}, rows);
     });
-    ledger_.add(sessions.context().since(nulls_before));
+    ledger_.add(table.context().since(nulls_before));
   }
 
+  const PaneGrid grid_;
   const Micros gap_us_;
   const size_t min_column_;  ///< of the grouped row; the greatest time stands behind it
   WindowLedger ledger_;
@@ -171,14 +253,15 @@ class SessionMerge final : public PaneReceiver {
   const agg::AggregateFunction* const min_;
   const agg::AggregateFunction* const max_;
   std::map<Micros, PaneTablePtr> panes_;  ///< not joined yet
-  PaneTablePtr open_;
-  Micros oldest_start_ = base::kMaxTime;
+  PaneTablePtr table_;                    ///< rows never move: two times do not fit in an index
+  Form forms_[2];                         ///< narrow, wide
+  size_t live_ = 0;                       ///< sessions that are open
+  size_t ended_ = 0;                      ///< since the table was made
   // Scratch.
-  std::vector<const uint8_t*> rows_;
   std::vector<Micros> times_;
-  std::vector<uint8_t> present_, leaving_, staying_;
+  std::vector<uint8_t> present_;
   std::vector<Span> spans_, open_spans_;
-  std::vector<size_t> matches_;
+  std::vector<uint8_t*> over_, apart_, rows_;
 };
 
 class SessionStage final : public StageRunner {
@@ -187,7 +270,7 @@ class SessionStage final : public StageRunner {
                const EngineOptions& options, RowReceiver& receiver)
       : grid_(plan::session_grid(stage.window)),
         receiver_(receiver),
-        merge_(stage, query.options, options.batch_rows, options.hash_mask, receiver) {
+        merge_(stage, query.options, grid_, options.batch_rows, options.hash_mask, receiver) {
     for (uint32_t e = 0; e < edge_count; ++e)
       edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask));
     if (!ship) return;
