@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/byte_order.h"
 #include "decode/decoder.h"
 #include "ingest/source.h"
 
@@ -274,6 +275,66 @@ TEST_F(Captures, GiveTheExpectedTotalsByKey) {
   for (const auto& key : keys) names += key + ' ';
   RecordProperty("keys", names);
   EXPECT_GT(compared, 500u);
+}
+
+/// The frames of a plain capture.
+std::vector<std::vector<uint8_t>> frames_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  const std::vector<char> text{std::istreambuf_iterator<char>(in), {}};
+  std::vector<uint8_t> octets(text.begin(), text.end());
+  std::vector<std::vector<uint8_t>> frames;
+  if (octets.size() < 24) return frames;
+  const bool swapped = octets[0] == 0xa1 || octets[0] == 0xcd;
+  for (size_t at = 24; at + 16 <= octets.size();) {
+    const uint32_t word = base::load_be32(&octets[at + 8]);
+    const uint32_t length = swapped ? word : __builtin_bswap32(word);
+    at += 16;
+    if (length > octets.size() - at) break;
+    frames.emplace_back(octets.begin() + static_cast<std::ptrdiff_t>(at),
+                        octets.begin() + static_cast<std::ptrdiff_t>(at + length));
+    at += length;
+  }
+  return frames;
+}
+
+/// Packets in tunnels: the outermost addresses, and the innermost.
+TEST_F(Captures, SampledHeadersHaveTheExpectedAddresses) {
+  size_t compared = 0;
+  for (const Case& row : read_cases(folder_ / "expected_headers.csv")) {
+    std::filesystem::path file;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / row["case"])) file = entry.path();
+    const auto frames = frames_of(file);
+    const size_t number = std::stoul(row["frame"]);
+    ASSERT_GE(frames.size(), number) << file;
+    const std::vector<uint8_t>& frame = frames[number - 1];
+    // Addresses are listed by family; the order of the families is that of the protocols.
+    std::vector<std::string> sources, destinations;
+    std::map<std::string, size_t> used;
+    for (const std::string& protocol : split(row["frame_protocols"], ':')) {
+      if (protocol != "ip" && protocol != "ipv6") continue;
+      const auto source = split(row[protocol + "_src"], ';'), destination = split(row[protocol + "_dst"], ';');
+      const size_t which = used[protocol]++;
+      if (which >= source.size()) continue;
+      sources.push_back(base::to_string(*base::parse_inet(source[which])));
+      destinations.push_back(base::to_string(*base::parse_inet(destination[which])));
+    }
+    for (const Tunnels tunnels : {Tunnels::kOuter, Tunnels::kInner}) {
+      SampledPacket packet;
+      read_sampled_header(HeaderProtocol::kEthernet, frame.data(), static_cast<uint32_t>(frame.size()), tunnels,
+                          packet);
+      // Where the table has none, the packet is in a pseudowire, which who made the table did not enter.
+      if (tunnels == Tunnels::kOuter) {
+        EXPECT_EQ(packet.is_ip, !sources.empty()) << row["case"];
+      }
+      if (sources.empty() || !packet.is_ip) continue;
+      ++compared;
+      const bool outer = tunnels == Tunnels::kOuter;
+      EXPECT_EQ(base::to_string(packet.source), outer ? sources.front() : sources.back()) << row["case"];
+      EXPECT_EQ(base::to_string(packet.destination), outer ? destinations.front() : destinations.back())
+          << row["case"] << " frame " << number;
+    }
+  }
+  EXPECT_GE(compared, 16u);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct Rest {
 
 void read_ethernet(Rest in, SampledPacket& packet);
 void read_type(uint16_t type, Rest in, SampledPacket& packet);
+void read_hdlc(Rest in, SampledPacket& packet);
 
 /// What `read` finds behind a tunnel's header takes the place of the packet around it, if it is an IP packet at all.
 template <typename Read>
@@ -48,11 +49,17 @@ void enter_tunnel(Rest in, SampledPacket& packet, Read&& read) {
   packet = inner;
 }
 
-/// RFC 2784 §2.1, RFC 2890 §2: four octets each for checksum, key and sequence number, where their bits are set.
+/// RFC 2784 §2.1, RFC 2890 §2: after four octets four octets each for checksum, key and sequence number, where their
+/// bits are set.
 void read_gre(Rest in, SampledPacket& packet) {
   if (in.octets < 4) return;
   const uint16_t flags = load_be16(in.at), type = load_be16(in.at + 2);
-  if ((flags & 0x4007) != 0) return;  // routing is deprecated; version 1 is PPTP's
+  if ((flags & 0x4007) == 0x0001 && type == 0x880b) {  // PPTP: RFC 2637 §4.1
+    const uint32_t numbers = (flags >> 12 & 1u) + (flags >> 7 & 1u);
+    if (in.skip(8 + 4 * numbers)) read_hdlc(in, packet);
+    return;
+  }
+  if ((flags & 0x4007) != 0) return;  // routing is deprecated, and there is no other version
   const uint32_t options = (flags >> 15 & 1u) + (flags >> 13 & 1u) + (flags >> 12 & 1u);
   if (!in.skip(4 + 4 * options)) return;
   uint32_t mirror = 0;

@@ -42,8 +42,8 @@ enum class HeaderProtocol : uint32_t { kEthernet = 1, kPpp = 7, kIpv4 = 11, kIpv
 
 /// Reads only header[0 .. octets); what is cut off, and all of a protocol that is not known, is left unset. Knows
 /// 802.1Q and 802.1ad, LLC/SNAP, PPPoE, MPLS, IPv4, IPv6 with its extension headers; as tunnels IP in IP (RFC 2003,
-/// 2473, 4213), GRE (RFC 2784, 2890) with IP, Ethernet, ERSPAN or MPLS in it, VXLAN (RFC 7348), Geneve (RFC 8926), SRv6
-/// (RFC 8986) and Ethernet over MPLS (RFC 4448), at most four within each other.
+/// 2473, 4213), GRE (RFC 2784, 2890) with IP, Ethernet, ERSPAN or MPLS in it, PPTP (RFC 2637), VXLAN (RFC 7348), Geneve
+/// (RFC 8926), SRv6 (RFC 8986) and Ethernet over MPLS (RFC 4448), at most four within each other.
 void read_sampled_header(HeaderProtocol protocol, const uint8_t* header, uint32_t octets, Tunnels tunnels,
                          SampledPacket& packet) noexcept;
 
