@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -53,9 +54,9 @@ class ExportWriter {
 
   const Options options_;
   std::vector<Record> records_;
-  uint32_t sequence_ = 0;         // v5 and IPFIX: records; v9 and sFlow: datagrams.
-  uint32_t sample_sequence_ = 0;  // sFlow.
-  uint32_t pool_ = 0;             // sFlow: packets that could have been sampled.
+  uint32_t sequence_ = 0;                                         // v5 and IPFIX: records; v9 and sFlow: datagrams.
+  std::array<uint32_t, kInterfaceCount + 1> sample_sequences_{};  // sFlow: of each interface, where samples are taken.
+  uint32_t pool_ = 0;                                             // sFlow: packets that could have been sampled.
   bool templates_sent_ = false;
   base::Micros templates_due_ = 0;
   struct InterfaceCounters {

@@ -108,6 +108,7 @@ class SideStreams(harness.Case):
             self.assertTrue(row["time"].endswith(":00Z"), row["time"])
         for counter in ("datagrams", "records", "flows", "counter_samples", "missing", "sampling_unknown_rows"):
             self.assertEqual(sum(row[counter] for row in rows), stats["decode"][counter], counter)
+        self.assertEqual(stats["decode"]["missing"], 0, "each interface's samples have numbers of their own")
         told = {(minute["minute"], minute["exporter"]): minute["datagrams"] for minute in stats["ingest_minutes"]}
         self.assertEqual({(row["time"], row["exporter"]): row["datagrams"] for row in rows}, told)
 
