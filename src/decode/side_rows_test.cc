@@ -99,6 +99,17 @@ TEST(PeerPoint15, PreAndPostNatAreNotAdded) {
   EXPECT_EQ(run.last("nat_src_ip"), "192.0.2.1");
 }
 
+TEST(PeerPoint24, DirectionAndInterfacesTellWhereAFlowWasCounted) {
+  DecodeRun run;
+  const auto record = [](uint8_t direction) { return Octets().u32(0x0a000001).u32(11).u32(12).u8(direction).u32(700); };
+  feed(run, {{8, 4}, {10, 4}, {14, 4}, {61, 1}, {1, 4}}, record(0).add(record(1)));
+  ASSERT_EQ(run.rows.size(), 2u);
+  EXPECT_EQ(run.rows[0]["direction"], "0");
+  EXPECT_EQ(run.rows[1]["direction"], "1");
+  EXPECT_EQ(run.rows[1]["in_if"], "11");
+  EXPECT_EQ(run.rows[1]["out_if"], "12");
+}
+
 constexpr uint32_t kReverse = 29'305;
 
 TEST(Biflow, TheReverseDirectionIsAFlowOfItsOwn) {
