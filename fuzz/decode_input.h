@@ -66,7 +66,15 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
   settings.template_count_max = 16;
   settings.exporter_count_max = 3;
   settings.template_wait_octets_max = 4096;
+  settings.tunnels = decode::Tunnels::kInner;
   decode::Decoder decoder(settings, {});
+  decode::SideWriters side;
+  Rows side_rows;
+  for (const batch::SideStreamDef& stream : batch::side_streams()) {
+    side.set(stream.stream,
+             std::make_unique<decode::SideWriter>(stream.schema, std::vector<bool>(stream.schema.columns.size(), true),
+                                                  3, [&](batch::ColumnBatch& batch) { side_rows.on_flows(batch); }));
+  }
   base::Micros now = 1'769'860'800'000'000;
   while (size >= 2) {
     const size_t octets = std::min<size_t>(base::load_be16(data) & 0x0fff, size - 2);
@@ -79,11 +87,13 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
     datagram.payload_octets = static_cast<uint32_t>(exact.size());
     datagram.source = base::Inet::v4(0x0a000000 + (data[0] >> 4) % 5);
     datagram.received_at = now += 1'000'000;
-    decoder.decode(datagram, writer);
+    decoder.decode(datagram, writer, &side);
     data += 2 + octets;
     size -= 2 + octets;
   }
   writer.flush();
+  decoder.write_minutes(base::kMaxTime, *side.of(batch::SideStream::kExporterMinutes));
+  side.flush();
   decoder.finish();
   const decode::IngestLedger total = decoder.total();
   assert(total.datagrams == total.decoded + total.rejected + total.undecodable);

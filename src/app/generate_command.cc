@@ -170,6 +170,9 @@ int generate_command(const std::vector<std::string>& arguments) {
   app.add_option("--jitter", texts.jitter, "between timeout and export, at most (default 1s)")->type_name("DURATION");
   app.add_option("--disorder", texts.disorder, "datagrams overtake each other by up to this (default 0s)")
       ->type_name("DURATION");
+  app.add_flag(
+      "--interfaces", options.interfaces,
+      "also tell the interfaces' names (v9, IPFIX) or counters (sFlow, every 20 s, those of the samples so far)");
   app.add_option("--attack", texts.attacks, "port-sweep, host-scan, syn-flood or amplification; may be repeated")
       ->type_name("KIND");
   app.add_option("--seed", options.seed, "another seed, other traffic (default 1)")->type_name("N");

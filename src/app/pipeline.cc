@@ -18,6 +18,9 @@ decode::DecodeSettings decode_settings(const config::Settings& settings) {
   out.sflow_octets = settings.decode.sflow_octets == config::SflowOctets::kFrame
                          ? decode::DecodeSettings::SflowOctets::kFrame
                          : decode::DecodeSettings::SflowOctets::kIp;
+  out.tunnels = settings.decode.tunnels == config::Tunnels::kInner ? decode::Tunnels::kInner : decode::Tunnels::kOuter;
+  out.biflow = settings.decode.biflow == config::Biflow::kForward ? decode::DecodeSettings::Biflow::kForward
+                                                                  : decode::DecodeSettings::Biflow::kSplit;
   out.template_wait_us = settings.decode.template_wait_us;
   out.template_wait_octets_max = static_cast<size_t>(settings.decode.template_wait_octets);
   out.exporter_count_max = static_cast<size_t>(settings.decode.exporter_limit);
@@ -94,11 +97,11 @@ std::optional<Micros> export_time(const base::Datagram& datagram) {
 /// One edge half's share of the rows.
 class Pipeline::Edge : public decode::FlowWriter::Consumer {
  public:
-  Edge(Pipeline& pipeline, uint32_t number, const batch::FlowColumnSet& columns,
+  Edge(Pipeline& pipeline, uint32_t number_of_edge, const batch::FlowColumnSet& columns,
        std::shared_ptr<const decode::WantedElements> elements)
       : writer(columns, *this, static_cast<size_t>(pipeline.options_.settings.exec.batch_rows), std::move(elements)),
-        pipeline_(pipeline),
-        number_(number) {}
+        number(number_of_edge),
+        pipeline_(pipeline) {}
 
   void on_flows(batch::ColumnBatch& rows) override {
     if (shift_us != 0) {
@@ -108,7 +111,7 @@ class Pipeline::Edge : public decode::FlowWriter::Consumer {
         for (size_t row = 0; times != nullptr && row < rows.row_count; ++row) times[row] += shift_us;
       }
     }
-    exec::RowsContext context(number_);
+    exec::RowsContext context(number);
     context.watermarks[static_cast<size_t>(exec::Clock::kEvent)] = pipeline_.tracker_.watermark();
     context.watermarks[static_cast<size_t>(exec::Clock::kArrival)] = pipeline_.arrival_watermark_;
     if (pipeline_.live_rules_) context.time_max = pipeline_.tracker_.time_limit(pipeline_.received_at_);
@@ -116,11 +119,11 @@ class Pipeline::Edge : public decode::FlowWriter::Consumer {
   }
 
   decode::FlowWriter writer;
+  const uint32_t number;
   Micros shift_us = 0;  ///< live rules: added to the times of the rows that come, all of one datagram
 
  private:
   Pipeline& pipeline_;
-  const uint32_t number_;
 };
 
 Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec::Engine& engine,
@@ -136,6 +139,10 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
                                   {options.as_table,
                                    options.inventory == nullptr ? nullptr : options.inventory->interfaces().get()})),
       tracker_(watermark_rules(options)),
+      side_(engine, static_cast<size_t>(options.settings.exec.batch_rows), options.threads > 1 ? 1 : options.edges,
+            [this] {
+              if (threads_ != nullptr) threads_->wait();
+            }),
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
   const uint32_t writers = options.threads > 1 ? 1 : options.edges;
@@ -205,6 +212,7 @@ Pipeline::Edge& Pipeline::edge_of(uint32_t site, const KnownSource& source) {
 
 void Pipeline::flush() {
   for (auto& edge : edges_) edge->writer.flush();
+  side_.flush();
   if (threads_ != nullptr) threads_->wait();
 }
 
@@ -230,7 +238,7 @@ void Pipeline::take(const base::Datagram& received) {
   // Rows of a shifted datagram make batches of their own.
   if (shift_us != 0) edge.writer.flush();
   edge.shift_us = shift_us;
-  const decode::DecodeOutcome outcome = decoder_.decode(datagram, edge.writer);
+  const decode::DecodeOutcome outcome = decoder_.decode(datagram, edge.writer, side_.writers(edge.number));
   if (shift_us != 0) edge.writer.flush();
   edge.shift_us = 0;
   source.exporter = outcome.exporter;
@@ -248,6 +256,7 @@ void Pipeline::take(const base::Datagram& received) {
 /// Windows over received_at wait for no router's clock, only for datagrams that overtook each other.
 void Pipeline::advance_arrival(Micros now) {
   arrival_watermark_ = std::max(arrival_watermark_, now - kArrivalDelay);
+  side_.advance(arrival_watermark_, decoder_);
   if (arrival_watermark_ < arrival_cut_) return;
   flush();
   engine_.advance(kFlows, arrival_watermark_, exec::Clock::kArrival);
@@ -333,6 +342,7 @@ void Pipeline::run(const std::function<bool()>& go_on) {
     }
   }
   decoder_.finish();
+  side_.finish(decoder_);
   flush();
   engine_.finish();
 }

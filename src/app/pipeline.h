@@ -8,6 +8,7 @@
 
 #include "app/aggregation_threads.h"
 #include "app/run_options.h"
+#include "app/side_feeds.h"
 #include "base/datagram.h"
 #include "decode/decoder.h"
 #include "decode/flow_writer.h"
@@ -81,6 +82,7 @@ class Pipeline {
   std::vector<enrich::Enricher> enrichers_;  // One a thread.
   window::WatermarkTracker tracker_;
   std::vector<std::unique_ptr<Edge>> edges_;
+  SideFeeds side_;
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.
   base::Micros arrival_cut_ = base::kMinTime + 1, arrival_watermark_ = base::kMinTime;
   base::Micros received_at_ = 0;  // Of the datagram at hand.

@@ -63,6 +63,8 @@ void add_ledger(ordered_json& json, const decode::IngestLedger& ledger) {
   json["malformed"] = ledger.malformed;
   json["awaiting_template"] = ledger.awaiting_template;
   json["counter_samples"] = ledger.counter_samples;
+  json["discard_samples"] = ledger.discard_samples;
+  json["agent_drops"] = ledger.agent_drops;
   json["missing"] = ledger.missing;
   json["sampling_unknown_rows"] = ledger.sampling_unknown_rows;
   json["counter_overflow"] = ledger.counter_overflow;
@@ -121,6 +123,8 @@ std::string summary_text(const RunReport& report) {
       "  records   {} = {} flows + {} events + {} option rows + {} malformed + {} awaiting template; {} missing\n",
       total.records, total.flows, total.events, total.option_rows, total.malformed, total.awaiting_template,
       total.missing);
+  if (total.agent_drops != 0)
+    text += fmt::format("  !! agents took {} samples that they could not send\n", total.agent_drops);
   if (const std::string list = nonzero(skips(report.ingest)); !list.empty())
     text += fmt::format("  skipped   {} of {} frames: {}\n",
                         report.ingest.frames - std::min(report.ingest.frames, report.ingest.datagrams),

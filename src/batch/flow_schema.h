@@ -49,7 +49,8 @@ namespace backstream::batch {
   X(kInIfName, "in_if_name", kText, 0, "name of the input interface")                                           \
   X(kOutIfName, "out_if_name", kText, 0, "name of the output interface")                                        \
   X(kDirection, "direction", kInt4, 8, "0 ingress, 1 egress")                                                   \
-  X(kVlan, "vlan", kInt4, 16, "VLAN id of the source side")                                                     \
+  X(kVlan, "vlan", kInt4, 16, "VLAN id of the source side; of two tags the outer one")                          \
+  X(kInnerVlan, "inner_vlan", kInt4, 16, "VLAN id of the inner tag (802.1ad, QinQ)")                            \
   X(kSrcMac, "src_mac", kMacaddr, 48, "source MAC address")                                                     \
   X(kDstMac, "dst_mac", kMacaddr, 48, "destination MAC address")                                                \
   X(kMplsLabel1, "mpls_label_1", kInt4, 20, "top MPLS label")                                                   \

@@ -17,6 +17,8 @@ using base::Micros;
 using base::Result;
 
 enum class SflowOctets : uint8_t { kIp, kFrame };
+enum class Tunnels : uint8_t { kOuter, kInner };
+enum class Biflow : uint8_t { kSplit, kForward };
 
 /// What holds for the exporters of a prefix: settings "exporter.PREFIX.name".
 struct ExporterSettings {
@@ -29,6 +31,8 @@ struct ExporterSettings {
 struct Settings {
   struct {
     SflowOctets sflow_octets = SflowOctets::kIp;
+    Tunnels tunnels = Tunnels::kOuter;
+    Biflow biflow = Biflow::kSplit;
     Micros template_wait_us = 30'000'000;
     int64_t template_wait_octets = 4 << 20;
     int64_t exporter_limit = 65'536;

@@ -35,12 +35,48 @@ class Octets {
 inline constexpr base::Micros kReceived = 1'769'860'860'000'000;  // 2026-01-31 12:01:00 UTC
 inline constexpr uint32_t kExported = 1'769'860'859;              // a second before
 
-/// A decoder with all columns wanted; keeps the rows that come out as numbers or text, "null" for nulls.
+/// The rows of a batch as numbers or text, "null" for nulls.
+inline void append_rows(const batch::Schema& schema, const batch::ColumnBatch& batch,
+                        std::vector<std::map<std::string, std::string>>& rows) {
+  for (size_t row = 0; row < batch.row_count; ++row) {
+    auto& out = rows.emplace_back();
+    for (size_t c = 0; c < batch.columns.size(); ++c) {
+      const batch::Column& column = batch.columns[c];
+      if (column.values == nullptr) continue;
+      std::string& text = out[schema.columns[c].name];
+      if (column.is_null(row)) {
+        text = "null";
+      } else if (column.type == batch::Type::kTimestamptz) {
+        text = base::format_timestamp(column.as<int64_t>()[row]);
+      } else if (batch::physical(column.type) == batch::Physical::kInt64) {
+        text = std::to_string(column.as<int64_t>()[row]);
+      } else if (batch::physical(column.type) == batch::Physical::kInet) {
+        text = base::to_string(column.as<base::Inet>()[row]);
+      } else if (column.type == batch::Type::kBool) {
+        text = column.as<uint8_t>()[row] != 0 ? "true" : "false";
+      } else if (column.type == batch::Type::kFloat8) {
+        text = std::to_string(column.as<double>()[row]);
+      } else {
+        text = column.as<std::string_view>()[row];
+      }
+    }
+  }
+}
+
+/// A decoder with all columns wanted; keeps the rows that come out as numbers or text.
 class DecodeRun : private FlowWriter::Consumer {
  public:
   explicit DecodeRun(DecodeSettings settings = {}, size_t batch_rows = 5,
                      const batch::FlowColumnSet& wanted = all_columns())
-      : decoder(settings, {}), schema_(batch::flow_schema()), writer_(wanted, *this, batch_rows) {}
+      : decoder(settings, {}), schema_(batch::flow_schema()), writer_(wanted, *this, batch_rows) {
+    for (const batch::SideStreamDef& stream : batch::side_streams()) {
+      side.set(stream.stream,
+               std::make_unique<SideWriter>(stream.schema, std::vector<bool>(stream.schema.columns.size(), true),
+                                            batch_rows, [this, &stream](const batch::ColumnBatch& batch) {
+                                              append_rows(stream.schema, batch, side_rows[stream.name]);
+                                            }));
+    }
+  }
   /// With the columns of elements, and more.
   DecodeRun(size_t batch_rows, const std::vector<batch::UserColumn>& user_columns)
       : decoder({}, {}),
@@ -55,8 +91,9 @@ class DecodeRun : private FlowWriter::Consumer {
     datagram.payload_octets = static_cast<uint32_t>(exact.size());
     datagram.source = base::Inet::v4(address);
     datagram.received_at = received_at;
-    const DecodeOutcome outcome = decoder.decode(datagram, writer_);
+    const DecodeOutcome outcome = decoder.decode(datagram, writer_, &side);
     writer_.flush();
+    side.flush();
     const IngestLedger l = decoder.total();
     EXPECT_EQ(l.datagrams, l.decoded + l.rejected + l.undecodable);
     EXPECT_EQ(l.records, l.flows + l.events + l.option_rows + l.malformed + l.awaiting_template);
@@ -89,33 +126,11 @@ class DecodeRun : private FlowWriter::Consumer {
 
   Decoder decoder;
   std::vector<std::map<std::string, std::string>> rows;
+  SideWriters side;
+  std::map<std::string_view, std::vector<std::map<std::string, std::string>>> side_rows;  ///< by stream
 
  private:
-  void on_flows(batch::ColumnBatch& batch) override {
-    for (size_t row = 0; row < batch.row_count; ++row) {
-      auto& out = rows.emplace_back();
-      for (size_t c = 0; c < batch.columns.size(); ++c) {
-        const batch::Column& column = batch.columns[c];
-        if (column.values == nullptr) continue;
-        std::string& text = out[schema_.columns[c].name];
-        if (column.is_null(row)) {
-          text = "null";
-        } else if (column.type == batch::Type::kTimestamptz) {
-          text = base::format_timestamp(column.as<int64_t>()[row]);
-        } else if (batch::physical(column.type) == batch::Physical::kInt64) {
-          text = std::to_string(column.as<int64_t>()[row]);
-        } else if (batch::physical(column.type) == batch::Physical::kInet) {
-          text = base::to_string(column.as<base::Inet>()[row]);
-        } else if (column.type == batch::Type::kBool) {
-          text = column.as<uint8_t>()[row] != 0 ? "true" : "false";
-        } else if (column.type == batch::Type::kFloat8) {
-          text = std::to_string(column.as<double>()[row]);
-        } else {
-          text = column.as<std::string_view>()[row];
-        }
-      }
-    }
-  }
+  void on_flows(batch::ColumnBatch& batch) override { append_rows(schema_, batch, rows); }
   const batch::Schema schema_;
   FlowWriter writer_;
 };

@@ -5,6 +5,7 @@
 
 #include "base/byte_order.h"
 #include "decode/exporter.h"
+#include "decode/side_rows.h"
 
 namespace backstream::decode {
 
@@ -30,6 +31,8 @@ IngestLedger& IngestLedger::operator+=(const IngestLedger& other) {
   malformed += other.malformed;
   awaiting_template += other.awaiting_template;
   counter_samples += other.counter_samples;
+  discard_samples += other.discard_samples;
+  agent_drops += other.agent_drops;
   missing += other.missing;
   sampling_unknown_rows += other.sampling_unknown_rows;
   counter_overflow += other.counter_overflow;
@@ -50,6 +53,8 @@ IngestLedger& IngestLedger::operator-=(const IngestLedger& other) {
   malformed -= other.malformed;
   awaiting_template -= other.awaiting_template;
   counter_samples -= other.counter_samples;
+  discard_samples -= other.discard_samples;
+  agent_drops -= other.agent_drops;
   missing -= other.missing;
   sampling_unknown_rows -= other.sampling_unknown_rows;
   counter_overflow -= other.counter_overflow;
@@ -93,7 +98,9 @@ struct Decoder::State {
   size_t pending_octets = 0;
   IngestLedger refused;  ///< datagrams of exporters beyond the limit
   using Minutes = std::map<std::pair<Micros, uint32_t>, IngestLedger>;
-  Minutes minutes;  ///< by begin and exporter
+  Minutes minutes;               ///< by begin and exporter
+  Minutes unwritten;             ///< of those, what write_minutes() has yet to write
+  bool keeps_unwritten = false;  ///< somebody reads them
 
   /// Puts what has been counted since the exporter's minute began to that minute.
   static void close_minute(const Exporter& exporter, Minutes& to) {
@@ -102,10 +109,17 @@ struct Decoder::State {
     if (!(change == IngestLedger{})) to[{exporter.minute, exporter.index}] += change;
   }
   void begin_minute(Exporter& exporter, Micros received_at) {
-    if (exporter.minute != base::kMinTime) close_minute(exporter, minutes);
-    exporter.before_minute = exporter.ledger;
+    end_minute(exporter);
     exporter.minute = base::floor_to(received_at, Micros{kMinute});
     while (minutes.size() > kMinuteLedgersMax) minutes.erase(minutes.begin());
+    constexpr size_t kUnwrittenMax = 200'000;  // Of more exporters than this the oldest rows are lost.
+    while (unwritten.size() > kUnwrittenMax) unwritten.erase(unwritten.begin());
+  }
+  void end_minute(Exporter& exporter) {
+    if (exporter.minute == base::kMinTime) return;
+    close_minute(exporter, minutes);
+    if (keeps_unwritten) close_minute(exporter, unwritten);
+    exporter.before_minute = exporter.ledger;
   }
 
   Exporter* exporter(const base::Inet& address) {
@@ -127,8 +141,9 @@ Decoder::Decoder(DecodeSettings settings, std::vector<std::string> sites) : stat
 }
 Decoder::~Decoder() = default;
 
-DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) noexcept {
+DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, SideWriters* side) noexcept {
   DecodeOutcome outcome;
+  state_->keeps_unwritten = side != nullptr && side->of(batch::SideStream::kExporterMinutes) != nullptr;
   assert(datagram.site < state_->sites.size());
   Exporter* exporter = state_->exporter(datagram.source);
   if (exporter == nullptr) {
@@ -138,6 +153,7 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) n
     return outcome;
   }
   outcome.exporter = exporter->index;
+  exporter->site = datagram.site;
   // Unsigned, so that a step back of time is a far one ahead.
   if (static_cast<uint64_t>(datagram.received_at) - static_cast<uint64_t>(exporter->minute) >= kMinute)
     state_->begin_minute(*exporter, datagram.received_at);
@@ -158,7 +174,8 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out) n
                         state_->kernels,
                         state_->netflow5_plan,
                         state_->time_scratch,
-                        state_->pending_octets};
+                        state_->pending_octets,
+                        side};
   switch (protocol) {
     case Protocol::kNetflow5: decode_netflow5(context); break;
     case Protocol::kNetflow9: decode_netflow9(context); break;
@@ -195,6 +212,18 @@ std::vector<MinuteLedger> Decoder::minutes() const {
   std::vector<MinuteLedger> list;
   for (const auto& [key, ledger] : all) list.push_back({key.first, key.second, ledger});
   return list;
+}
+void Decoder::write_minutes(Micros end, SideWriter& out) {
+  for (const auto& exporter : state_->exporters) {
+    if (exporter->minute < end) state_->end_minute(*exporter);
+  }
+  const auto written_end = state_->unwritten.lower_bound({end, 0});
+  for (auto at = state_->unwritten.begin(); at != written_end; ++at) {
+    const Exporter& exporter = *state_->exporters[at->first.second];
+    write_minute({at->first.first, at->first.second, at->second}, exporter.address, state_->sites[exporter.site],
+                 exporter_protocols(exporter.index), out);
+  }
+  state_->unwritten.erase(state_->unwritten.begin(), written_end);
 }
 void Decoder::finish() {
   for (auto& exporter : state_->exporters) exporter->pending.clear();

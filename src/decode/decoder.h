@@ -9,6 +9,8 @@
 
 #include "base/datagram.h"
 #include "decode/flow_writer.h"
+#include "decode/sampled_header.h"
+#include "decode/side_writer.h"
 
 namespace backstream::decode {
 
@@ -44,7 +46,8 @@ std::string_view name(DecodeFault fault);
 struct IngestLedger {
   uint64_t datagrams = 0, decoded = 0, rejected = 0, undecodable = 0;
   uint64_t records = 0, flows = 0, events = 0, option_rows = 0, malformed = 0, awaiting_template = 0;
-  uint64_t counter_samples = 0;
+  uint64_t counter_samples = 0, discard_samples = 0;  ///< of sFlow
+  uint64_t agent_drops = 0;                           ///< samples that an sFlow agent took and had no room to send
   uint64_t missing = 0;  ///< by sequence numbers: records (v5, IPFIX), datagrams (v9), samples (sFlow)
   uint64_t sampling_unknown_rows = 0;
   uint64_t counter_overflow = 0;  ///< raw >= 2^63 or scaled beyond bigint: the column is null
@@ -59,6 +62,9 @@ struct IngestLedger {
 struct DecodeSettings {
   enum class SflowOctets : uint8_t { kIp, kFrame };
   SflowOctets sflow_octets = SflowOctets::kIp;  ///< decode.sflow_octets
+  Tunnels tunnels = Tunnels::kOuter;            ///< decode.tunnels
+  enum class Biflow : uint8_t { kSplit, kForward };
+  Biflow biflow = Biflow::kSplit;  ///< decode.biflow: what becomes of the reverse direction (RFC 5103)
   Micros template_wait_us =
       30'000'000;  ///< decode.template_wait: how long data is held for its template; 0: not at all
   size_t template_wait_octets_max = 4 << 20;  ///< decode.template_wait_octets: bound of that buffer, all exporters
@@ -90,7 +96,8 @@ class Decoder {
   ~Decoder();
   /// Appends the datagram's flows to `out`. Never throws. What cannot be read is skipped and counted; rows read before
   /// it stay. Data that waited for a template which this datagram brings is decoded here too, after the template.
-  DecodeOutcome decode(const base::Datagram& datagram, FlowWriter& out) noexcept;
+  /// @param side  rows of the streams beside flows; null, or without a writer: not decoded
+  DecodeOutcome decode(const base::Datagram& datagram, FlowWriter& out, SideWriters* side = nullptr) noexcept;
 
   size_t exporter_count() const;
   const base::Inet& exporter_address(ExporterIndex exporter) const;
@@ -101,6 +108,9 @@ class Decoder {
   /// The last minutes, oldest first, those of one minute by exporter; at most kMinuteLedgersMax.
   std::vector<MinuteLedger> minutes() const;
   static constexpr size_t kMinuteLedgersMax = 20'000;
+  /// Rows of `exporter_minutes`: of all minutes that began before `end` and were not written yet. A minute is written
+  /// again, with what came since, when a datagram of it comes late. Its writer must be among those given to decode().
+  void write_minutes(Micros end, SideWriter& out);
   /// Counts what still waits for a template as lost (awaiting_template stays counted). Call at the end of a replay.
   void finish();
 

@@ -116,9 +116,14 @@ TEST(ElementColumns, OfEnterprises) {
                                                   {"reverse_octets", {29305, 1, ElementType::kUnsigned64}}};
   DecodeRun run(5, columns);
   feed(run, {{1, 8}, {12232, 4, 9}, {1, 8, 29305}}, Octets().u64(100).u32(0x68747470).u64(4000));
-  EXPECT_EQ(run.last("app"), "http");
-  EXPECT_EQ(run.last("reverse_octets"), "4000");
-  EXPECT_EQ(run.last("octetDeltaCount"), "100") << "element 1 of an enterprise is another one";
+  ASSERT_EQ(run.rows.size(), 2u);
+  EXPECT_EQ(run.rows[0]["app"], "http");
+  EXPECT_EQ(run.rows[0]["reverse_octets"], "4000");
+  EXPECT_EQ(run.rows[0]["octetDeltaCount"], "100") << "element 1 of an enterprise is another one";
+  // The row of the other direction.
+  EXPECT_EQ(run.rows[1]["app"], "http");
+  EXPECT_EQ(run.rows[1]["reverse_octets"], "100");
+  EXPECT_EQ(run.rows[1]["octetDeltaCount"], "4000");
 }
 
 TEST(ElementColumns, FieldsOfNetflow9HaveTheSameNumbers) {

@@ -9,12 +9,16 @@
 
 namespace backstream::decode {
 
+/// Scope fields of NetFlow v9 have numbers of their own (RFC 3954 §6.1); they are kept under this enterprise.
+inline constexpr uint32_t kV9Scope = UINT32_MAX;
+
 /// A template of data records, compiled for the wanted columns; or of options.
 struct Template {
   bool options = false;
   std::vector<FieldSpec> fields;  ///< as sent; options: scope fields first
   uint16_t scope_count = 0;
-  RecordPlan plan;  ///< data
+  RecordPlan plan;                      ///< data
+  std::unique_ptr<RecordPlan> reverse;  ///< of the other direction (decode/biflow.h); null: the records count one only
 };
 
 /// Template ids are unique within an observation domain and a version of the protocol (RFC 7011 §8, RFC 3954 §5.2).
@@ -93,6 +97,7 @@ class SamplerTable {
 struct Exporter {
   base::Inet address;
   uint32_t index = 0;
+  uint32_t site = 0;       ///< of its last datagram
   uint32_t protocols = 0;  ///< bit per Protocol
   IngestLedger ledger;
   Micros minute = base::kMinTime;  ///< of arrival, that is being counted
@@ -102,6 +107,7 @@ struct Exporter {
   /// Next sequence number by (version, domain or engine, sFlow data source).
   std::map<std::pair<uint32_t, uint64_t>, uint32_t> sequences;
   std::vector<PendingSet> pending;
+  std::unordered_map<uint64_t, uint32_t> agent_drops;  ///< of sFlow: by data source, as told last
 };
 
 enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow };
@@ -121,7 +127,10 @@ struct DecodeContext {
   RecordPlan& netflow5_plan;
   std::vector<Micros>& time_scratch;
   size_t& pending_octets;
+  SideWriters* side;  ///< null: no query reads any of them
 
+  /// Null: no query reads the stream.
+  SideWriter* side_writer(batch::SideStream stream) const { return side == nullptr ? nullptr : side->of(stream); }
   void saw_time(Micros time) {
     outcome.time_max = outcome.any_rows ? std::max(outcome.time_max, time) : time;
     outcome.any_rows = true;

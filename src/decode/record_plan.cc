@@ -90,6 +90,7 @@ enum Element : uint16_t {
   kResponderOctets = 232,
   kFirewallEvent = 233,
   kDot1qVlanId = 243,
+  kDot1qCustomerVlanId = 245,
   kIngressPhysicalInterface = 252,
   kEgressPhysicalInterface = 253,
   kPostNATSourceIPv6Address = 281,
@@ -99,6 +100,9 @@ enum Element : uint16_t {
   kSelectorId = 302,
   kSamplingPacketInterval = 305,
   kSamplingPacketSpace = 306,
+  kDataLinkFrameSize = 312,
+  kIpHeaderPacketSection = 313,
+  kDataLinkFrameSection = 315,
   kLayer2OctetDeltaCount = 352,
 };
 
@@ -230,6 +234,7 @@ RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin
   add(K::kInteger, C::kOutIf, {kEgressInterface, kEgressPhysicalInterface});
   add(K::kInteger, C::kDirection, {kFlowDirection});
   add(K::kInteger, C::kVlan, {kVlanId, kDot1qVlanId});
+  add(K::kInteger, C::kInnerVlan, {kDot1qCustomerVlanId});
   add(K::kInteger, C::kSrcMac, {kSourceMacAddress, kPostSourceMacAddress});
   add(K::kInteger, C::kDstMac, {kDestinationMacAddress, kPostDestinationMacAddress});
   add(K::kMpls, C::kMplsLabel1, {kMplsTopLabel});
@@ -258,7 +263,77 @@ RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin
   packet_space_ = find(kSamplingPacketSpace);
   sampler_ = first_of({kSamplerId, kSelectorId});
   const bool counts = octets_ >= 0 || packets_ >= 0 || find(kResponderOctets) >= 0 || find(kResponderPackets) >= 0;
-  event_ = !counts && (find(kNatEvent) >= 0 || find(kFirewallEvent) >= 0);
+  const bool tells_events = find(kNatEvent) >= 0 || find(kFirewallEvent) >= 0;
+  event_ = !counts && tells_events;
+  may_be_event_ = counts && tells_events;
+  section_ = first_of({kDataLinkFrameSection, kIpHeaderPacketSection});
+  frame_octets_ = find(kDataLinkFrameSize);
+}
+
+bool RecordPlan::counts_nothing(const uint8_t* record, const uint32_t* offsets, const uint16_t* widths) const {
+  bool counted = false;
+  for (const int f : {octets_, packets_}) {
+    if (f < 0 || widths[f] == 0) continue;
+    counted = true;
+    if (load_one(record + offsets[f], widths[f]) != 0) return false;
+  }
+  return counted;
+}
+
+void RecordPlan::read_sections(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets,
+                               const uint16_t* widths, const MessageFacts& facts, FlowWriter& out) const {
+  using C = FlowColumn;
+  for (size_t i = 0; i < n; ++i) {
+    const uint8_t* section = records + i * stride + offsets[section_];
+    const uint32_t octets = widths[section_];
+    HeaderProtocol protocol = HeaderProtocol::kEthernet;
+    if (fields_[static_cast<size_t>(section_)].element == kIpHeaderPacketSection)
+      protocol = octets > 0 && section[0] >> 4 == 6 ? HeaderProtocol::kIpv6 : HeaderProtocol::kIpv4;
+    SampledPacket p;
+    read_sampled_header(protocol, section, octets, facts.tunnels, p);
+    uint64_t frame = octets;
+    if (frame_octets_ >= 0 && widths[frame_octets_] > 0 && widths[frame_octets_] <= 8)
+      frame = load_one(records + i * stride + offsets[frame_octets_], widths[frame_octets_]);
+    const auto integer = [&](C column, bool present, uint64_t value) {
+      if (!present) return;
+      out.values<int64_t>(column)[i] = static_cast<int64_t>(value);
+      out.validity(column)[i] = 1;
+    };
+    const auto address = [&](C column, const base::Inet& value) {
+      if (!p.is_ip) return;
+      out.values<base::Inet>(column)[i] = value;
+      out.validity(column)[i] = 1;
+    };
+    for (const C column : section_columns_) {
+      switch (column) {
+        case C::kOctetsRaw: {
+          // As routers count in all other records: octets of the IP packet.
+          integer(column, true, p.is_ip && p.ip_octets != 0 ? p.ip_octets : frame);
+          break;
+        }
+        case C::kPacketsRaw: integer(column, true, 1); break;
+        case C::kSrcIp: address(column, p.source); break;
+        case C::kDstIp: address(column, p.destination); break;
+        case C::kSrcPort: integer(column, p.has_ports, p.source_port); break;
+        case C::kDstPort: integer(column, p.has_ports, p.destination_port); break;
+        case C::kProtocol: integer(column, p.is_ip, p.protocol); break;
+        case C::kTcpFlags: integer(column, p.has_flags, p.tcp_flags); break;
+        case C::kTos: integer(column, p.is_ip, p.tos); break;
+        case C::kIcmpType: integer(column, p.has_icmp, p.icmp_type); break;
+        case C::kIcmpCode: integer(column, p.has_icmp, p.icmp_code); break;
+        case C::kVlan: integer(column, p.has_vlan, p.vlan); break;
+        case C::kInnerVlan: integer(column, p.has_inner_vlan, p.inner_vlan); break;
+        case C::kSrcMac: integer(column, p.has_macs, p.source_mac); break;
+        case C::kDstMac: integer(column, p.has_macs, p.destination_mac); break;
+        case C::kMplsLabel1: integer(column, p.mpls_count > 0, p.mpls_labels[0]); break;
+        case C::kMplsLabel2: integer(column, p.mpls_count > 1, p.mpls_labels[1]); break;
+        case C::kMplsLabel3: integer(column, p.mpls_count > 2, p.mpls_labels[2]); break;
+        case C::kIpTtl: integer(column, p.is_ip, p.ttl); break;
+        case C::kIpv6FlowLabel: integer(column, p.is_ip && p.source.family == 6, p.flow_label); break;
+        default: break;
+      }
+    }
+  }
 }
 
 size_t RecordPlan::measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets,
@@ -315,6 +390,15 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   }
   for (const FlowColumn column : absent_) {
     if (wanted.has(column)) wanted_absent_.push_back(column);
+  }
+  section_columns_.clear();
+  if (section_ >= 0) {
+    section_columns_ = wanted_absent_;
+    if (octets_ < 0 && packets_ < 0) {
+      for (const FlowColumn column : {FlowColumn::kOctetsRaw, FlowColumn::kPacketsRaw}) {
+        if (wanted.has(column)) section_columns_.push_back(column);
+      }
+    }
   }
   wants_facts_ = false;
   for (const FlowColumn column : {FlowColumn::kReceivedAt, FlowColumn::kExportedAt, FlowColumn::kExporter,
@@ -547,6 +631,7 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
     out.mark_present(step.column, n);
   }
   for (const C column : wanted_absent_) out.set_null(column, n);
+  if (!section_columns_.empty()) read_sections(records, n, stride, offsets, widths, facts, out);
   for (const ElementStep& step : element_steps_) {
     if (step.field < 0 || width_of(step.field) == 0) out.set_null(step.column, n);
     else write_element(step.type, field_at(step.field), stride, width_of(step.field), n, step.column, out, counts);

@@ -6,6 +6,7 @@
 
 #include "decode/column_kernels.h"
 #include "decode/flow_writer.h"
+#include "decode/sampled_header.h"
 
 namespace backstream::decode {
 
@@ -27,8 +28,9 @@ struct MessageFacts {
   uint32_t domain = 0;
   std::string_view version;  ///< value of protocol_version
   base::Inet exporter;
-  std::string_view site;       ///< empty: none
-  uint64_t sampling_rate = 0;  ///< for records that name no sampler; 0: unknown
+  std::string_view site;              ///< empty: none
+  uint64_t sampling_rate = 0;         ///< for records that name no sampler; 0: unknown
+  Tunnels tunnels = Tunnels::kOuter;  ///< of records that carry the head of a packet (elements 313 and 315)
 };
 
 struct RecordCounts {
@@ -50,7 +52,12 @@ class RecordPlan {
   bool fixed() const { return fixed_; }
   /// Octets of a record when fixed; otherwise its least size. > 0.
   size_t record_octets() const { return record_octets_; }
+  /// All records are NAT or firewall events; none counts traffic.
   bool is_event() const { return event_; }
+  /// Those that count nothing (counts_nothing()) are events; the others are flows.
+  bool may_be_event() const { return may_be_event_; }
+  /// Whether the record's octets and packets are there, and 0.
+  bool counts_nothing(const uint8_t* record, const uint32_t* offsets, const uint16_t* widths) const;
 
   /// Offsets of the fields of one record of variable length. Returns its size, 0 when it does not fit.
   size_t measure(const uint8_t* record, size_t octets, std::vector<uint32_t>& offsets,
@@ -87,6 +94,9 @@ class RecordPlan {
   /// Whether the times of this field (-1: none) can be told in a message with or without an uptime.
   bool time_usable(int field, bool has_uptime) const;
   void add_icmp(Step::Kind combined, batch::FlowColumn column, std::initializer_list<uint16_t> own);
+  /// Columns that the records do not have, from the head of the packet that they carry.
+  void read_sections(const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets, const uint16_t* widths,
+                     const MessageFacts& facts, FlowWriter& out) const;
   int find(uint16_t element) const;
   int first_of(std::initializer_list<uint16_t> elements) const;
   void add(Step::Kind kind, batch::FlowColumn column, std::initializer_list<uint16_t> elements);
@@ -95,12 +105,13 @@ class RecordPlan {
   std::vector<uint32_t> offsets_;
   std::vector<uint16_t> widths_;
   bool fixed_ = true;
-  bool event_ = false;
+  bool event_ = false, may_be_event_ = false;
   size_t record_octets_ = 0;
   std::vector<Step> steps_;
   std::vector<batch::FlowColumn> absent_;  ///< columns that these records cannot fill
   int octets_ = -1, packets_ = -1, protocol_ = -1;
   int end_ = -1, start_ = -1, duration_ = -1, init_time_ = -1;
+  int section_ = -1, frame_octets_ = -1;
   int interval_ = -1, packet_interval_ = -1, packet_space_ = -1, sampler_ = -1;
 
   // For the writer that was seen last.
@@ -110,6 +121,7 @@ class RecordPlan {
   std::vector<Step> wanted_steps_;
   std::vector<ElementStep> element_steps_;
   std::vector<batch::FlowColumn> wanted_absent_;
+  std::vector<batch::FlowColumn> section_columns_;  ///< of the wanted ones, what a packet's head can tell
   std::vector<PairStep> pairs_;
   batch::FlowColumnSet paired_;  ///< the columns of pairs_
   bool wants_facts_ = false;     ///< any column of what the message says, besides the sampling rate

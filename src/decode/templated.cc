@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "decode/biflow.h"
 #include "decode/exporter.h"
+#include "decode/side_rows.h"
 
 namespace backstream::decode {
 namespace {
@@ -38,8 +40,8 @@ class Message {
   void withdraw(uint16_t set_id, uint16_t id);
   void read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts);
   void read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& facts);
-  void read_options(const Template& known, const uint8_t* at, size_t octets);
-  void take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets,
+  void read_options(const Template& known, uint16_t id, const uint8_t* at, size_t octets);
+  void take_options_record(const Template& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
                            const uint16_t* widths);
   void hold(const TemplateKey& key, const uint8_t* at, size_t octets);
   void release(const TemplateKey& key);
@@ -133,6 +135,10 @@ void Message::define(uint16_t id, Template made) {
     return;
   }
   made.plan = RecordPlan(made.fields);
+  if (!made.options && context_.settings.biflow == DecodeSettings::Biflow::kSplit) {
+    if (const auto reversed = reverse_fields(made.fields); !reversed.empty())
+      made.reverse = std::make_unique<RecordPlan>(reversed);
+  }
   exporter_.templates.set(key, std::move(made));
   release(key);
 }
@@ -188,9 +194,8 @@ void Message::read_options_templates(const uint8_t* at, size_t octets) {
       ledger_.add(DecodeFault::kTemplateInvalid);
       return;
     }
-    // Scope types of v9 have numbers of their own: they are no elements.
     if (version_ == kV9) {
-      for (size_t f = 0; f < scopes; ++f) made.fields[f].enterprise = UINT32_MAX;
+      for (size_t f = 0; f < scopes; ++f) made.fields[f].enterprise = kV9Scope;
     }
     define(id, std::move(made));
     at += header + used;
@@ -240,7 +245,7 @@ void Message::release(const TemplateKey& key) {
 void Message::read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts) {
   Template* known = exporter_.templates.find(key_of(id));
   if (known == nullptr) return hold(key_of(id), at, octets);
-  if (known->options) read_options(*known, at, octets);
+  if (known->options) read_options(*known, id, at, octets);
   else read_flows(*known, at, octets, facts);
 }
 
@@ -249,10 +254,49 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
   MessageFacts facts = message_facts;
   facts.sampling_rate = exporter_.samplers.find(facts.domain, SamplerTable::kNoSampler);
   RecordCounts counts;
-  const auto write = [&](const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets,
+  size_t flows = 0, events = 0, reversed = 0;
+  const auto write = [&](RecordPlan& by, const uint8_t* first, size_t n, size_t stride, const uint32_t* offsets,
                          const uint16_t* widths) {
-    context_.saw_time(plan.write(records, n, stride, offsets, widths, facts, exporter_.samplers, context_.kernels,
-                                 context_.out, context_.time_scratch, counts));
+    for (size_t done = 0; done < n;) {
+      const size_t some = context_.out.room(n - done);
+      context_.saw_time(by.write(first + done * stride, some, stride, offsets, widths, facts, exporter_.samplers,
+                                 context_.kernels, context_.out, context_.time_scratch, counts));
+      done += some;
+    }
+  };
+  const auto event = [&](const uint8_t* record, const uint32_t* offsets, const uint16_t* widths) {
+    ++events;
+    SideWriter* out = context_.side_writer(batch::SideStream::kEvents);
+    if (out == nullptr) return;
+    MessageFacts arrived = facts;
+    arrived.received_at = context_.datagram.received_at;  // Held for its template or not: its stream has our clock.
+    write_event_row(known.fields, record, offsets, widths, arrived, *out);
+  };
+  const auto take = [&](const uint8_t* first, size_t n, size_t stride, const uint32_t* offsets,
+                        const uint16_t* widths) {
+    const auto counts_nothing = [&](const RecordPlan& by, size_t record) {
+      return by.counts_nothing(first + record * stride, offsets, widths);
+    };
+    if (!plan.is_event() && !plan.may_be_event()) {
+      write(plan, first, n, stride, offsets, widths);
+      flows += n;
+    }
+    // Where each record says what it is, those between two of the other kind are written together.
+    for (size_t i = 0; plan.is_event() && i < n; ++i) event(first + i * stride, offsets, widths);
+    for (size_t i = 0; plan.may_be_event() && i < n;) {
+      size_t end = i;
+      while (end < n && !counts_nothing(plan, end)) ++end;
+      write(plan, first + i * stride, end - i, stride, offsets, widths);
+      flows += end - i;
+      for (i = end; i < n && counts_nothing(plan, i); ++i) event(first + i * stride, offsets, widths);
+    }
+    for (size_t i = 0; known.reverse != nullptr && i < n;) {
+      size_t end = i;
+      while (end < n && !counts_nothing(*known.reverse, end)) ++end;
+      write(*known.reverse, first + i * stride, end - i, stride, offsets, widths);
+      reversed += end - i;
+      for (i = end; i < n && counts_nothing(*known.reverse, i);) ++i;
+    }
   };
   size_t records = 0;
   if (plan.fixed()) {
@@ -266,13 +310,7 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
       };
       while (records > 0 && all_zero(records - 1)) --records;
     }
-    if (!plan.is_event()) {
-      for (size_t done = 0; done < records;) {
-        const size_t n = context_.out.room(records - done);
-        write(at + done * plan.record_octets(), n, plan.record_octets(), plan.offsets(), plan.widths());
-        done += n;
-      }
-    }
+    take(at, records, plan.record_octets(), plan.offsets(), plan.widths());
   } else {
     while (octets >= plan.record_octets()) {
       const size_t used = plan.measure(at, octets, offsets_, widths_);
@@ -288,24 +326,23 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
         }
         break;
       }
-      if (!plan.is_event()) {
-        (void)context_.out.room(1);
-        write(at, 1, used, offsets_.data(), widths_.data());
-      }
+      take(at, 1, used, offsets_.data(), widths_.data());
       ++records;
       at += used;
       octets -= used;
     }
   }
-  ledger_.records += records;
-  (plan.is_event() ? ledger_.events : ledger_.flows) += records;
+  // A record of both directions is two flows, as RFC 5103 §3 has it; the sequence numbers count it once.
+  ledger_.records += records + reversed;
+  ledger_.flows += flows + reversed;
+  ledger_.events += events;
   ledger_.sampling_unknown_rows += counts.sampling_unknown;
   ledger_.counter_overflow += counts.counter_overflow;
   ledger_.element_unreadable += counts.element_unreadable;
   data_records_ += static_cast<uint32_t>(records);
 }
 
-void Message::read_options(const Template& known, const uint8_t* at, size_t octets) {
+void Message::read_options(const Template& known, uint16_t id, const uint8_t* at, size_t octets) {
   while (octets >= known.plan.record_octets()) {
     const size_t used = known.plan.measure(at, octets, offsets_, widths_);
     if (used == 0) {
@@ -317,7 +354,7 @@ void Message::read_options(const Template& known, const uint8_t* at, size_t octe
       }
       return;
     }
-    take_options_record(known, at, offsets_.data(), widths_.data());
+    take_options_record(known, id, at, offsets_.data(), widths_.data());
     ++ledger_.records;
     ++ledger_.option_rows;
     ++data_records_;
@@ -327,7 +364,7 @@ void Message::read_options(const Template& known, const uint8_t* at, size_t octe
 }
 
 /// Sampling, in all the forms that exporters announce it.
-void Message::take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets,
+void Message::take_options_record(const Template& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
                                   const uint16_t* widths) {
   uint64_t sampler = SamplerTable::kNoSampler, interval = 0, packet_interval = 0, packet_space = 0, size = 0,
            population = 0;
@@ -373,8 +410,14 @@ void Message::take_options_record(const Template& known, const uint8_t* record, 
   } else if (probability > 0 && probability <= 1) {
     rate = static_cast<uint64_t>(std::llround(1 / probability));
   }
+  if (rate > UINT32_MAX) rate = 0;
+  if (SideWriter* out = context_.side_writer(batch::SideStream::kExporterOptions); out != nullptr) {
+    MessageFacts arrived = facts_;
+    arrived.received_at = context_.datagram.received_at;
+    write_option_row(known, id, record, offsets, widths, arrived, rate, *out);
+  }
   // A sampler with interval 0 is one that is not in use.
-  if (rate == 0 || rate > UINT32_MAX) return;
+  if (rate == 0) return;
   exporter_.samplers.set(facts_.domain, sampler, rate);
 }
 
@@ -388,6 +431,7 @@ MessageFacts facts_of(DecodeContext& context, std::string_view version) {
   facts.version = version;
   facts.exporter = context.exporter.address;
   facts.site = context.sites[context.datagram.site];
+  facts.tunnels = context.settings.tunnels;
   return facts;
 }
 

@@ -480,6 +480,11 @@ void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, boo
   state_->attach(*added);
 }
 
+bool Engine::is_read(std::string_view stream) const {
+  const State::Stream* s = state_->find(stream);
+  return s != nullptr && !s->readers.empty();
+}
+
 std::vector<bool> Engine::columns_used(std::string_view stream, size_t column_count) const {
   std::vector<bool> used(column_count);
   const State::Stream* s = state_->find(stream);

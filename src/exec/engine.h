@@ -116,6 +116,8 @@ class Engine {
   void add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured = false);
   /// What the stages of a measured query have done (EXPLAIN ANALYZE). `seconds` is left 0.
   plan::QueryActivity activity(size_t query_index) const;
+  /// Whether any query reads the stream.
+  bool is_read(std::string_view stream) const;
   /// Which columns of the stream any query reads.
   std::vector<bool> columns_used(std::string_view stream, size_t column_count) const;
 

@@ -48,6 +48,7 @@ BackboneOptions checked(BackboneOptions options) {
   if (options.sampling_rate < 1 || options.sampling_rate > rate_max)
     throw std::invalid_argument(fmt::format("a sampling rate of 1 to {}", rate_max));
   if (options.protocol == Protocol::kNetflow5) {
+    check(!options.interfaces, "NetFlow v5 without interfaces: it has no way to tell their names");
     check(traffic.ipv6_share == 0, "NetFlow v5 without IPv6");
     check(traffic.as4_share == 0 && traffic.as_count <= 64'000, "NetFlow v5 with AS numbers of 2 octets");
   }
@@ -72,7 +73,8 @@ Backbone::Backbone(const BackboneOptions& options)
   for (uint32_t i = 0; i < options_.exporters; ++i) {
     const base::Inet address = base::Inet::v4(0x7f000100 + options_.first_exporter + i);
     const Micros boot = whole_ms(options_.start) - (10 + i) * 86'400 * kMicrosPerSecond - i * 37 * kMicrosPerMilli;
-    ExportWriter::Options writer{options_.protocol, i, address, options_.sampling_rate, options_.pack, boot};
+    ExportWriter::Options writer{options_.protocol,  i, address, options_.sampling_rate, options_.pack, boot,
+                                 options_.interfaces};
     auto exporter = std::make_unique<Exporter>(Exporter{ExportWriter(writer), address, i, 0, 0, 0, false, {}});
     exporter->quota = options_.records / options_.exporters + (i < options_.records % options_.exporters ? 1 : 0);
     exporter->calendar.resize(static_cast<size_t>(ahead / kSlot) + 2);

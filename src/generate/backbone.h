@@ -22,6 +22,7 @@ struct BackboneOptions {
   base::Micros inactive_timeout = 15 * base::kMicrosPerSecond;
   base::Micros jitter = base::kMicrosPerSecond;  ///< between timeout and export, at most
   base::Micros disorder = 0;                     ///< a datagram travels up to this long
+  bool interfaces = false;                       ///< as ExportWriter::Options has it
   std::vector<Attack> attacks;                   ///< a tenth of the records of the middle 60 % of the span
   uint64_t seed = 1;
 };

@@ -1,5 +1,7 @@
 #include "generate/export_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -15,7 +17,10 @@ using base::kMicrosPerSecond;
 
 constexpr base::Micros kTemplateEvery = 30 * kMicrosPerSecond;
 constexpr uint16_t kAsTrans = 23'456;  // RFC 6793: stands for a number of 4 octets where 2 are.
-constexpr uint16_t kTemplateV4 = 256, kTemplateV6 = 257, kTemplateOptions = 258;
+constexpr uint16_t kTemplateV4 = 256, kTemplateV6 = 257, kTemplateOptions = 258, kTemplateInterfaces = 259;
+constexpr base::Micros kCountersEvery = 20 * kMicrosPerSecond;
+constexpr uint32_t kCountersADatagram = 8;
+constexpr uint16_t kNameOctets = 16;
 constexpr uint32_t kOwnAs = 64'500, kTransitAs = 64'501;
 constexpr uint8_t kTcp = 6;
 
@@ -32,6 +37,11 @@ class Writer {
     if (inet.family == 4) return u32(inet.v4_address());
     u64(inet.hi);
     u64(inet.lo);
+  }
+  /// Filled up with zeros.
+  void text(std::string_view text, size_t octets) {
+    out_.insert(out_.end(), text.begin(), text.end());
+    zeros(octets - text.size());
   }
   size_t size() const { return out_.size(); }
   void set_u16(size_t at, uint16_t value) { base::store_be16(&out_[at], value); }
@@ -76,6 +86,8 @@ void pairs(Writer& out, std::initializer_list<uint16_t> values) {
 }
 
 }  // namespace
+
+std::string interface_name(uint32_t index) { return fmt::format("et-0/0/{}", index); }
 
 base::Inet next_hop(const Record& record) {
   if (record.source.family == 4) return base::Inet::v4(0xc6120000 | record.out_if);  // 198.18.0.0/15 (RFC 2544)
@@ -209,6 +221,20 @@ void ExportWriter::write_templated(base::Micros now, std::vector<uint8_t>& paylo
     }
     ++data_records;
     record_count += 4;
+    if (options_.interfaces) {
+      // The interface as scope; interfaceName.
+      if (ipfix) pairs(out, {3, 18, kTemplateInterfaces, 2, 1, 10, 4, 82, kNameOctets});
+      else pairs(out, {1, 20, kTemplateInterfaces, 4, 4, 2, 4, 82, kNameOctets, 0});
+      const size_t names = out.size();
+      pairs(out, {kTemplateInterfaces, 0});
+      for (uint32_t index = 1; index <= kInterfaceCount; ++index) {
+        out.u32(index);
+        out.text(interface_name(index), kNameOctets);
+      }
+      out.set_u16(names + 2, static_cast<uint16_t>(out.size() - names));
+      data_records += kInterfaceCount;
+      record_count += 1 + kInterfaceCount;
+    }
   }
 
   for (const uint8_t family : {uint8_t{4}, uint8_t{6}}) {
@@ -258,6 +284,7 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
   out.u32(options_.index);
   out.u32(++sequence_);
   out.u32(uptime_ms(now));
+  const size_t sample_count = out.size();
   out.u32(static_cast<uint32_t>(records_.size()));
   for (const Record& record : records_) {
     const bool v4 = record.source.family == 4;
@@ -267,7 +294,7 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
     out.u32(1);  // flow sample
     const size_t sample = out.size();
     out.u32(0);
-    out.u32(++sample_sequence_);
+    out.u32(++sample_sequences_.at(record.in_if));
     out.u32(record.in_if);
     out.u32(options_.sampling_rate);
     out.u32(pool_);
@@ -349,6 +376,63 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
     out.set_u32(gateway, static_cast<uint32_t>(out.size() - gateway - 4));
     out.set_u32(sample, static_cast<uint32_t>(out.size() - sample - 4));
   }
+  if (!options_.interfaces) return;
+  counters_.resize(kInterfaceCount + 1);
+  for (const Record& record : records_) {
+    InterfaceCounters &in = counters_.at(record.in_if), &behind = counters_.at(record.out_if);
+    in.in_octets += record.octets * options_.sampling_rate;
+    in.in_packets += options_.sampling_rate;
+    behind.out_octets += record.octets * options_.sampling_rate;
+    behind.out_packets += options_.sampling_rate;
+  }
+  if (!counters_sent_ || now >= counters_due_) {
+    counters_sent_ = true;
+    counters_due_ = now + kCountersEvery;
+    counters_next_ = 1;
+  }
+  out.set_u32(sample_count, static_cast<uint32_t>(records_.size()) + write_counters(payload));
+}
+
+/// Those of the next few interfaces. Returns how many.
+uint32_t ExportWriter::write_counters(std::vector<uint8_t>& payload) {
+  Writer out(payload);
+  uint32_t count = 0;
+  for (; counters_next_ != 0 && count < kCountersADatagram; ++count) {
+    const uint32_t index = counters_next_;
+    InterfaceCounters& counters = counters_[index];
+    const std::string name = interface_name(index);
+    const auto name_octets = static_cast<uint32_t>(name.size());
+    out.u32(2);  // counter sample
+    out.u32(12 + 8 + 88 + 8 + 4 + (name_octets + 3) / 4 * 4);
+    out.u32(++counters.sequence);
+    out.u32(index);
+    out.u32(2);
+    out.u32(1);  // generic interface counters
+    out.u32(88);
+    out.u32(index);
+    out.u32(6);                // Ethernet
+    out.u64(100'000'000'000);  // bits a second
+    out.u32(1);                // full duplex
+    out.u32(3);                // up
+    out.u64(counters.in_octets);
+    out.u32(counters.in_packets);
+    out.u64(UINT64_MAX);  // multicast, broadcast: not known
+    out.u32(0);           // discards
+    out.u32(0);
+    out.u32(UINT32_MAX);  // of unknown protocols
+    out.u64(counters.out_octets);
+    out.u32(counters.out_packets);
+    out.u64(UINT64_MAX);
+    out.u32(0);
+    out.u32(0);
+    out.u32(0);
+    out.u32(1005);  // port name
+    out.u32(4 + (name_octets + 3) / 4 * 4);
+    out.u32(name_octets);
+    out.text(name, (name_octets + 3) / 4 * 4);
+    counters_next_ = index == kInterfaceCount ? 0 : index + 1;
+  }
+  return count;
 }
 
 }  // namespace backstream::generate

@@ -1,13 +1,18 @@
 #pragma once
+#include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "generate/record.h"
+#include "generate/traffic.h"
 
 namespace backstream::generate {
 
 /// The router that the record's packets are sent to next: every protocol here tells it.
 base::Inet next_hop(const Record& record);
+/// What a router calls its interface.
+std::string interface_name(uint32_t index);
 
 /// One exporter's side of a protocol: packs records into datagrams as a router does. One thread.
 ///   NetFlow v5: Cisco's "NetFlow Export Datagram Formats"; v9: RFC 3954; IPFIX: RFC 7011; sFlow: sflow.org, version 5.
@@ -20,6 +25,10 @@ class ExportWriter {
     uint32_t sampling_rate = 1;  ///< 1 to sampling_rate_max()
     uint32_t pack = 0;           ///< records a datagram, 1 to pack_max()
     base::Micros boot = 0;       ///< when uptime was 0, whole ms
+    /// Also tells about interfaces: v9 and IPFIX their names, with the templates; sFlow their counters, every 20 s. The
+    /// counters are those of the samples sent until then, times the sampling rate: of each interface, octets and
+    /// packets of its flows in both directions.
+    bool interfaces = false;
   };
   explicit ExportWriter(const Options& options);
 
@@ -40,15 +49,25 @@ class ExportWriter {
   void write_netflow5(base::Micros now, std::vector<uint8_t>& payload);
   void write_templated(base::Micros now, std::vector<uint8_t>& payload);
   void write_sflow(base::Micros now, std::vector<uint8_t>& payload);
+  uint32_t write_counters(std::vector<uint8_t>& payload);
   uint32_t uptime_ms(base::Micros time) const;
 
   const Options options_;
   std::vector<Record> records_;
-  uint32_t sequence_ = 0;         // v5 and IPFIX: records; v9 and sFlow: datagrams.
-  uint32_t sample_sequence_ = 0;  // sFlow.
-  uint32_t pool_ = 0;             // sFlow: packets that could have been sampled.
+  uint32_t sequence_ = 0;                                         // v5 and IPFIX: records; v9 and sFlow: datagrams.
+  std::array<uint32_t, kInterfaceCount + 1> sample_sequences_{};  // sFlow: of each interface, where samples are taken.
+  uint32_t pool_ = 0;                                             // sFlow: packets that could have been sampled.
   bool templates_sent_ = false;
   base::Micros templates_due_ = 0;
+  struct InterfaceCounters {
+    uint64_t in_octets = 0, out_octets = 0;
+    uint32_t in_packets = 0, out_packets = 0;
+    uint32_t sequence = 0;
+  };
+  std::vector<InterfaceCounters> counters_;  // sFlow; by interface number.
+  uint32_t counters_next_ = 0;               // The interface whose counters are sent next; 0: none is due.
+  bool counters_sent_ = false;
+  base::Micros counters_due_ = 0;
 };
 
 }  // namespace backstream::generate

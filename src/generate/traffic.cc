@@ -42,7 +42,7 @@ Traffic::Traffic(const TrafficOptions& options, uint64_t seed) : options_(option
     // 7919 is a prime that does not divide 64,000: distinct numbers, all below the private ones.
     const bool four = count > 64'000 || random_.chance(options.as4_share);
     ases_[rank].number = four ? 131'072 + rank * 7 : 1 + static_cast<uint32_t>((uint64_t{rank} * 7919 + 3320) % 64'000);
-    ases_[rank].interface = 1 + rank % 24;
+    ases_[rank].interface = 1 + rank % kInterfaceCount;
   }
 
   std::vector<double> weight(count);

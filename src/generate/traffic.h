@@ -9,6 +9,9 @@ namespace backstream::generate {
 
 enum class Attack : uint8_t { kPortSweep, kHostScan, kSynFlood, kAmplification };
 
+/// Interfaces of a router: their numbers are 1 and on.
+inline constexpr uint32_t kInterfaceCount = 24;
+
 /// Who talks to whom, and how much.
 struct TrafficOptions {
   uint32_t as_count = 500;        ///< >= 1

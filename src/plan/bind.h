@@ -6,6 +6,7 @@
 
 #include "base/diagnostic.h"
 #include "batch/flow_schema.h"
+#include "batch/side_streams.h"
 #include "plan/query.h"
 #include "plan/unbound.h"
 
@@ -14,9 +15,9 @@ namespace backstream::plan {
 /// The relations a statement may name. The caller keeps it: streams first, each view as it is created.
 class Catalog {
  public:
-  /// Knows `flows` already when `with_flows`.
+  /// Knows `flows` and the streams beside it already when `with_flows`.
   explicit Catalog(bool with_flows = true) : Catalog(with_flows ? &batch::flow_schema() : nullptr) {}
-  /// @param flows  the schema of `flows` (batch::flow_schema()); null: there is no such stream
+  /// @param flows  the schema of `flows` (batch::flow_schema()); null: there are no such streams
   explicit Catalog(const batch::Schema* flows);
   void add(Relation relation);
   /// A materialised view, and the late rows that it may have (plan/late.h).

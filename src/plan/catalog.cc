@@ -21,6 +21,15 @@ Catalog::Catalog(const batch::Schema* flow_schema) {
   flows.time_column = static_cast<int>(batch::FlowColumn::kTime);
   flows.arrival_column = static_cast<int>(batch::FlowColumn::kReceivedAt);
   relations_.push_back(std::move(flows));
+  for (const batch::SideStreamDef& stream : batch::side_streams()) {
+    Relation beside;
+    beside.kind = Relation::Kind::kStream;
+    beside.name = stream.name;
+    beside.schema = stream.schema;
+    beside.time_column = stream.time_column;
+    beside.arrival_column = stream.arrival_column;
+    relations_.push_back(std::move(beside));
+  }
 }
 void Catalog::add(Relation relation) { relations_.push_back(std::move(relation)); }
 void Catalog::add_view(const Query& view) {

@@ -29,9 +29,10 @@ class Flow:
     """A flow record; attributes are named as the columns of `flows`. None is null."""
     __slots__ = ("time", "flow_start", "flow_end", "received_at", "exporter", "site", "protocol_version", "src_ip", "dst_ip",
                  "next_hop", "src_port", "dst_port", "protocol", "tcp_flags", "tos", "octets_raw", "packets_raw",
-                 "sampling_rate", "src_as", "dst_as", "src_mask", "dst_mask", "in_if", "out_if", "octets", "packets")
+                 "sampling_rate", "src_as", "dst_as", "src_mask", "dst_mask", "in_if", "out_if", "octets", "packets", "lost")
 
     def __init__(self, **columns):
+        self.lost = False   # Its datagram is not in the capture.
         for name, value in columns.items():
             setattr(self, name, value)
         self.time = self.received_at if self.flow_end is None else self.flow_end
@@ -437,6 +438,41 @@ def disorder(binary, folder):
     """Two routers whose datagrams overtake each other."""
     return DataSet([generate(binary, folder, "ams", "--protocol", "v9", "--exporters", "2", "--records", "20000", "--as", "40",
                              "--hosts", "400", "--span", "600s", "--disorder", "20s", "--seed", "4")])
+
+
+def lose(part, choose):
+    """The capture without the datagrams for which choose(exporter, number of its datagram) holds, and its flows, marked."""
+    capture, flows = part
+    with open(capture, "rb") as file:
+        octets = file.read()
+    kept, at, numbers, lost = [octets[:24]], 24, {}, set()
+    while at < len(octets):
+        seconds, micros_, length = struct.unpack_from("<III", octets, at)
+        source = str(ipaddress.ip_address(octets[at + 16 + 26:at + 16 + 30]))
+        number = numbers[source] = numbers.get(source, -1) + 1
+        if choose(source, number):
+            lost.add((source, seconds * SECOND + micros_))
+        else:
+            kept.append(octets[at:at + 16 + length])
+        at += 16 + length
+    with open(capture, "wb") as file:
+        file.write(b"".join(kept))
+    for flow in flows:
+        flow.lost = (flow.exporter, flow.received_at) in lost
+    return capture, flows
+
+
+def losses(binary, folder):
+    """Routers of which datagrams are missing: one, then three in a row, of one of two; and twenty samples in a row."""
+    span = ["--span", "400s", "--as", "40", "--hosts", "400"]
+
+    def choose(source, number):
+        return source.endswith(".1") and number % 20 in (5, 11, 12, 13)
+    return DataSet([
+        lose(generate(binary, folder, "ams", "--protocol", "v5", "--exporters", "2", "--records", "18000", "--sampling-rate", "100",
+                      "--seed", "6", *span), choose),
+        lose(generate(binary, folder, "fra", "--protocol", "sflow", "--first-exporter", "31", "--records", "6000", "--pack", "1",
+                      "--sampling-rate", "10", "--seed", "7", *span), lambda source, number: number in range(700, 720))])
 
 
 def history(_, folder):

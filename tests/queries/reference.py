@@ -454,11 +454,25 @@ def silent_exporters(flows):
                 yield window, exporter, len(those), max(f.received_at for f in those)
 
 
-@query("taaiiii")
+@query("taaiiiiiiiii", data="losses", at_least=20)
 def exporter_health(flows):
-    for key, members in group(flows, lambda f: (tumble(f.received_at, MINUTE), f.exporter, f.protocol_version)).items():
-        rates = [f.sampling_rate for f in members if f.sampling_rate is not None]
-        yield *key, len(members), total(members, "octets"), min(rates, default=None), max(rates, default=None)
+    """A datagram is what arrived in one moment, and what was lost is counted when the next of the same sequence arrives:
+    samples of an interface, or records of a router."""
+    version = {"5": "NetFlow v5", "10": "IPFIX", "sFlow": "sFlow"}
+    missing = Counter()
+    for (exporter, _), members in group(flows, lambda f: (f.exporter, f.in_if if f.protocol_version == "sFlow" else 0)).items():
+        gap = 0
+        for f in sorted(members, key=lambda f: f.received_at):
+            if f.lost:
+                gap += 1
+            elif gap:
+                missing[tumble(f.received_at, MINUTE), exporter] += gap
+                gap = 0
+    kept = group(flows, lambda f: (tumble(f.received_at, MINUTE), f.exporter, version[f.protocol_version]), lambda f: not f.lost)
+    for key, members in kept.items():
+        rates = [f.sampling_rate for f in members]
+        yield (*key, len({f.received_at for f in members}), len(members), total(members, "octets"), missing[key[:2]], 0, 0, 0,
+               min(rates), max(rates))
 
 
 @query("taippss")

@@ -1,0 +1,73 @@
+#include "app/side_feeds.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace backstream::app {
+namespace {
+
+using base::Micros;
+using batch::SideStream;
+
+constexpr Micros kMinute = 60 * base::kMicrosPerSecond;
+/// How far their watermarks run behind our clock (Pipeline::advance_arrival): what a query's own delay is judged by.
+constexpr Micros kDelay = base::kMicrosPerSecond;
+
+const batch::SideStreamDef& def(SideStream stream) { return batch::side_streams()[static_cast<size_t>(stream)]; }
+
+}  // namespace
+
+SideFeeds::SideFeeds(exec::Engine& engine, size_t batch_rows, uint32_t edges, std::function<void()> before_rows)
+    : engine_(engine) {
+  std::fill(std::begin(watermarks_), std::end(watermarks_), base::kMinTime);
+  for (uint32_t number = 0; number < edges; ++number) edges_.push_back(std::make_unique<Edge>());
+  for (const batch::SideStreamDef& stream : batch::side_streams()) {
+    if (!engine.is_read(stream.name)) continue;
+    read_.push_back(stream.stream);
+    engine.set_delay(stream.name, kDelay);
+    const std::vector<bool> wanted = engine.columns_used(stream.name, stream.schema.columns.size());
+    for (uint32_t number = 0; number < edges; ++number) {
+      edges_[number]->writers.set(
+          stream.stream, std::make_unique<decode::SideWriter>(
+                             stream.schema, wanted, batch_rows,
+                             [this, number, which = stream.stream, before_rows](const batch::ColumnBatch& rows) {
+                               before_rows();
+                               exec::RowsContext context(number);
+                               for (Micros& watermark : context.watermarks)
+                                 watermark = watermarks_[static_cast<size_t>(which)];
+                               engine_.process(def(which).name, rows, context);
+                             }));
+    }
+  }
+}
+
+void SideFeeds::flush() {
+  for (const auto& edge : edges_) edge->writers.flush();
+}
+
+void SideFeeds::advance_to(Micros watermark, decode::Decoder& decoder) {
+  // Minutes are written when they are over, so their own watermark stands at the begin of the one that is not.
+  const Micros minute = base::floor_to(watermark, kMinute);
+  if (minutes() != nullptr) decoder.write_minutes(minute, *minutes());
+  flush();
+  cut_ = base::kMaxTime;
+  for (const SideStream stream : read_) {
+    const bool by_minutes = stream == SideStream::kExporterMinutes;
+    Micros& mark = watermarks_[static_cast<size_t>(stream)];
+    mark = std::max(mark, by_minutes ? minute : watermark);
+    for (const exec::Clock clock : {exec::Clock::kEvent, exec::Clock::kArrival}) {
+      engine_.advance(def(stream).name, mark, clock);
+      if (!by_minutes) cut_ = std::min(cut_, engine_.next_cut(def(stream).name, clock));
+    }
+    if (by_minutes) cut_ = std::min(cut_, minute + kMinute);
+  }
+}
+
+void SideFeeds::finish(decode::Decoder& decoder) {
+  if (read_.empty()) return;
+  if (minutes() != nullptr) decoder.write_minutes(base::kMaxTime, *minutes());
+  flush();
+}
+
+}  // namespace backstream::app

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""The streams beside flows, from a capture or a socket to rows: counters, exporter_options, exporter_minutes, events."""
+import collections
+import csv
+import json
+import re
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import harness
+import wire
+from wire import NOON
+
+COUNTERS = "SELECT * FROM counters"
+MINUTES = "SELECT * FROM exporter_minutes"
+VARIANTS = (["--edges", "3"], ["--edges", "3", "--deal", "random:7"], ["--threads", "2"], ["--set", "exec.batch_rows=1"])
+
+
+class SideStreams(harness.Case):
+    def generate(self, *arguments):
+        capture, truth = self.path("a.pcap"), self.path("a.csv")
+        subprocess.run([harness.BINARY, "generate", "--pcap", capture, "--truth-records", truth, *arguments], check=True,
+                       stderr=subprocess.DEVNULL)
+        with open(truth, newline="") as file:
+            return capture, list(csv.DictReader(file))
+
+    def objects(self, *arguments):
+        result = self.run_backstream("run", "-q", "-o", "jsonl", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def test_counters_of_an_interface_are_the_octets_of_its_flows(self):
+        capture, flows = self.generate("--protocol", "sflow", "--interfaces", "--records", "20000", "--span", "120s", "--exporters",
+                                       "2", "--sampling-rate", "100")
+        rows = self.objects("--pcap", capture, "-e", COUNTERS)
+        self.assertGreater(len(rows), 200)
+        self.assertEqual({row["if_name"] for row in rows}, {f"et-0/0/{n}" for n in range(1, 25)})
+        times = sorted({row["time"] for row in rows})
+        sums = {}   # What each interface has counted, as of each of these times.
+        so_far = collections.Counter()
+        flows = sorted(((re.sub(r"\+00$", "Z", flow["received_at"].replace(" ", "T")), flow) for flow in flows),
+                       key=lambda pair: self.instant(pair[0]))
+        at = 0
+        for moment in times:
+            while at < len(flows) and self.instant(flows[at][0]) <= self.instant(moment):
+                flow = flows[at][1]
+                octets = int(flow["octets_raw"]) * 100
+                so_far[flow["exporter"], "in", int(flow["in_if"])] += octets
+                so_far[flow["exporter"], "out", int(flow["out_if"])] += octets
+                at += 1
+            sums[moment] = dict(so_far)
+        for row in rows:
+            known = sums[row["time"]]
+            for way in ("in", "out"):
+                self.assertEqual(row[way + "_octets"], known.get((row["exporter"], way, row["if_index"]), 0), row)
+            self.assertIsNone(row["in_multicast_packets"])
+
+    @staticmethod
+    def instant(text):
+        """Of RFC 3339, with any number of digits, as something that compares."""
+        whole, _, fraction = text[:-1].partition(".")
+        return whole, fraction.ljust(6, "0")
+
+    def test_our_octets_beside_the_counters_in_one_query(self):
+        capture, _ = self.generate("--protocol", "sflow", "--interfaces", "--records", "30000", "--span", "300s", "--sampling-rate", "10",
+                                   "--pack", "1")
+        query = """
+            CREATE VIEW counted AS SELECT window_start, exporter, if_index, max(in_octets) AS octets
+              FROM tumble(counters, time, interval '60 s') GROUP BY window_start, exporter, if_index;
+            CREATE VIEW seen AS SELECT window_start, exporter, in_if AS if_index, sum(octets) AS octets
+              FROM tumble(flows, received_at, interval '60 s') GROUP BY window_start, exporter, in_if;
+            SELECT window_start, if_index, c.octets AS counted, s.octets AS seen
+              FROM counted c JOIN seen s USING (window_start, exporter, if_index);"""
+        rows = self.objects("--pcap", capture, "-e", query)
+        self.assertGreaterEqual(len(rows), 24 * 4)
+        totals = collections.Counter()
+        for row in sorted(rows, key=lambda row: row["window_start"]):
+            totals[row["if_index"]] += row["seen"]
+            # The counters are up to 20 s old when the minute ends.
+            self.assertLessEqual(row["counted"], totals[row["if_index"]])
+            self.assertGreater(row["counted"], totals[row["if_index"]] * 0.4)
+
+    def test_names_of_interfaces_and_sampling_are_options(self):
+        for protocol, version in (("ipfix", "10"), ("v9", "9")):
+            capture, _ = self.generate("--protocol", protocol, "--interfaces", "--records", "2000", "--span", "100s", "--sampling-rate",
+                                       "50")
+            rows = self.objects("--pcap", capture, "-e", "SELECT * FROM exporter_options")
+            names = {row["if_index"]: row["if_name"] for row in rows if row["if_name"]}
+            self.assertEqual(names, {n: f"et-0/0/{n}" for n in range(1, 25)})
+            self.assertEqual({row["sampling_rate"] for row in rows}, {None, 50})
+            self.assertEqual({row["protocol_version"] for row in rows}, {version})
+            stats, _ = self.stats("--pcap", capture, "-e", "SELECT count(*) FROM tumble(flows, time, interval '1 h') GROUP BY window_start")
+            self.assertEqual(stats["decode"]["option_rows"], len(rows))
+            self.assertEqual(stats["decode"]["missing"], 0)
+            self.assertEqual(stats["decode"]["flows"], 2000)
+
+    def test_minutes_are_the_ledger(self):
+        capture, _ = self.generate("--protocol", "sflow", "--interfaces", "--records", "30000", "--span", "400s", "--exporters", "3")
+        rows = self.objects("--pcap", capture, "-e", MINUTES)
+        stats, _ = self.stats("--pcap", capture, "-e", MINUTES)
+        self.assertGreaterEqual(len(rows), 3 * 6)
+        for row in rows:
+            self.assertEqual(row["datagrams"], row["decoded"] + row["rejected"] + row["undecodable"])
+            self.assertEqual(row["records"], row["flows"] + row["events"] + row["option_rows"] + row["malformed"])
+            self.assertTrue(row["time"].endswith(":00Z"), row["time"])
+        for counter in ("datagrams", "records", "flows", "counter_samples", "missing", "sampling_unknown_rows"):
+            self.assertEqual(sum(row[counter] for row in rows), stats["decode"][counter], counter)
+        self.assertEqual(stats["decode"]["missing"], 0, "each interface's samples have numbers of their own")
+        told = {(minute["minute"], minute["exporter"]): minute["datagrams"] for minute in stats["ingest_minutes"]}
+        self.assertEqual({(row["time"], row["exporter"]): row["datagrams"] for row in rows}, told)
+
+    def test_rows_are_the_same_however_the_work_is_dealt(self):
+        capture, _ = self.generate("--protocol", "sflow", "--interfaces", "--records", "20000", "--span", "200s", "--exporters", "3")
+        for query in (COUNTERS, MINUTES,
+                      "SELECT window_start, exporter, if_index, max(in_octets) AS octets, count(*) AS n "
+                      "FROM tumble(counters, time, interval '30 s') GROUP BY 1, 2, 3",
+                      "SELECT window_start, exporter, sum(flows) AS flows FROM tumble(exporter_minutes, time, interval '2 min') "
+                      "GROUP BY 1, 2"):
+            whole = sorted(self.rows("--pcap", capture, "-e", query))
+            self.assertGreater(len(whole), 3)
+            for variant in VARIANTS:
+                self.assertEqual(sorted(self.rows("--pcap", capture, "-e", query, *variant)), whole, (query, variant))
+
+    def test_nat_events(self):
+        template = wire.template(256, [(8, 4), (225, 4), (7, 2), (227, 2), (230, 1)])
+        record = socket.inet_aton("10.0.0.1") + socket.inet_aton("192.0.2.1") + struct.pack("!HHB", 1024, 40000, 4)
+        capture = self.write("a.pcap", wire.pcap([(NOON + 1, wire.udp_packet(wire.ipfix([(2, template), (256, record * 3)], NOON)))]))
+        query = ("SELECT window_start, kind, event_name, nat_src_ip, count(*) AS n FROM tumble(events, time, interval '60 s') "
+                 "GROUP BY 1, 2, 3, 4; SELECT count(*) AS flows FROM tumble(flows, time, interval '60 s') GROUP BY window_start")
+        self.assertEqual(self.objects("--pcap", capture, "-e", query),
+                         [{"view": "select1", "window_start": "2026-01-31T12:00:00Z", "kind": "nat", "event_name": "NAT44 session create",
+                           "nat_src_ip": "192.0.2.1", "n": 3}])
+
+    def test_windows_close_while_the_routers_send(self):
+        """By our clock: a minute's row and a window of counters come without waiting for any router's time."""
+        port = harness.free_port()
+        process = self.start("run", "-q", "--listen", f"udp://127.0.0.1:{port}", "-o", "jsonl", "--for", "8s", "-e",
+                             "SELECT window_start, sum(in_octets) AS octets FROM tumble(counters, time, interval '1 s') GROUP BY 1")
+        for _ in range(200):
+            if harness.is_bound(port):
+                break
+            time.sleep(0.05)
+        counters = struct.pack("!IIQIIQ12I", 7, 6, 10**9, 1, 3, 1000, *[0] * 6, *[0] * 6) + bytes(4)
+        sample = struct.pack("!IIIII", 1, 7, 1, 1, len(counters)) + counters
+        datagram = struct.pack("!II4sIIIIII", 5, 1, socket.inet_aton("10.0.0.1"), 0, 1, 1, 1, 2, len(sample)) + sample
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.sendto(datagram, ("127.0.0.1", port))
+        line = process.stdout.readline()
+        self.assertIsNone(process.poll(), "the window closed before the end")
+        self.assertEqual(json.loads(line)["octets"], 1000)
+
+    def test_names_of_streams_are_taken(self):
+        capture, _ = self.generate("--records", "10")
+        result = self.run_backstream("run", "--pcap", capture, "-e",
+                                     "CREATE MATERIALIZED VIEW counters AS SELECT count(*) FROM tumble(flows, time, interval '1 s')")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("already exists", result.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main())
