@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Micros local = time + span.offset;
     // Local times that clocks show once lead back to their moment.
     const Micros again = local - zone->offset_of_local(local);
-    check(again == time || time - span.begin < 15 * kDay || span.end - time < 15 * kDay);
+    check(again == time || span.begin > time - 15 * kDay || span.end < time + 15 * kDay);
   };
   uint64_t state = size;
   for (size_t i = 0; i < size; ++i) state = (state ^ data[i]) * 0x100000001b3;
