@@ -249,7 +249,8 @@ void add_for(std::vector<AggregateFunction>& table, Type type) {
 }  // namespace
 
 void add_cardinality(std::vector<AggregateFunction>& table) {
-  for (const Type type : {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kMacaddr}) {
+  for (const Type type :
+       {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kTimestamp, Type::kMacaddr}) {
     add_for<int64_t>(table, type);
   }
   add_for<uint8_t>(table, Type::kBool);

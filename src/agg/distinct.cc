@@ -159,7 +159,8 @@ AggregateFunction wide_function(Type type) {
 }  // namespace
 
 void add_distinct(std::vector<AggregateFunction>& table) {
-  for (const Type type : {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kMacaddr}) {
+  for (const Type type :
+       {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kTimestamp, Type::kMacaddr}) {
     table.push_back(function(type));
   }
   AggregateFunction f = function(Type::kBool);

@@ -99,7 +99,8 @@ void add_both(std::vector<AggregateFunction>& table, Type type) {
 }  // namespace
 
 void add_extremes(std::vector<AggregateFunction>& table) {
-  for (const Type type : {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kMacaddr}) {
+  for (const Type type :
+       {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kTimestamp, Type::kMacaddr}) {
     add_both<int64_t>(table, type);
   }
   add_both<double>(table, Type::kFloat8);

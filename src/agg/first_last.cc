@@ -122,7 +122,8 @@ void add_first_last(std::vector<AggregateFunction>& table) {
     add_one<false, Value>(table, type);
     add_one<true, Value>(table, type);
   };
-  for (const Type type : {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kMacaddr}) {
+  for (const Type type :
+       {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kTimestamp, Type::kMacaddr}) {
     add_for(int64_t{}, type);
   }
   add_for(uint8_t{}, Type::kBool);

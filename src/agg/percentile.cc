@@ -198,7 +198,8 @@ void add_percentiles(std::vector<AggregateFunction>& table) {
   const auto add_discrete = [&]<typename Value>(Value, Type type) {
     add_both<Value, Discrete>(table, "percentile_disc", "percentile_disc(fraction) WITHIN GROUP (ORDER BY any)", type);
   };
-  for (const Type type : {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kMacaddr}) {
+  for (const Type type :
+       {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kTimestamp, Type::kMacaddr}) {
     add_discrete(int64_t{}, type);
   }
   add_discrete(uint8_t{}, Type::kBool);

@@ -186,8 +186,9 @@ AggregateFunction counting(std::vector<Type> args) {
 
 void add_counting(std::vector<AggregateFunction>& table) {
   table.push_back(counting({}));
-  for (const Type type : {Type::kBool, Type::kInt2, Type::kInt4, Type::kInt8, Type::kFloat8, Type::kText, Type::kBytea,
-                          Type::kInet, Type::kCidr, Type::kMacaddr, Type::kTimestamptz, Type::kInterval}) {
+  for (const Type type :
+       {Type::kBool, Type::kInt2, Type::kInt4, Type::kInt8, Type::kFloat8, Type::kText, Type::kBytea, Type::kInet,
+        Type::kCidr, Type::kMacaddr, Type::kTimestamptz, Type::kTimestamp, Type::kInterval}) {
     table.push_back(counting({type}));
   }
 }

@@ -118,6 +118,9 @@ void put_key(std::string& out, const Value& value) {
   } else if constexpr (type == Type::kTimestamptz) {
     char text[48];
     put_json(out, {text, base::format_rfc3339(value, text)});
+  } else if constexpr (type == Type::kTimestamp) {
+    char text[48];
+    put_json(out, {text, base::format_local_timestamp(value, text)});
   } else if constexpr (type == Type::kMacaddr) {
     std::string text;
     for (int shift = 40; shift >= 0; shift -= 8) {
@@ -235,6 +238,7 @@ void add_top(std::vector<AggregateFunction>& table) {
   add_for<Type::kBool, uint8_t>(table);
   add_for<Type::kMacaddr, int64_t>(table);
   add_for<Type::kTimestamptz, int64_t>(table);
+  add_for<Type::kTimestamp, int64_t>(table);
 }
 
 }  // namespace backstream::agg

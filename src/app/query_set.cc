@@ -70,6 +70,7 @@ class Preparation {
   }
 
   base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
+    ++set_.statement_count;
     if (plan::Definitions::is_change(statement.kind)) {
       if (statement.kind == UnboundStatement::Kind::kDrop && statement.object_type == "foreign table") {
         return refuse(statement, "0A000", "backstream run reads flows from --pcap and --listen only",

@@ -23,6 +23,7 @@ struct QuerySet {
   };
   std::vector<Item> queries;
   std::vector<std::string> explained;  ///< the plans that EXPLAIN asked for
+  size_t statement_count = 0;          ///< of any kind
   plan::LookupTables tables;           ///< as all statements left them; the queries read them
 
   /// Whether any of the queries, before they are moved elsewhere, looks something up in the table.

@@ -207,7 +207,16 @@ int run_command(const std::vector<std::string>& arguments) {
     if (!plan.ends_with('\n')) plans.append("\n");
   }
   plans.flush();
-  if (set.queries.empty()) return kExitOk;
+  if (set.queries.empty()) {
+    if (set.statement_count == 0)
+      return complain(base::fail("usage", "nothing was run: there is no statement in what was given", {},
+                                 "give -e 'SELECT ...' or a FILE.sql with a query")
+                          .value(),
+                      kExitUsage);
+    if (set.explained.empty())
+      log.warning("nothing was run: no statement is a query (hint: add SELECT ... or CREATE MATERIALIZED VIEW ...)");
+    return kExitOk;
+  }
 
   auto views = chosen_views(options, set);
   if (!views) return complain(views.error(), kExitUsage);

@@ -157,7 +157,8 @@ Micros from_civil(const CivilTime& civil) noexcept {
   return seconds * kMicrosPerSecond + civil.micro;
 }
 
-char* format_timestamp(Micros time, char* out) noexcept {
+namespace {
+char* put_timestamp(Micros time, char* out, std::string_view zone) noexcept {
   if (time == kMaxTime) return put_text(out, "infinity");
   if (time == kMinTime) return put_text(out, "-infinity");
   const CivilTime civil = to_civil(time);
@@ -168,8 +169,17 @@ char* format_timestamp(Micros time, char* out) noexcept {
   *out++ = '-';
   out = put_two(out, civil.day);
   *out++ = ' ';
-  out = put_text(put_clock(out, civil), "+00");
+  out = put_text(put_clock(out, civil), zone);
   return civil.year > 0 ? out : put_text(out, " BC");
+}
+}  // namespace
+
+char* format_timestamp(Micros time, char* out) noexcept { return put_timestamp(time, out, "+00"); }
+char* format_local_timestamp(Micros time, char* out) noexcept { return put_timestamp(time, out, ""); }
+
+std::string format_local_timestamp(Micros time) {
+  char text[40];
+  return {text, format_local_timestamp(time, text)};
 }
 
 std::string format_timestamp(Micros time) {
@@ -198,7 +208,7 @@ std::string format_rfc3339(Micros time) {
   return {text, format_rfc3339(time, text)};
 }
 
-std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range) noexcept {
+std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range, bool local) noexcept {
   bool ignored = false;
   bool& bad_field = out_of_range != nullptr ? *out_of_range : ignored;
   bad_field = false;
@@ -210,7 +220,7 @@ std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range)
   const int64_t month = take_number(text, 1, 2);
   if (month < 0 || !take(text, '-')) return std::nullopt;
   const int64_t day = take_number(text, 1, 2);
-  if (day < 0) return std::nullopt;
+  if (day < 0 || text.starts_with('-')) return std::nullopt;
   // Whether the whole is of the right form comes before whether it is a day of the calendar.
   bool fields_fit = year >= 1 && month >= 1 && month <= 12 && day >= 1 &&
                     day <= static_cast<int64_t>(days_in_month(year, static_cast<unsigned>(month)));
@@ -252,7 +262,7 @@ std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range)
   }
   const int64_t seconds =
       days_from_civil(year, static_cast<unsigned>(month), static_cast<unsigned>(day)) * kSecondsPerDay + second_of_day -
-      *east;
+      (local ? 0 : *east);
   Micros result = 0;
   if (__builtin_mul_overflow(seconds, kMicrosPerSecond, &result) || __builtin_add_overflow(result, micros, &result) ||
       result == kMaxTime) {

@@ -33,13 +33,16 @@ struct Interval {
 /// Writes at `out` (at least 40 bytes), returns the end. No allocation. kMinTime/kMaxTime: "-infinity"/"infinity".
 char* format_timestamp(Micros time, char* out) noexcept;
 std::string format_timestamp(Micros time);
+/// The same without "+00", as PostgreSQL prints timestamp without time zone.
+char* format_local_timestamp(Micros time, char* out) noexcept;
+std::string format_local_timestamp(Micros time);
 /// RFC 3339 with Z: "2026-01-31T12:05:00Z".
 char* format_rfc3339(Micros time, char* out) noexcept;
 std::string format_rfc3339(Micros time);
 
 /// ISO forms that PostgreSQL accepts: date, optional time with fraction, optional zone (Z, +HH, +HH:MM; none: UTC).
 /// `out_of_range` (may be null): set to whether it is of that form, but some field is not of the calendar or clock.
-std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range = nullptr) noexcept;
+std::optional<Micros> parse_timestamp(std::string_view text, bool* out_of_range = nullptr, bool local = false) noexcept;
 
 /// A flag or setting like "75s", "2 s", "500ms", "1m", "1h", "1d", "1500us": a count and a unit. No unit: refused.
 std::optional<Micros> parse_duration(std::string_view text) noexcept;

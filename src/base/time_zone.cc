@@ -10,12 +10,19 @@
 #include <iterator>
 #include <numeric>
 #include <optional>
+#include <unordered_map>
 
 namespace backstream::base {
 namespace {
 
 constexpr Micros kDay = 86'400 * kMicrosPerSecond;
-constexpr int kLastYear = 2299;
+/// The calendar repeats itself, days of the week too, after 400 years: rules are written out that far.
+constexpr int kRuleYear = 2040, kLastYear = kRuleYear + 399;
+constexpr Micros kCycle = 146'097 * kDay;
+/// More than any offset: files have up to a day, POSIX texts up to 167 h.
+constexpr Micros kOffsetMax = 8 * kDay;
+/// 400 years in which all transitions are the rule's, whose dates may lie 167 h before or after their year.
+constexpr Micros kRuleBegin = 25'567 * kDay - kOffsetMax, kRuleEnd = kRuleBegin + kCycle;  // 25,567: 2040-01-01
 constexpr size_t kFileOctetsMax = 1 << 20;
 
 /// Reads a file of RFC 8536. What is beyond its end reads as 0 and sets `failed`.
@@ -77,6 +84,15 @@ class Rule {
     }
     return take(',') && date(begin_) && take(',') && date(end_) && at_end();
   }
+  /// A name, or none, and an offset: what PostgreSQL takes for a zone, too.
+  bool read_offset() {
+    if (at_end()) return false;
+    if (text_[0] == '<' ? !name() : false) return false;
+    while (!at_end() && is_letter(text_[at_])) ++at_;
+    if (!offset(standard_) || !at_end()) return false;
+    standard_ = -standard_;
+    return true;
+  }
   int64_t standard() const { return standard_; }
   bool has_summer() const { return has_summer_; }
   int64_t summer() const { return summer_; }
@@ -91,6 +107,7 @@ class Rule {
     int64_t time = 7200;
   };
 
+  static bool is_letter(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
   bool at_end() const { return at_ == text_.size(); }
   bool take(char c) {
     if (at_end() || text_[at_] != c) return false;
@@ -103,7 +120,7 @@ class Rule {
       while (!at_end() && text_[at_] != '>') ++at_;
       return take('>');
     }
-    while (!at_end() && ((text_[at_] | 0x20) >= 'a' && (text_[at_] | 0x20) <= 'z')) ++at_;
+    while (!at_end() && is_letter(text_[at_])) ++at_;
     return at_ - first >= 3;
   }
   bool number(int& value, int max) {
@@ -174,10 +191,22 @@ std::filesystem::path zone_folder() {
   return folder != nullptr && *folder != '\0' ? folder : "/usr/share/zoneinfo";
 }
 
-bool is_utc(std::string_view name) {
+std::string folded(std::string_view name) {
   std::string lower(name);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  return lower;
+}
+bool is_utc(std::string_view name) {
+  const std::string lower = folded(name);
   return lower == "utc" || lower == "gmt" || lower == "z" || lower == "etc/utc";
+}
+/// Files of the database whose names are abbreviations: with summer time in the file, without in PostgreSQL.
+bool is_abbreviation(std::string_view name) {
+  const std::string lower = folded(name);
+  for (const char* known : {"cet", "eet", "est", "hst", "met", "mst", "wet"}) {
+    if (lower == known) return true;
+  }
+  return false;
 }
 
 /// A name that cannot lead out of the folder.
@@ -189,7 +218,34 @@ bool is_zone_name(std::string_view name) {
          });
 }
 
+/// The file of that name, whatever the case of its letters; empty when there is none.
+std::filesystem::path zone_file(std::string_view name) {
+  std::filesystem::path at = zone_folder();
+  std::error_code error;
+  if (std::filesystem::is_regular_file(at / name, error)) return at / name;
+  while (!name.empty()) {
+    const size_t end = std::min(name.find('/'), name.size());
+    const std::string wanted = folded(name.substr(0, end));
+    name.remove_prefix(std::min(end + 1, name.size()));
+    std::filesystem::directory_iterator entry(at, error);
+    const std::filesystem::path folder = at;
+    for (const auto last = std::filesystem::end(entry); !error && entry != last; entry.increment(error)) {
+      if (folded(entry->path().filename().string()) != wanted) continue;
+      at = entry->path();
+      break;
+    }
+    if (error || at == folder) return {};
+  }
+  return std::filesystem::is_regular_file(at, error) ? at : std::filesystem::path();
+}
+
 std::string zone_hint(std::string_view wanted) {
+  constexpr size_t kAbbreviationMax = 5;
+  if (!wanted.empty() && wanted.size() <= kAbbreviationMax &&
+      std::all_of(wanted.begin(), wanted.end(), [](char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; })) {
+    const std::string offset = "abbreviations are not taken: write 'Europe/Berlin', or an offset such as '<+01>-1'";
+    if (is_abbreviation(wanted) || folded(wanted).ends_with("st") || folded(wanted).ends_with("dt")) return offset;
+  }
   const std::filesystem::path folder = zone_folder();
   std::vector<std::string> names;
   std::error_code error;
@@ -248,9 +304,10 @@ std::shared_ptr<const TimeZone> TimeZone::parse(std::span<const uint8_t> file, s
   for (size_t i = 0; i < times.size(); ++i) {
     if (kinds[i] >= offsets.size() || times[i] > kSecondsMax || (i > 0 && times[i] <= times[i - 1])) return nullptr;
     const Micros offset = offsets[kinds[i]] * kMicrosPerSecond;
-    if (times[i] <= 0) periods[0].offset = offset;
+    if (times[i] < -kSecondsMax) periods[0].offset = offset;  // Some files begin with the big bang.
     else periods.push_back({times[i] * kMicrosPerSecond, offset});
   }
+  bool repeats = false;
   if (!rule_text.empty()) {
     Rule rule(rule_text);
     if (!rule.read()) return nullptr;
@@ -263,11 +320,13 @@ std::shared_ptr<const TimeZone> TimeZone::parse(std::span<const uint8_t> file, s
     }
     std::sort(later.begin(), later.end(), [](const Period& a, const Period& b) { return a.begin < b.begin; });
     for (const Period& period : later) {
-      if (period.begin > std::max<Micros>(last, 0)) periods.push_back(period);
+      if (period.begin > last) periods.push_back(period);
     }
     if (!rule.has_summer() && last == kMinTime) periods[0].offset = rule.standard() * kMicrosPerSecond;
+    repeats = rule.has_summer() && last < kRuleBegin - kOffsetMax;
   }
   auto zone = std::shared_ptr<TimeZone>(new TimeZone(std::move(name)));
+  zone->repeats_ = repeats;
   zone->finish(std::move(periods));
   return zone;
 }
@@ -276,27 +335,48 @@ void TimeZone::finish(std::vector<Period> periods) {
   for (const Period& period : periods) {
     if (periods_.empty() || period.offset != periods_.back().offset) periods_.push_back(period);
   }
+  calendar_first_ = period_at(0);
   step_us_ = kDay;
-  for (const Period& period : periods_) step_us_ = std::gcd(step_us_, period.offset);
+  for (size_t i = calendar_first_; i < periods_.size(); ++i) step_us_ = std::gcd(step_us_, periods_[i].offset);
 }
 
-Result<std::shared_ptr<const TimeZone>> TimeZone::find(std::string_view name) {
+std::shared_ptr<const TimeZone> TimeZone::load(std::string_view name) {
   if (is_utc(name)) {
     auto zone = std::shared_ptr<TimeZone>(new TimeZone("UTC"));
     zone->finish({{kMinTime, 0}});
     return zone;
   }
+  if (name.empty() || name.size() > 64 || is_abbreviation(name)) return nullptr;
   if (is_zone_name(name)) {
-    std::ifstream file(zone_folder() / name, std::ios::binary);
-    std::vector<uint8_t> bytes;
-    if (file) {
-      bytes.resize(kFileOctetsMax);
+    const std::filesystem::path path = zone_file(name);
+    if (!path.empty()) {
+      std::ifstream file(path, std::ios::binary);
+      std::vector<uint8_t> bytes(kFileOctetsMax);
       file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
       bytes.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+      if (auto zone = parse(bytes, std::filesystem::relative(path, zone_folder()).string())) return zone;
     }
-    if (auto zone = parse(bytes, std::string(name))) return zone;
   }
+  if (Rule rule(name); rule.read_offset()) {
+    auto zone = std::shared_ptr<TimeZone>(new TimeZone(std::string(name)));
+    zone->finish({{kMinTime, rule.standard() * kMicrosPerSecond}});
+    return zone;
+  }
+  return nullptr;
+}
+
+Result<std::shared_ptr<const TimeZone>> TimeZone::find(std::string_view name) {
+  if (auto zone = load(name)) return zone;
   return fail("22023", fmt::format("time zone \"{}\" is not known", name), {}, zone_hint(name));
+}
+
+std::shared_ptr<const TimeZone> TimeZone::find_kept(std::string_view name) {
+  constexpr size_t kKeptMax = 1'000;
+  thread_local std::unordered_map<std::string, std::shared_ptr<const TimeZone>> kept;
+  std::string key(name.substr(0, 65));  // Longer ones are no names.
+  if (const auto found = kept.find(key); found != kept.end()) return found->second;
+  if (kept.size() >= kKeptMax) kept.clear();
+  return kept.emplace(key, load(key)).first->second;
 }
 
 size_t TimeZone::period_at(Micros time) const {
@@ -305,14 +385,41 @@ size_t TimeZone::period_at(Micros time) const {
   return static_cast<size_t>(next - periods_.begin()) - 1;
 }
 
-Micros TimeZone::offset_at(Micros time) const { return periods_[period_at(time)].offset; }
+Micros TimeZone::offset_at(Micros time) const { return periods_[calendar_period_at(time)].offset; }
 
 Micros TimeZone::first_at(Micros local) const {
-  // No offset is more than a day, so the moment lies in a period that is near.
-  for (size_t i = period_at(local - kDay - kMicrosPerSecond);; ++i) {
-    const Micros moment = std::max(periods_[i].begin, local - periods_[i].offset);
+  // No offset is more than a week, so the moment lies in a period that is near.
+  for (size_t i = calendar_period_at(local - kOffsetMax);; ++i) {
+    Micros moment = local - periods_[i].offset;
+    if (i > calendar_first_) moment = std::max(moment, periods_[i].begin);
     if (i + 1 == periods_.size() || moment < periods_[i + 1].begin) return moment;
   }
+}
+
+Micros TimeZone::beyond(Micros time) const {
+  return repeats_ && time >= kRuleEnd ? floor_to(time - kRuleBegin, kCycle) : 0;
+}
+
+TimeZone::Span TimeZone::span_at(Micros time) const {
+  const Micros cycles = beyond(time);
+  const size_t i = period_at(time - cycles);
+  Span span{periods_[i].begin, i + 1 < periods_.size() ? periods_[i + 1].begin : kMaxTime, periods_[i].offset};
+  if (repeats_) span.end = std::min(span.end, kRuleEnd);
+  if (cycles == 0) return span;
+  span.begin = std::max(span.begin, kRuleBegin) + cycles;
+  if (__builtin_add_overflow(span.end, cycles, &span.end)) span.end = kMaxTime;
+  return span;
+}
+
+Micros TimeZone::offset_of_local(Micros local) const {
+  local -= beyond(local);
+  // The period of a day before, whose offset counts unless the next one has begun.
+  const size_t i = period_at(local < kMinTime + kDay ? kMinTime : local - kDay);
+  if (i + 1 == periods_.size()) return periods_[i].offset;
+  const Micros before = periods_[i].offset, after = periods_[i + 1].offset, boundary = periods_[i + 1].begin;
+  const bool reached_before = local - before >= boundary, reached_after = local - after >= boundary;
+  if (reached_before == reached_after) return reached_after ? after : before;
+  return before < after ? before : after;  // leapt over; shown twice
 }
 
 }  // namespace backstream::base

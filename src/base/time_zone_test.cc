@@ -111,6 +111,54 @@ TEST(TimeZone, FirstMomentAgreesWithOffsets) {
   }
 }
 
+TEST(TimeZone, AllOfHistoryAndTheFarFuture) {
+  const auto berlin = zone("europe/BERLIN");
+  EXPECT_EQ(berlin->name(), "Europe/Berlin");
+  const auto offset = [&](const char* text) { return berlin->span_at(utc(text)).offset; };
+  EXPECT_EQ(offset("1850-01-01"), 53 * kMinute + 28 * kMicrosPerSecond) << "local mean time";
+  EXPECT_EQ(offset("1943-07-01"), 2 * kHour);
+  EXPECT_EQ(berlin->offset_at(utc("1943-07-01")), kHour) << "the calendar has the offset of 1970";
+  for (const char* year : {"2026", "2038", "2399", "2439", "2440", "2840", "9999", "200000"}) {
+    EXPECT_EQ(offset((std::string(year) + "-07-01").c_str()), 2 * kHour) << year;
+    EXPECT_EQ(offset((std::string(year) + "-12-31 12:00:00").c_str()), kHour) << year;
+    const Micros local = utc((std::string(year) + "-07-01").c_str());
+    EXPECT_EQ(berlin->offset_of_local(local), 2 * kHour) << year;
+  }
+  const TimeZone::Span span = berlin->span_at(utc("2840-07-01"));
+  EXPECT_TRUE(span.holds(utc("2840-07-01")));
+  EXPECT_EQ(berlin->span_at(span.begin - 1).offset, kHour);
+  EXPECT_EQ(berlin->span_at(span.end).offset, kHour);
+}
+
+TEST(TimeZone, LocalTimesAsPostgresqlTakesThem) {
+  const auto berlin = zone("Europe/Berlin");
+  EXPECT_EQ(berlin->offset_of_local(utc("2026-03-29 01:59:59")), kHour);
+  EXPECT_EQ(berlin->offset_of_local(utc("2026-03-29 02:00:00")), kHour) << "leapt over: before the leap";
+  EXPECT_EQ(berlin->offset_of_local(utc("2026-03-29 02:30:00")), kHour);
+  EXPECT_EQ(berlin->offset_of_local(utc("2026-03-29 03:00:00")), 2 * kHour);
+  EXPECT_EQ(berlin->offset_of_local(utc("2026-10-25 01:59:59")), 2 * kHour);
+  EXPECT_EQ(berlin->offset_of_local(utc("2026-10-25 02:30:00")), kHour) << "twice: the second";
+  EXPECT_EQ(zone("America/New_York")->offset_of_local(utc("2026-03-08 02:30:00")), -5 * kHour);
+}
+
+TEST(TimeZone, OffsetsAsPosixWritesThem) {
+  for (const auto& [name, offset] : std::vector<std::pair<const char*, Micros>>{{"+03", -3 * kHour},
+                                                                                {"-3:30", 3 * kHour + 30 * kMinute},
+                                                                                {"3", -3 * kHour},
+                                                                                {"utc-3", 3 * kHour},
+                                                                                {"<+03>-3", 3 * kHour},
+                                                                                {"XY5", -5 * kHour}}) {
+    EXPECT_EQ(zone(name)->offset_at(0), offset) << name;
+    EXPECT_EQ(zone(name)->span_at(utc("2026-07-01")).offset, offset) << name;
+  }
+  for (const char* name : {"+168", "+0330", "+3x", "", "<+03>", "+", "CET", "PST", "Nowhere/Here"}) {
+    EXPECT_FALSE(TimeZone::find(name).has_value()) << name;
+    EXPECT_EQ(TimeZone::find_kept(name), nullptr) << name;
+  }
+  EXPECT_NE(TimeZone::find("cet").error().hint.find("abbreviations"), std::string::npos);
+  EXPECT_EQ(TimeZone::find_kept("Europe/Berlin"), TimeZone::find_kept("Europe/Berlin")) << "read once";
+}
+
 TEST(TimeZone, NamesOfOthersAreRefusedWithTheNearest) {
   for (const auto& [name, hint] : std::vector<std::pair<const char*, const char*>>{{"Europe/Berln", "'Europe/Berlin'"},
                                                                                    {"berlin", "'Europe/Berlin'"},

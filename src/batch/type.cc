@@ -17,6 +17,7 @@ std::string_view name(Type type) {
     case Type::kMacaddr: return "macaddr";
     case Type::kTimestamptz: return "timestamp with time zone";
     case Type::kInterval: return "interval";
+    case Type::kTimestamp: return "timestamp without time zone";
   }
   return "unknown";
 }

@@ -23,12 +23,13 @@ enum class Type : uint8_t {
   kMacaddr,
   kTimestamptz,
   kInterval,
+  kTimestamp,
 };
 
 /// How the values of a type lie in memory.
 enum class Physical : uint8_t {
   kByte,      ///< uint8_t, 0 or 1: boolean
-  kInt64,     ///< int64_t: all integers, timestamptz (µs since the epoch), macaddr (48 bits)
+  kInt64,     ///< int64_t: all integers, timestamptz (µs since the epoch), timestamp (as if UTC), macaddr (48 bits)
   kDouble,    ///< double
   kText,      ///< std::string_view: text, bytea; the bytes belong to the batch's producer
   kInet,      ///< base::Inet

@@ -77,6 +77,14 @@ void MergeHalf::add_counts(const CountsByPane& counts) {
   }
 }
 
+void MergeHalf::mark_incomplete(Micros time) {
+  const Micros start = grid_.pane_start(time);
+  const Micros last = grid_.last_window_end(start);
+  for (Micros end = grid_.first_window_end(start); end <= last; end += grid_.slide_us) {
+    if (end > final_before_) windows_[end].below_complete = false;
+  }
+}
+
 void MergeHalf::close_until(Micros watermark) {
   const Micros lateness = options_.allowed_lateness_us;
   // Oldest first. A window that is sent stays until no row can come for it any more.
@@ -192,7 +200,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
     table = combined.get();
   }
   if (final) window.counts.shed_counted(shed.rows, shed.octets);
-  const WindowRef ref{start, end, window.revision, final, shed.rows + window.counts.shed == 0};
+  const WindowRef ref{start, end, window.revision, final, shed.rows + window.counts.shed == 0 && window.below_complete};
   for (const auto& reader : readers_) reader->errors_before = reader->ledger.value_errors;
   const std::vector<agg::NullResults> nulls_before = group_rows_.null_results();
   group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) {

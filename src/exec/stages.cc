@@ -143,7 +143,9 @@ class TimeWindowStage final : public WindowedStage {
   }
 
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
-    if (window.final) process(rows, {});
+    if (!window.final) return;
+    if (!window.complete) merge_->mark_incomplete(window.start);  // Which is the time of its rows.
+    process(rows, {});
   }
   void on_frontier(Micros frontier) override { advance(frontier); }
 

@@ -122,6 +122,8 @@ class MergeHalf final : public PaneReceiver {
   /// Also to windows that are final.
   void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
+  /// Windows around this time read rows of a window that is not complete, and are not, either.
+  void mark_incomplete(Micros time);
   const WindowLedger& ledger(size_t reader) const { return readers_[reader]->ledger; }
   /// Of the open windows.
   uint64_t state_octets() const;
@@ -146,8 +148,9 @@ class MergeHalf final : public PaneReceiver {
     std::unique_ptr<Tail> tail;
   };
   struct Open {
-    int revision = 0;    ///< last one sent; 0: none yet
-    bool dirty = false;  ///< got rows since
+    int revision = 0;            ///< last one sent; 0: none yet
+    bool dirty = false;          ///< got rows since
+    bool below_complete = true;  ///< so were the windows whose rows it read
     PaneCounts counts;
   };
   /// The panes of one slide (of a tumbling window: all of its panes): windows hold all of them or none.

@@ -66,6 +66,71 @@ void keep_best(Candidates& candidates, Score&& score) {
   std::erase_if(candidates, [&](const auto* f) { return score(*f) < best; });
 }
 
+char category(Type type) {
+  switch (type) {
+    case Type::kBool: return 'B';
+    case Type::kInet:
+    case Type::kCidr: return 'I';
+    case Type::kText: return 'S';
+    case Type::kTimestamptz:
+    case Type::kTimestamp: return 'D';
+    case Type::kInterval: return 'T';
+    case Type::kBytea:
+    case Type::kMacaddr: return 'U';
+    default: return 'N';
+  }
+}
+/// PostgreSQL's steps to one candidate among those that all arguments can be made to fit. Source: PostgreSQL 15, 10.2
+/// and 10.3, steps 4c to 4f; func_select_candidate in parse_func.c.
+void narrow(Candidates& candidates, const std::vector<Type>& types) {
+  keep_best(candidates, [&](const ScalarFunction& f) {
+    size_t exact = 0;
+    for (size_t i = 0; i < types.size(); ++i) exact += f.args[i] == types[i];
+    return exact;
+  });
+  keep_best(candidates, [&](const ScalarFunction& f) {
+    size_t good = 0;
+    for (size_t i = 0; i < types.size(); ++i)
+      good += types[i] != Type::kUnknown && (f.args[i] == types[i] || preferred(f.args[i]));
+    return good;
+  });
+  if (candidates.size() < 2) return;
+  // Untyped literals are text where some candidate takes text, else of the category that all candidates agree on;
+  // within the category the preferred type comes first.
+  Candidates left = candidates;
+  bool resolved = true;
+  for (size_t i = 0; i < types.size() && resolved; ++i) {
+    if (types[i] != Type::kUnknown) continue;
+    char wanted = category(candidates[0]->args[i]);
+    for (const auto* f : candidates) {
+      if (category(f->args[i]) == 'S') wanted = 'S';
+      else if (category(f->args[i]) != wanted && wanted != 'S') resolved = false;
+    }
+    resolved |= wanted == 'S';
+    const bool any_preferred = std::any_of(candidates.begin(), candidates.end(), [&](const auto* f) {
+      return category(f->args[i]) == wanted && preferred(f->args[i]);
+    });
+    std::erase_if(left, [&](const auto* f) {
+      return category(f->args[i]) != wanted || (any_preferred && !preferred(f->args[i]));
+    });
+  }
+  if (resolved && !left.empty()) candidates = std::move(left);
+  if (candidates.size() < 2) return;
+  // As the last resort they are of the type that all other arguments have.
+  Type known = Type::kUnknown;
+  for (const Type type : types) {
+    if (type == Type::kUnknown) continue;
+    if (known != Type::kUnknown && known != type) return;
+    known = type;
+  }
+  if (known == Type::kUnknown) return;
+  left = candidates;
+  std::erase_if(left, [&](const auto* f) {
+    return !std::all_of(f->args.begin(), f->args.end(), [&](Type to) { return converts(known, to); });
+  });
+  if (left.size() == 1) candidates = std::move(left);
+}
+
 Result<const ScalarFunction*> choose(Kind kind, std::string_view name, const std::vector<Type>& types,
                                      SourceSpan span) {
   Candidates named, candidates;
@@ -85,24 +150,7 @@ Result<const ScalarFunction*> choose(Kind kind, std::string_view name, const std
     if (f->args.size() != types.size()) continue;
     if (std::equal(types.begin(), types.end(), f->args.begin(), converts)) candidates.push_back(f);
   }
-  if (candidates.size() > 1) {
-    keep_best(candidates, [&](const ScalarFunction& f) {
-      size_t exact = 0;
-      for (size_t i = 0; i < types.size(); ++i) exact += f.args[i] == assumed[i];
-      return exact;
-    });
-    keep_best(candidates, [&](const ScalarFunction& f) {
-      size_t good = 0;
-      for (size_t i = 0; i < types.size(); ++i) good += f.args[i] == assumed[i] || preferred(f.args[i]);
-      return good;
-    });
-    // Untyped literals are text wherever text is possible.
-    keep_best(candidates, [&](const ScalarFunction& f) {
-      size_t text = 0;
-      for (size_t i = 0; i < types.size(); ++i) text += types[i] == Type::kUnknown && f.args[i] == Type::kText;
-      return text;
-    });
-  }
+  if (candidates.size() > 1) narrow(candidates, types);
   if (candidates.size() == 1) return candidates[0];
   if (candidates.size() > 1) {
     return fail("42725", fmt::format("{} is not unique", asked(kind, name, types)), span, "add casts to choose one");
@@ -162,6 +210,14 @@ Result<ExprPtr> call(const ScalarFunction* function, std::vector<ExprPtr> args, 
   // All functions are strict: with a constant null the others need not be computed, and PostgreSQL does not.
   if (std::any_of(e->args.begin(), e->args.end(), [](const auto& arg) { return is_null_literal(*arg); })) {
     return make_literal(Value{}, e->type, span);
+  }
+  if (function->prepare != nullptr) {
+    auto prepared = function->prepare(e->args);
+    if (!prepared) {
+      if (prepared.error().span.length_octets == 0) prepared.error().span = span;
+      return tl::unexpected(prepared.error());
+    }
+    e->prepared = std::move(*prepared);
   }
   return fold(std::move(e));
 }
@@ -234,6 +290,10 @@ ExprPtr make(ExprKind kind, Type type, std::vector<ExprPtr> args, SourceSpan spa
 Result<ExprPtr> make_call(std::string_view name, std::vector<ExprPtr> args, SourceSpan span) {
   if (name == "substring" && args.size() == 2 && args[1]->type == Type::kUnknown && !is_null_literal(*args[1])) {
     return fail("0A000", "substring with a pattern is not supported", args[1]->span, "write a position as a number");
+  }
+  // A type's name before an untyped literal is a cast: text('x'), inet('10.0.0.1').
+  if (args.size() == 1 && args[0]->type == Type::kUnknown && !is_null_literal(*args[0])) {
+    if (const auto type = parse_type(name, span)) return make_cast(std::move(args[0]), *type, span);
   }
   const auto function = choose(Kind::kFunction, name, types_of(args), span);
   if (!function) return tl::unexpected(function.error());
@@ -352,6 +412,8 @@ Result<ExprPtr> make_in_list(ExprPtr value, std::vector<ExprPtr> list, bool nega
   }
   const auto equality = choose(Kind::kOperator, "=", {type, type}, span);
   if (!equality) return tl::unexpected(equality.error());
+  // x IN (NULL) is x = NULL, and strict.
+  if (common->size() == 2 && is_null_literal(*(*common)[1])) return make_literal(Value{}, Type::kBool, span);
   ExprPtr e = make(ExprKind::kInList, Type::kBool, std::move(*common), span);
   e->function = *equality;
   auto folded = fold(std::move(e));
@@ -416,8 +478,11 @@ Result<ExprPtr> make_nullif(ExprPtr left, ExprPtr right, SourceSpan span) {
   std::vector<ExprPtr> pair;
   pair.push_back(clone(*left));
   pair.push_back(std::move(right));
-  // The result has the type that the comparison gives the first argument; integers of two types compare as they are.
-  if (!batch::is_integer(pair[0]->type) || !batch::is_integer(pair[1]->type)) {
+  // The result has the type that the comparison gives the first argument; integers of two types compare as they are,
+  // and so do times.
+  const bool as_they_are = (batch::is_integer(pair[0]->type) && batch::is_integer(pair[1]->type)) ||
+                           (category(pair[0]->type) == 'D' && category(pair[1]->type) == 'D');
+  if (!as_they_are) {
     const auto equality = choose(Kind::kOperator, "=", types_of(pair), span);
     if (!equality) return tl::unexpected(equality.error());
     auto cast = make_cast(std::move(left), (*equality)->args[0], span, true);
@@ -512,7 +577,8 @@ Result<Type> parse_type(std::string_view name, SourceSpan span) {
                                                                  {"macaddr", Type::kMacaddr},
                                                                  {"timestamptz", Type::kTimestamptz},
                                                                  {"timestamp with time zone", Type::kTimestamptz},
-                                                                 {"timestamp", Type::kTimestamptz},
+                                                                 {"timestamp", Type::kTimestamp},
+                                                                 {"timestamp without time zone", Type::kTimestamp},
                                                                  {"interval", Type::kInterval}};
   std::vector<std::string_view> names;
   for (const auto& [known, type] : kNames) {
@@ -522,7 +588,7 @@ Result<Type> parse_type(std::string_view name, SourceSpan span) {
   const auto near = base::nearest_name(name, names);
   return fail("42704", fmt::format("type \"{}\" does not exist", name), span,
               near.empty() ? "types are boolean, smallint, integer, bigint, double precision, text, bytea, inet, cidr, "
-                             "macaddr, timestamptz and interval"
+                             "macaddr, timestamptz, timestamp and interval"
                            : fmt::format("did you mean '{}'?", near));
 }
 

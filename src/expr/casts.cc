@@ -83,6 +83,9 @@ void add_casts(std::vector<ScalarFunction>& table) {
   add(Type::kInt4, Type::kInt8, map1<int64_t, int64_t, same_integer>, true);
   for (const Type from : {Type::kInt2, Type::kInt4, Type::kInt8})
     add(from, Type::kFloat8, map1<double, int64_t, to_double>, true);
+  // TimeZone is UTC.
+  add(Type::kTimestamp, Type::kTimestamptz, map1<int64_t, int64_t, same_integer>, true);
+  add(Type::kTimestamptz, Type::kTimestamp, map1<int64_t, int64_t, same_integer>, false);
   add(Type::kInt4, Type::kInt2, try1<int64_t, int64_t, narrow<Type::kInt2>>, false);
   add(Type::kInt8, Type::kInt2, try1<int64_t, int64_t, narrow<Type::kInt2>>, false);
   add(Type::kInt8, Type::kInt4, try1<int64_t, int64_t, narrow<Type::kInt4>>, false);
@@ -101,6 +104,7 @@ void add_casts(std::vector<ScalarFunction>& table) {
   add_text_casts<Type::kCidr, Inet>(table);
   add_text_casts<Type::kMacaddr, int64_t>(table);
   add_text_casts<Type::kTimestamptz, int64_t>(table);
+  add_text_casts<Type::kTimestamp, int64_t>(table);
   add_text_casts<Type::kInterval, base::Interval>(table);
   table.push_back({Kind::kCast, "", {Type::kBool}, Type::kText, try1<Text, uint8_t, bool_to_text>});
   table.push_back({Kind::kCast, "", {Type::kText}, Type::kBool, try1<uint8_t, Text, from_text<Type::kBool, uint8_t>>});

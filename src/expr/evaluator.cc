@@ -110,6 +110,7 @@ void evaluate_call(Node& node, Run& run, const uint8_t* active) {
     }
   }
   out.has_nulls = nulls;
+  run.context.prepared = node.expr->prepared.get();
   node.expr->function->kernel(node.arg_columns.data(), n, out, run.context);
 }
 

@@ -33,6 +33,7 @@ ExprPtr clone(const Expr& expr) {
   e->column = expr.column;
   e->literal = expr.literal;
   e->function = expr.function;
+  e->prepared = expr.prepared;
   for (const auto& arg : expr.args) e->args.push_back(clone(*arg));
   return e;
 }

@@ -43,6 +43,9 @@ struct Expr {
   int column = -1;
   Value literal;
   const ScalarFunction* function = nullptr;
+  /// What `function` made of its constant arguments when it was bound (ScalarFunction::prepare); immutable; null:
+  /// nothing.
+  std::shared_ptr<const void> prepared;
   std::vector<ExprPtr> args;
 };
 

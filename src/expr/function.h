@@ -13,7 +13,8 @@ namespace backstream::expr {
 struct KernelContext {
   base::Arena& texts;  ///< results of type text live here until the next batch
   ValueErrorCounts& errors;
-  uint8_t* error_rows = nullptr;  ///< may be null
+  uint8_t* error_rows = nullptr;   ///< may be null
+  const void* prepared = nullptr;  ///< Expr::prepared of the call
 
   /// The row's value cannot be computed: it becomes null and is counted.
   void fail(batch::Column& out, size_t row, ValueError error) {
@@ -29,6 +30,10 @@ struct KernelContext {
 /// errors.
 using Kernel = void (*)(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context);
 
+/// Looks at the literals among the arguments of a call once, when it is bound, for what its kernel would otherwise look
+/// up per row. Null when there is nothing to keep. Errors: the constant is none that the function takes, with its code.
+using Prepare = Result<std::shared_ptr<const void>> (*)(const std::vector<ExprPtr>& args);
+
 struct ScalarFunction {
   enum class Kind : uint8_t { kFunction, kOperator, kCast };
   Kind kind;
@@ -37,6 +42,7 @@ struct ScalarFunction {
   Type result;
   Kernel kernel;          ///< all are strict: null when an argument is null
   bool implicit = false;  ///< casts: applied without being written
+  Prepare prepare = nullptr;
 };
 
 /// All rows, built once.

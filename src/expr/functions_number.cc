@@ -242,7 +242,8 @@ void add_number_functions(std::vector<ScalarFunction>& table) {
   add_integer<Type::kInt2>(table);
   add_integer<Type::kInt4>(table);
   add_integer<Type::kInt8>(table);
-  for (const Type type : {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kMacaddr}) {
+  for (const Type type :
+       {Type::kInt2, Type::kInt4, Type::kInt8, Type::kTimestamptz, Type::kTimestamp, Type::kMacaddr}) {
     add_comparison<int64_t>(table, type, type);
   }
   add_comparison<uint8_t>(table, Type::kBool, Type::kBool);

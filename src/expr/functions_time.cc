@@ -1,7 +1,10 @@
 // timestamptz and interval, as in PostgreSQL 15 with TimeZone = 'UTC'.
+#include <fmt/format.h>
+
 #include <cmath>
 #include <string>
 
+#include "base/time_zone.h"
 #include "expr/function.h"
 #include "expr/time_text.h"
 
@@ -139,68 +142,156 @@ IsoWeek iso_week(Micros t) {
 
 bool is_calendar_unit(std::optional<TimeUnit> unit) { return unit && *unit <= TimeUnit::kTimezone; }
 
+/// A unit or zone that stands in the query's text, looked up when the call was bound.
+struct TimeConstants {
+  std::optional<TimeUnit> unit;
+  std::shared_ptr<const base::TimeZone> zone;
+};
+const std::string* literal_text(const Expr& e) {
+  return e.kind == ExprKind::kLiteral ? std::get_if<std::string>(&e.literal) : nullptr;
+}
+/// @param unit, zone  places of the arguments, -1 for none
+/// @param calendar    only units that date_trunc takes
+template <int unit, int zone, bool calendar>
+Result<std::shared_ptr<const void>> prepare(const std::vector<ExprPtr>& args) {
+  auto made = std::make_shared<TimeConstants>();
+  if constexpr (unit >= 0) {
+    if (const std::string* name = literal_text(*args[unit])) {
+      made->unit = find_time_unit(*name);
+      if (!made->unit || (calendar && !is_calendar_unit(made->unit))) {
+        return base::fail("22023", fmt::format("unit \"{}\" not recognized", *name), args[unit]->span,
+                          "units are such as 'hour', 'day', 'week', 'month'");
+      }
+    }
+  }
+  if constexpr (zone >= 0) {
+    if (const std::string* name = literal_text(*args[zone])) {
+      auto found = base::TimeZone::find(*name);
+      if (!found) {
+        found.error().span = args[zone]->span;
+        return tl::unexpected(found.error());
+      }
+      made->zone = std::move(*found);
+    }
+  }
+  return std::shared_ptr<const void>(std::move(made));
+}
+const TimeConstants& constants(const KernelContext& context) {
+  static const TimeConstants kNone;
+  return context.prepared == nullptr ? kNone : *static_cast<const TimeConstants*>(context.prepared);
+}
+
 /// Of 'infinity', the fields that only grow are infinite, the others null.
 bool grows(TimeUnit unit) {
   return unit == TimeUnit::kYear || unit == TimeUnit::kDecade || unit == TimeUnit::kCentury ||
          unit == TimeUnit::kMillennium || unit == TimeUnit::kIsoYear || unit == TimeUnit::kJulian ||
          unit == TimeUnit::kEpoch;
 }
-double finite_field(TimeUnit unit, Micros t) {
-  const base::CivilTime c = base::to_civil(t);
+/// Micros since midnight.
+Micros clock_of(Micros t) { return t - base::floor_to(t, kDay); }
+/// A field that the day alone decides.
+double field_of_day(TimeUnit unit, int64_t day) {
+  const base::CivilTime c = base::to_civil(day * kDay);
   switch (unit) {
-    case TimeUnit::kEpoch: return static_cast<double>(t) / 1e6;
     case TimeUnit::kYear: return c.year > 0 ? c.year : c.year - 1;
     case TimeUnit::kMonth: return c.month;
     case TimeUnit::kDay: return c.day;
-    case TimeUnit::kHour: return c.hour;
-    case TimeUnit::kMinute: return c.minute;
-    case TimeUnit::kSecond: return c.second + c.micro / 1e6;
-    case TimeUnit::kMillisecond: return c.second * 1e3 + c.micro / 1e3;
-    case TimeUnit::kMicrosecond: return c.second * 1e6 + c.micro;
-    case TimeUnit::kDayOfWeek: return day_of_week(day_number(t));
-    case TimeUnit::kIsoDayOfWeek: return (day_of_week(day_number(t)) + 6) % 7 + 1;
     case TimeUnit::kQuarter: return (c.month - 1) / 3 + 1;
-    case TimeUnit::kWeek: return iso_week(t).week;
-    case TimeUnit::kIsoYear: return static_cast<double>(iso_week(t).year);
+    case TimeUnit::kWeek: return iso_week(day * kDay).week;
+    case TimeUnit::kIsoYear: return static_cast<double>(iso_week(day * kDay).year);
     case TimeUnit::kDecade: return c.year >= 0 ? c.year / 10 : -((8 - (c.year - 1)) / 10);
     case TimeUnit::kCentury: return c.year > 0 ? (c.year + 99) / 100 : -((99 - (c.year - 1)) / 100);
     case TimeUnit::kMillennium: return c.year > 0 ? (c.year + 999) / 1000 : -((999 - (c.year - 1)) / 1000);
-    case TimeUnit::kTimezone: return 0;
     case TimeUnit::kDayOfYear: {
       base::CivilTime first = c;
       first.month = 1;
       first.day = 1;
-      return static_cast<double>(day_number(t) - day_number(base::from_civil(first)) + 1);
+      return static_cast<double>(day - day_number(base::from_civil(first)) + 1);
     }
+    default: return 0;
+  }
+}
+/// r[i] = of(t[i]) for all rows, whatever is in those that are null or infinite.
+template <typename R, typename Of>
+void for_all(const Micros* t, size_t n, R* r, Of&& of) {
+  for (size_t i = 0; i < n; ++i) r[i] = of(std::max(t[i], kTimeMin));
+}
+/// The same where the day alone decides: computed anew only where the day is another than in the row before.
+template <typename R, typename Of>
+void for_days(const Micros* t, size_t n, R* r, Of&& of) {
+  Micros midnight = base::kMinTime;  // No row's: all are later by more than a day.
+  R last{};
+  for (size_t i = 0; i < n; ++i) {
+    if (is_infinite(t[i])) continue;
+    const Micros v = std::max(t[i], kTimeMin);
+    if (static_cast<uint64_t>(v) - static_cast<uint64_t>(midnight) >= static_cast<uint64_t>(kDay)) {
+      midnight = base::floor_to(v, kDay);
+      last = of(midnight / kDay);
+    }
+    r[i] = last;
+  }
+}
+/// The field of all rows that are finite, in one loop for each unit.
+void finite_fields(TimeUnit unit, const Micros* t, size_t n, double* r) {
+  const auto integer = [](auto value) { return static_cast<double>(value); };
+  switch (unit) {
+    case TimeUnit::kEpoch: return for_all(t, n, r, [&](Micros v) { return integer(v) / 1e6; });
+    case TimeUnit::kHour: return for_all(t, n, r, [&](Micros v) { return integer(clock_of(v) / kHour); });
+    case TimeUnit::kMinute: return for_all(t, n, r, [&](Micros v) { return integer(clock_of(v) / kMinute % 60); });
+    case TimeUnit::kSecond:
+      return for_all(t, n, r, [&](Micros v) {
+        const Micros clock = clock_of(v);
+        return integer(clock / kSecond % 60) + integer(clock % kSecond) / 1e6;
+      });
+    case TimeUnit::kMillisecond:
+      return for_all(t, n, r, [&](Micros v) {
+        const Micros clock = clock_of(v);
+        return integer(clock / kSecond % 60) * 1e3 + integer(clock % kSecond) / 1e3;
+      });
+    case TimeUnit::kMicrosecond: return for_all(t, n, r, [&](Micros v) { return integer(clock_of(v) % kMinute); });
+    case TimeUnit::kDayOfWeek: return for_all(t, n, r, [&](Micros v) { return integer(day_of_week(day_number(v))); });
+    case TimeUnit::kIsoDayOfWeek:
+      return for_all(t, n, r, [&](Micros v) { return integer((day_of_week(day_number(v)) + 6) % 7 + 1); });
+    case TimeUnit::kTimezone: return for_all(t, n, r, [](Micros) { return 0.0; });
     case TimeUnit::kJulian: {
       constexpr int64_t kJulianDayOf1970 = 2440588;
-      const double seconds = c.hour * 3600 + c.minute * 60 + c.second + c.micro / 1e6;
-      return static_cast<double>(day_number(t) + kJulianDayOf1970) + seconds / 86400.0;
+      return for_all(t, n, r, [&](Micros v) {
+        const Micros clock = clock_of(v);
+        const double seconds = integer(clock / kSecond) + integer(clock % kSecond) / 1e6;
+        return integer(day_number(v) + kJulianDayOf1970) + seconds / 86400.0;
+      });
     }
+    default: return for_days(t, n, r, [&](int64_t day) { return field_of_day(unit, day); });
   }
-  return 0;
 }
+/// @param zoned  of timestamptz, which has a zone as a field
+template <bool zoned>
 void field_of_time(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
   double* r = out.as<double>();
+  const Micros* t = args[1].as<Micros>();
+  std::optional<TimeUnit> unit = constants(context).unit;
+  const bool constant = unit.has_value();
+  if (constant) finite_fields(*unit, t, n, r);
   for (size_t i = 0; i < n; ++i) {
-    r[i] = 0;
+    if (constant && !is_infinite(t[i]) && (zoned || *unit != TimeUnit::kTimezone)) continue;
+    if (!constant) r[i] = 0;
     if (out.validity[i] == 0) continue;
-    const auto unit = find_time_unit(args[0].as<Text>()[i]);
-    const Micros t = args[1].as<Micros>()[i];
+    if (!constant) unit = find_time_unit(args[0].as<Text>()[i]);
     if (!unit) {
       context.fail(out, i, ValueError::kInvalidParameter);
-    } else if (!is_infinite(t)) {
-      r[i] = finite_field(*unit, t);
+    } else if (!zoned && *unit == TimeUnit::kTimezone && !is_infinite(t[i])) {
+      context.fail(out, i, ValueError::kUnsupported);
+    } else if (!is_infinite(t[i])) {
+      finite_fields(*unit, t + i, 1, r + i);
     } else if (grows(*unit)) {
-      r[i] = t > 0 ? HUGE_VAL : -HUGE_VAL;
+      r[i] = t[i] > 0 ? HUGE_VAL : -HUGE_VAL;
     } else {
       out.has_nulls = true;
       out.validity[i] = 0;
     }
   }
 }
-ValueError field_of_interval(KernelContext&, double& r, Text given, const Interval& i) {
-  const auto unit = find_time_unit(given);
+ValueError field_of_interval(std::optional<TimeUnit> unit, double& r, const Interval& i) {
   if (!unit) return ValueError::kInvalidParameter;
   const int64_t seconds = i.micros / kSecond % 60, micro = i.micros % kSecond;
   const int years = i.months / 12;
@@ -229,58 +320,123 @@ ValueError field_of_interval(KernelContext&, double& r, Text given, const Interv
   return kFine;
 }
 
-ValueError truncate(Micros& r, Text given, Micros t) {
-  const auto unit = find_time_unit(given);
-  if (!is_calendar_unit(unit)) return ValueError::kInvalidParameter;
-  base::CivilTime c = base::to_civil(t);
-  c.hour = c.minute = c.second = 0;
-  c.micro = 0;
+/// f(unit, result, value) for each row, the unit looked up per row only where it is no constant.
+template <typename R, typename A, auto f>
+void by_unit(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+  const std::optional<TimeUnit> constant = constants(context).unit;
+  for (size_t i = 0; i < n; ++i) {
+    out.as<R>()[i] = R{};
+    if (out.validity[i] == 0) continue;
+    const auto unit = constant ? constant : find_time_unit(args[0].as<Text>()[i]);
+    const ValueError error = f(unit, out.as<R>()[i], args[1].as<A>()[i]);
+    if (error != kFine) context.fail(out, i, error);
+  }
+}
+
+/// The first day of the month, quarter, ... that holds the day.
+int64_t truncated_day(TimeUnit unit, int64_t day) {
+  if (unit == TimeUnit::kWeek) return day - (day_of_week(day) + 6) % 7;
+  base::CivilTime c = base::to_civil(day * kDay);
   c.day = 1;
+  if (unit == TimeUnit::kQuarter) c.month = static_cast<uint8_t>((c.month - 1) / 3 * 3 + 1);
+  else if (unit != TimeUnit::kMonth) c.month = 1;
   const auto century_floor = [&](int span) {
     return c.year > 0 ? (c.year + span - 1) / span * span - span + 1 : -((span - 1 - (c.year - 1)) / span) * span + 1;
   };
-  switch (*unit) {
-    case TimeUnit::kMicrosecond: r = t; return kFine;
-    case TimeUnit::kMillisecond: r = base::floor_to(t, 1000); return kFine;
-    case TimeUnit::kSecond: r = base::floor_to(t, kSecond); return kFine;
-    case TimeUnit::kMinute: r = base::floor_to(t, kMinute); return kFine;
-    case TimeUnit::kHour: r = base::floor_to(t, kHour); return kFine;
-    case TimeUnit::kDay: r = base::floor_to(t, kDay); return kFine;
-    case TimeUnit::kWeek: {
-      const int64_t day = day_number(t);
-      r = (day - (day_of_week(day) + 6) % 7) * kDay;
-      return kFine;
+  if (unit == TimeUnit::kDecade) c.year = c.year > 0 ? c.year / 10 * 10 : -((8 - (c.year - 1)) / 10) * 10;
+  else if (unit == TimeUnit::kCentury) c.year = century_floor(100);
+  else if (unit == TimeUnit::kMillennium) c.year = century_floor(1000);
+  return day_number(base::from_civil(c));
+}
+/// Of the units of fixed length, in microseconds; 0 for the others.
+Micros length_of(TimeUnit unit) {
+  switch (unit) {
+    case TimeUnit::kMicrosecond: return 1;
+    case TimeUnit::kMillisecond: return 1000;
+    case TimeUnit::kSecond: return kSecond;
+    case TimeUnit::kMinute: return kMinute;
+    case TimeUnit::kHour: return kHour;
+    case TimeUnit::kDay: return kDay;
+    default: return 0;
+  }
+}
+/// The begin of the unit around each row that is finite.
+void truncate_finite(TimeUnit unit, const Micros* t, size_t n, Micros* r) {
+  switch (unit) {
+    case TimeUnit::kMicrosecond: return for_all(t, n, r, [](Micros v) { return v; });
+    case TimeUnit::kMillisecond: return for_all(t, n, r, [](Micros v) { return base::floor_to(v, 1000); });
+    case TimeUnit::kSecond: return for_all(t, n, r, [](Micros v) { return base::floor_to(v, kSecond); });
+    case TimeUnit::kMinute: return for_all(t, n, r, [](Micros v) { return base::floor_to(v, kMinute); });
+    case TimeUnit::kHour: return for_all(t, n, r, [](Micros v) { return base::floor_to(v, kHour); });
+    case TimeUnit::kDay: return for_all(t, n, r, [](Micros v) { return base::floor_to(v, kDay); });
+    default: return for_days(t, n, r, [unit](int64_t day) { return truncated_day(unit, day) * kDay; });
+  }
+}
+/// The same as clocks of a zone show it. Of units below a day the offset stays that of the time itself, as in
+/// PostgreSQL.
+ValueError truncate_in_zone(TimeUnit unit, const base::TimeZone& zone, base::TimeZone::Span& span, Micros t,
+                            Micros& r) {
+  if (!span.holds(t)) span = zone.span_at(t);
+  Micros local = 0;
+  if (__builtin_add_overflow(t, span.offset, &local)) return kOverflow;
+  truncate_finite(unit, &local, 1, &local);
+  const bool below_day = length_of(unit) != 0 && unit != TimeUnit::kDay;
+  r = local - (below_day ? span.offset : zone.offset_of_local(local));
+  return in_range(r) ? kFine : kOverflow;
+}
+void truncate_times(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+  Micros* r = out.as<Micros>();
+  const Micros* t = args[1].as<Micros>();
+  std::optional<TimeUnit> unit = constants(context).unit;
+  const bool constant = unit.has_value() && *unit != TimeUnit::kTimezone;
+  if (constant) truncate_finite(*unit, t, n, r);
+  for (size_t i = 0; i < n; ++i) {
+    if (constant && !is_infinite(t[i]) && in_range(r[i])) continue;
+    if (is_infinite(t[i]) || out.validity[i] == 0) {
+      r[i] = t[i];
+      continue;
     }
-    case TimeUnit::kMonth: break;
-    case TimeUnit::kQuarter: c.month = static_cast<uint8_t>((c.month - 1) / 3 * 3 + 1); break;
-    case TimeUnit::kYear: c.month = 1; break;
-    case TimeUnit::kDecade:
-      c.month = 1;
-      c.year = c.year > 0 ? c.year / 10 * 10 : -((8 - (c.year - 1)) / 10) * 10;
-      break;
-    case TimeUnit::kCentury:
-      c.month = 1;
-      c.year = century_floor(100);
-      break;
-    case TimeUnit::kMillennium:
-      c.month = 1;
-      c.year = century_floor(1000);
-      break;
-    default: return ValueError::kUnsupported;
+    if (!constant) {
+      unit = find_time_unit(args[0].as<Text>()[i]);
+      r[i] = 0;
+      if (!is_calendar_unit(unit)) {
+        context.fail(out, i, ValueError::kInvalidParameter);
+        continue;
+      }
+      if (*unit == TimeUnit::kTimezone) {
+        context.fail(out, i, ValueError::kUnsupported);
+        continue;
+      }
+      truncate_finite(*unit, t + i, 1, r + i);
+    }
+    if (!in_range(r[i])) context.fail(out, i, kOverflow);
   }
-  r = base::from_civil(c);
-  return kFine;
 }
-ValueError truncate_time(KernelContext&, Micros& r, Text given, Micros t) {
-  if (is_infinite(t)) {
-    r = t;
-    return kFine;
+void truncate_times_in_zone(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+  Micros* r = out.as<Micros>();
+  const Micros* t = args[1].as<Micros>();
+  const TimeConstants& known = constants(context);
+  base::TimeZone::Span span;
+  std::shared_ptr<const base::TimeZone> found;
+  const base::TimeZone* zone = known.zone.get();
+  for (size_t i = 0; i < n; ++i) {
+    r[i] = t[i];
+    if (out.validity[i] == 0 || is_infinite(t[i])) continue;
+    const auto unit = known.unit ? known.unit : find_time_unit(args[0].as<Text>()[i]);
+    if (!known.zone) {
+      found = base::TimeZone::find_kept(args[2].as<Text>()[i]);
+      if (found.get() != zone) span = {};
+      zone = found.get();
+    }
+    ValueError error = ValueError::kInvalidParameter;
+    if (zone != nullptr && is_calendar_unit(unit)) {
+      error =
+          *unit == TimeUnit::kTimezone ? ValueError::kUnsupported : truncate_in_zone(*unit, *zone, span, t[i], r[i]);
+    }
+    if (error != kFine) context.fail(out, i, error);
   }
-  const ValueError error = truncate(r, given, t);
-  return error != kFine || in_range(r) ? error : kOverflow;
 }
-ValueError truncate_interval(KernelContext&, Interval& r, Text given, const Interval& i) {
-  const auto unit = find_time_unit(given);
+ValueError truncate_interval(std::optional<TimeUnit> unit, Interval& r, const Interval& i) {
   if (!is_calendar_unit(unit)) return ValueError::kInvalidParameter;
   r = i;
   const auto clock = [&](Micros step) { r.micros = i.micros / step * step; };
@@ -335,50 +491,84 @@ ValueError from_epoch(KernelContext&, Micros& r, double seconds) {
     return kOverflow;
   return in_range(r) ? kFine : kOverflow;
 }
-/// UTC is the only zone, and timestamps without a zone do not exist here: AT TIME ZONE 'UTC' changes nothing.
-ValueError at_zone(KernelContext&, Micros& r, Text zone, Micros t) {
-  std::string name(zone);
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  if (!is_infinite(t) && name != "utc" && name != "gmt" && name != "z" && name != "etc/utc")
-    return ValueError::kInvalidParameter;
-  r = t;
-  return kFine;
+/// AT TIME ZONE: what clocks of the zone show at a moment, or with `back` the moment at which they show a time.
+template <bool back>
+void at_zone(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
+  Micros* r = out.as<Micros>();
+  const Micros* t = args[1].as<Micros>();
+  const TimeConstants& known = constants(context);
+  const base::TimeZone* zone = known.zone.get();
+  std::shared_ptr<const base::TimeZone> found;
+  base::TimeZone::Span span;
+  for (size_t i = 0; i < n; ++i) {
+    r[i] = t[i];
+    if (out.validity[i] == 0 || is_infinite(t[i])) continue;
+    if (!known.zone) {
+      found = base::TimeZone::find_kept(args[0].as<Text>()[i]);
+      if (found.get() != zone) span = {};
+      zone = found.get();
+      if (zone == nullptr) {
+        context.fail(out, i, ValueError::kInvalidParameter);
+        continue;
+      }
+    }
+    if constexpr (back) {
+      r[i] = t[i] - zone->offset_of_local(t[i]);
+    } else {
+      if (!span.holds(t[i])) span = zone->span_at(t[i]);
+      if (__builtin_add_overflow(t[i], span.offset, &r[i])) r[i] = base::kMaxTime;
+    }
+    if (!in_range(r[i])) context.fail(out, i, kOverflow);
+  }
 }
-ValueError truncate_in_zone(KernelContext& context, Micros& r, Text field, Micros t, Text zone) {
-  const ValueError error = at_zone(context, r, zone, t);
-  return error == kFine ? truncate_time(context, r, field, t) : error;
+/// The same with an interval, which counts east of Greenwich.
+template <int sign>
+ValueError at_offset(KernelContext&, Micros& r, const Interval& offset, Micros t) {
+  r = t;
+  if (is_infinite(t)) return kFine;
+  if (offset.months != 0 || offset.days != 0) return ValueError::kInvalidParameter;
+  // PostgreSQL counts whole seconds.
+  const Micros micros = offset.micros / kSecond * kSecond;
+  if (sign > 0 ? __builtin_add_overflow(t, micros, &r) : __builtin_sub_overflow(t, micros, &r)) return kOverflow;
+  return in_range(r) ? kFine : kOverflow;
 }
 
 }  // namespace
 
 void add_time_functions(std::vector<ScalarFunction>& table) {
-  const Type t = Type::kTimestamptz, i = Type::kInterval, d = Type::kFloat8, x = Type::kText;
+  const Type t = Type::kTimestamptz, l = Type::kTimestamp, i = Type::kInterval, d = Type::kFloat8, x = Type::kText;
   const auto op = [&](std::string_view name, std::vector<Type> args, Type result, Kernel k) {
     table.push_back({Kind::kOperator, name, std::move(args), result, k});
   };
-  op("+", {t, i}, t, try2<Micros, Micros, Interval, time_plus>);
-  op("+", {i, t}, t, try2<Micros, Interval, Micros, plus_time>);
-  op("-", {t, i}, t, try2<Micros, Micros, Interval, time_minus>);
-  op("-", {t, t}, i, try2<Interval, Micros, Micros, time_difference>);
+  const auto f = [&](std::string_view name, std::vector<Type> args, Type result, Kernel k, Prepare p = nullptr) {
+    table.push_back({Kind::kFunction, name, std::move(args), result, k, false, p});
+  };
+  for (const Type time : {t, l}) {
+    op("+", {time, i}, time, try2<Micros, Micros, Interval, time_plus>);
+    op("+", {i, time}, time, try2<Micros, Interval, Micros, plus_time>);
+    op("-", {time, i}, time, try2<Micros, Micros, Interval, time_minus>);
+    op("-", {time, time}, i, try2<Interval, Micros, Micros, time_difference>);
+    f("date_trunc", {x, time}, time, truncate_times, prepare<0, -1, true>);
+    f("date_bin", {i, time, time}, time, try3<Micros, Interval, Micros, Micros, bin>);
+  }
   op("+", {i, i}, i, try2<Interval, Interval, Interval, combine<1>>);
   op("-", {i, i}, i, try2<Interval, Interval, Interval, combine<-1>>);
   op("-", {i}, i, try1<Interval, Interval, negate>);
   op("*", {i, d}, i, try2<Interval, Interval, double, multiply>);
   op("*", {d, i}, i, try2<Interval, double, Interval, multiply_left>);
   op("/", {i, d}, i, try2<Interval, Interval, double, divide>);
-  const auto f = [&](std::string_view name, std::vector<Type> args, Type result, Kernel k) {
-    table.push_back({Kind::kFunction, name, std::move(args), result, k});
-  };
   for (const char* name : {"extract", "date_part"}) {
-    f(name, {x, t}, d, field_of_time);
-    f(name, {x, i}, d, try2<double, Text, Interval, field_of_interval>);
+    f(name, {x, t}, d, field_of_time<true>, prepare<0, -1, false>);
+    f(name, {x, l}, d, field_of_time<false>, prepare<0, -1, false>);
+    f(name, {x, i}, d, by_unit<double, Interval, field_of_interval>, prepare<0, -1, false>);
   }
-  f("date_trunc", {x, t}, t, try2<Micros, Text, Micros, truncate_time>);
-  f("date_trunc", {x, i}, i, try2<Interval, Text, Interval, truncate_interval>);
-  f("date_trunc", {x, t, x}, t, try3<Micros, Text, Micros, Text, truncate_in_zone>);
-  f("date_bin", {i, t, t}, t, try3<Micros, Interval, Micros, Micros, bin>);
+  f("date_trunc", {x, i}, i, by_unit<Interval, Interval, truncate_interval>, prepare<0, -1, true>);
+  f("date_trunc", {x, t, x}, t, truncate_times_in_zone, prepare<0, 2, true>);
   f("to_timestamp", {d}, t, try1<Micros, double, from_epoch>);
-  f("timezone", {x, t}, t, try2<Micros, Text, Micros, at_zone>);
+  f("timezone", {x, t}, l, at_zone<false>, prepare<-1, 0, false>);
+  f("timezone", {x, l}, t, at_zone<true>, prepare<-1, 0, false>);
+  f("timezone", {i, t}, l, try2<Micros, Interval, Micros, at_offset<1>>);
+  f("timezone", {i, l}, t, try2<Micros, Interval, Micros, at_offset<-1>>);
 }
 
 }  // namespace backstream::expr

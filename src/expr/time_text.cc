@@ -270,8 +270,8 @@ bool add(Interval& to, int64_t number, double fraction, TimeUnit unit, uint32_t&
 }
 constexpr bool has_length(TimeUnit unit) { return unit <= TimeUnit::kMillennium && unit != TimeUnit::kQuarter; }
 
-/// "5", "-1.5", or "1-2" (years and months).
-TextFault read_number(std::string_view text, std::optional<TimeUnit> unit, Interval& out, uint32_t& seen) {
+/// "5", "-1.5", or "1-2" (years and months; the unit is months then, for numbers to the left too).
+TextFault read_number(std::string_view text, std::optional<TimeUnit>& unit, Interval& out, uint32_t& seen) {
   const bool minus = text[0] == '-';
   if (minus || text[0] == '+') text.remove_prefix(1);
   int64_t number = 0, second = 0;
@@ -281,9 +281,12 @@ TextFault read_number(std::string_view text, std::optional<TimeUnit> unit, Inter
   }
   if (text.starts_with('-')) {
     text.remove_prefix(1);
-    if (const TextFault fault = take_integer(text, second); fault != TextFault::kNone) return fault;
+    if (!text.empty()) {  // '2026-' has no months.
+      if (const TextFault fault = take_integer(text, second); fault != TextFault::kNone) return fault;
+    }
+    if (second < 0 || second >= 12) return TextFault::kRange;
     if (!text.empty()) return TextFault::kSyntax;
-    if (second < 0 || second >= 12 || __builtin_mul_overflow(number, 12, &number)) return TextFault::kRange;
+    if (__builtin_mul_overflow(number, 12, &number)) return TextFault::kRange;
     if (__builtin_add_overflow(number, second, &number)) return TextFault::kRange;
     unit = TimeUnit::kMonth;
   } else if (!read_fraction(text, fraction)) {

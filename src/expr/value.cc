@@ -197,7 +197,13 @@ Result<Value> parse_integer(std::string_view text, Type type, SourceSpan span) {
                                (type == Type::kInt2 && value == static_cast<int16_t>(value)));
   if (fits && whole) return Value(value);
   if (fits || error == std::errc::invalid_argument) return bad(text, type, span);
-  // Too large comes before what follows the digits.
+  // Too large comes before what follows the digits, but for the one number whose negative would fit.
+  std::string_view digits = number.substr(0, static_cast<size_t>(end - number.data()));
+  digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size()));
+  const std::string_view limit = type == Type::kInt2   ? "32768"
+                                 : type == Type::kInt4 ? "2147483648"
+                                                       : "9223372036854775808";
+  if (!whole && digits == limit) return bad(text, type, span);
   return base::fail("22003", fmt::format("value \"{}\" is out of range for type {}", text, batch::name(type)), span);
 }
 
@@ -236,6 +242,7 @@ std::string value_text(const Value& value, Type type) {
     case batch::Physical::kInt64: {
       const int64_t number = std::get<int64_t>(value);
       if (type == Type::kTimestamptz) return base::format_timestamp(number);
+      if (type == Type::kTimestamp) return base::format_local_timestamp(number);
       if (type == Type::kMacaddr) {
         const auto octet = [&](int i) { return static_cast<unsigned>(number >> (40 - 8 * i) & 0xff); };
         return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", octet(0), octet(1), octet(2), octet(3),
@@ -302,19 +309,21 @@ Result<Value> parse_value(std::string_view text, Type type, SourceSpan span) {
       if (fault != TextFault::kNone) return bad(text, type, span);
       return Value(mac);
     }
+    case Type::kTimestamp:
     case Type::kTimestamptz: {
       const std::string name = folded(trimmed(text));
       if (name == "epoch") return Value(int64_t{0});
       if (name == "infinity") return Value(base::kMaxTime);
       if (name == "-infinity") return Value(base::kMinTime);
       bool out_of_range = false;
-      const auto time = base::parse_timestamp(trimmed(text), &out_of_range);
+      const auto time = base::parse_timestamp(trimmed(text), &out_of_range, type == Type::kTimestamp);
       if (out_of_range) {
         return base::fail("22008", fmt::format("date/time field value out of range: \"{}\"", text), span);
       }
       if (!time) {
-        return base::fail("22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text),
-                          span, "write it as 2026-01-31 12:05:00+00");
+        return base::fail(
+            "22007", fmt::format("invalid input syntax for type {}: \"{}\"", batch::name(type), text), span,
+            type == Type::kTimestamp ? "write it as 2026-01-31 12:05:00" : "write it as 2026-01-31 12:05:00+00");
       }
       return Value(*time);
     }

@@ -30,7 +30,8 @@ std::string output_name(const UnboundExpr& e) {
                                                                 {"smallint", "int2"},
                                                                 {"double precision", "float8"},
                                                                 {"boolean", "bool"},
-                                                                {"timestamp with time zone", "timestamptz"}};
+                                                                {"timestamp with time zone", "timestamptz"},
+                                                                {"timestamp without time zone", "timestamp"}};
       const auto known = kShort.find(e.text);
       return known == kShort.end() ? e.text : known->second;
     }

@@ -28,17 +28,19 @@ std::string_view object_of(const Relation& relation) {
 
 std::string late_name(std::string_view view) { return std::string(view) + std::string(kLateSuffix); }
 
+/// The relation `<view>_late` is this view's; without, another may have the name.
+bool owns_late(const Query& view) {
+  return view.options.late == QueryOptions::Late::kSide && late_relation(view).has_value();
+}
+
 /// Gives a relation that a query and its inputs read another name.
 void rename_sources(Query& query, const std::string& name, const std::string& new_name) {
   for (auto& input : query.inputs) rename_sources(*input, name, new_name);
   if (query.source.name == name) query.source.name = new_name;
-  if (query.source.name == late_name(name)) query.source.name = late_name(new_name);
 }
-
 void rename_references(UnboundSelect& select, const std::string& name, const std::string& new_name) {
   for_each_relation(select, [&](std::string& found) {
     if (found == name) found = new_name;
-    else if (found == late_name(name)) found = late_name(new_name);
   });
 }
 
@@ -73,6 +75,9 @@ Result<Definitions::Entry*> Definitions::add_query(UnboundStatement statement, s
   if (is_view && statement.if_exists && catalog_.find(statement.name) != nullptr) return nullptr;
   auto query = bind(statement, text);
   if (!query) return tl::unexpected(std::move(query.error()));
+  if (is_view) {
+    if (auto room = room_for_late(*query, statement.name_span); !room) return tl::unexpected(std::move(room.error()));
+  }
   auto entry = std::make_unique<Entry>();
   entry->number = added_++;
   entry->label = is_view ? statement.name : std::move(label);
@@ -81,6 +86,12 @@ Result<Definitions::Entry*> Definitions::add_query(UnboundStatement statement, s
   entry->query = std::make_unique<Query>(std::move(*query));
   if (is_view) catalog_.add_view(*entry->query);
   return entries_.emplace_back(std::move(entry)).get();
+}
+
+Result<void> Definitions::room_for_late(const Query& view, base::SourceSpan span) const {
+  if (!owns_late(view) || catalog_.find(late_name(view.name)) == nullptr) return {};
+  return fail("42P07", fmt::format("relation \"{}\" already exists", late_name(view.name)), span,
+              "late rows of the view would have that name: give it another, or WITH (late = 'drop')");
 }
 
 Result<void> Definitions::change(UnboundStatement statement) {
@@ -114,7 +125,12 @@ std::string Definitions::reader_where(const std::function<bool(const UnboundSele
   return {};
 }
 std::string Definitions::reader_of(std::string_view relation) const {
-  return reader_where([&](const UnboundSelect& select) { return reads(select, relation); });
+  const bool with_late = std::any_of(entries_.begin(), entries_.end(), [&](const auto& entry) {
+    return entry->query->is_view && entry->query->name == relation && owns_late(*entry->query);
+  });
+  return reader_where([&](const UnboundSelect& select) {
+    return reads(select, relation) || (with_late && reads(select, late_name(relation)));
+  });
 }
 
 std::set<std::string> Definitions::reached_from(const UnboundSelect& select) const {
@@ -214,7 +230,8 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
   }
   // Bound anew, as if it had been created so.
   Relation old = **found;
-  const bool had_late = catalog_.remove(late_name(old.name));
+  const bool had_late = owns_late(*entry->query);
+  if (had_late) catalog_.remove(late_name(old.name));
   catalog_.remove(old.name);
   std::swap(entry->statement.options, options);
   auto query = bind(entry->statement, entry->text);
@@ -232,9 +249,13 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
     restore();
     return tl::unexpected(std::move(error));
   }
+  if (auto room = room_for_late(*query, statement.name_span); !room) {
+    restore();
+    return room;
+  }
   const Relation now = as_relation(*query);
   const bool changed = !same_columns(now.schema, old.schema) || now.has_windows != old.has_windows;
-  const bool loses_late = had_late && (query->options.late != QueryOptions::Late::kSide || !late_relation(*query));
+  const bool loses_late = had_late && !owns_late(*query);
   std::string reader = changed ? reader_of(old.name) : "";
   const bool of_late = reader.empty() && loses_late;
   if (of_late) {
@@ -269,7 +290,7 @@ Result<void> Definitions::rename(UnboundStatement& statement) {
     return fail("42809", fmt::format("\"{}\" has its name from the view whose late rows it holds", name),
                 statement.name_span, "rename that");
   }
-  Relation* late = entry == nullptr ? nullptr : catalog_.find(late_name(name));
+  Relation* late = entry != nullptr && owns_late(*entry->query) ? catalog_.find(late_name(name)) : nullptr;
   for (const std::string& taken : {new_name, late != nullptr ? late_name(new_name) : new_name}) {
     if (catalog_.find(taken) != nullptr)
       return fail("42P07", fmt::format("relation \"{}\" already exists", taken), statement.new_name_span);
@@ -277,15 +298,20 @@ Result<void> Definitions::rename(UnboundStatement& statement) {
   (*found)->name = new_name;
   if (late != nullptr) late->name = late_name(new_name);
   // Who reads it goes on reading it.
+  std::vector<std::pair<std::string, std::string>> renamed{{name, new_name}};
+  if (late != nullptr) renamed.emplace_back(late_name(name), late_name(new_name));
   for (auto& other : entries_) {
-    rename_sources(*other->query, name, new_name);
-    rename_references(*other->statement.select, name, new_name);
+    for (const auto& [from, to] : renamed) {
+      rename_sources(*other->query, from, to);
+      rename_references(*other->statement.select, from, to);
+    }
   }
   for (const std::string_view other : catalog_.names()) {
     const Relation& view = *catalog_.find(other);
     if (!view.definition) continue;
     // The catalog is the only one that keeps definitions.
-    rename_references(*std::const_pointer_cast<UnboundStatement>(view.definition)->select, name, new_name);
+    for (const auto& [from, to] : renamed)
+      rename_references(*std::const_pointer_cast<UnboundStatement>(view.definition)->select, from, to);
   }
   if (entry != nullptr) {
     entry->label = entry->statement.name = entry->query->name = new_name;
@@ -311,7 +337,7 @@ Result<void> Definitions::drop(UnboundStatement& statement) {
   }
   catalog_.remove(name);
   if (entry == nullptr) return {};
-  catalog_.remove(late_name(name));
+  if (owns_late(*entry->query)) catalog_.remove(late_name(name));
   std::erase_if(entries_, [&](const auto& other) { return other.get() == entry; });
   return {};
 }

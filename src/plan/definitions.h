@@ -43,6 +43,8 @@ class Definitions {
   std::vector<std::unique_ptr<Entry>>& entries() { return entries_; }
 
  private:
+  /// 42P07 where another relation has the name that the late rows of the view would get.
+  base::Result<void> room_for_late(const Query& view, base::SourceSpan span) const;
   base::Result<void> create_view(UnboundStatement statement);
   base::Result<void> alter(UnboundStatement& statement);
   base::Result<void> rename(UnboundStatement& statement);

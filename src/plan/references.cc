@@ -4,8 +4,6 @@
 #include <string_view>
 #include <vector>
 
-#include "plan/late.h"
-
 namespace backstream::plan {
 namespace {
 
@@ -84,10 +82,8 @@ void for_each_relation(UnboundSelect& select, const std::function<void(std::stri
 
 bool reads(const UnboundSelect& select, std::string_view relation) {
   bool found = false;
-  const std::string late = std::string(relation) + std::string(kLateSuffix);
   // Nothing is changed: the visitor only looks.
-  for_each_relation(const_cast<UnboundSelect&>(select),
-                    [&](std::string& name) { found = found || name == relation || name == late; });
+  for_each_relation(const_cast<UnboundSelect&>(select), [&](std::string& name) { found = found || name == relation; });
   return found;
 }
 

@@ -240,6 +240,17 @@ class Answers(harness.Case):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("sum(octets)", result.stdout)
 
+    def test_statements_without_a_query_say_so(self):
+        for sql in "CREATE TABLE t (a int); INSERT INTO t VALUES (1)", "CREATE VIEW v AS SELECT time FROM flows", \
+                   "CREATE MATERIALIZED VIEW v AS SELECT time FROM flows; DROP MATERIALIZED VIEW v":
+            result = self.run_backstream("run", "-e", sql)
+            self.assertEqual((result.returncode, result.stdout), (0, ""), result.stderr)
+            self.assertRegex(result.stderr, r"^backstream: warning: nothing was run: .*hint: add SELECT.*\n$")
+        result = self.run_backstream("run", "-e", " -- nothing\n;")
+        self.assertEqual((result.returncode, result.stdout), (2, ""), result.stderr)
+        self.assertIn("nothing was run: there is no statement", result.stderr)
+        self.assertEqual(self.run_backstream("run", "-e", "EXPLAIN " + MATRIX).stderr, "")
+
     def test_explain_analyze_runs_the_query(self):
         path = self.write("a.pcap", simple_capture())
         for split in [], ["--edges", "2"]:

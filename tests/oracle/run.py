@@ -165,6 +165,11 @@ def differences(case, ours, theirs):
         if ours["states"]:
             found.append(("statement", f"counted {sorted(ours['states'])}", "fine"))
         order = lambda row: [(v is not None, v or "") for v in row]
+        zeros = [[("0" if v == "-0" and t == "double precision" else v) for v, t in zip(row, case.key_types)] + row[case.keys:]
+                 for row in their_rows]
+        if zeros != their_rows:  # a group of -0 and 0: theirs shows the first that came
+            found.append(("zero", "0", "-0"))
+            their_rows = zeros
         our_rows, their_rows = sorted(our_rows, key=order), sorted(their_rows, key=order)
         if len(our_rows) != len(their_rows) or [r[:case.keys] for r in our_rows] != [r[:case.keys] for r in their_rows]:
             return found + [("rows", our_rows, their_rows)]

@@ -51,6 +51,7 @@ struct Outcome {
   std::string failure;
 };
 
+/// Views, each over `f` or those before it; rows of the last one are collected, ledgers are those of the first.
 /// `edges` > 1: rows are dealt at random and panes travel as bytes.
 void run(const std::string& sql, const std::vector<Row>& rows, uint32_t edges, size_t batch_rows, Outcome& out) {
   plan::Catalog catalog(false);
@@ -63,15 +64,19 @@ void run(const std::string& sql, const std::vector<Row>& rows, uint32_t edges, s
   catalog.add(stream);
   auto statements = sql::parse(sql, "test");
   ASSERT_TRUE(statements) << statements.error().render();
-  auto query = plan::bind(statements->front(), sql, catalog);
-  ASSERT_TRUE(query) << query.error().render();
   exec::EngineOptions options;
   options.edges = edges;
   options.ship = edges > 1;
   options.batch_rows = batch_rows;
   if (options.ship) options.pane_us_max = 60 * kSecond;
   exec::Engine engine(options);
-  engine.add_query(std::make_unique<plan::Query>(std::move(*query)), &out.collector);
+  for (const auto& statement : *statements) {
+    auto query = plan::bind(statement, sql, catalog);
+    ASSERT_TRUE(query) << query.error().render();
+    catalog.add_view(*query);
+    exec::ResultSink* sink = &statement == &statements->back() ? &out.collector : nullptr;
+    engine.add_query(std::make_unique<plan::Query>(std::move(*query)), sink);
+  }
 
   std::vector<batch::BatchBuffer> buffers;
   for (uint32_t e = 0; e < edges; ++e)
@@ -184,6 +189,31 @@ INSTANTIATE_TEST_SUITE_P(Windows, Shedding,
                                                           "tumble(f, ts, interval '3 min')",
                                                           "hop(f, ts, interval '1 min', interval '3 min')"),
                                           testing::Values(1u, 3u), testing::Values(size_t{7}, size_t{2048})));
+
+TEST(StateLimit, WindowsOverAViewAreAsCompleteAsThoseBelow) {
+  const std::vector<Row> rows = scan();
+  for (const char* window :
+       {"tumble(v, window_start, interval '2 min')", "hop(v, window_start, interval '1 min', interval '2 min')"}) {
+    const std::string sql =
+        std::string(
+            "CREATE MATERIALIZED VIEW v WITH (state_limit = '6 MB', on_limit = 'shed') AS SELECT window_start, "
+            "k, sum(octets) AS octets FROM tumble(f, ts, interval '1 min') GROUP BY 1, 2; "
+            "CREATE MATERIALIZED VIEW w AS SELECT window_start, k, sum(octets) FROM ") +
+        window + " GROUP BY 1, 2";
+    Outcome out;
+    run(sql, rows, 1, 2048, out);
+    std::map<Micros, bool> below;
+    for (const exec::WindowRecord& record : out.windows) below[record.start] = record.counts.shed == 0;
+    EXPECT_GT(std::count_if(below.begin(), below.end(), [](const auto& one) { return !one.second; }), 0);
+    const Micros minute = 60 * kSecond;
+    for (const auto& [start, complete] : out.collector.complete) {
+      bool all = true;
+      for (const Micros part : {start, start + minute}) all = all && (!below.contains(part) || below[part]);
+      EXPECT_EQ(complete, all) << window << ' ' << (start - kStart) / minute;
+    }
+    EXPECT_GE(out.collector.complete.size(), 10u);
+  }
+}
 
 TEST(StateLimit, FailTellsHowMuchAndGivesMemoryBack) {
   Outcome out;

@@ -395,9 +395,10 @@ def hours():
                 router.flow(hour * 3600 + part * 900 + 30, "198.51.100.1", "203.0.113.1", src_as=source, dst_as=64520,
                             octets=int(octets / 4 * factor * draw.uniform(0.9, 1.1)), packets=1000)
         # (source, octets, what they differ by from hour to hour, by how much more once, when): z of 3.4; a difference below the
-        # floor; a history of 12 hours, just long enough; of 11.
+        # floor; a history of 12 hours, just long enough; of 11; exactly the floor, and one octet more.
         for source, octets, swing, leap, when in [(64514, 50_000_000, 1_000_000, 4_500_000, 60), (64515, 5_000_000, 100_000, 900_000, 60),
-                                                  (64516, 9_000_000, 300_000, 3_000_000, 12), (64523, 9_000_000, 300_000, 3_000_000, 11)]:
+                                                  (64516, 9_000_000, 300_000, 3_000_000, 12), (64523, 9_000_000, 300_000, 3_000_000, 11),
+                                                  (64524, 9_000_000, 300_000, 1_300_000, 60), (64525, 9_000_000, 300_000, 1_300_001, 60)]:
             octets += (swing if hour % 2 else -swing) + (leap if hour == when else 0)
             router.flow(hour * 3600 + 40, "198.51.100.3", "203.0.113.3", src_as=source, dst_as=64520, octets=octets, packets=1000)
         # Pauses of exactly an hour, of five minutes more, and octets at the limit and below.
@@ -489,10 +490,13 @@ def acme_octets(sample):
 
 def month(_, folder):
     """January and some days around it, in five-minute samples of two customers' interfaces (1 and 2) and a peer's (3)."""
-    router = Router("month", "127.0.1.61", JANUARY - 2 * DAY)
+    router = Router("month", "127.0.1.61", JANUARY - 61 * DAY)
     draw = random.Random(31)
+    # November has 8640 samples, of which bell sends in 432: 95 percent, exactly, do not exceed 0.
+    for sample in range(432):
+        router.flow(sample * 300 + 10, "10.0.1.1", "203.0.113.1", octets=40_000_000, in_if=2, out_if=3)
     for sample in range(-2 * 288, SAMPLES + 288):
-        second = 2 * DAY // SECOND + sample * 300
+        second = 61 * DAY // SECOND + sample * 300
         inside = 0 <= sample < SAMPLES
         sent = acme_octets(sample) if inside else 10_000_000
         first = draw.randrange(sent)

@@ -606,7 +606,7 @@ def bill(samples_sent, samples_in_month):
 
 @query("taiiii", data="month", at_least=4)
 def billing(flows):
-    months = {traffic.JANUARY - 31 * DAY: 31, traffic.JANUARY: 31, traffic.JANUARY + 31 * DAY: 28}
+    months = {traffic.JANUARY - 61 * DAY: 30, traffic.JANUARY - 31 * DAY: 31, traffic.JANUARY: 31, traffic.JANUARY + 31 * DAY: 28}
     sent, received = Counter(), Counter()
     for f in flows:
         start = max(month for month in months if month <= f.time)
