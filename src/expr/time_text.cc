@@ -383,7 +383,9 @@ TextFault read_interval(std::string_view text, Interval& out) {
       std::string_view clock = token->text;
       const bool minus = clock[0] == '-';
       if (minus || clock[0] == '+') clock.remove_prefix(1);
+      const bool sign = clock.size() < token->text.size();
       fault = read_clock(clock, minus, out);
+      if (sign && fault != TextFault::kNone) fault = TextFault::kSyntax;  // Then PostgreSQL takes it for a number.
       seen = kClockBits;
       unit = TimeUnit::kDay;  // '3 04:05:06'
       needs_unit = false;

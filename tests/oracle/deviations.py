@@ -86,7 +86,7 @@ def exact_sums(case, place, ours, theirs):
 
 
 def exact_moments(case, place, ours, theirs):
-    return "exact-moments" in case.deviations and isinstance(place, int) and near(ours, theirs, 1e-9, 1e-12)
+    return "exact-moments" in case.deviations and isinstance(place, int) and near(ours, theirs, 1e-8, 1e-12)
 
 
 def double_text(case, place, ours, theirs):
