@@ -416,7 +416,7 @@ TimeZone::Span TimeZone::span_at(Micros time) const {
 }
 
 Micros TimeZone::offset_of_local(Micros local) const {
-  local -= beyond(local);
+  local = std::max(local - beyond(local), kMinTime + 2 * kOffsetMax);  // Nothing overflows below.
   // The period of a day before, whose offset counts unless the next one has begun.
   const size_t i = period_at(local < kMinTime + kDay ? kMinTime : local - kDay);
   if (i + 1 == periods_.size()) return periods_[i].offset;

@@ -145,6 +145,12 @@ bool split(std::string_view text, std::vector<Token>& tokens) {
     } else if (is_letter(here())) {
       take(piece, is_letter);
       // A word that runs into digits or signs is a date to PostgreSQL, hence no part of an interval.
+      // But for the short units that are words of dates, too.
+      const bool ends = piece == "d" || piece == "h" || piece == "m" || piece == "mon" || piece == "s" || piece == "y";
+      if (ends && (is_digit(here()) || here() == '+')) {
+        tokens.push_back({Token::Kind::kWord, piece});
+        continue;
+      }
       if (at < text.size() && (is_digit(here()) || std::string_view("-/.+").find(here()) != std::string_view::npos))
         return false;
       tokens.push_back({Token::Kind::kWord, piece});
