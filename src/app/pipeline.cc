@@ -220,6 +220,11 @@ void Pipeline::advance() {
   flush();
   engine_.advance(kFlows, tracker_.watermark());
   cut_ = engine_.next_cut(kFlows);
+  if (behind_) {
+    if (holds_.size() <= *behind_) holds_.resize(*behind_ + 1);
+    ++holds_[*behind_];
+  }
+  behind_ = tracker_.furthest_behind();
 }
 
 void Pipeline::take(const base::Datagram& received) {

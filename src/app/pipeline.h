@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -54,6 +55,9 @@ class Pipeline {
   const window::WatermarkTracker& tracker() const { return tracker_; }
   /// As of the last datagram, before the end closed all windows.
   base::Micros watermark() { return tracker_.watermark(); }
+  /// By decode::ExporterIndex: how often the engine waited for the watermark to reach a cut while this exporter was the
+  /// furthest behind. May be shorter than the list of exporters.
+  const std::vector<uint64_t>& holds() const { return holds_; }
   /// Adds up what the enrichers counted. Not during run().
   uint64_t as_filled_count() const;
   uint64_t as_unknown_count() const;
@@ -87,6 +91,8 @@ class Pipeline {
   base::Micros arrival_cut_ = base::kMinTime + 1, arrival_watermark_ = base::kMinTime;
   base::Micros received_at_ = 0;  // Of the datagram at hand.
   base::Micros inventory_due_ = base::kMinTime;
+  std::optional<uint32_t> behind_;  // Since the last cut.
+  std::vector<uint64_t> holds_;
   uint64_t random_state_;
   bool reached_end_ = false;
 

@@ -176,6 +176,23 @@ RunReport make_report(const RunOptions& options, const QuerySet& set, const inge
   return report;
 }
 
+/// "198.51.100.2 most often, at 12 of 15 cuts of the watermark"
+std::string held_by(const Pipeline& pipeline) {
+  const std::vector<uint64_t>& holds = pipeline.holds();
+  const auto most = std::max_element(holds.begin(), holds.end());
+  if (most == holds.end()) return {};
+  const auto exporter = static_cast<decode::ExporterIndex>(most - holds.begin());
+  uint64_t all = 0;
+  for (const uint64_t one : holds) all += one;
+  return fmt::format("{} {}, at {} of {} cuts of the watermark",
+                     base::to_string(pipeline.decoder().exporter_address(exporter)),
+                     *most == all ? "always" : "most often", *most, all);
+}
+void tell_held_by(plan::QueryActivity& activity, const std::string& text) {
+  activity.held_by = text;
+  for (plan::QueryActivity& input : activity.inputs) tell_held_by(input, text);
+}
+
 bool write_file(const std::string& path, const std::string& text) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) return false;
@@ -302,6 +319,7 @@ int run_command(const std::vector<std::string>& arguments) {
     if (!set.queries[i].analyzed) continue;
     plan::QueryActivity activity = engine.activity(i);
     activity.seconds = report.seconds;
+    tell_held_by(activity, held_by(pipeline));
     plans.append(plan::explain(engine.query(i), *set.queries[i].analyzed, &activity));
   }
   plans.flush();

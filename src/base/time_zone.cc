@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <mutex>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
@@ -218,25 +220,27 @@ bool is_zone_name(std::string_view name) {
          });
 }
 
-/// The file of that name, whatever the case of its letters; empty when there is none.
+/// The file of that name, whatever the case of its letters; empty when there is none. The folder is looked through
+/// once: names may come with rows.
 std::filesystem::path zone_file(std::string_view name) {
-  std::filesystem::path at = zone_folder();
+  const std::filesystem::path folder = zone_folder();
   std::error_code error;
-  if (std::filesystem::is_regular_file(at / name, error)) return at / name;
-  while (!name.empty()) {
-    const size_t end = std::min(name.find('/'), name.size());
-    const std::string wanted = folded(name.substr(0, end));
-    name.remove_prefix(std::min(end + 1, name.size()));
-    std::filesystem::directory_iterator entry(at, error);
-    const std::filesystem::path folder = at;
-    for (const auto last = std::filesystem::end(entry); !error && entry != last; entry.increment(error)) {
-      if (folded(entry->path().filename().string()) != wanted) continue;
-      at = entry->path();
-      break;
+  if (std::filesystem::is_regular_file(folder / name, error)) return folder / name;
+  static std::mutex mutex;
+  static std::map<std::string, std::unordered_map<std::string, std::string>> by_folder;
+  const std::lock_guard lock(mutex);
+  const auto [names, fresh] = by_folder.try_emplace(folder.string());
+  if (fresh) {
+    constexpr size_t kNamesMax = 10'000;
+    std::filesystem::recursive_directory_iterator at(folder, error);
+    const auto end = std::filesystem::end(at);
+    for (; !error && at != end && names->second.size() < kNamesMax; at.increment(error)) {
+      std::string found = at->path().lexically_relative(folder).string();
+      if (at->is_regular_file(error)) names->second.emplace(folded(found), std::move(found));
     }
-    if (error || at == folder) return {};
   }
-  return std::filesystem::is_regular_file(at, error) ? at : std::filesystem::path();
+  const auto found = names->second.find(folded(name));
+  return found == names->second.end() ? std::filesystem::path() : folder / found->second;
 }
 
 std::string zone_hint(std::string_view wanted) {
@@ -354,7 +358,7 @@ std::shared_ptr<const TimeZone> TimeZone::load(std::string_view name) {
       std::vector<uint8_t> bytes(kFileOctetsMax);
       file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
       bytes.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-      if (auto zone = parse(bytes, std::filesystem::relative(path, zone_folder()).string())) return zone;
+      if (auto zone = parse(bytes, path.lexically_relative(zone_folder()).string())) return zone;
     }
   }
   if (Rule rule(name); rule.read_offset()) {
@@ -412,7 +416,7 @@ TimeZone::Span TimeZone::span_at(Micros time) const {
 }
 
 Micros TimeZone::offset_of_local(Micros local) const {
-  local -= beyond(local);
+  local = std::max(local - beyond(local), kMinTime + 2 * kOffsetMax);  // Nothing overflows below.
   // The period of a day before, whose offset counts unless the next one has begun.
   const size_t i = period_at(local < kMinTime + kDay ? kMinTime : local - kDay);
   if (i + 1 == periods_.size()) return periods_[i].offset;

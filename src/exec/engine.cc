@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cassert>
 #include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "exec/address_truncation.h"
@@ -56,20 +57,42 @@ QueryFailed::QueryFailed(const expr::ValueErrorCounts& errors)
 
 namespace {
 
+/// What a stage holds, the most at a cut, before it closes what it can. For EXPLAIN ANALYZE.
+class StateMeter {
+ public:
+  explicit StateMeter(const StageRunner& stage, size_t node_count) : stage_(stage), nodes_(node_count) {}
+  void look() {
+    std::fill(nodes_.begin(), nodes_.end(), 0);
+    stage_.add_state_octets(nodes_);
+    octets_max_ = std::max(octets_max_, std::accumulate(nodes_.begin(), nodes_.end(), uint64_t{0}));
+  }
+  uint64_t octets_max() const { return octets_max_; }
+
+ private:
+  const StageRunner& stage_;
+  std::vector<uint64_t> nodes_;
+  uint64_t octets_max_ = 0;
+};
+
 /// Counts the rows that pass from one stage to the next, for EXPLAIN ANALYZE.
 class Meter final : public RowReceiver {
  public:
-  explicit Meter(RowReceiver& next) : next_(next) {}
+  /// @param state  of the stage that reads the rows; null: none does
+  explicit Meter(RowReceiver& next, StateMeter* state) : next_(next), state_(state) {}
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
     if (window.final) rows_ += rows.row_count;
     next_.on_rows(window, rows, last);
   }
-  void on_frontier(Micros frontier) override { next_.on_frontier(frontier); }
+  void on_frontier(Micros frontier) override {
+    if (state_ != nullptr) state_->look();
+    next_.on_frontier(frontier);
+  }
   Micros next_cut(Micros frontier) const override { return next_.next_cut(frontier); }
   uint64_t rows() const { return rows_; }
 
  private:
   RowReceiver& next_;
+  StateMeter* const state_;
   uint64_t rows_ = 0;
 };
 
@@ -88,20 +111,25 @@ class RunningQuery final : public RowReceiver {
       truncations_.assign(options.edges, AddressTruncation(*query->options.truncation));
     stages_.resize(query_->stages.size());
     meters_.resize(measured ? stages_.size() : 0);
+    states_.resize(meters_.size());
     RowReceiver* above = this;
     for (size_t s = stages_.size(); s-- > 0;) {
-      if (measured) above = (meters_[s] = std::make_unique<Meter>(*above)).get();
+      StateMeter* state = measured && s + 1 < stages_.size() ? states_[s + 1].get() : nullptr;
+      if (measured) above = (meters_[s] = std::make_unique<Meter>(*above, state)).get();
       // What is measured is a query's own, and an input stops with the query that it is of: others may not depend on
       // it.
       const bool shares = s == 0 && !measured && root == nullptr;
       stages_[s] = shares ? sharing.make_first_stage(*query_, *above) : make_stage(*query_, s, options, *above);
       above = stages_[s].get();
+      if (measured) states_[s] = std::make_unique<StateMeter>(*stages_[s], 1 + options.edges);
     }
-    if (measured) entry_ = std::make_unique<Meter>(*stages_.front());
+    if (measured) entry_ = std::make_unique<Meter>(*stages_.front(), states_.front().get());
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
       inputs_.push_back(
           std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, sharing, nullptr, measured, this));
-      inputs_.back()->readers_.push_back({this, &stages_.front()->input(i)});
+      RowReceiver* input = &stages_.front()->input(i);
+      if (measured) input = input_meters_.emplace_back(std::make_unique<Meter>(*input, states_.front().get())).get();
+      inputs_.back()->readers_.push_back({this, input});
     }
   }
   const plan::Query& query() const { return *query_; }
@@ -136,6 +164,7 @@ class RunningQuery final : public RowReceiver {
       const bool pane_ends = query_->options.has_state_limit() && watermark >= limit_cut_;
       // Before windows close: that is when most is held.
       if (pane_ends) root_->measure();
+      if (!states_.empty()) states_.front()->look();
       stages_.front()->advance(watermark);
       if (!pane_ends) return;
       limit_cut_ = stages_.front()->next_cut(watermark);
@@ -229,6 +258,7 @@ class RunningQuery final : public RowReceiver {
       stage.windows = ledger.windows_closed;
       stage.rows_out = meters_[s]->rows();
       stages_[s]->measure(stage);
+      if (stage.state_octets == 0) stage.state_octets = states_[s]->octets_max();
     }
     return activity;
   }
@@ -358,6 +388,8 @@ class RunningQuery final : public RowReceiver {
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::unique_ptr<Meter> entry_;                // Null, and the others none, where nothing is measured.
   std::vector<std::unique_ptr<Meter>> meters_;  // Above each stage.
+  std::vector<std::unique_ptr<Meter>> input_meters_;
+  std::vector<std::unique_ptr<StateMeter>> states_;  // Of each stage.
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
   std::optional<HiddenColumns> hidden_;         ///< it names some of its source's
   std::vector<AddressTruncation> truncations_;  ///< by edge; none: addresses are read as they are

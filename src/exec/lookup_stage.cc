@@ -77,6 +77,11 @@ class Step {
         matches_(batch_rows),
         error_rows_(batch_rows) {
     for (const auto& key : step.keys) keys_.emplace_back(expr::clone(*key), batch_rows);
+    if (stage.lookup_where) {
+      where_ = std::make_unique<expr::Evaluator>(expr::clone(*stage.lookup_where), batch_rows);
+      wanted_.resize(batch_rows);
+      found_.resize(batch_rows);
+    }
     if (step.condition) {
       condition_ = std::make_unique<expr::Evaluator>(expr::clone(*step.condition), batch_rows);
       survived_.resize(batch_rows);
@@ -138,8 +143,19 @@ class Step {
     const bool errored = drops_ && ledger_.value_errors.total() != errors_before;
     const bool prefix = step_.by == LookupStep::By::kPrefix;
     const lookup::KeyIndex* index = prefix ? nullptr : snapshot_->key_indexes[step_.index].get();
-    if (prefix) snapshot_->prefix_tables[step_.index]->find(key_columns_[0], nullptr, n, matches_.data());
-    else index->find(key_columns_.data(), nullptr, n, matches_.data());
+    const auto find = [&](const uint32_t* wanted, size_t count, uint32_t* matches) {
+      if (prefix) snapshot_->prefix_tables[step_.index]->find(key_columns_[0], wanted, count, matches);
+      else index->find(key_columns_.data(), wanted, count, matches);
+    };
+    const size_t wanted =
+        where_ ? expr::select_true(where_->evaluate(rows, nullptr, errors_.counts()), n, wanted_.data()) : n;
+    if (wanted == n) {
+      find(nullptr, n, matches_.data());
+    } else {
+      find(wanted_.data(), wanted, found_.data());
+      std::fill_n(matches_.begin(), n, kNoRow);
+      for (size_t i = 0; i < wanted; ++i) matches_[wanted_[i]] = found_[i];
+    }
     const bool one = prefix || index->unique();
     if (!passes_.empty()) {
       for (size_t i = 0; i < n; ++i) matches_[i] = first_passing(index, matches_[i]);
@@ -301,7 +317,8 @@ class Step {
   WindowLedger& ledger_;
   ErrorWatch errors_;
   std::vector<expr::Evaluator> keys_;
-  std::unique_ptr<expr::Evaluator> condition_;
+  std::unique_ptr<expr::Evaluator> where_, condition_;
+  std::vector<uint32_t> wanted_, found_;  ///< rows that where_ lets through, and their matches
   std::shared_ptr<const lookup::Snapshot> snapshot_;
   std::vector<uint8_t> passes_;          ///< by row of the table; empty: all do
   bool any_ = false, any_null_ = false;  ///< for IN: the table has a row, and one whose column is null

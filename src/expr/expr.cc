@@ -25,6 +25,18 @@ ExprPtr make_literal(Value value, Type type, SourceSpan span) {
   e->literal = std::move(value);
   return e;
 }
+bool always_computed(const Expr& expr) {
+  bool always = true;
+  walk(expr, [&](const Expr& part) {
+    if (part.kind != ExprKind::kCall && part.kind != ExprKind::kInList) return;
+    constexpr std::string_view kOperators[] = {"=", "<>", "<", "<=", ">", ">=", "&", "|"};
+    const bool is_operator = part.function->kind == ScalarFunction::Kind::kOperator;
+    always &= is_operator &&
+              std::find(std::begin(kOperators), std::end(kOperators), part.function->name) != std::end(kOperators);
+  });
+  return always;
+}
+
 ExprPtr clone(const Expr& expr) {
   auto e = std::make_unique<Expr>();
   e->kind = expr.kind;

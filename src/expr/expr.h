@@ -54,6 +54,9 @@ ExprPtr make_literal(Value value, Type type, SourceSpan span = {});
 ExprPtr clone(const Expr& expr);
 /// Same kind, type, column, literal, function and arguments; spans do not count. GROUP BY matching uses it.
 bool equal(const Expr& a, const Expr& b);
+/// Whether the expression has a value for every row: columns, constants, comparisons and bit operators have. Values
+/// that cannot be computed are counted, so what may fail must not be computed for other rows than its query says.
+bool always_computed(const Expr& expr);
 /// SQL-like text, columns by name; for EXPLAIN and for naming.
 std::string to_string(const Expr& expr, const batch::Schema& schema);
 /// Calls visit(Expr&) for the expression and everything in it, parents first.

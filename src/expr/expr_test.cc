@@ -260,6 +260,71 @@ TEST(Times, FieldsAreNamedAndMissingAsInPostgreSQL) {
   EXPECT_EQ(called("date_trunc", list(text("epoch"), typed("2026-01-31", Type::kTimestamptz))), "22023");
 }
 
+/// Units and zones that are constants are looked up once, and go through loops of their own: what comes out is what
+/// comes for the same texts in columns.
+TEST(Times, ConstantUnitsAndZonesGiveWhatColumnsOfThemGive) {
+  std::vector<int64_t> times = {0,
+                                -1,
+                                1,
+                                base::kMinTime,
+                                base::kMaxTime,
+                                base::kMaxTime - 1,
+                                base::kMinTime + 1,
+                                -210866803200 * base::kMicrosPerSecond,
+                                -210866803200 * base::kMicrosPerSecond - 1,
+                                *base::parse_timestamp("2026-03-29 02:30:00.5"),
+                                *base::parse_timestamp("2026-10-25 00:30:00"),
+                                *base::parse_timestamp("2024-02-29 23:59:59.999999"),
+                                *base::parse_timestamp("0001-01-01")};
+  uint64_t state = 1;
+  for (int i = 0; i < 400; ++i) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    times.push_back(static_cast<int64_t>(state) >> (i % 40));
+  }
+  const size_t n = times.size();
+  std::vector<uint8_t> present(n, 1);
+  for (size_t i = 0; i < n; i += 7) present[i] = 0;
+  std::vector<std::string_view> units(n), zones(n);
+  batch::ColumnBatch batch;
+  batch.row_count = n;
+  batch.columns.resize(3);
+  batch.columns[1] = {Type::kText, false, units.data(), nullptr};
+  batch.columns[2] = {Type::kText, false, zones.data(), nullptr};
+  const char* const kUnits[] = {"us",    "ms",      "second", "minute",  "hour",    "day",        "week",
+                                "month", "quarter", "year",   "decade",  "century", "millennium", "timezone",
+                                "dow",   "doy",     "isodow", "isoyear", "julian",  "epoch"};
+  for (const Type type : {Type::kTimestamptz, Type::kTimestamp}) {
+    batch.columns[0] = {type, true, times.data(), present.data()};
+    for (const char* zone : {"UTC", "Europe/Berlin", "-5:30"}) {
+      for (const char* unit : kUnits) {
+        units.assign(n, unit);
+        zones.assign(n, zone);
+        const auto both = [&](const char* name, std::vector<ExprPtr> constant, std::vector<ExprPtr> by_row) {
+          auto one = make_call(name, std::move(constant), {});
+          auto other = make_call(name, std::move(by_row), {});
+          ASSERT_TRUE(other.has_value());
+          if (!one.has_value()) return;  // No unit of date_trunc.
+          Evaluator a(std::move(*one), n), b(std::move(*other), n);
+          ValueErrorCounts errors, errors_by_row;
+          const batch::Column x = a.evaluate(batch, nullptr, errors), y = b.evaluate(batch, nullptr, errors_by_row);
+          for (size_t i = 0; i < n; ++i) {
+            ASSERT_EQ(value_text(value_at(x, i), x.type), value_text(value_at(y, i), y.type))
+                << name << ' ' << unit << ' ' << zone << ' ' << times[i];
+          }
+          EXPECT_EQ(errors.total(), errors_by_row.total()) << name << ' ' << unit;
+        };
+        const auto time = [&] { return column(0, type); };
+        const auto literal = [](const char* value) { return make_literal(std::string(value), Type::kText); };
+        both("extract", list(literal(unit), time()), list(column(1, Type::kText), time()));
+        both("date_trunc", list(literal(unit), time()), list(column(1, Type::kText), time()));
+        both("date_trunc", list(literal(unit), time(), literal(zone)),
+             list(column(1, Type::kText), time(), column(2, Type::kText)));
+        both("timezone", list(literal(zone), time()), list(column(2, Type::kText), time()));
+      }
+    }
+  }
+}
+
 TEST(Times, BinScaleAndEpoch) {
   const auto bin = [](const char* stride, const char* time, const char* origin) {
     return called("date_bin", list(typed(stride, Type::kInterval), typed(time, Type::kTimestamptz),

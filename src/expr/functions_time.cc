@@ -381,8 +381,8 @@ ValueError truncate_in_zone(TimeUnit unit, const base::TimeZone& zone, base::Tim
   if (__builtin_add_overflow(t, span.offset, &local)) return kOverflow;
   truncate_finite(unit, &local, 1, &local);
   const bool below_day = length_of(unit) != 0 && unit != TimeUnit::kDay;
-  r = local - (below_day ? span.offset : zone.offset_of_local(local));
-  return in_range(r) ? kFine : kOverflow;
+  const Micros offset = below_day ? span.offset : zone.offset_of_local(local);
+  return !__builtin_sub_overflow(local, offset, &r) && in_range(r) ? kFine : kOverflow;
 }
 void truncate_times(const batch::Column* args, size_t n, batch::Column& out, KernelContext& context) {
   Micros* r = out.as<Micros>();
@@ -513,7 +513,7 @@ void at_zone(const batch::Column* args, size_t n, batch::Column& out, KernelCont
       }
     }
     if constexpr (back) {
-      r[i] = t[i] - zone->offset_of_local(t[i]);
+      if (__builtin_sub_overflow(t[i], zone->offset_of_local(t[i]), &r[i])) r[i] = base::kMaxTime;
     } else {
       if (!span.holds(t[i])) span = zone->span_at(t[i]);
       if (__builtin_add_overflow(t[i], span.offset, &r[i])) r[i] = base::kMaxTime;

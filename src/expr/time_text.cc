@@ -145,6 +145,12 @@ bool split(std::string_view text, std::vector<Token>& tokens) {
     } else if (is_letter(here())) {
       take(piece, is_letter);
       // A word that runs into digits or signs is a date to PostgreSQL, hence no part of an interval.
+      // But for the short units that are words of dates, too.
+      const bool ends = piece == "d" || piece == "h" || piece == "m" || piece == "mon" || piece == "s" || piece == "y";
+      if (ends && (is_digit(here()) || here() == '+')) {
+        tokens.push_back({Token::Kind::kWord, piece});
+        continue;
+      }
       if (at < text.size() && (is_digit(here()) || std::string_view("-/.+").find(here()) != std::string_view::npos))
         return false;
       tokens.push_back({Token::Kind::kWord, piece});
@@ -383,7 +389,9 @@ TextFault read_interval(std::string_view text, Interval& out) {
       std::string_view clock = token->text;
       const bool minus = clock[0] == '-';
       if (minus || clock[0] == '+') clock.remove_prefix(1);
+      const bool sign = clock.size() < token->text.size();
       fault = read_clock(clock, minus, out);
+      if (sign && fault != TextFault::kNone) fault = TextFault::kSyntax;  // Then PostgreSQL takes it for a number.
       seen = kClockBits;
       unit = TimeUnit::kDay;  // '3 04:05:06'
       needs_unit = false;

@@ -111,13 +111,15 @@ bool scan_hex(std::string_view& text, size_t width, int64_t& value) {
   const size_t whole = part.size();
   const bool minus = part.starts_with('-');
   if (minus || part.starts_with('+')) part.remove_prefix(1);
-  if (part.size() > 2 && part[0] == '0' && (part[1] == 'x' || part[1] == 'X')) part.remove_prefix(2);
+  // "0x" alone is 0, as glibc has it.
+  const bool prefix = part.size() >= 2 && part[0] == '0' && (part[1] == 'x' || part[1] == 'X');
+  if (prefix) part.remove_prefix(2);
   size_t digits = 0;
   uint64_t number = 0;
   for (; digits < part.size() && hex_digit(part[digits]) >= 0; ++digits) {
     number = (number << 4 | static_cast<uint64_t>(hex_digit(part[digits]))) & 0xffff'ffff;
   }
-  if (digits == 0) return false;
+  if (digits == 0 && !prefix) return false;
   text.remove_prefix(whole - part.size() + digits);
   value = minus ? -static_cast<int64_t>(number) : static_cast<int64_t>(number);
   return true;

@@ -98,9 +98,19 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
     std::vector<std::string_view> names = catalog_.names();
     for (const std::string_view cte : ctes_.names()) names.push_back(cte);
     std::string hint;
-    if (const auto near = base::nearest_name(name, names); !near.empty())
+    const std::string_view view =
+        name.ends_with(kLateSuffix) ? std::string_view(name).substr(0, name.size() - kLateSuffix.size()) : "";
+    const Relation* of = catalog_.find(view);
+    if (of != nullptr && of->kind == Relation::Kind::kView) {
+      hint = fmt::format(
+          "\"{}\" keeps none: late rows of tumble and hop over a stream are kept, unless late = 'drop'; those "
+          "of joins, sessions and views over views are counted",
+          view);
+    } else if (const auto near = base::nearest_name(name, names); !near.empty()) {
       hint = fmt::format("did you mean '{}'?", near);
-    else if (name == "tumble" || name == "hop") hint = fmt::format("{}(relation, time column, interval)", name);
+    } else if (name == "tumble" || name == "hop") {
+      hint = fmt::format("{}(relation, time column, interval)", name);
+    }
     return fail("42P01", fmt::format("relation \"{}\" does not exist", name), span, hint);
   }
   if (relation->kind == Relation::Kind::kTable) {

@@ -181,8 +181,8 @@ class Shower {
     if (const auto& cut = query_.options.truncation)
       fact("truncate", fmt::format("addresses to /{} and /{}", cut->v4_bits, cut->v6_bits));
     if (first.spread) fact("spread", spread_text(first));
+    const bool arrival = first.window.time_column >= 0 && first.window.time_column == source.arrival_column;
     if (options_.distributed && stream) {
-      const bool arrival = first.window.time_column >= 0 && first.window.time_column == source.arrival_column;
       std::string held = arrival ? "our clock less 1 s: no exporter holds it"
                                  : "the least over active exporters of (highest event time - delay): the exporter that "
                                    "is furthest behind holds it";
@@ -194,6 +194,8 @@ class Shower {
     } else if (options_.distributed) {
       fact("watermark", "the final frontier of the view");
     }
+    if (activity_ != nullptr && stream && !arrival && options_.buffers && !activity_->held_by.empty())
+      fact("held by", activity_->held_by);
   }
 
   void add_halves(const Stage& stage) {
@@ -340,6 +342,7 @@ class Shower {
 
   /// Lookup tables, in the order in which they are read.
   void add_lookups(const Stage& stage) {
+    if (stage.lookup_where) fact("filter", expr::to_string(*stage.lookup_where, stage.input));
     for (const LookupStep& step : stage.lookups) {
       const lookup::TableDefinition& table = step.table->definition();
       const auto name = [&](uint32_t column) {

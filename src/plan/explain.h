@@ -39,7 +39,8 @@ struct StageActivity {
 struct QueryActivity {
   std::vector<StageActivity> stages;
   std::vector<QueryActivity> inputs;
-  double seconds = 0;  ///< that the run took
+  std::string held_by;  ///< the exporter that held the watermark most, for people; empty: not known
+  double seconds = 0;   ///< that the run took
 };
 
 /// A plan, to be shown. An operator has facts in order, each with a name ("filter") and a text.

@@ -219,7 +219,10 @@ struct Stage {
   std::vector<bool> input_used;     ///< which input columns anything below reads
   std::optional<Spread> spread;     ///< stages[0] over a stream only: its input is the parts of the rows
   std::vector<LookupStep> lookups;  ///< one after another
-  expr::ExprPtr where;              ///< over the input, or null
+  /// Over the columns before the first lookup, or null: rows for which it is not true look nothing up and match
+  /// nothing. Made by rewrite() of conditions of `where`, which then filters them.
+  expr::ExprPtr lookup_where;
+  expr::ExprPtr where;  ///< over the input, or null
   Window window;
   bool aggregates_rows = false;     ///< false: a row stage (filter and project)
   std::vector<expr::ExprPtr> keys;  ///< over the input

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <string_view>
-
-#include "expr/function.h"
 
 namespace backstream::plan {
 namespace {
@@ -25,21 +22,6 @@ bool same(const Window& a, const Window& b) {
          (a.calendar == nullptr || b.calendar == nullptr ? a.calendar == b.calendar : *a.calendar == *b.calendar);
 }
 
-/// Whether the expression has a value for every row: values that cannot be computed are counted, and what one query
-/// computes must not be counted for another.
-bool always_computed(const expr::Expr& e) {
-  bool always = true;
-  expr::walk(e, [&](const expr::Expr& part) {
-    if (part.kind != expr::ExprKind::kCall && part.kind != expr::ExprKind::kInList) return;
-    constexpr std::string_view kOperators[] = {"=", "<>", "<", "<=", ">", ">=", "&", "|"};
-    const expr::ScalarFunction& function = *part.function;
-    const bool is_operator = function.kind == expr::ScalarFunction::Kind::kOperator;
-    always &=
-        is_operator && std::find(std::begin(kOperators), std::end(kOperators), function.name) != std::end(kOperators);
-  });
-  return always;
-}
-
 /// A stage of several queries never fails, sheds or revises for one of them: options that ask for it, or that change
 /// what the stage reads or gives, keep a query by itself.
 bool has_policy_of_its_own(const Query& query) {
@@ -56,8 +38,8 @@ bool can_share(const Query& query) {
     return false;
   }
   return std::all_of(stage.aggregates.begin(), stage.aggregates.end(), [](const AggregateCall& call) {
-    return (!call.filter || always_computed(*call.filter)) &&
-           std::all_of(call.args.begin(), call.args.end(), [](const auto& arg) { return always_computed(*arg); });
+    return (!call.filter || expr::always_computed(*call.filter)) &&
+           std::all_of(call.args.begin(), call.args.end(), [](const auto& arg) { return expr::always_computed(*arg); });
   });
 }
 

@@ -185,6 +185,14 @@ Micros WatermarkTracker::time_limit(Micros received_at) const {
   return rules_.live ? received_at + rules_.max_future_us : base::kMaxTime;
 }
 
+std::optional<uint32_t> WatermarkTracker::furthest_behind() const {
+  std::optional<uint32_t> behind;
+  for (uint32_t i = 0; i < exporters_.size(); ++i) {
+    if (exporters_[i].in_minimum() && (!behind || exporters_[i].mark < exporters_[*behind].mark)) behind = i;
+  }
+  return behind;
+}
+
 WatermarkTracker::ExporterState WatermarkTracker::state(uint32_t exporter) const {
   const Exporter& e = exporters_[exporter];
   ExporterState state;

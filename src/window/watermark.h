@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/time.h"
@@ -78,6 +79,9 @@ class WatermarkTracker {
     uint64_t datagrams_shifted = 0;
     uint64_t future_refused = 0;  ///< datagrams whose time_max was above the limit and so was not used
   };
+  /// The exporter that holds the watermark: the one in the minimum that is furthest behind (of equals, the first).
+  /// O(exporters).
+  std::optional<uint32_t> furthest_behind() const;
   size_t exporter_count() const { return exporters_.size(); }
   ExporterState state(uint32_t exporter) const;
 

@@ -31,6 +31,20 @@ TEST(Watermark, HasNotBegunBeforeTheFirstTimedRow) {
   EXPECT_EQ(tracker.watermark(), s(-5));
 }
 
+TEST(Watermark, IsHeldByTheExporterThatIsFurthestBehind) {
+  WatermarkTracker tracker(rules(5 * kSecond));
+  EXPECT_EQ(tracker.furthest_behind(), std::nullopt);
+  tracker.set_delay(1, 20 * kSecond);
+  tracker.observe(0, s(10), s(10));
+  EXPECT_EQ(tracker.furthest_behind(), 0u);
+  tracker.observe(1, s(12), s(12));
+  EXPECT_EQ(tracker.furthest_behind(), 1u) << "its delay is longer";
+  tracker.observe(1, s(40), s(40));
+  EXPECT_EQ(tracker.furthest_behind(), 0u);
+  tracker.observe(1, s(71), s(71));
+  EXPECT_EQ(tracker.furthest_behind(), 1u) << "the other is silent";
+}
+
 TEST(Watermark, IsTheLeastOfAllExporters) {
   WatermarkTracker tracker(rules(5 * kSecond));
   tracker.observe(0, s(10), s(10));

@@ -262,6 +262,22 @@ class Answers(harness.Case):
             self.assertEqual("shipped    " in result.stdout, bool(split), result.stdout)
             self.assertNotIn("64500", result.stdout)
 
+    def test_explain_analyze_tells_who_held_the_watermark_and_what_stages_hold(self):
+        capture = os.path.join(self.folder, "three.pcap")
+        self.run_backstream("generate", "--records", "20000", "--exporters", "3", "--span", "600s", "--pcap", capture)
+        sessions = "SELECT window_start, window_end, src_ip FROM session(flows, time, interval '20 s', partition_by => (src_ip)) GROUP BY 1, 2, 3"
+        join = """SELECT a.time, a.src_ip FROM flows a JOIN flows b ON a.src_ip = b.dst_ip AND b.time BETWEEN a.time AND a.time + interval '3 s'"""
+        history = """SELECT window_start, src_as, lag(count(*)) OVER (PARTITION BY src_as ORDER BY window_start)
+                     FROM tumble(flows, time, interval '60 s') GROUP BY 1, 2"""
+        union = TOTAL + " UNION ALL " + TOTAL
+        for sql, states in (sessions, 1), (join, 1), (history, 2), (union, 3):
+            shown = self.run_backstream("run", "--pcap", capture, "-q", "-e", "EXPLAIN ANALYZE " + sql).stdout
+            self.assertEqual(len(re.findall(r"state      [\d.]+ \w+ at most", shown)), states, shown)
+            self.assertRegex(shown, r"held by    127\.0\.1\.[123] most often, at \d+ of \d+ cuts of the watermark\n")
+        shown = self.run_backstream("run", "--pcap", capture, "-q", "-e", "EXPLAIN (ANALYZE, BUFFERS off) " + union).stdout
+        self.assertNotIn("held by", shown)
+        self.assertNotIn("state", shown)
+
     def test_explain_analyze_beside_a_query(self):
         plan = "EXPLAIN (ANALYZE, TIMING off, FORMAT json) " + TOTAL
         result = self.run_backstream("run", "--pcap", self.write("a.pcap", simple_capture()), "-q", "-o", "csv", "-e", plan + ";" + MATRIX)

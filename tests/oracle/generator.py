@@ -457,7 +457,8 @@ class Generator:
     # What random cases meet too rarely; a pair where PostgreSQL's text is another.
     FIXED = ["(2147483647.5::float8 * 2147483647.5::float8)", "('8'::float8 ^ 300)", "(d1 = ANY (ARRAY[d2, NULL]))",
              "(n1 - '-9223372036854775808'::bigint)", "right(t1, '-2147483648'::integer)", "substring(t1, '2')",
-             "(z1 AT TIME ZONE 'CET')", "date_trunc('fortnight', z1)", "'90' >> s1", "'90' << i1", "text('true')", "nullif(w1, z1)", "'32768-'::smallint", "'P1-2'::interval",
+             "(z1 AT TIME ZONE 'CET')", "date_trunc('fortnight', z1)", "'90' >> s1", "'90' << i1", "text('true')", "nullif(w1, z1)", "'32768-'::smallint", "'P1-2'::interval", "'-1:82'::interval", "'12 m8s'::interval", "'1000000006 years'::interval",
+             "'08:00:2b:0x:02:03'::macaddr",
              "CASE WHEN b1 AND NOT b1 THEN 1 / 0 ELSE 2 END", "'2026-01-31 BC'::timestamptz", "trunc(m1)",
              "((v2 / date_part('month', '-infinity'::timestamptz)) - ('1e300'::float8 ^ 3) * v2)"]
 

@@ -546,6 +546,7 @@ void run_file(const std::string& path, const Variant& variant, Tally& tally) {
     scenario.clear();
   };
   for (const Block& block : *blocks) {
+    if (block.rewritten && !variant.rewrites) continue;
     if (block.kind == Block::Kind::kReset) run();
     else scenario.push_back(&block);
   }

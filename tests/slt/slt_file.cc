@@ -59,6 +59,7 @@ std::string parse_directive(std::string_view rest, Block& block) {
     for (std::string_view option = take_word(rest); !option.empty(); option = take_word(rest)) {
       if (option == "nosort") block.sorted = false;
       else if (option == "revisions") block.revisions = true;
+      else if (option == "rewritten") block.rewritten = true;
       else return "unknown option '" + std::string(option) + "'";
     }
     return "";

@@ -7,10 +7,11 @@
 //   line
 //                                    "----" the whole diagnostic may follow, compared line by line (its source is
 //                                    "test")
-//   query <types> [nosort] [revisions]
-//                                    a SELECT or EXPLAIN, and after "----" its final rows. One letter a column: I
-//                                    integer, R double, B boolean, T anything else. Rows are compared as a set unless
-//                                    nosort
+//   query <types> [nosort] [revisions] [rewritten]
+//                                    a SELECT or EXPLAIN, and after "----" its final rows. "rewritten": a
+//                                    plan that is another without rewrites, and not looked at there. One letter a
+//                                    column: I integer, R double, B boolean, T anything else. Rows are compared as a
+//                                    set unless nosort
 //   results <view> <types> [...]     after "----" the rows of a view created before
 //   feed <table> [edge N]            rows, one a line. Each row counts as a datagram of its own
 //   ledger [<view>] <counter> N ...  counters of the window ledger; without a view those of the query or view above
@@ -43,6 +44,7 @@ struct Block {
   std::string sql;
   bool sorted = true;
   bool revisions = false;
+  bool rewritten = false;
   int edge = -1;                                          ///< kFeed; -1: any
   bool has_expected = false;                              ///< there was a line "----"
   std::vector<std::string> rows;                          ///< kFeed: given; otherwise what is expected

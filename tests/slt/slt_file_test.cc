@@ -10,7 +10,7 @@ TEST(SltFile, BlocksAreReadWithTheirParts) {
       "# a comment\n"
       "statement ok\nCREATE FOREIGN TABLE f\n (a int)\n\n"
       "statement error no such .*column\nSELECT x\n----\nline one\nline two\n\n"
-      "query TI nosort revisions\nSELECT 1\n----\n10:00:00 1\n'a b' NULL\n\n\n"
+      "query TI nosort revisions rewritten\nSELECT 1\n----\n10:00:00 1\n'a b' NULL\n\n\n"
       "results v I\n----\n\n"
       "feed f edge 2\n1 2\n# a row\n\n"
       "ledger late 1 counted 5\nledger v late 0\nfails 22012\n\nreset",
@@ -24,6 +24,7 @@ TEST(SltFile, BlocksAreReadWithTheirParts) {
   EXPECT_EQ((*blocks)[2].types, "TI");
   EXPECT_FALSE((*blocks)[2].sorted);
   EXPECT_TRUE((*blocks)[2].revisions);
+  EXPECT_TRUE((*blocks)[2].rewritten);
   EXPECT_EQ((*blocks)[2].rows.size(), 2U);
   EXPECT_EQ((*blocks)[3].name, "v");
   EXPECT_TRUE((*blocks)[3].has_expected);
