@@ -53,20 +53,28 @@ struct WideMapKey {
   }
   static uint64_t hash_of(uint64_t word) { return WideTraits::hash(word); }
   static Value value(uint64_t word) {
-    const std::string_view bytes = WideTraits::bytes(word);
-    if constexpr (std::is_same_v<Value, base::Inet>) {
-      base::Inet inet;
-      std::memcpy(&inet, bytes.data(), sizeof inet);
-      return inet;
-    } else {
-      return bytes;
-    }
+    if constexpr (std::is_same_v<Value, base::Inet>) return inet_of(word);
+    else return WideTraits::bytes(word);
   }
 };
 template <>
 struct MapKey<std::string_view> : WideMapKey<std::string_view> {};
 template <>
-struct MapKey<base::Inet> : WideMapKey<base::Inet> {};
+struct MapKey<base::Inet> : WideMapKey<base::Inet> {
+  using Wide = WideMapKey<base::Inet>;
+  static uint64_t hash(const base::Inet& value) { return fits_word(value) ? mix(word_of(value)) : Wide::hash(value); }
+  static bool same(uint64_t word, const base::Inet& value, uint64_t hash) {
+    if (fits_word(value)) return word == word_of(value);
+    return !InetTraits::is_word(word) && Wide::same(word, value, hash);
+  }
+  static uint64_t keep(const base::Inet& value, uint64_t hash, StateContext& context) {
+    return fits_word(value) ? word_of(value) : Wide::keep(value, hash, context);
+  }
+  static void drop(uint64_t word, StateContext& context) {
+    if (!InetTraits::is_word(word)) Wide::drop(word, context);
+  }
+  static uint64_t hash_of(uint64_t word) { return InetTraits::hash(word); }
+};
 
 /// All zero bytes: empty. Entries and wide keys lie in blocks of the context that it was filled with.
 struct CountMap {
@@ -120,6 +128,13 @@ void grow(CountMap& map, StateContext& context) {
   });
   if (map.capacity_log2 != 0) context.give_block(map.entries, map.capacity_log2 + 4);
   map = bigger;
+}
+
+/// Fetches the place where the value's count is looked for first: large maps lie all over memory.
+template <typename Value>
+void fetch_place(const CountMap& map, const Value& value) {
+  if (map.is_array()) return;
+  __builtin_prefetch(&map.entries[MapKey<Value>::hash(value) & ((size_t{1} << map.capacity_log2) - 1)], 1);
 }
 
 /// Adds `count` > 0 to the value's count, which stays at INT64_MAX when it gets there.
@@ -185,11 +200,14 @@ void encode_entries(std::vector<CountMap::Entry> entries, std::vector<uint8_t>& 
       before = entry.word;
     }
   } else {
-    std::sort(entries.begin(), entries.end(),
-              [](const auto& a, const auto& b) { return WideTraits::bytes(a.word) < WideTraits::bytes(b.word); });
-    for (const CountMap::Entry& entry : entries) {
-      put_value(out, MapKey<Value>::value(entry.word));
-      base::put_varint(out, static_cast<uint64_t>(entry.count));
+    std::vector<std::pair<Value, int64_t>> values;
+    values.reserve(entries.size());
+    for (const CountMap::Entry& entry : entries) values.emplace_back(MapKey<Value>::value(entry.word), entry.count);
+    std::sort(values.begin(), values.end(),
+              [](const auto& a, const auto& b) { return bytes_of(a.first) < bytes_of(b.first); });
+    for (const auto& [value, count] : values) {
+      put_value(out, value);
+      base::put_varint(out, static_cast<uint64_t>(count));
     }
   }
 }

@@ -62,6 +62,7 @@ Wide* make_wide(std::string_view bytes, uint64_t hash, StateContext& context) {
   return wide;
 }
 
+template <typename Traits>
 void insert_bytes(WordSet& set, std::string_view bytes, StateContext& context, std::vector<uint64_t>& scratch) {
   const size_t words = (sizeof(Wide) + bytes.size() + 7) / 8;
   if (scratch.size() < words) scratch.resize(words);
@@ -69,8 +70,16 @@ void insert_bytes(WordSet& set, std::string_view bytes, StateContext& context, s
   probe->hash = hash_bytes(bytes);
   probe->octets = static_cast<uint32_t>(bytes.size());
   if (!bytes.empty()) std::memcpy(probe->bytes(), bytes.data(), bytes.size());
-  insert<WideTraits>(set, reinterpret_cast<uint64_t>(probe), context,
-                     [&](uint64_t) { return reinterpret_cast<uint64_t>(make_wide(bytes, probe->hash, context)); });
+  insert<Traits>(set, reinterpret_cast<uint64_t>(probe), context,
+                 [&](uint64_t) { return reinterpret_cast<uint64_t>(make_wide(bytes, probe->hash, context)); });
+}
+
+void insert_value(WordSet& set, const std::string_view& value, StateContext& context, std::vector<uint64_t>& scratch) {
+  insert_bytes<WideTraits>(set, value, context, scratch);
+}
+void insert_value(WordSet& set, const base::Inet& value, StateContext& context, std::vector<uint64_t>& scratch) {
+  if (fits_word(value)) insert<InetTraits>(set, word_of(value), context, [](uint64_t word) { return word; });
+  else insert_bytes<InetTraits>(set, bytes_of(value), context, scratch);
 }
 
 template <typename Value>
@@ -78,33 +87,31 @@ void wide_update(uint8_t* const* group_rows, size_t offset, const Column* args, 
                  StateContext& context) {
   const Value* values = args[0].as<Value>();
   std::vector<uint64_t> scratch(16);
-  for_each_present<WordSet>(group_rows, offset, args[0], rows, n, [&](WordSet& set, size_t row) {
-    insert_bytes(set, bytes_of(values[row]), context, scratch);
-  });
+  for_each_present<WordSet>(group_rows, offset, args[0], rows, n,
+                            [&](WordSet& set, size_t row) { insert_value(set, values[row], context, scratch); });
 }
+template <typename Traits>
 void wide_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
   WordSet& set = state_at<WordSet>(to);
   for_each_word(state_at<WordSet>(from), [&](uint64_t word) {
-    insert<WideTraits>(set, word, context, [&](uint64_t) {
+    insert<Traits>(set, word, context, [&](uint64_t) {
+      if (std::is_same_v<Traits, InetTraits> && InetTraits::is_word(word)) return word;
       return reinterpret_cast<uint64_t>(make_wide(WideTraits::bytes(word), WideTraits::hash(word), context));
     });
   });
 }
 template <typename Value>
+Value value_of(uint64_t word) {
+  if constexpr (std::is_same_v<Value, base::Inet>) return inet_of(word);
+  else return WideTraits::bytes(word);
+}
+template <typename Value>
 void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) {
-  std::vector<std::string_view> values;
-  for_each_word(state_at<WordSet>(state), [&](uint64_t word) { values.push_back(WideTraits::bytes(word)); });
-  std::sort(values.begin(), values.end());
+  std::vector<Value> values;
+  for_each_word(state_at<WordSet>(state), [&](uint64_t word) { values.push_back(value_of<Value>(word)); });
+  std::sort(values.begin(), values.end(), [](const Value& a, const Value& b) { return bytes_of(a) < bytes_of(b); });
   base::put_varint(out, values.size());
-  for (const std::string_view bytes : values) {
-    if constexpr (std::is_same_v<Value, base::Inet>) {
-      base::Inet inet;
-      std::memcpy(&inet, bytes.data(), sizeof inet);
-      put_value(out, inet);
-    } else {
-      put_value(out, bytes);
-    }
-  }
+  for (const Value& value : values) put_value(out, value);
 }
 template <typename Value>
 size_t wide_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateContext& context) {
@@ -119,7 +126,7 @@ size_t wide_decode(uint8_t* state, const uint8_t* bytes, size_t octets, StateCon
     const size_t used = get_value(bytes + at, octets - at, value, context);
     if (used == 0) return 0;
     at += used;
-    insert_bytes(set, bytes_of(value), context, scratch);
+    insert_value(set, value, context, scratch);
   }
   return set.count == count ? at : 0;
 }
@@ -150,7 +157,7 @@ template <typename Value>
 AggregateFunction wide_function(Type type) {
   AggregateFunction f = function(type);
   f.update = wide_update<Value>;
-  f.combine = wide_combine;
+  f.combine = wide_combine<std::conditional_t<std::is_same_v<Value, base::Inet>, InetTraits, WideTraits>>;
   f.encode = wide_encode<Value>;
   f.decode = wide_decode<Value>;
   return f;

@@ -34,10 +34,17 @@ void add_value(EntropyState& state, const Value& value, int64_t weight, StateCon
 template <typename Value>
 void update(uint8_t* const* group_rows, size_t offset, const Column* args, const uint32_t* rows, size_t n,
             StateContext& context) {
+  constexpr size_t kAhead = 12;
   const Value* values = args[0].as<Value>();
-  for_each_present<EntropyState>(group_rows, offset, args[0], rows, n, [&](EntropyState& state, size_t row) {
-    add_value<Value>(state, values[row], 1, context);
-  });
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) {
+      const size_t row = rows == nullptr ? i + kAhead : rows[i + kAhead];
+      fetch_place<Value>(state_at<EntropyState>(group_rows[i + kAhead] + offset).counts, values[row]);
+    }
+    const size_t row = rows == nullptr ? i : rows[i];
+    if (args[0].is_null(row)) continue;
+    add_value<Value>(state_at<EntropyState>(group_rows[i] + offset), values[row], 1, context);
+  }
 }
 template <typename Value>
 void update_weighted(uint8_t* const* group_rows, size_t offset, const Column* args, const uint32_t* rows, size_t n,

@@ -61,4 +61,22 @@ inline std::string_view bytes_of(const base::Inet& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
+/// Addresses: those of IPv4 are the word itself, which its lowest bit tells: the address of a Wide has it clear.
+struct InetTraits {
+  static bool is_word(uint64_t word) { return (word & 1) != 0; }
+  static uint64_t hash(uint64_t word) { return is_word(word) ? mix(word) : WideTraits::hash(word); }
+  static bool same(uint64_t a, uint64_t b) { return a == b || (!is_word(a | b) && WideTraits::same(a, b)); }
+};
+inline bool fits_word(const base::Inet& value) { return value.family == 4; }
+/// The upper half is the address, the lower half has room for the length. `value` is of IPv4.
+inline uint64_t word_of(const base::Inet& value) { return value.hi | uint64_t{value.prefix_bits} << 1 | 1; }
+inline base::Inet inet_of(uint64_t word) {
+  if (InetTraits::is_word(word))
+    return base::Inet::v4(static_cast<uint32_t>(word >> 32), static_cast<uint8_t>(word >> 1 & 0x3f));
+  base::Inet inet;
+  if (word == 0) return inet;  // Never kept, which the compiler does not know.
+  std::memcpy(&inet, WideTraits::bytes(word).data(), sizeof inet);
+  return inet;
+}
+
 }  // namespace backstream::agg

@@ -206,7 +206,7 @@ bool Inet::contains_or_equals(const Inet& other) const noexcept {
   return (high | low) == 0;
 }
 
-std::strong_ordering compare(const Inet& a, const Inet& b) noexcept {
+std::strong_ordering compare_prefixes(const Inet& a, const Inet& b) noexcept {
   if (a.family != b.family) return a.family <=> b.family;
   Inet common_a = a, common_b = b;
   const unsigned common_bits = std::min(a.prefix_bits, b.prefix_bits);

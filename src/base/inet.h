@@ -40,7 +40,11 @@ struct Inet {
   /// True if `other` is the same or a longer prefix inside this one. Other family: false.
   bool contains_or_equals(const Inet& other) const noexcept;
 
-  bool operator==(const Inet&) const = default;
+  /// Word by word: member by member the compiler calls memcmp().
+  bool operator==(const Inet& other) const noexcept {
+    const auto a = std::bit_cast<Words>(*this), b = std::bit_cast<Words>(other);
+    return ((a.hi ^ b.hi) | (a.lo ^ b.lo) | (a.kind ^ b.kind)) == 0;
+  }
 
  private:
   struct Words {
@@ -57,8 +61,13 @@ struct InetHash {
   }
 };
 
+std::strong_ordering compare_prefixes(const Inet& a, const Inet& b) noexcept;
 /// PostgreSQL's order (network_cmp): family, common prefix bits, prefix length, then the whole address.
-std::strong_ordering compare(const Inet& a, const Inet& b) noexcept;
+inline std::strong_ordering compare(const Inet& a, const Inet& b) noexcept {
+  // Of equal length, as hosts are: the bits of the prefix come first in the address, too.
+  if (a.family != b.family || a.prefix_bits != b.prefix_bits) return compare_prefixes(a, b);
+  return a.hi != b.hi ? a.hi <=> b.hi : a.lo <=> b.lo;
+}
 
 /// PostgreSQL's text form of inet: RFC 5952 for IPv6; the length is left out for a host address.
 std::string to_string(const Inet& inet);

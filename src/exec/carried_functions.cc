@@ -91,6 +91,7 @@ CarriedFunctions::CarriedFunctions(const plan::Stage& stage, size_t partitions_m
                   hash_mask),
       context_(std::make_unique<agg::StateContext>()),
       compact_at_(kContextOctetsMin) {
+  for (const Call& call : calls_) result_types_.push_back(call.call->type);
   for (const int column : plan_.partition_by) sort_columns_.push_back({static_cast<size_t>(column)});
   for (const plan::Analytic::Order& key : plan_.order_by)
     sort_columns_.push_back({static_cast<size_t>(key.column), key.descending, key.nulls_first});
@@ -109,12 +110,7 @@ size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros forget_
   const size_t n = rows.row_count();
   kept_.clear();
   if (n == 0) return 0;
-  if (results_.capacity() < n) {
-    std::vector<batch::Type> types;
-    for (const Call& call : calls_) types.push_back(call.call->type);
-    results_ =
-        batch::BatchBuffer(types, std::vector<bool>(types.size(), true), std::max({n, kStep, 2 * results_.capacity()}));
-  }
+  results_.begin(result_types_, n);
   if (context_->arena.octets_held() > compact_at_) {
     compact();
     compact_at_ = std::max(kContextOctetsMin, 2 * context_->arena.octets_held());
@@ -127,8 +123,7 @@ size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros forget_
   const Sequence sequence = in_store ? Sequence{nullptr, 0, n} : Sequence{order_.data(), 0, order_.size()};
   for (size_t c = 0; c < calls_.size(); ++c) {
     const Call& call = calls_[c];
-    Column& out = results_.batch.columns[c];
-    out.has_nulls = true;
+    Column& out = results_.columns()[c];
     if (call.call->kind == Kind::kLag) {
       lag_any(call, rows.slice(static_cast<size_t>(call.call->args[0]), 0), sequence, out);
     } else if (call.call->kind == Kind::kEwma) {

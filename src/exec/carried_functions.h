@@ -6,6 +6,7 @@
 
 #include "exec/engine.h"
 #include "exec/keyed_states.h"
+#include "exec/result_columns.h"
 #include "exec/row_order.h"
 #include "plan/query.h"
 
@@ -25,7 +26,7 @@ class CarriedFunctions {
   /// @return  rows that are refused
   size_t compute(const RowStore& rows, Micros at, Micros forget_after);
   /// Of the last compute(): results, one column a call, by row; valid until the next one.
-  const std::vector<batch::Column>& results() const { return results_.batch.columns; }
+  const std::vector<batch::Column>& results() const { return results_.columns(); }
   /// Of the last compute(), when rows were refused: numbers of the others.
   const std::vector<uint32_t>& kept() const { return kept_; }
 
@@ -66,13 +67,14 @@ class CarriedFunctions {
   const plan::Analytic& plan_;
   const size_t partitions_max_;
   const std::vector<Call> calls_;
+  std::vector<batch::Type> result_types_;
   std::vector<SortColumn> sort_columns_;  ///< partition, order, then ties by all columns
   KeyedStates partitions_;
   std::unique_ptr<agg::StateContext> context_;  ///< of running aggregates
   agg::NullResults nulls_gone_;
   size_t compact_at_;
   uint64_t window_number_ = 0;
-  batch::BatchBuffer results_;
+  ResultColumns results_;
   // Scratch of one window.
   std::vector<uint8_t*> states_;  ///< by row; null: refused
   std::vector<uint32_t> kept_, order_, filtered_;

@@ -7,6 +7,34 @@ namespace backstream::exec {
 
 using batch::Column;
 
+namespace {
+
+/// Numbers the panes of times that lie close together, without a division a row.
+class PaneNumbers {
+ public:
+  static constexpr size_t kPanesMax = 64;
+  PaneNumbers(const PaneGrid& grid, Micros least, Micros greatest)
+      : first_(grid.pane_start(least)), pane_(static_cast<uint64_t>(grid.pane_us)) {
+    const auto span = static_cast<uint64_t>(greatest - first_);
+    known_ = span / pane_ < kPanesMax && span <= UINT64_MAX / pane_ && pane_ > 1;
+    // Division by multiplication: with m = 2^64 / pane rounded up, x * m / 2^64 is x / pane for all x * pane <= 2^64.
+    inverse_ = UINT64_MAX / pane_ + 1;
+  }
+  bool known() const { return known_; }
+  uint32_t of(Micros time) const {
+    __extension__ const auto product = static_cast<unsigned __int128>(static_cast<uint64_t>(time - first_)) * inverse_;
+    return static_cast<uint32_t>(product >> 64);
+  }
+  Micros start(uint32_t number) const { return first_ + static_cast<Micros>(number * pane_); }
+
+ private:
+  Micros first_;
+  uint64_t pane_, inverse_;
+  bool known_;
+};
+
+}  // namespace
+
 EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
                    uint64_t hash_mask)
     : stage_(stage),
@@ -18,9 +46,8 @@ EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, 
       aggregator_(stage, options, batch_rows, layout_, ledger_),
       shedder_(stage, batch_rows),
       timed_(batch_rows),
-      inside_(batch_rows),
-      outside_(batch_rows),
-      rest_(batch_rows) {}
+      by_pane_(batch_rows),
+      pane_of_row_(batch_rows) {}
 
 void EdgeHalf::keep_late(const plan::LateStage& late) {
   late_ = std::make_unique<LateRows>(late, options_, batch_rows_, hash_mask_);
@@ -54,7 +81,7 @@ const uint32_t* EdgeHalf::rows_with_time(const Column& time, size_t row_count, s
   return timed_.data();
 }
 
-void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros time_max) {
+void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros time_max, CommonColumns* common) {
   if (rows.row_count == 0) return;
   seen_ = std::max(seen_, watermark);
   time_max_ = std::min(time_max, kTimeMax);
@@ -66,7 +93,7 @@ void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros 
   if (n == 0) return;
   batch_ = &rows;
   size_t kept = 0;
-  const uint32_t* passed = aggregator_.prepare(rows, chosen, n, kept);
+  const uint32_t* passed = aggregator_.prepare(rows, chosen, n, kept, common);
   const int64_t* times = time.as<int64_t>();
   const Micros start = grid_.pane_start(range.least);
   const bool one_pane = range.greatest - start < grid_.pane_us;
@@ -76,7 +103,7 @@ void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros 
   for (const uint32_t row : aggregator_.errored()) ++counts_of(grid_.pane_start(times[row])).errored;
   if (kept == 0) return;
   if (one_pane) add_to_pane(start, passed, kept);
-  else add_by_pane(times, passed, kept);
+  else add_by_pane(times, passed, kept, range);
 }
 
 PaneCounts& EdgeHalf::counts_of(Micros start) {
@@ -92,24 +119,15 @@ PaneCounts& EdgeHalf::counts_of(Micros start) {
 
 /// Counts rows by pane; those of a batch lie close together.
 void EdgeHalf::count_assigned(const Micros* times, const uint32_t* rows, size_t n, const Times& range) {
-  constexpr size_t kPanesMax = 64;
-  const Micros first = grid_.pane_start(range.least);
-  const auto pane = static_cast<uint64_t>(grid_.pane_us);
-  const auto span = static_cast<uint64_t>(range.greatest - first);
-  if (span / pane >= kPanesMax || span > UINT64_MAX / pane || pane == 1) {
+  const PaneNumbers panes(grid_, range.least, range.greatest);
+  if (!panes.known()) {
     for (size_t i = 0; i < n; ++i) ++counts_of(grid_.pane_start(times[rows[i]])).assigned;
     return;
   }
-  // Division by multiplication: with m = 2^64 / pane rounded up, x * m / 2^64 is x / pane for all x * pane <= 2^64.
-  const uint64_t inverse = UINT64_MAX / pane + 1;
-  uint32_t assigned[kPanesMax] = {};
-  for (size_t i = 0; i < n; ++i) {
-    const auto offset = static_cast<uint64_t>(times[rows[i]] - first);
-    __extension__ const auto product = static_cast<unsigned __int128>(offset) * inverse;
-    ++assigned[static_cast<size_t>(product >> 64)];
-  }
-  for (size_t p = 0; p <= span / pane; ++p) {
-    if (assigned[p] != 0) counts_of(first + static_cast<Micros>(p * pane)).assigned += assigned[p];
+  uint32_t assigned[PaneNumbers::kPanesMax] = {};
+  for (size_t i = 0; i < n; ++i) ++assigned[panes.of(times[rows[i]])];
+  for (uint32_t p = 0; p < PaneNumbers::kPanesMax; ++p) {
+    if (assigned[p] != 0) counts_of(panes.start(p)).assigned += assigned[p];
   }
 }
 
@@ -125,34 +143,33 @@ CountsByPane EdgeHalf::take_counts(Micros watermark) {
   return taken;
 }
 
-/// Splits rows by pane, one pane a pass: a batch of traffic touches two or three. What is left after a few passes
-/// (times all over the place) is sorted.
-void EdgeHalf::add_by_pane(const Micros* times, const uint32_t* rows, size_t n) {
-  constexpr int kPassesMax = 6;
-  std::copy_n(rows, n, rest_.data());
-  for (int pass = 0; n > 0 && pass < kPassesMax; ++pass) {
-    const Micros start = grid_.pane_start(times[rest_[0]]);
-    size_t inside = 0, outside = 0;
+/// Splits rows by pane: those of a batch of traffic are few. Times all over the place are sorted.
+void EdgeHalf::add_by_pane(const Micros* times, const uint32_t* rows, size_t n, const Times& range) {
+  if (const PaneNumbers panes(grid_, range.least, range.greatest); panes.known()) {
+    // Places of the first row of each pane, then of the next one to be put there.
+    uint32_t at[PaneNumbers::kPanesMax + 1] = {};
     for (size_t i = 0; i < n; ++i) {
-      const uint32_t row = rest_[i];
-      const bool in = static_cast<uint64_t>(times[row] - start) < static_cast<uint64_t>(grid_.pane_us);
-      inside_[inside] = row;
-      outside_[outside] = row;
-      inside += in;
-      outside += !in;
+      const uint32_t pane = panes.of(times[rows[i]]);
+      pane_of_row_[i] = static_cast<uint8_t>(pane);
+      ++at[pane + 1];
     }
-    add_to_pane(start, inside_.data(), inside);
-    rest_.swap(outside_);
-    n = outside;
+    for (size_t p = 1; p <= PaneNumbers::kPanesMax; ++p) at[p] += at[p - 1];
+    for (size_t i = 0; i < n; ++i) by_pane_[at[pane_of_row_[i]]++] = rows[i];
+    size_t begin = 0;
+    for (uint32_t p = 0; begin < n; ++p) {
+      if (at[p] > begin) add_to_pane(panes.start(p), by_pane_.data() + begin, at[p] - begin);
+      begin = at[p];
+    }
+    return;
   }
-  if (n == 0) return;
-  std::stable_sort(rest_.begin(), rest_.begin() + static_cast<long>(n),
+  std::copy_n(rows, n, by_pane_.data());
+  std::stable_sort(by_pane_.begin(), by_pane_.begin() + static_cast<long>(n),
                    [&](uint32_t a, uint32_t b) { return grid_.pane_start(times[a]) < grid_.pane_start(times[b]); });
   for (size_t begin = 0; begin < n;) {
-    const Micros start = grid_.pane_start(times[rest_[begin]]);
+    const Micros start = grid_.pane_start(times[by_pane_[begin]]);
     size_t end = begin + 1;
-    while (end < n && times[rest_[end]] - start < grid_.pane_us) ++end;
-    add_to_pane(start, rest_.data() + begin, end - begin);
+    while (end < n && times[by_pane_[end]] - start < grid_.pane_us) ++end;
+    add_to_pane(start, by_pane_.data() + begin, end - begin);
     begin = end;
   }
 }

@@ -423,7 +423,8 @@ struct Engine::State {
       Micros shift = 0;
     };
     std::vector<Reader> readers;
-    std::vector<bool> due;  ///< scratch of advance()
+    std::vector<bool> due;                               ///< scratch of advance()
+    std::vector<std::unique_ptr<CommonColumns>> common;  ///< by edge; none: each query computes for itself
   };
 
   explicit State(EngineOptions given) : options(given), sharing(given) {}
@@ -433,6 +434,8 @@ struct Engine::State {
     }
     Stream& made = streams.emplace_back();
     made.name = name;
+    for (uint32_t e = 0; options.share && e < options.edges; ++e)
+      made.common.push_back(std::make_unique<CommonColumns>(options.batch_rows));
     return made;
   }
   const Stream* find(std::string_view name) const {
@@ -534,9 +537,11 @@ void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, co
   assert(context.edge < state_->options.edges && rows.row_count <= state_->options.batch_rows);
   const State::Stream* s = state_->find(stream);
   if (s == nullptr) return;
+  CommonColumns* common = s->common.empty() ? nullptr : s->common[context.edge].get();
+  if (common != nullptr) common->begin(rows);
   for (const auto& reader : s->readers) {
     const Micros watermark = State::shifted(context.watermarks[static_cast<size_t>(reader.clock)], reader.shift);
-    reader.query->process(rows, {context.edge, watermark, context.time_max});
+    reader.query->process(rows, {context.edge, watermark, context.time_max, common});
   }
 }
 

@@ -22,14 +22,24 @@ template <typename T>
 bool gather_values(const Column& from, const uint32_t* rows, size_t n, T* out, uint8_t* validity) {
   const T* values = from.as<T>();
   const uint8_t* present = from.has_nulls ? from.validity : nullptr;
+  // Where there is no row some other is read, and not used: no branch that depends on what is found.
+  const uint32_t* found = std::find_if(rows, rows + n, [](uint32_t row) { return row != kNoRow; });
+  if (found == rows + n) {
+    std::fill_n(out, n, T{});
+    std::fill_n(validity, n, uint8_t{0});
+    return n > 0;
+  }
+  const uint32_t some = *found;
   uint8_t all = 1;
   for (size_t i = 0; i < n; ++i) {
-    if (i + kGatherAhead < n && rows[i + kGatherAhead] != kNoRow) __builtin_prefetch(values + rows[i + kGatherAhead]);
-    const uint32_t row = rows[i];
-    const bool there = row != kNoRow && (present == nullptr || present[row] != 0);
-    out[i] = there ? values[row] : T{};
-    validity[i] = there ? 1 : 0;
-    all &= validity[i];
+    if (i + kGatherAhead < n)
+      __builtin_prefetch(values + (rows[i + kGatherAhead] == kNoRow ? some : rows[i + kGatherAhead]));
+    const uint32_t row = rows[i] == kNoRow ? some : rows[i];
+    const auto there = static_cast<uint8_t>((rows[i] != kNoRow) & (present == nullptr ? 1 : present[row]));
+    const T none{};
+    out[i] = *(there != 0 ? &values[row] : &none);
+    validity[i] = there;
+    all &= there;
   }
   return all == 0;
 }

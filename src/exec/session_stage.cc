@@ -280,7 +280,7 @@ class SessionStage final : public StageRunner {
   }
 
   void process(const batch::ColumnBatch& rows, const ProcessContext& context) override {
-    edges_[context.edge]->process(rows, context.watermark, context.time_max);
+    edges_[context.edge]->process(rows, context.watermark, context.time_max, context.common);
   }
   void advance(Micros watermark) override {
     for (uint32_t e = 0; e < edges_.size(); ++e) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "exec/common_columns.h"
 #include "exec/engine.h"
 #include "exec/rows.h"
 #include "plan/late.h"
@@ -14,6 +15,7 @@ struct ProcessContext {
   uint32_t edge = 0;
   Micros watermark = base::kMinTime;  ///< as it is now, for telling how late a row is
   Micros time_max = base::kMaxTime;
+  CommonColumns* common = nullptr;  ///< of the stream's batch, for this edge; null: nothing is computed together
 };
 
 /// One stage of a query at work. The first stage of a query over a stream is driven by process() and advance(); one

@@ -53,7 +53,7 @@ class TimeWindowStage final : public WindowedStage {
   }
 
   void process(const batch::ColumnBatch& rows, const ProcessContext& context) override {
-    edges_[context.edge]->process(rows, context.watermark, context.time_max);
+    edges_[context.edge]->process(rows, context.watermark, context.time_max, context.common);
   }
   void advance(Micros watermark) override {
     uint64_t octets = merge_->state_octets();

@@ -42,7 +42,7 @@ int order_of(const base::Inet& a, const base::Inet& b) {
 }
 
 template <typename Value>
-const Value& value_of(const std::vector<uint8_t>& values, size_t row) {
+const Value& value_of(const OctetBuffer& values, size_t row) {
   return reinterpret_cast<const Value*>(values.data())[row];
 }
 
@@ -52,7 +52,11 @@ const Value& value_of(const std::vector<uint8_t>& values, size_t row) {
 
 RowStore::RowStore(const std::vector<Type>& types, size_t text_block_octets)
     : text_block_octets_(text_block_octets), texts_(text_block_octets) {
-  for (const Type type : types) columns_.push_back({type, batch::octets_per_value(batch::physical(type)), {}, {}});
+  for (const Type type : types) {
+    Stored& stored = columns_.emplace_back();
+    stored.type = type;
+    stored.value_octets = batch::octets_per_value(batch::physical(type));
+  }
 }
 
 void RowStore::append(const ColumnBatch& rows) {
@@ -61,21 +65,18 @@ void RowStore::append(const ColumnBatch& rows) {
     Stored& stored = columns_[c];
     const Column& column = rows.columns[c];
     const size_t octets = rows.row_count * stored.value_octets;
-    const size_t at = stored.values.size();
-    stored.values.resize(at + octets);
     if (batch::physical(stored.type) == Physical::kText) {
+      const size_t at = stored.values.size();
+      stored.values.resize(at + octets);
       auto* to = reinterpret_cast<std::string_view*>(stored.values.data() + at);
       for (size_t i = 0; i < rows.row_count; ++i) {
         to[i] = column.is_null(i) ? std::string_view() : texts_.copy(column.as<std::string_view>()[i]);
       }
     } else {
-      std::memcpy(stored.values.data() + at, column.values, octets);
+      stored.values.append(column.values, octets);
     }
-    if (column.has_nulls) {
-      stored.validity.insert(stored.validity.end(), column.validity, column.validity + rows.row_count);
-    } else {
-      stored.validity.resize(stored.validity.size() + rows.row_count, 1);
-    }
+    if (column.has_nulls) stored.validity.append(column.validity, rows.row_count);
+    else stored.validity.append_fill(1, rows.row_count);
   }
   row_count_ += rows.row_count;
 }
@@ -105,8 +106,8 @@ void RowStore::append(const ColumnBatch& rows, const uint32_t* numbers, size_t n
 void RowStore::drop_front(size_t n) {
   bool has_text = false;
   for (Stored& stored : columns_) {
-    stored.values.erase(stored.values.begin(), stored.values.begin() + static_cast<long>(n * stored.value_octets));
-    stored.validity.erase(stored.validity.begin(), stored.validity.begin() + static_cast<long>(n));
+    stored.values.drop_front(n * stored.value_octets);
+    stored.validity.drop_front(n);
     has_text |= batch::physical(stored.type) == Physical::kText;
   }
   row_count_ -= n;

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "exec/engine.h"
+#include "exec/octet_buffer.h"
 #include "exec/rest_row.h"
 #include "exec/rows.h"
 #include "expr/expr.h"
@@ -36,7 +37,7 @@ class RowStore {
   struct Stored {
     batch::Type type;
     uint32_t value_octets;
-    std::vector<uint8_t> values, validity;
+    OctetBuffer values, validity;
   };
   std::vector<Stored> columns_;
   size_t row_count_ = 0;

@@ -73,23 +73,19 @@ WindowFunctions::WindowFunctions(const plan::Stage& stage, uint64_t hash_mask)
 const std::vector<Column>& WindowFunctions::compute(const RowStore& rows) {
   const size_t n = rows.row_count();
   assert(n > 0);
-  if (results_.capacity() < n) {
-    results_ = batch::BatchBuffer(result_types_, std::vector<bool>(result_types_.size(), true),
-                                  std::max({n, kStep, 2 * results_.capacity()}));
-  }
+  results_.begin(result_types_, n);
   auto context = std::make_unique<agg::StateContext>();
   partitions_.clear();
   assign_partitions(rows, *context);
   if (ranks_) sort(rows);
   for (size_t c = 0; c < calls_.size(); ++c) {
-    Column& out = results_.batch.columns[c];
-    out.has_nulls = true;
+    Column& out = results_.columns()[c];
     if (is_rank(calls_[c].call->kind)) rank(calls_[c], out);
     else finish(calls_[c], out, *context);
   }
   nulls_ += *context;
   context_ = std::move(context);
-  return results_.batch.columns;
+  return results_.columns();
 }
 
 /// Numbers the partitions, and adds all rows to the aggregates of theirs.

@@ -7,6 +7,7 @@
 
 #include "exec/engine.h"
 #include "exec/keyed_states.h"
+#include "exec/result_columns.h"
 #include "exec/row_order.h"
 #include "plan/query.h"
 
@@ -44,7 +45,7 @@ class WindowFunctions {
   bool tells_peers_apart_ = false;
   KeyedStates partitions_;  ///< state: number of the partition, from 1, then those of aggregates
   agg::NullResults nulls_;
-  batch::BatchBuffer results_;
+  ResultColumns results_;
   std::unique_ptr<agg::StateContext> context_;  ///< of the last window: texts of its results lie there
   // Scratch of one window.
   std::vector<uint8_t*> states_;        ///< by row

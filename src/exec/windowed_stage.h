@@ -28,7 +28,8 @@ class EdgeHalf {
 
   /// @param watermark  as it is now
   /// @param time_max   rows of a later event time are refused
-  void process(const batch::ColumnBatch& rows, Micros watermark, Micros time_max);
+  /// @param common     of the same edge in each call, or null
+  void process(const batch::ColumnBatch& rows, Micros watermark, Micros time_max, CommonColumns* common);
   /// From now on rows are judged late against this.
   void set_watermark(Micros watermark) {
     watermark_ = std::max(watermark_, watermark);
@@ -65,10 +66,10 @@ class EdgeHalf {
   static constexpr size_t kOpenPanesMax = 10'000;
 
   void add_to_pane(Micros start, const uint32_t* rows, size_t n);
-  void add_by_pane(const Micros* times, const uint32_t* rows, size_t n);
   struct Times {
     Micros least, greatest;
   };
+  void add_by_pane(const Micros* times, const uint32_t* rows, size_t n, const Times& range);
   const uint32_t* rows_with_time(const batch::Column& time, size_t row_count, size_t& n, Times& range);
   size_t groups_expected(Micros start) const;
   PaneCounts& counts_of(Micros start);
@@ -98,7 +99,8 @@ class EdgeHalf {
   size_t group_hint_ = 0;  ///< groups of the pane that was handed over last
   Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
   Micros time_max_ = kTimeMax;
-  std::vector<uint32_t> timed_, inside_, outside_, rest_;
+  std::vector<uint32_t> timed_, by_pane_;
+  std::vector<uint8_t> pane_of_row_;
 };
 
 /// A query that reads the groups of a windowed stage: its HAVING, outputs, ORDER BY and LIMIT, and who gets its rows.

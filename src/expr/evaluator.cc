@@ -12,6 +12,46 @@ using batch::Physical;
 
 namespace {
 
+/// The constants of an IN list of integers, for one look-up a row instead of a comparison a row and constant.
+class IntegerSet {
+ public:
+  /// Null when the list is not of constants, or these are too far apart for a bit each.
+  static std::unique_ptr<IntegerSet> of_list(const Expr& in) {
+    constexpr uint64_t kSpanMax = 1 << 20;
+    auto set = std::make_unique<IntegerSet>();
+    std::vector<int64_t> values;
+    for (const ExprPtr& arg : in.args) {
+      if (batch::physical(arg->type) != Physical::kInt64) return nullptr;
+      if (arg == in.args.front()) continue;
+      if (arg->kind != ExprKind::kLiteral || !std::holds_alternative<int64_t>(arg->literal)) return nullptr;
+      values.push_back(std::get<int64_t>(arg->literal));
+    }
+    if (values.size() < 2) return nullptr;
+    const auto [least, greatest] = std::minmax_element(values.begin(), values.end());
+    set->least_ = static_cast<uint64_t>(*least);
+    set->span_ = static_cast<uint64_t>(*greatest) - set->least_ + 1;
+    if (set->span_ > kSpanMax || set->span_ == 0) return nullptr;
+    set->bits_.resize(set->span_ / 64 + 1);
+    for (const int64_t value : values) {
+      const uint64_t at = static_cast<uint64_t>(value) - set->least_;
+      set->bits_[at / 64] |= uint64_t{1} << (at % 64);
+    }
+    return set;
+  }
+  void test(const int64_t* values, size_t n, uint8_t* found) const {
+    const uint64_t* bits = bits_.data();
+    const uint64_t least = least_, span = span_;
+    for (size_t i = 0; i < n; ++i) {
+      const uint64_t at = std::min(static_cast<uint64_t>(values[i]) - least, span);  // The bit at `span` is 0.
+      found[i] = bits[at / 64] >> (at % 64) & 1;
+    }
+  }
+
+ private:
+  uint64_t least_ = 0, span_ = 0;
+  std::vector<uint64_t> bits_;
+};
+
 /// One operation with the column that it fills.
 struct Node {
   const Expr* expr;
@@ -20,6 +60,7 @@ struct Node {
   Column out;
   std::unique_ptr<uint8_t[]> values, validity;
   std::vector<uint8_t> mask, pending;  ///< CASE, COALESCE, AND, OR: rows that an argument is still wanted for
+  std::unique_ptr<IntegerSet> set;     ///< IN: null when each constant is compared
 };
 
 template <typename V>
@@ -57,6 +98,7 @@ void compile(const Expr& expr, size_t rows, Node& node) {
     node.mask.resize(rows);
     node.pending.resize(rows);
   }
+  if (expr.kind == ExprKind::kInList) node.set = IntegerSet::of_list(expr);
   node.args.resize(expr.args.size());
   node.arg_columns.resize(expr.args.size());
   for (size_t a = 0; a < expr.args.size(); ++a) compile(*expr.args[a], rows, node.args[a]);
@@ -66,9 +108,8 @@ template <typename V>
 void copy_where(const uint8_t* mask, const Column& from, Column& to, size_t n) {
   const V* source = from.as<V>();
   V* target = to.as<V>();
-  for (size_t i = 0; i < n; ++i) {
-    if (mask[i] != 0) target[i] = source[i];
-  }
+  // Without a branch: which rows take it nobody can foresee.
+  for (size_t i = 0; i < n; ++i) target[i] = *(mask[i] != 0 ? &source[i] : &target[i]);
 }
 /// Rows of `mask` take value and validity from `from`.
 void take_where(const uint8_t* mask, const Column& from, Column& to, size_t n) {
@@ -80,8 +121,11 @@ void take_where(const uint8_t* mask, const Column& from, Column& to, size_t n) {
     case Physical::kInet: copy_where<base::Inet>(mask, from, to, n); break;
     case Physical::kInterval: copy_where<base::Interval>(mask, from, to, n); break;
   }
-  for (size_t i = 0; i < n; ++i) {
-    if (mask[i] != 0) to.validity[i] = !from.has_nulls || from.validity[i] != 0;
+  uint8_t* __restrict validity = to.validity;
+  if (from.has_nulls) {
+    for (size_t i = 0; i < n; ++i) validity[i] = mask[i] != 0 ? from.validity[i] : validity[i];
+  } else {
+    for (size_t i = 0; i < n; ++i) validity[i] |= mask[i];
   }
 }
 
@@ -114,39 +158,45 @@ void evaluate_call(Node& node, Run& run, const uint8_t* active) {
   node.expr->function->kernel(node.arg_columns.data(), n, out, run.context);
 }
 
+/// What an argument of AND or OR changes: rows where it is wanted and decides, and those where it is null.
+void take_logic(const Column& arg, const uint8_t* __restrict wanted, size_t n, uint8_t decisive,
+                uint8_t* __restrict value, uint8_t* __restrict validity) {
+  const uint8_t* values = arg.as<uint8_t>();
+  const uint8_t* present = arg.has_nulls ? arg.validity : nullptr;
+  for (size_t i = 0; i < n; ++i) {
+    const uint8_t want = wanted == nullptr ? 1 : wanted[i];
+    const uint8_t known = present == nullptr ? 1 : present[i];
+    const uint8_t decides = static_cast<uint8_t>(want & known & ((values[i] != 0) == (decisive != 0)));
+    value[i] = static_cast<uint8_t>((value[i] & ~decides) | (decides & decisive));
+    validity[i] = static_cast<uint8_t>((validity[i] & (known | (want ^ 1))) | decides);
+  }
+}
+
 /// AND and OR. `decisive` is the value that decides alone: false for AND. An argument is computed only for rows that no
-/// argument before it has decided.
+/// argument before it has decided. Masks are 0 or 1.
 void evaluate_logic(Node& node, Run& run, const uint8_t* active, uint8_t decisive) {
   Column& out = node.out;
   const size_t n = run.n;
   uint8_t* value = out.as<uint8_t>();
   std::memset(value, !decisive, n);
   std::memset(out.validity, 1, n);
-  bool nulls = false;
   for (size_t a = 0; a < node.args.size(); ++a) {
     const uint8_t* wanted = active;
     if (a > 0) {
+      uint8_t any = 0;
       for (size_t i = 0; i < n; ++i) {
-        node.mask[i] = static_cast<uint8_t>((value[i] != decisive || out.validity[i] == 0) &
-                                            (active == nullptr || active[i] != 0));
+        const uint8_t undecided = static_cast<uint8_t>((value[i] != decisive) | (out.validity[i] ^ 1));
+        node.mask[i] = static_cast<uint8_t>(undecided & (active == nullptr ? 1 : active[i]));
+        any |= node.mask[i];
       }
+      if (any == 0) break;
       wanted = node.mask.data();
     }
-    const Column& arg = evaluate(node.args[a], run, wanted);
-    const uint8_t* arg_value = arg.as<uint8_t>();
-    for (size_t i = 0; i < n; ++i) {
-      if (wanted != nullptr && wanted[i] == 0) continue;
-      const bool arg_present = !arg.has_nulls || arg.validity[i] != 0;
-      if (arg_present && (arg_value[i] != 0) == (decisive != 0)) {
-        value[i] = decisive;
-        out.validity[i] = 1;
-      } else if (!arg_present) {
-        out.validity[i] = 0;
-      }
-    }
+    take_logic(evaluate(node.args[a], run, wanted), wanted, n, decisive, value, out.validity);
   }
-  for (size_t i = 0; i < n; ++i) nulls |= out.validity[i] == 0;
-  out.has_nulls = nulls;
+  uint8_t all = 1;
+  for (size_t i = 0; i < n; ++i) all &= out.validity[i];
+  out.has_nulls = all == 0;
 }
 
 void begin_pending(Node& node, size_t n, const uint8_t* active) {
@@ -162,14 +212,15 @@ void evaluate_case(Node& node, Run& run, const uint8_t* active) {
   for (size_t a = 0; a + 1 < node.args.size(); a += 2) {
     const Column& condition = evaluate(node.args[a], run, node.pending.data());
     const uint8_t* value = condition.as<uint8_t>();
-    bool any = false;
+    uint8_t any = 0;
     for (size_t i = 0; i < n; ++i) {
-      const bool chosen = node.pending[i] != 0 && value[i] != 0 && (!condition.has_nulls || condition.validity[i] != 0);
+      const uint8_t known = condition.has_nulls ? condition.validity[i] : 1;
+      const uint8_t chosen = static_cast<uint8_t>(node.pending[i] & (value[i] != 0) & known);
       node.mask[i] = chosen;
-      node.pending[i] = static_cast<uint8_t>(node.pending[i] & !chosen);
+      node.pending[i] ^= chosen;
       any |= chosen;
     }
-    if (any) take_where(node.mask.data(), evaluate(node.args[a + 1], run, node.mask.data()), node.out, n);
+    if (any != 0) take_where(node.mask.data(), evaluate(node.args[a + 1], run, node.mask.data()), node.out, n);
   }
   take_where(node.pending.data(), evaluate(node.args.back(), run, node.pending.data()), node.out, n);
 }
@@ -180,9 +231,9 @@ void evaluate_coalesce(Node& node, Run& run, const uint8_t* active) {
   for (Node& child : node.args) {
     const Column& arg = evaluate(child, run, node.pending.data());
     for (size_t i = 0; i < n; ++i) {
-      const bool chosen = node.pending[i] != 0 && (!arg.has_nulls || arg.validity[i] != 0);
+      const uint8_t chosen = static_cast<uint8_t>(node.pending[i] & (arg.has_nulls ? arg.validity[i] : 1));
       node.mask[i] = chosen;
-      node.pending[i] = static_cast<uint8_t>(node.pending[i] & !chosen);
+      node.pending[i] ^= chosen;
     }
     take_where(node.mask.data(), arg, node.out, n);
   }
@@ -193,10 +244,18 @@ void evaluate_in(Node& node, Run& run, const uint8_t* active) {
   const size_t n = run.n;
   uint8_t* value = node.out.as<uint8_t>();
   uint8_t* validity = node.out.validity;
-  std::memset(value, 0, n);
-  std::memset(validity, 1, n);
   Column pair[2];
   pair[0] = evaluate(node.args[0], run, active);
+  if (node.set != nullptr) {
+    node.set->test(pair[0].as<int64_t>(), n, value);
+    node.out.has_nulls = pair[0].has_nulls;
+    if (!pair[0].has_nulls) return;
+    std::memcpy(validity, pair[0].validity, n);
+    for (size_t i = 0; i < n; ++i) value[i] &= validity[i];
+    return;
+  }
+  std::memset(value, 0, n);
+  std::memset(validity, 1, n);
   Column equal;
   equal.type = Type::kBool;
   equal.values = node.mask.data();
