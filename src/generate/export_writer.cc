@@ -267,7 +267,7 @@ void ExportWriter::write_sflow(base::Micros now, std::vector<uint8_t>& payload) 
     out.u32(1);  // flow sample
     const size_t sample = out.size();
     out.u32(0);
-    out.u32(++sample_sequence_);
+    out.u32(++sample_sequences_[record.in_if]);
     out.u32(record.in_if);
     out.u32(options_.sampling_rate);
     out.u32(pool_);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "generate/record.h"
@@ -44,9 +45,9 @@ class ExportWriter {
 
   const Options options_;
   std::vector<Record> records_;
-  uint32_t sequence_ = 0;         // v5 and IPFIX: records; v9 and sFlow: datagrams.
-  uint32_t sample_sequence_ = 0;  // sFlow.
-  uint32_t pool_ = 0;             // sFlow: packets that could have been sampled.
+  uint32_t sequence_ = 0;                                    // v5 and IPFIX: records; v9 and sFlow: datagrams.
+  std::unordered_map<uint32_t, uint32_t> sample_sequences_;  // sFlow: of each data source, an interface.
+  uint32_t pool_ = 0;                                        // sFlow: packets that could have been sampled.
   bool templates_sent_ = false;
   base::Micros templates_due_ = 0;
 };
