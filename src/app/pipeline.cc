@@ -22,6 +22,20 @@ decode::DecodeSettings decode_settings(const config::Settings& settings) {
   out.template_wait_octets_max = static_cast<size_t>(settings.decode.template_wait_octets);
   out.exporter_count_max = static_cast<size_t>(settings.decode.exporter_limit);
   out.template_count_max = static_cast<size_t>(settings.decode.template_limit);
+  out.template_expiry_us = settings.decode.template_expiry_us;
+  out.template_per_port = settings.decode.template_per_port;
+  out.sampling_default = static_cast<uint64_t>(settings.decode.sampling_default);
+  const auto identity = [](config::ExporterIdentity from) {
+    return static_cast<decode::ExporterIdentity>(from);  // The same names in the same order.
+  };
+  out.exporter_identity = identity(settings.decode.exporter_identity);
+  for (const config::ExporterSettings& from : settings.exporters) {
+    decode::ExporterRule& rule = out.exporters.emplace_back();
+    rule.prefix = from.prefix;
+    rule.sampling_rate = from.sampling_rate;
+    rule.sampling_default = from.sampling_default;
+    if (from.identity) rule.identity = identity(*from.identity);
+  }
   return out;
 }
 
@@ -64,8 +78,8 @@ Micros wall_clock() {
       .count();
 }
 
-/// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v5 and v9 (RFC
-/// 3954 §5.1) have it at octet 8, IPFIX (RFC 7011 §3.1) at octet 4. sFlow has none.
+/// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v1 to v9
+/// (RFC 3954 §5.1) have it at octet 8, IPFIX (RFC 7011 §3.1) at octet 4. sFlow has none.
 std::optional<Micros> export_time(const base::Datagram& datagram) {
   if (datagram.payload_octets < 16) return std::nullopt;
   const auto at = [&](size_t offset) { return uint32_t{datagram.payload[offset]}; };
@@ -73,7 +87,9 @@ std::optional<Micros> export_time(const base::Datagram& datagram) {
     return Micros{at(o) << 24 | at(o + 1) << 16 | at(o + 2) << 8 | at(o + 3)} * base::kMicrosPerSecond;
   };
   switch (at(0) << 8 | at(1)) {
+    case 1:
     case 5:
+    case 7:
     case 9: return seconds(8);
     case 10: return seconds(4);
     default: return std::nullopt;
@@ -120,7 +136,7 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
       live_rules_(options.live || options.live_rules),
       source_(source),
       engine_(engine),
-      decoder_(decode_settings(options.settings), std::move(sites)),
+      decoder_(decode_settings(options.settings), std::move(sites), options.announcements),
       enrichers_(std::max(options.threads, 1u), enrich::Enricher(wanted_columns(engine), options.as_table)),
       tracker_(watermark_rules(options)),
       random_state_(options.deal.seed) {
@@ -199,7 +215,8 @@ void Pipeline::advance() {
 
 void Pipeline::take(const base::Datagram& datagram) {
   received_at_ = datagram.received_at;
-  KnownSource& source = known(datagram.source);
+  const base::Inet exporter = decoder_.identity_of(datagram);
+  KnownSource& source = known(exporter);
   Edge& edge = edge_of(datagram, source);
   Micros shift_us = 0;
   if (live_rules_) {
@@ -215,7 +232,7 @@ void Pipeline::take(const base::Datagram& datagram) {
   source.exporter = outcome.exporter;
   if (!source.introduced) {
     source.introduced = true;
-    if (const Micros delay = options_.settings.delay_of(datagram.source); delay != options_.settings.watermark.delay_us)
+    if (const Micros delay = options_.settings.delay_of(exporter); delay != options_.settings.watermark.delay_us)
       tracker_.set_delay(outcome.exporter, delay);
   }
   tracker_.observe(outcome.exporter, outcome.any_rows ? outcome.time_max + shift_us : base::kMinTime,

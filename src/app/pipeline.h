@@ -11,6 +11,7 @@
 #include "base/datagram.h"
 #include "decode/decoder.h"
 #include "decode/flow_writer.h"
+#include "decode/template_store.h"
 #include "enrich/enrich.h"
 #include "exec/engine.h"
 #include "ingest/source.h"
@@ -29,7 +30,8 @@ class Pipeline {
     Deal deal;
     bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
     bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
-    const lookup::LookupTable* as_table = nullptr;  ///< fills AS numbers (enrich/enrich.h); null: none does
+    const lookup::LookupTable* as_table = nullptr;         ///< fills AS numbers (enrich/enrich.h); null: none does
+    std::shared_ptr<decode::TemplateStore> announcements;  ///< of exporters, kept over a restart; null: none are
     /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
     std::function<bool()> tables_changed;
   };
@@ -79,7 +81,7 @@ class Pipeline {
   uint64_t random_state_;
   bool reached_end_ = false;
 
-  /// What is known of a source address before its datagram is decoded.
+  /// What is known of an exporter before its datagram is decoded.
   struct KnownSource {
     decode::ExporterIndex exporter = 0;
     uint32_t edge = 0;
