@@ -138,6 +138,9 @@ struct Sender {
   bool any_init_time = false;     ///< among the facts
   std::vector<PendingSet> pending;
   bool any_ready = false;  ///< of `pending`
+  /// Where records name their exporters: by protocol, port and domain, as several behind one address number their
+  /// messages apart, and one that collects for others numbers them together.
+  SequenceTable sequences;
   /// Exporters by source port and domain, as their records name them. An address that is not set: records name
   /// several, so it is one that collects for others.
   std::map<std::pair<uint16_t, uint32_t>, base::Inet> identities;
@@ -155,21 +158,20 @@ struct Sender {
 
 enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow, kNetflow1, kNetflow7 };
 
-/// Puts what the message's number says to the exporter's ledger. `kind` and `stream` name the stream of messages.
-inline void follow_sequence(Exporter& exporter, uint32_t kind, uint64_t stream, const SequencePlace& place) {
-  SequenceStream* known = exporter.sequences.find(kind, stream);
+/// Puts what the message's number says to the exporter's ledger. Null: there are too many streams.
+inline void follow_sequence(Exporter& exporter, SequenceStream* known, const SequencePlace& place) {
   if (known == nullptr) return;
   const SequenceChange change = known->follow(place);
   exporter.ledger.missing += static_cast<uint64_t>(change.missing);
   exporter.ledger.duplicates += change.duplicates;
   exporter.ledger.exporter_restarts += change.restarts;
 }
-/// The same of a protocol without export times.
+/// The same of a protocol without export times. `kind` and `stream` name the stream of messages.
 inline void follow_sequence(Exporter& exporter, uint32_t kind, uint64_t stream, uint32_t received, uint32_t units) {
   SequencePlace place;
   place.sequence = received;
   place.units = units;
-  follow_sequence(exporter, kind, stream, place);
+  follow_sequence(exporter, exporter.sequences.find(kind, stream), place);
 }
 
 /// What the decoders of all protocols share while one datagram is read.

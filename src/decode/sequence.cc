@@ -48,6 +48,8 @@ void SequenceStream::take_ahead(int64_t step, const SequencePlace& place, Sequen
 
 /// Whether the place is one that may come late: in a gap, or a duplicate of what came.
 bool SequenceStream::take_late(uint64_t at, const SequencePlace& place, SequenceChange& change) {
+  // What was overtaken is not of a later export than all that came; clocks of seconds blur that by one.
+  if (exported_at_ != base::kMinTime && place.exported_at > exported_at_ + base::kMicrosPerSecond) return false;
   const uint64_t end = at + place.units;
   uint64_t filled = 0;
   for (size_t g = 0; g < gaps_.size(); ++g) {

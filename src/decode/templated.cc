@@ -435,6 +435,13 @@ void Message::take_options_record(const Template& known, const uint8_t* record, 
     learn({facts_.domain, FactKind::kSamplingRate, sampling.sampler}, {rate, {}});
 }
 
+void follow(DecodeContext& context, uint16_t version, uint32_t domain, const SequencePlace& place) {
+  const bool by_port = context.sender.identity == ExporterIdentity::kElement;
+  SequenceTable& table = by_port ? context.sender.sequences : context.exporter.sequences;
+  const uint64_t port = by_port ? context.datagram.source_port : 0;
+  follow_sequence(context.exporter, table.find(version, port << 32 | domain), place);
+}
+
 void refuse_short_header(DecodeContext& context) {
   context.exporter.ledger.add(DecodeFault::kHeaderTruncated);
   ++context.exporter.ledger.undecodable;
@@ -468,7 +475,7 @@ void decode_netflow9(DecodeContext& context) {
   place.units = 1;
   place.exported_at = facts.exported_at;
   place.booted_at = facts.exported_at - Micros{facts.uptime_ms} * base::kMicrosPerMilli;
-  follow_sequence(context.exporter, kV9, facts.domain, place);
+  follow(context, kV9, facts.domain, place);
   Message message(context, kV9, std::move(facts));
   if (context.sender.any_ready) message.release_ready();
   message.read_sets(at + kHeaderOctets, octets - kHeaderOctets);
@@ -502,7 +509,7 @@ void decode_ipfix(DecodeContext& context) {
   // IPFIX counts data records, options data included; where some could not be counted the next message tells.
   place.units = message.data_records();
   place.units_known = message.counts_known();
-  follow_sequence(context.exporter, kIpfix, domain, place);
+  follow(context, kIpfix, domain, place);
   ++context.exporter.ledger.decoded;
 }
 
