@@ -127,8 +127,13 @@ void ExporterState::stop() {
 }
 
 void ExporterState::run() {
+  // At first exporters are learnt one after another; later little changes but the times of refreshes.
+  constexpr std::chrono::seconds kAtFirst{5}, kLater{60};
+  const auto begin = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
-  while (!stopping_.wait_for(lock, std::chrono::minutes(1), [&] { return stop_; })) {
+  while (true) {
+    const bool young = std::chrono::steady_clock::now() - begin < kLater;
+    if (stopping_.wait_for(lock, young ? kAtFirst : kLater, [&] { return stop_; })) return;
     lock.unlock();
     save();
     lock.lock();

@@ -11,7 +11,7 @@
 namespace backstream::app {
 
 /// The state file of what exporters announced (setting decode.state_file): read at the start, and of a live run written
-/// once a minute when something changed and at the end, on a thread of its own: a disk may be slow.
+/// once a minute (in the first minute every 5 s) when something changed and at the end, on a thread of its own: a disk may be slow.
 class ExporterState {
  public:
   explicit ExporterState(std::string path) : path_(std::move(path)) {}

@@ -1,5 +1,5 @@
-// What users of flow collectors report most often, a test a point: numbers are those of the list in
-// docs/design/0012-template-store.md and issue trackers that it names.
+// What users of flow collectors report most often, a test a point: numbers are those of the list of 25 that the
+// acquisition part was built against.
 #include <cmath>
 #include <random>
 

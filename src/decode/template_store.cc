@@ -256,11 +256,15 @@ std::vector<uint8_t> TemplateStore::encode() const {
     const auto order = base::compare(a.address, b.address);
     return order != 0 ? order < 0 : a.port < b.port;
   });
-  put_varint(out, keys.size());
+  std::vector<std::pair<SenderKey, Announcements>> senders;
   for (const SenderKey& key : keys) {
     Announcements all = announcements_of(key);
     // An exporter may be restarted while nobody listens.
     std::erase_if(all.facts, [](const auto& fact) { return fact.first.kind == FactKind::kSystemInitTime; });
+    if (!all.templates.empty() || !all.facts.empty()) senders.emplace_back(key, std::move(all));
+  }
+  put_varint(out, senders.size());
+  for (const auto& [key, all] : senders) {
     put_address(out, key.address);
     put_varint(out, key.port);
     put_varint(out, all.templates.size());
