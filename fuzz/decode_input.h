@@ -9,6 +9,7 @@
 #include "base/byte_order.h"
 #include "base/utf8.h"
 #include "decode/decoder.h"
+#include "decode/template_store.h"
 
 namespace backstream::fuzz {
 
@@ -49,7 +50,8 @@ inline std::shared_ptr<const decode::WantedElements> some_elements() {
   return std::make_shared<const decode::WantedElements>(std::move(wanted));
 }
 
-/// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol.
+/// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol. Two
+/// decoders that share what they learn take turns; of one of the senders records name the exporter.
 inline void decode_input(const uint8_t* data, size_t size, const std::vector<uint8_t>& head) {
   batch::FlowColumnSet wanted;
   for (size_t c = 0; c < batch::kFlowColumnCount; ++c) {
@@ -66,7 +68,12 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
   settings.template_count_max = 16;
   settings.exporter_count_max = 3;
   settings.template_wait_octets_max = 4096;
-  decode::Decoder decoder(settings, {});
+  decode::ExporterRule named;
+  named.prefix = base::Inet::v4(0x0a000001);
+  named.identity = decode::ExporterIdentity::kElement;
+  settings.exporters.push_back(named);
+  const auto store = std::make_shared<decode::TemplateStore>();
+  decode::Decoder decoders[2] = {{settings, {}, store}, {settings, {}, store}};
   base::Micros now = 1'769'860'800'000'000;
   while (size >= 2) {
     const size_t octets = std::min<size_t>(base::load_be16(data) & 0x0fff, size - 2);
@@ -79,17 +86,22 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
     datagram.payload_octets = static_cast<uint32_t>(exact.size());
     datagram.source = base::Inet::v4(0x0a000000 + (data[0] >> 4) % 5);
     datagram.received_at = now += 1'000'000;
-    decoder.decode(datagram, writer);
+    datagram.source_port = data[0] >> 7;
+    decoders[(data[0] >> 5) % 2].decode(datagram, writer);
     data += 2 + octets;
     size -= 2 + octets;
   }
   writer.flush();
-  decoder.finish();
-  const decode::IngestLedger total = decoder.total();
+  decode::IngestLedger total;
+  for (decode::Decoder& decoder : decoders) {
+    decoder.finish();
+    total += decoder.total();
+  }
   assert(total.datagrams == total.decoded + total.rejected + total.undecodable);
   assert(total.records == total.flows + total.events + total.option_rows + total.malformed + total.awaiting_template);
   assert(total.flows == rows.rows);
-  (void)total;
+  assert(total.sets_released <= total.sets_held);
+  assert(decode::TemplateStore().decode(store->encode()));
 }
 
 }  // namespace backstream::fuzz

@@ -140,6 +140,26 @@ TEST(PeerPoint01, ADefaultCountsWhereNothingIsKnownAndAnOverrideAlways) {
   EXPECT_EQ(rate(0x0b000001, v5(0, 1), 0), "1");
 }
 
+Octets sflow_of(uint32_t sampling_rate) {
+  Octets o;
+  o.u32(5).u32(1).u32(0xc0000263).u32(0).u32(1).u32(1'000).u32(1);
+  o.u32(1).u32(32 + 32).u32(1).u32(3).u32(sampling_rate).u32(0).u32(0).u32(1).u32(2).u32(1);
+  o.u32(2).u32(24).u32(90).put(0x020000000001, 6).u16(0).put(0x020000000002, 6).u16(0).u32(0x0800);
+  return o;
+}
+
+TEST(PeerPoint01, SettingsHoldForSflowToo) {
+  ExporterRule fixed = rule("10.0.0.1");
+  fixed.sampling_rate = 7;
+  DecodeRun run(settings_of({fixed}, 50));
+  run.feed(sflow_of(100), kReceived, 0x0a000001);
+  EXPECT_EQ(run.last("sampling_rate"), "7");
+  run.feed(sflow_of(100), kReceived, 0x0a000002);
+  EXPECT_EQ(run.last("sampling_rate"), "100");
+  run.feed(sflow_of(0), kReceived, 0x0a000003);
+  EXPECT_EQ(run.last("sampling_rate"), "50");
+}
+
 TEST(PeerPoint01, UnknownIsVisiblePerExporter) {
   DecodeRun run;
   run.feed(ipfix(set(2, template_of(256, kSmall)).add(set(256, small().add(small())))), kReceived, 1);
@@ -811,10 +831,7 @@ TEST(PeerPoint22, TheIdentityFromOptionsHoldsForOtherPortsAndOutlivesTheProcess)
 }
 
 TEST(PeerPoint22, TheAgentOfSflowWhenAskedForByPrefix) {
-  Octets sflow;
-  sflow.u32(5).u32(1).u32(0xc0000263).u32(0).u32(1).u32(1'000).u32(1);
-  sflow.u32(1).u32(32 + 32).u32(1).u32(3).u32(100).u32(0).u32(0).u32(1).u32(2).u32(1);
-  sflow.u32(2).u32(24).u32(90).put(0x020000000001, 6).u16(0).put(0x020000000002, 6).u16(0).u32(0x0800);
+  const Octets sflow = sflow_of(100);
   ExporterRule replicator = rule("10.0.0.0/8");
   replicator.identity = ExporterIdentity::kAgent;
   DecodeRun run(settings_of({replicator}));

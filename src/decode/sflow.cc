@@ -251,6 +251,7 @@ bool read_flow_sample(bool expanded, Reader in, DecodeContext& context, uint32_t
     sample.output = interface_of(output);
   }
   if (!in.u32(records)) return false;
+  sample.rate = static_cast<uint32_t>(context.exporter.sampling_rate(sample.rate));
   for (uint32_t r = 0; r < records; ++r) {
     uint32_t record_format = 0, length = 0;
     const uint8_t* bytes = nullptr;
