@@ -61,13 +61,31 @@ class TemplateTable {
 class SamplerTable {
  public:
   /// `sampler`: kNoSampler for a rate without one. `rate` 0: the sampler is not in use.
-  void set(uint32_t domain, uint64_t sampler, uint64_t rate) { rates_[{domain, sampler}] = rate; }
+  void set(uint32_t domain, uint64_t sampler, uint64_t rate) {
+    rates_[{domain, sampler}] = rate;
+    last_known_ = false;
+  }
   /// 0: unknown. `sampler`: kNoSampler when the record names none.
   uint64_t find(uint32_t domain, uint64_t sampler) const;
-  void clear() { rates_.clear(); }
+  /// The same for records that name none, asked once a set.
+  uint64_t find(uint32_t domain) {
+    if (!last_known_ || last_domain_ != domain) {
+      last_rate_ = find(domain, kNoSampler);
+      last_domain_ = domain;
+      last_known_ = true;
+    }
+    return last_rate_;
+  }
+  void clear() {
+    rates_.clear();
+    last_known_ = false;
+  }
 
  private:
   std::map<std::pair<uint32_t, uint64_t>, uint64_t> rates_;
+  bool last_known_ = false;
+  uint32_t last_domain_ = 0;
+  uint64_t last_rate_ = 0;
 };
 
 /// The streams of messages of an exporter, by protocol and domain, engine or sFlow data source.

@@ -517,7 +517,8 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
     if (!time_usable(f, facts.has_uptime) || width_of(f) == 0) return false;
     return facts.has_uptime || !is_uptime(element_of(f)) || width_of(init_time_) > 0;
   };
-  const auto read_field = [&](int f, C column, Micros* to) {
+  // Called in several places, and long: not copied into each.
+  const auto read_field = [&](int f, C column, Micros* to) __attribute__((noinline)) {
     load(f, column, to);
     switch (const uint16_t e = element_of(f)) {
       case kFlowEndSysUpTime:

@@ -36,8 +36,8 @@ class Message {
   void define(uint16_t id, std::shared_ptr<TemplateDefinition> made);
   void withdraw(uint16_t set_id, uint16_t id);
   void forget(const TemplateKey& key);
-  void read_data(const TemplateKey& key, const uint8_t* at, size_t octets, const MessageFacts& facts, bool whole);
-  void read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& facts, bool whole);
+  void read_data(const TemplateKey& key, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole);
+  void read_flows(Template& known, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole);
   void read_options(const Template& known, const uint8_t* at, size_t octets, bool whole);
   void take_options_record(const Template& known, const uint8_t* record, const uint32_t* offsets,
                            const uint16_t* widths);
@@ -295,8 +295,7 @@ void Message::count_malformed(DecodeFault fault) {
 }
 
 /// @param whole  the set is as long as it says
-void Message::read_data(const TemplateKey& key, const uint8_t* at, size_t octets, const MessageFacts& facts,
-                        bool whole) {
+void Message::read_data(const TemplateKey& key, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole) {
   Template* known = sender_.templates.find(key);
   if (known == nullptr) return hold(key, at, octets);
   if (known->definition->options) read_options(*known, at, octets, whole);
@@ -307,11 +306,9 @@ void Message::read_data(const TemplateKey& key, const uint8_t* at, size_t octets
 /// anything are what old exporters leave in them. More tell that the set was not made by this template.
 bool is_padding(const uint8_t* at, size_t octets) { return octets < 4 || is_zero(at, octets); }
 
-void Message::read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& message_facts,
-                         bool whole) {
+void Message::read_flows(Template& known, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole) {
   RecordPlan& plan = known.plan;
-  MessageFacts facts = message_facts;
-  facts.sampling_rate = sender_.samplers.find(facts.domain, kNoSampler);
+  facts.sampling_rate = sender_.samplers.find(facts.domain);
   RecordCounts counts;
   const auto write = [&](const uint8_t* records, size_t n, size_t stride, const uint32_t* offsets,
                          const uint16_t* widths) {
