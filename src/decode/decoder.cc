@@ -125,7 +125,8 @@ struct Decoder::State {
   /// Data that waited too long makes room for other data.
   void purge_pending(Micros now) {
     const Micros wait = settings.template_wait_us;
-    if (pending_octets == 0 || (now >= purged_at && now - purged_at < wait && purged_at != base::kMinTime)) return;
+    if (pending_octets == 0) return;
+    if (purged_at != base::kMinTime && now >= purged_at && now - purged_at < wait) return;
     purged_at = now;
     for (auto& [key, sender] : senders) {
       std::erase_if(sender.pending, [&](const PendingSet& set) {

@@ -185,6 +185,8 @@ using base::put_varint;
 
 constexpr uint8_t kMagic[] = {'B', 'S', 'E', 'X', 'P', 'O', 'R', 'T'};
 constexpr uint8_t kVersion = 1;
+/// Of the year 9999; differences of times within are far from what 64 bits hold.
+constexpr Micros kTimeMax = Micros{253'402'300'799} * base::kMicrosPerSecond;
 constexpr size_t kHeadOctets = sizeof kMagic + 1, kChecksumOctets = 8;
 
 uint64_t checksum(std::span<const uint8_t> octets) { return XXH3_64bits(octets.data(), octets.size()); }
@@ -322,7 +324,9 @@ base::Result<void> TemplateStore::decode(std::span<const uint8_t> octets) {
           !in.number(refreshed) || !in.number(kind, kTemplateFieldsMax + 1) || !in.number(fields, kTemplateFieldsMax)) {
         return damaged();
       }
-      definition->refreshed_at = base::unzigzag(refreshed);
+      const Micros refreshed_at = base::unzigzag(refreshed);
+      if (refreshed_at > kTimeMax || refreshed_at < -kTimeMax) return damaged();
+      definition->refreshed_at = refreshed_at;
       definition->options = kind != 0;
       definition->scope_count = static_cast<uint16_t>(kind == 0 ? 0 : kind - 1);
       for (uint64_t f = 0; f < fields; ++f) {
