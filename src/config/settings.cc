@@ -55,7 +55,7 @@ constexpr SettingDef kTable[] = {
      "memory for data that waits for its template, all exporters together",
      BACKSTREAM_FIELD(decode.template_wait_octets)},
     {"decode.template_expiry", SettingKind::kDuration, 0, 3'650 * kDay, "",
-     "a template that its exporter does not announce again for so long is forgotten; 0: never",
+     "a template that is neither announced again nor used for so long is forgotten; 0: never",
      BACKSTREAM_FIELD(decode.template_expiry_us)},
     {"decode.template_per_port", SettingKind::kSwitch, 0, 1, "",
      "each source port of an address has templates and sampling rates of its own",

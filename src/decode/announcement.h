@@ -57,7 +57,7 @@ struct TemplateDefinition {
   bool options = false;
   uint16_t scope_count = 0;       ///< options: so many of the fields, the first ones, are the scope
   std::vector<FieldSpec> fields;  ///< as sent
-  /// When it was last announced, by the clock that datagrams carry. Any thread.
+  /// When it was last announced or used, to a minute, by the clock that datagrams carry. Any thread.
   mutable std::atomic<Micros> refreshed_at{0};
 
   bool same_layout(const TemplateDefinition& other) const {

@@ -53,7 +53,7 @@ struct IngestLedger {
   uint64_t exporter_restarts = 0;  ///< sequence numbers began anew, which is no loss
   uint64_t sets_held = 0;          ///< data sets kept until their template comes
   uint64_t sets_released = 0;      ///< those of them whose template came in time: they are no longer awaiting_template
-  uint64_t templates_expired = 0;  ///< not announced again for decode.template_expiry
+  uint64_t templates_expired = 0;  ///< neither announced nor used for decode.template_expiry
   uint64_t sampling_unknown_rows = 0;
   uint64_t counter_overflow = 0;  ///< raw >= 2^63 or scaled beyond bigint: the column is null
   std::array<uint64_t, kDecodeFaultCount> faults{};
@@ -106,7 +106,7 @@ struct DecodeSettings {
   Micros template_wait_us =
       10'000'000;  ///< decode.template_wait: how long data is held for its template; 0: not at all
   size_t template_wait_octets_max = 4 << 20;  ///< decode.template_wait_octets: bound of that buffer, all exporters
-  /// decode.template_expiry: a template that is not announced again for so long is forgotten; 0: never
+  /// decode.template_expiry: a template that is neither announced nor used for so long is forgotten; 0: never
   Micros template_expiry_us = 24 * 3'600 * base::kMicrosPerSecond;
   bool template_per_port = false;  ///< decode.template_per_port: each source port has templates of its own
   size_t exporter_count_max = 65'536;

@@ -304,7 +304,7 @@ TEST(PeerPoint06, WithdrawalsHappenInWireOrder) {
   EXPECT_EQ(run.decoder.total().option_rows, 1u);
 }
 
-TEST(PeerPoint06, TemplatesThatAreNotAnnouncedAgainExpire) {
+TEST(PeerPoint06, TemplatesThatAreNeitherAnnouncedNorUsedExpire) {
   DecodeSettings settings;
   settings.template_expiry_us = 3'600 * kSecond;
   DecodeRun run(settings);
@@ -316,6 +316,8 @@ TEST(PeerPoint06, TemplatesThatAreNotAnnouncedAgainExpire) {
   EXPECT_EQ(run.rows.size(), 1u);
   EXPECT_EQ(run.decoder.total().templates_expired, 1u);
   EXPECT_EQ(run.decoder.total().awaiting_template, 1u);
+  for (int i = 1; i < 10; ++i) run.feed(ipfix(set(256, small())), now += 1'800 * kSecond);
+  EXPECT_EQ(run.rows.size(), 10u) << "a device that announces once: data keeps its template";
   settings.template_expiry_us = 0;
   DecodeRun never(settings);
   never.feed(ipfix(set(2, template_of(256, kSmall))), kReceived);

@@ -66,8 +66,8 @@ class TemplateStore {
   };
   Announcements announcements_of(const SenderKey& sender) const;
 
-  /// Withdraws templates that were last announced before `refreshed_before`, unless another thread looked for them less
-  /// than a minute before `now`. Returns how many, by sender.
+  /// Withdraws templates that were last announced or used before `refreshed_before`, unless another thread looked for
+  /// them less than a minute before `now`. Returns how many, by sender.
   std::vector<std::pair<SenderKey, size_t>> expire(Micros now, Micros refreshed_before);
 
   size_t template_count() const;
@@ -83,7 +83,7 @@ class TemplateStore {
 
   /// Sum of all that changes what encode() gives, refreshes included: a file is written again when it differs.
   uint64_t change_count() const { return version() + refresh_count_.load(std::memory_order_relaxed); }
-  /// A known template was announced again. At most once a minute and template is worth a call.
+  /// A known template was announced again or used. At most once a minute and template is worth a call.
   void note_refresh() { refresh_count_.fetch_add(1, std::memory_order_relaxed); }
 
  private:

@@ -35,6 +35,7 @@ class Message {
   size_t read_fields(const uint8_t* at, size_t octets, size_t count, std::vector<FieldSpec>& fields) const;
   void define(uint16_t id, std::shared_ptr<TemplateDefinition> made);
   void withdraw(uint16_t set_id, uint16_t id);
+  void keep(const Template& known);
   void forget(const TemplateKey& key);
   void read_data(const TemplateKey& key, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole);
   void read_flows(Template& known, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole);
@@ -126,6 +127,16 @@ void Message::withdraw(uint16_t set_id, uint16_t id) {
   }
 }
 
+/// It is announced again or its data comes: some devices announce once, and for ever. Once a minute is often enough for
+/// templates that live for hours.
+void Message::keep(const Template& known) {
+  std::atomic<Micros>& refreshed_at = known.definition->refreshed_at;
+  const Micros age = facts_.received_at - refreshed_at.load(std::memory_order_relaxed);
+  if (age < 60 * base::kMicrosPerSecond && age >= 0) return;
+  refreshed_at.store(facts_.received_at, std::memory_order_relaxed);
+  context_.store.note_refresh();
+}
+
 void Message::define(uint16_t id, std::shared_ptr<TemplateDefinition> made) {
   const TemplateKey key = key_of(id);
   if (!can_be_template(id, *made)) {
@@ -135,12 +146,7 @@ void Message::define(uint16_t id, std::shared_ptr<TemplateDefinition> made) {
   }
   const Template* known = sender_.templates.find(key);
   if (known != nullptr && known->definition->same_layout(*made)) {  // the usual refresh
-    // Once a minute is often enough for templates that live for hours.
-    std::atomic<Micros>& refreshed_at = known->definition->refreshed_at;
-    const Micros age = facts_.received_at - refreshed_at.load(std::memory_order_relaxed);
-    if (age < 60 * base::kMicrosPerSecond && age >= 0) return;
-    refreshed_at.store(facts_.received_at, std::memory_order_relaxed);
-    context_.store.note_refresh();
+    keep(*known);
     return;
   }
   made->refreshed_at = facts_.received_at;
@@ -298,6 +304,7 @@ void Message::count_malformed(DecodeFault fault) {
 void Message::read_data(const TemplateKey& key, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole) {
   Template* known = sender_.templates.find(key);
   if (known == nullptr) return hold(key, at, octets);
+  keep(*known);
   if (known->definition->options) read_options(*known, at, octets, whole);
   else read_flows(*known, at, octets, facts, whole);
 }
