@@ -9,6 +9,7 @@
 #include "base/byte_order.h"
 #include "base/utf8.h"
 #include "decode/decoder.h"
+#include "decode/template_store.h"
 
 namespace backstream::fuzz {
 
@@ -49,7 +50,8 @@ inline std::shared_ptr<const decode::WantedElements> some_elements() {
   return std::make_shared<const decode::WantedElements>(std::move(wanted));
 }
 
-/// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol.
+/// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol. Two
+/// decoders that share what they learn take turns; of one of the senders records name the exporter.
 inline void decode_input(const uint8_t* data, size_t size, const std::vector<uint8_t>& head) {
   batch::FlowColumnSet wanted;
   for (size_t c = 0; c < batch::kFlowColumnCount; ++c) {
@@ -67,7 +69,12 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
   settings.exporter_count_max = 3;
   settings.template_wait_octets_max = 4096;
   settings.tunnels = decode::Tunnels::kInner;
-  decode::Decoder decoder(settings, {});
+  decode::ExporterRule named;
+  named.prefix = base::Inet::v4(0x0a000001);
+  named.identity = decode::ExporterIdentity::kElement;
+  settings.exporters.push_back(named);
+  const auto store = std::make_shared<decode::TemplateStore>();
+  decode::Decoder decoders[2] = {{settings, {}, store}, {settings, {}, store}};
   decode::SideWriters side;
   Rows side_rows;
   for (const batch::SideStreamDef& stream : batch::side_streams()) {
@@ -87,19 +94,24 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
     datagram.payload_octets = static_cast<uint32_t>(exact.size());
     datagram.source = base::Inet::v4(0x0a000000 + (data[0] >> 4) % 5);
     datagram.received_at = now += 1'000'000;
-    decoder.decode(datagram, writer, &side);
+    datagram.source_port = data[0] >> 7;
+    decoders[(data[0] >> 5) % 2].decode(datagram, writer, &side);
     data += 2 + octets;
     size -= 2 + octets;
   }
   writer.flush();
-  decoder.write_minutes(base::kMaxTime, *side.of(batch::SideStream::kExporterMinutes));
+  decode::IngestLedger total;
+  for (decode::Decoder& decoder : decoders) {
+    decoder.write_minutes(base::kMaxTime, *side.of(batch::SideStream::kExporterMinutes));
+    decoder.finish();
+    total += decoder.total();
+  }
   side.flush();
-  decoder.finish();
-  const decode::IngestLedger total = decoder.total();
   assert(total.datagrams == total.decoded + total.rejected + total.undecodable);
   assert(total.records == total.flows + total.events + total.option_rows + total.malformed + total.awaiting_template);
   assert(total.flows == rows.rows);
-  (void)total;
+  assert(total.sets_released <= total.sets_held);
+  assert(decode::TemplateStore().decode(store->encode()));
 }
 
 }  // namespace backstream::fuzz

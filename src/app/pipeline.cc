@@ -25,6 +25,20 @@ decode::DecodeSettings decode_settings(const config::Settings& settings) {
   out.template_wait_octets_max = static_cast<size_t>(settings.decode.template_wait_octets);
   out.exporter_count_max = static_cast<size_t>(settings.decode.exporter_limit);
   out.template_count_max = static_cast<size_t>(settings.decode.template_limit);
+  out.template_expiry_us = settings.decode.template_expiry_us;
+  out.template_per_port = settings.decode.template_per_port;
+  out.sampling_default = static_cast<uint64_t>(settings.decode.sampling_default);
+  const auto identity = [](config::ExporterIdentity from) {
+    return static_cast<decode::ExporterIdentity>(from);  // The same names in the same order.
+  };
+  out.exporter_identity = identity(settings.decode.exporter_identity);
+  for (const config::ExporterSettings& from : settings.exporters) {
+    decode::ExporterRule& rule = out.exporters.emplace_back();
+    rule.prefix = from.prefix;
+    rule.sampling_rate = from.sampling_rate;
+    rule.sampling_default = from.sampling_default;
+    if (from.identity) rule.identity = identity(*from.identity);
+  }
   return out;
 }
 
@@ -76,8 +90,8 @@ Micros wall_clock() {
       .count();
 }
 
-/// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v5 and v9 (RFC
-/// 3954 §5.1) have it at octet 8, IPFIX (RFC 7011 §3.1) at octet 4. sFlow has none.
+/// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v1 to v9
+/// (RFC 3954 §5.1) have it at octet 8, IPFIX (RFC 7011 §3.1) at octet 4. sFlow has none.
 std::optional<Micros> export_time(const base::Datagram& datagram) {
   if (datagram.payload_octets < 16) return std::nullopt;
   const auto at = [&](size_t offset) { return uint32_t{datagram.payload[offset]}; };
@@ -85,7 +99,9 @@ std::optional<Micros> export_time(const base::Datagram& datagram) {
     return Micros{at(o) << 24 | at(o + 1) << 16 | at(o + 2) << 8 | at(o + 3)} * base::kMicrosPerSecond;
   };
   switch (at(0) << 8 | at(1)) {
+    case 1:
     case 5:
+    case 7:
     case 9: return seconds(8);
     case 10: return seconds(4);
     default: return std::nullopt;
@@ -133,7 +149,7 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
       live_rules_(options.live || options.live_rules),
       source_(source),
       engine_(engine),
-      decoder_(decode_settings(options.settings), sites_),
+      decoder_(decode_settings(options.settings), sites_, options.announcements),
       enrichers_(std::max(options.threads, 1u),
                  enrich::Enricher(wanted_columns(engine),
                                   {options.as_table,
@@ -172,11 +188,6 @@ void Pipeline::hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, c
   // The context is taken along: by the time that the rows are worked on the watermark may have moved.
   writer.exchange_buffer(buffer);
   threads_->submit(std::move(buffer), context);
-}
-
-size_t Pipeline::AddressHash::operator()(const base::Inet& address) const noexcept {
-  uint64_t hash = (address.hi ^ (address.lo << 1 | address.lo >> 63) ^ address.family) * 0x9E3779B97F4A7C15;
-  return hash ^ hash >> 32;
 }
 
 Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
@@ -225,7 +236,8 @@ void Pipeline::advance() {
 void Pipeline::take(const base::Datagram& received) {
   received_at_ = received.received_at;
   if (received_at_ >= inventory_due_) publish_inventory();
-  KnownSource& source = known(received.source);
+  const base::Inet exporter = decoder_.identity_of(received);
+  KnownSource& source = known(exporter);
   source.last_seen = received_at_;
   base::Datagram datagram = received;
   if (datagram.site == 0) datagram.site = source.site;
@@ -244,7 +256,7 @@ void Pipeline::take(const base::Datagram& received) {
   source.exporter = outcome.exporter;
   if (!source.introduced) {
     source.introduced = true;
-    if (const Micros delay = options_.settings.delay_of(datagram.source); delay != options_.settings.watermark.delay_us)
+    if (const Micros delay = options_.settings.delay_of(exporter); delay != options_.settings.watermark.delay_us)
       tracker_.set_delay(outcome.exporter, delay);
   }
   tracker_.observe(outcome.exporter, outcome.any_rows ? outcome.time_max + shift_us : base::kMinTime,

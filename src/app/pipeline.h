@@ -12,6 +12,7 @@
 #include "base/datagram.h"
 #include "decode/decoder.h"
 #include "decode/flow_writer.h"
+#include "decode/template_store.h"
 #include "enrich/enrich.h"
 #include "exec/engine.h"
 #include "ingest/source.h"
@@ -31,9 +32,10 @@ class Pipeline {
     Deal deal;
     bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
     bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
-    const lookup::LookupTable* as_table = nullptr;  ///< fills AS numbers (enrich/enrich.h); null: none does
-    inventory::Inventory* inventory = nullptr;      ///< learns what exporters tell; null: nobody does
-    bool exporters_read = false;                    ///< a query reads its table of exporters
+    const lookup::LookupTable* as_table = nullptr;         ///< fills AS numbers (enrich/enrich.h); null: none does
+    std::shared_ptr<decode::TemplateStore> announcements;  ///< of exporters, kept over a restart; null: none are
+    inventory::Inventory* inventory = nullptr;             ///< learns what exporters tell; null: nobody does
+    bool exporters_read = false;                           ///< a query reads its table of exporters
     /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
     std::function<bool()> tables_changed;
   };
@@ -90,7 +92,7 @@ class Pipeline {
   uint64_t random_state_;
   bool reached_end_ = false;
 
-  /// What is known of a source address before its datagram is decoded.
+  /// What is known of an exporter before its datagram is decoded.
   struct KnownSource {
     decode::ExporterIndex exporter = 0;
     uint32_t edge = 0;
@@ -98,11 +100,8 @@ class Pipeline {
     uint32_t site = 0;                           ///< by the settings, where the input has no label; 0: none
     base::Micros first_seen = 0, last_seen = 0;  ///< arrival
   };
-  struct AddressHash {
-    size_t operator()(const base::Inet& address) const noexcept;
-  };
   KnownSource& known(const base::Inet& address);
-  std::unordered_map<base::Inet, KnownSource, AddressHash> sources_;  // At most the decoder's exporter limit.
+  std::unordered_map<base::Inet, KnownSource, base::InetHash> sources_;  // At most the decoder's exporter limit.
   base::Inet last_address_;
   KnownSource* last_source_ = nullptr;
   KnownSource overflow_source_;                  // For all beyond the limit; the decoder drops their datagrams.

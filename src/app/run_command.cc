@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "app/exporter_state.h"
 #include "app/pipeline.h"
 #include "app/query_set.h"
 #include "app/run_options.h"
@@ -112,6 +113,13 @@ base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptio
                                                                   std::vector<std::string>& sites) {
   if (options.listen.empty()) return ingest::open_captures(options.captures, options.ports, sites);
   return ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites);
+}
+
+decode::TemplateStoreLimits announcement_limits(const config::Settings& settings) {
+  decode::TemplateStoreLimits limits;
+  limits.sender_count_max = static_cast<size_t>(settings.decode.exporter_limit);
+  limits.template_count_max = static_cast<size_t>(settings.decode.template_limit);
+  return limits;
 }
 
 /// The table of the setting enrich.as_table, with its rows.
@@ -230,6 +238,12 @@ int run_command(const std::vector<std::string>& arguments) {
     if (!opened) return complain(opened.error(), kExitFailure);
     as_table = std::move(*opened);
   }
+  const auto announcements = std::make_shared<decode::TemplateStore>(announcement_limits(options.settings));
+  ExporterState exporter_state(options.settings.decode.state_file);
+  const bool keeps_state = !options.settings.decode.state_file.empty();
+  if (keeps_state) {
+    if (const auto loaded = exporter_state.load(*announcements); !loaded) return complain(loaded.error(), kExitFailure);
+  }
   std::vector<std::string> sites;
   auto source = open_source(options, sites);
   if (!source) return complain(source.error(), kExitFailure);
@@ -261,9 +275,11 @@ int run_command(const std::vector<std::string>& arguments) {
   refresh.add(as_table);
   for (lookup::FileTable* file : (*inventory)->files()) refresh.add(*file);
   if (live) refresh.start();  // A replay reads each table once: its rows do not depend on how long it takes.
-  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
-                     as_table.table.get(), inventory->get(), exporters_read, [&] { return refresh.take_changed(); }},
-                    **source, engine, sites);
+  if (live && keeps_state) exporter_state.start(announcements);  // A replay says nothing about exporters of today.
+  Pipeline pipeline(
+      {options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
+       as_table.table.get(), announcements, inventory->get(), exporters_read, [&] { return refresh.take_changed(); }},
+      **source, engine, sites);
   Progress progress(**source, shows_progress(options));
   const auto begin = Clock::now();
   const double cpu_begin = cpu_seconds();
@@ -290,6 +306,7 @@ int run_command(const std::vector<std::string>& arguments) {
   writer.flush();
   log.status({});
   refresh.stop();
+  exporter_state.stop();
   tell_failures();
 
   RunReport report = make_report(options, set, **source, pipeline, engine);

@@ -66,23 +66,29 @@ void add_ledger(ordered_json& json, const decode::IngestLedger& ledger) {
   json["discard_samples"] = ledger.discard_samples;
   json["agent_drops"] = ledger.agent_drops;
   json["missing"] = ledger.missing;
+  json["duplicates"] = ledger.duplicates;
+  json["exporter_restarts"] = ledger.exporter_restarts;
+  json["sets_held"] = ledger.sets_held;
+  json["sets_released"] = ledger.sets_released;
+  json["templates_expired"] = ledger.templates_expired;
   json["sampling_unknown_rows"] = ledger.sampling_unknown_rows;
   json["counter_overflow"] = ledger.counter_overflow;
   json["element_unreadable"] = ledger.element_unreadable;
   json["faults"] = counters_json(faults(ledger));
 }
 
-/// Counters of a minute or of a window, those that are not zero. `missing` may be a change downwards.
+/// Counters of a minute or of a window, those that are not zero. A change may be downwards: data that a minute left
+/// waiting for its template, or missing, may come in the next one.
 ordered_json ledger_change(const decode::IngestLedger& change) {
   ordered_json all, json = ordered_json::object();
   add_ledger(all, change);
   all.erase("faults");
   for (auto& [key, value] : all.items()) {
-    if (value != 0) json[key] = key == "missing" ? ordered_json(static_cast<int64_t>(change.missing)) : value;
+    if (value != 0) json[key] = static_cast<int64_t>(value.get<uint64_t>());
   }
   ordered_json reasons = ordered_json::object();
   for (const auto& [name, count] : faults(change)) {
-    if (count != 0) reasons[std::string(name)] = count;
+    if (count != 0) reasons[std::string(name)] = static_cast<int64_t>(count);
   }
   if (!reasons.empty()) json["faults"] = reasons;
   return json;
@@ -96,6 +102,28 @@ decode::IngestLedger ingested(const std::map<base::Micros, decode::IngestLedger>
   for (auto at = minutes.lower_bound(base::floor_to(begin, 60 * base::kMicrosPerSecond)); at != last; ++at)
     sum += at->second;
   return sum;
+}
+
+/// Which exporters told no sampling rate, those with most rows first, and what to set.
+std::string sampling_unknown_text(const RunReport& report) {
+  constexpr size_t kNamed = 5;
+  std::vector<const RunReport::Exporter*> unknown;
+  for (const RunReport::Exporter& exporter : report.exporters) {
+    if (exporter.ledger.sampling_unknown_rows != 0) unknown.push_back(&exporter);
+  }
+  std::stable_sort(unknown.begin(), unknown.end(), [](const auto* a, const auto* b) {
+    return a->ledger.sampling_unknown_rows > b->ledger.sampling_unknown_rows;
+  });
+  std::string named;
+  for (size_t i = 0; i < std::min(unknown.size(), kNamed); ++i)
+    named += fmt::format("{}{} ({} rows)", i == 0 ? "" : ", ", unknown[i]->address,
+                         unknown[i]->ledger.sampling_unknown_rows);
+  if (unknown.size() > kNamed) named += fmt::format(" and {} more", unknown.size() - kNamed);
+  return fmt::format(
+      "  !! sampling rate unknown, octets and packets are as exported, not scaled: {}; set exporter.{}.sampling_rate, "
+      "or "
+      "decode.sampling_default for all (1: not sampled)\n",
+      named, unknown.empty() ? "PREFIX" : unknown.front()->address);
 }
 
 }  // namespace
@@ -130,10 +158,10 @@ std::string summary_text(const RunReport& report) {
                         report.ingest.frames - std::min(report.ingest.frames, report.ingest.datagrams),
                         report.ingest.frames, list);
   if (const std::string list = nonzero(faults(total)); !list.empty()) text += fmt::format("  faults    {}\n", list);
-  if (total.sampling_unknown_rows != 0)
-    text +=
-        fmt::format("  !! sampling rate unknown for {} rows: their octets and packets are as exported, not scaled\n",
-                    total.sampling_unknown_rows);
+  if (total.duplicates != 0 || total.exporter_restarts != 0)
+    text += fmt::format("  sequence  {} datagrams came twice; exporters began anew {} times\n", total.duplicates,
+                        total.exporter_restarts);
+  if (total.sampling_unknown_rows != 0) text += sampling_unknown_text(report);
   if (total.counter_overflow != 0)
     text += fmt::format("  !! {} counters do not fit bigint and are null\n", total.counter_overflow);
   if (total.element_unreadable != 0)

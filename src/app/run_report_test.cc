@@ -53,7 +53,8 @@ TEST(RunReport, SummaryTellsWhatPeopleMustKnow) {
   const std::string text = summary_text(small_report());
   EXPECT_NE(text.find("40 records in 2.000 s"), std::string::npos) << text;
   EXPECT_NE(text.find("skipped   2 of 5 frames: 2 not_udp"), std::string::npos) << text;
-  EXPECT_NE(text.find("sampling rate unknown for 4 rows"), std::string::npos) << text;
+  EXPECT_NE(text.find("not scaled: 192.0.2.1 (4 rows); set exporter.192.0.2.1.sampling_rate,"), std::string::npos)
+      << text;
   EXPECT_NE(text.find("40 assigned = 37 counted + 0 filtered + 3 late"), std::string::npos) << text;
   EXPECT_NE(text.find("--delay '91 s' would have kept them all; --view matrix_late shows them\n"), std::string::npos)
       << text;

@@ -31,7 +31,7 @@ inline constexpr size_t kSideStreamCount = 0 BACKSTREAM_SIDE_STREAMS(BACKSTREAM_
 #define BACKSTREAM_COUNTER_COLUMNS(X)                                                                      \
   X(kTime, "time", kTimestamptz, 0, "arrival of the datagram")                                             \
   X(kReceivedAt, "received_at", kTimestamptz, 0, "the same")                                               \
-  X(kExporter, "exporter", kInet, 0, "source address of the datagram")                                     \
+  X(kExporter, "exporter", kInet, 0, "as in flows")                                                        \
   X(kSite, "site", kText, 0, "the input's site label")                                                     \
   X(kAgent, "agent", kInet, 0, "address that the agent gives itself")                                      \
   X(kObservationDomain, "observation_domain", kInt8, 32, "sub-agent id")                                   \
@@ -72,7 +72,7 @@ inline constexpr size_t kSideStreamCount = 0 BACKSTREAM_SIDE_STREAMS(BACKSTREAM_
 #define BACKSTREAM_OPTION_COLUMNS(X)                                                                   \
   X(kTime, "time", kTimestamptz, 0, "arrival of the datagram")                                         \
   X(kReceivedAt, "received_at", kTimestamptz, 0, "the same")                                           \
-  X(kExporter, "exporter", kInet, 0, "source address of the datagram")                                 \
+  X(kExporter, "exporter", kInet, 0, "as in flows")                                                    \
   X(kSite, "site", kText, 0, "the input's site label")                                                 \
   X(kObservationDomain, "observation_domain", kInt8, 32, "IPFIX observation domain, v9 source id")     \
   X(kProtocolVersion, "protocol_version", kText, 0, "'9' or '10' (IPFIX)")                             \
@@ -92,7 +92,7 @@ inline constexpr size_t kSideStreamCount = 0 BACKSTREAM_SIDE_STREAMS(BACKSTREAM_
 
 #define BACKSTREAM_MINUTE_COLUMNS(X)                                                                               \
   X(kTime, "time", kTimestamptz, 0, "begin of the minute of arrival")                                              \
-  X(kExporter, "exporter", kInet, 0, "source address of the datagrams")                                            \
+  X(kExporter, "exporter", kInet, 0, "as in flows")                                                                \
   X(kSite, "site", kText, 0, "the input's site label")                                                             \
   X(kProtocols, "protocols", kText, 0, "what it has sent so far: 'NetFlow v9', several joined by '+'")             \
   X(kDatagrams, "datagrams", kInt8, 0, "= decoded + rejected + undecodable")                                       \
@@ -107,6 +107,11 @@ inline constexpr size_t kSideStreamCount = 0 BACKSTREAM_SIDE_STREAMS(BACKSTREAM_
   X(kAwaitingTemplate, "awaiting_template", kInt8, 0,                                                              \
     "sets whose template is not known; a negative number came later")                                              \
   X(kMissing, "missing", kInt8, 0, "by sequence numbers; negative where what was overtaken came after its minute") \
+  X(kDuplicates, "duplicates", kInt8, 0, "datagrams (sFlow: samples) that had come before")                        \
+  X(kExporterRestarts, "exporter_restarts", kInt8, 0, "sequence numbers began anew, which is no loss")             \
+  X(kSetsHeld, "sets_held", kInt8, 0, "data sets that were kept for their template")                               \
+  X(kSetsReleased, "sets_released", kInt8, 0, "those of them whose template came in time")                         \
+  X(kTemplatesExpired, "templates_expired", kInt8, 0, "that the exporter did not announce again")                  \
   X(kCounterSamples, "counter_samples", kInt8, 0, "of sFlow")                                                      \
   X(kDiscardSamples, "discard_samples", kInt8, 0, "discarded packets that sFlow told of")                          \
   X(kAgentDrops, "agent_drops", kInt8, 0, "samples that an sFlow agent took and could not send")                   \
@@ -119,7 +124,7 @@ inline constexpr size_t kSideStreamCount = 0 BACKSTREAM_SIDE_STREAMS(BACKSTREAM_
   X(kTime, "time", kTimestamptz, 0, "arrival of the datagram")                              \
   X(kReceivedAt, "received_at", kTimestamptz, 0, "the same")                                \
   X(kEventTime, "event_time", kTimestamptz, 0, "when the exporter says that it happened")   \
-  X(kExporter, "exporter", kInet, 0, "source address of the datagram")                      \
+  X(kExporter, "exporter", kInet, 0, "as in flows")                                         \
   X(kSite, "site", kText, 0, "the input's site label")                                      \
   X(kObservationDomain, "observation_domain", kInt8, 32, "as in flows")                     \
   X(kProtocolVersion, "protocol_version", kText, 0, "as in flows")                          \

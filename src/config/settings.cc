@@ -60,6 +60,18 @@ constexpr SettingDef kTable[] = {
     {"decode.template_wait_octets", SettingKind::kOctets, 0, int64_t{1} << 32, "",
      "memory for data that waits for its template, all exporters together",
      BACKSTREAM_FIELD(decode.template_wait_octets)},
+    {"decode.template_expiry", SettingKind::kDuration, 0, 3'650 * kDay, "",
+     "a template that is neither announced again nor used for so long is forgotten; 0: never",
+     BACKSTREAM_FIELD(decode.template_expiry_us)},
+    {"decode.template_per_port", SettingKind::kSwitch, 0, 1, "",
+     "each source port of an address has templates and sampling rates of its own",
+     BACKSTREAM_FIELD(decode.template_per_port)},
+    {"decode.sampling_default", SettingKind::kCount, 0, UINT32_MAX, "",
+     "sampling rate (1 in N packets) of exporters that tell none; 0: it is unknown",
+     BACKSTREAM_FIELD(decode.sampling_default)},
+    {"decode.exporter_identity", SettingKind::kChoice, 0, 2, "source|element|agent",
+     "who a flow's exporter is: the address datagrams come from, the one its records name, or the sFlow agent",
+     BACKSTREAM_FIELD(decode.exporter_identity)},
     {"decode.exporter_limit", SettingKind::kCount, 1, 16'777'216, "",
      "exporters that are known at most; datagrams of more are counted and dropped",
      BACKSTREAM_FIELD(decode.exporter_limit)},
@@ -91,8 +103,17 @@ constexpr SettingDef kTable[] = {
 #undef BACKSTREAM_FIELD
 
 constexpr ExporterSettingDef kExporterTable[] = {
-    {"delay", SettingKind::kDuration, 0, 30 * kDay, "as watermark.delay, for the exporters of a prefix",
+    {"delay", SettingKind::kDuration, 0, 30 * kDay, "", "as watermark.delay, for the exporters of a prefix",
      [](ExporterSettings& exporter, int64_t value) { exporter.delay_us = value; }},
+    {"sampling_rate", SettingKind::kCount, 1, UINT32_MAX, "",
+     "sampling rate of the exporters of a prefix, whatever they say",
+     [](ExporterSettings& exporter, int64_t value) { exporter.sampling_rate = value; }},
+    {"sampling_default", SettingKind::kCount, 1, UINT32_MAX, "",
+     "as decode.sampling_default, for the exporters of a prefix",
+     [](ExporterSettings& exporter, int64_t value) { exporter.sampling_default = value; }},
+    {"identity", SettingKind::kChoice, 0, 2, "source|element|agent",
+     "as decode.exporter_identity, for the source addresses of a prefix",
+     [](ExporterSettings& exporter, int64_t value) { exporter.identity = static_cast<ExporterIdentity>(value); }},
 };
 
 constexpr ExporterTextSettingDef kExporterTextTable[] = {
@@ -101,6 +122,8 @@ constexpr ExporterTextSettingDef kExporterTextTable[] = {
 };
 
 constexpr TextSettingDef kTextTable[] = {
+    {"decode.state_file", "file that keeps what exporters announced (templates, sampling) over a restart",
+     [](Settings& settings) -> std::string& { return settings.decode.state_file; }},
     {"enrich.as_table", "file of networks and their AS (MMDB, MRT, CSV): fills src_as and dst_as where routers send 0",
      [](Settings& settings) -> std::string& { return settings.enrich.as_table; }},
     {"inventory.sites", "file (CSV, JSON) of the table sites",
@@ -248,7 +271,8 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
   }
   int64_t number = 0;
   if (known != nullptr) {
-    const SettingDef as_setting{known->name, known->kind, known->minimum, known->maximum, "", "", nullptr, nullptr};
+    const SettingDef as_setting{known->name,    known->kind, known->minimum, known->maximum,
+                                known->choices, "",          nullptr,        nullptr};
     const auto checked = checked_value(as_setting, key, value, value_span);
     if (!checked) return tl::unexpected(checked.error());
     number = *checked;
@@ -256,7 +280,7 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
   const base::Inet network = prefix->network();
   auto at = std::find_if(settings.exporters.begin(), settings.exporters.end(),
                          [&](const ExporterSettings& exporter) { return exporter.prefix == network; });
-  if (at == settings.exporters.end()) at = settings.exporters.insert(at, ExporterSettings{network, {}, {}});
+  if (at == settings.exporters.end()) at = settings.exporters.insert(at, ExporterSettings{network, {}, {}, {}, {}, {}});
   if (known != nullptr) known->store(*at, number);
   else known_text->text(*at) = value;
   return {};

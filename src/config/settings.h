@@ -19,11 +19,15 @@ using base::Result;
 enum class SflowOctets : uint8_t { kIp, kFrame };
 enum class Tunnels : uint8_t { kOuter, kInner };
 enum class Biflow : uint8_t { kSplit, kForward };
+/// Who is the exporter of a flow: docs/operations.md, "Exporters".
+enum class ExporterIdentity : uint8_t { kSource, kElement, kAgent };
 
 /// What holds for the exporters of a prefix: settings "exporter.PREFIX.name".
 struct ExporterSettings {
   base::Inet prefix;
   std::optional<Micros> delay_us;
+  std::optional<int64_t> sampling_rate, sampling_default;
+  std::optional<ExporterIdentity> identity;
   std::string site;  ///< empty: not set
 };
 
@@ -33,10 +37,15 @@ struct Settings {
     SflowOctets sflow_octets = SflowOctets::kIp;
     Tunnels tunnels = Tunnels::kOuter;
     Biflow biflow = Biflow::kSplit;
-    Micros template_wait_us = 30'000'000;
+    Micros template_wait_us = 10'000'000;
     int64_t template_wait_octets = 4 << 20;
+    Micros template_expiry_us = Micros{86'400} * base::kMicrosPerSecond;
+    bool template_per_port = false;
     int64_t exporter_limit = 65'536;
     int64_t template_limit = 4'096;
+    int64_t sampling_default = 0;
+    ExporterIdentity exporter_identity = ExporterIdentity::kSource;
+    std::string state_file;
   } decode;
   struct {
     Micros delay_us = 75'000'000;
@@ -101,6 +110,7 @@ struct ExporterSettingDef {
   std::string_view name;
   SettingKind kind;
   int64_t minimum, maximum;
+  std::string_view choices;  ///< as of SettingDef
   std::string_view about;
   void (*store)(ExporterSettings&, int64_t);
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "decode/decoder.h"
+#include "decode/template_store.h"
 
 namespace backstream::decode {
 
@@ -67,8 +68,10 @@ inline void append_rows(const batch::Schema& schema, const batch::ColumnBatch& b
 class DecodeRun : private FlowWriter::Consumer {
  public:
   explicit DecodeRun(DecodeSettings settings = {}, size_t batch_rows = 5,
-                     const batch::FlowColumnSet& wanted = all_columns())
-      : decoder(settings, {}), schema_(batch::flow_schema()), writer_(wanted, *this, batch_rows) {
+                     const batch::FlowColumnSet& wanted = all_columns(), std::shared_ptr<TemplateStore> store = nullptr)
+      : decoder(std::move(settings), {}, std::move(store)),
+        schema_(batch::flow_schema()),
+        writer_(wanted, *this, batch_rows) {
     for (const batch::SideStreamDef& stream : batch::side_streams()) {
       side.set(stream.stream,
                std::make_unique<SideWriter>(stream.schema, std::vector<bool>(stream.schema.columns.size(), true),
@@ -83,13 +86,15 @@ class DecodeRun : private FlowWriter::Consumer {
         schema_(batch::flow_schema(user_columns)),
         writer_(all_columns(), *this, batch_rows, all_elements(user_columns)) {}
 
-  DecodeOutcome feed(const Octets& octets, base::Micros received_at = kReceived, uint32_t address = 0x0a000001) {
+  DecodeOutcome feed(const Octets& octets, base::Micros received_at = kReceived, uint32_t address = 0x0a000001,
+                     uint16_t port = 50'000) {
     // Of the exact size, so that the sanitizer sees a read past its end.
     const std::vector<uint8_t> exact(octets.bytes.begin(), octets.bytes.end());
     base::Datagram datagram;
     datagram.payload = exact.data();
     datagram.payload_octets = static_cast<uint32_t>(exact.size());
     datagram.source = base::Inet::v4(address);
+    datagram.source_port = port;
     datagram.received_at = received_at;
     const DecodeOutcome outcome = decoder.decode(datagram, writer_, &side);
     writer_.flush();

@@ -20,45 +20,13 @@ std::string_view name(DecodeFault fault) {
 }
 
 IngestLedger& IngestLedger::operator+=(const IngestLedger& other) {
-  datagrams += other.datagrams;
-  decoded += other.decoded;
-  rejected += other.rejected;
-  undecodable += other.undecodable;
-  records += other.records;
-  flows += other.flows;
-  events += other.events;
-  option_rows += other.option_rows;
-  malformed += other.malformed;
-  awaiting_template += other.awaiting_template;
-  counter_samples += other.counter_samples;
-  discard_samples += other.discard_samples;
-  agent_drops += other.agent_drops;
-  missing += other.missing;
-  sampling_unknown_rows += other.sampling_unknown_rows;
-  counter_overflow += other.counter_overflow;
-  element_unreadable += other.element_unreadable;
+  for (const auto counter : kCounters) this->*counter += other.*counter;
   for (size_t i = 0; i < kDecodeFaultCount; ++i) faults[i] += other.faults[i];
   return *this;
 }
 
 IngestLedger& IngestLedger::operator-=(const IngestLedger& other) {
-  datagrams -= other.datagrams;
-  decoded -= other.decoded;
-  rejected -= other.rejected;
-  undecodable -= other.undecodable;
-  records -= other.records;
-  flows -= other.flows;
-  events -= other.events;
-  option_rows -= other.option_rows;
-  malformed -= other.malformed;
-  awaiting_template -= other.awaiting_template;
-  counter_samples -= other.counter_samples;
-  discard_samples -= other.discard_samples;
-  agent_drops -= other.agent_drops;
-  missing -= other.missing;
-  sampling_unknown_rows -= other.sampling_unknown_rows;
-  counter_overflow -= other.counter_overflow;
-  element_unreadable -= other.element_unreadable;
+  for (const auto counter : kCounters) this->*counter -= other.*counter;
   for (size_t i = 0; i < kDecodeFaultCount; ++i) faults[i] -= other.faults[i];
   return *this;
 }
@@ -67,12 +35,6 @@ namespace {
 
 constexpr uint64_t kMinute = 60 * base::kMicrosPerSecond;
 
-struct InetHash {
-  size_t operator()(const base::Inet& inet) const noexcept {
-    return (inet.hi ^ (inet.lo * 0x9e3779b97f4a7c15) ^ inet.family) * 0xbf58476d1ce4e5b9 >> 11;
-  }
-};
-
 bool protocol_of(const base::Datagram& datagram, Protocol& protocol) {
   if (datagram.payload_octets < 4) return false;
   switch (base::load_be16(datagram.payload)) {
@@ -80,8 +42,38 @@ bool protocol_of(const base::Datagram& datagram, Protocol& protocol) {
     case 9: protocol = Protocol::kNetflow9; return true;
     case 10: protocol = Protocol::kIpfix; return true;
     case 0: protocol = Protocol::kSflow; return base::load_be32(datagram.payload) == 5;
+    case 1: protocol = Protocol::kNetflow1; return true;
+    case 7: protocol = Protocol::kNetflow7; return true;
     default: return false;
   }
+}
+
+/// Agent address of an sFlow datagram: its type, 1 or 2, stands at octet 4.
+std::optional<base::Inet> agent_of(const base::Datagram& datagram) {
+  if (datagram.payload_octets < 12) return std::nullopt;
+  const uint32_t type = base::load_be32(datagram.payload + 4);
+  if (type == 1) return base::Inet::v4(base::load_be32(datagram.payload + 8));
+  if (type == 2 && datagram.payload_octets >= 24) return base::Inet::from_v6_octets(datagram.payload + 8);
+  return std::nullopt;
+}
+
+/// Observation domain (source id) in the header of a v9 or IPFIX message.
+std::optional<uint32_t> domain_of(const base::Datagram& datagram, Protocol protocol) {
+  const size_t at = protocol == Protocol::kNetflow9 ? 16 : 12;
+  if (datagram.payload_octets < at + 4) return std::nullopt;
+  return base::load_be32(datagram.payload + at);
+}
+
+/// What the longest prefix around the address that has the setting says.
+template <typename T>
+T setting_for(const DecodeSettings& settings, const base::Inet& address, std::optional<T> ExporterRule::*setting,
+              T otherwise) {
+  const ExporterRule* best = nullptr;
+  for (const ExporterRule& rule : settings.exporters) {
+    const bool longer = best == nullptr || rule.prefix.prefix_bits > best->prefix.prefix_bits;
+    if ((rule.*setting).has_value() && longer && rule.prefix.contains_or_equals(address)) best = &rule;
+  }
+  return best == nullptr ? otherwise : *(best->*setting);
 }
 
 }  // namespace
@@ -89,13 +81,20 @@ bool protocol_of(const base::Datagram& datagram, Protocol& protocol) {
 struct Decoder::State {
   DecodeSettings settings;
   std::vector<std::string> sites;
+  std::shared_ptr<TemplateStore> store;
+  uint64_t store_seen = 0;
+  std::vector<TemplateStore::Change> changes;  // Memory that is used again.
+  bool all_by_source = true;                   ///< no exporter is known by anything but its source address
   std::vector<std::unique_ptr<Exporter>> exporters;
-  std::unordered_map<base::Inet, uint32_t, InetHash> index;
-  Exporter* last = nullptr;  ///< the exporter of the last datagram
+  std::unordered_map<SenderKey, uint32_t, SenderHash> index;  ///< by address
+  std::unordered_map<SenderKey, Sender, SenderHash> senders;
+  Sender* recent[256] = {};  ///< senders of the last datagrams, by hash: the map divides, which costs as much as a row
   const ColumnKernels& kernels = column_kernels(base::cpu_level());
-  RecordPlan netflow5_plan = decode::netflow5_plan();
+  RecordPlan netflow1_plan = decode::netflow1_plan(), netflow5_plan = decode::netflow5_plan(),
+             netflow7_plan = decode::netflow7_plan();
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
+  Micros purged_at = base::kMinTime;
   IngestLedger refused;  ///< datagrams of exporters beyond the limit
   using Minutes = std::map<std::pair<Micros, uint32_t>, IngestLedger>;
   Minutes minutes;               ///< by begin and exporter
@@ -114,6 +113,8 @@ struct Decoder::State {
     while (minutes.size() > kMinuteLedgersMax) minutes.erase(minutes.begin());
     constexpr size_t kUnwrittenMax = 200'000;  // Of more exporters than this the oldest rows are lost.
     while (unwritten.size() > kUnwrittenMax) unwritten.erase(unwritten.begin());
+    expire_templates(received_at);
+    purge_pending(received_at);
   }
   void end_minute(Exporter& exporter) {
     if (exporter.minute == base::kMinTime) return;
@@ -122,22 +123,132 @@ struct Decoder::State {
     exporter.before_minute = exporter.ledger;
   }
 
+  void expire_templates(Micros now) {
+    if (settings.template_expiry_us == 0) return;
+    for (const auto& [key, count] : store->expire(now, now - settings.template_expiry_us)) {
+      const auto known = senders.find(key);
+      const bool counted = known != senders.end() && known->second.exporter != nullptr;
+      (counted ? known->second.exporter->ledger : refused).templates_expired += count;
+    }
+  }
+
+  /// Data that waited too long makes room for other data.
+  void purge_pending(Micros now) {
+    const Micros wait = settings.template_wait_us;
+    if (pending_octets == 0) return;
+    if (purged_at != base::kMinTime && now >= purged_at && now - purged_at < wait) return;
+    purged_at = now;
+    for (auto& [key, sender] : senders) {
+      std::erase_if(sender.pending, [&](const PendingSet& set) {
+        const bool old = !set.ready && now - set.received_at > wait;
+        if (old) pending_octets -= set.octets.size();
+        return old;
+      });
+    }
+  }
+
   Exporter* exporter(const base::Inet& address) {
-    if (last != nullptr && last->address == address) return last;
-    if (const auto known = index.find(address); known != index.end()) return last = exporters[known->second].get();
+    const SenderKey key{address, 0};
+    if (const auto known = index.find(key); known != index.end()) return exporters[known->second].get();
     if (exporters.size() >= settings.exporter_count_max) return nullptr;
     auto& made = exporters.emplace_back(std::make_unique<Exporter>());
     made->address = address;
     made->index = static_cast<uint32_t>(exporters.size() - 1);
-    index.emplace(address, made->index);
-    return last = made.get();
+    made->sampling_override = setting_for(settings, address, &ExporterRule::sampling_rate, uint64_t{0});
+    made->sampling_default = setting_for(settings, address, &ExporterRule::sampling_default, settings.sampling_default);
+    index.emplace(key, made->index);
+    return made.get();
+  }
+
+  /// Null: there are too many.
+  Sender* sender(const base::Datagram& datagram) {
+    const uint16_t port = settings.template_per_port ? datagram.source_port : uint16_t{0};
+    const SenderKey key{datagram.source, port};
+    Sender*& slot = recent[SenderHash{}(key) % std::size(recent)];
+    if (slot != nullptr && slot->key == key) return slot;
+    if (const auto known = senders.find(key); known != senders.end()) return slot = &known->second;
+    if (senders.size() >= settings.exporter_count_max) return nullptr;
+    Sender& made = senders[key];
+    made.key = key;
+    made.identity = setting_for(settings, key.address, &ExporterRule::identity, settings.exporter_identity);
+    load(made);
+    return slot = &made;
+  }
+
+  /// The address in its records or its agent; nothing when those do not tell.
+  static std::optional<base::Inet> named_exporter(const Sender& sender, Protocol protocol,
+                                                  const base::Datagram& datagram) {
+    if (sender.identity == ExporterIdentity::kAgent)
+      return protocol == Protocol::kSflow ? agent_of(datagram) : std::nullopt;
+    if (sender.identity != ExporterIdentity::kElement) return std::nullopt;
+    if (protocol != Protocol::kNetflow9 && protocol != Protocol::kIpfix) return std::nullopt;
+    const auto domain = domain_of(datagram, protocol);
+    if (!domain) return std::nullopt;
+    if (const auto known = sender.identities.find({datagram.source_port, *domain}); known != sender.identities.end())
+      return known->second.family == 0 ? std::nullopt : std::optional(known->second);
+    const Fact* fact = sender.fact(*domain, FactKind::kExporterAddress);
+    return fact == nullptr ? std::nullopt : base::parse_inet(fact->text);
+  }
+
+  Exporter* exporter_of(Sender& sender, Protocol protocol, const base::Datagram& datagram) {
+    if (sender.identity != ExporterIdentity::kSource) {
+      if (const auto named = named_exporter(sender, protocol, datagram)) return exporter(*named);
+    }
+    if (sender.exporter == nullptr) sender.exporter = exporter(sender.key.address);
+    return sender.exporter;
+  }
+
+  // --- what other decoders learnt
+
+  void take_template(Sender& sender, const TemplateKey& key, const TemplatePointer& definition) {
+    if (definition == nullptr) return sender.templates.erase(key);
+    const Template* known = sender.templates.find(key);
+    if (known != nullptr && known->definition == definition) return;
+    sender.templates.set(key, Template(definition, settings.biflow));
+    for (PendingSet& set : sender.pending) {
+      if (set.key == key) set.ready = sender.any_ready = true;
+    }
+  }
+  void load(Sender& sender) {
+    const TemplateStore::Announcements all = store->announcements_of(sender.key);
+    std::unordered_map<TemplateKey, TemplatePointer, TemplateKeyHash> templates(all.templates.begin(),
+                                                                                all.templates.end());
+    sender.templates.erase_if([&](const TemplateKey& key, const Template&) { return !templates.contains(key); });
+    for (const auto& [key, definition] : all.templates) take_template(sender, key, definition);
+    sender.facts.clear();
+    sender.samplers.clear();
+    for (const auto& [key, fact] : all.facts) sender.take_fact(key, fact);
+  }
+  void take_changes() {
+    changes.clear();
+    if (!store->changes_since(store_seen, changes)) {
+      for (auto& [key, sender] : senders) load(sender);
+      return;
+    }
+    for (const TemplateStore::Change& change : changes) {
+      const auto known = senders.find(change.sender);
+      if (known == senders.end()) continue;  // read as a whole when its first datagram comes
+      if (change.is_fact) known->second.take_fact(change.fact_key, change.fact);
+      else take_template(known->second, change.key, change.definition);
+    }
   }
 };
 
-Decoder::Decoder(DecodeSettings settings, std::vector<std::string> sites) : state_(std::make_unique<State>()) {
-  state_->settings = settings;
+Decoder::Decoder(DecodeSettings settings, std::vector<std::string> sites, std::shared_ptr<TemplateStore> store)
+    : state_(std::make_unique<State>()) {
+  state_->settings = std::move(settings);
   state_->sites = std::move(sites);
   if (state_->sites.empty()) state_->sites.emplace_back();
+  if (store == nullptr) {
+    TemplateStoreLimits limits;
+    limits.sender_count_max = state_->settings.exporter_count_max;
+    limits.template_count_max = state_->settings.template_count_max;
+    store = std::make_shared<TemplateStore>(limits);
+  }
+  state_->store = std::move(store);
+  state_->all_by_source = state_->settings.exporter_identity == ExporterIdentity::kSource;
+  for (const ExporterRule& rule : state_->settings.exporters)
+    state_->all_by_source &= rule.identity.value_or(ExporterIdentity::kSource) == ExporterIdentity::kSource;
 }
 Decoder::~Decoder() = default;
 
@@ -145,7 +256,11 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   DecodeOutcome outcome;
   state_->keeps_unwritten = side != nullptr && side->of(batch::SideStream::kExporterMinutes) != nullptr;
   assert(datagram.site < state_->sites.size());
-  Exporter* exporter = state_->exporter(datagram.source);
+  if (state_->store->version() != state_->store_seen) state_->take_changes();
+  Protocol protocol{};
+  const bool known_protocol = protocol_of(datagram, protocol);
+  Sender* sender = state_->sender(datagram);
+  Exporter* exporter = sender == nullptr ? nullptr : state_->exporter_of(*sender, protocol, datagram);
   if (exporter == nullptr) {
     ++state_->refused.datagrams;
     ++state_->refused.rejected;
@@ -158,26 +273,23 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   if (static_cast<uint64_t>(datagram.received_at) - static_cast<uint64_t>(exporter->minute) >= kMinute)
     state_->begin_minute(*exporter, datagram.received_at);
   ++exporter->ledger.datagrams;
-  Protocol protocol{};
-  if (!protocol_of(datagram, protocol)) {
+  if (!known_protocol) {
     exporter->ledger.add(DecodeFault::kNotAnExport);
     ++exporter->ledger.undecodable;
     return outcome;
   }
   exporter->protocols |= 1u << static_cast<unsigned>(protocol);
-  DecodeContext context{state_->settings,
-                        state_->sites,
-                        datagram,
-                        *exporter,
-                        out,
-                        outcome,
-                        state_->kernels,
-                        state_->netflow5_plan,
-                        state_->time_scratch,
-                        state_->pending_octets,
-                        side};
+  RecordPlan& fixed_plan = protocol == Protocol::kNetflow1   ? state_->netflow1_plan
+                           : protocol == Protocol::kNetflow7 ? state_->netflow7_plan
+                                                             : state_->netflow5_plan;
+  DecodeContext context{
+      state_->settings,       state_->sites, datagram, *exporter,       *sender,    *state_->store,
+      state_->store_seen,     out,           outcome,  state_->kernels, fixed_plan, state_->time_scratch,
+      state_->pending_octets, side};
   switch (protocol) {
+    case Protocol::kNetflow1: decode_netflow1(context); break;
     case Protocol::kNetflow5: decode_netflow5(context); break;
+    case Protocol::kNetflow7: decode_netflow7(context); break;
     case Protocol::kNetflow9: decode_netflow9(context); break;
     case Protocol::kIpfix: decode_ipfix(context); break;
     case Protocol::kSflow: decode_sflow(context); break;
@@ -185,12 +297,27 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   return outcome;
 }
 
+base::Inet Decoder::identity_of(const base::Datagram& datagram) const {
+  if (state_->all_by_source) return datagram.source;
+  const uint16_t port = state_->settings.template_per_port ? datagram.source_port : uint16_t{0};
+  const auto known = state_->senders.find({datagram.source, port});
+  Protocol protocol{};
+  if (!protocol_of(datagram, protocol)) return datagram.source;
+  if (known != state_->senders.end())
+    return State::named_exporter(known->second, protocol, datagram).value_or(datagram.source);
+  Sender unknown;
+  unknown.identity =
+      setting_for(state_->settings, datagram.source, &ExporterRule::identity, state_->settings.exporter_identity);
+  return State::named_exporter(unknown, protocol, datagram).value_or(datagram.source);
+}
+
 size_t Decoder::exporter_count() const { return state_->exporters.size(); }
 const base::Inet& Decoder::exporter_address(ExporterIndex exporter) const {
   return state_->exporters[exporter]->address;
 }
 std::string Decoder::exporter_protocols(ExporterIndex exporter) const {
-  static constexpr std::string_view kNames[] = {"NetFlow v5", "NetFlow v9", "IPFIX", "sFlow"};
+  static constexpr std::string_view kNames[] = {"NetFlow v5", "NetFlow v9", "IPFIX",
+                                                "sFlow",      "NetFlow v1", "NetFlow v7"};
   std::string text;
   for (size_t p = 0; p < std::size(kNames); ++p) {
     if ((state_->exporters[exporter]->protocols >> p & 1) == 0) continue;
@@ -226,7 +353,7 @@ void Decoder::write_minutes(Micros end, SideWriter& out) {
   state_->unwritten.erase(state_->unwritten.begin(), written_end);
 }
 void Decoder::finish() {
-  for (auto& exporter : state_->exporters) exporter->pending.clear();
+  for (auto& [key, sender] : state_->senders) sender.pending.clear();
   state_->pending_octets = 0;
 }
 

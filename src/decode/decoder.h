@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,17 +18,19 @@ namespace backstream::decode {
 using base::Micros;
 
 /// Why bytes were not turned into rows. One enumerator a reason; the names appear in statistics and metrics.
-#define BACKSTREAM_DECODE_FAULTS(X)                                                                   \
-  X(kNotAnExport, "not_an_export", "the payload is none of the known protocols")                      \
-  X(kHeaderTruncated, "header_truncated", "shorter than its protocol's header")                       \
-  X(kCountMismatch, "count_mismatch", "the record count does not fit the length (datagram rejected)") \
-  X(kSetTruncated, "set_truncated", "a set or sample runs past the datagram")                         \
-  X(kSetLengthInvalid, "set_length_invalid", "a set length below 4")                                  \
-  X(kTemplateUnknown, "template_unknown", "data whose template never came")                           \
-  X(kTemplateInvalid, "template_invalid", "a template with impossible id, counts or widths")          \
-  X(kTemplateLimit, "template_limit", "an exporter's template table is full")                         \
-  X(kRecordMalformed, "record_malformed", "a record that its template cannot read")                   \
-  X(kSampleMalformed, "sample_malformed", "an sFlow sample that cannot be read")                      \
+#define BACKSTREAM_DECODE_FAULTS(X)                                                                       \
+  X(kNotAnExport, "not_an_export", "the payload is none of the known protocols")                          \
+  X(kHeaderTruncated, "header_truncated", "shorter than its protocol's header")                           \
+  X(kCountMismatch, "count_mismatch", "the record count does not fit the length (datagram rejected)")     \
+  X(kSetTruncated, "set_truncated", "a set or sample runs past the datagram")                             \
+  X(kSetLengthInvalid, "set_length_invalid", "a set length below 4")                                      \
+  X(kSetLengthMismatch, "set_length_mismatch", "a set that is no whole number of its template's records") \
+  X(kTemplateUnknown, "template_unknown", "data whose template never came")                               \
+  X(kTemplateInvalid, "template_invalid", "a template with impossible id, counts or widths")              \
+  X(kTemplateLimit, "template_limit", "an exporter's template table is full")                             \
+  X(kOptionsLimit, "options_limit", "an exporter's table of facts from options is full")                  \
+  X(kRecordMalformed, "record_malformed", "a record that its template cannot read")                       \
+  X(kSampleMalformed, "sample_malformed", "an sFlow sample that cannot be read")                          \
   X(kExporterLimit, "exporter_limit", "the exporter table is full")
 
 enum class DecodeFault : uint8_t {
@@ -48,15 +51,58 @@ struct IngestLedger {
   uint64_t records = 0, flows = 0, events = 0, option_rows = 0, malformed = 0, awaiting_template = 0;
   uint64_t counter_samples = 0, discard_samples = 0;  ///< of sFlow
   uint64_t agent_drops = 0;                           ///< samples that an sFlow agent took and had no room to send
-  uint64_t missing = 0;  ///< by sequence numbers: records (v5, IPFIX), datagrams (v9), samples (sFlow)
+  uint64_t missing = 0;            ///< by sequence numbers: records (v5, v7, IPFIX), datagrams (v9), samples (sFlow)
+  uint64_t duplicates = 0;         ///< messages (sFlow: samples) that had come before; their rows are counted again
+  uint64_t exporter_restarts = 0;  ///< sequence numbers began anew, which is no loss
+  uint64_t sets_held = 0;          ///< data sets kept until their template comes
+  uint64_t sets_released = 0;      ///< those of them whose template came in time: they are no longer awaiting_template
+  uint64_t templates_expired = 0;  ///< neither announced nor used for decode.template_expiry
   uint64_t sampling_unknown_rows = 0;
   uint64_t counter_overflow = 0;  ///< raw >= 2^63 or scaled beyond bigint: the column is null
   std::array<uint64_t, kDecodeFaultCount> faults{};
   void add(DecodeFault fault, uint64_t n = 1) { faults[static_cast<size_t>(fault)] += n; }
   uint64_t element_unreadable = 0;  ///< values of elements that no value of their type can be: the column is null
+  /// Every counter but the faults.
+  static constexpr uint64_t IngestLedger::*kCounters[] = {&IngestLedger::datagrams,
+                                                          &IngestLedger::decoded,
+                                                          &IngestLedger::rejected,
+                                                          &IngestLedger::undecodable,
+                                                          &IngestLedger::records,
+                                                          &IngestLedger::flows,
+                                                          &IngestLedger::events,
+                                                          &IngestLedger::option_rows,
+                                                          &IngestLedger::malformed,
+                                                          &IngestLedger::awaiting_template,
+                                                          &IngestLedger::counter_samples,
+                                                          &IngestLedger::discard_samples,
+                                                          &IngestLedger::agent_drops,
+                                                          &IngestLedger::missing,
+                                                          &IngestLedger::duplicates,
+                                                          &IngestLedger::exporter_restarts,
+                                                          &IngestLedger::sets_held,
+                                                          &IngestLedger::sets_released,
+                                                          &IngestLedger::templates_expired,
+                                                          &IngestLedger::sampling_unknown_rows,
+                                                          &IngestLedger::counter_overflow,
+                                                          &IngestLedger::element_unreadable};
   IngestLedger& operator+=(const IngestLedger& other);
   IngestLedger& operator-=(const IngestLedger& other);
   bool operator==(const IngestLedger&) const = default;
+};
+
+/// Who is the exporter of a flow.
+enum class ExporterIdentity : uint8_t {
+  kSource,   ///< the address that datagrams come from
+  kElement,  ///< the one that records or options name (exporterIPv4Address, exporterIPv6Address), else the source
+  kAgent,    ///< sFlow: the agent address; else the source
+};
+
+/// What holds for the exporters of a prefix. For each setting the longest prefix that has it counts.
+struct ExporterRule {
+  base::Inet prefix;
+  std::optional<uint64_t> sampling_rate;     ///< whatever the exporter says
+  std::optional<uint64_t> sampling_default;  ///< where it says nothing
+  std::optional<ExporterIdentity> identity;  ///< by the source address
 };
 
 struct DecodeSettings {
@@ -66,11 +112,19 @@ struct DecodeSettings {
   enum class Biflow : uint8_t { kSplit, kForward };
   Biflow biflow = Biflow::kSplit;  ///< decode.biflow: what becomes of the reverse direction (RFC 5103)
   Micros template_wait_us =
-      30'000'000;  ///< decode.template_wait: how long data is held for its template; 0: not at all
+      10'000'000;  ///< decode.template_wait: how long data is held for its template; 0: not at all
   size_t template_wait_octets_max = 4 << 20;  ///< decode.template_wait_octets: bound of that buffer, all exporters
+  /// decode.template_expiry: a template that is neither announced nor used for so long is forgotten; 0: never
+  Micros template_expiry_us = 24 * 3'600 * base::kMicrosPerSecond;
+  bool template_per_port = false;  ///< decode.template_per_port: each source port has templates of its own
   size_t exporter_count_max = 65'536;
   size_t template_count_max = 4'096;  ///< per exporter
+  uint64_t sampling_default = 0;      ///< decode.sampling_default: where nothing is known; 0: unknown
+  ExporterIdentity exporter_identity = ExporterIdentity::kSource;  ///< decode.exporter_identity
+  std::vector<ExporterRule> exporters;
 };
+
+class TemplateStore;
 
 /// A dense index of an exporter's address, in order of first appearance. Stable for the process.
 using ExporterIndex = uint32_t;
@@ -89,15 +143,20 @@ struct MinuteLedger {
   IngestLedger ledger;
 };
 
-/// All protocols. Owns exporters, templates, sampling tables. One thread.
+/// All protocols. Owns exporters and compiled templates. One thread; several decoders may share a store, so that what
+/// one learns of an exporter all know.
 class Decoder {
  public:
-  Decoder(DecodeSettings settings, std::vector<std::string> sites);
+  /// @param store  null: one of its own
+  Decoder(DecodeSettings settings, std::vector<std::string> sites, std::shared_ptr<TemplateStore> store = nullptr);
   ~Decoder();
   /// Appends the datagram's flows to `out`. Never throws. What cannot be read is skipped and counted; rows read before
   /// it stay. Data that waited for a template which this datagram brings is decoded here too, after the template.
   /// @param side  rows of the streams beside flows; null, or without a writer: not decoded
   DecodeOutcome decode(const base::Datagram& datagram, FlowWriter& out, SideWriters* side = nullptr) noexcept;
+
+  /// The address that the datagram's exporter is known by (decode.exporter_identity), as far as earlier ones tell.
+  base::Inet identity_of(const base::Datagram& datagram) const;
 
   size_t exporter_count() const;
   const base::Inet& exporter_address(ExporterIndex exporter) const;

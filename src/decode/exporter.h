@@ -6,35 +6,20 @@
 
 #include "decode/decoder.h"
 #include "decode/record_plan.h"
+#include "decode/sequence.h"
+#include "decode/template_store.h"
 
 namespace backstream::decode {
 
-/// Scope fields of NetFlow v9 have numbers of their own (RFC 3954 §6.1); they are kept under this enterprise.
-inline constexpr uint32_t kV9Scope = UINT32_MAX;
-
-/// A template of data records, compiled for the wanted columns; or of options.
+/// A template, compiled: of data records for the wanted columns.
 struct Template {
-  bool options = false;
-  std::vector<FieldSpec> fields;  ///< as sent; options: scope fields first
-  uint16_t scope_count = 0;
-  RecordPlan plan;                      ///< data
+  Template(TemplatePointer made, DecodeSettings::Biflow biflow);
+  TemplatePointer definition;
+  RecordPlan plan;
   std::unique_ptr<RecordPlan> reverse;  ///< of the other direction (decode/biflow.h); null: the records count one only
 };
 
-/// Template ids are unique within an observation domain and a version of the protocol (RFC 7011 §8, RFC 3954 §5.2).
-struct TemplateKey {
-  uint32_t domain;
-  uint16_t version;
-  uint16_t id;
-  bool operator==(const TemplateKey&) const = default;
-};
-struct TemplateKeyHash {
-  size_t operator()(const TemplateKey& key) const noexcept {
-    return (uint64_t{key.domain} << 32 | uint64_t{key.version} << 16 | key.id) * 0x9e3779b97f4a7c15 >> 7;
-  }
-};
-
-/// The templates of an exporter. References stay valid until the template is erased.
+/// The templates of a sender. References stay valid until the template is erased.
 class TemplateTable {
  public:
   size_t size() const { return templates_.size(); }
@@ -52,6 +37,10 @@ class TemplateTable {
     for (Recent& recent : recent_) recent = {};
     templates_.erase(key);
   }
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    for (const auto& [key, known] : templates_) visit(key, known);
+  }
   /// Those of which gone(key, template) is true.
   template <typename Gone>
   void erase_if(Gone&& gone) {
@@ -68,52 +57,143 @@ class TemplateTable {
   Recent recent_[4];
 };
 
-/// A set whose template has not come yet.
-struct PendingSet {
-  TemplateKey key;
-  Micros received_at = 0, exported_at = 0;
-  uint32_t uptime_ms = 0;
-  std::vector<uint8_t> octets;
-};
-
-/// Sampling rates that an exporter announced. Looked up from the exact to the general: this domain's sampler, the same
+/// Sampling rates that a sender announced. Looked up from the exact to the general: this domain's sampler, the same
 /// sampler of another domain (Catalyst 9300 sends its options there), this domain's rate, the only rate there is.
 class SamplerTable {
  public:
+  /// `sampler`: kNoSampler for a rate without one. `rate` 0: the sampler is not in use.
   void set(uint32_t domain, uint64_t sampler, uint64_t rate) {
-    if (rates_.size() < kSamplersMax || rates_.contains({domain, sampler})) rates_[{domain, sampler}] = rate;
+    rates_[{domain, sampler}] = rate;
+    last_known_ = false;
   }
-  /// A rate without sampler id.
-  void set_default(uint32_t domain, uint64_t rate) { set(domain, kNoSampler, rate); }
   /// 0: unknown. `sampler`: kNoSampler when the record names none.
   uint64_t find(uint32_t domain, uint64_t sampler) const;
-  static constexpr uint64_t kNoSampler = UINT64_MAX;
+  /// The same for records that name none, asked once a set.
+  uint64_t find(uint32_t domain) {
+    if (!last_known_ || last_domain_ != domain) {
+      last_rate_ = find(domain, kNoSampler);
+      last_domain_ = domain;
+      last_known_ = true;
+    }
+    return last_rate_;
+  }
+  void clear() {
+    rates_.clear();
+    last_known_ = false;
+  }
 
  private:
-  static constexpr size_t kSamplersMax = 4'096;
   std::map<std::pair<uint32_t, uint64_t>, uint64_t> rates_;
+  bool last_known_ = false;
+  uint32_t last_domain_ = 0;
+  uint64_t last_rate_ = 0;
 };
 
+/// The streams of messages of an exporter, by protocol and domain, engine or sFlow data source.
+class SequenceTable {
+ public:
+  /// Null: there are too many. Messages come in the same few streams: those that came last are at hand.
+  SequenceStream* find(uint32_t kind, uint64_t stream) {
+    Recent& recent = recent_[stream % std::size(recent_)];
+    if (recent.found != nullptr && recent.kind == kind && recent.stream == stream) return recent.found;
+    constexpr size_t kStreamsMax = 65'536;
+    const auto key = std::pair(kind, stream);
+    auto known = streams_.find(key);
+    if (known == streams_.end()) {
+      if (streams_.size() >= kStreamsMax) return nullptr;
+      known = streams_.try_emplace(key).first;
+    }
+    recent = {kind, stream, &known->second};
+    return recent.found;
+  }
+
+ private:
+  struct Recent {
+    uint32_t kind = 0;
+    uint64_t stream = 0;
+    SequenceStream* found = nullptr;
+  };
+  std::map<std::pair<uint32_t, uint64_t>, SequenceStream> streams_;
+  Recent recent_[8];
+};
+
+/// One that flows are counted for.
 struct Exporter {
   base::Inet address;
   uint32_t index = 0;
   uint32_t site = 0;       ///< of its last datagram
   uint32_t protocols = 0;  ///< bit per Protocol
   IngestLedger ledger;
-  Micros minute = base::kMinTime;  ///< of arrival, that is being counted
-  IngestLedger before_minute;      ///< `ledger` when it began
-  TemplateTable templates;
-  SamplerTable samplers;
-  /// Next sequence number by (version, domain or engine, sFlow data source).
-  std::map<std::pair<uint32_t, uint64_t>, uint32_t> sequences;
-  std::vector<PendingSet> pending;
+  Micros minute = base::kMinTime;                        ///< of arrival, that is being counted
+  IngestLedger before_minute;                            ///< `ledger` when it began
+  uint64_t sampling_override = 0, sampling_default = 0;  ///< 0: none
+  SequenceTable sequences;
   std::unordered_map<uint64_t, uint32_t> agent_drops;  ///< of sFlow: by data source, as told last
+
+  /// What holds where the exporter's own word is `announced` (0: none).
+  uint64_t sampling_rate(uint64_t announced) const {
+    return sampling_override != 0 ? sampling_override : announced != 0 ? announced : sampling_default;
+  }
 };
 
-enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow };
+/// A set whose template has not come yet.
+struct PendingSet {
+  TemplateKey key;
+  Micros received_at = 0, exported_at = 0;
+  bool has_uptime = false;
+  uint32_t uptime_ms = 0;
+  Exporter* exporter = nullptr;  ///< it was counted for
+  bool ready = false;            ///< another decoder has learnt the template, in time
+  std::vector<uint8_t> octets;
+};
 
-/// Counts what is missing between the expected and the received sequence number; `units` is what this message carries.
-void follow_sequence(Exporter& exporter, uint32_t kind, uint64_t stream, uint32_t received, uint32_t units);
+/// One that datagrams come from. Usually that is the exporter; behind an address translator or a replicator there may
+/// be several of them (decode.exporter_identity).
+struct Sender {
+  SenderKey key;
+  ExporterIdentity identity = ExporterIdentity::kSource;
+  Exporter* exporter = nullptr;  ///< of the source address; null: nothing was counted for it yet
+  TemplateTable templates;
+  SamplerTable samplers;
+  std::map<FactKey, Fact> facts;  ///< as the store has them
+  bool any_init_time = false;     ///< among the facts
+  std::vector<PendingSet> pending;
+  bool any_ready = false;  ///< of `pending`
+  /// Where records name their exporters: by protocol, port and domain, as several behind one address number their
+  /// messages apart, and one that collects for others numbers them together.
+  SequenceTable sequences;
+  /// Exporters by source port and domain, as their records name them. An address that is not set: records name
+  /// several, so it is one that collects for others.
+  std::map<std::pair<uint16_t, uint32_t>, base::Inet> identities;
+
+  void take_fact(const FactKey& of, const Fact& told) {
+    facts[of] = told;
+    if (of.kind == FactKind::kSamplingRate) samplers.set(of.domain, of.id, told.number);
+    any_init_time |= of.kind == FactKind::kSystemInitTime;
+  }
+  const Fact* fact(uint32_t domain, FactKind kind) const {
+    const auto known = facts.find({domain, kind, 0});
+    return known == facts.end() ? nullptr : &known->second;
+  }
+};
+
+enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow, kNetflow1, kNetflow7 };
+
+/// Puts what the message's number says to the exporter's ledger. Null: there are too many streams.
+inline void follow_sequence(Exporter& exporter, SequenceStream* known, const SequencePlace& place) {
+  if (known == nullptr) return;
+  const SequenceChange change = known->follow(place);
+  exporter.ledger.missing += static_cast<uint64_t>(change.missing);
+  exporter.ledger.duplicates += change.duplicates;
+  exporter.ledger.exporter_restarts += change.restarts;
+}
+/// The same of a protocol without export times. `kind` and `stream` name the stream of messages.
+inline void follow_sequence(Exporter& exporter, uint32_t kind, uint64_t stream, uint32_t received, uint32_t units) {
+  SequencePlace place;
+  place.sequence = received;
+  place.units = units;
+  follow_sequence(exporter, exporter.sequences.find(kind, stream), place);
+}
 
 /// What the decoders of all protocols share while one datagram is read.
 struct DecodeContext {
@@ -121,10 +201,13 @@ struct DecodeContext {
   const std::vector<std::string>& sites;
   const base::Datagram& datagram;
   Exporter& exporter;
+  Sender& sender;
+  TemplateStore& store;
+  uint64_t& store_seen;  ///< version of `store` that this decoder has taken in
   FlowWriter& out;
   DecodeOutcome& outcome;
   const ColumnKernels& kernels;
-  RecordPlan& netflow5_plan;
+  RecordPlan& fixed_plan;  ///< of the records of NetFlow v1, v5 and v7
   std::vector<Micros>& time_scratch;
   size_t& pending_octets;
   SideWriters* side;  ///< null: no query reads any of them
@@ -137,12 +220,16 @@ struct DecodeContext {
   }
 };
 
-/// A NetFlow v5 record as if it had a template: v9 and IPFIX records take the same way.
+/// The records of NetFlow v1, v5 and v7 as if they had a template: v9 and IPFIX records take the same way.
+RecordPlan netflow1_plan();
 RecordPlan netflow5_plan();
+RecordPlan netflow7_plan();
 
 /// Each reads one datagram of its protocol, whose version has been checked, and counts it as decoded, rejected or
 /// undecodable.
+void decode_netflow1(DecodeContext& context);
 void decode_netflow5(DecodeContext& context);
+void decode_netflow7(DecodeContext& context);
 void decode_netflow9(DecodeContext& context);
 void decode_ipfix(DecodeContext& context);
 void decode_sflow(DecodeContext& context);

@@ -1,6 +1,8 @@
 #include "decode/record_plan.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "base/byte_order.h"
@@ -58,6 +60,8 @@ enum Element : uint16_t {
   kPostSourceMacAddress = 81,
   kOctetTotalCount = 85,
   kPacketTotalCount = 86,
+  kExporterIPv4Address = 130,
+  kExporterIPv6Address = 131,
   kIcmpTypeCodeIPv6 = 139,
   kFlowStartSeconds = 150,
   kFlowEndSeconds = 151,
@@ -93,6 +97,7 @@ enum Element : uint16_t {
   kDot1qCustomerVlanId = 245,
   kIngressPhysicalInterface = 252,
   kEgressPhysicalInterface = 253,
+  kCollectionTimeMilliseconds = 258,
   kPostNATSourceIPv6Address = 281,
   kPostNATDestinationIPv6Address = 282,
   kInitiatorPackets = 298,
@@ -100,9 +105,16 @@ enum Element : uint16_t {
   kSelectorId = 302,
   kSamplingPacketInterval = 305,
   kSamplingPacketSpace = 306,
+  kSamplingSize = 309,
+  kSamplingPopulation = 310,
+  kSamplingProbability = 311,
   kDataLinkFrameSize = 312,
   kIpHeaderPacketSection = 313,
   kDataLinkFrameSection = 315,
+  kObservationTimeSeconds = 322,
+  kObservationTimeMilliseconds = 323,
+  kObservationTimeMicroseconds = 324,
+  kObservationTimeNanoseconds = 325,
   kLayer2OctetDeltaCount = 352,
 };
 
@@ -138,17 +150,99 @@ Micros times_of_milliseconds(Micros* times, size_t n, Micros otherwise) {
   return std::max(most, most_odd);
 }
 
+/// A field's time that is told in full. Microseconds and nanoseconds are NTP timestamps; some exporters send them plain
+/// since 1970 (Citrix, VPP), which shows where only that lies near the time of export.
+Micros time_of(uint16_t element, uint64_t raw, Micros exported_at) {
+  constexpr uint64_t kNear = uint64_t{366} * 86'400 * base::kMicrosPerSecond;
+  const auto near = [&](Micros time) {
+    const Micros apart = time - exported_at;
+    return static_cast<uint64_t>(apart < 0 ? -apart : apart) < kNear;
+  };
+  const Micros time = absolute_time(element, raw);
+  uint64_t plain = raw;
+  switch (element) {
+    case kFlowStartNanoseconds:
+    case kFlowEndNanoseconds:
+    case kObservationTimeNanoseconds: plain = raw / 1'000; break;
+    case kFlowStartMicroseconds:
+    case kFlowEndMicroseconds:
+    case kObservationTimeMicroseconds: break;
+    default: return time;
+  }
+  if (near(time) || plain > kLastSecond * base::kMicrosPerSecond || !near(static_cast<Micros>(plain))) return time;
+  return static_cast<Micros>(plain);
+}
+
 }  // namespace
+
+void SamplingFields::take(uint16_t element, uint64_t value, unsigned width) {
+  any |= tells_rate(element);
+  switch (element) {
+    case kSamplerId:
+    case kSelectorId: sampler = value; break;
+    case kSamplingInterval:
+    case kSamplerRandomInterval: interval = value; break;
+    case kSamplingPacketInterval: packet_interval = value; break;
+    case kSamplingPacketSpace:
+      packet_space = value;
+      space_known = true;
+      break;
+    case kSamplingSize: size = value; break;
+    case kSamplingPopulation: population = value; break;
+    case kSamplingProbability:
+      if (width == 8) probability = std::bit_cast<double>(value);
+      if (width == 4) probability = std::bit_cast<float>(static_cast<uint32_t>(value));
+      break;
+    default: break;
+  }
+}
+
+bool SamplingFields::tells_rate(uint16_t element) {
+  switch (element) {
+    case kSamplingInterval:
+    case kSamplerRandomInterval:
+    case kSamplingPacketInterval:
+    case kSamplingPacketSpace:
+    case kSamplingSize:
+    case kSamplingPopulation:
+    case kSamplingProbability: return true;
+    default: return false;
+  }
+}
+
+uint64_t SamplingFields::rate() const {
+  uint64_t rate = 0;
+  if (packet_interval != 0 && space_known) {
+    // RFC 5477 §8.2: of interval + space packets, `interval` are taken.
+    rate = packet_interval <= UINT32_MAX && packet_space <= UINT32_MAX
+               ? (packet_interval + packet_space) / packet_interval
+               : 0;
+  } else if (size != 0 && population >= size) {  // IOS XR announces these beside a packet interval of 1
+    rate = population / size;
+  } else if (packet_interval != 0) {
+    rate = packet_interval;
+  } else if (interval != 0) {
+    rate = interval;
+  } else if (probability > 0 && probability <= 1) {
+    const double whole = std::round(1 / probability);
+    rate = whole <= UINT32_MAX ? static_cast<uint64_t>(whole) : 0;
+  }
+  return rate <= UINT32_MAX ? rate : 0;
+}
 
 Micros absolute_time(uint16_t element, uint64_t raw) {
   constexpr Micros kNtpEpoch = 2'208'988'800;  // seconds from 1900 to 1970
   // A time that no clock shows is cut to the last second of the year 9999, which write() takes for no time at all.
   switch (element) {
     case kFlowStartSeconds:
-    case kFlowEndSeconds: return static_cast<Micros>(std::min<uint64_t>(raw, kLastSecond)) * base::kMicrosPerSecond;
+    case kFlowEndSeconds:
+    case kObservationTimeSeconds:
+      return static_cast<Micros>(std::min<uint64_t>(raw, kLastSecond)) * base::kMicrosPerSecond;
     case kFlowStartMilliseconds:
     case kFlowEndMilliseconds:
     case kSystemInitTimeMilliseconds:
+    case kCollectionTimeMilliseconds:
+    case kObservationTimeMilliseconds:
       return static_cast<Micros>(std::min<uint64_t>(raw, kLastSecond * 1'000)) * base::kMicrosPerMilli;
     default:  // RFC 7011 §6.1.9, §6.1.10: an NTP timestamp, for microseconds and nanoseconds alike
       return (static_cast<Micros>(raw >> 32) - kNtpEpoch) * base::kMicrosPerSecond +
@@ -169,6 +263,13 @@ int RecordPlan::first_of(std::initializer_list<uint16_t> elements) const {
     if (const int field = find(element); field >= 0) return field;
   }
   return -1;
+}
+std::vector<int> RecordPlan::all_of(std::initializer_list<uint16_t> elements) const {
+  std::vector<int> fields;
+  for (const uint16_t element : elements) {
+    if (const int field = find(element); field >= 0) fields.push_back(field);
+  }
+  return fields;
 }
 void RecordPlan::add(Step::Kind kind, FlowColumn column, std::initializer_list<uint16_t> elements) {
   const int field = first_of(elements);
@@ -252,16 +353,24 @@ RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin
   octets_ =
       first_of({kOctetDeltaCount, kOctetTotalCount, kPostOctetDeltaCount, kInitiatorOctets, kLayer2OctetDeltaCount});
   packets_ = first_of({kPacketDeltaCount, kPacketTotalCount, kPostPacketDeltaCount, kInitiatorPackets});
-  end_ = first_of({kFlowEndNanoseconds, kFlowEndMicroseconds, kFlowEndMilliseconds, kFlowEndSeconds, kFlowEndSysUpTime,
-                   kFlowEndDeltaMicroseconds});
-  start_ = first_of({kFlowStartNanoseconds, kFlowStartMicroseconds, kFlowStartMilliseconds, kFlowStartSeconds,
-                     kFlowStartSysUpTime, kFlowStartDeltaMicroseconds});
+  ends_ = all_of({kFlowEndNanoseconds, kFlowEndMicroseconds, kFlowEndMilliseconds, kFlowEndSeconds, kFlowEndSysUpTime,
+                  kFlowEndDeltaMicroseconds, kObservationTimeNanoseconds, kObservationTimeMicroseconds,
+                  kObservationTimeMilliseconds, kObservationTimeSeconds});
+  starts_ = all_of({kFlowStartNanoseconds, kFlowStartMicroseconds, kFlowStartMilliseconds, kFlowStartSeconds,
+                    kFlowStartSysUpTime, kFlowStartDeltaMicroseconds});
   duration_ = first_of({kFlowDurationMicroseconds, kFlowDurationMilliseconds});
   init_time_ = find(kSystemInitTimeMilliseconds);
-  interval_ = first_of({kSamplingInterval, kSamplerRandomInterval});
-  packet_interval_ = find(kSamplingPacketInterval);
-  packet_space_ = find(kSamplingPacketSpace);
+  collected_ = find(kCollectionTimeMilliseconds);
   sampler_ = first_of({kSamplerId, kSelectorId});
+  for (size_t f = 0; f < fields_.size(); ++f) {
+    const FieldSpec& field = fields_[f];
+    if (field.enterprise == 0 && field.width != 0 && (field.width <= 8 || field.width == kVariable) &&
+        SamplingFields::tells_rate(field.element)) {
+      sampling_.push_back(static_cast<int>(f));
+    }
+  }
+  exporter_v4_ = find(kExporterIPv4Address);
+  exporter_v6_ = find(kExporterIPv6Address);
   const bool counts = octets_ >= 0 || packets_ >= 0 || find(kResponderOctets) >= 0 || find(kResponderPackets) >= 0;
   const bool tells_events = find(kNatEvent) >= 0 || find(kFirewallEvent) >= 0;
   event_ = !counts && tells_events;
@@ -371,6 +480,16 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   bound_uptime_ = has_uptime;
   bound_wanted_ = wanted;
   bound_elements_ = out.wanted_elements();
+  const auto choose = [&](const std::vector<int>& from, int& first, int& second) {
+    first = second = -1;
+    for (const int field : from) {
+      if (!time_usable(field, has_uptime)) continue;
+      if (first < 0) first = field;
+      else if (second < 0) second = field;
+    }
+  };
+  choose(ends_, end_, other_end_);
+  choose(starts_, start_, other_start_);
   element_steps_.clear();
   if (bound_elements_ != nullptr) {
     for (const auto& [column, from] : bound_elements_->columns) {
@@ -417,10 +536,10 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   std::vector<Load> loads;
   const auto add_load = [&](int field, FlowColumn column) {
     const auto f = static_cast<size_t>(field);
-    if (field >= 0 && widths_[f] <= 8) loads.push_back({offsets_[f], widths_[f], column});
+    if (field >= 0 && widths_[f] > 0 && widths_[f] <= 8) loads.push_back({offsets_[f], widths_[f], column});
   };
-  if (time_usable(end_, has_uptime)) add_load(end_, FlowColumn::kTime);
-  if (wanted.has(FlowColumn::kFlowStart) && time_usable(start_, has_uptime)) add_load(start_, FlowColumn::kFlowStart);
+  add_load(end_, FlowColumn::kTime);
+  if (wanted.has(FlowColumn::kFlowStart)) add_load(start_, FlowColumn::kFlowStart);
   if (wanted.has(FlowColumn::kOctetsRaw)) add_load(octets_, FlowColumn::kOctetsRaw);
   if (wanted.has(FlowColumn::kPacketsRaw)) add_load(packets_, FlowColumn::kPacketsRaw);
   for (const Step& step : wanted_steps_) {
@@ -482,7 +601,8 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
     if (!time_usable(f, facts.has_uptime) || width_of(f) == 0) return false;
     return facts.has_uptime || !is_uptime(element_of(f)) || width_of(init_time_) > 0;
   };
-  const auto read_times = [&](int f, C column, Micros* to) {
+  // Called in several places, and long: not copied into each.
+  const auto read_field = [&](int f, C column, Micros* to) __attribute__((noinline)) {
     load(f, column, to);
     switch (const uint16_t e = element_of(f)) {
       case kFlowEndSysUpTime:
@@ -497,24 +617,42 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
       case kFlowStartMilliseconds: return times_of_milliseconds(to, n, facts.exported_at);
       default:
         for (size_t i = 0; i < n; ++i) {
-          const Micros time = absolute_time(e, static_cast<uint64_t>(to[i]));
+          const Micros time = time_of(e, static_cast<uint64_t>(to[i]), facts.exported_at);
           // One such record must not carry the watermark to the end of time.
           to[i] = time < static_cast<Micros>(kLastSecond) * base::kMicrosPerSecond ? time : facts.exported_at;
         }
         return greatest(to, n);
     }
   };
-  const bool has_end = usable(end_), has_start = usable(start_);
+  std::vector<Micros> others;  // Of templates with several forms of one time; few have them.
+  const auto read_times = [&](int f, int other, C column, Micros* to) {
+    const Micros most = read_field(f, column, to);
+    if (other < 0 || !usable(other)) return most;
+    const auto is_unset = [&](size_t i) { return load_one(field_at(f) + i * stride, width_of(f)) == 0; };
+    size_t i = 0;
+    while (i < n && !is_unset(i)) ++i;
+    if (i == n) return most;
+    others.resize(n);
+    read_field(other, C::kOctets, others.data());  // kOctets: a column that is never loaded in pairs
+    for (; i < n; ++i) {
+      if (is_unset(i)) to[i] = others[i];
+    }
+    return greatest(to, n);
+  };
+  const auto duration_at = [&](size_t i) {
+    const Micros unit = element_of(duration_) == kFlowDurationMilliseconds ? base::kMicrosPerMilli : 1;
+    return static_cast<Micros>(load_one(field_at(duration_) + i * stride, width_of(duration_)) & 0xffffffff) * unit;
+  };
+  const bool has_end = usable(end_), has_start = usable(start_), has_duration = duration_ >= 0;
   Micros time_max = facts.exported_at;
   if (has_end) {
-    time_max = read_times(end_, C::kTime, times);
-  } else if (has_start && duration_ >= 0) {
-    read_times(start_, C::kTime, times);
-    const Micros unit = element_of(duration_) == kFlowDurationMilliseconds ? base::kMicrosPerMilli : 1;
-    for (size_t i = 0; i < n; ++i)
-      times[i] +=
-          static_cast<Micros>(load_one(field_at(duration_) + i * stride, width_of(duration_)) & 0xffffffff) * unit;
+    time_max = read_times(end_, other_end_, C::kTime, times);
+  } else if (has_start && has_duration) {
+    read_times(start_, other_start_, C::kTime, times);
+    for (size_t i = 0; i < n; ++i) times[i] += duration_at(i);
     time_max = greatest(times, n);
+  } else if (collected_ >= 0 && width_of(collected_) != 0) {  // by whoever passes the records on
+    time_max = read_field(collected_, C::kOctets, times);
   } else {
     std::fill_n(times, n, facts.exported_at);
   }
@@ -529,7 +667,10 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
   }
   if (Micros* flow_start = out.values<Micros>(C::kFlowStart); flow_start != nullptr) {
     if (has_start) {
-      read_times(start_, C::kFlowStart, flow_start);
+      read_times(start_, other_start_, C::kFlowStart, flow_start);
+      out.mark_present(C::kFlowStart, n);
+    } else if (has_end && has_duration) {
+      for (size_t i = 0; i < n; ++i) flow_start[i] = times[i] - duration_at(i);
       out.mark_present(C::kFlowStart, n);
     } else {
       out.set_null(C::kFlowStart, n);
@@ -537,10 +678,28 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
   }
 
   // --- what the message says
+  const bool names_exporter = facts.exporter_of_record && (exporter_v4_ >= 0 || exporter_v6_ >= 0);
+  if (names_exporter) {
+    const auto exporter_at = [&](size_t i) {
+      const uint8_t *v4 = nullptr, *v6 = nullptr;
+      if (exporter_v4_ >= 0 && width_of(exporter_v4_) == 4) v4 = field_at(exporter_v4_) + i * stride;
+      if (exporter_v6_ >= 0 && width_of(exporter_v6_) == 16) v6 = field_at(exporter_v6_) + i * stride;
+      if (v4 != nullptr && base::load_be32(v4) != 0) return base::Inet::v4(base::load_be32(v4));
+      return v6 != nullptr && !is_zero(v6, 16) ? base::Inet::from_v6_octets(v6) : base::Inet{};
+    };
+    if (base::Inet* exporters = out.values<base::Inet>(C::kExporter); exporters != nullptr) {
+      for (size_t i = 0; i < n; ++i) {
+        const base::Inet named = exporter_at(i);
+        exporters[i] = named.family == 0 ? facts.exporter : named;
+      }
+      out.mark_present(C::kExporter, n);
+    }
+    counts.exporter = exporter_at(n - 1);
+  }
   if (wants_facts_) {
     out.fill<Micros>(C::kReceivedAt, facts.received_at, n);
     out.fill<Micros>(C::kExportedAt, facts.exported_at, n);
-    out.fill<base::Inet>(C::kExporter, facts.exporter, n);
+    if (!names_exporter) out.fill<base::Inet>(C::kExporter, facts.exporter, n);
     out.fill<int64_t>(C::kObservationDomain, facts.domain, n);
     out.fill<std::string_view>(C::kProtocolVersion, facts.version, n);
     if (facts.site.empty()) out.set_null(C::kSite, n);
@@ -568,31 +727,45 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
 
   // --- sampling
   int64_t* rates = out.values<int64_t>(C::kSamplingRate);
-  if (sampler_ >= 0 || interval_ >= 0 || packet_interval_ >= 0) {
+  const bool by_record = facts.sampling_override == 0 && (sampler_ >= 0 || !sampling_.empty());
+  if (by_record) {
     uint8_t* validity = rates == nullptr ? nullptr : out.validity(C::kSamplingRate);
+    uint64_t last_sampler = kNoSampler, last_rate = facts.sampling_rate;  // records in a row mostly have the same
     for (size_t i = 0; i < n; ++i) {
-      uint64_t rate = facts.sampling_rate;
-      if (packet_interval_ >= 0) {
-        const uint64_t interval = load_one(field_at(packet_interval_) + i * stride, width_of(packet_interval_));
-        const uint64_t space =
-            packet_space_ < 0 ? 0 : load_one(field_at(packet_space_) + i * stride, width_of(packet_space_));
-        if (interval != 0) rate = (interval + space) / interval;
-      } else if (interval_ >= 0) {
-        if (const uint64_t own = load_one(field_at(interval_) + i * stride, width_of(interval_)); own != 0) rate = own;
-      } else if (sampler_ >= 0) {
-        rate = samplers.find(facts.domain, load_one(field_at(sampler_) + i * stride, width_of(sampler_)));
+      SamplingFields own;
+      for (const int f : sampling_) {
+        const unsigned width = width_of(f);
+        if (width != 0 && width <= 8) own.take(element_of(f), base::load_be(field_at(f) + i * stride, width), width);
       }
-      if (rate > UINT32_MAX) rate = 0;
+      uint64_t rate = own.rate();
+      if (rate == 0) {
+        const uint64_t sampler = sampler_ < 0 || width_of(sampler_) == 0
+                                     ? kNoSampler
+                                     : load_one(field_at(sampler_) + i * stride, width_of(sampler_));
+        if (sampler != last_sampler) {
+          last_sampler = sampler;
+          last_rate = samplers.find(facts.domain, sampler);
+        }
+        rate = last_rate;
+        if (rate == 0 || rate > UINT32_MAX) rate = facts.sampling_default;
+        // A record that says 0 and an exporter that says nothing: nothing is sampled (H3C).
+        if (rate == 0 && own.any) rate = 1;
+      }
       counts.sampling_unknown += rate == 0;
       if (rates == nullptr) continue;
       rates[i] = static_cast<int64_t>(rate);
       validity[i] = rate != 0;
     }
-  } else if (facts.sampling_rate == 0 || facts.sampling_rate > UINT32_MAX) {
-    counts.sampling_unknown += n;
-    out.set_null(C::kSamplingRate, n);
   } else {
-    out.fill<int64_t>(C::kSamplingRate, static_cast<int64_t>(facts.sampling_rate), n);
+    const uint64_t rate = facts.sampling_override != 0 ? facts.sampling_override
+                          : facts.sampling_rate != 0   ? facts.sampling_rate
+                                                       : facts.sampling_default;
+    if (rate == 0 || rate > UINT32_MAX) {
+      counts.sampling_unknown += n;
+      out.set_null(C::kSamplingRate, n);
+    } else {
+      out.fill<int64_t>(C::kSamplingRate, static_cast<int64_t>(rate), n);
+    }
   }
 
   // --- the rest, a column at a time

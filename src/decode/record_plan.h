@@ -1,23 +1,16 @@
 #pragma once
 // How the records of a template become columns: compiled once, run for each set. Private to the room.
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
+#include "decode/announcement.h"
 #include "decode/column_kernels.h"
 #include "decode/flow_writer.h"
 #include "decode/sampled_header.h"
 
 namespace backstream::decode {
-
-/// A field of a template as sent.
-struct FieldSpec {
-  uint16_t element = 0;
-  uint16_t width = 0;       ///< octets; kVariable: in each record
-  uint32_t enterprise = 0;  ///< 0: IANA's elements
-  bool operator==(const FieldSpec&) const = default;
-};
-inline constexpr uint16_t kVariable = 65535;
 
 /// What the message says about all of its records.
 struct MessageFacts {
@@ -28,8 +21,11 @@ struct MessageFacts {
   uint32_t domain = 0;
   std::string_view version;  ///< value of protocol_version
   base::Inet exporter;
+  bool exporter_of_record = false;    ///< a record that names its exporter is that one's
   std::string_view site;              ///< empty: none
   uint64_t sampling_rate = 0;         ///< for records that name no sampler; 0: unknown
+  uint64_t sampling_override = 0;     ///< whatever the records say; 0: they decide
+  uint64_t sampling_default = 0;      ///< where nothing is known; 0: unknown
   Tunnels tunnels = Tunnels::kOuter;  ///< of records that carry the head of a packet (elements 313 and 315)
 };
 
@@ -37,7 +33,27 @@ struct RecordCounts {
   uint64_t sampling_unknown = 0;
   uint64_t counter_overflow = 0;
   uint64_t element_unreadable = 0;
+  base::Inet exporter;  ///< that the last record names (exporterIPv4Address, exporterIPv6Address); not set: none
 };
+
+/// The fields about sampling of one record, of data or of options (RFC 5477 §8.2, NetFlow v9's before it).
+struct SamplingFields {
+  uint64_t sampler = kNoSampler;
+  bool any = false;  ///< any that tells a rate, though it be 0
+  uint64_t interval = 0, packet_interval = 0, packet_space = 0, size = 0, population = 0;
+  double probability = 0;
+  bool space_known = false;
+
+  /// Nothing for elements that have nothing to do with sampling.
+  void take(uint16_t element, uint64_t value, unsigned width);
+  /// 1 in so many packets, within 32 bits; 0: they do not tell.
+  uint64_t rate() const;
+  static bool tells_rate(uint16_t element);
+};
+
+inline bool is_zero(const uint8_t* at, size_t octets) {
+  return octets == 0 || (at[0] == 0 && std::memcmp(at, at + 1, octets - 1) == 0);
+}
 
 class SamplerTable;
 
@@ -99,6 +115,7 @@ class RecordPlan {
                      const MessageFacts& facts, FlowWriter& out) const;
   int find(uint16_t element) const;
   int first_of(std::initializer_list<uint16_t> elements) const;
+  std::vector<int> all_of(std::initializer_list<uint16_t> elements) const;
   void add(Step::Kind kind, batch::FlowColumn column, std::initializer_list<uint16_t> elements);
 
   std::vector<FieldSpec> fields_;
@@ -110,12 +127,17 @@ class RecordPlan {
   std::vector<Step> steps_;
   std::vector<batch::FlowColumn> absent_;  ///< columns that these records cannot fill
   int octets_ = -1, packets_ = -1, protocol_ = -1;
-  int end_ = -1, start_ = -1, duration_ = -1, init_time_ = -1;
+  int duration_ = -1, init_time_ = -1, collected_ = -1;
   int section_ = -1, frame_octets_ = -1;
-  int interval_ = -1, packet_interval_ = -1, packet_space_ = -1, sampler_ = -1;
+  std::vector<int> ends_, starts_;  ///< fields of flow times, the most exact first
+  int sampler_ = -1;
+  std::vector<int> sampling_;  ///< fields that tell a rate
+  int exporter_v4_ = -1, exporter_v6_ = -1;
 
   // For the writer that was seen last.
   bool bound_ = false, bound_uptime_ = false;
+  int end_ = -1, start_ = -1;              ///< the first of ends_ and starts_ that can be told
+  int other_end_ = -1, other_start_ = -1;  ///< the second, for records that leave the first 0
   batch::FlowColumnSet bound_wanted_;
   const WantedElements* bound_elements_ = nullptr;
   std::vector<Step> wanted_steps_;
@@ -129,7 +151,7 @@ class RecordPlan {
 
 /// 9999-12-31 23:59:59 UTC, in seconds since 1970.
 inline constexpr uint64_t kLastSecond = 253'402'300'799;
-/// The IANA elements 150 to 157 as µs since 1970: seconds, milliseconds, NTP timestamps.
+/// The IANA elements 150 to 157 and 322 to 325 as µs since 1970: seconds, milliseconds, NTP timestamps.
 Micros absolute_time(uint16_t element, uint64_t raw);
 
 }  // namespace backstream::decode

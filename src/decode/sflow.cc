@@ -356,6 +356,7 @@ bool read_flow_sample(bool expanded, Reader in, DecodeContext& context, const Ag
     sample.input = interface_of(input);
     sample.output = interface_of(output);
   }
+  sample.rate = static_cast<uint32_t>(context.exporter.sampling_rate(sample.rate));
   if (!read_records(in, context.settings.tunnels, sample)) return false;
   follow_sequence(context.exporter, 0, source.key(agent), sequence, 1);
   follow_drops(context.exporter, source.key(agent), drops);

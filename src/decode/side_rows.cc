@@ -107,6 +107,11 @@ void write_minute(const MinuteLedger& minute, const Inet& exporter, std::string_
       {C::kMalformed, l.malformed},
       {C::kAwaitingTemplate, l.awaiting_template},
       {C::kMissing, l.missing},
+      {C::kDuplicates, l.duplicates},
+      {C::kExporterRestarts, l.exporter_restarts},
+      {C::kSetsHeld, l.sets_held},
+      {C::kSetsReleased, l.sets_released},
+      {C::kTemplatesExpired, l.templates_expired},
       {C::kCounterSamples, l.counter_samples},
       {C::kDiscardSamples, l.discard_samples},
       {C::kAgentDrops, l.agent_drops},
@@ -125,7 +130,7 @@ void write_minute(const MinuteLedger& minute, const Inet& exporter, std::string_
   if (!faults.empty()) out.set(C::kFaults, std::string_view(faults));
 }
 
-void write_option_row(const Template& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
+void write_option_row(const TemplateDefinition& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
                       const uint16_t* widths, const MessageFacts& facts, uint64_t sampling_rate, SideWriter& out) {
   using C = batch::OptionColumn;
   out.begin_row();
@@ -146,9 +151,6 @@ void write_option_row(const Template& known, uint16_t id, const uint8_t* record,
         case 253: taken = set_integer(out, C::kIfIndex, value, kWord); break;
         case 48:  // samplerId, selectorId
         case 302: taken = set_integer(out, C::kSamplerId, value); break;
-        case 34:  // those that sampling_rate is made of
-        case 50:
-        case 305: taken = sampling_rate != 0; break;
         case 82: taken = set_text(out, C::kIfName, value); break;
         case 83: taken = set_text(out, C::kIfDescription, value); break;
         case 95: {  // applicationId: the engine's octet, then the selector (RFC 6759 §4)
@@ -164,13 +166,13 @@ void write_option_row(const Template& known, uint16_t id, const uint8_t* record,
         case 234:  // ingressVRFID, egressVRFID
         case 235: taken = set_integer(out, C::kVrfId, value, kWord); break;
         case 236: taken = set_text(out, C::kVrfName, value); break;
-        default: break;
+        default: taken = sampling_rate != 0 && SamplingFields::tells_rate(field.element); break;
       }
-    } else if (field.enterprise == kV9Scope && field.element == 2) {
+    } else if (field.enterprise == kScopeTypes && field.element == 2) {
       (void)set_integer(out, C::kIfIndex, value, kWord);
     }
     if (f < known.scope_count) {
-      if (field.enterprise == kV9Scope)
+      if (field.enterprise == kScopeTypes)
         append_named(scope, scope_name(field.element), batch::ElementType::kUnsigned64, value.at, value.width);
       else append_element(scope, field, value.at, value.width);
     } else if (wants_others && !taken && field.element != 210 && value.width != 0) {  // 210: paddingOctets

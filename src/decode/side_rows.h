@@ -9,7 +9,7 @@ void write_minute(const MinuteLedger& minute, const base::Inet& exporter, std::s
                   std::string_view protocols, SideWriter& out);
 
 /// A record of options data, whose template has this id. `sampling_rate`: what its elements say, 0 when they say none.
-void write_option_row(const Template& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
+void write_option_row(const TemplateDefinition& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
                       const uint16_t* widths, const MessageFacts& facts, uint64_t sampling_rate, SideWriter& out);
 
 /// A record of which RecordPlan::is_event() is true, or may_be_event() and it counts nothing.

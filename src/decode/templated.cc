@@ -1,9 +1,5 @@
 // NetFlow v9 (RFC 3954) and IPFIX (RFC 7011): templates, options and data in sets.
-#include <cmath>
-#include <cstring>
-
 #include "base/byte_order.h"
-#include "decode/biflow.h"
 #include "decode/exporter.h"
 #include "decode/side_rows.h"
 
@@ -14,41 +10,50 @@ using base::load_be16;
 using base::load_be32;
 
 constexpr uint16_t kV9 = 9, kIpfix = 10;
-constexpr size_t kFieldsMax = 1'024;
-constexpr size_t kRecordOctetsMax = 65'535;
-constexpr size_t kPendingSetsMax = 1'024;  ///< of an exporter
+constexpr size_t kPendingSetsMax = 1'024;  ///< of a sender
+constexpr size_t kIdentitiesMax = 4'096;   ///< of a sender
+constexpr uint16_t kExporterIPv4Address = 130, kExporterIPv6Address = 131, kSystemInitTime = 160;
 
 /// A message whose header has been read, and its sets.
 class Message {
  public:
   Message(DecodeContext& context, uint16_t version, MessageFacts facts)
       : context_(context),
-        exporter_(context.exporter),
+        sender_(context.sender),
         ledger_(context.exporter.ledger),
         version_(version),
         facts_(std::move(facts)) {}
 
   void read_sets(const uint8_t* at, size_t octets);
+  /// Decodes what waited for templates that another decoder has learnt since.
+  void release_ready();
   uint32_t data_records() const { return data_records_; }
   bool counts_known() const { return counts_known_; }
 
  private:
   void read_templates(const uint8_t* at, size_t octets);
-  void read_options_templates(const uint8_t* at, size_t octets);
+  void read_options_templates(const uint8_t* at, size_t octets, bool as_v9);
   size_t read_fields(const uint8_t* at, size_t octets, size_t count, std::vector<FieldSpec>& fields) const;
-  void define(uint16_t id, Template made);
+  void define(uint16_t id, std::shared_ptr<TemplateDefinition> made);
   void withdraw(uint16_t set_id, uint16_t id);
-  void read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts);
-  void read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& facts);
-  void read_options(const Template& known, uint16_t id, const uint8_t* at, size_t octets);
-  void take_options_record(const Template& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
-                           const uint16_t* widths);
+  void keep(const Template& known);
+  void forget(const TemplateKey& key);
+  void read_data(const TemplateKey& key, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole);
+  void read_flows(Template& known, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole);
+  void read_options(const TemplateDefinition& known, const RecordPlan& plan, uint16_t id, const uint8_t* at,
+                    size_t octets, const MessageFacts& facts, bool whole);
+  void take_options_record(const TemplateDefinition& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
+                           const uint16_t* widths, const MessageFacts& facts);
+  void learn(const FactKey& key, Fact fact);
+  void learn_exporter(const base::Inet& address, uint32_t domain);
+  void count_malformed(DecodeFault fault);
   void hold(const TemplateKey& key, const uint8_t* at, size_t octets);
   void release(const TemplateKey& key);
+  void read_held(const PendingSet& set);
   TemplateKey key_of(uint16_t id) const { return {facts_.domain, version_, id}; }
 
   DecodeContext& context_;
-  Exporter& exporter_;
+  Sender& sender_;
   IngestLedger& ledger_;
   const uint16_t version_;
   MessageFacts facts_;
@@ -76,9 +81,10 @@ void Message::read_sets(const uint8_t* at, size_t octets) {
       counts_known_ = false;
       here = octets;  // the whole records of a set that was cut are as good as any
     }
-    if (id == template_set) read_templates(at + 4, here - 4);
-    else if (id == options_set) read_options_templates(at + 4, here - 4);
-    else if (id >= 256) read_data(id, at + 4, here - 4, facts_);
+    // Some exporters put sets of NetFlow v9 into IPFIX messages, where 0 and 1 are no sets of their own.
+    if (id == template_set || id == 0) read_templates(at + 4, here - 4);
+    else if (id == options_set || id == 1) read_options_templates(at + 4, here - 4, id == 1);
+    else if (id >= 256) read_data(key_of(id), at + 4, here - 4, facts_, here == length);
     at += here;
     octets -= here;
   }
@@ -104,42 +110,55 @@ size_t Message::read_fields(const uint8_t* at, size_t octets, size_t count, std:
   return used;
 }
 
+void Message::forget(const TemplateKey& key) {
+  sender_.templates.erase(key);
+  context_.store.withdraw(sender_.key, key, context_.store_seen);
+}
+
 void Message::withdraw(uint16_t set_id, uint16_t id) {
   // RFC 7011 §8.1: the id of the set itself means all of its kind.
   if (id == set_id) {
-    exporter_.templates.erase_if([&](const TemplateKey& key, const Template& known) {
-      return key.domain == facts_.domain && key.version == version_ && known.options == (set_id == 3);
+    std::vector<TemplateKey> gone;
+    sender_.templates.for_each([&](const TemplateKey& key, const Template& known) {
+      if (key.domain == facts_.domain && key.version == version_ && known.definition->options == (set_id == 3))
+        gone.push_back(key);
     });
+    for (const TemplateKey& key : gone) forget(key);
   } else {
-    exporter_.templates.erase(key_of(id));
+    forget(key_of(id));
   }
 }
 
-void Message::define(uint16_t id, Template made) {
+/// It is announced again or its data comes: some devices announce once, and for ever. Once a minute is often enough for
+/// templates that live for hours.
+void Message::keep(const Template& known) {
+  std::atomic<Micros>& refreshed_at = known.definition->refreshed_at;
+  const Micros age = facts_.received_at - refreshed_at.load(std::memory_order_relaxed);
+  if (age < 60 * base::kMicrosPerSecond && age >= 0) return;
+  refreshed_at.store(facts_.received_at, std::memory_order_relaxed);
+  context_.store.note_refresh();
+}
+
+void Message::define(uint16_t id, std::shared_ptr<TemplateDefinition> made) {
   const TemplateKey key = key_of(id);
-  size_t octets = 0;
-  for (const FieldSpec& field : made.fields) octets += field.width == kVariable ? 1 : field.width;
-  // A record of no octets would be read for ever; one longer than a datagram cannot come.
-  if (id < 256 || made.fields.empty() || octets == 0 || octets > kRecordOctetsMax) {
+  if (!can_be_template(id, *made)) {
     ledger_.add(DecodeFault::kTemplateInvalid);
-    exporter_.templates.erase(key);  // what it replaces is not valid any more either
+    forget(key);  // what it replaces is not valid any more either
     return;
   }
-  const Template* known = exporter_.templates.find(key);
-  if (known != nullptr && known->fields == made.fields && known->options == made.options &&
-      known->scope_count == made.scope_count) {
-    return;  // the usual refresh
+  const Template* known = sender_.templates.find(key);
+  if (known != nullptr && known->definition->same_layout(*made)) {  // the usual refresh
+    keep(*known);
+    return;
   }
-  if (known == nullptr && exporter_.templates.size() >= context_.settings.template_count_max) {
+  made->refreshed_at = facts_.received_at;
+  TemplatePointer definition = std::move(made);
+  if (context_.store.define(sender_.key, key, definition, context_.store_seen) == TemplateStore::Verdict::kFull) {
     ledger_.add(DecodeFault::kTemplateLimit);
+    if (known != nullptr) forget(key);
     return;
   }
-  made.plan = RecordPlan(made.fields);
-  if (!made.options && context_.settings.biflow == DecodeSettings::Biflow::kSplit) {
-    if (const auto reversed = reverse_fields(made.fields); !reversed.empty())
-      made.reverse = std::make_unique<RecordPlan>(reversed);
-  }
-  exporter_.templates.set(key, std::move(made));
+  sender_.templates.set(key, Template(std::move(definition), context_.settings.biflow));
   release(key);
 }
 
@@ -148,15 +167,15 @@ void Message::read_templates(const uint8_t* at, size_t octets) {
     const uint16_t id = load_be16(at);
     const size_t count = load_be16(at + 2);
     if (id == 0 && count == 0) return;  // padding
-    if (count == 0) {
+    if (count == 0 && version_ == kIpfix) {
       withdraw(2, id);
       at += 4;
       octets -= 4;
       continue;
     }
-    Template made;
-    const size_t used = count > kFieldsMax ? 0 : read_fields(at + 4, octets - 4, count, made.fields);
-    if (used == 0) {
+    auto made = std::make_shared<TemplateDefinition>();
+    const size_t used = count > kTemplateFieldsMax ? 0 : read_fields(at + 4, octets - 4, count, made->fields);
+    if (used == 0 && count != 0) {  // it was cut: what it replaces may still be right
       ledger_.add(DecodeFault::kTemplateInvalid);
       return;
     }
@@ -166,11 +185,12 @@ void Message::read_templates(const uint8_t* at, size_t octets) {
   }
 }
 
-void Message::read_options_templates(const uint8_t* at, size_t octets) {
+/// @param as_v9  RFC 3954 §6.1: the counts are of octets, and scope fields come first
+void Message::read_options_templates(const uint8_t* at, size_t octets, bool as_v9) {
   const size_t header = 6;
   while (octets >= 4) {
     const uint16_t id = load_be16(at);
-    if (version_ == kIpfix && load_be16(at + 2) == 0 && id != 0) {  // withdrawal: no scope count follows
+    if (!as_v9 && load_be16(at + 2) == 0 && id != 0) {  // withdrawal: no scope count follows
       withdraw(3, id);
       at += 4;
       octets -= 4;
@@ -178,25 +198,24 @@ void Message::read_options_templates(const uint8_t* at, size_t octets) {
     }
     if (octets < header || id == 0) return;  // padding
     size_t fields = 0, scopes = 0;
-    if (version_ == kV9) {  // RFC 3954 §6.1: lengths in octets, scope fields first
+    if (as_v9) {
       scopes = load_be16(at + 2) / 4u;
       fields = scopes + load_be16(at + 4) / 4u;
     } else {
       fields = load_be16(at + 2);
       scopes = load_be16(at + 4);
     }
-    Template made;
-    made.options = true;
-    made.scope_count = static_cast<uint16_t>(scopes);
-    const size_t used =
-        fields > kFieldsMax || scopes > fields ? 0 : read_fields(at + header, octets - header, fields, made.fields);
-    if (used == 0) {
+    auto made = std::make_shared<TemplateDefinition>();
+    made->options = true;
+    made->scope_count = static_cast<uint16_t>(scopes);
+    const bool possible = fields <= kTemplateFieldsMax && scopes <= fields;
+    const size_t used = possible ? read_fields(at + header, octets - header, fields, made->fields) : 0;
+    if (used == 0 && fields != 0) {
       ledger_.add(DecodeFault::kTemplateInvalid);
       return;
     }
-    if (version_ == kV9) {
-      for (size_t f = 0; f < scopes; ++f) made.fields[f].enterprise = kV9Scope;
-    }
+    // Scope types of v9 have numbers of their own: they are no elements.
+    for (size_t f = 0; as_v9 && f < scopes; ++f) made->fields[f].enterprise = kScopeTypes;
     define(id, std::move(made));
     at += header + used;
     octets -= header + used;
@@ -209,58 +228,105 @@ void Message::hold(const TemplateKey& key, const uint8_t* at, size_t octets) {
   ledger_.add(DecodeFault::kTemplateUnknown);
   counts_known_ = false;
   if (context_.settings.template_wait_us == 0) return;
-  if (exporter_.pending.size() >= kPendingSetsMax ||
+  if (sender_.pending.size() >= kPendingSetsMax ||
       context_.pending_octets + octets > context_.settings.template_wait_octets_max)
     return;
-  PendingSet set{key, facts_.received_at, facts_.exported_at, facts_.uptime_ms, {at, at + octets}};
+  ++ledger_.sets_held;
+  PendingSet set;
+  set.key = key;
+  set.received_at = facts_.received_at;
+  set.exported_at = facts_.exported_at;
+  set.has_uptime = facts_.has_uptime;
+  set.uptime_ms = facts_.uptime_ms;
+  set.exporter = &context_.exporter;
+  set.octets.assign(at, at + octets);
   context_.pending_octets += octets;
-  exporter_.pending.push_back(std::move(set));
+  sender_.pending.push_back(std::move(set));
 }
 
+/// The template has come.
 void Message::release(const TemplateKey& key) {
-  if (exporter_.pending.empty()) return;
+  if (sender_.pending.empty()) return;
   std::vector<PendingSet> held;
-  held.swap(exporter_.pending);
+  held.swap(sender_.pending);
   for (PendingSet& set : held) {
-    const bool old = facts_.received_at - set.received_at > context_.settings.template_wait_us;
+    const bool old = facts_.received_at - set.received_at > context_.settings.template_wait_us && !set.ready;
     if (!old && !(set.key == key)) {
-      exporter_.pending.push_back(std::move(set));
+      sender_.pending.push_back(std::move(set));
       continue;
     }
     context_.pending_octets -= set.octets.size();
-    if (old) continue;
-    --ledger_.records;
-    --ledger_.awaiting_template;
-    --ledger_.faults[static_cast<size_t>(DecodeFault::kTemplateUnknown)];
-    MessageFacts facts = facts_;
-    facts.received_at = set.received_at;
-    facts.exported_at = set.exported_at;
-    facts.uptime_ms = set.uptime_ms;
-    const uint32_t records_before = data_records_;
-    read_data(key.id, set.octets.data(), set.octets.size(), facts);
-    data_records_ = records_before;  // the sequence numbers of this message do not count them
+    if (!old) read_held(set);
   }
 }
 
-void Message::read_data(uint16_t id, const uint8_t* at, size_t octets, const MessageFacts& facts) {
-  Template* known = exporter_.templates.find(key_of(id));
-  if (known == nullptr) return hold(key_of(id), at, octets);
-  if (known->options) read_options(*known, id, at, octets);
-  else read_flows(*known, at, octets, facts);
+void Message::release_ready() {
+  sender_.any_ready = false;
+  std::vector<PendingSet> held;
+  held.swap(sender_.pending);
+  for (PendingSet& set : held) {
+    if (!set.ready || set.key.version != version_) {
+      sender_.any_ready |= set.ready;
+      sender_.pending.push_back(std::move(set));
+      continue;
+    }
+    context_.pending_octets -= set.octets.size();
+    if (sender_.templates.find(set.key) != nullptr) read_held(set);  // or it was withdrawn meanwhile
+  }
 }
 
-void Message::read_flows(Template& known, const uint8_t* at, size_t octets, const MessageFacts& message_facts) {
+/// Its exporter's ledger no longer has it as waiting; what is read counts for the exporter of this message.
+void Message::read_held(const PendingSet& set) {
+  IngestLedger& counted = set.exporter->ledger;
+  --counted.records;
+  --counted.awaiting_template;
+  --counted.faults[static_cast<size_t>(DecodeFault::kTemplateUnknown)];
+  ++counted.sets_released;
+  MessageFacts facts = facts_;
+  facts.domain = set.key.domain;
+  facts.received_at = set.received_at;
+  facts.exported_at = set.exported_at;
+  facts.has_uptime = set.has_uptime;
+  facts.uptime_ms = set.uptime_ms;
+  const uint32_t records_before = data_records_;
+  const bool known_before = counts_known_;
+  read_data(set.key, set.octets.data(), set.octets.size(), facts, true);
+  data_records_ = records_before;  // the sequence numbers of this message do not count them
+  counts_known_ = known_before;
+}
+
+void Message::count_malformed(DecodeFault fault) {
+  ++ledger_.records;
+  ++ledger_.malformed;
+  ledger_.add(fault);
+  counts_known_ = false;
+}
+
+/// @param whole  the set is as long as it says
+void Message::read_data(const TemplateKey& key, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole) {
+  Template* known = sender_.templates.find(key);
+  if (known == nullptr) return hold(key, at, octets);
+  keep(*known);
+  if (known->definition->options) read_options(*known->definition, known->plan, key.id, at, octets, facts, whole);
+  else read_flows(*known, at, octets, facts, whole);
+}
+
+/// Whether the octets behind the last whole record can be padding. RFC 7011 §3.3.1 asks for zeros; up to 3 octets of
+/// anything are what old exporters leave in them. More tell that the set was not made by this template.
+bool is_padding(const uint8_t* at, size_t octets) { return octets < 4 || is_zero(at, octets); }
+
+void Message::read_flows(Template& known, const uint8_t* at, size_t octets, MessageFacts& facts, bool whole) {
   RecordPlan& plan = known.plan;
-  MessageFacts facts = message_facts;
-  facts.sampling_rate = exporter_.samplers.find(facts.domain, SamplerTable::kNoSampler);
+  facts.sampling_rate = sender_.samplers.find(facts.domain);
   RecordCounts counts;
   size_t flows = 0, events = 0, reversed = 0;
   const auto write = [&](RecordPlan& by, const uint8_t* first, size_t n, size_t stride, const uint32_t* offsets,
                          const uint16_t* widths) {
     for (size_t done = 0; done < n;) {
       const size_t some = context_.out.room(n - done);
-      context_.saw_time(by.write(first + done * stride, some, stride, offsets, widths, facts, exporter_.samplers,
+      context_.saw_time(by.write(first + done * stride, some, stride, offsets, widths, facts, sender_.samplers,
                                  context_.kernels, context_.out, context_.time_scratch, counts));
+      if (facts.exporter_of_record && counts.exporter.family != 0) learn_exporter(counts.exporter, facts.domain);
       done += some;
     }
   };
@@ -270,7 +336,7 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
     if (out == nullptr) return;
     MessageFacts arrived = facts;
     arrived.received_at = context_.datagram.received_at;  // Held for its template or not: its stream has our clock.
-    write_event_row(known.fields, record, offsets, widths, arrived, *out);
+    write_event_row(known.definition->fields, record, offsets, widths, arrived, *out);
   };
   const auto take = [&](const uint8_t* first, size_t n, size_t stride, const uint32_t* offsets,
                         const uint16_t* widths) {
@@ -300,13 +366,13 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
   };
   size_t records = 0;
   if (plan.fixed()) {
-    // RFC 7011 §3.3.1: padding is shorter than any record, so a short tail is no fault.
     records = octets / plan.record_octets();
+    const size_t used = records * plan.record_octets();
+    if (whole && !is_padding(at + used, octets - used)) count_malformed(DecodeFault::kSetLengthMismatch);
     // Palo Alto pads v9 sets with whole records of zero octets.
     if (version_ == kV9) {
       const auto all_zero = [&](size_t record) {
-        const uint8_t* first = at + record * plan.record_octets();
-        return first[0] == 0 && std::memcmp(first, first + 1, plan.record_octets() - 1) == 0;
+        return is_zero(at + record * plan.record_octets(), plan.record_octets());
       };
       while (records > 0 && all_zero(records - 1)) --records;
     }
@@ -314,23 +380,16 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
   } else {
     while (octets >= plan.record_octets()) {
       const size_t used = plan.measure(at, octets, offsets_, widths_);
-      if (used == 0) {
-        // A short tail is padding when it is zero octets; else the record runs past its set.
-        bool zero = octets < 4;
-        for (size_t i = 0; zero && i < octets; ++i) zero = at[i] == 0;
-        if (!zero) {
-          ++ledger_.records;
-          ++ledger_.malformed;
-          ledger_.add(DecodeFault::kRecordMalformed);
-          counts_known_ = false;
-        }
-        break;
-      }
+      if (used == 0) break;
       take(at, 1, used, offsets_.data(), widths_.data());
       ++records;
       at += used;
       octets -= used;
     }
+    // A short tail is padding when it is zero octets; else the record runs past its set.
+    if (octets >= plan.record_octets() && !(octets < 4 && is_zero(at, octets)))
+      count_malformed(DecodeFault::kRecordMalformed);
+    else if (whole && !is_padding(at, octets)) count_malformed(DecodeFault::kSetLengthMismatch);
   }
   // A record of both directions is two flows, as RFC 5103 §3 has it; the sequence numbers count it once.
   ledger_.records += records + reversed;
@@ -342,19 +401,19 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, cons
   data_records_ += static_cast<uint32_t>(records);
 }
 
-void Message::read_options(const Template& known, uint16_t id, const uint8_t* at, size_t octets) {
-  while (octets >= known.plan.record_octets()) {
-    const size_t used = known.plan.measure(at, octets, offsets_, widths_);
+void Message::read_options(const TemplateDefinition& known, const RecordPlan& plan, uint16_t id, const uint8_t* at,
+                           size_t octets, const MessageFacts& facts, bool whole) {
+  const size_t least = plan.record_octets();
+  // Facts from records of another template would stay for long: none is taken unless all fit.
+  if (plan.fixed() && whole && !is_padding(at + octets / least * least, octets % least))
+    return count_malformed(DecodeFault::kSetLengthMismatch);
+  while (octets >= least) {
+    const size_t used = plan.measure(at, octets, offsets_, widths_);
     if (used == 0) {
-      if (octets >= 4) {
-        ++ledger_.records;
-        ++ledger_.malformed;
-        ledger_.add(DecodeFault::kRecordMalformed);
-        counts_known_ = false;
-      }
+      if (octets >= 4) count_malformed(DecodeFault::kRecordMalformed);
       return;
     }
-    take_options_record(known, id, at, offsets_.data(), widths_.data());
+    take_options_record(known, id, at, offsets_.data(), widths_.data(), facts);
     ++ledger_.records;
     ++ledger_.option_rows;
     ++data_records_;
@@ -363,62 +422,68 @@ void Message::read_options(const Template& known, uint16_t id, const uint8_t* at
   }
 }
 
-/// Sampling, in all the forms that exporters announce it.
-void Message::take_options_record(const Template& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
-                                  const uint16_t* widths) {
-  uint64_t sampler = SamplerTable::kNoSampler, interval = 0, packet_interval = 0, packet_space = 0, size = 0,
-           population = 0;
-  double probability = 0;
-  bool space_known = false;
-  for (size_t f = 0; f < known.fields.size(); ++f) {
-    if (known.fields[f].enterprise != 0 || widths[f] == 0 || widths[f] > 8) continue;
-    const uint64_t value = base::load_be(record + offsets[f], widths[f]);
-    switch (known.fields[f].element) {
-      case 48:
-      case 302: sampler = value; break;  // samplerId, selectorId
-      case 34:
-      case 50: interval = value; break;          // samplingInterval, samplerRandomInterval
-      case 305: packet_interval = value; break;  // samplingPacketInterval
-      case 306:
-        packet_space = value;
-        space_known = true;
-        break;
-      case 309: size = value; break;        // samplingSize
-      case 310: population = value; break;  // samplingPopulation
-      case 311:                             // samplingProbability
-        if (widths[f] == 8) std::memcpy(&probability, &value, 8);
-        if (widths[f] == 4) {
-          const auto bits = static_cast<uint32_t>(value);
-          float single = 0;
-          std::memcpy(&single, &bits, 4);
-          probability = single;
-        }
-        break;
-      default: break;
-    }
+void Message::learn(const FactKey& key, Fact fact) {
+  if (const auto known = sender_.facts.find(key); known != sender_.facts.end() && known->second == fact) return;
+  if (context_.store.set_fact(sender_.key, key, fact, context_.store_seen) == TemplateStore::Verdict::kFull) {
+    ledger_.add(DecodeFault::kOptionsLimit);
+    return;
   }
-  uint64_t rate = 0;
-  if (packet_interval != 0 && space_known) {
-    // RFC 5477 §8.2: of interval + space packets, `interval` are taken.
-    rate = (packet_interval + packet_space) / packet_interval;
-  } else if (size != 0 && population >= size) {  // IOS XR announces these beside a packet interval of 1
-    rate = population / size;
-  } else if (packet_interval != 0) {
-    rate = packet_interval;
-  } else if (interval != 0) {
-    rate = interval;
-  } else if (probability > 0 && probability <= 1) {
-    rate = static_cast<uint64_t>(std::llround(1 / probability));
+  sender_.take_fact(key, fact);
+}
+
+/// Records or options of this port and domain name their exporter; when they name several, it is one that collects for
+/// others, and its own messages are counted for its own address.
+void Message::learn_exporter(const base::Inet& address, uint32_t domain) {
+  if (sender_.identities.size() >= kIdentitiesMax) sender_.identities.clear();
+  const auto [at, fresh] = sender_.identities.try_emplace({context_.datagram.source_port, domain}, address);
+  if (!fresh && !(at->second == address)) at->second = {};
+}
+
+/// What a record of options says of its exporter: sampling, in all the forms that exporters announce it, when it was
+/// started, its address.
+void Message::take_options_record(const TemplateDefinition& known, uint16_t id, const uint8_t* record,
+                                  const uint32_t* offsets, const uint16_t* widths, const MessageFacts& facts) {
+  SamplingFields sampling;
+  uint64_t init_time_ms = 0;
+  base::Inet exporter;
+  const std::vector<FieldSpec>& fields = known.fields;
+  for (size_t f = 0; f < fields.size(); ++f) {
+    if (fields[f].enterprise != 0 || widths[f] == 0) continue;
+    const uint8_t* at = record + offsets[f];
+    if (fields[f].element == kExporterIPv4Address && widths[f] == 4 && load_be32(at) != 0)
+      exporter = base::Inet::v4(load_be32(at));
+    if (fields[f].element == kExporterIPv6Address && widths[f] == 16 && !is_zero(at, 16))
+      exporter = base::Inet::from_v6_octets(at);
+    if (widths[f] > 8) continue;
+    const uint64_t value = base::load_be(at, widths[f]);
+    if (fields[f].element == kSystemInitTime) init_time_ms = value;
+    sampling.take(fields[f].element, value, widths[f]);
   }
-  if (rate > UINT32_MAX) rate = 0;
+  if (init_time_ms != 0) learn({facts.domain, FactKind::kSystemInitTime, 0}, {init_time_ms, {}});
+  if (exporter.family != 0 && facts.exporter_of_record) {
+    learn_exporter(exporter, facts.domain);
+    // For other ports and after a restart; empty when this domain's exporters are several.
+    const Fact* before = sender_.fact(facts.domain, FactKind::kExporterAddress);
+    std::string text = base::to_string(exporter);
+    if (before != nullptr && before->text != text) text.clear();
+    learn({facts.domain, FactKind::kExporterAddress, 0}, {0, std::move(text)});
+  }
+  const uint64_t rate = sampling.rate();
+  // A sampler with interval 0 is one that is not in use. Without a name that says nothing.
+  if (rate != 0 || (sampling.any && sampling.sampler != kNoSampler))
+    learn({facts.domain, FactKind::kSamplingRate, sampling.sampler}, {rate, {}});
   if (SideWriter* out = context_.side_writer(batch::SideStream::kExporterOptions); out != nullptr) {
-    MessageFacts arrived = facts_;
+    MessageFacts arrived = facts;
     arrived.received_at = context_.datagram.received_at;
     write_option_row(known, id, record, offsets, widths, arrived, rate, *out);
   }
-  // A sampler with interval 0 is one that is not in use.
-  if (rate == 0) return;
-  exporter_.samplers.set(facts_.domain, sampler, rate);
+}
+
+void follow(DecodeContext& context, uint16_t version, uint32_t domain, const SequencePlace& place) {
+  const bool by_port = context.sender.identity == ExporterIdentity::kElement;
+  SequenceTable& table = by_port ? context.sender.sequences : context.exporter.sequences;
+  const uint64_t port = by_port ? context.datagram.source_port : 0;
+  follow_sequence(context.exporter, table.find(version, port << 32 | domain), place);
 }
 
 void refuse_short_header(DecodeContext& context) {
@@ -430,8 +495,11 @@ MessageFacts facts_of(DecodeContext& context, std::string_view version) {
   facts.received_at = context.datagram.received_at;
   facts.version = version;
   facts.exporter = context.exporter.address;
+  facts.exporter_of_record = context.sender.identity == ExporterIdentity::kElement;
   facts.site = context.sites[context.datagram.site];
   facts.tunnels = context.settings.tunnels;
+  facts.sampling_override = context.exporter.sampling_override;
+  facts.sampling_default = context.exporter.sampling_default;
   return facts;
 }
 
@@ -447,9 +515,14 @@ void decode_netflow9(DecodeContext& context) {
   facts.uptime_ms = load_be32(at + 4);
   facts.exported_at = Micros{load_be32(at + 8)} * base::kMicrosPerSecond;
   facts.domain = load_be32(at + 16);
-  // v9 counts datagrams.
-  follow_sequence(context.exporter, kV9, facts.domain, load_be32(at + 12), 1);
+  SequencePlace place;  // v9 counts datagrams
+  place.sequence = load_be32(at + 12);
+  place.units = 1;
+  place.exported_at = facts.exported_at;
+  place.booted_at = facts.exported_at - Micros{facts.uptime_ms} * base::kMicrosPerMilli;
+  follow(context, kV9, facts.domain, place);
   Message message(context, kV9, std::move(facts));
+  if (context.sender.any_ready) message.release_ready();
   message.read_sets(at + kHeaderOctets, octets - kHeaderOctets);
   ++context.exporter.ledger.decoded;
 }
@@ -462,14 +535,26 @@ void decode_ipfix(DecodeContext& context) {
   MessageFacts facts = facts_of(context, "10");
   facts.exported_at = Micros{load_be32(at + 4)} * base::kMicrosPerSecond;
   facts.domain = load_be32(at + 12);
-  const uint32_t domain = facts.domain, sequence = load_be32(at + 8);
+  // softflowd and others tell once in options when they were started, and send uptimes in their records.
+  if (const Fact* init =
+          !context.sender.any_init_time ? nullptr : context.sender.fact(facts.domain, FactKind::kSystemInitTime)) {
+    facts.has_uptime = true;
+    facts.uptime_ms =
+        static_cast<uint32_t>(static_cast<uint64_t>(facts.exported_at / base::kMicrosPerMilli) - init->number);
+  }
+  const uint32_t domain = facts.domain;
+  SequencePlace place;
+  place.sequence = load_be32(at + 8);
+  place.exported_at = facts.exported_at;
   const size_t length = load_be16(at + 2);
   if (length >= kHeaderOctets && length < octets) octets = length;  // what follows is no part of the message
   Message message(context, kIpfix, std::move(facts));
+  if (context.sender.any_ready) message.release_ready();
   message.read_sets(at + kHeaderOctets, octets - kHeaderOctets);
-  // IPFIX counts data records, options data included; where some could not be counted the next message begins anew.
-  follow_sequence(context.exporter, kIpfix, domain, sequence, message.data_records());
-  if (!message.counts_known()) context.exporter.sequences.erase({kIpfix, domain});
+  // IPFIX counts data records, options data included; where some could not be counted the next message tells.
+  place.units = message.data_records();
+  place.units_known = message.counts_known();
+  follow(context, kIpfix, domain, place);
   ++context.exporter.ledger.decoded;
 }
 
