@@ -554,7 +554,7 @@ TEST(PeerPoint14, CountersOfEveryElementAndWidth) {
   const auto octets_of = [](const Fields& fields, const Octets& values) {
     DecodeRun run;
     run.feed(ipfix(set(2, template_of(256, with({{8, 4}}, fields))).add(set(256, with(Octets().u32(1), values)))));
-    return run.last("octets_raw") + "/" + run.last("packets_raw");
+    return run.rows.at(0).at("octets_raw") + "/" + run.rows.at(0).at("packets_raw");  // the first direction's
   };
   for (int width = 1; width <= 8; ++width) {
     const auto w = static_cast<uint16_t>(width);
