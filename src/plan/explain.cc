@@ -181,7 +181,10 @@ class Shower {
     if (const auto& cut = query_.options.truncation)
       fact("truncate", fmt::format("addresses to /{} and /{}", cut->v4_bits, cut->v6_bits));
     if (first.spread) fact("spread", spread_text(first));
-    const bool arrival = first.window.time_column >= 0 && first.window.time_column == source.arrival_column;
+    const auto& beside = batch::side_streams();  // Have no watermark but our clock's.
+    const bool arrival =
+        std::any_of(beside.begin(), beside.end(), [&](const auto& one) { return one.name == source.name; }) ||
+        (first.window.time_column >= 0 && first.window.time_column == source.arrival_column);
     if (options_.distributed && stream) {
       std::string held = arrival ? "our clock less 1 s: no exporter holds it"
                                  : "the least over active exporters of (highest event time - delay): the exporter that "

@@ -152,6 +152,13 @@ class SideStreams(harness.Case):
         self.assertIsNone(process.poll(), "the window closed before the end")
         self.assertEqual(json.loads(line)["octets"], 1000)
 
+    def test_the_plan_says_that_no_exporter_holds_them(self):
+        capture, _ = self.generate("--records", "10")
+        for source, held in (("counters, time", "our clock"), ("exporter_minutes, time", "our clock"), ("flows, time", "furthest behind")):
+            result = self.run_backstream("run", "-q", "--pcap", capture, "-e", "EXPLAIN (DISTRIBUTED) SELECT window_start, count(*) FROM "
+                                         f"tumble({source}, interval '60 s') GROUP BY window_start")
+            self.assertIn(held, result.stdout)
+
     def test_names_of_streams_are_taken(self):
         capture, _ = self.generate("--records", "10")
         result = self.run_backstream("run", "--pcap", capture, "-e",
