@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -75,6 +76,19 @@ class BlockPool {
   size_t small_octets_ = 0;
   uint8_t* left_ = nullptr;  ///< of the last piece that is cut into blocks
   size_t left_octets_ = 0;
+};
+
+/// A pool for each edge, for all stages that read a stream: what a window of one query gave back serves the next one of
+/// another. Stages that are fed by others have pools of their own, as threads of several edges come to them.
+class BlockPools {
+ public:
+  explicit BlockPools(size_t edge_count) {
+    for (size_t e = 0; e < edge_count; ++e) pools_.push_back(std::make_unique<BlockPool>());
+  }
+  BlockPool& of_edge(size_t edge) { return *pools_[edge]; }
+
+ private:
+  std::vector<std::unique_ptr<BlockPool>> pools_;
 };
 
 }  // namespace backstream::exec

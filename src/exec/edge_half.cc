@@ -36,12 +36,13 @@ class PaneNumbers {
 }  // namespace
 
 EdgeHalf::EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
-                   uint64_t hash_mask)
+                   uint64_t hash_mask, std::shared_ptr<BlockPool> pool)
     : stage_(stage),
       options_(options),
       grid_(grid),
       batch_rows_(batch_rows),
       hash_mask_(hash_mask),
+      pool_(std::move(pool)),
       layout_(stage, hash_mask),
       aggregator_(stage, options, batch_rows, layout_, ledger_),
       shedder_(stage, batch_rows),
@@ -194,7 +195,7 @@ void EdgeHalf::shed(double share) {
   keep_below_.lower(keep);
   for (auto& [start, pane] : open_) {
     const uint64_t keep_pane = std::min(pane->keep_below, keep);
-    const GroupShedder::Shed shed = shedder_.drop(pane, keep_pane, pool_);
+    const GroupShedder::Shed shed = shedder_.drop(pane, keep_pane, *pool_);
     pane->keep_below = keep_pane;
     PaneCounts& counts = counts_of(start);
     counts.keep_below = std::min(counts.keep_below, keep_pane);
@@ -240,7 +241,7 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
         counts.shed += n;
         return;
       }
-      found = open_.emplace(start, std::make_unique<PaneTable>(layout_, pool_, groups_expected(start))).first;
+      found = open_.emplace(start, std::make_unique<PaneTable>(layout_, *pool_, groups_expected(start))).first;
       found->second->keep_below = keep_below_.at(start);
       counts.keep_below = std::min(counts.keep_below, found->second->keep_below);
     }

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "exec/address_truncation.h"
+#include "exec/block_pool.h"
 #include "exec/hidden_columns.h"
 #include "exec/shared_stage.h"
 #include "exec/stage.h"
@@ -502,9 +503,11 @@ struct Engine::State {
   size_t failed_count = 0;
 };
 
-Engine::Engine(EngineOptions options) : state_(std::make_unique<State>(options)) {
+Engine::Engine(EngineOptions options) {
   assert(options.edges >= 1);
   assert(options.batch_rows >= 1);
+  options.pools = std::make_shared<BlockPools>(options.edges);
+  state_ = std::make_unique<State>(options);
 }
 Engine::~Engine() = default;
 

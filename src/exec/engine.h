@@ -92,6 +92,8 @@ struct RowsContext {
   Micros time_max = base::kMaxTime;  ///< rows of a later event time are refused and counted (DESIGN §6, max_future)
 };
 
+class BlockPools;
+
 struct EngineOptions {
   size_t batch_rows = batch::kBatchRows;
   uint64_t hash_mask = ~uint64_t{0};  ///< 0: every key collides (a test of the tables)
@@ -101,6 +103,7 @@ struct EngineOptions {
   bool analytic_in_place = true;      ///< false: analytic stages always keep the rows of partitions (tests compare)
   size_t analytic_partitions_max = 1'000'000;  ///< that one analytic stage keeps across windows
   size_t stage_rows_max = 50'000'000;          ///< that one stage above the first holds for later
+  std::shared_ptr<BlockPools> pools;           ///< the engine's; null: each stage has memory of its own
   Micros pane_us_max = base::kMaxTime;         ///< with ship: 60 s (docs/design/0002-partials.md)
 };
 

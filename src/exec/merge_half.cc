@@ -5,10 +5,11 @@
 namespace backstream::exec {
 
 MergeHalf::MergeHalf(const plan::Stage& stage, size_t stage_index, const plan::QueryOptions& options,
-                     const PaneGrid& grid, size_t batch_rows, uint64_t hash_mask,
+                     const PaneGrid& grid, size_t batch_rows, uint64_t hash_mask, std::shared_ptr<BlockPool> pool,
                      const std::vector<GroupReader>& readers)
     : options_(options),
       grid_(grid),
+      pool_(std::move(pool)),
       layout_(stage, hash_mask),
       group_rows_(stage, batch_rows),
       shedder_(stage, batch_rows) {
@@ -53,7 +54,7 @@ void MergeHalf::adopt(Micros start, PaneTablePtr pane) {
 PaneTable& MergeHalf::pane(Micros start) {
   opened(start);
   Slide& slide = slide_of(start);
-  if (slide.table == nullptr) slide.table = std::make_unique<PaneTable>(layout_, pool_, 0);
+  if (slide.table == nullptr) slide.table = std::make_unique<PaneTable>(layout_, *pool_, 0);
   return *slide.table;
 }
 
@@ -140,7 +141,7 @@ void MergeHalf::drop_beyond(Micros start, Slide& slide) {
   slide.grown = false;
   const uint64_t keep = keep_below_.at(start);
   if (keep == kKeepAll) return;
-  const GroupShedder::Shed shed = shedder_.drop(slide.table, keep, pool_);
+  const GroupShedder::Shed shed = shedder_.drop(slide.table, keep, *pool_);
   shed_here_.rows += shed.rows;
   shed_here_.octets += shed.octets;
   const Micros last = grid_.last_window_end(start);
@@ -184,7 +185,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
   if (std::next(first) != last || keep_below != kKeepAll) {
     size_t hint = 0;
     for (auto at = first; at != last; ++at) hint = std::max(hint, at->second.table->group_count());
-    combined = std::make_unique<PaneTable>(layout_, pool_, keep_below == kKeepAll ? hint : 0);
+    combined = std::make_unique<PaneTable>(layout_, *pool_, keep_below == kKeepAll ? hint : 0);
     for (auto at = first; at != last; ++at) {
       Slide& slide = at->second;
       if (keep_below == kKeepAll) {

@@ -21,10 +21,11 @@ constexpr size_t kLogOctetsMax = size_t{1} << 30;
 class SessionMerge final : public PaneReceiver {
  public:
   SessionMerge(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
-               uint64_t hash_mask, RowReceiver& receiver)
+               uint64_t hash_mask, std::shared_ptr<BlockPool> pool, RowReceiver& receiver)
       : grid_(grid),
         gap_us_(stage.window.size_us),
         min_column_(stage.grouped.columns.size() - 2),
+        pool_(std::move(pool)),
         layout_(stage, hash_mask),
         tail_(stage, stage.having.get(), options, batch_rows, ledger_, receiver),
         group_rows_(stage, batch_rows),
@@ -87,7 +88,7 @@ class SessionMerge final : public PaneReceiver {
     bool open;  ///< there is a session
   };
 
-  PaneTablePtr new_table(size_t hint) { return std::make_unique<PaneTable>(layout_, pool_, hint); }
+  PaneTablePtr new_table(size_t hint) { return std::make_unique<PaneTable>(layout_, *pool_, hint); }
 
   /// First and last row of each of n groups.
   void spans_of(PaneTable& table, bool wide, uint8_t* const* rows, size_t n, std::vector<Span>& spans) {
@@ -245,7 +246,7 @@ class SessionMerge final : public PaneReceiver {
   const Micros gap_us_;
   const size_t min_column_;  ///< of the grouped row; the greatest time stands behind it
   WindowLedger ledger_;
-  BlockPool pool_;
+  const std::shared_ptr<BlockPool> pool_;
   GroupLayout layout_;
   Tail tail_;
   GroupRows group_rows_;
@@ -266,13 +267,15 @@ class SessionMerge final : public PaneReceiver {
 
 class SessionStage final : public StageRunner {
  public:
-  SessionStage(const plan::Query& query, const plan::Stage& stage, uint32_t edge_count, bool ship,
+  SessionStage(const plan::Query& query, const plan::Stage& stage, uint32_t edge_count, bool ship, bool of_stream,
                const EngineOptions& options, RowReceiver& receiver)
       : grid_(plan::session_grid(stage.window)),
         receiver_(receiver),
-        merge_(stage, query.options, grid_, options.batch_rows, options.hash_mask, receiver) {
+        merge_(stage, query.options, grid_, options.batch_rows, options.hash_mask, pool_of(options, 0, of_stream),
+               receiver) {
     for (uint32_t e = 0; e < edge_count; ++e)
-      edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask));
+      edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask,
+                                                  pool_of(options, e, of_stream)));
     if (!ship) return;
     shipping_ =
         std::make_unique<PaneShipping>(stage, std::hash<std::string>{}(query.text), edge_count, options.batch_rows,
@@ -333,8 +336,9 @@ class SessionStage final : public StageRunner {
 }  // namespace
 
 std::unique_ptr<StageRunner> make_session_stage(const plan::Query& query, const plan::Stage& stage, uint32_t edge_count,
-                                                bool ship, const EngineOptions& options, RowReceiver& receiver) {
-  return std::make_unique<SessionStage>(query, stage, edge_count, ship, options, receiver);
+                                                bool ship, bool of_stream, const EngineOptions& options,
+                                                RowReceiver& receiver) {
+  return std::make_unique<SessionStage>(query, stage, edge_count, ship, of_stream, options, receiver);
 }
 
 }  // namespace backstream::exec

@@ -15,8 +15,10 @@ namespace backstream::exec {
 ///
 /// Rows come out without a window of their own (WindowRef{}): each has its window_start and window_end. The frontier is
 /// the start of the oldest session that is open.
-/// @param stage  its last two aggregates are min and max of the time column
+/// @param stage      its last two aggregates are min and max of the time column
+/// @param of_stream  as pool_of() has it
 std::unique_ptr<StageRunner> make_session_stage(const plan::Query& query, const plan::Stage& stage, uint32_t edge_count,
-                                                bool ship, const EngineOptions& options, RowReceiver& receiver);
+                                                bool ship, bool of_stream, const EngineOptions& options,
+                                                RowReceiver& receiver);
 
 }  // namespace backstream::exec

@@ -81,7 +81,7 @@ TEST(SessionStage, RandomRowsMakeTheSessionsOfTheirSortedTimes) {
     const uint32_t keys = seed % 2 == 0 ? 3000 : 30;
     const plan::Query query = query_of(gap);
     Collector out;
-    const auto stage = make_session_stage(query, query.stages[0], 1, seed % 4 == 0, EngineOptions{}, out);
+    const auto stage = make_session_stage(query, query.stages[0], 1, seed % 4 == 0, true, EngineOptions{}, out);
     std::map<int64_t, std::multiset<Micros>> times;
     batch::BatchBuffer rows({Type::kTimestamptz, Type::kInt8}, {true, true}, 100);
     rows.batch.row_count = 100;

@@ -62,7 +62,8 @@ class StageSharing::Group {
       for (size_t s = 0; s < sharers.size(); ++s)
         readers.push_back({queries[s], members_[sharers[s]].receiver, shared_.columns[s]});
       const Micros pane_us = plan::split(*queries.front(), options_.pane_us_max).edge.pane_us;
-      auto stage = make_windowed_stage(shared_.stage, 0, pane_us, options_.edges, options_.ship, options_, readers);
+      auto stage =
+          make_windowed_stage(shared_.stage, 0, pane_us, options_.edges, options_.ship, true, options_, readers);
       for (size_t s = 0; s < sharers.size(); ++s) places_[sharers[s]] = {stage.get(), stage.get(), s, s == 0};
       stages_.push_back(std::move(stage));
     }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "exec/block_pool.h"
 #include "exec/common_columns.h"
 #include "exec/engine.h"
 #include "exec/rows.h"
@@ -48,6 +49,13 @@ class StageRunner : public RowReceiver {
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.
   virtual RowReceiver& input(size_t) { return *this; }
 };
+
+/// Memory for the groups that a stage has of an edge.
+/// @param of_stream  process() alone gives it rows, and no other thread meanwhile does anything with the edge
+inline std::shared_ptr<BlockPool> pool_of(const EngineOptions& options, size_t edge, bool of_stream) {
+  if (!of_stream || options.pools == nullptr) return std::make_shared<BlockPool>();
+  return {options.pools, &options.pools->of_edge(edge)};
+}
 
 /// A stage that combines the rows of Query::inputs: they come through input() only.
 class CombiningStage : public StageRunner {

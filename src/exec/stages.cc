@@ -34,16 +34,17 @@ PaneGrid grid_of(const Stage& stage, Micros pane_us) {
 class TimeWindowStage final : public WindowedStage {
  public:
   TimeWindowStage(const Stage& stage, size_t stage_index, Micros pane_us, uint32_t edge_count, bool ship,
-                  const EngineOptions& options, std::vector<GroupReader> readers)
+                  bool of_stream, const EngineOptions& options, std::vector<GroupReader> readers)
       : engine_options_(options),
         options_(readers.front().query->options),
         grid_(grid_of(stage, pane_us)),
         readers_(std::move(readers)) {
     for (uint32_t e = 0; e < edge_count; ++e) {
-      edges_.push_back(std::make_unique<EdgeHalf>(stage, options_, grid_, options.batch_rows, options.hash_mask));
+      edges_.push_back(std::make_unique<EdgeHalf>(stage, options_, grid_, options.batch_rows, options.hash_mask,
+                                                  pool_of(options, e, of_stream)));
     }
     merge_ = std::make_unique<MergeHalf>(stage, stage_index, options_, grid_, options.batch_rows, options.hash_mask,
-                                         readers_);
+                                         pool_of(options, 0, of_stream), readers_);
     if (!ship) return;
     std::string texts;
     for (const GroupReader& reader : readers_) texts += reader.query->text;
@@ -361,7 +362,8 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   if (stage.window.kind == Window::Kind::kSession) {
     const bool streamed =
         stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
-    return make_session_stage(query, stage, streamed ? options.edges : 1, streamed && options.ship, options, receiver);
+    return make_session_stage(query, stage, streamed ? options.edges : 1, streamed && options.ship, streamed, options,
+                              receiver);
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
@@ -369,15 +371,16 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
   const Micros pane_us = split_panes ? split.edge.pane_us : plan::pane_of(stage.window);
   return make_windowed_stage(stage, stage_index, pane_us, from_stream ? options.edges : 1, from_stream && options.ship,
-                             options, {{&query, &receiver, {}}});
+                             from_stream, options, {{&query, &receiver, {}}});
 }
 
 }  // namespace
 
 std::unique_ptr<WindowedStage> make_windowed_stage(const Stage& stage, size_t stage_index, Micros pane_us,
-                                                   uint32_t edge_count, bool ship, const EngineOptions& options,
-                                                   std::vector<GroupReader> readers) {
-  return std::make_unique<TimeWindowStage>(stage, stage_index, pane_us, edge_count, ship, options, std::move(readers));
+                                                   uint32_t edge_count, bool ship, bool of_stream,
+                                                   const EngineOptions& options, std::vector<GroupReader> readers) {
+  return std::make_unique<TimeWindowStage>(stage, stage_index, pane_us, edge_count, ship, of_stream, options,
+                                           std::move(readers));
 }
 
 std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, const EngineOptions& options,

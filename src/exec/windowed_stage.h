@@ -24,7 +24,7 @@ using window::PaneGrid;
 class EdgeHalf {
  public:
   EdgeHalf(const plan::Stage& stage, const plan::QueryOptions& options, const PaneGrid& grid, size_t batch_rows,
-           uint64_t hash_mask);
+           uint64_t hash_mask, std::shared_ptr<BlockPool> pool);
 
   /// @param watermark  as it is now
   /// @param time_max   rows of a later event time are refused
@@ -81,7 +81,7 @@ class EdgeHalf {
   size_t batch_rows_;
   uint64_t hash_mask_;
   WindowLedger ledger_;
-  BlockPool pool_;
+  const std::shared_ptr<BlockPool> pool_;
   GroupLayout layout_;
   RowAggregator aggregator_;
   std::unique_ptr<LateRows> late_;  ///< null: nobody reads `<view>_late`
@@ -116,7 +116,8 @@ class MergeHalf final : public PaneReceiver {
  public:
   /// @param options  of every reader, as far as they are looked at here
   MergeHalf(const plan::Stage& stage, size_t stage_index, const plan::QueryOptions& options, const PaneGrid& grid,
-            size_t batch_rows, uint64_t hash_mask, const std::vector<GroupReader>& readers);
+            size_t batch_rows, uint64_t hash_mask, std::shared_ptr<BlockPool> pool,
+            const std::vector<GroupReader>& readers);
 
   /// A whole pane, or a supplement to one, from an edge in this process.
   void adopt(Micros start, PaneTablePtr pane);
@@ -170,7 +171,7 @@ class MergeHalf final : public PaneReceiver {
 
   const plan::QueryOptions& options_;
   PaneGrid grid_;
-  BlockPool pool_;
+  const std::shared_ptr<BlockPool> pool_;
   GroupLayout layout_;
   std::vector<std::unique_ptr<Reader>> readers_;
   GroupRows group_rows_;
@@ -194,8 +195,9 @@ class WindowedStage : public StageRunner {
 /// `stage` and the queries of the readers must outlive it.
 /// @param stage_index  of the readers' queries: the stage that reads the groups
 /// @param ship         panes travel as bytes through a log of their own
+/// @param of_stream    as pool_of() has it
 std::unique_ptr<WindowedStage> make_windowed_stage(const plan::Stage& stage, size_t stage_index, Micros pane_us,
-                                                   uint32_t edge_count, bool ship, const EngineOptions& options,
-                                                   std::vector<GroupReader> readers);
+                                                   uint32_t edge_count, bool ship, bool of_stream,
+                                                   const EngineOptions& options, std::vector<GroupReader> readers);
 
 }  // namespace backstream::exec
