@@ -161,6 +161,11 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
             }),
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
+  if (inventory::Inventory* inventory = options.inventory; inventory != nullptr) {
+    decoder_.on_interface([inventory](const decode::InterfaceNews& news) {
+      inventory->observe({news.exporter, news.if_index, news.name, news.description, news.bits_per_second});
+    });
+  }
   const uint32_t writers = options.threads > 1 ? 1 : options.edges;
   const auto elements = wanted_elements(engine, options.settings);
   for (uint32_t number = 0; number < writers; ++number)
@@ -299,6 +304,7 @@ void Pipeline::publish_inventory() {
 }
 
 std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
+  const std::vector<decode::Decoder::ExporterSummary> summaries = decoder_.summaries();
   std::vector<inventory::ExporterFact> facts;
   facts.reserve(sources_.size());
   for (const auto& [address, source] : sources_) {
@@ -311,6 +317,8 @@ std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
     fact.last_seen = source.last_seen;
     const decode::IngestLedger& ledger = decoder_.ledger(source.exporter);
     fact.datagrams = ledger.datagrams;
+    fact.template_count = summaries[source.exporter].template_count;
+    fact.sampling_rate = summaries[source.exporter].sampling_rate;
     fact.records = ledger.records;
     fact.sampling_unknown_rows = ledger.sampling_unknown_rows;
     fact.missing = ledger.missing;

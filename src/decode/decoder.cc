@@ -95,6 +95,7 @@ struct Decoder::State {
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
   Micros purged_at = base::kMinTime;
+  std::function<void(const InterfaceNews&)> on_interface;
   IngestLedger refused;  ///< datagrams of exporters beyond the limit
   using Minutes = std::map<std::pair<Micros, uint32_t>, IngestLedger>;
   Minutes minutes;               ///< by begin and exporter
@@ -109,6 +110,8 @@ struct Decoder::State {
   }
   void begin_minute(Exporter& exporter, Micros received_at) {
     end_minute(exporter);
+    if (exporter.rates.rate != 0) exporter.rates_before = exporter.rates;
+    exporter.rates = {};
     exporter.minute = base::floor_to(received_at, Micros{kMinute});
     while (minutes.size() > kMinuteLedgersMax) minutes.erase(minutes.begin());
     constexpr size_t kUnwrittenMax = 200'000;  // Of more exporters than this the oldest rows are lost.
@@ -282,10 +285,21 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   RecordPlan& fixed_plan = protocol == Protocol::kNetflow1   ? state_->netflow1_plan
                            : protocol == Protocol::kNetflow7 ? state_->netflow7_plan
                                                              : state_->netflow5_plan;
-  DecodeContext context{
-      state_->settings,       state_->sites, datagram, *exporter,       *sender,    *state_->store,
-      state_->store_seen,     out,           outcome,  state_->kernels, fixed_plan, state_->time_scratch,
-      state_->pending_octets, side};
+  DecodeContext context{state_->settings,
+                        state_->sites,
+                        datagram,
+                        *exporter,
+                        *sender,
+                        *state_->store,
+                        state_->store_seen,
+                        out,
+                        outcome,
+                        state_->kernels,
+                        fixed_plan,
+                        state_->time_scratch,
+                        state_->pending_octets,
+                        side,
+                        state_->on_interface};
   switch (protocol) {
     case Protocol::kNetflow1: decode_netflow1(context); break;
     case Protocol::kNetflow5: decode_netflow5(context); break;
@@ -327,6 +341,38 @@ std::string Decoder::exporter_protocols(ExporterIndex exporter) const {
   return text;
 }
 const IngestLedger& Decoder::ledger(ExporterIndex exporter) const { return state_->exporters[exporter]->ledger; }
+std::vector<Decoder::ExporterSummary> Decoder::summaries() const {
+  std::vector<ExporterSummary> list(state_->exporters.size());
+  std::vector<RatesSeen> rates(list.size());
+  for (const auto& [key, sender] : state_->senders) {
+    std::unordered_map<uint32_t, uint32_t> named;  // Exporters by domain, where records name them.
+    for (const auto& [port_and_domain, address] : sender.identities) {
+      if (const auto known = state_->index.find({address, 0}); known != state_->index.end())
+        named[port_and_domain.second] = known->second;
+    }
+    const auto with_exporter = [&](uint32_t domain, auto&& take) {
+      if (const auto known = named.find(domain); known != named.end()) take(known->second);
+      else if (sender.exporter != nullptr) take(sender.exporter->index);
+    };
+    sender.templates.for_each([&](const TemplateKey& of, const Template&) {
+      with_exporter(of.domain, [&](uint32_t exporter) { ++list[exporter].template_count; });
+    });
+    sender.samplers.for_each([&](uint32_t domain, uint64_t rate) {
+      with_exporter(domain, [&](uint32_t exporter) { rates[exporter].add(rate); });
+    });
+  }
+  for (const auto& exporter : state_->exporters) {
+    RatesSeen& seen = rates[exporter->index];
+    seen.add(exporter->rates);
+    seen.add(exporter->rates_before);
+    list[exporter->index].sampling_rate =
+        seen.several ? exporter->sampling_override : exporter->sampling_rate(seen.only());
+  }
+  return list;
+}
+void Decoder::on_interface(std::function<void(const InterfaceNews&)> listener) {
+  state_->on_interface = std::move(listener);
+}
 IngestLedger Decoder::total() const {
   IngestLedger total = state_->refused;
   for (const auto& exporter : state_->exporters) total += exporter->ledger;

@@ -2,6 +2,7 @@
 // datagram -> rows of `flows`. The payload's own bytes tell the protocol. Nothing here throws on input.
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -143,6 +144,15 @@ struct MinuteLedger {
   IngestLedger ledger;
 };
 
+/// What an exporter told of one of its interfaces, in options data or in sFlow counters. What it did not tell is empty
+/// or 0; texts are of the datagram's memory.
+struct InterfaceNews {
+  base::Inet exporter;
+  uint32_t if_index = 0;
+  std::string_view name, description;
+  uint64_t bits_per_second = 0;
+};
+
 /// All protocols. Owns exporters and compiled templates. One thread; several decoders may share a store, so that what
 /// one learns of an exporter all know.
 class Decoder {
@@ -155,6 +165,9 @@ class Decoder {
   /// @param side  rows of the streams beside flows; null, or without a writer: not decoded
   DecodeOutcome decode(const base::Datagram& datagram, FlowWriter& out, SideWriters* side = nullptr) noexcept;
 
+  /// Called by decode() with all that exporters tell of interfaces, changed or not, as often as they do.
+  void on_interface(std::function<void(const InterfaceNews&)> listener);
+
   /// The address that the datagram's exporter is known by (decode.exporter_identity), as far as earlier ones tell.
   base::Inet identity_of(const base::Datagram& datagram) const;
 
@@ -163,6 +176,12 @@ class Decoder {
   /// E.g. "NetFlow v9", "IPFIX"; several joined by "+".
   std::string exporter_protocols(ExporterIndex exporter) const;
   const IngestLedger& ledger(ExporterIndex exporter) const;
+  struct ExporterSummary {
+    uint64_t template_count = 0;
+    uint64_t sampling_rate = 0;  ///< the only one, of the settings, options, headers and samples; 0: none, or several
+  };
+  /// By exporter. Looks at all senders: for once a second.
+  std::vector<ExporterSummary> summaries() const;
   IngestLedger total() const;
   /// The last minutes, oldest first, those of one minute by exporter; at most kMinuteLedgersMax.
   std::vector<MinuteLedger> minutes() const;

@@ -58,6 +58,7 @@ void follow(DecodeContext& context, const FixedMessage& message) {
 void write_records(DecodeContext& context, FixedMessage& message) {
   IngestLedger& ledger = context.exporter.ledger;
   message.facts.sampling_rate = context.exporter.sampling_rate(message.facts.sampling_rate);
+  context.exporter.rates.add(message.facts.sampling_rate);
   RecordPlan& plan = context.fixed_plan;
   RecordCounts counts;
   for (size_t done = 0; done < message.count;) {

@@ -358,6 +358,7 @@ bool read_flow_sample(bool expanded, Reader in, DecodeContext& context, const Ag
   }
   sample.rate = static_cast<uint32_t>(context.exporter.sampling_rate(sample.rate));
   if (!read_records(in, context.settings.tunnels, sample)) return false;
+  context.exporter.rates.add(sample.rate);
   follow_sequence(context.exporter, 0, source.key(agent), sequence, 1);
   follow_drops(context.exporter, source.key(agent), drops);
   IngestLedger& ledger = context.exporter.ledger;
@@ -465,35 +466,51 @@ bool read_counters(const CounterField (&fields)[kCount], Reader in, SideWriter& 
   return true;
 }
 
-/// Counters of an interface give a row; those of hosts, processors and the like do not.
-bool read_counter_sample(bool expanded, Reader in, DecodeContext& context, const Agent& agent, SideWriter& out) {
+/// Counters of an interface give a row; those of hosts, processors and the like do not. Their speed and name are told
+/// whether a query reads the rows or not.
+/// @param out  null: no query does
+bool read_counter_sample(bool expanded, Reader in, DecodeContext& context, const Agent& agent, SideWriter* out) {
   uint32_t sequence = 0, records = 0;
   DataSource source;
   if (!in.u32(sequence) || !source.read(expanded, in) || !in.u32(records)) return false;
   bool begun = false;
+  InterfaceNews news;
+  news.exporter = context.exporter.address;
+  if (source.type == 0) news.if_index = source.index;
   for (uint32_t r = 0; r < records; ++r) {
     uint32_t format = 0, length = 0;
     const uint8_t* bytes = nullptr;
     if (!in.u32(format) || !in.u32(length) || !in.octets(length, bytes)) return false;
     constexpr uint32_t kInterface = 1, kEthernet = 2, kPortName = 1005;
     if (format != kInterface && format != kEthernet && format != kPortName) continue;
-    if (!begun) {
+    if (out != nullptr && !begun) {
       begun = true;
-      out.begin_row();
-      set_facts<K>(out, context, agent);
-      if (agent.address.family != 0) out.set(K::kAgent, agent.address);
-      if (source.type == 0) out.set(K::kIfIndex, int64_t{source.index});
+      out->begin_row();
+      set_facts<K>(*out, context, agent);
+      if (agent.address.family != 0) out->set(K::kAgent, agent.address);
+      if (source.type == 0) out->set(K::kIfIndex, int64_t{source.index});
     }
     Reader record(bytes, length);
     uint32_t octets = 0;
     const uint8_t* text = nullptr;
     // One that ends early keeps what it has, as other agents may add to it.
-    if (format == kInterface) (void)read_counters(kInterfaceCounters, record, out);
-    else if (format == kEthernet) (void)read_counters(kEthernetCounters, record, out);
-    else if (record.u32(octets) && record.octets(octets, text)) {
-      if (const std::string_view name = text_of(text, octets); !name.empty()) out.set(K::kIfName, name);
+    if (format == kInterface) {
+      if (out != nullptr) (void)read_counters(kInterfaceCounters, record, *out);
+      uint32_t index = 0, type = 0, speed_high = 0, speed_low = 0;
+      if (record.u32(index) && record.u32(type) && record.u32(speed_high) && record.u32(speed_low)) {
+        news.if_index = index;
+        const uint64_t speed = uint64_t{speed_high} << 32 | speed_low;
+        if (speed != UINT64_MAX) news.bits_per_second = speed;
+      }
+    } else if (format == kEthernet) {
+      if (out != nullptr) (void)read_counters(kEthernetCounters, record, *out);
+    } else if (record.u32(octets) && record.octets(octets, text)) {
+      news.name = text_of(text, octets);
+      if (out != nullptr && !news.name.empty()) out->set(K::kIfName, news.name);
     }
   }
+  if (context.on_interface && news.if_index != 0 && (news.bits_per_second != 0 || !news.name.empty()))
+    context.on_interface(news);
   return true;
 }
 
@@ -531,8 +548,10 @@ void decode_sflow(DecodeContext& context) {
       case 2:
       case 4:
         ++ledger.counter_samples;
-        if (counters != nullptr && !read_counter_sample(format == 4, sample, context, agent, *counters))
+        if ((counters != nullptr || context.on_interface) &&
+            !read_counter_sample(format == 4, sample, context, agent, counters)) {
           ledger.add(DecodeFault::kSampleMalformed);
+        }
         break;
       case 5:
         ++ledger.discard_samples;

@@ -271,6 +271,64 @@ TEST(ExporterOptions, TextsThatAreNoUtf8AreShownAsOctets) {
   EXPECT_EQ(run.side_rows["exporter_options"][0].at("elements"), "interfaceName=0xfffefdfc 1000=0x0005");
 }
 
+TEST(Interfaces, AreToldByOptionsAndCounters) {
+  DecodeRun run;
+  run.side = SideWriters();  // whether a query reads the rows or not
+  std::vector<std::string> told;
+  run.decoder.on_interface([&](const InterfaceNews& news) {
+    told.push_back(base::to_string(news.exporter) + " " + std::to_string(news.if_index) + " " + std::string(news.name) +
+                   " " + std::string(news.description) + " " + std::to_string(news.bits_per_second));
+  });
+  run.feed(ipfix(options_template_of({{14, 4}, {82, 8}, {83, 8}}, 1)
+                     .add(set(257, Octets().u32(582).add(text("et-1", 8)).add(text("to fra", 8))))));
+  const Octets fields = Octets().u16(257).u16(4).u16(4).u16(2).u16(4).u16(82).u16(8);
+  run.feed(Octets().u16(9).u16(2).u32(1'000'000).u32(kExported).u32(0).u32(1).add(
+      set(1, fields).add(set(257, Octets().u32(17).add(text("Gi0/17", 8))))));
+  const Octets counters = Octets().u32(1).u32(88).u32(21).u32(6).u64(10'000'000'000).zeros(72);
+  const Octets name = Octets().u32(1005).u32(8).u32(4).add(text("swp9", 4));
+  const Octets sample = Octets().u32(1).u32(21).u32(2).add(counters).add(name);
+  run.feed(Octets()
+               .u32(5)
+               .u32(1)
+               .u32(0x0a000001)
+               .u32(0)
+               .u32(1)
+               .u32(1000)
+               .u32(1)
+               .u32(2)
+               .u32(sample.bytes.size())
+               .add(sample));
+  EXPECT_EQ(told, (std::vector<std::string>{"10.0.0.1 582 et-1 to fra 0", "10.0.0.1 17 Gi0/17  0",
+                                            "10.0.0.1 21 swp9  10000000000"}));
+}
+
+TEST(Summaries, HaveTheOnlyRateAndTheTemplates) {
+  DecodeRun run;
+  const auto rate = [](uint32_t sampler, uint32_t interval) {
+    return ipfix(options_template_of({{302, 4}, {34, 4}}, 1).add(set(257, Octets().u32(sampler).u32(interval))));
+  };
+  run.feed(ipfix(template_of({{8, 4}})));
+  EXPECT_EQ(run.decoder.summaries()[0].template_count, 1u);
+  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 0u);
+  run.feed(rate(1, 100));
+  run.feed(rate(2, 100));
+  EXPECT_EQ(run.decoder.summaries()[0].template_count, 2u);
+  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 100u);
+  run.feed(rate(2, 200));
+  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 0u);
+}
+
+TEST(Summaries, KnowTheRatesOfTheSettings) {
+  DecodeSettings settings;
+  settings.sampling_default = 7;
+  settings.exporters.push_back({base::Inet::v4(0x0a000001), 1'000, {}, {}});
+  DecodeRun run(settings);
+  run.feed(ipfix(template_of({{8, 4}})));
+  run.feed(ipfix(template_of({{8, 4}})), kReceived, 0x0a000002);
+  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 1'000u);
+  EXPECT_EQ(run.decoder.summaries()[1].sampling_rate, 7u);
+}
+
 /// Query 32 of operators: what was lost, by exporter and minute.
 TEST(ExporterMinutes, AreWrittenWhenTheyAreOver) {
   DecodeRun run;

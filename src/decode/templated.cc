@@ -1,5 +1,6 @@
 // NetFlow v9 (RFC 3954) and IPFIX (RFC 7011): templates, options and data in sets.
 #include "base/byte_order.h"
+#include "decode/element_text.h"
 #include "decode/exporter.h"
 #include "decode/side_rows.h"
 
@@ -44,6 +45,8 @@ class Message {
                     size_t octets, const MessageFacts& facts, bool whole);
   void take_options_record(const TemplateDefinition& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
                            const uint16_t* widths, const MessageFacts& facts);
+  void tell_interface(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
+                      const uint16_t* widths);
   void learn(const FactKey& key, Fact fact);
   void learn_exporter(const base::Inet& address, uint32_t domain);
   void count_malformed(DecodeFault fault);
@@ -439,6 +442,33 @@ void Message::learn_exporter(const base::Inet& address, uint32_t domain) {
   if (!fresh && !(at->second == address)) at->second = {};
 }
 
+/// What a record of options says of an interface: its name (82) and description (83).
+void Message::tell_interface(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
+                             const uint16_t* widths) {
+  constexpr uint16_t kIngressInterface = 10, kEgressInterface = 14, kIngressPhysicalInterface = 252,
+                     kEgressPhysicalInterface = 253, kInterfaceName = 82, kInterfaceDescription = 83;
+  constexpr uint16_t kInterfaceScope = 2;  // RFC 3954 §6.1
+  InterfaceNews news;
+  news.exporter = context_.exporter.address;
+  for (size_t f = 0; f < known.fields.size(); ++f) {
+    const FieldSpec& field = known.fields[f];
+    const uint8_t* at = record + offsets[f];
+    const bool is_scope = field.enterprise == kScopeTypes && field.element == kInterfaceScope;
+    if (widths[f] == 0 || (field.enterprise != 0 && !is_scope)) continue;
+    const bool is_interface = is_scope || field.element == kIngressInterface || field.element == kEgressInterface ||
+                              field.element == kIngressPhysicalInterface || field.element == kEgressPhysicalInterface;
+    if (is_interface && widths[f] <= 8) {
+      const uint64_t index = base::load_be(at, widths[f]);
+      if (index <= UINT32_MAX) news.if_index = static_cast<uint32_t>(index);
+    } else if (field.element == kInterfaceName) {
+      news.name = text_of(at, widths[f]);
+    } else if (field.element == kInterfaceDescription) {
+      news.description = text_of(at, widths[f]);
+    }
+  }
+  if (news.if_index != 0 && !(news.name.empty() && news.description.empty())) context_.on_interface(news);
+}
+
 /// What a record of options says of its exporter: sampling, in all the forms that exporters announce it, when it was
 /// started, its address.
 void Message::take_options_record(const TemplateDefinition& known, uint16_t id, const uint8_t* record,
@@ -468,6 +498,7 @@ void Message::take_options_record(const TemplateDefinition& known, uint16_t id, 
     if (before != nullptr && before->text != text) text.clear();
     learn({facts.domain, FactKind::kExporterAddress, 0}, {0, std::move(text)});
   }
+  if (context_.on_interface) tell_interface(known, record, offsets, widths);
   const uint64_t rate = sampling.rate();
   // A sampler with interval 0 is one that is not in use. Without a name that says nothing.
   if (rate != 0 || (sampling.any && sampling.sampler != kNoSampler))

@@ -97,6 +97,27 @@ class SideStreams(harness.Case):
             self.assertEqual(stats["decode"]["missing"], 0)
             self.assertEqual(stats["decode"]["flows"], 2000)
 
+    def test_what_exporters_tell_is_in_the_inventory(self):
+        for protocol in ("ipfix", "v9", "sflow"):
+            capture, _ = self.generate("--protocol", protocol, "--interfaces", "--records", "20000", "--span", "120s", "--exporters", "2",
+                                       "--sampling-rate", "50")
+            rows = self.objects("--pcap", capture, "-e",
+                                """SELECT window_start, f.exporter, in_if, in_if_name, i.name, i.bits_per_second, e.templates, e.sampling_rate
+                                   FROM tumble(flows, time, interval '1 min') f
+                                   LEFT JOIN interfaces i ON i.exporter = f.exporter AND i.if_index = f.in_if
+                                   LEFT JOIN exporters e ON e.exporter = f.exporter
+                                   GROUP BY window_start, f.exporter, in_if, in_if_name, i.name, i.bits_per_second, e.templates,
+                                     e.sampling_rate""")
+            last = max(row["window_start"] for row in rows)
+            rows = [row for row in rows if row["window_start"] == last]
+            self.assertGreater(len(rows), 20)
+            for row in rows:
+                self.assertEqual(row["in_if_name"], f"et-0/0/{row['in_if']}", protocol)
+                self.assertEqual(row["name"], row["in_if_name"])
+                self.assertEqual(row["bits_per_second"] is None, protocol != "sflow")
+                self.assertEqual(row["templates"] > 0, protocol != "sflow")
+                self.assertEqual(row["sampling_rate"], 50)
+
     def test_minutes_are_the_ledger(self):
         capture, _ = self.generate("--protocol", "sflow", "--interfaces", "--records", "30000", "--span", "400s", "--exporters", "3")
         rows = self.objects("--pcap", capture, "-e", MINUTES)
