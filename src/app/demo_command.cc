@@ -390,12 +390,14 @@ int demo_command(const std::vector<std::string>& arguments) {
   std::vector<std::string> sites;
   std::vector<ingest::UdpListen> listens;
   for (const char* pop : kPops) listens.push_back({"127.0.0.1", 0, pop});
-  auto opened = ingest::listen_udp(listens, 32 << 20, sites, 50);
+  ingest::UdpOptions udp;
+  udp.poll_interval_ms = 50;
+  auto opened = ingest::listen_udp(listens, udp, sites);
   if (!opened) {
     log.line(opened.error().render());
     return kExitFailure;
   }
-  auto& source = static_cast<ingest::UdpSource&>(**opened);
+  ingest::UdpSource& source = *opened->front();
 
   const auto inventory = inventory::Inventory::open({});
   auto prepared = prepare_queries({{"demo", std::string(kSql)}}, config::Settings{}, **inventory);

@@ -110,8 +110,16 @@ base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOp
 
 base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptions& options,
                                                                   std::vector<std::string>& sites) {
-  if (options.listen.empty()) return ingest::open_captures(options.captures, options.ports, sites);
-  return ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites);
+  const config::Settings& settings = options.settings;
+  base::PrefixSet allow(settings.ingest.allow);
+  if (options.listen.empty()) return ingest::open_captures(options.captures, options.ports, sites, allow);
+  ingest::UdpOptions udp;
+  udp.receive_buffer_octets = static_cast<int>(settings.ingest.receive_buffer_octets);
+  udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
+  udp.allow = std::move(allow);
+  auto sources = ingest::listen_udp(options.listen, udp, sites);
+  if (!sources) return tl::unexpected(sources.error());
+  return std::move(sources->front());
 }
 
 /// The table of the setting enrich.as_table, with its rows.

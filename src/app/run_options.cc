@@ -35,6 +35,8 @@ std::string footer() {
   }
   for (const config::TextSettingDef& setting : config::text_setting_table())
     text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
+  for (const config::ListSettingDef& setting : config::list_setting_table())
+    text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
   for (const config::ExporterSettingDef& setting : config::exporter_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
   for (const config::ExporterTextSettingDef& setting : config::exporter_text_setting_table())

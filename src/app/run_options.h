@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "ingest/source.h"
+#include "ingest/udp_source.h"
 #include "receiver/result_writer.h"
 
 namespace backstream::app {

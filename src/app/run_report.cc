@@ -129,6 +129,18 @@ std::string summary_text(const RunReport& report) {
     text += fmt::format("  skipped   {} of {} frames: {}\n",
                         report.ingest.frames - std::min(report.ingest.frames, report.ingest.datagrams),
                         report.ingest.frames, list);
+  if (!report.ingest.rejected.empty()) {
+    std::string list;
+    for (const auto& [address, count] : report.ingest.rejected)
+      list += fmt::format("{}{} {}", list.empty() ? "" : ", ", base::to_string(address), count);
+    const bool all = report.ingest.rejected.size() < ingest::IngestStats::kRejectedNamedMax;
+    text += fmt::format("  !! not in ingest.allow: {}{}\n", list, all ? "" : ", and perhaps others");
+  }
+  if (report.ingest.sockets.size() > 1) {
+    for (const ingest::SocketStats& socket : report.ingest.sockets)
+      text += fmt::format("  socket    {} port {}: {} datagrams, {} dropped by the kernel\n", socket.address,
+                          socket.port, socket.datagrams, socket.kernel_drops);
+  }
   if (const std::string list = nonzero(faults(total)); !list.empty()) text += fmt::format("  faults    {}\n", list);
   if (total.sampling_unknown_rows != 0)
     text +=
@@ -234,6 +246,19 @@ std::string stats_json(const RunReport& report) {
   ingest["truncated"] = report.ingest.truncated;
   ingest["skipped"] = counters_json(skips(report.ingest));
   ingest["warnings"] = report.ingest.warnings;
+  ingest["rejected"] = ordered_json::array();
+  for (const auto& [address, count] : report.ingest.rejected)
+    ingest["rejected"].push_back({{"address", base::to_string(address)}, {"datagrams", count}});
+  ingest["sockets"] = ordered_json::array();
+  for (const ingest::SocketStats& socket : report.ingest.sockets) {
+    ordered_json& out = ingest["sockets"].emplace_back();
+    out["address"] = socket.address;
+    out["port"] = socket.port;
+    out["datagrams"] = socket.datagrams;
+    out["octets"] = socket.octets;
+    out["kernel_drops"] = socket.kernel_drops;
+    out["buffer_octets"] = socket.buffer_octets;
+  }
 
   add_ledger(json["decode"], report.decoded);
   json["exporters"] = ordered_json::array();

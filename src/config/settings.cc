@@ -81,6 +81,9 @@ constexpr SettingDef kTable[] = {
      BACKSTREAM_FIELD(watermark.max_future_us)},
     {"ingest.receive_buffer", SettingKind::kOctets, 4096, int64_t{1} << 30, "", "receive buffer of each UDP socket",
      BACKSTREAM_FIELD(ingest.receive_buffer_octets)},
+    {"ingest.sockets", SettingKind::kCount, 1, 256, "",
+     "UDP sockets of each address (SO_REUSEPORT); each has a receive buffer and a drop counter of its own",
+     BACKSTREAM_FIELD(ingest.sockets)},
     {"exec.batch_rows", SettingKind::kCount, 1, 65'536, "", "rows of a full batch; results never depend on it",
      BACKSTREAM_FIELD(exec.batch_rows)},
     {"plan.rewrites", SettingKind::kSwitch, 0, 1, "", "rewrite plans before they run; results never depend on it",
@@ -109,6 +112,25 @@ constexpr TextSettingDef kTextTable[] = {
      [](Settings& settings) -> std::string& { return settings.inventory.exporters; }},
     {"inventory.interfaces", "file (CSV, JSON) of roles, speeds and peers in the table interfaces",
      [](Settings& settings) -> std::string& { return settings.inventory.interfaces; }},
+};
+
+bool store_allow(Settings& settings, std::span<const std::string_view> elements, std::string_view& wrong) {
+  std::vector<base::Inet> prefixes;
+  for (const std::string_view element : elements) {
+    const auto prefix = base::parse_inet(element);
+    if (!prefix) {
+      wrong = element;
+      return false;
+    }
+    prefixes.push_back(prefix->network());
+  }
+  settings.ingest.allow = std::move(prefixes);
+  return true;
+}
+
+constexpr ListSettingDef kListTable[] = {
+    {"ingest.allow", "exporters that are heard, by address or prefix; others are counted and dropped (default: all)",
+     store_allow, "addresses and prefixes, such as '192.0.2.0/24, 2001:db8::/32'; in TOML a list of texts"},
 };
 
 constexpr std::pair<std::string_view, int64_t> kOctetUnits[] = {
@@ -324,12 +346,23 @@ Result<void> assign(Settings& settings, std::string_view key, std::string_view v
     known.text(settings) = value;
     return {};
   }
+  for (const ListSettingDef& known : kListTable) {
+    if (known.key != key) continue;
+    std::vector<std::string_view> elements;
+    if (!trim(value).empty()) elements = split(value, ',');
+    for (std::string_view& element : elements) element = trim(element);
+    std::string_view wrong;
+    if (known.store(settings, elements, wrong)) return {};
+    return fail("config", fmt::format("setting '{}' cannot have '{}'", key, wrong), value_span,
+                fmt::format("it takes {}", known.expectation));
+  }
   if (key.starts_with(kColumnSection)) return assign_column(settings, key, value, key_span, value_span);
   const SettingDef* setting = find_setting(key);
   if (setting == nullptr) {
     std::vector<std::string_view> keys;
     for (const SettingDef& known : kTable) keys.push_back(known.key);
     for (const TextSettingDef& known : kTextTable) keys.push_back(known.key);
+    for (const ListSettingDef& known : kListTable) keys.push_back(known.key);
     const std::string_view near = base::nearest_name(key, keys);
     return fail("config", fmt::format("unknown setting '{}'", key), key_span,
                 near.empty() ? "docs/operations.md lists the settings" : fmt::format("did you mean '{}'?", near));
@@ -364,6 +397,26 @@ SourceSpan span_of(std::string_view text, const toml::source_region& region) {
   return {begin, end > begin ? end - begin : 1};
 }
 
+constexpr std::string_view kNoValue = "(neither string, integer nor boolean)";
+
+std::string scalar_text(const toml::node& node) {
+  if (node.is_string()) return node.as_string()->get();
+  if (node.is_integer()) return std::to_string(node.as_integer()->get());
+  if (node.is_boolean()) return node.as_boolean()->get() ? "true" : "false";
+  return std::string(kNoValue);
+}
+
+/// Elements with commas between them.
+std::string array_text(const toml::array& array) {
+  std::string text;
+  for (const toml::node& element : array) text.append(text.empty() ? "" : ", ").append(scalar_text(element));
+  return text;
+}
+
+bool is_list(std::string_view key) {
+  return std::any_of(std::begin(kListTable), std::end(kListTable), [&](const auto& known) { return known.key == key; });
+}
+
 Result<void> apply_table(Settings& settings, const toml::table& table, const std::string& prefix,
                          std::string_view text) {
   for (const auto& [key, node] : table) {
@@ -372,11 +425,8 @@ Result<void> apply_table(Settings& settings, const toml::table& table, const std
       if (auto result = apply_table(settings, *inner, path + ".", text); !result) return result;
       continue;
     }
-    std::string value;
-    if (node.is_string()) value = node.as_string()->get();
-    else if (node.is_integer()) value = std::to_string(node.as_integer()->get());
-    else if (node.is_boolean()) value = node.as_boolean()->get() ? "true" : "false";
-    else value = "(neither string, integer nor boolean)";
+    const toml::array* list = is_list(path) ? node.as_array() : nullptr;
+    const std::string value = list != nullptr ? array_text(*list) : scalar_text(node);
     if (auto result = assign(settings, path, value, span_of(text, key.source()), span_of(text, node.source())); !result)
       return result;
   }
@@ -389,6 +439,7 @@ std::span<const SettingDef> setting_table() { return kTable; }
 std::span<const ExporterSettingDef> exporter_setting_table() { return kExporterTable; }
 std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return kExporterTextTable; }
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
+std::span<const ListSettingDef> list_setting_table() { return kListTable; }
 
 namespace {
 

@@ -47,6 +47,8 @@ struct Settings {
   } watermark;
   struct {
     int64_t receive_buffer_octets = 32 << 20;
+    int64_t sockets = 1;
+    std::vector<base::Inet> allow;  ///< prefixes; empty: all are heard
   } ingest;
   struct {
     int64_t batch_rows = 2048;
@@ -120,6 +122,16 @@ struct TextSettingDef {
   std::string& (*text)(Settings&);
 };
 std::span<const TextSettingDef> text_setting_table();
+
+/// A setting that is a list: in TOML an array, elsewhere its elements with commas between.
+struct ListSettingDef {
+  std::string_view key;
+  std::string_view about;
+  /// Replaces the list. False: `wrong` is no element of it.
+  bool (*store)(Settings&, std::span<const std::string_view> elements, std::string_view& wrong);
+  std::string_view expectation;  ///< of an element
+};
+std::span<const ListSettingDef> list_setting_table();
 
 // Each changes `settings` only by keys that are named and valid. Errors are located in the text; an unknown key has the
 // nearest one as hint. Later calls win: file, then environment, then command line.

@@ -37,6 +37,31 @@ TEST(Settings, TextIsTakenAsItIs) {
   EXPECT_NE(slip.error().hint.find("enrich.as_table"), std::string::npos) << slip.error().hint;
 }
 
+TEST(Settings, ListsAreArraysOrHaveCommas) {
+  const auto allowed = [](const Settings& settings) {
+    std::string text;
+    for (const base::Inet& prefix : settings.ingest.allow) text += base::to_cidr_string(prefix) + " ";
+    return text;
+  };
+  Settings settings;
+  ASSERT_TRUE(apply_assignment(settings, "ingest.allow= 192.0.2.1/24 ,2001:db8::/32"));
+  EXPECT_EQ(allowed(settings), "192.0.2.0/24 2001:db8::/32 ");
+  ASSERT_TRUE(apply_toml(settings, "[ingest]\nallow = ['198.51.100.7', '10.0.0.0/8']\n", "edge.toml"));
+  EXPECT_EQ(allowed(settings), "198.51.100.7/32 10.0.0.0/8 ");
+  for (const char* wrong : {"ingest.allow=192.0.2.0/24,", "ingest.allow=fra-core-1", "ingest.allow=10.0.0.0/33"}) {
+    const auto refused = apply_assignment(settings, wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().hint.find("addresses and prefixes"), std::string::npos);
+  }
+  EXPECT_FALSE(apply_toml(settings, "[ingest]\nallow = [['10.0.0.0/8']]\n", "edge.toml"));
+  EXPECT_EQ(allowed(settings), "198.51.100.7/32 10.0.0.0/8 ");
+  ASSERT_TRUE(apply_assignment(settings, "ingest.allow="));
+  EXPECT_EQ(allowed(settings), "");
+  const auto slip = apply_assignment(settings, "ingest.alow=10.0.0.0/8");
+  ASSERT_FALSE(slip);
+  EXPECT_NE(slip.error().hint.find("ingest.allow"), std::string::npos);
+}
+
 TEST(Settings, TomlSetsOnlyTheKeysItNames) {
   Settings settings;
   const auto result = apply_toml(settings, R"(

@@ -107,6 +107,50 @@ class Live(harness.Case):
         self.assertEqual(result.returncode, 1)
         self.assertIn("Address already in use", result.stderr)
 
+    def from_address(self, source, port, count=1):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.bind((source, 0))
+            now = int(time.time())
+            for i in range(count):
+                out.sendto(wire.v5([wire.v5_flow(now - 1, now, octets=10, packets=2)] * 30, now, i * 30), ("127.0.0.1", port))
+
+    def stop(self, process):
+        """Ends it; its output, summary and --stats s.json."""
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, error)
+        with open(self.path("s.json")) as file:
+            return output, error, json.load(file)
+
+    def test_only_the_allowed_are_heard(self):
+        process, port = self.listen("--stats", self.path("s.json"), "--set", "ingest.allow=127.0.1.0/24, 127.0.2.7", "-e", TOTAL)
+        self.from_address("127.0.1.9", port, 2)
+        self.from_address("127.0.2.7", port)
+        self.from_address("127.0.2.8", port, 5)
+        output, error, stats = self.stop(process)
+        self.assertEqual(self.totals(output), [900, 180, 90])
+        self.assertIn("!! not in ingest.allow: 127.0.2.8 5\n", error)
+        self.assertEqual(stats["ingest"]["skipped"]["not_allowed"], 5)
+        self.assertEqual(stats["ingest"]["rejected"], [{"address": "127.0.2.8", "datagrams": 5}])
+        self.assertEqual({e["address"] for e in stats["exporters"]}, {"127.0.1.9", "127.0.2.7"})
+
+    def test_several_ports_with_several_sockets_each(self):
+        other = harness.free_port()
+        process, port = self.listen("--stats", self.path("s.json"), "--set", "ingest.sockets=3", "--listen",
+                                    f"udp://127.0.0.1:{other}", "-e", TOTAL)
+        for exporter in range(40):
+            self.from_address(f"127.0.1.{exporter + 1}", port if exporter % 2 else other)
+        output, error, stats = self.stop(process)
+        self.assertEqual(self.totals(output), [12_000, 2_400, 1_200])
+        self.assertEqual(stats["decode"]["missing"], 0)
+        sockets = stats["ingest"]["sockets"]
+        self.assertEqual(sorted(s["port"] for s in sockets), sorted([port] * 3 + [other] * 3))
+        self.assertEqual(sum(s["datagrams"] for s in sockets if s["port"] == port), 20)
+        self.assertEqual(sum(s["datagrams"] for s in sockets), 40)
+        self.assertGreater(min(s["buffer_octets"] for s in sockets), 0)
+        self.assertEqual(error.count("  socket    127.0.0.1 port"), 6)
+
 
 if __name__ == "__main__":
     sys.exit(harness.main())
