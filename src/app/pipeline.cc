@@ -328,6 +328,7 @@ void Pipeline::run(const std::function<bool()>& go_on) {
   Micros ticked_at = 0;
   while (go_on()) {
     const auto datagrams = source_.next_block();
+    if (options_.forwarder != nullptr && !datagrams.empty()) options_.forwarder->take(datagrams);
     for (const base::Datagram& datagram : datagrams) take(datagram);
     if (options_.live) {
       const Micros now = wall_clock();

@@ -15,6 +15,7 @@
 #include "decode/flow_writer.h"
 #include "enrich/enrich.h"
 #include "exec/engine.h"
+#include "ingest/forwarder.h"
 #include "ingest/source.h"
 #include "inventory/inventory.h"
 #include "window/watermark.h"
@@ -37,6 +38,7 @@ class Pipeline {
     bool exporters_read = false;                    ///< a query reads its table of exporters
     /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
     std::function<bool()> tables_changed;
+    ingest::Forwarder* forwarder = nullptr;  ///< is given every datagram as it comes; null: there is none
   };
   /// @param engine  has its queries; it and the source must outlive the pipeline
   /// @param sites   labels of Datagram::site

@@ -108,18 +108,39 @@ base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOp
                                  : fmt::format("did you mean '{}'?", near));
 }
 
-base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptions& options,
-                                                                  std::vector<std::string>& sites) {
+/// Where datagrams come from, and who sends them on (null: nobody).
+struct Input {
+  std::unique_ptr<ingest::DatagramSource> source;
+  std::unique_ptr<ingest::Forwarder> forwarder;
+};
+
+base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites) {
+  Input input;
   const config::Settings& settings = options.settings;
   base::PrefixSet allow(settings.ingest.allow);
-  if (options.listen.empty()) return ingest::open_captures(options.captures, options.ports, sites, allow);
+  if (options.listen.empty()) {
+    auto captures = ingest::open_captures(options.captures, options.ports, sites, allow);
+    if (!captures) return tl::unexpected(captures.error());
+    input.source = std::move(*captures);
+    // One file of settings serves both; but a replay would reach the targets at the speed of the disk.
+    if (!options.forwards.empty())
+      telemetry::terminal_log().warning("captures are not forwarded, only what sockets receive");
+    return input;
+  }
   ingest::UdpOptions udp;
   udp.receive_buffer_octets = static_cast<int>(settings.ingest.receive_buffer_octets);
   udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
   udp.allow = std::move(allow);
   auto sources = ingest::listen_udp(options.listen, udp, sites);
   if (!sources) return tl::unexpected(sources.error());
-  return std::move(sources->front());
+  if (!options.forwards.empty()) {
+    auto forwarder = ingest::open_forwarder(options.forwards, sources->front()->ports());
+    if (!forwarder) return tl::unexpected(forwarder.error());
+    input.forwarder = std::move(*forwarder);
+    for (const std::string& note : input.forwarder->notes()) telemetry::terminal_log().line("backstream: " + note);
+  }
+  input.source = std::move(sources->front());
+  return input;
 }
 
 /// The table of the setting enrich.as_table, with its rows.
@@ -256,8 +277,9 @@ int run_command(const std::vector<std::string>& arguments) {
     as_table = std::move(*opened);
   }
   std::vector<std::string> sites;
-  auto source = open_source(options, sites);
-  if (!source) return complain(source.error(), kExitFailure);
+  auto input = open_input(options, sites);
+  if (!input) return complain(input.error(), kExitFailure);
+  ingest::DatagramSource& source = *input->source;
 
   receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
@@ -287,9 +309,10 @@ int run_command(const std::vector<std::string>& arguments) {
   for (lookup::FileTable* file : (*inventory)->files()) refresh.add(*file);
   if (live) refresh.start();  // A replay reads each table once: its rows do not depend on how long it takes.
   Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
-                     as_table.table.get(), inventory->get(), exporters_read, [&] { return refresh.take_changed(); }},
-                    **source, engine, sites);
-  Progress progress(**source, shows_progress(options));
+                     as_table.table.get(), inventory->get(), exporters_read, [&] { return refresh.take_changed(); },
+                     input->forwarder.get()},
+                    source, engine, sites);
+  Progress progress(source, shows_progress(options));
   const auto begin = Clock::now();
   const double cpu_begin = cpu_seconds();
   const auto end =
@@ -317,7 +340,10 @@ int run_command(const std::vector<std::string>& arguments) {
   refresh.stop();
   tell_failures();
 
-  RunReport report = make_report(options, set, **source, pipeline, engine);
+  if (input->forwarder) input->forwarder->stop();
+
+  RunReport report = make_report(options, set, source, pipeline, engine);
+  if (input->forwarder) report.forwards = input->forwarder->stats();
   for (const plan::LookupTables::Item& item : set.tables.items()) report.tables.push_back(report_table(item));
   if (as_table.table) report.tables.push_back(report_table(as_table));
   report.as_filled = pipeline.as_filled_count();

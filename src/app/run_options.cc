@@ -41,6 +41,11 @@ std::string footer() {
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
   for (const config::ExporterTextSettingDef& setting : config::exporter_text_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
+  text += fmt::format("  {:<29} {}\n", "forward.NAME", "sends every received datagram on to udp://HOST:PORT");
+  for (const config::ForwardSettingDef& setting : config::forward_setting_table()) {
+    if (setting.name != "to")
+      text += fmt::format("  {:<29} {}\n", fmt::format("forward.NAME.{}", setting.name), setting.about);
+  }
   text += fmt::format("  {:<29} {}\n", "column.NAME",
                       "adds a column to flows: an information element and its type, '9/12232 string'");
   text +=
@@ -135,6 +140,16 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     if (auto result = config::apply_assignment(options.settings, fmt::format("watermark.delay={}", given.delay));
         !result)
       return usage(fmt::format("'{}' is no delay", given.delay), result.error().hint);
+  }
+
+  for (const config::ForwardSettings& forward : options.settings.forwards) {
+    const auto to = ingest::parse_listen(forward.to);
+    if (!to || to->host.empty() || to->host == "*" || to->port == 0) {
+      return base::fail("config", fmt::format("setting 'forward.{}' cannot be '{}'", forward.name, forward.to), {},
+                        "it takes udp://HOST:PORT, for example udp://192.0.2.10:2055");
+    }
+    options.forwards.push_back(
+        {forward.name, *to, forward.spoof, forward.ports, static_cast<uint64_t>(forward.queue_octets)});
   }
 
   for (const auto& [is_file, index] : given.sql_order) {

@@ -31,6 +31,13 @@ std::vector<std::pair<std::string_view, uint64_t>> skips(const ingest::IngestSta
   return counters;
 }
 
+std::vector<std::pair<std::string_view, uint64_t>> drops(const ingest::ForwardStats& stats) {
+  std::vector<std::pair<std::string_view, uint64_t>> counters;
+  for (size_t i = 0; i < ingest::kForwardDropCount; ++i)
+    counters.emplace_back(ingest::name(static_cast<ingest::ForwardDrop>(i)), stats.dropped[i]);
+  return counters;
+}
+
 std::vector<std::pair<std::string_view, uint64_t>> faults(const decode::IngestLedger& ledger) {
   std::vector<std::pair<std::string_view, uint64_t>> counters;
   for (size_t i = 0; i < decode::kDecodeFaultCount; ++i)
@@ -140,6 +147,13 @@ std::string summary_text(const RunReport& report) {
     for (const ingest::SocketStats& socket : report.ingest.sockets)
       text += fmt::format("  socket    {} port {}: {} datagrams, {} dropped by the kernel\n", socket.address,
                           socket.port, socket.datagrams, socket.kernel_drops);
+  }
+  for (const ingest::ForwardStats& forward : report.forwards) {
+    text += fmt::format("  forward   {} {}: {} datagrams sent", forward.name, forward.to, forward.sent);
+    if (forward.own_source != 0) text += fmt::format(", {} of them from our own address", forward.own_source);
+    if (forward.refusals != 0) text += fmt::format("; {} answers that nobody listens there", forward.refusals);
+    if (const std::string list = nonzero(drops(forward)); !list.empty()) text += fmt::format("; dropped: {}", list);
+    text += '\n';
   }
   if (const std::string list = nonzero(faults(total)); !list.empty()) text += fmt::format("  faults    {}\n", list);
   if (total.sampling_unknown_rows != 0)
@@ -258,6 +272,19 @@ std::string stats_json(const RunReport& report) {
     out["octets"] = socket.octets;
     out["kernel_drops"] = socket.kernel_drops;
     out["buffer_octets"] = socket.buffer_octets;
+  }
+
+  json["forward"] = ordered_json::array();
+  for (const ingest::ForwardStats& forward : report.forwards) {
+    ordered_json& out = json["forward"].emplace_back();
+    out["name"] = forward.name;
+    out["to"] = forward.to;
+    out["source_kept"] = forward.source_kept;
+    out["sent"] = forward.sent;
+    out["octets"] = forward.octets;
+    out["own_source"] = forward.own_source;
+    out["refusals"] = forward.refusals;
+    out["dropped"] = counters_json(drops(forward));
   }
 
   add_ledger(json["decode"], report.decoded);

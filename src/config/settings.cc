@@ -284,6 +284,91 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
   return {};
 }
 
+constexpr std::string_view kForwardSection = "forward.";
+
+bool store_ports(ForwardSettings& forward, std::string_view text) {
+  std::vector<uint16_t> ports;
+  if (!trim(text).empty()) {
+    for (std::string_view element : split(text, ',')) {
+      element = trim(element);
+      const auto number = take_number(element);
+      if (!number || !element.empty() || *number < 1 || *number > UINT16_MAX) return false;
+      ports.push_back(static_cast<uint16_t>(*number));
+    }
+  }
+  forward.ports = std::move(ports);
+  return true;
+}
+
+constexpr SettingDef kSpoof{"", SettingKind::kSwitch, 0, 1, "", "", nullptr, nullptr};
+constexpr SettingDef kQueue{"", SettingKind::kOctets, 0, int64_t{1} << 32, "", "", nullptr, nullptr};
+
+constexpr ForwardSettingDef kForwardTable[] = {
+    {"to", "as forward.NAME", "udp://HOST:PORT",
+     [](ForwardSettings& forward, std::string_view text) {
+       forward.to = text;
+       return !text.empty();
+     }},
+    {"spoof", "keep the exporters' addresses and ports, which needs CAP_NET_RAW (default true)", "true or false",
+     [](ForwardSettings& forward, std::string_view text) {
+       const auto value = read_value(kSpoof, text);
+       if (value) forward.spoof = *value != 0;
+       return value.has_value();
+     }},
+    {"ports", "only what came to these ports of ours (default: all)", "ports, such as '2055, 4739'; in TOML a list",
+     store_ports},
+    {"queue", "memory for what waits to be sent (default 16 MiB)", "octets, such as '64 MiB', at most 4 GiB",
+     [](ForwardSettings& forward, std::string_view text) {
+       const auto value = read_value(kQueue, text);
+       const bool taken = value && *value <= kQueue.maximum;
+       if (taken) forward.queue_octets = *value;
+       return taken;
+     }},
+};
+
+/// "forward.NAME" or "forward.NAME.name".
+Result<void> assign_forward(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
+                            SourceSpan value_span) {
+  const std::string_view path = key.substr(kForwardSection.size());
+  const size_t dot = path.find('.');
+  const std::string_view name = path.substr(0, dot);
+  const std::string_view field = dot == std::string_view::npos ? "to" : path.substr(dot + 1);
+  const bool plain = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
+  });
+  if (!plain) {
+    return fail("config", fmt::format("'{}' cannot name a target of forwarding", name), key_span,
+                "names are of letters, digits, '_' and '-', at most 63");
+  }
+  const ForwardSettingDef* known = nullptr;
+  std::vector<std::string_view> names;
+  for (const ForwardSettingDef& setting : kForwardTable) {
+    names.push_back(setting.name);
+    if (setting.name == field) known = &setting;
+  }
+  if (known == nullptr) {
+    const std::string_view near = base::nearest_name(field, names);
+    return fail("config", fmt::format("unknown setting '{}' of a target of forwarding", field), key_span,
+                near.empty() ? "targets have: to, spoof, ports, queue" : fmt::format("did you mean '{}'?", near));
+  }
+  auto at = std::find_if(settings.forwards.begin(), settings.forwards.end(),
+                         [&](const ForwardSettings& forward) { return forward.name == name; });
+  ForwardSettings changed;
+  if (at != settings.forwards.end()) changed = *at;
+  changed.name = name;
+  if (!known->store(changed, value)) {
+    return fail("config", fmt::format("setting '{}' cannot be '{}'", key, value), value_span,
+                fmt::format("it takes {}", known->expectation));
+  }
+  if (at == settings.forwards.end()) {
+    if (settings.forwards.size() >= Settings::kForwardsMax)
+      return fail("config", fmt::format("more than {} targets of forwarding", Settings::kForwardsMax), key_span);
+    at = settings.forwards.insert(at, ForwardSettings{});
+  }
+  *at = std::move(changed);
+  return {};
+}
+
 constexpr std::string_view kColumnSection = "column.";
 
 /// "column.NAME": "9/12232 string", an enterprise's element and its type; of IANA's elements the number alone.
@@ -346,6 +431,7 @@ Result<void> assign(Settings& settings, std::string_view key, std::string_view v
     known.text(settings) = value;
     return {};
   }
+  if (key.starts_with(kForwardSection)) return assign_forward(settings, key, value, key_span, value_span);
   for (const ListSettingDef& known : kListTable) {
     if (known.key != key) continue;
     std::vector<std::string_view> elements;
@@ -414,6 +500,7 @@ std::string array_text(const toml::array& array) {
 }
 
 bool is_list(std::string_view key) {
+  if (key.starts_with(kForwardSection) && key.ends_with(".ports")) return true;
   return std::any_of(std::begin(kListTable), std::end(kListTable), [&](const auto& known) { return known.key == key; });
 }
 
@@ -440,6 +527,7 @@ std::span<const ExporterSettingDef> exporter_setting_table() { return kExporterT
 std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return kExporterTextTable; }
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
 std::span<const ListSettingDef> list_setting_table() { return kListTable; }
+std::span<const ForwardSettingDef> forward_setting_table() { return kForwardTable; }
 
 namespace {
 

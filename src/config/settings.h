@@ -27,6 +27,15 @@ struct ExporterSettings {
   std::string site;  ///< empty: not set
 };
 
+/// Where received datagrams are sent on: settings "forward.NAME" and "forward.NAME.name".
+struct ForwardSettings {
+  std::string name;
+  std::string to;  ///< "udp://HOST:PORT", not looked at here
+  bool spoof = true;
+  std::vector<uint16_t> ports;  ///< empty: all
+  int64_t queue_octets = 16 << 20;
+};
+
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
 struct Settings {
   struct {
@@ -68,6 +77,8 @@ struct Settings {
   /// of their first setting; at most kColumnsMax.
   std::vector<batch::UserColumn> columns;
   static constexpr size_t kColumnsMax = 256;
+  std::vector<ForwardSettings> forwards;  ///< each name once, in the order of their first setting
+  static constexpr size_t kForwardsMax = 16;
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
   Micros delay_of(const base::Inet& exporter) const;
@@ -114,6 +125,16 @@ struct ExporterTextSettingDef {
   std::string& (*text)(ExporterSettings&);
 };
 std::span<const ExporterTextSettingDef> exporter_text_setting_table();
+
+/// A setting of a target of forwarding.
+struct ForwardSettingDef {
+  std::string_view name;
+  std::string_view about;
+  std::string_view expectation;
+  /// False: the text is no value of it.
+  bool (*store)(ForwardSettings&, std::string_view text);
+};
+std::span<const ForwardSettingDef> forward_setting_table();
 
 /// A setting that is text, such as the name of a file; empty: not set.
 struct TextSettingDef {

@@ -62,6 +62,38 @@ TEST(Settings, ListsAreArraysOrHaveCommas) {
   EXPECT_NE(slip.error().hint.find("ingest.allow"), std::string::npos);
 }
 
+TEST(Settings, TargetsOfForwardingHaveNames) {
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings, R"([forward]
+a = "udp://192.0.2.1:2055"
+[forward.b-2]
+to = "udp://[::1]:1"
+spoof = false
+ports = [2055, 4739]
+queue = "1 MiB"
+)",
+                         "edge.toml"));
+  ASSERT_TRUE(apply_assignment(settings, "forward.a.ports=6343"));
+  ASSERT_TRUE(apply_assignment(settings, "forward.a=udp://192.0.2.2:2055"));
+  ASSERT_EQ(settings.forwards.size(), 2u);
+  const ForwardSettings &a = settings.forwards[0], &b = settings.forwards[1];
+  EXPECT_EQ(a.name, "a");
+  EXPECT_EQ(a.to, "udp://192.0.2.2:2055");
+  EXPECT_TRUE(a.spoof);
+  EXPECT_EQ(a.ports, std::vector<uint16_t>{6343});
+  EXPECT_EQ(b.name, "b-2");
+  EXPECT_FALSE(b.spoof);
+  EXPECT_EQ(b.ports, (std::vector<uint16_t>{2055, 4739}));
+  EXPECT_EQ(b.queue_octets, 1 << 20);
+  for (const char* wrong : {"forward.=x", "forward.a b=x", "forward.a.spoof=maybe", "forward.a.ports=1,65536",
+                            "forward.a.ports=1,", "forward.a.queue=8 GiB", "forward.a.too=x", "forward.a.b.c=x"})
+    EXPECT_FALSE(apply_assignment(settings, wrong)) << wrong;
+  EXPECT_EQ(apply_assignment(settings, "forward.a.spof=true").error().hint, "did you mean 'spoof'?");
+  for (size_t i = 2; i < Settings::kForwardsMax; ++i)
+    ASSERT_TRUE(apply_assignment(settings, "forward.t" + std::to_string(i) + "=x"));
+  EXPECT_FALSE(apply_assignment(settings, "forward.one_too_many=x"));
+}
+
 TEST(Settings, TomlSetsOnlyTheKeysItNames) {
   Settings settings;
   const auto result = apply_toml(settings, R"(
