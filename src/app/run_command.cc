@@ -110,7 +110,7 @@ base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOp
 
 /// Where datagrams come from, and who sends them on (null: nobody).
 struct Input {
-  std::unique_ptr<ingest::DatagramSource> source;
+  std::vector<std::unique_ptr<ingest::DatagramSource>> sources;  ///< sockets: one a thread
   std::unique_ptr<ingest::Forwarder> forwarder;
 };
 
@@ -121,7 +121,7 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
   if (options.listen.empty()) {
     auto captures = ingest::open_captures(options.captures, options.ports, sites, allow);
     if (!captures) return tl::unexpected(captures.error());
-    input.source = std::move(*captures);
+    input.sources.push_back(std::move(*captures));
     // One file of settings serves both; but a replay would reach the targets at the speed of the disk.
     if (!options.forwards.empty())
       telemetry::terminal_log().warning("captures are not forwarded, only what sockets receive");
@@ -129,6 +129,7 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
   }
   ingest::UdpOptions udp;
   udp.receive_buffer_octets = static_cast<int>(settings.ingest.receive_buffer_octets);
+  udp.threads = options.threads;
   udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
   udp.allow = std::move(allow);
   auto sources = ingest::listen_udp(options.listen, udp, sites);
@@ -139,7 +140,7 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
     input.forwarder = std::move(*forwarder);
     for (const std::string& note : input.forwarder->notes()) telemetry::terminal_log().line("backstream: " + note);
   }
-  input.source = std::move(sources->front());
+  for (auto& source : *sources) input.sources.push_back(std::move(source));
   return input;
 }
 
@@ -179,27 +180,20 @@ std::string late_relation_of(const plan::Query& query, const RunOptions& options
   return !late || late->name == options.view ? std::string() : late->name;
 }
 
-RunReport make_report(const RunOptions& options, const QuerySet& set, const ingest::DatagramSource& source,
-                      const Pipeline& pipeline, const exec::Engine& engine) {
+RunReport make_report(const RunOptions& options, const QuerySet& set, const Pipeline& pipeline,
+                      const exec::Engine& engine) {
   RunReport report;
-  report.ingest = source.stats();
-  const decode::Decoder& decoder = pipeline.decoder();
-  report.decoded = decoder.total();
-  for (size_t i = 0; i < decoder.exporter_count(); ++i) {
-    const auto index = static_cast<decode::ExporterIndex>(i);
-    RunReport::Exporter& exporter = report.exporters.emplace_back();
-    exporter.address = base::to_string(decoder.exporter_address(index));
-    exporter.protocols = decoder.exporter_protocols(index);
-    exporter.ledger = decoder.ledger(index);
-    if (i < pipeline.tracker().exporter_count()) exporter.clock = pipeline.tracker().state(index);
-  }
+  report.ingest = pipeline.ingested();
+  report.decoded = pipeline.decoded();
+  for (const Pipeline::Exporter& known : pipeline.exporters())
+    report.exporters.push_back({base::to_string(known.address), known.protocols, known.ledger, known.clock});
   for (size_t i = 0; i < engine.query_count(); ++i) {
     const auto& own_delay = engine.query(i).options.delay_us;
     report.views.push_back({set.queries[i].label, engine.ledger(i),
                             own_delay.value_or(options.settings.watermark.delay_us), engine.recent_windows(i),
                             late_relation_of(engine.query(i), options), engine.failure(i)});
   }
-  report.minutes = decoder.minutes();
+  report.minutes = pipeline.minutes();
   report.threads = options.threads;
   report.edges = options.edges;
   return report;
@@ -210,11 +204,10 @@ std::string held_by(const Pipeline& pipeline) {
   const std::vector<uint64_t>& holds = pipeline.holds();
   const auto most = std::max_element(holds.begin(), holds.end());
   if (most == holds.end()) return {};
-  const auto exporter = static_cast<decode::ExporterIndex>(most - holds.begin());
+  const auto exporter = static_cast<uint32_t>(most - holds.begin());
   uint64_t all = 0;
   for (const uint64_t one : holds) all += one;
-  return fmt::format("{} {}, at {} of {} cuts of the watermark",
-                     base::to_string(pipeline.decoder().exporter_address(exporter)),
+  return fmt::format("{} {}, at {} of {} cuts of the watermark", base::to_string(pipeline.exporter_address(exporter)),
                      *most == all ? "always" : "most often", *most, all);
 }
 void tell_held_by(plan::QueryActivity& activity, const std::string& text) {
@@ -279,7 +272,8 @@ int run_command(const std::vector<std::string>& arguments) {
   std::vector<std::string> sites;
   auto input = open_input(options, sites);
   if (!input) return complain(input.error(), kExitFailure);
-  ingest::DatagramSource& source = *input->source;
+  std::vector<ingest::DatagramSource*> sources;
+  for (const auto& source : input->sources) sources.push_back(source.get());
 
   receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
@@ -311,8 +305,8 @@ int run_command(const std::vector<std::string>& arguments) {
   Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
                      as_table.table.get(), inventory->get(), exporters_read, [&] { return refresh.take_changed(); },
                      input->forwarder.get()},
-                    source, engine, sites);
-  Progress progress(source, shows_progress(options));
+                    sources, engine, sites);
+  Progress progress(*sources[0], shows_progress(options));
   const auto begin = Clock::now();
   const double cpu_begin = cpu_seconds();
   const auto end =
@@ -342,7 +336,7 @@ int run_command(const std::vector<std::string>& arguments) {
 
   if (input->forwarder) input->forwarder->stop();
 
-  RunReport report = make_report(options, set, source, pipeline, engine);
+  RunReport report = make_report(options, set, pipeline, engine);
   if (input->forwarder) report.forwards = input->forwarder->stats();
   for (const plan::LookupTables::Item& item : set.tables.items()) report.tables.push_back(report_table(item));
   if (as_table.table) report.tables.push_back(report_table(as_table));

@@ -124,6 +124,7 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
   }
   if (options.edges > 1024) return usage("--edges takes at most 1024");
   if (options.edges > 0 && options.threads > 1) return usage("--threads and --edges do not go together");
+  if (!options.listen.empty() && options.threads > 256) return usage("--threads takes at most 256 with --listen");
   if (options.threads < 1 || options.threads > 1024) return usage("--threads takes 1 to 1024");
 
   if (!given.config.empty()) {
@@ -245,7 +246,8 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
                "csv, jsonl: write every revision of a window, not only final rows, with _rev, _final, _complete, _op");
   app.add_option("--stats", options.stats_path, "the summary as JSON")->type_name("FILE.json");
   app.add_option("--threads", options.threads,
-                 "threads that aggregate, besides the one that decodes (default 1: one does both)")
+                 "with --pcap: threads that aggregate, besides the one that decodes (default 1: one does both); with "
+                 "--listen: threads that receive, decode and aggregate (default 1)")
       ->type_name("N");
   app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
   app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");

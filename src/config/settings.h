@@ -57,6 +57,7 @@ struct Settings {
   struct {
     int64_t receive_buffer_octets = 32 << 20;
     int64_t sockets = 1;
+    int64_t backlog_octets = 256 << 20;
     std::vector<base::Inet> allow;  ///< prefixes; empty: all are heard
   } ingest;
   struct {

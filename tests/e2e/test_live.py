@@ -151,6 +151,43 @@ class Live(harness.Case):
         self.assertGreater(min(s["buffer_octets"] for s in sockets), 0)
         self.assertEqual(error.count("  socket    127.0.0.1 port"), 6)
 
+    def test_several_threads_give_the_truth(self):
+        records = 120_000
+        for protocol, threads in (("ipfix", 3), ("v9", 2), ("v5", 1)):
+            views = ("CREATE MATERIALIZED VIEW m WITH (delay = '75 s') AS {};"
+                     "CREATE MATERIALIZED VIEW s AS SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '1 s') GROUP BY 1;"
+                     "CREATE MATERIALIZED VIEW a AS SELECT window_start, exporter, count(*) AS n "
+                     "FROM tumble(flows, received_at, interval '1 s') GROUP BY 1, 2")
+            matrix = ("SELECT window_start, src_as, dst_as, sum(octets) AS octets FROM tumble(flows, time, interval '300 s') "
+                      "GROUP BY window_start, src_as, dst_as")
+            process, port = self.listen("--stats", self.path("s.json"), "--threads", str(threads), "--delay", "300ms", "-e",
+                                        views.format(matrix), "--view", "m")
+            sent = self.run_backstream("generate", "--protocol", protocol, "--exporters", "12", "--records", str(records),
+                                       "--rate", "40000", "--inactive-timeout", "300ms", "--active-timeout", "1s", "--jitter", "100ms",
+                                       "--to", f"udp://127.0.0.1:{port}", "--truth", self.path("truth"), "--truth-queries",
+                                       "traffic_matrix")
+            self.assertEqual(sent.returncode, 0, sent.stderr)
+            time.sleep(1.5)
+            output, error, stats = self.stop(process)
+            self.assertEqual(stats["ingest"]["kernel_drops"], 0)
+            with open(self.path("truth/traffic_matrix.csv")) as file:
+                truth = file.read().splitlines()
+            lines = output.splitlines()
+            wrong = set(lines[1:]) ^ set(truth[1:])
+            self.assertEqual((len(lines), sorted(wrong)[:5]), (len(truth), []), f"{protocol} {threads}: {error}")
+            self.assertEqual((stats["decode"]["flows"], stats["decode"]["missing"], len(stats["exporters"])), (records, 0, 12))
+            self.assertEqual(sum(e["flows"] for e in stats["exporters"]), records)
+            self.assertEqual(sum(m.get("flows", 0) for m in stats["ingest_minutes"]), records)
+            self.assertEqual(len(stats["ingest"]["sockets"]), threads)
+            self.assertEqual(sum(1 for s in stats["ingest"]["sockets"] if s["datagrams"] > 0), threads)
+            for view in stats["views"]:
+                self.assertEqual(view["counted"] + view["late"], records, view["name"])
+                self.assertEqual(view["assigned"], records, view["name"])
+            by_name = {view["name"]: view for view in stats["views"]}
+            self.assertGreater(by_name["s"]["windows_closed"], 2)
+            self.assertGreater(by_name["a"]["windows_closed"], 2)
+            self.assertEqual(by_name["a"]["late"], 0)
+
 
 if __name__ == "__main__":
     sys.exit(harness.main())
