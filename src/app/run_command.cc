@@ -130,6 +130,7 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
   ingest::UdpOptions udp;
   udp.receive_buffer_octets = static_cast<int>(settings.ingest.receive_buffer_octets);
   udp.threads = options.threads;
+  udp.coalesce = settings.ingest.coalesce;
   udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
   udp.allow = std::move(allow);
   auto sources = ingest::listen_udp(options.listen, udp, sites);

@@ -58,6 +58,7 @@ struct Settings {
     int64_t receive_buffer_octets = 32 << 20;
     int64_t sockets = 1;
     int64_t backlog_octets = 256 << 20;
+    bool coalesce = true;
     std::vector<base::Inet> allow;  ///< prefixes; empty: all are heard
   } ingest;
   struct {

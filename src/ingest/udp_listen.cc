@@ -104,7 +104,8 @@ bool bind_to(int file, const Place& place) {
 
 }  // namespace
 
-base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, int receive_buffer_octets) {
+base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, int receive_buffer_octets,
+                                       bool coalesce) {
   const bool any = listen.host.empty() || listen.host == "*";
   const std::string where = fmt::format("udp://{}:{}", any ? "*" : listen.host, listen.port);
   auto found = find_place(listen, where);
@@ -134,7 +135,7 @@ base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, 
     const int on = 1;
     if (count > 1) ::setsockopt(file, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     ::setsockopt(file, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    ::setsockopt(file, SOL_UDP, UDP_GRO, &on, sizeof on);
+    if (coalesce) ::setsockopt(file, SOL_UDP, UDP_GRO, &on, sizeof on);
     group.buffer_octets.push_back(set_buffer(file, receive_buffer_octets));
     if (!bind_to(file, place)) return fail();
     sockaddr_storage bound{};

@@ -17,6 +17,8 @@ struct SocketGroup {
 };
 
 /// Opens and binds. Errors: cannot; nothing is left open then.
-base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, int receive_buffer_octets);
+/// @param coalesce  UDP_GRO
+base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, int receive_buffer_octets,
+                                       bool coalesce);
 
 }  // namespace backstream::ingest

@@ -215,7 +215,7 @@ base::Result<std::vector<std::unique_ptr<UdpSource>>> listen_udp(const std::vect
       site = static_cast<uint32_t>(known - sites.begin());
       if (known == sites.end()) sites.push_back(one.site);
     }
-    const auto group = open_sockets(one, sockets, options.receive_buffer_octets);
+    const auto group = open_sockets(one, sockets, options.receive_buffer_octets, options.coalesce);
     if (!group) return tl::unexpected(group.error());
     for (uint32_t s = 0; s < sockets; ++s) receivers[s % threads]->add(*group, s, site);
     for (auto& receiver : receivers) receiver->add_port(group->port);

@@ -23,6 +23,7 @@ struct UdpOptions {
   /// Sockets of each address (SO_REUSEPORT): at least one a thread, rounded up to a multiple of the threads.
   uint32_t sockets = 1;
   uint32_t threads = 1;   ///< sources that listen_udp() returns, each for a thread of its own
+  bool coalesce = true;   ///< take what the kernel coalesced in one piece (UDP_GRO)
   base::PrefixSet allow;  ///< sources that are heard; empty: all
   int poll_interval_ms = 100;
 };
