@@ -390,12 +390,14 @@ int demo_command(const std::vector<std::string>& arguments) {
   std::vector<std::string> sites;
   std::vector<ingest::UdpListen> listens;
   for (const char* pop : kPops) listens.push_back({"127.0.0.1", 0, pop});
-  auto opened = ingest::listen_udp(listens, 32 << 20, sites, 50);
+  ingest::UdpOptions udp;
+  udp.poll_interval_ms = 50;
+  auto opened = ingest::listen_udp(listens, udp, sites);
   if (!opened) {
     log.line(opened.error().render());
     return kExitFailure;
   }
-  auto& source = static_cast<ingest::UdpSource&>(**opened);
+  ingest::UdpSource& source = *opened->front();
 
   const auto inventory = inventory::Inventory::open({});
   auto prepared = prepare_queries({{"demo", std::string(kSql)}}, config::Settings{}, **inventory);
@@ -410,7 +412,7 @@ int demo_command(const std::vector<std::string>& arguments) {
   Pipeline::Options pipeline_options;
   pipeline_options.live = true;
   pipeline_options.settings.watermark.delay_us = kDelay;
-  Pipeline pipeline(pipeline_options, source, engine, sites);
+  Pipeline pipeline(pipeline_options, {&source}, engine, sites);
 
   generate::BackboneOptions traffic;
   traffic.protocol = generate::Protocol::kIpfix;
@@ -439,19 +441,22 @@ int demo_command(const std::vector<std::string>& arguments) {
   routers.emplace(traffic, source.ports(), truth);
   Micros drawn_at = 0, drained_since = 0;
   const auto show = [&] {
-    display.update(answers, *routers, source.stats(), pipeline.decoder().total(), engine.ledger(kMatrix), wall_clock());
+    display.update(answers, *routers, pipeline.ingested(), pipeline.decoded(), engine.ledger(kMatrix), wall_clock());
   };
   pipeline.run([&] {
-    answers.kernel_drops = source.stats().kernel_drops;
+    ingest::IngestStats stats;
     const Micros now = wall_clock();
-    if (now - drawn_at > (terminal ? kSecond / 4 : kSecond / 2)) {
+    pipeline.at_rest([&] {
+      stats = pipeline.ingested();
+      if (now - drawn_at <= (terminal ? kSecond / 4 : kSecond / 2)) return;
       drawn_at = now;
       show();
-    }
+    });
+    answers.kernel_drops = stats.kernel_drops;
     if (stop_requested()) routers->stop();
     if (!routers->done()) return true;
     // All is sent: done when all has come, or nothing more comes for a second.
-    if (source.stats().datagrams + source.stats().kernel_drops >= routers->sent()) return false;
+    if (stats.datagrams + stats.kernel_drops >= routers->sent()) return false;
     if (drained_since == 0) drained_since = now;
     return now - drained_since < kSecond;
   });
@@ -459,8 +464,8 @@ int demo_command(const std::vector<std::string>& arguments) {
   show();
   display.finish();
 
-  const ingest::IngestStats& stats = source.stats();
-  const decode::IngestLedger decoded = pipeline.decoder().total();
+  const ingest::IngestStats stats = pipeline.ingested();
+  const decode::IngestLedger decoded = pipeline.decoded();
   const exec::WindowLedger matrix = engine.ledger(kMatrix);
   const uint64_t sent = routers->sent();
   size_t right = 0, wrong = 0, dropped = 0;

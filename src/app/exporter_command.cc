@@ -57,23 +57,34 @@ base::Result<std::unique_ptr<Observed>> observe(const RunOptions& options,
   observed->inventory = std::move(*inventory);
   std::vector<std::string> sites;
   const bool live = !options.listen.empty();
-  auto source =
-      live ? ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites)
-           : ingest::open_captures(options.captures, options.ports, sites);
-  if (!source) return tl::unexpected(source.error());
-  observed->source = std::move(*source);
+  base::PrefixSet allow(options.settings.ingest.allow);
+  if (live) {
+    ingest::UdpOptions udp;
+    udp.receive_buffer_octets = static_cast<int>(options.settings.ingest.receive_buffer_octets);
+    udp.allow = std::move(allow);
+    auto sources = ingest::listen_udp(options.listen, udp, sites);
+    if (!sources) return tl::unexpected(sources.error());
+    observed->source = std::move(sources->front());
+  } else {
+    auto source = ingest::open_captures(options.captures, options.ports, sites, allow);
+    if (!source) return tl::unexpected(source.error());
+    observed->source = std::move(*source);
+  }
   Pipeline::Options pipeline_options;
   pipeline_options.settings = options.settings;
   pipeline_options.live = live;
   pipeline_options.live_rules = options.live_rules;
   pipeline_options.inventory = observed->inventory.get();
   pipeline_options.exporters_read = true;
-  observed->pipeline = std::make_unique<Pipeline>(pipeline_options, *observed->source, observed->engine, sites);
+  observed->pipeline = std::make_unique<Pipeline>(
+      pipeline_options, std::vector<ingest::DatagramSource*>{observed->source.get()}, observed->engine, sites);
   const auto begin = std::chrono::steady_clock::now();
   observed->pipeline->run([&] {
     const bool over = options.duration_us &&
                       std::chrono::steady_clock::now() - begin >= std::chrono::microseconds(*options.duration_us);
-    return !over && !stop_requested() && !enough(*observed);
+    bool has_enough = false;
+    observed->pipeline->at_rest([&] { has_enough = enough(*observed); });
+    return !over && !stop_requested() && !has_enough;
   });
   observed->pipeline->publish_inventory();
   return observed;
@@ -145,10 +156,9 @@ std::optional<base::Inet> take_address(Arguments& arguments) {
   return address;
 }
 
-std::optional<decode::ExporterIndex> find(const Observed& observed, const base::Inet& address) {
-  const decode::Decoder& decoder = observed.pipeline->decoder();
-  for (decode::ExporterIndex i = 0; i < decoder.exporter_count(); ++i) {
-    if (decoder.exporter_address(i) == address) return i;
+std::optional<Pipeline::Exporter> find(const Observed& observed, const base::Inet& address) {
+  for (Pipeline::Exporter& exporter : observed.pipeline->exporters()) {
+    if (exporter.address == address) return std::move(exporter);
   }
   return std::nullopt;
 }
@@ -161,8 +171,8 @@ int show(Arguments arguments) {
   if (const int* code = std::get_if<int>(&read)) return *code;
   const auto observed = observe(std::get<RunOptions>(read), [](const Observed&) { return false; });
   if (!observed) return complain(observed.error());
-  const auto index = find(**observed, *address);
-  if (!index) {
+  const auto exporter = find(**observed, *address);
+  if (!exporter) {
     telemetry::terminal_log().line(fmt::format("nothing came from {}", base::to_string(*address)));
     return kExitNothing;
   }
@@ -173,7 +183,7 @@ int show(Arguments arguments) {
     for (size_t c = 0; c < table->column_count(); ++c)
       lines.emplace_back(table->schema().columns[c].name, cell(table->column(c), row));
   }
-  const decode::IngestLedger& ledger = (*observed)->pipeline->decoder().ledger(*index);
+  const decode::IngestLedger& ledger = exporter->ledger;
   const std::pair<const char*, uint64_t> counters[] = {{"flows", ledger.flows},
                                                        {"events", ledger.events},
                                                        {"option_rows", ledger.option_rows},
@@ -204,20 +214,20 @@ int wait(Arguments arguments) {
   if (const int* code = std::get_if<int>(&read)) return *code;
   const auto begin = std::chrono::steady_clock::now();
   const auto observed = observe(std::get<RunOptions>(read), [&](const Observed& so_far) {
-    const auto index = find(so_far, *address);
-    return index && so_far.pipeline->decoder().ledger(*index).flows != 0;
+    const auto exporter = find(so_far, *address);
+    return exporter && exporter->ledger.flows != 0;
   });
   if (!observed) return complain(observed.error());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const decode::Decoder& decoder = (*observed)->pipeline->decoder();
+  const Pipeline& pipeline = *(*observed)->pipeline;
   const std::string name = base::to_string(*address);
-  const auto index = find(**observed, *address);
-  if (!index) {
+  const auto exporter = find(**observed, *address);
+  if (!exporter) {
     telemetry::terminal_log().line(fmt::format("nothing came from {} in {:.1f} s, {} datagrams from {} others", name,
-                                               seconds, decoder.total().datagrams, decoder.exporter_count()));
+                                               seconds, pipeline.decoded().datagrams, pipeline.exporters().size()));
     return kExitNothing;
   }
-  const decode::IngestLedger& ledger = decoder.ledger(*index);
+  const decode::IngestLedger& ledger = exporter->ledger;
   if (ledger.flows == 0) {
     telemetry::terminal_log().line(
         fmt::format("{} sent {} datagrams in {:.1f} s, but no flow of them could be read: {} undecodable, {} sets "
@@ -225,8 +235,8 @@ int wait(Arguments arguments) {
                     name, ledger.datagrams, seconds, ledger.undecodable, ledger.awaiting_template));
     return kExitNothing;
   }
-  write_out(fmt::format("{}: {} flows by {} after {:.1f} s{}\n", name, ledger.flows, decoder.exporter_protocols(*index),
-                        seconds, ledger.sampling_unknown_rows == 0 ? "" : "; its sampling rate is not known"));
+  write_out(fmt::format("{}: {} flows by {} after {:.1f} s{}\n", name, ledger.flows, exporter->protocols, seconds,
+                        ledger.sampling_unknown_rows == 0 ? "" : "; its sampling rate is not known"));
   return kExitOk;
 }
 

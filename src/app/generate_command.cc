@@ -16,8 +16,8 @@
 #include "generate/record_log.h"
 #include "generate/truth.h"
 #include "ingest/capture_writer.h"
-#include "ingest/source.h"
 #include "ingest/udp_sender.h"
+#include "ingest/udp_source.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {

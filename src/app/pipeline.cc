@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
+#include <thread>
+#include <utility>
+
+#include "app/backlog.h"
 
 namespace backstream::app {
 namespace {
@@ -110,29 +115,17 @@ std::optional<Micros> export_time(const base::Datagram& datagram) {
 
 }  // namespace
 
-/// One edge half's share of the rows.
+/// One edge half's share of the rows of one lane.
 class Pipeline::Edge : public decode::FlowWriter::Consumer {
  public:
-  Edge(Pipeline& pipeline, uint32_t number_of_edge, const batch::FlowColumnSet& columns,
+  Edge(Pipeline& pipeline, Lane& lane, uint32_t number_of_edge, const batch::FlowColumnSet& columns,
        std::shared_ptr<const decode::WantedElements> elements)
       : writer(columns, *this, static_cast<size_t>(pipeline.options_.settings.exec.batch_rows), std::move(elements)),
         number(number_of_edge),
-        pipeline_(pipeline) {}
+        pipeline_(pipeline),
+        lane_(lane) {}
 
-  void on_flows(batch::ColumnBatch& rows) override {
-    if (shift_us != 0) {
-      for (const FlowColumn column :
-           {FlowColumn::kTime, FlowColumn::kFlowStart, FlowColumn::kFlowEnd, FlowColumn::kExportedAt}) {
-        Micros* times = rows.columns[static_cast<size_t>(column)].as<Micros>();
-        for (size_t row = 0; times != nullptr && row < rows.row_count; ++row) times[row] += shift_us;
-      }
-    }
-    exec::RowsContext context(number);
-    context.watermarks[static_cast<size_t>(exec::Clock::kEvent)] = pipeline_.tracker_.watermark();
-    context.watermarks[static_cast<size_t>(exec::Clock::kArrival)] = pipeline_.arrival_watermark_;
-    if (pipeline_.live_rules_) context.time_max = pipeline_.tracker_.time_limit(pipeline_.received_at_);
-    pipeline_.hand_over(writer, rows, context);
-  }
+  void on_flows(batch::ColumnBatch& rows) override;
 
   decode::FlowWriter writer;
   const uint32_t number;
@@ -140,39 +133,97 @@ class Pipeline::Edge : public decode::FlowWriter::Consumer {
 
  private:
   Pipeline& pipeline_;
+  Lane& lane_;
 };
 
-Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec::Engine& engine,
+/// What takes datagrams from one source to partial aggregates.
+struct Pipeline::Lane {
+  Lane(ingest::DatagramSource& from, uint32_t lane_number, decode::DecodeSettings settings,
+       std::vector<std::string> sites, std::shared_ptr<decode::TemplateStore> announcements, uint64_t backlog_octets)
+      : source(from),
+        number(lane_number),
+        decoder(std::move(settings), std::move(sites), std::move(announcements)),
+        backlog(backlog_octets) {}
+
+  ingest::DatagramSource& source;
+  const uint32_t number;
+  decode::Decoder decoder;
+  std::vector<std::unique_ptr<Edge>> edges;
+  std::vector<uint32_t> exporters;  ///< number in the tracker, by index of the decoder; under state_mutex_
+  Micros received_at = 0;           ///< of the datagram at hand
+
+  std::mutex mutex;           ///< live: held while a block is read, and by who wants the lane at rest
+  ingest::IngestStats stats;  ///< live: a copy, under `mutex`; the source's own change while the lane is at rest, too
+  Micros stats_at = 0;        ///< when it was made
+  Backlog backlog;            ///< live: the lane's thread only
+  std::atomic<Micros> waiting_since{base::kMaxTime};  ///< arrival of the oldest in `backlog`; kMaxTime: none
+  std::vector<Prepared> prepared;                     ///< of the block at hand
+  std::vector<decode::DecodeOutcome> outcomes;        ///< of the block at hand
+  std::thread thread;
+};
+
+void Pipeline::Edge::on_flows(batch::ColumnBatch& rows) {
+  if (shift_us != 0) {
+    for (const FlowColumn column :
+         {FlowColumn::kTime, FlowColumn::kFlowStart, FlowColumn::kFlowEnd, FlowColumn::kExportedAt}) {
+      Micros* times = rows.columns[static_cast<size_t>(column)].as<Micros>();
+      for (size_t row = 0; times != nullptr && row < rows.row_count; ++row) times[row] += shift_us;
+    }
+  }
+  exec::RowsContext context(number);
+  const bool live = pipeline_.options_.live;
+  context.watermarks[static_cast<size_t>(exec::Clock::kEvent)] =
+      live ? pipeline_.seen_watermark_.load(std::memory_order_relaxed) : pipeline_.tracker_.watermark();
+  context.watermarks[static_cast<size_t>(exec::Clock::kArrival)] =
+      live ? pipeline_.seen_arrival_.load(std::memory_order_relaxed) : pipeline_.arrival_watermark_;
+  if (pipeline_.live_rules_) context.time_max = pipeline_.tracker_.time_limit(lane_.received_at);
+  pipeline_.hand_over(lane_, writer, rows, context);
+}
+
+Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> sources, exec::Engine& engine,
                    std::vector<std::string> sites)
     : options_(options),
       sites_(all_sites(std::move(sites), options.settings)),
       live_rules_(options.live || options.live_rules),
-      source_(source),
       engine_(engine),
-      decoder_(decode_settings(options.settings), sites_, options.announcements),
       enrichers_(std::max(options.threads, 1u),
                  enrich::Enricher(wanted_columns(engine),
                                   {options.as_table,
                                    options.inventory == nullptr ? nullptr : options.inventory->interfaces().get()})),
       tracker_(watermark_rules(options)),
-      side_(engine, static_cast<size_t>(options.settings.exec.batch_rows), options.threads > 1 ? 1 : options.edges,
+      side_(engine, static_cast<size_t>(options.settings.exec.batch_rows),
+            options.threads > 1 && !options.live ? 1 : options.edges,
             [this] {
               if (threads_ != nullptr) threads_->wait();
             }),
       random_state_(options.deal.seed) {
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
-  if (inventory::Inventory* inventory = options.inventory; inventory != nullptr) {
-    decoder_.on_interface([inventory](const decode::InterfaceNews& news) {
-      inventory->observe({news.exporter, news.if_index, news.name, news.description, news.bits_per_second});
-    });
-  }
-  const uint32_t writers = options.threads > 1 ? 1 : options.edges;
   const auto elements = wanted_elements(engine, options.settings);
-  for (uint32_t number = 0; number < writers; ++number)
-    edges_.push_back(std::make_unique<Edge>(*this, number, enrichers_[0].columns_to_decode(), elements));
-  if (options.threads <= 1) return;
+  // What one lane learns of an exporter all know.
+  const auto announcements = options.announcements ? options.announcements : std::make_shared<decode::TemplateStore>();
+  const auto backlog_octets = static_cast<uint64_t>(options.settings.ingest.backlog_octets);
+  for (uint32_t number = 0; number < sources.size(); ++number) {
+    lanes_.push_back(std::make_unique<Lane>(*sources[number], number, decode_settings(options.settings), sites_,
+                                            announcements, backlog_octets));
+    decoders_.push_back(&lanes_.back()->decoder);
+    Lane& lane = *lanes_.back();
+    if (options.inventory != nullptr) {
+      lane.decoder.on_interface([this](const decode::InterfaceNews& news) {
+        const std::lock_guard lock(news_mutex_);
+        options_.inventory->observe({news.exporter, news.if_index, news.name, news.description, news.bits_per_second});
+      });
+    }
+    const auto add_edge = [&](uint32_t edge) {
+      lane.edges.push_back(std::make_unique<Edge>(*this, lane, edge, enrichers_[0].columns_to_decode(), elements));
+    };
+    if (sources.size() > 1) add_edge(number);
+    else if (options.threads > 1) add_edge(0);
+    else
+      for (uint32_t edge = 0; edge < options.edges; ++edge) add_edge(edge);
+  }
+  if (options.threads <= 1 || options.live) return;
   threads_ = std::make_unique<AggregationThreads>(
-      options.threads, [this] { return edges_[0]->writer.make_buffer(); },
+      options.threads, [this] { return lanes_[0]->edges[0]->writer.make_buffer(); },
       [this](uint32_t number, batch::ColumnBatch& rows, exec::RowsContext& context) {
         enrichers_[number].enrich(rows);
         context.edge = number;
@@ -183,9 +234,10 @@ Pipeline::Pipeline(const Options& options, ingest::DatagramSource& source, exec:
 Pipeline::~Pipeline() = default;
 
 /// To the engine on this thread, or to the next aggregation thread, each of which is an edge half of its own.
-void Pipeline::hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context) {
+void Pipeline::hand_over(Lane& lane, decode::FlowWriter& writer, batch::ColumnBatch& rows,
+                         const exec::RowsContext& context) {
   if (threads_ == nullptr) {
-    enrichers_[0].enrich(rows);
+    enrichers_[lane.number].enrich(rows);
     engine_.process(kFlows, rows, context);
     return;
   }
@@ -195,39 +247,49 @@ void Pipeline::hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, c
   threads_->submit(std::move(buffer), context);
 }
 
+uint32_t Pipeline::number_of(const base::Inet& exporter) {
+  const auto [at, fresh] = numbers_.emplace(exporter, static_cast<uint32_t>(addresses_.size()));
+  if (fresh) addresses_.push_back(exporter);
+  return at->second;
+}
+
 Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
   if (last_source_ != nullptr && address == last_address_) return *last_source_;
   last_address_ = address;
   const auto found = sources_.find(address);
   if (found != sources_.end()) return *(last_source_ = &found->second);
-  // Exporters are numbered as they appear, so this one's number is most likely known before the decoder gives it.
   KnownSource fresh;
-  fresh.exporter = static_cast<decode::ExporterIndex>(decoder_.exporter_count());
-  fresh.edge = static_cast<uint32_t>(sources_.size() % edges_.size());
+  fresh.edge = static_cast<uint32_t>(sources_.size());
   if (const std::string_view site = options_.settings.site_of(address); !site.empty())
     fresh.site = static_cast<uint32_t>(std::find(sites_.begin(), sites_.end(), site) - sites_.begin());
   fresh.first_seen = received_at_;
-  const bool full = sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit);
-  last_source_ = full ? &(overflow_source_ = fresh) : &sources_.emplace(address, fresh).first->second;
-  return *last_source_;
+  if (sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit)) {
+    overflow_source_ = fresh;
+    return *(last_source_ = &overflow_source_);
+  }
+  fresh.exporter = number_of(address);
+  return *(last_source_ = &sources_.emplace(address, fresh).first->second);
 }
 
-Pipeline::Edge& Pipeline::edge_of(uint32_t site, const KnownSource& source) {
-  if (edges_.size() == 1) return *edges_[0];
+Pipeline::Edge& Pipeline::edge_of(Lane& lane, uint32_t site, const KnownSource& source) {
+  const auto& edges = lane.edges;
+  if (edges.size() == 1) return *edges[0];
   switch (options_.deal.kind) {
-    case Deal::Kind::kSite: return *edges_[site % edges_.size()];
-    case Deal::Kind::kExporter: return *edges_[source.edge];
+    case Deal::Kind::kSite: return *edges[site % edges.size()];
+    case Deal::Kind::kExporter: return *edges[source.edge % edges.size()];
     case Deal::Kind::kRandom: break;
   }
   // SplitMix64: the same deal for a seed on every machine.
   uint64_t z = random_state_ += 0x9E3779B97F4A7C15;
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
   z = (z ^ z >> 27) * 0x94D049BB133111EB;
-  return *edges_[(z ^ z >> 31) % edges_.size()];
+  return *edges[(z ^ z >> 31) % edges.size()];
 }
 
 void Pipeline::flush() {
-  for (auto& edge : edges_) edge->writer.flush();
+  for (auto& lane : lanes_) {
+    for (auto& edge : lane->edges) edge->writer.flush();
+  }
   side_.flush();
   if (threads_ != nullptr) threads_->wait();
 }
@@ -243,46 +305,78 @@ void Pipeline::advance() {
   behind_ = tracker_.furthest_behind();
 }
 
-void Pipeline::take(const base::Datagram& received) {
-  received_at_ = received.received_at;
-  if (received_at_ >= inventory_due_) publish_inventory();
-  const base::Inet exporter = decoder_.identity_of(received);
-  KnownSource& source = known(exporter);
-  source.last_seen = received_at_;
-  base::Datagram datagram = received;
-  if (datagram.site == 0) datagram.site = source.site;
-  Edge& edge = edge_of(datagram.site, source);
-  Micros shift_us = 0;
-  if (live_rules_) {
+Pipeline::Prepared Pipeline::prepare(Lane& lane, const base::Datagram& datagram) {
+  received_at_ = datagram.received_at;
+  KnownSource& source = known(lane.decoder.identity_of(datagram));
+  source.last_seen = datagram.received_at;
+  Prepared prepared;
+  prepared.source = &source;
+  prepared.site = datagram.site == 0 ? source.site : datagram.site;
+  prepared.edge = &edge_of(lane, prepared.site, source);
+  if (live_rules_ && &source != &overflow_source_) {
     if (const auto exported_at = export_time(datagram))
-      shift_us = tracker_.clock_shift(source.exporter, *exported_at, datagram.received_at);
+      prepared.shift_us = tracker_.clock_shift(source.exporter, *exported_at, datagram.received_at);
   }
+  return prepared;
+}
+
+decode::DecodeOutcome Pipeline::decode(Lane& lane, const base::Datagram& received, const Prepared& prepared) {
+  lane.received_at = received.received_at;
+  base::Datagram datagram = received;
+  datagram.site = prepared.site;
+  Edge& edge = *prepared.edge;
   // Rows of a shifted datagram make batches of their own.
-  if (shift_us != 0) edge.writer.flush();
-  edge.shift_us = shift_us;
-  const decode::DecodeOutcome outcome = decoder_.decode(datagram, edge.writer, side_.writers(edge.number));
-  if (shift_us != 0) edge.writer.flush();
+  if (prepared.shift_us != 0) edge.writer.flush();
+  edge.shift_us = prepared.shift_us;
+  const decode::DecodeOutcome outcome = lane.decoder.decode(datagram, edge.writer, side_.writers(edge.number));
+  if (prepared.shift_us != 0) edge.writer.flush();
   edge.shift_us = 0;
-  source.exporter = outcome.exporter;
+  return outcome;
+}
+
+/// Tells the watermark of a datagram that has been read. Returns whether the engine's next cut is reached.
+bool Pipeline::conclude(Lane& lane, const base::Datagram& datagram, const Prepared& prepared,
+                        const decode::DecodeOutcome& outcome) {
+  while (lane.exporters.size() < lane.decoder.exporter_count()) {
+    const auto index = static_cast<decode::ExporterIndex>(lane.exporters.size());
+    lane.exporters.push_back(number_of(lane.decoder.exporter_address(index)));
+  }
+  KnownSource& source = *prepared.source;
+  if (&source == &overflow_source_ && !outcome.any_rows) {
+    tracker_.tick(datagram.received_at);
+    return tracker_.reached(cut_);
+  }
+  source.exporter = lane.exporters[outcome.exporter];
   if (!source.introduced) {
     source.introduced = true;
-    if (const Micros delay = options_.settings.delay_of(exporter); delay != options_.settings.watermark.delay_us)
-      tracker_.set_delay(outcome.exporter, delay);
+    const Micros delay = options_.settings.delay_of(addresses_[source.exporter]);
+    if (delay != options_.settings.watermark.delay_us) tracker_.set_delay(source.exporter, delay);
   }
-  tracker_.observe(outcome.exporter, outcome.any_rows ? outcome.time_max + shift_us : base::kMinTime,
+  tracker_.observe(source.exporter, outcome.any_rows ? outcome.time_max + prepared.shift_us : base::kMinTime,
                    datagram.received_at);
-  if (tracker_.reached(cut_)) advance();
+  return tracker_.reached(cut_);
+}
+
+void Pipeline::take(const base::Datagram& datagram) {
+  Lane& lane = *lanes_[0];
+  if (datagram.received_at >= inventory_due_) {
+    received_at_ = datagram.received_at;
+    publish_inventory();
+  }
+  const Prepared prepared = prepare(lane, datagram);
+  const decode::DecodeOutcome outcome = decode(lane, datagram, prepared);
+  if (conclude(lane, datagram, prepared, outcome)) advance();
   advance_arrival(datagram.received_at);
 }
 
 /// Windows over received_at wait for no router's clock, only for datagrams that overtook each other.
 void Pipeline::advance_arrival(Micros now) {
   arrival_watermark_ = std::max(arrival_watermark_, now - kArrivalDelay);
-  side_.advance(arrival_watermark_, decoder_);
-  if (arrival_watermark_ < arrival_cut_) return;
+  side_.advance(arrival_watermark_, decoders_);
+  if (arrival_watermark_ < arrival_cut_.load(std::memory_order_relaxed)) return;
   flush();
   engine_.advance(kFlows, arrival_watermark_, exec::Clock::kArrival);
-  arrival_cut_ = engine_.next_cut(kFlows, exec::Clock::kArrival);
+  arrival_cut_.store(engine_.next_cut(kFlows, exec::Clock::kArrival), std::memory_order_relaxed);
 }
 
 /// Between datagrams, with no row under way: every edge and thread sees the change at the same place.
@@ -304,31 +398,52 @@ void Pipeline::publish_inventory() {
 }
 
 std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
-  const std::vector<decode::Decoder::ExporterSummary> summaries = decoder_.summaries();
-  std::vector<inventory::ExporterFact> facts;
-  facts.reserve(sources_.size());
+  // Before an exporter was known by its name its datagrams counted for their source: two places for one exporter.
+  std::unordered_map<base::Inet, KnownSource, base::InetHash> known_by;
   for (const auto& [address, source] : sources_) {
     if (!source.introduced) continue;
+    const auto [at, fresh] = known_by.emplace(addresses_[source.exporter], source);
+    if (fresh) continue;
+    if (address == at->first) at->second.site = source.site;
+    at->second.first_seen = std::min(at->second.first_seen, source.first_seen);
+    at->second.last_seen = std::max(at->second.last_seen, source.last_seen);
+  }
+  const std::vector<Exporter> all = exporters();
+  const std::vector<uint32_t> places_of = places();
+  std::vector<decode::Decoder::ExporterSummary> summaries(all.size());
+  for (const auto& lane : lanes_) {
+    const auto of_lane = lane->decoder.summaries();
+    for (size_t i = 0; i < lane->exporters.size(); ++i) {
+      auto& summary = summaries[places_of[lane->exporters[i]]];
+      // All lanes know all templates of those that they hear.
+      summary.template_count = std::max(summary.template_count, of_lane[i].template_count);
+      if (summary.sampling_rate == 0) summary.sampling_rate = of_lane[i].sampling_rate;
+      else if (of_lane[i].sampling_rate != 0 && of_lane[i].sampling_rate != summary.sampling_rate)
+        summary.sampling_rate = 0;
+    }
+  }
+  std::vector<inventory::ExporterFact> facts;
+  for (size_t place = 0; place < all.size(); ++place) {
+    const Exporter& exporter = all[place];
+    const auto known = known_by.find(exporter.address);
+    if (known == known_by.end()) continue;
     inventory::ExporterFact& fact = facts.emplace_back();
-    fact.exporter = address;
-    fact.site = sites_[source.site];
-    fact.protocols = decoder_.exporter_protocols(source.exporter);
-    fact.first_seen = source.first_seen;
-    fact.last_seen = source.last_seen;
-    const decode::IngestLedger& ledger = decoder_.ledger(source.exporter);
-    fact.datagrams = ledger.datagrams;
-    fact.template_count = summaries[source.exporter].template_count;
-    fact.sampling_rate = summaries[source.exporter].sampling_rate;
-    fact.records = ledger.records;
-    fact.sampling_unknown_rows = ledger.sampling_unknown_rows;
-    fact.missing = ledger.missing;
-    fact.undecodable = ledger.undecodable;
-    if (source.exporter >= tracker_.exporter_count()) continue;
-    const auto clock = tracker_.state(source.exporter);
-    fact.delay_p999_us = clock.delay_p999_us;
-    fact.clock_shift_us = clock.shift_us;
-    fact.idle = clock.idle;
-    fact.held = clock.held;
+    fact.template_count = summaries[place].template_count;
+    fact.sampling_rate = summaries[place].sampling_rate;
+    fact.exporter = exporter.address;
+    fact.site = sites_[known->second.site];
+    fact.protocols = exporter.protocols;
+    fact.first_seen = known->second.first_seen;
+    fact.last_seen = known->second.last_seen;
+    fact.datagrams = exporter.ledger.datagrams;
+    fact.records = exporter.ledger.records;
+    fact.sampling_unknown_rows = exporter.ledger.sampling_unknown_rows;
+    fact.missing = exporter.ledger.missing;
+    fact.undecodable = exporter.ledger.undecodable;
+    fact.delay_p999_us = exporter.clock.delay_p999_us;
+    fact.clock_shift_us = exporter.clock.shift_us;
+    fact.idle = exporter.clock.idle;
+    fact.held = exporter.clock.held;
   }
   return facts;
 }
@@ -344,32 +459,221 @@ uint64_t Pipeline::as_unknown_count() const {
   return count;
 }
 
-void Pipeline::run(const std::function<bool()>& go_on) {
-  Micros ticked_at = 0;
-  while (go_on()) {
-    const auto datagrams = source_.next_block();
-    for (const base::Datagram& datagram : datagrams) take(datagram);
-    if (options_.live) {
-      const Micros now = wall_clock();
-      if (now - ticked_at >= base::kMicrosPerSecond || now < ticked_at) {
-        ticked_at = now;
-        received_at_ = now;
-        tracker_.tick(now);
-        if (tracker_.reached(cut_)) advance();
-        advance_arrival(now);
-        if (options_.tables_changed && options_.tables_changed()) refresh_tables();
-      }
-      if (datagrams.empty()) flush();
-    }
-    if (source_.at_end()) {
-      reached_end_ = true;
-      break;
+/// By the tracker's number: the place in exporters(). A source that is only a way to exporters has none.
+std::vector<uint32_t> Pipeline::places() const {
+  std::vector<uint32_t> places(addresses_.size(), UINT32_MAX);
+  for (const auto& lane : lanes_) {
+    for (const uint32_t number : lane->exporters) places[number] = 0;
+  }
+  uint32_t count = 0;
+  for (uint32_t& place : places) {
+    if (place == 0) place = count++;
+  }
+  return places;
+}
+
+std::vector<Pipeline::Exporter> Pipeline::exporters() const {
+  const std::vector<uint32_t> places_of = places();
+  std::vector<Exporter> all;
+  for (uint32_t number = 0; number < places_of.size(); ++number) {
+    if (places_of[number] == UINT32_MAX) continue;
+    Exporter& exporter = all.emplace_back();
+    exporter.address = addresses_[number];
+    if (number < tracker_.exporter_count()) exporter.clock = tracker_.state(number);
+  }
+  for (const auto& lane : lanes_) {
+    for (size_t i = 0; i < lane->exporters.size(); ++i) {
+      const auto index = static_cast<decode::ExporterIndex>(i);
+      Exporter& exporter = all[places_of[lane->exporters[i]]];
+      exporter.ledger += lane->decoder.ledger(index);
+      const std::string protocols = lane->decoder.exporter_protocols(index);
+      if (exporter.protocols.empty()) exporter.protocols = protocols;
+      else if (exporter.protocols != protocols && !protocols.empty()) exporter.protocols += "+" + protocols;
     }
   }
-  decoder_.finish();
-  side_.finish(decoder_);
+  return all;
+}
+
+decode::IngestLedger Pipeline::decoded() const {
+  decode::IngestLedger total;
+  for (const auto& lane : lanes_) total += lane->decoder.total();
+  return total;
+}
+
+std::vector<decode::MinuteLedger> Pipeline::minutes() const {
+  const std::vector<uint32_t> places_of = places();
+  std::map<std::pair<Micros, uint32_t>, decode::IngestLedger> merged;
+  for (const auto& lane : lanes_) {
+    for (const decode::MinuteLedger& minute : lane->decoder.minutes())
+      merged[{minute.minute, places_of[lane->exporters[minute.exporter]]}] += minute.ledger;
+  }
+  while (merged.size() > decode::Decoder::kMinuteLedgersMax) merged.erase(merged.begin());
+  std::vector<decode::MinuteLedger> list;
+  for (const auto& [key, ledger] : merged) list.push_back({key.first, key.second, ledger});
+  return list;
+}
+
+ingest::IngestStats Pipeline::ingested() const {
+  ingest::IngestStats sum;
+  for (const auto& lane : lanes_) sum += options_.live ? lane->stats : lane->source.stats();
+  return sum;
+}
+
+void Pipeline::run(const std::function<bool()>& go_on) {
+  if (options_.live) run_live(go_on);
+  else run_replay(go_on);
+  for (auto& lane : lanes_) lane->decoder.finish();
+  side_.finish(decoders_);
   flush();
   engine_.finish();
+}
+
+void Pipeline::run_replay(const std::function<bool()>& go_on) {
+  ingest::DatagramSource& source = lanes_[0]->source;
+  while (go_on()) {
+    for (const base::Datagram& datagram : source.next_block()) take(datagram);
+    if (source.at_end()) {
+      reached_end_ = true;
+      return;
+    }
+  }
+}
+
+void Pipeline::at_rest(const std::function<void()>& work) {
+  // A mutex alone would be taken again by a busy lane before we wake up.
+  resting_.store(true);
+  std::vector<std::unique_lock<std::mutex>> locks;
+  for (auto& lane : lanes_) locks.emplace_back(lane->mutex);
+  {
+    const std::lock_guard lock(state_mutex_);
+    work();
+  }
+  locks.clear();
+  resting_.store(false);
+  resting_.notify_all();
+}
+
+void Pipeline::wake() {
+  due_ = true;
+  due_changed_.notify_one();
+}
+
+/// Up to when all that has arrived has been read, at rest.
+Micros Pipeline::arrival_low(Micros now) const {
+  for (const auto& lane : lanes_) now = std::min(now, lane->waiting_since.load());
+  return now;
+}
+
+/// For rows that are late, to tell how late: a value that is a little old will do.
+void Pipeline::publish_watermarks(Micros now) {
+  constexpr Micros kInterval = 10 * base::kMicrosPerMilli;
+  if (now - published_at_ < kInterval && now >= published_at_) return;
+  published_at_ = now;
+  seen_watermark_.store(tracker_.watermark(), std::memory_order_relaxed);
+  seen_arrival_.store(std::max(arrival_watermark_, now - kArrivalDelay), std::memory_order_relaxed);
+}
+
+void Pipeline::take_block(Lane& lane, std::span<const base::Datagram> block) {
+  lane.prepared.clear();
+  lane.outcomes.clear();
+  {
+    const std::lock_guard lock(state_mutex_);
+    for (const base::Datagram& datagram : block) lane.prepared.push_back(prepare(lane, datagram));
+  }
+  for (size_t i = 0; i < block.size(); ++i) lane.outcomes.push_back(decode(lane, block[i], lane.prepared[i]));
+  const std::lock_guard lock(state_mutex_);
+  bool reached = false;
+  for (size_t i = 0; i < block.size(); ++i) reached |= conclude(lane, block[i], lane.prepared[i], lane.outcomes[i]);
+  const Micros now = block.back().received_at;
+  publish_watermarks(now);
+  if (reached || now - kArrivalDelay >= arrival_cut_.load(std::memory_order_relaxed)) wake();
+}
+
+/// What had to wait, a block's worth at a time: the thread that advances the engine need not wait for all of it.
+void Pipeline::work_off(Lane& lane) {
+  constexpr size_t kBlock = 1024;
+  std::span<const base::Datagram> left = lane.backlog.datagrams();
+  while (!left.empty()) {
+    const size_t count = std::min(left.size(), kBlock);
+    take_block(lane, left.first(count));
+    left = left.subspan(count);
+  }
+  lane.backlog.clear();
+  lane.waiting_since.store(base::kMaxTime);
+}
+
+void Pipeline::receive(Lane& lane) {
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    const auto block = lane.source.next_block();
+    if (options_.forwarder != nullptr && !block.empty()) options_.forwarder->take(block);
+    std::unique_lock lock(lane.mutex, std::defer_lock);
+    for (;;) {
+      if (!resting_.load() && lock.try_lock()) break;
+      if (lane.backlog.add(block)) {
+        if (!lane.backlog.empty()) lane.waiting_since.store(lane.backlog.oldest());
+        break;
+      }
+      resting_.wait(true);  // Now the socket's buffer fills, and then the kernel drops and counts.
+    }
+    if (!lock.owns_lock()) continue;
+    work_off(lane);
+    if (!block.empty()) take_block(lane, block);
+    else
+      for (auto& edge : lane.edges) edge->writer.flush();
+    constexpr Micros kStatsInterval = 100 * base::kMicrosPerMilli;
+    const Micros now = block.empty() ? wall_clock() : block.back().received_at;
+    if (now - lane.stats_at < kStatsInterval && now >= lane.stats_at) continue;
+    lane.stats = lane.source.stats();
+    lane.stats_at = now;
+  }
+}
+
+void Pipeline::run_live(const std::function<bool()>& go_on) {
+  constexpr auto kAskInterval = std::chrono::milliseconds(100);
+  for (auto& lane : lanes_) {
+    lane->thread = std::thread([this, at = lane.get()] {
+      try {
+        receive(*at);
+      } catch (...) {
+        const std::lock_guard lock(state_mutex_);
+        if (!thrown_) thrown_ = std::current_exception();
+        wake();
+      }
+    });
+  }
+  Micros ticked_at = 0;
+  while (go_on()) {
+    bool due = false;
+    {
+      std::unique_lock lock(state_mutex_);
+      due_changed_.wait_for(lock, kAskInterval, [&] { return due_; });
+      due = std::exchange(due_, false);
+      if (thrown_) break;
+    }
+    const Micros now = wall_clock();
+    const bool second_passed = now - ticked_at >= base::kMicrosPerSecond || now < ticked_at;
+    if (!due && !second_passed) continue;
+    if (second_passed) ticked_at = now;
+    const bool tables_changed = second_passed && options_.tables_changed && options_.tables_changed();
+    at_rest([&] {
+      if (second_passed) tracker_.tick(now);
+      if (tracker_.reached(cut_)) advance();
+      advance_arrival(arrival_low(now));
+      if (second_passed) {
+        flush();  // Rows of streams that send few.
+        received_at_ = now;
+        if (now >= inventory_due_) publish_inventory();
+      }
+      if (tables_changed) refresh_tables();
+    });
+  }
+  stopping_.store(true);
+  for (auto& lane : lanes_) lane->thread.join();
+  if (thrown_) std::rethrow_exception(thrown_);
+  for (auto& lane : lanes_) {
+    work_off(*lane);
+    lane->stats = lane->source.stats();
+  }
 }
 
 }  // namespace backstream::app

@@ -1,8 +1,13 @@
 #pragma once
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +21,7 @@
 #include "decode/template_store.h"
 #include "enrich/enrich.h"
 #include "exec/engine.h"
+#include "ingest/forwarder.h"
 #include "ingest/source.h"
 #include "inventory/inventory.h"
 #include "window/watermark.h"
@@ -23,15 +29,22 @@
 namespace backstream::app {
 
 /// The way of a datagram through one process: source, decoder, enricher, engine; and the watermark beside it, which
-/// moves between datagrams only, so that no verdict depends on the size of a batch (DESIGN rule 4). One thread.
+/// moves between datagrams only, so that no verdict depends on the size of a batch (DESIGN rule 4).
+///
+/// A replay runs on the thread that calls run(), and the watermark moves after any datagram. Sockets are read by
+/// threads of their own, each from socket to partial aggregates (a lane); they tell the watermark of a block when it
+/// has been read, and the thread that calls run() has them rest between blocks while it advances the engine
+/// (docs/design/0014-sockets-and-forwarding.md).
 class Pipeline {
  public:
   struct Options {
     config::Settings settings;
-    uint32_t edges = 1;    ///< as the engine's
-    uint32_t threads = 1;  ///< above 1: aggregation threads, each an edge half of the engine
+    uint32_t edges = 1;  ///< as the engine's
+    /// Above 1, each an edge half of the engine. Replay: threads that aggregate what the one that reads hands them.
+    /// Live: as many as there are sources, which receive, decode and aggregate.
+    uint32_t threads = 1;
     Deal deal;
-    bool live = false;        ///< the source is sockets: our clock counts, and the live rules hold
+    bool live = false;        ///< the sources are sockets: our clock counts, and the live rules hold
     bool live_rules = false;  ///< in a replay, too, the skew, hold and future rules hold
     const lookup::LookupTable* as_table = nullptr;         ///< fills AS numbers (enrich/enrich.h); null: none does
     std::shared_ptr<decode::TemplateStore> announcements;  ///< of exporters, kept over a restart; null: none are
@@ -39,28 +52,44 @@ class Pipeline {
     bool exporters_read = false;                           ///< a query reads its table of exporters
     /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
     std::function<bool()> tables_changed;
+    ingest::Forwarder* forwarder = nullptr;  ///< is given every datagram as it comes; null: there is none
   };
-  /// @param engine  has its queries; it and the source must outlive the pipeline
-  /// @param sites   labels of Datagram::site
-  Pipeline(const Options& options, ingest::DatagramSource& source, exec::Engine& engine,
+  /// @param sources  one; live: one a thread. They and the engine, which has its queries, must outlive the pipeline
+  /// @param sites    labels of Datagram::site
+  Pipeline(const Options& options, std::vector<ingest::DatagramSource*> sources, exec::Engine& engine,
            std::vector<std::string> sites);
   ~Pipeline();
 
-  /// Reads until the source ends or `go_on` says no; it is asked once a block (of a socket: at least every poll
-  /// interval). Then closes all windows. Once.
+  /// Reads until the source ends or `go_on` says no; it is asked once a block, live every poll interval and whenever
+  /// windows may have closed. Then closes all windows. Once.
   void run(const std::function<bool()>& go_on);
+  /// Calls `work` while no datagram is under way: then all that follows, and the engine, can be asked. Within `go_on`
+  /// only; after run() it is not needed.
+  void at_rest(const std::function<void()>& work);
 
-  /// The inventory's tables as of now; run() does this once a second.
+  /// The inventory's tables as of now; run() does this once a second. After run().
   void publish_inventory();
 
-  const decode::Decoder& decoder() const { return decoder_; }
-  const window::WatermarkTracker& tracker() const { return tracker_; }
+  /// What is known of an exporter.
+  struct Exporter {
+    base::Inet address;
+    std::string protocols;
+    decode::IngestLedger ledger;
+    window::WatermarkTracker::ExporterState clock;
+  };
+  std::vector<Exporter> exporters() const;  ///< in order of first appearance
+  /// Of all exporters, those beyond the limit included.
+  decode::IngestLedger decoded() const;
+  /// The last minutes, oldest first; `exporter` is an index of exporters().
+  std::vector<decode::MinuteLedger> minutes() const;
+  ingest::IngestStats ingested() const;
   /// As of the last datagram, before the end closed all windows.
   base::Micros watermark() { return tracker_.watermark(); }
-  /// By decode::ExporterIndex: how often the engine waited for the watermark to reach a cut while this exporter was the
-  /// furthest behind. May be shorter than the list of exporters.
+  /// By number of exporter_address(): how often the engine waited for the watermark to reach a cut while this exporter
+  /// was the furthest behind. May be shorter than the list of exporters.
   const std::vector<uint64_t>& holds() const { return holds_; }
-  /// Adds up what the enrichers counted. Not during run().
+  const base::Inet& exporter_address(uint32_t number) const { return addresses_[number]; }
+  /// Adds up what the enrichers counted.
   uint64_t as_filled_count() const;
   uint64_t as_unknown_count() const;
   /// False when `run` stopped before the end of its source.
@@ -68,50 +97,91 @@ class Pipeline {
 
  private:
   class Edge;
+  struct Lane;
   struct KnownSource;
+  /// What is known of a datagram before it is decoded.
+  struct Prepared {
+    KnownSource* source = nullptr;
+    Edge* edge = nullptr;
+    uint32_t site = 0;
+    base::Micros shift_us = 0;
+  };
 
+  // Under state_mutex_ where there are lanes of their own threads.
+  Prepared prepare(Lane& lane, const base::Datagram& datagram);
+  bool conclude(Lane& lane, const base::Datagram& datagram, const Prepared& prepared,
+                const decode::DecodeOutcome& outcome);
+  uint32_t number_of(const base::Inet& exporter);
+  KnownSource& known(const base::Inet& address);
+  std::vector<uint32_t> places() const;
+  void publish_watermarks(base::Micros now);
+
+  decode::DecodeOutcome decode(Lane& lane, const base::Datagram& datagram, const Prepared& prepared);
   void take(const base::Datagram& datagram);
-  Edge& edge_of(uint32_t site, const KnownSource& source);
+  Edge& edge_of(Lane& lane, uint32_t site, const KnownSource& source);
   void flush();
-  void hand_over(decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context);
+  void hand_over(Lane& lane, decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context);
   void advance();
   void advance_arrival(base::Micros now);
   void refresh_tables();
   std::vector<inventory::ExporterFact> exporter_facts() const;
 
+  void run_replay(const std::function<bool()>& go_on);
+  void run_live(const std::function<bool()>& go_on);
+  void receive(Lane& lane);
+  void take_block(Lane& lane, std::span<const base::Datagram> block);
+  void work_off(Lane& lane);
+  void wake();
+  base::Micros arrival_low(base::Micros now) const;
+
   const Options options_;
   const std::vector<std::string> sites_;  ///< labels of inputs, then those of the settings
   const bool live_rules_;
-  ingest::DatagramSource& source_;
   exec::Engine& engine_;
-  decode::Decoder decoder_;
   std::vector<enrich::Enricher> enrichers_;  // One a thread.
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<decode::Decoder*> decoders_;  // Of the lanes.
   window::WatermarkTracker tracker_;
-  std::vector<std::unique_ptr<Edge>> edges_;
   SideFeeds side_;
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.
-  base::Micros arrival_cut_ = base::kMinTime + 1, arrival_watermark_ = base::kMinTime;
-  base::Micros received_at_ = 0;  // Of the datagram at hand.
+  std::atomic<base::Micros> arrival_cut_{base::kMinTime + 1};
+  base::Micros arrival_watermark_ = base::kMinTime;
+  base::Micros received_at_ = 0;  // Of the newest datagram, or tick.
   base::Micros inventory_due_ = base::kMinTime;
   std::optional<uint32_t> behind_;  // Since the last cut.
   std::vector<uint64_t> holds_;
   uint64_t random_state_;
   bool reached_end_ = false;
 
-  /// What is known of an exporter before its datagram is decoded.
+  /// What is remembered of an exporter, as it is known before its datagram is decoded; bounded by
+  /// decode.exporter_limit.
   struct KnownSource {
-    decode::ExporterIndex exporter = 0;
+    uint32_t exporter = 0;  ///< its number in the tracker
     uint32_t edge = 0;
     bool introduced = false;                     ///< the tracker knows its delay
     uint32_t site = 0;                           ///< by the settings, where the input has no label; 0: none
     base::Micros first_seen = 0, last_seen = 0;  ///< arrival
   };
-  KnownSource& known(const base::Inet& address);
   std::unordered_map<base::Inet, KnownSource, base::InetHash> sources_;  // At most the decoder's exporter limit.
   base::Inet last_address_;
   KnownSource* last_source_ = nullptr;
-  KnownSource overflow_source_;                  // For all beyond the limit; the decoder drops their datagrams.
-  std::unique_ptr<AggregationThreads> threads_;  // Null: one thread. Last: they use all of the above.
+  KnownSource overflow_source_;  // For all beyond the limit; the decoders drop their datagrams.
+  /// Exporters as the tracker numbers them: in order of first appearance, whichever lane heard them.
+  std::vector<base::Inet> addresses_;
+  std::unordered_map<base::Inet, uint32_t, base::InetHash> numbers_;
+
+  // Live only.
+  std::mutex state_mutex_;  // Guards what prepare() and conclude() use; after a lane's own mutex.
+  std::mutex news_mutex_;   // Guards what lanes tell the inventory.
+  std::condition_variable due_changed_;
+  bool due_ = false;                  // Under state_mutex_: a cut was reached, or a lane ended.
+  std::exception_ptr thrown_;         // Under state_mutex_.
+  std::atomic<bool> resting_{false};  // Lanes are to stay between blocks.
+  std::atomic<bool> stopping_{false};
+  std::atomic<base::Micros> seen_watermark_{base::kMinTime}, seen_arrival_{base::kMinTime};
+  base::Micros published_at_ = base::kMinTime;  // Under state_mutex_.
+
+  std::unique_ptr<AggregationThreads> threads_;  // Null: none. Last: they use all of the above.
 };
 
 }  // namespace backstream::app

@@ -109,10 +109,41 @@ base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOp
                                  : fmt::format("did you mean '{}'?", near));
 }
 
-base::Result<std::unique_ptr<ingest::DatagramSource>> open_source(const RunOptions& options,
-                                                                  std::vector<std::string>& sites) {
-  if (options.listen.empty()) return ingest::open_captures(options.captures, options.ports, sites);
-  return ingest::listen_udp(options.listen, static_cast<int>(options.settings.ingest.receive_buffer_octets), sites);
+/// Where datagrams come from, and who sends them on (null: nobody).
+struct Input {
+  std::vector<std::unique_ptr<ingest::DatagramSource>> sources;  ///< sockets: one a thread
+  std::unique_ptr<ingest::Forwarder> forwarder;
+};
+
+base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites) {
+  Input input;
+  const config::Settings& settings = options.settings;
+  base::PrefixSet allow(settings.ingest.allow);
+  if (options.listen.empty()) {
+    auto captures = ingest::open_captures(options.captures, options.ports, sites, allow);
+    if (!captures) return tl::unexpected(captures.error());
+    input.sources.push_back(std::move(*captures));
+    // One file of settings serves both; but a replay would reach the targets at the speed of the disk.
+    if (!options.forwards.empty())
+      telemetry::terminal_log().warning("captures are not forwarded, only what sockets receive");
+    return input;
+  }
+  ingest::UdpOptions udp;
+  udp.receive_buffer_octets = static_cast<int>(settings.ingest.receive_buffer_octets);
+  udp.threads = options.threads;
+  udp.coalesce = settings.ingest.coalesce;
+  udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
+  udp.allow = std::move(allow);
+  auto sources = ingest::listen_udp(options.listen, udp, sites);
+  if (!sources) return tl::unexpected(sources.error());
+  if (!options.forwards.empty()) {
+    auto forwarder = ingest::open_forwarder(options.forwards, sources->front()->ports());
+    if (!forwarder) return tl::unexpected(forwarder.error());
+    input.forwarder = std::move(*forwarder);
+    for (const std::string& note : input.forwarder->notes()) telemetry::terminal_log().line("backstream: " + note);
+  }
+  for (auto& source : *sources) input.sources.push_back(std::move(source));
+  return input;
 }
 
 decode::TemplateStoreLimits announcement_limits(const config::Settings& settings) {
@@ -158,27 +189,20 @@ std::string late_relation_of(const plan::Query& query, const RunOptions& options
   return !late || late->name == options.view ? std::string() : late->name;
 }
 
-RunReport make_report(const RunOptions& options, const QuerySet& set, const ingest::DatagramSource& source,
-                      const Pipeline& pipeline, const exec::Engine& engine) {
+RunReport make_report(const RunOptions& options, const QuerySet& set, const Pipeline& pipeline,
+                      const exec::Engine& engine) {
   RunReport report;
-  report.ingest = source.stats();
-  const decode::Decoder& decoder = pipeline.decoder();
-  report.decoded = decoder.total();
-  for (size_t i = 0; i < decoder.exporter_count(); ++i) {
-    const auto index = static_cast<decode::ExporterIndex>(i);
-    RunReport::Exporter& exporter = report.exporters.emplace_back();
-    exporter.address = base::to_string(decoder.exporter_address(index));
-    exporter.protocols = decoder.exporter_protocols(index);
-    exporter.ledger = decoder.ledger(index);
-    if (i < pipeline.tracker().exporter_count()) exporter.clock = pipeline.tracker().state(index);
-  }
+  report.ingest = pipeline.ingested();
+  report.decoded = pipeline.decoded();
+  for (const Pipeline::Exporter& known : pipeline.exporters())
+    report.exporters.push_back({base::to_string(known.address), known.protocols, known.ledger, known.clock});
   for (size_t i = 0; i < engine.query_count(); ++i) {
     const auto& own_delay = engine.query(i).options.delay_us;
     report.views.push_back({set.queries[i].label, engine.ledger(i),
                             own_delay.value_or(options.settings.watermark.delay_us), engine.recent_windows(i),
                             late_relation_of(engine.query(i), options), engine.failure(i)});
   }
-  report.minutes = decoder.minutes();
+  report.minutes = pipeline.minutes();
   report.threads = options.threads;
   report.edges = options.edges;
   return report;
@@ -189,11 +213,10 @@ std::string held_by(const Pipeline& pipeline) {
   const std::vector<uint64_t>& holds = pipeline.holds();
   const auto most = std::max_element(holds.begin(), holds.end());
   if (most == holds.end()) return {};
-  const auto exporter = static_cast<decode::ExporterIndex>(most - holds.begin());
+  const auto exporter = static_cast<uint32_t>(most - holds.begin());
   uint64_t all = 0;
   for (const uint64_t one : holds) all += one;
-  return fmt::format("{} {}, at {} of {} cuts of the watermark",
-                     base::to_string(pipeline.decoder().exporter_address(exporter)),
+  return fmt::format("{} {}, at {} of {} cuts of the watermark", base::to_string(pipeline.exporter_address(exporter)),
                      *most == all ? "always" : "most often", *most, all);
 }
 void tell_held_by(plan::QueryActivity& activity, const std::string& text) {
@@ -262,8 +285,10 @@ int run_command(const std::vector<std::string>& arguments) {
     if (const auto loaded = exporter_state.load(*announcements); !loaded) return complain(loaded.error(), kExitFailure);
   }
   std::vector<std::string> sites;
-  auto source = open_source(options, sites);
-  if (!source) return complain(source.error(), kExitFailure);
+  auto input = open_input(options, sites);
+  if (!input) return complain(input.error(), kExitFailure);
+  std::vector<ingest::DatagramSource*> sources;
+  for (const auto& source : input->sources) sources.push_back(source.get());
 
   receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
@@ -293,11 +318,11 @@ int run_command(const std::vector<std::string>& arguments) {
   for (lookup::FileTable* file : (*inventory)->files()) refresh.add(*file);
   if (live) refresh.start();  // A replay reads each table once: its rows do not depend on how long it takes.
   if (live && keeps_state) exporter_state.start(announcements);  // A replay says nothing about exporters of today.
-  Pipeline pipeline(
-      {options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
-       as_table.table.get(), announcements, inventory->get(), exporters_read, [&] { return refresh.take_changed(); }},
-      **source, engine, sites);
-  Progress progress(**source, shows_progress(options));
+  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
+                     as_table.table.get(), announcements, inventory->get(), exporters_read,
+                     [&] { return refresh.take_changed(); }, input->forwarder.get()},
+                    sources, engine, sites);
+  Progress progress(*sources[0], shows_progress(options));
   const auto begin = Clock::now();
   const double cpu_begin = cpu_seconds();
   const auto end =
@@ -326,7 +351,10 @@ int run_command(const std::vector<std::string>& arguments) {
   exporter_state.stop();
   tell_failures();
 
-  RunReport report = make_report(options, set, **source, pipeline, engine);
+  if (input->forwarder) input->forwarder->stop();
+
+  RunReport report = make_report(options, set, pipeline, engine);
+  if (input->forwarder) report.forwards = input->forwarder->stats();
   for (const plan::LookupTables::Item& item : set.tables.items()) report.tables.push_back(report_table(item));
   if (as_table.table) report.tables.push_back(report_table(as_table));
   report.as_filled = pipeline.as_filled_count();

@@ -35,10 +35,17 @@ std::string footer() {
   }
   for (const config::TextSettingDef& setting : config::text_setting_table())
     text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
+  for (const config::ListSettingDef& setting : config::list_setting_table())
+    text += fmt::format("  {:<29} {}\n", setting.key, setting.about);
   for (const config::ExporterSettingDef& setting : config::exporter_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
   for (const config::ExporterTextSettingDef& setting : config::exporter_text_setting_table())
     text += fmt::format("  {:<29} {}\n", fmt::format("exporter.PREFIX.{}", setting.name), setting.about);
+  text += fmt::format("  {:<29} {}\n", "forward.NAME", "sends every received datagram on to udp://HOST:PORT");
+  for (const config::ForwardSettingDef& setting : config::forward_setting_table()) {
+    if (setting.name != "to")
+      text += fmt::format("  {:<29} {}\n", fmt::format("forward.NAME.{}", setting.name), setting.about);
+  }
   text += fmt::format("  {:<29} {}\n", "column.NAME",
                       "adds a column to flows: an information element and its type, '9/12232 string'");
   text +=
@@ -117,6 +124,7 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
   }
   if (options.edges > 1024) return usage("--edges takes at most 1024");
   if (options.edges > 0 && options.threads > 1) return usage("--threads and --edges do not go together");
+  if (!options.listen.empty() && options.threads > 256) return usage("--threads takes at most 256 with --listen");
   if (options.threads < 1 || options.threads > 1024) return usage("--threads takes 1 to 1024");
 
   if (!given.config.empty()) {
@@ -133,6 +141,16 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     if (auto result = config::apply_assignment(options.settings, fmt::format("watermark.delay={}", given.delay));
         !result)
       return usage(fmt::format("'{}' is no delay", given.delay), result.error().hint);
+  }
+
+  for (const config::ForwardSettings& forward : options.settings.forwards) {
+    const auto to = ingest::parse_listen(forward.to);
+    if (!to || to->host.empty() || to->host == "*" || to->port == 0) {
+      return base::fail("config", fmt::format("setting 'forward.{}' cannot be '{}'", forward.name, forward.to), {},
+                        "it takes udp://HOST:PORT, for example udp://192.0.2.10:2055");
+    }
+    options.forwards.push_back(
+        {forward.name, *to, forward.spoof, forward.ports, static_cast<uint64_t>(forward.queue_octets)});
   }
 
   for (const auto& [is_file, index] : given.sql_order) {
@@ -228,7 +246,8 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
                "csv, jsonl: write every revision of a window, not only final rows, with _rev, _final, _complete, _op");
   app.add_option("--stats", options.stats_path, "the summary as JSON")->type_name("FILE.json");
   app.add_option("--threads", options.threads,
-                 "threads that aggregate, besides the one that decodes (default 1: one does both)")
+                 "with --pcap: threads that aggregate, besides the one that decodes (default 1: one does both); with "
+                 "--listen: threads that receive, decode and aggregate (default 1)")
       ->type_name("N");
   app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
   app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");

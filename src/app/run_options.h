@@ -8,7 +8,9 @@
 #include "base/diagnostic.h"
 #include "base/time.h"
 #include "config/settings.h"
+#include "ingest/forwarder.h"
 #include "ingest/source.h"
+#include "ingest/udp_source.h"
 #include "receiver/result_writer.h"
 
 namespace backstream::app {
@@ -29,6 +31,7 @@ struct Deal {
 struct RunOptions {
   std::vector<ingest::CaptureInput> captures;
   std::vector<ingest::UdpListen> listen;
+  std::vector<ingest::ForwardTarget> forwards;
   std::optional<base::Micros> duration_us;  ///< --for
   std::vector<uint16_t> ports;              ///< --port; empty: all
   std::vector<SqlText> sql;                 ///< in the order given

@@ -31,6 +31,13 @@ std::vector<std::pair<std::string_view, uint64_t>> skips(const ingest::IngestSta
   return counters;
 }
 
+std::vector<std::pair<std::string_view, uint64_t>> drops(const ingest::ForwardStats& stats) {
+  std::vector<std::pair<std::string_view, uint64_t>> counters;
+  for (size_t i = 0; i < ingest::kForwardDropCount; ++i)
+    counters.emplace_back(ingest::name(static_cast<ingest::ForwardDrop>(i)), stats.dropped[i]);
+  return counters;
+}
+
 std::vector<std::pair<std::string_view, uint64_t>> faults(const decode::IngestLedger& ledger) {
   std::vector<std::pair<std::string_view, uint64_t>> counters;
   for (size_t i = 0; i < decode::kDecodeFaultCount; ++i)
@@ -157,6 +164,25 @@ std::string summary_text(const RunReport& report) {
     text += fmt::format("  skipped   {} of {} frames: {}\n",
                         report.ingest.frames - std::min(report.ingest.frames, report.ingest.datagrams),
                         report.ingest.frames, list);
+  if (!report.ingest.rejected.empty()) {
+    std::string list;
+    for (const auto& [address, count] : report.ingest.rejected)
+      list += fmt::format("{}{} {}", list.empty() ? "" : ", ", base::to_string(address), count);
+    const bool all = report.ingest.rejected.size() < ingest::IngestStats::kRejectedNamedMax;
+    text += fmt::format("  !! not in ingest.allow: {}{}\n", list, all ? "" : ", and perhaps others");
+  }
+  if (report.ingest.sockets.size() > 1) {
+    for (const ingest::SocketStats& socket : report.ingest.sockets)
+      text += fmt::format("  socket    {} port {}: {} datagrams, {} dropped by the kernel\n", socket.address,
+                          socket.port, socket.datagrams, socket.kernel_drops);
+  }
+  for (const ingest::ForwardStats& forward : report.forwards) {
+    text += fmt::format("  forward   {} {}: {} datagrams sent", forward.name, forward.to, forward.sent);
+    if (forward.own_source != 0) text += fmt::format(", {} of them from our own address", forward.own_source);
+    if (forward.refusals != 0) text += fmt::format("; {} answers that nobody listens there", forward.refusals);
+    if (const std::string list = nonzero(drops(forward)); !list.empty()) text += fmt::format("; dropped: {}", list);
+    text += '\n';
+  }
   if (const std::string list = nonzero(faults(total)); !list.empty()) text += fmt::format("  faults    {}\n", list);
   if (total.duplicates != 0 || total.exporter_restarts != 0)
     text += fmt::format("  sequence  {} datagrams came twice; exporters began anew {} times\n", total.duplicates,
@@ -262,6 +288,32 @@ std::string stats_json(const RunReport& report) {
   ingest["truncated"] = report.ingest.truncated;
   ingest["skipped"] = counters_json(skips(report.ingest));
   ingest["warnings"] = report.ingest.warnings;
+  ingest["rejected"] = ordered_json::array();
+  for (const auto& [address, count] : report.ingest.rejected)
+    ingest["rejected"].push_back({{"address", base::to_string(address)}, {"datagrams", count}});
+  ingest["sockets"] = ordered_json::array();
+  for (const ingest::SocketStats& socket : report.ingest.sockets) {
+    ordered_json& out = ingest["sockets"].emplace_back();
+    out["address"] = socket.address;
+    out["port"] = socket.port;
+    out["datagrams"] = socket.datagrams;
+    out["octets"] = socket.octets;
+    out["kernel_drops"] = socket.kernel_drops;
+    out["buffer_octets"] = socket.buffer_octets;
+  }
+
+  json["forward"] = ordered_json::array();
+  for (const ingest::ForwardStats& forward : report.forwards) {
+    ordered_json& out = json["forward"].emplace_back();
+    out["name"] = forward.name;
+    out["to"] = forward.to;
+    out["source_kept"] = forward.source_kept;
+    out["sent"] = forward.sent;
+    out["octets"] = forward.octets;
+    out["own_source"] = forward.own_source;
+    out["refusals"] = forward.refusals;
+    out["dropped"] = counters_json(drops(forward));
+  }
 
   add_ledger(json["decode"], report.decoded);
   json["exporters"] = ordered_json::array();

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "decode/decoder.h"
 #include "exec/engine.h"
+#include "ingest/forwarder.h"
 #include "ingest/source.h"
 #include "window/watermark.h"
 
@@ -34,6 +35,7 @@ struct RunReport {
     std::vector<std::pair<std::string, uint64_t>> skipped;  ///< entries of the file by why they are not in the table
   };
   ingest::IngestStats ingest;
+  std::vector<ingest::ForwardStats> forwards;
   decode::IngestLedger decoded;  ///< of all exporters
   std::vector<Exporter> exporters;
   std::vector<decode::MinuteLedger> minutes;  ///< the last ones; `exporter` is an index of `exporters`

@@ -46,10 +46,12 @@ void SideFeeds::flush() {
   for (const auto& edge : edges_) edge->writers.flush();
 }
 
-void SideFeeds::advance_to(Micros watermark, decode::Decoder& decoder) {
+void SideFeeds::advance_to(Micros watermark, const std::vector<decode::Decoder*>& decoders) {
   // Minutes are written when they are over, so their own watermark stands at the begin of the one that is not.
   const Micros minute = base::floor_to(watermark, kMinute);
-  if (minutes() != nullptr) decoder.write_minutes(minute, *minutes());
+  if (minutes() != nullptr) {
+    for (decode::Decoder* decoder : decoders) decoder->write_minutes(minute, *minutes());
+  }
   flush();
   cut_ = base::kMaxTime;
   for (const SideStream stream : read_) {
@@ -64,9 +66,11 @@ void SideFeeds::advance_to(Micros watermark, decode::Decoder& decoder) {
   }
 }
 
-void SideFeeds::finish(decode::Decoder& decoder) {
+void SideFeeds::finish(const std::vector<decode::Decoder*>& decoders) {
   if (read_.empty()) return;
-  if (minutes() != nullptr) decoder.write_minutes(base::kMaxTime, *minutes());
+  if (minutes() != nullptr) {
+    for (decode::Decoder* decoder : decoders) decoder->write_minutes(base::kMaxTime, *minutes());
+  }
   flush();
 }
 

@@ -9,7 +9,8 @@
 namespace backstream::app {
 
 /// What a pipeline does for the streams beside flows (docs/design/0013-side-streams.md): writers for those that a query
-/// reads, and their watermarks, which follow our clock alone. The pipeline's thread.
+/// reads, and their watermarks, which follow our clock alone. Writers of an edge: its thread; all else: while no
+/// datagram is under way.
 class SideFeeds {
  public:
   /// @param engine      has its queries; outlives this
@@ -20,18 +21,18 @@ class SideFeeds {
   /// For Decoder::decode(); null: no query reads any of them.
   decode::SideWriters* writers(uint32_t edge) { return read_.empty() ? nullptr : &edges_[edge]->writers; }
   /// No datagram that arrived before `watermark` is expected any more. Never less than before.
-  void advance(base::Micros watermark, decode::Decoder& decoder) {
-    if (!read_.empty() && watermark >= cut_) advance_to(watermark, decoder);
+  void advance(base::Micros watermark, const std::vector<decode::Decoder*>& decoders) {
+    if (!read_.empty() && watermark >= cut_) advance_to(watermark, decoders);
   }
   void flush();
   /// Before the engine finishes: the minutes that are not over yet.
-  void finish(decode::Decoder& decoder);
+  void finish(const std::vector<decode::Decoder*>& decoders);
 
  private:
   struct Edge {
     decode::SideWriters writers;
   };
-  void advance_to(base::Micros watermark, decode::Decoder& decoder);
+  void advance_to(base::Micros watermark, const std::vector<decode::Decoder*>& decoders);
   decode::SideWriter* minutes() { return edges_[0]->writers.of(batch::SideStream::kExporterMinutes); }
 
   exec::Engine& engine_;

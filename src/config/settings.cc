@@ -93,6 +93,15 @@ constexpr SettingDef kTable[] = {
      BACKSTREAM_FIELD(watermark.max_future_us)},
     {"ingest.receive_buffer", SettingKind::kOctets, 4096, int64_t{1} << 30, "", "receive buffer of each UDP socket",
      BACKSTREAM_FIELD(ingest.receive_buffer_octets)},
+    {"ingest.sockets", SettingKind::kCount, 1, 256, "",
+     "UDP sockets of each address (SO_REUSEPORT); each has a receive buffer and a drop counter of its own",
+     BACKSTREAM_FIELD(ingest.sockets)},
+    {"ingest.coalesce", SettingKind::kSwitch, 0, 1, "",
+     "take datagrams that the kernel coalesced (UDP_GRO) in one piece; results never depend on it",
+     BACKSTREAM_FIELD(ingest.coalesce)},
+    {"ingest.backlog", SettingKind::kOctets, 0, int64_t{1} << 36, "",
+     "memory of each receiving thread for datagrams that come while windows close",
+     BACKSTREAM_FIELD(ingest.backlog_octets)},
     {"exec.batch_rows", SettingKind::kCount, 1, 65'536, "", "rows of a full batch; results never depend on it",
      BACKSTREAM_FIELD(exec.batch_rows)},
     {"plan.rewrites", SettingKind::kSwitch, 0, 1, "", "rewrite plans before they run; results never depend on it",
@@ -132,6 +141,25 @@ constexpr TextSettingDef kTextTable[] = {
      [](Settings& settings) -> std::string& { return settings.inventory.exporters; }},
     {"inventory.interfaces", "file (CSV, JSON) of roles, speeds and peers in the table interfaces",
      [](Settings& settings) -> std::string& { return settings.inventory.interfaces; }},
+};
+
+bool store_allow(Settings& settings, std::span<const std::string_view> elements, std::string_view& wrong) {
+  std::vector<base::Inet> prefixes;
+  for (const std::string_view element : elements) {
+    const auto prefix = base::parse_inet(element);
+    if (!prefix) {
+      wrong = element;
+      return false;
+    }
+    prefixes.push_back(prefix->network());
+  }
+  settings.ingest.allow = std::move(prefixes);
+  return true;
+}
+
+constexpr ListSettingDef kListTable[] = {
+    {"ingest.allow", "exporters that are heard, by address or prefix; others are counted and dropped (default: all)",
+     store_allow, "addresses and prefixes, such as '192.0.2.0/24, 2001:db8::/32'; in TOML a list of texts"},
 };
 
 constexpr std::pair<std::string_view, int64_t> kOctetUnits[] = {
@@ -286,6 +314,91 @@ Result<void> assign_exporter(Settings& settings, std::string_view key, std::stri
   return {};
 }
 
+constexpr std::string_view kForwardSection = "forward.";
+
+bool store_ports(ForwardSettings& forward, std::string_view text) {
+  std::vector<uint16_t> ports;
+  if (!trim(text).empty()) {
+    for (std::string_view element : split(text, ',')) {
+      element = trim(element);
+      const auto number = take_number(element);
+      if (!number || !element.empty() || *number < 1 || *number > UINT16_MAX) return false;
+      ports.push_back(static_cast<uint16_t>(*number));
+    }
+  }
+  forward.ports = std::move(ports);
+  return true;
+}
+
+constexpr SettingDef kSpoof{"", SettingKind::kSwitch, 0, 1, "", "", nullptr, nullptr};
+constexpr SettingDef kQueue{"", SettingKind::kOctets, 0, int64_t{1} << 32, "", "", nullptr, nullptr};
+
+constexpr ForwardSettingDef kForwardTable[] = {
+    {"to", "as forward.NAME", "udp://HOST:PORT",
+     [](ForwardSettings& forward, std::string_view text) {
+       forward.to = text;
+       return !text.empty();
+     }},
+    {"spoof", "keep the exporters' addresses and ports, which needs CAP_NET_RAW (default true)", "true or false",
+     [](ForwardSettings& forward, std::string_view text) {
+       const auto value = read_value(kSpoof, text);
+       if (value) forward.spoof = *value != 0;
+       return value.has_value();
+     }},
+    {"ports", "only what came to these ports of ours (default: all)", "ports, such as '2055, 4739'; in TOML a list",
+     store_ports},
+    {"queue", "memory for what waits to be sent (default 16 MiB)", "octets, such as '64 MiB', at most 4 GiB",
+     [](ForwardSettings& forward, std::string_view text) {
+       const auto value = read_value(kQueue, text);
+       const bool taken = value && *value <= kQueue.maximum;
+       if (taken) forward.queue_octets = *value;
+       return taken;
+     }},
+};
+
+/// "forward.NAME" or "forward.NAME.name".
+Result<void> assign_forward(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
+                            SourceSpan value_span) {
+  const std::string_view path = key.substr(kForwardSection.size());
+  const size_t dot = path.find('.');
+  const std::string_view name = path.substr(0, dot);
+  const std::string_view field = dot == std::string_view::npos ? "to" : path.substr(dot + 1);
+  const bool plain = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
+  });
+  if (!plain) {
+    return fail("config", fmt::format("'{}' cannot name a target of forwarding", name), key_span,
+                "names are of letters, digits, '_' and '-', at most 63");
+  }
+  const ForwardSettingDef* known = nullptr;
+  std::vector<std::string_view> names;
+  for (const ForwardSettingDef& setting : kForwardTable) {
+    names.push_back(setting.name);
+    if (setting.name == field) known = &setting;
+  }
+  if (known == nullptr) {
+    const std::string_view near = base::nearest_name(field, names);
+    return fail("config", fmt::format("unknown setting '{}' of a target of forwarding", field), key_span,
+                near.empty() ? "targets have: to, spoof, ports, queue" : fmt::format("did you mean '{}'?", near));
+  }
+  auto at = std::find_if(settings.forwards.begin(), settings.forwards.end(),
+                         [&](const ForwardSettings& forward) { return forward.name == name; });
+  ForwardSettings changed;
+  if (at != settings.forwards.end()) changed = *at;
+  changed.name = name;
+  if (!known->store(changed, value)) {
+    return fail("config", fmt::format("setting '{}' cannot be '{}'", key, value), value_span,
+                fmt::format("it takes {}", known->expectation));
+  }
+  if (at == settings.forwards.end()) {
+    if (settings.forwards.size() >= Settings::kForwardsMax)
+      return fail("config", fmt::format("more than {} targets of forwarding", Settings::kForwardsMax), key_span);
+    at = settings.forwards.insert(at, ForwardSettings{});
+  }
+  *at = std::move(changed);
+  return {};
+}
+
 constexpr std::string_view kColumnSection = "column.";
 
 /// "column.NAME": "9/12232 string", an enterprise's element and its type; of IANA's elements the number alone.
@@ -348,12 +461,24 @@ Result<void> assign(Settings& settings, std::string_view key, std::string_view v
     known.text(settings) = value;
     return {};
   }
+  if (key.starts_with(kForwardSection)) return assign_forward(settings, key, value, key_span, value_span);
+  for (const ListSettingDef& known : kListTable) {
+    if (known.key != key) continue;
+    std::vector<std::string_view> elements;
+    if (!trim(value).empty()) elements = split(value, ',');
+    for (std::string_view& element : elements) element = trim(element);
+    std::string_view wrong;
+    if (known.store(settings, elements, wrong)) return {};
+    return fail("config", fmt::format("setting '{}' cannot have '{}'", key, wrong), value_span,
+                fmt::format("it takes {}", known.expectation));
+  }
   if (key.starts_with(kColumnSection)) return assign_column(settings, key, value, key_span, value_span);
   const SettingDef* setting = find_setting(key);
   if (setting == nullptr) {
     std::vector<std::string_view> keys;
     for (const SettingDef& known : kTable) keys.push_back(known.key);
     for (const TextSettingDef& known : kTextTable) keys.push_back(known.key);
+    for (const ListSettingDef& known : kListTable) keys.push_back(known.key);
     const std::string_view near = base::nearest_name(key, keys);
     return fail("config", fmt::format("unknown setting '{}'", key), key_span,
                 near.empty() ? "docs/operations.md lists the settings" : fmt::format("did you mean '{}'?", near));
@@ -388,6 +513,27 @@ SourceSpan span_of(std::string_view text, const toml::source_region& region) {
   return {begin, end > begin ? end - begin : 1};
 }
 
+constexpr std::string_view kNoValue = "(neither string, integer nor boolean)";
+
+std::string scalar_text(const toml::node& node) {
+  if (node.is_string()) return node.as_string()->get();
+  if (node.is_integer()) return std::to_string(node.as_integer()->get());
+  if (node.is_boolean()) return node.as_boolean()->get() ? "true" : "false";
+  return std::string(kNoValue);
+}
+
+/// Elements with commas between them.
+std::string array_text(const toml::array& array) {
+  std::string text;
+  for (const toml::node& element : array) text.append(text.empty() ? "" : ", ").append(scalar_text(element));
+  return text;
+}
+
+bool is_list(std::string_view key) {
+  if (key.starts_with(kForwardSection) && key.ends_with(".ports")) return true;
+  return std::any_of(std::begin(kListTable), std::end(kListTable), [&](const auto& known) { return known.key == key; });
+}
+
 Result<void> apply_table(Settings& settings, const toml::table& table, const std::string& prefix,
                          std::string_view text) {
   for (const auto& [key, node] : table) {
@@ -396,11 +542,8 @@ Result<void> apply_table(Settings& settings, const toml::table& table, const std
       if (auto result = apply_table(settings, *inner, path + ".", text); !result) return result;
       continue;
     }
-    std::string value;
-    if (node.is_string()) value = node.as_string()->get();
-    else if (node.is_integer()) value = std::to_string(node.as_integer()->get());
-    else if (node.is_boolean()) value = node.as_boolean()->get() ? "true" : "false";
-    else value = "(neither string, integer nor boolean)";
+    const toml::array* list = is_list(path) ? node.as_array() : nullptr;
+    const std::string value = list != nullptr ? array_text(*list) : scalar_text(node);
     if (auto result = assign(settings, path, value, span_of(text, key.source()), span_of(text, node.source())); !result)
       return result;
   }
@@ -413,6 +556,8 @@ std::span<const SettingDef> setting_table() { return kTable; }
 std::span<const ExporterSettingDef> exporter_setting_table() { return kExporterTable; }
 std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return kExporterTextTable; }
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
+std::span<const ListSettingDef> list_setting_table() { return kListTable; }
+std::span<const ForwardSettingDef> forward_setting_table() { return kForwardTable; }
 
 namespace {
 

@@ -31,6 +31,15 @@ struct ExporterSettings {
   std::string site;  ///< empty: not set
 };
 
+/// Where received datagrams are sent on: settings "forward.NAME" and "forward.NAME.name".
+struct ForwardSettings {
+  std::string name;
+  std::string to;  ///< "udp://HOST:PORT", not looked at here
+  bool spoof = true;
+  std::vector<uint16_t> ports;  ///< empty: all
+  int64_t queue_octets = 16 << 20;
+};
+
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
 struct Settings {
   struct {
@@ -56,6 +65,10 @@ struct Settings {
   } watermark;
   struct {
     int64_t receive_buffer_octets = 32 << 20;
+    int64_t sockets = 1;
+    int64_t backlog_octets = 256 << 20;
+    bool coalesce = true;
+    std::vector<base::Inet> allow;  ///< prefixes; empty: all are heard
   } ingest;
   struct {
     int64_t batch_rows = 2048;
@@ -75,6 +88,8 @@ struct Settings {
   /// of their first setting; at most kColumnsMax.
   std::vector<batch::UserColumn> columns;
   static constexpr size_t kColumnsMax = 256;
+  std::vector<ForwardSettings> forwards;  ///< each name once, in the order of their first setting
+  static constexpr size_t kForwardsMax = 16;
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
   Micros delay_of(const base::Inet& exporter) const;
@@ -123,6 +138,16 @@ struct ExporterTextSettingDef {
 };
 std::span<const ExporterTextSettingDef> exporter_text_setting_table();
 
+/// A setting of a target of forwarding.
+struct ForwardSettingDef {
+  std::string_view name;
+  std::string_view about;
+  std::string_view expectation;
+  /// False: the text is no value of it.
+  bool (*store)(ForwardSettings&, std::string_view text);
+};
+std::span<const ForwardSettingDef> forward_setting_table();
+
 /// A setting that is text, such as the name of a file; empty: not set.
 struct TextSettingDef {
   std::string_view key;
@@ -130,6 +155,16 @@ struct TextSettingDef {
   std::string& (*text)(Settings&);
 };
 std::span<const TextSettingDef> text_setting_table();
+
+/// A setting that is a list: in TOML an array, elsewhere its elements with commas between.
+struct ListSettingDef {
+  std::string_view key;
+  std::string_view about;
+  /// Replaces the list. False: `wrong` is no element of it.
+  bool (*store)(Settings&, std::span<const std::string_view> elements, std::string_view& wrong);
+  std::string_view expectation;  ///< of an element
+};
+std::span<const ListSettingDef> list_setting_table();
 
 // Each changes `settings` only by keys that are named and valid. Errors are located in the text; an unknown key has the
 // nearest one as hint. Later calls win: file, then environment, then command line.

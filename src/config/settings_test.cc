@@ -37,6 +37,63 @@ TEST(Settings, TextIsTakenAsItIs) {
   EXPECT_NE(slip.error().hint.find("enrich.as_table"), std::string::npos) << slip.error().hint;
 }
 
+TEST(Settings, ListsAreArraysOrHaveCommas) {
+  const auto allowed = [](const Settings& settings) {
+    std::string text;
+    for (const base::Inet& prefix : settings.ingest.allow) text += base::to_cidr_string(prefix) + " ";
+    return text;
+  };
+  Settings settings;
+  ASSERT_TRUE(apply_assignment(settings, "ingest.allow= 192.0.2.1/24 ,2001:db8::/32"));
+  EXPECT_EQ(allowed(settings), "192.0.2.0/24 2001:db8::/32 ");
+  ASSERT_TRUE(apply_toml(settings, "[ingest]\nallow = ['198.51.100.7', '10.0.0.0/8']\n", "edge.toml"));
+  EXPECT_EQ(allowed(settings), "198.51.100.7/32 10.0.0.0/8 ");
+  for (const char* wrong : {"ingest.allow=192.0.2.0/24,", "ingest.allow=fra-core-1", "ingest.allow=10.0.0.0/33"}) {
+    const auto refused = apply_assignment(settings, wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().hint.find("addresses and prefixes"), std::string::npos);
+  }
+  EXPECT_FALSE(apply_toml(settings, "[ingest]\nallow = [['10.0.0.0/8']]\n", "edge.toml"));
+  EXPECT_EQ(allowed(settings), "198.51.100.7/32 10.0.0.0/8 ");
+  ASSERT_TRUE(apply_assignment(settings, "ingest.allow="));
+  EXPECT_EQ(allowed(settings), "");
+  const auto slip = apply_assignment(settings, "ingest.alow=10.0.0.0/8");
+  ASSERT_FALSE(slip);
+  EXPECT_NE(slip.error().hint.find("ingest.allow"), std::string::npos);
+}
+
+TEST(Settings, TargetsOfForwardingHaveNames) {
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings, R"([forward]
+a = "udp://192.0.2.1:2055"
+[forward.b-2]
+to = "udp://[::1]:1"
+spoof = false
+ports = [2055, 4739]
+queue = "1 MiB"
+)",
+                         "edge.toml"));
+  ASSERT_TRUE(apply_assignment(settings, "forward.a.ports=6343"));
+  ASSERT_TRUE(apply_assignment(settings, "forward.a=udp://192.0.2.2:2055"));
+  ASSERT_EQ(settings.forwards.size(), 2u);
+  const ForwardSettings &a = settings.forwards[0], &b = settings.forwards[1];
+  EXPECT_EQ(a.name, "a");
+  EXPECT_EQ(a.to, "udp://192.0.2.2:2055");
+  EXPECT_TRUE(a.spoof);
+  EXPECT_EQ(a.ports, std::vector<uint16_t>{6343});
+  EXPECT_EQ(b.name, "b-2");
+  EXPECT_FALSE(b.spoof);
+  EXPECT_EQ(b.ports, (std::vector<uint16_t>{2055, 4739}));
+  EXPECT_EQ(b.queue_octets, 1 << 20);
+  for (const char* wrong : {"forward.=x", "forward.a b=x", "forward.a.spoof=maybe", "forward.a.ports=1,65536",
+                            "forward.a.ports=1,", "forward.a.queue=8 GiB", "forward.a.too=x", "forward.a.b.c=x"})
+    EXPECT_FALSE(apply_assignment(settings, wrong)) << wrong;
+  EXPECT_EQ(apply_assignment(settings, "forward.a.spof=true").error().hint, "did you mean 'spoof'?");
+  for (size_t i = 2; i < Settings::kForwardsMax; ++i)
+    ASSERT_TRUE(apply_assignment(settings, "forward.t" + std::to_string(i) + "=x"));
+  EXPECT_FALSE(apply_assignment(settings, "forward.one_too_many=x"));
+}
+
 TEST(Settings, TomlSetsOnlyTheKeysItNames) {
   Settings settings;
   const auto result = apply_toml(settings, R"(

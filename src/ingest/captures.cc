@@ -20,6 +20,32 @@ std::string_view name(IngestSkip skip) {
   return "";
 }
 
+void IngestStats::add_rejected(const base::Inet& source) {
+  ++skipped[static_cast<size_t>(IngestSkip::kNotAllowed)];
+  const auto named =
+      std::find_if(rejected.begin(), rejected.end(), [&](const auto& entry) { return entry.first == source; });
+  if (named != rejected.end()) ++named->second;
+  else if (rejected.size() < kRejectedNamedMax) rejected.emplace_back(source, 1);
+}
+
+IngestStats& IngestStats::operator+=(const IngestStats& other) {
+  frames += other.frames;
+  datagrams += other.datagrams;
+  octets += other.octets;
+  for (size_t i = 0; i < kIngestSkipCount; ++i) skipped[i] += other.skipped[i];
+  kernel_drops += other.kernel_drops;
+  for (const auto& [address, count] : other.rejected) {
+    const auto named =
+        std::find_if(rejected.begin(), rejected.end(), [&](const auto& entry) { return entry.first == address; });
+    if (named != rejected.end()) named->second += count;
+    else if (rejected.size() < kRejectedNamedMax) rejected.emplace_back(address, count);
+  }
+  sockets.insert(sockets.end(), other.sockets.begin(), other.sockets.end());
+  truncated |= other.truncated;
+  warnings.insert(warnings.end(), other.warnings.begin(), other.warnings.end());
+  return *this;
+}
+
 namespace {
 
 constexpr size_t kBlockDatagrams = 1024;
@@ -39,8 +65,8 @@ base::Result<std::unique_ptr<CaptureReader>> open_capture(const std::string& pat
 /// The files of one input, one after another.
 class FilesSource final : public DatagramSource {
  public:
-  FilesSource(std::vector<CaptureFile> files, uint32_t site, std::vector<uint16_t> ports)
-      : files_(std::move(files)), site_(site), ports_(std::move(ports)) {
+  FilesSource(std::vector<CaptureFile> files, uint32_t site, std::vector<uint16_t> ports, base::PrefixSet allow)
+      : files_(std::move(files)), site_(site), ports_(std::move(ports)), allow_(std::move(allow)) {
     for (const CaptureFile& file : files_) octets_total_ += file.octets_total;
     block_.reserve(kBlockDatagrams);
   }
@@ -99,6 +125,10 @@ class FilesSource final : public DatagramSource {
     if (!ports_.empty() && std::find(ports_.begin(), ports_.end(), datagram.destination_port) == ports_.end()) {
       return skip(IngestSkip::kPortFiltered);
     }
+    if (!allow_.empty() && !allow_.contains(datagram.source)) {
+      stats_.add_rejected(datagram.source);
+      return;
+    }
     datagram.site = site_;
     datagram.received_at = packet.time;
     block_.push_back(datagram);
@@ -107,6 +137,7 @@ class FilesSource final : public DatagramSource {
   std::vector<CaptureFile> files_;
   const uint32_t site_;
   const std::vector<uint16_t> ports_;
+  const base::PrefixSet allow_;
   size_t current_ = 0;
   uint64_t octets_before_ = 0;  ///< of the files that were read to their end
   uint64_t octets_total_ = 0;
@@ -146,15 +177,7 @@ class MergedSource final : public DatagramSource {
   }
   const IngestStats& stats() const override {
     stats_ = IngestStats{};
-    for (const Input& input : inputs_) {
-      const IngestStats& one = input.source->stats();
-      stats_.frames += one.frames;
-      stats_.datagrams += one.datagrams;
-      stats_.octets += one.octets;
-      for (size_t i = 0; i < kIngestSkipCount; ++i) stats_.skipped[i] += one.skipped[i];
-      stats_.truncated |= one.truncated;
-      stats_.warnings.insert(stats_.warnings.end(), one.warnings.begin(), one.warnings.end());
-    }
+    for (const Input& input : inputs_) stats_ += input.source->stats();
     return stats_;
   }
   uint64_t octets_read() const override {
@@ -182,7 +205,8 @@ class MergedSource final : public DatagramSource {
 
 base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<CaptureInput>& inputs,
                                                             const std::vector<uint16_t>& ports,
-                                                            std::vector<std::string>& sites) {
+                                                            std::vector<std::string>& sites,
+                                                            const base::PrefixSet& allow) {
   struct Group {
     std::string site;
     std::vector<CaptureFile> files;
@@ -208,7 +232,7 @@ base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<Ca
       site = static_cast<uint32_t>(known - sites.begin());
       if (known == sites.end()) sites.push_back(group.site);
     }
-    sources.push_back(std::make_unique<FilesSource>(std::move(group.files), site, ports));
+    sources.push_back(std::make_unique<FilesSource>(std::move(group.files), site, ports, allow));
   }
   if (sources.size() == 1) return std::move(sources[0]);
   return std::make_unique<MergedSource>(std::move(sources));
@@ -219,7 +243,7 @@ base::Result<std::unique_ptr<DatagramSource>> open_capture_octets(std::span<cons
   if (!reader) return tl::unexpected(reader.error());
   std::vector<CaptureFile> files;
   files.push_back({"memory", octets.size(), std::move(*reader)});
-  return std::make_unique<FilesSource>(std::move(files), 0, std::vector<uint16_t>{});
+  return std::make_unique<FilesSource>(std::move(files), 0, std::vector<uint16_t>{}, base::PrefixSet{});
 }
 
 }  // namespace backstream::ingest

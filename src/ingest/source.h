@@ -4,21 +4,24 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/datagram.h"
 #include "base/diagnostic.h"
+#include "base/prefix_set.h"
 
 namespace backstream::ingest {
 
-/// Why a captured frame gave no datagram.
+/// Why a captured frame, or a datagram that a socket received, was not handed on.
 #define BACKSTREAM_INGEST_SKIPS(X)                                                              \
   X(kNotIp, "not_ip", "not an IPv4 or IPv6 packet")                                             \
   X(kNotUdp, "not_udp", "IP, but not UDP")                                                      \
   X(kPortFiltered, "port_filtered", "destination port not asked for (--port)")                  \
   X(kFragment, "fragment", "an IP fragment; captures are not reassembled")                      \
   X(kCutShort, "cut_short", "the capture kept fewer bytes than the datagram had (snap length)") \
-  X(kMalformed, "malformed", "headers that contradict each other")
+  X(kMalformed, "malformed", "headers that contradict each other")                              \
+  X(kNotAllowed, "not_allowed", "from an address that is not in ingest.allow")
 
 enum class IngestSkip : uint8_t {
 #define BACKSTREAM_X(enumerator, name, about) enumerator,
@@ -30,16 +33,32 @@ inline constexpr size_t kIngestSkipCount = BACKSTREAM_INGEST_SKIPS(BACKSTREAM_X)
 #undef BACKSTREAM_X
 std::string_view name(IngestSkip skip);
 
+/// What one socket has received.
+struct SocketStats {
+  std::string address;  ///< that it is bound to: "0.0.0.0", "::"
+  uint16_t port = 0;
+  uint64_t datagrams = 0, octets = 0;  ///< those that were not handed on included
+  /// What the kernel dropped for want of buffer (SO_RXQ_OVFL). It counts a coalesced receive (UDP_GRO) once, so behind
+  /// a network card this is a lower bound of the datagrams lost.
+  uint64_t kernel_drops = 0;
+  uint64_t buffer_octets = 0;  ///< receive buffer that was granted
+};
+
 struct IngestStats {
   uint64_t frames = 0;     ///< captured packets read
   uint64_t datagrams = 0;  ///< handed on
   uint64_t octets = 0;     ///< of the files or payloads read
   uint64_t skipped[kIngestSkipCount] = {};
-  /// Sockets: what the kernel dropped for want of buffer (SO_RXQ_OVFL). It counts a coalesced receive (UDP_GRO) once,
-  /// so behind a network card this is a lower bound of the datagrams lost.
-  uint64_t kernel_drops = 0;
+  uint64_t kernel_drops = 0;  ///< of all sockets
+  /// Addresses that were turned away as kNotAllowed and how often, the first kRejectedNamedMax of them.
+  std::vector<std::pair<base::Inet, uint64_t>> rejected;
+  static constexpr size_t kRejectedNamedMax = 8;
+  std::vector<SocketStats> sockets;
   bool truncated = false;             ///< a capture ended in the middle of a record
   std::vector<std::string> warnings;  ///< one line each, for people: "x.pcap: cut in the middle of packet 17 ..."
+
+  void add_rejected(const base::Inet& source);
+  IngestStats& operator+=(const IngestStats& other);
 };
 
 /// Datagrams in order, a block at a time. One thread.
@@ -65,26 +84,13 @@ struct CaptureInput {
 /// Inputs without a site are one input, read in the listed order; each distinct site is an input of its own (its files
 /// in the listed order), and several inputs are merged by capture time. Datagram::site is an index into `sites`.
 /// @param ports  destination ports to keep; empty: all
+/// @param allow  sources to keep; empty: all
 /// Errors: a file that is missing, empty, or no capture (code "capture"), unknown link type, all before anything is
 /// read. A pcapng file is refused only when none of its first interfaces can be read; packets of the others are skipped
 /// as kNotIp, with a warning.
 base::Result<std::unique_ptr<DatagramSource>> open_captures(const std::vector<CaptureInput>& inputs,
                                                             const std::vector<uint16_t>& ports,
-                                                            std::vector<std::string>& sites);
-
-struct UdpListen {
-  std::string host;  ///< "" or "*" : any address, IPv6 socket for both families
-  uint16_t port = 0;
-  std::string site;
-};
-/// "udp://HOST:PORT", "udp://[::1]:2055".
-base::Result<UdpListen> parse_listen(std::string_view text);
-
-/// UDP sockets: recvmmsg with UDP_GRO, SO_RXQ_OVFL counted, `receive_buffer_octets` asked for (SO_RCVBUFFORCE, then
-/// SO_RCVBUF; a warning with the sysctl to set when the kernel gave less). Errors: cannot bind.
-/// What is returned is a UdpSource (ingest/udp_source.h), which also tells the ports.
-base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen,
-                                                         int receive_buffer_octets, std::vector<std::string>& sites,
-                                                         int poll_interval_ms = 100);
+                                                            std::vector<std::string>& sites,
+                                                            const base::PrefixSet& allow = {});
 
 }  // namespace backstream::ingest

@@ -1,26 +1,27 @@
 #include "ingest/udp_source.h"
 
-#include <fmt/format.h>
 #include <linux/sock_diag.h>
-#include <netdb.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 
+#include "base/huge_pages.h"
 #include "ingest/socket_address.h"
+#include "ingest/udp_listen.h"
 
 namespace backstream::ingest {
 namespace {
 
-constexpr size_t kMessages = 32;
+constexpr size_t kMessages = 64;
 /// A coalesced receive (UDP_GRO) holds up to 64 KiB of datagrams of one size.
 constexpr size_t kMessageOctets = 65'536;
+/// Messages lie a little more than a power of two apart: else the first lines of all would share few places of the
+/// caches.
+constexpr size_t kMessageStride = kMessageOctets + 26 * 64;
 constexpr size_t kControlOctets = 128;
 constexpr int kBatchesPerTurn = 8;  ///< of one socket, before the others have their turn
 
@@ -36,67 +37,56 @@ struct Socket {
   uint16_t port = 0;
 };
 
-class Listener final : public UdpSource {
+class Receiver final : public UdpSource {
  public:
-  explicit Listener(int poll_interval_ms)
+  Receiver(const base::PrefixSet& allow, int poll_interval_ms)
       : poll_interval_ms_(poll_interval_ms),
-        memory_(kMessages * kMessageOctets),
+        allow_(allow),
+        memory_(kMessages * kMessageStride),
         control_(kMessages * kControlOctets),
-        names_(kMessages) {}
-  ~Listener() override {
+        names_(kMessages),
+        parts_(kMessages),
+        messages_(kMessages) {
+    for (size_t i = 0; i < kMessages; ++i) {
+      parts_[i] = {memory_.data() + i * kMessageStride, kMessageOctets};
+      msghdr& header = messages_[i].msg_hdr;
+      header.msg_iov = &parts_[i];
+      header.msg_iovlen = 1;
+      header.msg_name = &names_[i];
+      header.msg_control = control_.data() + i * kControlOctets;
+    }
+  }
+  ~Receiver() override {
     for (const Socket& socket : sockets_) ::close(socket.file);
   }
 
-  base::Result<void> add(const UdpListen& listen, uint32_t site, int receive_buffer_octets) {
-    addrinfo hints{};
-    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-    hints.ai_socktype = SOCK_DGRAM;
-    const bool any = listen.host.empty() || listen.host == "*";
-    addrinfo* found = nullptr;
-    const std::string where = fmt::format("udp://{}:{}", any ? "*" : listen.host, listen.port);
-    const int status =
-        ::getaddrinfo(any ? "::" : listen.host.c_str(), std::to_string(listen.port).c_str(), &hints, &found);
-    if (status != 0) return base::fail("listen", fmt::format("{}: {}", where, ::gai_strerror(status)));
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> held(found, ::freeaddrinfo);
+  /// Takes the `index`th socket of the group; it closes it in the end.
+  void add(const SocketGroup& group, size_t index, uint32_t site) {
     Socket socket;
+    socket.file = group.files[index];
     socket.site = site;
-    const addrinfo* address = found;
-    socket.file = ::socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    sockaddr_storage any_v4{};
-    const sockaddr* bind_to = address->ai_addr;
-    socklen_t bind_octets = address->ai_addrlen;
-    if (socket.file < 0 && any) {  // a machine without IPv6
-      socket.file = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-      bind_octets = to_socket_address(base::Inet::v4(0), listen.port, any_v4);
-      bind_to = reinterpret_cast<const sockaddr*>(&any_v4);
-    }
-    if (socket.file < 0) return base::fail("listen", fmt::format("{}: {}", where, std::strerror(errno)));
-    const int on = 1, off = 0;
-    if (any) ::setsockopt(socket.file, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    ::setsockopt(socket.file, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    ::setsockopt(socket.file, SOL_UDP, UDP_GRO, &on, sizeof on);
-    set_buffer(socket.file, receive_buffer_octets, where);
-    if (::bind(socket.file, bind_to, bind_octets) != 0) {
-      const int error = errno;
-      ::close(socket.file);
-      return base::fail("listen", fmt::format("{}: {}", where, std::strerror(error)), {},
-                        error == EADDRINUSE ? "another program listens there: ss -ulnp shows which" : "");
-    }
-    sockaddr_storage bound{};
-    socklen_t octets = sizeof bound;
-    ::getsockname(socket.file, reinterpret_cast<sockaddr*>(&bound), &octets);
-    (void)from_socket_address(bound, socket.port);
-    ports_.push_back(socket.port);
+    socket.port = group.port;
     sockets_.push_back(socket);
     polls_.push_back({socket.file, POLLIN, 0});
-    return {};
+    SocketStats& stats = stats_.sockets.emplace_back();
+    stats.address = group.address;
+    stats.port = group.port;
+    stats.buffer_octets = group.buffer_octets[index];
+  }
+  void add_port(uint16_t port) { ports_.push_back(port); }
+  void add_warnings(const std::vector<std::string>& warnings) {
+    stats_.warnings.insert(stats_.warnings.end(), warnings.begin(), warnings.end());
   }
 
   std::span<const base::Datagram> next_block() override {
+    constexpr int kTriesMax = 16;
     block_.clear();
-    if (receive_any()) return block_;
+    // A receive gives no block where all of it was turned away.
+    for (int tried = 0; tried < kTriesMax && receive_any(); ++tried) {
+      if (!block_.empty()) return block_;
+    }
     // Nothing waits: what was dropped behind the last datagram is known only by asking.
-    for (Socket& socket : sockets_) ask_drops(socket);
+    for (size_t s = 0; s < sockets_.size(); ++s) ask_drops(s);
     if (::poll(polls_.data(), polls_.size(), poll_interval_ms_) > 0) receive_any();
     return block_;
   }
@@ -105,22 +95,6 @@ class Listener final : public UdpSource {
   const std::vector<uint16_t>& ports() const override { return ports_; }
 
  private:
-  void set_buffer(int file, int octets, const std::string& where) {
-    if (::setsockopt(file, SOL_SOCKET, SO_RCVBUFFORCE, &octets, sizeof octets) != 0) {
-      ::setsockopt(file, SOL_SOCKET, SO_RCVBUF, &octets, sizeof octets);
-    }
-    int got = 0;
-    socklen_t size = sizeof got;
-    ::getsockopt(file, SOL_SOCKET, SO_RCVBUF, &got, &size);
-    // The kernel reports twice what it grants.
-    if (got / 2 < octets) {
-      stats_.warnings.push_back(
-          fmt::format("{}: receive buffer is {} octets, {} were asked for: bursts may be lost. "
-                      "sysctl -w net.core.rmem_max={} allows it",
-                      where, got / 2, octets, octets));
-    }
-  }
-
   /// Payloads lie in one area that is reused, so a block is one receive of one socket.
   bool receive_any() {
     for (size_t tried = 0; tried < sockets_.size(); ++tried) {
@@ -128,7 +102,7 @@ class Listener final : public UdpSource {
         turn_batches_ = 0;
         turn_ = (turn_ + 1) % sockets_.size();
       }
-      if (receive(sockets_[turn_])) {
+      if (receive(turn_)) {
         ++turn_batches_;
         return true;
       }
@@ -138,116 +112,101 @@ class Listener final : public UdpSource {
   }
 
   /// `drops`: the socket's counter; one told with a datagram is as old as that datagram.
-  void note_drops(Socket& socket, uint32_t drops) {
-    const auto more = static_cast<int32_t>(drops - socket.drops);
+  void note_drops(size_t index, uint32_t drops) {
+    const auto more = static_cast<int32_t>(drops - sockets_[index].drops);
     if (more <= 0) return;
     stats_.kernel_drops += static_cast<uint32_t>(more);
-    socket.drops = drops;
+    stats_.sockets[index].kernel_drops += static_cast<uint32_t>(more);
+    sockets_[index].drops = drops;
   }
-  void ask_drops(Socket& socket) {
+  void ask_drops(size_t index) {
     uint32_t memory[SK_MEMINFO_VARS] = {};
     socklen_t octets = sizeof memory;
-    if (::getsockopt(socket.file, SOL_SOCKET, SO_MEMINFO, memory, &octets) != 0) return;
-    if (octets > SK_MEMINFO_DROPS * sizeof(uint32_t)) note_drops(socket, memory[SK_MEMINFO_DROPS]);
+    if (::getsockopt(sockets_[index].file, SOL_SOCKET, SO_MEMINFO, memory, &octets) != 0) return;
+    if (octets > SK_MEMINFO_DROPS * sizeof(uint32_t)) note_drops(index, memory[SK_MEMINFO_DROPS]);
   }
 
-  bool receive(Socket& socket) {
-    mmsghdr messages[kMessages] = {};
-    iovec parts[kMessages];
-    for (size_t i = 0; i < kMessages; ++i) {
-      parts[i] = {memory_.data() + i * kMessageOctets, kMessageOctets};
-      msghdr& header = messages[i].msg_hdr;
-      header.msg_iov = &parts[i];
-      header.msg_iovlen = 1;
-      header.msg_name = &names_[i];
-      header.msg_namelen = sizeof names_[i];
-      header.msg_control = control_.data() + i * kControlOctets;
-      header.msg_controllen = kControlOctets;
+  /// Reads what came with a message. Returns the length of the datagrams that it is made of.
+  uint32_t read_control(msghdr& header, size_t index, uint32_t octets) {
+    uint32_t segment = octets;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+      if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+        int size = 0;
+        std::memcpy(&size, CMSG_DATA(c), sizeof size);
+        if (size > 0) segment = static_cast<uint32_t>(size);
+      } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+        uint32_t drops = 0;
+        std::memcpy(&drops, CMSG_DATA(c), sizeof drops);
+        note_drops(index, drops);
+      }
     }
-    const int got = ::recvmmsg(socket.file, messages, kMessages, 0, nullptr);
+    return segment;
+  }
+
+  bool receive(size_t index) {
+    const Socket& socket = sockets_[index];
+    for (mmsghdr& message : messages_) {  // The kernel has written over them.
+      message.msg_hdr.msg_namelen = sizeof names_[0];
+      message.msg_hdr.msg_controllen = kControlOctets;
+    }
+    const int got = ::recvmmsg(socket.file, messages_.data(), kMessages, 0, nullptr);
     if (got <= 0) return false;
     const base::Micros now = wall_clock();
-    for (int i = 0; i < got; ++i) {
-      msghdr& header = messages[i].msg_hdr;
-      const uint32_t octets = messages[i].msg_len;
-      uint32_t segment = octets;
-      for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-        if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
-          int size = 0;
-          std::memcpy(&size, CMSG_DATA(c), sizeof size);
-          if (size > 0) segment = static_cast<uint32_t>(size);
-        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
-          uint32_t drops = 0;
-          std::memcpy(&drops, CMSG_DATA(c), sizeof drops);
-          note_drops(socket, drops);
-        }
-      }
+    SocketStats& socket_stats = stats_.sockets[index];
+    for (size_t i = 0; i < static_cast<size_t>(got); ++i) {
+      msghdr& header = messages_[i].msg_hdr;
+      const uint32_t octets = messages_[i].msg_len;
+      const uint32_t segment = read_control(header, index, octets);
       base::Datagram datagram;
-      datagram.source = from_socket_address(names_[static_cast<size_t>(i)], datagram.source_port);
+      datagram.source = from_socket_address(names_[i], datagram.source_port);
       datagram.destination_port = socket.port;
       datagram.site = socket.site;
       datagram.received_at = now;
       datagram.payload = static_cast<const uint8_t*>(header.msg_iov->iov_base);
+      const bool allowed = allow_.empty() || allow_.contains(datagram.source);
       uint32_t left = octets;
       do {  // An empty datagram is one, too.
         datagram.payload_octets = std::min(segment, left);
-        block_.push_back(datagram);
+        ++socket_stats.datagrams;
+        if (allowed) block_.push_back(datagram);
+        else stats_.add_rejected(datagram.source);
         datagram.payload += datagram.payload_octets;
         left -= datagram.payload_octets;
       } while (left > 0);
+      socket_stats.octets += octets;
       stats_.octets += octets;
     }
-    stats_.frames += block_.size();
     stats_.datagrams += block_.size();
+    stats_.frames = stats_.datagrams + stats_.skipped[static_cast<size_t>(IngestSkip::kNotAllowed)];
     return true;
   }
 
   const int poll_interval_ms_;
+  const base::PrefixSet allow_;
   std::vector<Socket> sockets_;
   std::vector<pollfd> polls_;
   std::vector<uint16_t> ports_;
-  std::vector<uint8_t> memory_;
+  base::HugePageVector<uint8_t> memory_;
   std::vector<uint8_t> control_;
   std::vector<sockaddr_storage> names_;
+  std::vector<iovec> parts_;
+  std::vector<mmsghdr> messages_;
   std::vector<base::Datagram> block_;
   size_t turn_ = 0;
   int turn_batches_ = 0;
-  IngestStats stats_;
+  IngestStats stats_;  ///< its `sockets` are those of sockets_
 };
 
 }  // namespace
 
-base::Result<UdpListen> parse_listen(std::string_view text) {
-  const auto refuse = [&] {
-    return base::fail("usage", fmt::format("'{}' is not an address to listen on", text), {},
-                      "write udp://HOST:PORT, for example udp://0.0.0.0:2055");
-  };
-  constexpr std::string_view kScheme = "udp://";
-  if (!text.starts_with(kScheme)) return refuse();
-  std::string_view rest = text.substr(kScheme.size());
-  UdpListen listen;
-  size_t colon = 0;
-  if (rest.starts_with('[')) {
-    const size_t end = rest.find(']');
-    if (end == std::string_view::npos || end + 1 >= rest.size() || rest[end + 1] != ':') return refuse();
-    listen.host = rest.substr(1, end - 1);
-    colon = end + 1;
-  } else {
-    colon = rest.rfind(':');
-    if (colon == std::string_view::npos) return refuse();
-    listen.host = rest.substr(0, colon);
-    if (listen.host.find(':') != std::string::npos) return refuse();  // IPv6 stands in brackets
-  }
-  const std::string_view port = rest.substr(colon + 1);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), listen.port);
-  if (port.empty() || error != std::errc() || end != port.data() + port.size()) return refuse();
-  return listen;
-}
-
-base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpListen>& listen,
-                                                         int receive_buffer_octets, std::vector<std::string>& sites,
-                                                         int poll_interval_ms) {
-  auto listener = std::make_unique<Listener>(poll_interval_ms);
+base::Result<std::vector<std::unique_ptr<UdpSource>>> listen_udp(const std::vector<UdpListen>& listen,
+                                                                 const UdpOptions& options,
+                                                                 std::vector<std::string>& sites) {
+  const uint32_t threads = std::max(options.threads, 1u);
+  const uint32_t sockets = (std::max(options.sockets, 1u) + threads - 1) / threads * threads;
+  std::vector<std::unique_ptr<Receiver>> receivers;
+  for (uint32_t i = 0; i < threads; ++i)
+    receivers.push_back(std::make_unique<Receiver>(options.allow, options.poll_interval_ms));
   if (sites.empty()) sites.emplace_back();
   for (const UdpListen& one : listen) {
     uint32_t site = 0;
@@ -256,9 +215,15 @@ base::Result<std::unique_ptr<DatagramSource>> listen_udp(const std::vector<UdpLi
       site = static_cast<uint32_t>(known - sites.begin());
       if (known == sites.end()) sites.push_back(one.site);
     }
-    if (auto added = listener->add(one, site, receive_buffer_octets); !added) return tl::unexpected(added.error());
+    const auto group = open_sockets(one, sockets, options.receive_buffer_octets, options.coalesce);
+    if (!group) return tl::unexpected(group.error());
+    for (uint32_t s = 0; s < sockets; ++s) receivers[s % threads]->add(*group, s, site);
+    for (auto& receiver : receivers) receiver->add_port(group->port);
+    receivers[0]->add_warnings(group->warnings);
   }
-  return listener;
+  std::vector<std::unique_ptr<UdpSource>> sources;
+  for (auto& receiver : receivers) sources.push_back(std::move(receiver));
+  return sources;
 }
 
 }  // namespace backstream::ingest

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <system_error>
 
 #include "ingest/capture_bytes_test.h"
@@ -19,19 +21,28 @@ const base::Inet kLoopback = base::Inet::v4(0x7f000001);
 const base::Inet kLoopback6 = base::Inet::v6(0, 1);
 
 struct Bound {
-  std::unique_ptr<DatagramSource> source;
+  std::unique_ptr<UdpSource> source;
   std::vector<std::string> sites;
-  uint16_t port(size_t listen = 0) const { return dynamic_cast<UdpSource&>(*source).ports().at(listen); }
+  uint16_t port(size_t listen = 0) const { return source->ports().at(listen); }
 };
-Bound listen(const std::vector<UdpListen>& listens, int buffer_octets = kBufferOctets, int poll_interval_ms = 1000) {
+UdpOptions options_of(int buffer_octets, int poll_interval_ms) {
+  UdpOptions options;
+  options.receive_buffer_octets = buffer_octets;
+  options.poll_interval_ms = poll_interval_ms;
+  return options;
+}
+Bound listen(const std::vector<UdpListen>& listens, const UdpOptions& options) {
   Bound bound;
-  auto source = listen_udp(listens, buffer_octets, bound.sites, poll_interval_ms);
-  if (!source) {
-    ADD_FAILURE() << source.error().message;
+  auto sources = listen_udp(listens, options, bound.sites);
+  if (!sources) {
+    ADD_FAILURE() << sources.error().message;
     return bound;
   }
-  bound.source = std::move(*source);
+  bound.source = std::move(sources->front());
   return bound;
+}
+Bound listen(const std::vector<UdpListen>& listens, int buffer_octets = kBufferOctets, int poll_interval_ms = 1000) {
+  return listen(listens, options_of(buffer_octets, poll_interval_ms));
 }
 /// Loopback delivers while sending, so what is not there at once was lost.
 Seen receive(const Bound& bound, size_t count) {
@@ -208,11 +219,15 @@ TEST(UdpSource, NothingWithinThePollIntervalIsAnEmptyBlock) {
 TEST(UdpSource, TakenPortIsToldWithAddressAndReason) {
   const Bound bound = listen({{"127.0.0.1", 0, ""}});
   std::vector<std::string> sites;
-  const auto second = listen_udp({{"127.0.0.1", bound.port(), ""}}, kBufferOctets, sites);
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().message, fmt::format("udp://127.0.0.1:{}: Address already in use", bound.port()));
-  EXPECT_NE(second.error().hint, "");
-  const auto foreign = listen_udp({{"192.0.2.1", 2055, ""}}, kBufferOctets, sites);
+  for (const uint32_t sockets : {1u, 2u}) {
+    UdpOptions options;
+    options.sockets = sockets;
+    const auto second = listen_udp({{"127.0.0.1", bound.port(), ""}}, options, sites);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().message, fmt::format("udp://127.0.0.1:{}: Address already in use", bound.port()));
+    EXPECT_NE(second.error().hint, "");
+  }
+  const auto foreign = listen_udp({{"192.0.2.1", 2055, ""}}, UdpOptions{}, sites);
   ASSERT_FALSE(foreign);
   EXPECT_EQ(foreign.error().message, "udp://192.0.2.1:2055: Cannot assign requested address");
 }
@@ -223,6 +238,92 @@ TEST(UdpSource, BufferSmallerThanAskedIsWarnedOfWithTheSysctl) {
   const auto& warnings = bound.source->stats().warnings;
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("sysctl -w net.core.rmem_max=2147483647"), std::string::npos) << warnings[0];
+}
+
+TEST(UdpSource, AGroupOfSocketsIsOneListenerAndAnotherCannotJoin) {
+  UdpOptions options = options_of(kBufferOctets, 1000);
+  options.sockets = 4;
+  const Bound bound = listen({{"127.0.0.1", 0, ""}}, options);
+  for (uint32_t e = 0; e < 64; ++e) {
+    const base::Inet source = base::Inet::v4(0x7f000101 + e);
+    UdpSender sender(kLoopback, bound.port(), &source);
+    send(sender, fmt::format("{}", e));
+  }
+  const Seen seen = receive(bound, 64);
+  ASSERT_EQ(seen.datagrams.size(), 64u);
+  ASSERT_EQ(seen.stats.sockets.size(), 4u);
+  uint64_t sum = 0;
+  for (const SocketStats& socket : seen.stats.sockets) {
+    EXPECT_EQ(socket.address, "127.0.0.1");
+    EXPECT_EQ(socket.port, bound.port());
+    EXPECT_EQ(socket.buffer_octets, static_cast<uint64_t>(kBufferOctets));
+    EXPECT_GT(socket.datagrams, 0u);
+    sum += socket.datagrams;
+  }
+  EXPECT_EQ(sum, 64u);
+  std::vector<std::string> sites;
+  EXPECT_FALSE(listen_udp({{"127.0.0.1", bound.port(), ""}}, options, sites));
+}
+
+TEST(UdpSource, AnExporterStaysWithOneThreadWhateverItsPorts) {
+  for (const base::Inet& to : {kLoopback, kLoopback6}) {
+    if (to == kLoopback6 && !has_ipv6()) continue;
+    UdpOptions options = options_of(kBufferOctets, 10);
+    options.threads = 2;
+    options.sockets = 3;  // Made 4: as many for one thread as for the other.
+    std::vector<std::string> sites;
+    auto sources = listen_udp({{"*", 0, ""}}, options, sites);
+    ASSERT_TRUE(sources);
+    ASSERT_EQ(sources->size(), 2u);
+    constexpr uint32_t kExporters = 32, kEach = 5;
+    for (uint32_t e = 0; e < kExporters; ++e) {
+      const base::Inet source = base::Inet::v4(0x7f000101 + e);
+      for (uint32_t i = 0; i < kEach; ++i) {  // Each from a port of its own.
+        UdpSender sender(to, (*sources)[0]->ports()[0], to == kLoopback ? &source : nullptr);
+        send(sender, fmt::format("{}", e));
+      }
+    }
+    std::map<std::string, std::set<size_t>> threads_of;
+    size_t count[2] = {};
+    for (size_t thread = 0; thread < 2; ++thread) {
+      EXPECT_EQ((*sources)[thread]->stats().sockets.size(), 2u);
+      for (auto block = (*sources)[thread]->next_block(); !block.empty(); block = (*sources)[thread]->next_block()) {
+        for (const base::Datagram& datagram : block) {
+          threads_of[base::to_string(datagram.source)].insert(thread);
+          ++count[thread];
+        }
+      }
+    }
+    EXPECT_EQ(count[0] + count[1], kExporters * kEach);
+    EXPECT_EQ(threads_of.size(), to == kLoopback ? kExporters : 1u);
+    for (const auto& [source, threads] : threads_of) EXPECT_EQ(threads.size(), 1u) << source;
+    EXPECT_EQ(count[0] > 0 && count[1] > 0, to == kLoopback);
+  }
+}
+
+TEST(UdpSource, WhoIsNotAllowedIsCountedByAddressAndNotHandedOn) {
+  UdpOptions options = options_of(kBufferOctets, 10);
+  options.allow = base::PrefixSet({base::Inet::v4(0x7f000200, 24), base::Inet::v4(0x7f000105)});
+  const Bound bound = listen({{"*", 0, ""}}, options);
+  const auto from = [&](uint32_t address, int count) {
+    const base::Inet source = base::Inet::v4(address);
+    UdpSender sender(kLoopback, bound.port(), &source, true);
+    for (int i = 0; i < count; ++i) send(sender, base::to_string(source));
+  };
+  from(0x7f000204, 3);
+  from(0x7f000104, 7);
+  from(0x7f000105, 1);
+  for (uint32_t e = 0; e < 20; ++e) from(0x7f000301 + e, 1);
+  const Seen seen = receive(bound, 4);
+  EXPECT_EQ(seen.payloads(), (std::vector<std::string>{"127.0.2.4", "127.0.2.4", "127.0.2.4", "127.0.1.5"}));
+  EXPECT_TRUE(bound.source->next_block().empty());
+  const IngestStats& stats = bound.source->stats();
+  EXPECT_EQ(stats.datagrams, 4u);
+  EXPECT_EQ(stats.skipped[static_cast<size_t>(IngestSkip::kNotAllowed)], 27u);
+  EXPECT_EQ(stats.frames, 31u);
+  EXPECT_EQ(stats.sockets[0].datagrams, 31u);
+  ASSERT_EQ(stats.rejected.size(), IngestStats::kRejectedNamedMax);
+  EXPECT_EQ(stats.rejected[0], std::make_pair(base::Inet::v4(0x7f000104), uint64_t{7}));
 }
 
 TEST(UdpSender, NobodyListensIsCounted) {

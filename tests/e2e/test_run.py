@@ -65,6 +65,15 @@ class Answers(harness.Case):
         self.assertEqual(self.rows("--pcap", path, "--port", "4739", "-e", MATRIX), SIMPLE_ROWS[:1])
         self.assertEqual(self.rows("--pcap", path, "--port", "2055", "--port", "4739", "-e", MATRIX), SIMPLE_ROWS)
 
+    def test_only_allowed_exporters_are_read(self):
+        records = wire.v5([wire.v5_flow(NOON + 10, NOON + 60, octets=100)], NOON + 60)
+        path = self.write("a.pcap", wire.pcap([(NOON + 60, wire.udp_packet(records, source=source))
+                                               for source in ("192.0.2.1", "192.0.2.77", "198.51.100.1")]))
+        stats, result = self.stats("--pcap", path, "-e", MATRIX, "--set", "ingest.allow=192.0.2.64/26, 198.51.100.1")
+        self.assertEqual([e["address"] for e in stats["exporters"]], ["192.0.2.77", "198.51.100.1"])
+        self.assertEqual(stats["ingest"]["skipped"]["not_allowed"], 1)
+        self.assertIn("!! not in ingest.allow: 192.0.2.1 1", result.stderr)
+
     def test_edges_give_the_same_rows(self):
         packets = []
         for i in range(200):

@@ -4,6 +4,7 @@ import collections
 import csv
 import json
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -172,6 +173,47 @@ class SideStreams(harness.Case):
         line = process.stdout.readline()
         self.assertIsNone(process.poll(), "the window closed before the end")
         self.assertEqual(json.loads(line)["octets"], 1000)
+
+    def test_several_receiving_threads(self):
+        """Each writes what it heard; what exporters told is known to all, and the tables are those of all threads."""
+        port, records = harness.free_port(), 30_000
+        process = self.start("run", "-q", "--listen", f"udp://127.0.0.1:{port}", "-o", "jsonl", "--threads", "3", "--stats",
+                             self.path("s.json"), "-e", "SELECT exporter, datagrams, flows, counter_samples, missing FROM exporter_minutes",
+                             "-e", "SELECT exporter, if_index FROM counters",
+                             "-e", "SELECT window_start, exporter, count(*) AS n FROM tumble(counters, time, interval '1 s') GROUP BY 1, 2",
+                             "-e", "SELECT f.exporter, f.time, e.datagrams FROM flows AS f LEFT JOIN exporters AS e ON e.exporter = f.exporter")
+        for _ in range(200):
+            if harness.is_bound(port) or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        sent = self.run_backstream("generate", "--protocol", "sflow", "--interfaces", "--exporters", "12", "--records", str(records),
+                                   "--rate", "10000", "--to", f"udp://127.0.0.1:{port}")
+        self.assertEqual(sent.returncode, 0, sent.stderr)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, error)
+        with open(self.path("s.json")) as file:
+            stats = json.load(file)
+        self.assertEqual(sum(1 for s in stats["ingest"]["sockets"] if s["datagrams"] > 0), 3)
+        views = collections.defaultdict(list)
+        for line in output.splitlines():
+            row = json.loads(line)
+            views[row["view"]].append(row)
+        minutes, counters, windows, flows = (views[f"select{i}"] for i in (1, 2, 3, 4))
+        self.assertEqual(len(flows), records)
+        for exporter in stats["exporters"]:
+            mine = [row for row in minutes if row["exporter"] == exporter["address"]]
+            for counter in ("datagrams", "flows", "counter_samples", "missing"):
+                self.assertEqual(sum(row[counter] for row in mine), exporter[counter], counter)
+            samples = sum(row["exporter"] == exporter["address"] for row in counters)
+            self.assertEqual(samples, exporter["counter_samples"])
+            self.assertEqual(sum(row["n"] for row in windows if row["exporter"] == exporter["address"]), samples)
+            told = max(row["datagrams"] or 0 for row in flows if row["exporter"] == exporter["address"])
+            self.assertTrue(0 < told <= exporter["datagrams"], told)
+        self.assertEqual(len(stats["exporters"]), 12)
+        self.assertGreater(len(counters), 12)
+        self.assertGreater(len({row["window_start"] for row in windows}), 1)
 
     def test_the_plan_says_that_no_exporter_holds_them(self):
         capture, _ = self.generate("--records", "10")
