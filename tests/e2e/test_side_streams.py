@@ -146,6 +146,15 @@ class SideStreams(harness.Case):
             for variant in VARIANTS:
                 self.assertEqual(sorted(self.rows("--pcap", capture, "-e", query, *variant)), whole, (query, variant))
 
+    def test_a_minute_is_not_late_because_another_stream_goes_on(self):
+        capture, _ = self.generate("--protocol", "sflow", "--interfaces", "--records", "5000", "--span", "200s")
+        minutes = "SELECT window_start, sum(flows) AS flows FROM tumble(exporter_minutes, time, interval '10 s') GROUP BY 1"
+        counters = "SELECT window_start, count(*) AS n FROM tumble(counters, time, interval '1 s') GROUP BY 1"
+        alone = self.objects("--pcap", capture, "-e", minutes)
+        together = self.objects("--pcap", capture, "-e", minutes, "-e", counters)
+        self.assertEqual(sum(row["flows"] for row in alone), 5000)
+        self.assertEqual([{key: row[key] for key in ("window_start", "flows")} for row in together if row["view"] == "select1"], alone)
+
     def test_nat_events(self):
         template = wire.template(256, [(8, 4), (225, 4), (7, 2), (227, 2), (230, 1)])
         record = socket.inet_aton("10.0.0.1") + socket.inet_aton("192.0.2.1") + struct.pack("!HHB", 1024, 40000, 4)
