@@ -339,7 +339,8 @@ int run_command(const std::vector<std::string>& arguments) {
   };
   bool none_left = false;
   pipeline.run([&] {
-    if (live) writer.flush();
+    // Rows of queries without windows are written by the threads that receive.
+    if (live) pipeline.at_rest([&] { writer.flush(); });
     progress.show();
     tell_failures();
     none_left = engine.failed_count() == engine.query_count();
