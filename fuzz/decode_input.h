@@ -61,9 +61,18 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
       wanted.add(column);
     }
   }
-  Rows rows;
-  static const auto elements = some_elements();
-  decode::FlowWriter writer(wanted, rows, 7, elements);
+  // Made once, as to make them takes longer than to decode an input: they are empty again after each.
+  static Rows rows, side_rows;
+  static decode::FlowWriter writer(wanted, rows, 7, some_elements());
+  static decode::SideWriters side;
+  if (side.of(batch::SideStream::kCounters) == nullptr) {
+    for (const batch::SideStreamDef& stream : batch::side_streams()) {
+      side.set(stream.stream, std::make_unique<decode::SideWriter>(
+                                  stream.schema, std::vector<bool>(stream.schema.columns.size(), true), 3,
+                                  [](batch::ColumnBatch& batch) { side_rows.on_flows(batch); }));
+    }
+  }
+  rows.rows = 0;
   decode::DecodeSettings settings;
   settings.template_count_max = 16;
   settings.exporter_count_max = 3;
@@ -75,13 +84,6 @@ inline void decode_input(const uint8_t* data, size_t size, const std::vector<uin
   settings.exporters.push_back(named);
   const auto store = std::make_shared<decode::TemplateStore>();
   decode::Decoder decoders[2] = {{settings, {}, store}, {settings, {}, store}};
-  decode::SideWriters side;
-  Rows side_rows;
-  for (const batch::SideStreamDef& stream : batch::side_streams()) {
-    side.set(stream.stream,
-             std::make_unique<decode::SideWriter>(stream.schema, std::vector<bool>(stream.schema.columns.size(), true),
-                                                  3, [&](batch::ColumnBatch& batch) { side_rows.on_flows(batch); }));
-  }
   base::Micros now = 1'769'860'800'000'000;
   while (size >= 2) {
     const size_t octets = std::min<size_t>(base::load_be16(data) & 0x0fff, size - 2);

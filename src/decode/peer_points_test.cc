@@ -2,6 +2,7 @@
 // acquisition part was built against.
 #include <cmath>
 #include <random>
+#include <thread>
 
 #include "base/byte_order.h"
 #include "decode/decode_test_input.h"
@@ -396,6 +397,42 @@ TEST(PeerPoint07, WhatOneDecoderLearnsAllKnow) {
   b.feed(ipfix(set(2, template_of(256, {{8, 4}, {1, 4}})), 10), kReceived + 32 * kSecond);
   a.feed(ipfix(set(256, Octets().u32(1).u32(77)), 1));
   EXPECT_EQ(a.last("octets_raw"), "77") << "and a redefinition";
+}
+
+TEST(PeerPoint07, DecodersOfSeveralThreadsLearnFromEachOther) {
+  constexpr size_t kThreads = 3;
+  constexpr uint64_t kRounds = 400;
+  auto store = std::make_shared<TemplateStore>();
+  std::vector<std::unique_ptr<DecodeRun>> runs;
+  for (size_t t = 0; t < kThreads; ++t)
+    runs.push_back(std::make_unique<DecodeRun>(DecodeSettings(), 5, DecodeRun::all_columns(), store));
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(static_cast<unsigned>(t));
+      DecodeRun& run = *runs[t];
+      for (uint64_t i = 0; i < kRounds; ++i) {
+        const auto now = kReceived + static_cast<Micros>(i) * kSecond;
+        const auto id =
+            static_cast<uint16_t>(256 + i / 20);  // a new one every now and then, known to one of them first
+        if (random() % 10 == 0)
+          run.feed(ipfix(set(2, template_of(id, kSmall)).add(set(3, options_of(1'000, {{34, 4}})))), now);
+        if (random() % 10 == 0) run.feed(ipfix(set(1'000, Octets().u32(1).u32(1 + i / 100))), now);
+        run.feed(ipfix(set(id, small())), now);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  uint64_t released = 0;
+  for (auto& run : runs) {
+    for (int i = 0; i < 2; ++i) run->feed(ipfix(Octets()), kReceived + static_cast<Micros>(kRounds) * kSecond);
+    const IngestLedger l = run->decoder.total();
+    EXPECT_GE(l.flows + l.awaiting_template, kRounds) << "options data may wait, too";
+    EXPECT_EQ(l.sets_held, l.sets_released + l.awaiting_template) << "each is read or still counted as waiting";
+    released += l.sets_released;
+  }
+  EXPECT_GT(released, 0u);
+  EXPECT_EQ(store->template_count(), kRounds / 20 + 1);
 }
 
 // --- 8 to 11: what templates and sets may be

@@ -37,7 +37,9 @@ bool CommonColumns::takes(const expr::Expr& e) {
     reads |= part.kind == expr::ExprKind::kColumn;
     if (part.kind != expr::ExprKind::kCall && part.kind != expr::ExprKind::kInList) return;
     constexpr std::string_view kNames[] = {"=", "<>", "<", "<=", ">", ">=", "&", "|", "family", "network"};
-    always &= part.function->kind != expr::ScalarFunction::Kind::kCast &&
+    // Bits of addresses have no value where one is IPv4 and the other IPv6.
+    const bool of_bits = part.function->name == "&" || part.function->name == "|";
+    always &= part.function->kind != expr::ScalarFunction::Kind::kCast && (!of_bits || batch::is_integer(part.type)) &&
               std::find(std::begin(kNames), std::end(kNames), part.function->name) != std::end(kNames);
   });
   return always && reads && e.kind != expr::ExprKind::kColumn;

@@ -109,9 +109,10 @@ class SideStreams(harness.Case):
                                    LEFT JOIN exporters e ON e.exporter = f.exporter
                                    GROUP BY window_start, f.exporter, in_if, in_if_name, i.name, i.bits_per_second, e.templates,
                                      e.sampling_rate""")
-            last = max(row["window_start"] for row in rows)
+            # Of sFlow, samples that were taken last are sent after the span: the last window has a few of them.
+            interfaces = collections.Counter(row["window_start"] for row in rows)
+            last = max(window for window, count in interfaces.items() if count > 20)
             rows = [row for row in rows if row["window_start"] == last]
-            self.assertGreater(len(rows), 20)
             for row in rows:
                 self.assertEqual(row["in_if_name"], f"et-0/0/{row['in_if']}", protocol)
                 self.assertEqual(row["name"], row["in_if_name"])
@@ -145,6 +146,15 @@ class SideStreams(harness.Case):
             self.assertGreater(len(whole), 3)
             for variant in VARIANTS:
                 self.assertEqual(sorted(self.rows("--pcap", capture, "-e", query, *variant)), whole, (query, variant))
+
+    def test_a_minute_is_not_late_because_another_stream_goes_on(self):
+        capture, _ = self.generate("--protocol", "sflow", "--interfaces", "--records", "5000", "--span", "200s")
+        minutes = "SELECT window_start, sum(flows) AS flows FROM tumble(exporter_minutes, time, interval '10 s') GROUP BY 1"
+        counters = "SELECT window_start, count(*) AS n FROM tumble(counters, time, interval '1 s') GROUP BY 1"
+        alone = self.objects("--pcap", capture, "-e", minutes)
+        together = self.objects("--pcap", capture, "-e", minutes, "-e", counters)
+        self.assertEqual(sum(row["flows"] for row in alone), 5000)
+        self.assertEqual([{key: row[key] for key in ("window_start", "flows")} for row in together if row["view"] == "select1"], alone)
 
     def test_nat_events(self):
         template = wire.template(256, [(8, 4), (225, 4), (7, 2), (227, 2), (230, 1)])

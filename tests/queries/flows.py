@@ -419,7 +419,8 @@ class DataSet:
         self.flows = [flow for _, flows in parts for flow in flows]
 
     def arguments(self):
-        return [word for site, path in self.captures for word in ("--pcap", f"{site}={path}")]
+        # The routers here announce their templates once, also where they are silent for weeks.
+        return ["--set", "decode.template_expiry=0"] + [word for site, path in self.captures for word in ("--pcap", f"{site}={path}")]
 
 
 def day(binary, folder):
