@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <mutex>
 #include <optional>
 
 #include "app/commands.h"
@@ -108,6 +109,22 @@ base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOp
                     near.empty() ? "--view takes the name of a CREATE MATERIALIZED VIEW, or select1, select2, ..."
                                  : fmt::format("did you mean '{}'?", near));
 }
+
+/// Queries without windows give their rows on the threads that read them, several at once, while the main thread
+/// flushes what was written.
+class LockedSink final : public exec::ResultSink {
+ public:
+  explicit LockedSink(exec::ResultSink& sink) : sink_(sink) {}
+  void on_result(const exec::ResultBatch& result) override {
+    const std::lock_guard lock(mutex_);
+    sink_.on_result(result);
+  }
+  std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
+
+ private:
+  exec::ResultSink& sink_;
+  std::mutex mutex_;
+};
 
 /// Where datagrams come from, and who sends them on (null: nobody).
 struct Input {
@@ -292,7 +309,7 @@ int run_command(const std::vector<std::string>& arguments) {
 
   receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
-  exec::ResultSink* sink = options.revisions ? static_cast<exec::ResultSink*>(&changes) : &writer;
+  LockedSink sink(options.revisions ? static_cast<exec::ResultSink&>(changes) : writer);
   exec::EngineOptions engine_options;
   engine_options.share = options.settings.plan.share;
   engine_options.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
@@ -306,7 +323,7 @@ int run_command(const std::vector<std::string>& arguments) {
   exec::Engine engine(engine_options);
   const bool exporters_read = set.reads(*(*inventory)->exporters());
   for (QuerySet::Item& item : set.queries)
-    engine.add_query(std::move(item.query), item.analyzed ? nullptr : sink, item.analyzed.has_value());
+    engine.add_query(std::move(item.query), item.analyzed ? nullptr : &sink, item.analyzed.has_value());
   if (options.revisions) {
     for (const auto& view : *views) changes.watch(view.query_index, engine.query(view.query_index));
   }
@@ -339,11 +356,11 @@ int run_command(const std::vector<std::string>& arguments) {
   };
   bool none_left = false;
   pipeline.run([&] {
-    // Rows of queries without windows are written by the threads that receive.
-    if (live) pipeline.at_rest([&] { writer.flush(); });
     progress.show();
     tell_failures();
     none_left = engine.failed_count() == engine.query_count();
+    const auto held = sink.hold();
+    if (live) writer.flush();
     return !none_left && !stop_requested() && writer.error() == 0 && !(end && Clock::now() >= *end);
   });
   writer.flush();

@@ -185,18 +185,19 @@ class SideStreams(harness.Case):
 
     def test_several_receiving_threads(self):
         """Each writes what it heard; what exporters told is known to all, and the tables are those of all threads."""
-        port, records = harness.free_port(), 30_000
+        port = harness.free_port()
         process = self.start("run", "-q", "--listen", f"udp://127.0.0.1:{port}", "-o", "jsonl", "--threads", "3", "--stats",
                              self.path("s.json"), "-e", "SELECT exporter, datagrams, flows, counter_samples, missing FROM exporter_minutes",
                              "-e", "SELECT exporter, if_index FROM counters",
                              "-e", "SELECT window_start, exporter, count(*) AS n FROM tumble(counters, time, interval '1 s') GROUP BY 1, 2",
-                             "-e", "SELECT f.exporter, f.time, e.datagrams FROM flows AS f LEFT JOIN exporters AS e ON e.exporter = f.exporter")
+                             "-e", "SELECT f.exporter, e.datagrams, i.bits_per_second AS speed FROM flows AS f LEFT JOIN exporters AS e ON "
+                             "e.exporter = f.exporter LEFT JOIN interfaces AS i ON i.exporter = f.exporter AND i.if_index = f.in_if")
         for _ in range(200):
             if harness.is_bound(port) or process.poll() is not None:
                 break
             time.sleep(0.05)
-        sent = self.run_backstream("generate", "--protocol", "sflow", "--interfaces", "--exporters", "12", "--records", str(records),
-                                   "--rate", "10000", "--to", f"udp://127.0.0.1:{port}")
+        sent = self.run_backstream("generate", "--protocol", "sflow", "--interfaces", "--exporters", "12", "--records", "20000",
+                                   "--rate", "2500", "--to", f"udp://127.0.0.1:{port}")
         self.assertEqual(sent.returncode, 0, sent.stderr)
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
@@ -210,7 +211,7 @@ class SideStreams(harness.Case):
             row = json.loads(line)
             views[row["view"]].append(row)
         minutes, counters, windows, flows = (views[f"select{i}"] for i in (1, 2, 3, 4))
-        self.assertEqual(len(flows), records)
+        self.assertEqual((len(flows), stats["ingest"]["kernel_drops"], stats["decode"]["missing"]), (stats["decode"]["flows"], 0, 0))
         for exporter in stats["exporters"]:
             mine = [row for row in minutes if row["exporter"] == exporter["address"]]
             for counter in ("datagrams", "flows", "counter_samples", "missing"):
@@ -220,9 +221,9 @@ class SideStreams(harness.Case):
             self.assertEqual(sum(row["n"] for row in windows if row["exporter"] == exporter["address"]), samples)
             told = max(row["datagrams"] or 0 for row in flows if row["exporter"] == exporter["address"])
             self.assertTrue(0 < told <= exporter["datagrams"], told)
+            self.assertTrue(any(row["speed"] for row in flows if row["exporter"] == exporter["address"]))
         self.assertEqual(len(stats["exporters"]), 12)
         self.assertGreater(len(counters), 12)
-        self.assertGreater(len({row["window_start"] for row in windows}), 1)
 
     def test_the_plan_says_that_no_exporter_holds_them(self):
         capture, _ = self.generate("--records", "10")
