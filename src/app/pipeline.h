@@ -179,7 +179,7 @@ class Pipeline {
   std::atomic<bool> resting_{false};  // Lanes are to stay between blocks.
   std::atomic<bool> stopping_{false};
   std::atomic<base::Micros> seen_watermark_{base::kMinTime}, seen_arrival_{base::kMinTime};
-  base::Micros published_at_ = base::kMinTime;  // Under state_mutex_.
+  base::Micros published_at_ = 0;  // Under state_mutex_.
 
   std::unique_ptr<AggregationThreads> threads_;  // Null: none. Last: they use all of the above.
 };
