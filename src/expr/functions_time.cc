@@ -21,6 +21,8 @@ constexpr Micros kSecond = base::kMicrosPerSecond, kMinute = 60 * kSecond, kHour
 
 /// From 4713 BC as PostgreSQL; to 294247 AD, where microseconds since 1970 end (PostgreSQL: 294276).
 constexpr Micros kTimeMin = -210866803200 * kSecond;
+/// What clocks of some zone show then; values of null rows may be less.
+constexpr Micros kLocalMin = kTimeMin - 16 * kDay;
 bool is_infinite(Micros t) { return t == base::kMinTime || t == base::kMaxTime; }
 bool in_range(Micros t) { return t >= kTimeMin && t < base::kMaxTime; }
 
@@ -214,7 +216,7 @@ double field_of_day(TimeUnit unit, int64_t day) {
 /// r[i] = of(t[i]) for all rows, whatever is in those that are null or infinite.
 template <typename R, typename Of>
 void for_all(const Micros* t, size_t n, R* r, Of&& of) {
-  for (size_t i = 0; i < n; ++i) r[i] = of(std::max(t[i], kTimeMin));
+  for (size_t i = 0; i < n; ++i) r[i] = of(std::max(t[i], kLocalMin));
 }
 /// The same where the day alone decides: computed anew only where the day is another than in the row before.
 template <typename R, typename Of>
@@ -223,7 +225,7 @@ void for_days(const Micros* t, size_t n, R* r, Of&& of) {
   R last{};
   for (size_t i = 0; i < n; ++i) {
     if (is_infinite(t[i])) continue;
-    const Micros v = std::max(t[i], kTimeMin);
+    const Micros v = std::max(t[i], kLocalMin);
     if (static_cast<uint64_t>(v) - static_cast<uint64_t>(midnight) >= static_cast<uint64_t>(kDay)) {
       midnight = base::floor_to(v, kDay);
       last = of(midnight / kDay);
