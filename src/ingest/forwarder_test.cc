@@ -278,15 +278,17 @@ TEST(Forwarder, AClosedPortIsToldAndTheOthersGoOn) {
   Collector open;
   auto forwarder = forward_to({target("closed", closed, false), target("open", open.port(), false)});
   const std::string payload = "x";
-  for (int i = 0; i < 20; ++i) {
+  // The answer to a datagram is heard with the next one; a thread that is not run for a while sends many at once.
+  uint64_t taken = 0;
+  do {
     forwarder->take(std::vector{datagram(payload, kLoopback, 7)});
     EXPECT_EQ(open.receive(1).size(), 1u);
-  }
+  } while (++taken < 2'000 && (taken < 20 || forwarder->stats()[0].refusals == 0));
   forwarder->stop();
   const auto stats = forwarder->stats();
-  EXPECT_EQ(stats[0].sent, 20u);
+  EXPECT_EQ(stats[0].sent, taken);
   EXPECT_GT(stats[0].refusals, 0u);
-  EXPECT_EQ(stats[1].sent, 20u);
+  EXPECT_EQ(stats[1].sent, taken);
   EXPECT_EQ(stats[1].refusals, 0u);
 }
 
