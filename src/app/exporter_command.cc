@@ -10,6 +10,7 @@
 
 #include "app/commands.h"
 #include "app/exporter_snippets.h"
+#include "app/input.h"
 #include "app/pipeline.h"
 #include "app/run_options.h"
 #include "app/stop_signal.h"
@@ -56,23 +57,12 @@ base::Result<std::unique_ptr<Observed>> observe(const RunOptions& options,
   if (!inventory) return tl::unexpected(inventory.error());
   observed->inventory = std::move(*inventory);
   std::vector<std::string> sites;
-  const bool live = !options.listen.empty();
-  base::PrefixSet allow(options.settings.ingest.allow);
-  if (live) {
-    ingest::UdpOptions udp;
-    udp.receive_buffer_octets = static_cast<int>(options.settings.ingest.receive_buffer_octets);
-    udp.allow = std::move(allow);
-    auto sources = ingest::listen_udp(options.listen, udp, sites);
-    if (!sources) return tl::unexpected(sources.error());
-    observed->source = std::move(sources->front());
-  } else {
-    auto source = ingest::open_captures(options.captures, options.ports, sites, allow);
-    if (!source) return tl::unexpected(source.error());
-    observed->source = std::move(*source);
-  }
+  auto input = open_input(options, sites);
+  if (!input) return tl::unexpected(input.error());
+  observed->source = std::move(input->sources.front());
   Pipeline::Options pipeline_options;
   pipeline_options.settings = options.settings;
-  pipeline_options.live = live;
+  pipeline_options.live = !options.listen.empty();
   pipeline_options.live_rules = options.live_rules;
   pipeline_options.inventory = observed->inventory.get();
   pipeline_options.exporters_read = true;

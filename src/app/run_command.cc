@@ -13,6 +13,7 @@
 
 #include "app/commands.h"
 #include "app/exporter_state.h"
+#include "app/input.h"
 #include "app/pipeline.h"
 #include "app/query_set.h"
 #include "app/run_options.h"
@@ -125,43 +126,6 @@ class LockedSink final : public exec::ResultSink {
   exec::ResultSink& sink_;
   std::mutex mutex_;
 };
-
-/// Where datagrams come from, and who sends them on (null: nobody).
-struct Input {
-  std::vector<std::unique_ptr<ingest::DatagramSource>> sources;  ///< sockets: one a thread
-  std::unique_ptr<ingest::Forwarder> forwarder;
-};
-
-base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites) {
-  Input input;
-  const config::Settings& settings = options.settings;
-  base::PrefixSet allow(settings.ingest.allow);
-  if (options.listen.empty()) {
-    auto captures = ingest::open_captures(options.captures, options.ports, sites, allow);
-    if (!captures) return tl::unexpected(captures.error());
-    input.sources.push_back(std::move(*captures));
-    // One file of settings serves both; but a replay would reach the targets at the speed of the disk.
-    if (!options.forwards.empty())
-      telemetry::terminal_log().warning("captures are not forwarded, only what sockets receive");
-    return input;
-  }
-  ingest::UdpOptions udp;
-  udp.receive_buffer_octets = static_cast<int>(settings.ingest.receive_buffer_octets);
-  udp.threads = options.threads;
-  udp.coalesce = settings.ingest.coalesce;
-  udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
-  udp.allow = std::move(allow);
-  auto sources = ingest::listen_udp(options.listen, udp, sites);
-  if (!sources) return tl::unexpected(sources.error());
-  if (!options.forwards.empty()) {
-    auto forwarder = ingest::open_forwarder(options.forwards, sources->front()->ports());
-    if (!forwarder) return tl::unexpected(forwarder.error());
-    input.forwarder = std::move(*forwarder);
-    for (const std::string& note : input.forwarder->notes()) telemetry::terminal_log().line("backstream: " + note);
-  }
-  for (auto& source : *sources) input.sources.push_back(std::move(source));
-  return input;
-}
 
 decode::TemplateStoreLimits announcement_limits(const config::Settings& settings) {
   decode::TemplateStoreLimits limits;

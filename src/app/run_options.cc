@@ -274,6 +274,7 @@ std::variant<RunOptions, int> read_input_options(const std::vector<std::string>&
   if (const auto code = parse(app, arguments, name)) return *code;
   auto understood = understand(given, std::move(options));
   if (!understood) return complain(understood.error());
+  understood->forwards.clear();  // Who only looks sends nothing on.
   if (understood->captures.empty() && understood->listen.empty())
     return complain(usage("no input", "give --pcap FILE or --listen udp://HOST:PORT").value());
   return std::move(*understood);
