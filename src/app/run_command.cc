@@ -216,6 +216,21 @@ bool write_file(const std::string& path, const std::string& text) {
   return closed && buffer.error() == 0;
 }
 
+exec::EngineOptions engine_options_of(const RunOptions& options, bool live) {
+  exec::EngineOptions engine;
+  engine.share = options.settings.plan.share;
+  engine.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
+  if (live) engine.ready_octets = static_cast<size_t>(options.settings.exec.ready_memory_octets);
+  if (options.edges > 0) {
+    engine.edges = options.edges;
+    engine.ship = true;
+    engine.pane_us_max = kShippedPane;
+  } else {
+    engine.edges = options.threads;
+  }
+  return engine;
+}
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& arguments) {
@@ -265,6 +280,9 @@ int run_command(const std::vector<std::string>& arguments) {
   if (keeps_state) {
     if (const auto loaded = exporter_state.load(*announcements); !loaded) return complain(loaded.error(), kExitFailure);
   }
+  const bool live = !options.listen.empty();
+  const exec::EngineOptions engine_options = engine_options_of(options, live);
+  exec::Engine engine(engine_options);  // Takes its memory before a socket fills.
   std::vector<std::string> sites;
   auto input = open_input(options, sites);
   if (!input) return complain(input.error(), kExitFailure);
@@ -274,17 +292,6 @@ int run_command(const std::vector<std::string>& arguments) {
   receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
   LockedSink sink(options.revisions ? static_cast<exec::ResultSink&>(changes) : writer);
-  exec::EngineOptions engine_options;
-  engine_options.share = options.settings.plan.share;
-  engine_options.batch_rows = static_cast<size_t>(options.settings.exec.batch_rows);
-  if (options.edges > 0) {
-    engine_options.edges = options.edges;
-    engine_options.ship = true;
-    engine_options.pane_us_max = kShippedPane;
-  } else {
-    engine_options.edges = options.threads;
-  }
-  exec::Engine engine(engine_options);
   const bool exporters_read = set.reads(*(*inventory)->exporters());
   for (QuerySet::Item& item : set.queries)
     engine.add_query(std::move(item.query), item.analyzed ? nullptr : &sink, item.analyzed.has_value());
@@ -292,7 +299,6 @@ int run_command(const std::vector<std::string>& arguments) {
     for (const auto& view : *views) changes.watch(view.query_index, engine.query(view.query_index));
   }
 
-  const bool live = !options.listen.empty();
   TableRefresh refresh;
   for (const plan::LookupTables::Item& item : set.tables.items()) refresh.add(item);
   refresh.add(as_table);

@@ -104,6 +104,10 @@ constexpr SettingDef kTable[] = {
      BACKSTREAM_FIELD(ingest.backlog_octets)},
     {"exec.batch_rows", SettingKind::kCount, 1, 65'536, "", "rows of a full batch; results never depend on it",
      BACKSTREAM_FIELD(exec.batch_rows)},
+    {"exec.ready_memory", SettingKind::kOctets, 0, int64_t{1} << 36, "",
+     "live: memory for groups that each receiving thread takes before the first datagram; more is made ready as tables "
+     "grow; 0: none is taken before it is needed",
+     BACKSTREAM_FIELD(exec.ready_memory_octets)},
     {"plan.rewrites", SettingKind::kSwitch, 0, 1, "", "rewrite plans before they run; results never depend on it",
      BACKSTREAM_FIELD(plan.rewrites)},
     {"plan.share", SettingKind::kSwitch, 0, 1, "",

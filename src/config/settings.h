@@ -72,6 +72,7 @@ struct Settings {
   } ingest;
   struct {
     int64_t batch_rows = 2048;
+    int64_t ready_memory_octets = 64 << 20;
   } exec;
   struct {
     bool rewrites = true;

@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
+
+#include "exec/ready_blocks.h"
 
 namespace backstream::exec {
 
@@ -20,7 +23,8 @@ namespace backstream::exec {
 /// group.
 class BlockPool {
  public:
-  BlockPool() = default;
+  /// @param ready  where large blocks are made ready before they are needed; null: they are made when they are needed
+  explicit BlockPool(std::shared_ptr<ReadyBlocks> ready = nullptr) : ready_(std::move(ready)) {}
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool() {
@@ -33,6 +37,32 @@ class BlockPool {
     void* block = blocks.back();
     blocks.pop_back();
     return block;
+  }
+  /// As take(), all zero.
+  void* take_cleared(size_t octets) {
+    const size_t whole = size_t{1} << size_class(octets);
+    if (ready_ != nullptr && whole >= ReadyBlocks::kOctetsMin && free_[size_class(octets)].empty()) {
+      if (void* block = ready_->take(whole); block != nullptr) {
+        pieces_.push_back(block);
+        return block;
+      }
+    }
+    void* block = take(octets);
+    std::memset(block, 0, octets);
+    return block;
+  }
+  /// A block of so many octets will be taken soon: it is made ready, if it is large and none is there.
+  void prepare(size_t octets) {
+    const unsigned of_size = size_class(octets);
+    if (ready_ != nullptr && size_t{1} << of_size >= ReadyBlocks::kOctetsMin && free_[of_size].empty())
+      ready_->ask(size_t{1} << of_size);
+  }
+  /// Makes a block of each large size as long as all together have at most `octets`, before there is anything to do.
+  void fill(size_t octets) {
+    for (size_t size = ReadyBlocks::kOctetsMin; size <= octets; octets -= size, size *= 2) {
+      pieces_.push_back(ReadyBlocks::make(size));
+      give(pieces_.back(), size);
+    }
   }
   /// `octets` as it was taken.
   void give(void* block, size_t octets) { free_[size_class(octets)].push_back(block); }
@@ -71,6 +101,7 @@ class BlockPool {
     return block;
   }
 
+  const std::shared_ptr<ReadyBlocks> ready_;
   std::vector<void*> free_[64];
   std::vector<void*> pieces_;  ///< all memory of the pool
   size_t small_octets_ = 0;
@@ -82,8 +113,14 @@ class BlockPool {
 /// another. Stages that are fed by others have pools of their own, as threads of several edges come to them.
 class BlockPools {
  public:
-  explicit BlockPools(size_t edge_count) {
-    for (size_t e = 0; e < edge_count; ++e) pools_.push_back(std::make_unique<BlockPool>());
+  /// @param ready_octets  what each edge has from the begin (BlockPool::fill); more is made ready as tables grow. 0:
+  ///                      nothing is made before it is needed
+  BlockPools(size_t edge_count, size_t ready_octets) {
+    const auto ready = ready_octets == 0 ? nullptr : std::make_shared<ReadyBlocks>();
+    for (size_t e = 0; e < edge_count; ++e) {
+      pools_.push_back(std::make_unique<BlockPool>(ready));
+      pools_.back()->fill(ready_octets);
+    }
   }
   BlockPool& of_edge(size_t edge) { return *pools_[edge]; }
 

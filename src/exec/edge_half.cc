@@ -105,6 +105,18 @@ void EdgeHalf::process(const batch::ColumnBatch& rows, Micros watermark, Micros 
   if (kept == 0) return;
   if (one_pane) add_to_pane(start, passed, kept);
   else add_by_pane(times, passed, kept, range);
+  if (range.greatest >= prepare_at_) prepare_next_pane(range.greatest);
+}
+
+/// Well before the pane of `newest` ends, memory is made ready for the one after it: that comes before any pane gives
+/// its memory back.
+void EdgeHalf::prepare_next_pane(Micros newest) {
+  const Micros start = grid_.pane_start(newest);
+  const Micros soon = start + grid_.pane_us / 4 * 3;
+  prepare_at_ = soon;
+  if (newest < soon) return;
+  if (const auto pane = open_.find(start); pane != open_.end()) pane->second->prepare_next();
+  prepare_at_ = soon + grid_.pane_us;
 }
 
 PaneCounts& EdgeHalf::counts_of(Micros start) {

@@ -506,7 +506,7 @@ struct Engine::State {
 Engine::Engine(EngineOptions options) {
   assert(options.edges >= 1);
   assert(options.batch_rows >= 1);
-  options.pools = std::make_shared<BlockPools>(options.edges);
+  options.pools = std::make_shared<BlockPools>(options.edges, options.ready_octets);
   state_ = std::make_unique<State>(options);
 }
 Engine::~Engine() = default;

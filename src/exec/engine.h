@@ -103,8 +103,11 @@ struct EngineOptions {
   bool analytic_in_place = true;      ///< false: analytic stages always keep the rows of partitions (tests compare)
   size_t analytic_partitions_max = 1'000'000;  ///< that one analytic stage keeps across windows
   size_t stage_rows_max = 50'000'000;          ///< that one stage above the first holds for later
-  std::shared_ptr<BlockPools> pools;           ///< the engine's; null: each stage has memory of its own
-  Micros pane_us_max = base::kMaxTime;         ///< with ship: 60 s (docs/design/0002-partials.md)
+  /// Memory for groups that each edge has touched before the first row (BlockPools), in octets; 0: none, the figure for
+  /// replays, which wait for nobody.
+  size_t ready_octets = 0;
+  std::shared_ptr<BlockPools> pools;    ///< the engine's; null: each stage has memory of its own
+  Micros pane_us_max = base::kMaxTime;  ///< with ship: 60 s (docs/design/0002-partials.md)
 };
 
 class Engine {

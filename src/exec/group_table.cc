@@ -66,13 +66,15 @@ size_t GroupTable::octets_held() const {
          numbers_.capacity() * 4;
 }
 
-void GroupTable::grow() { place_ == RowPlace::kApart ? grow_apart() : grow_inline(); }
+void GroupTable::grow() {
+  place_ == RowPlace::kApart ? grow_apart() : grow_inline();
+  growth_prepared_ = false;
+}
 
 void GroupTable::grow_apart() {
   const unsigned log2 = index_log2_ + 1;
   const size_t mask = (size_t{1} << log2) - 1;
-  auto* index = static_cast<uint64_t*>(pool_.take(size_t{8} << log2));
-  std::memset(index, 0, size_t{8} << log2);
+  auto* index = static_cast<uint64_t*>(pool_.take_cleared(size_t{8} << log2));
   // An entry keeps the upper half of its hash, and slots are chosen by the top bits of that half: enough up to 2^32
   // slots. Walking the old index in order fills the new one nearly in order, so growing runs at the speed of memory.
   for (size_t i = 0; i < size_t{1} << index_log2_; ++i) {
@@ -92,13 +94,13 @@ void GroupTable::grow_inline() {
   if (log2 > kInlineLog2Max) throw std::length_error("more than 1.6 billion groups in a pane");
   const size_t mask = (size_t{1} << log2) - 1;
   const size_t octets = size_t{row_octets_} << log2;
-  auto* rows = static_cast<uint8_t*>(pool_.take(octets));
-  std::memset(rows, 0, octets);
+  auto* rows = static_cast<uint8_t*>(pool_.take_cleared(octets));
   const auto key_at = [&](const uint8_t* of, size_t slot) {
     return reinterpret_cast<const uint64_t*>(of + slot * row_octets_);
   };
   // In order, as in grow_apart(): so groups get new numbers.
   slots_.clear();
+  slots_.reserve((size_t{3} << log2) / 4);  // Not copied later, when the table is full of groups.
   numbered_ = 0;
   if (zero_row_) slots_.push_back(kZeroSlot);
   for (size_t i = 0; i < size_t{1} << index_log2_; ++i) {
@@ -230,8 +232,7 @@ size_t GroupTable::find_or_insert(const uint64_t* keys, const uint64_t* hashes, 
   if (n == 0) return 0;
   const size_t groups_before = group_count_;
   if (index_ == nullptr && inline_rows_ == nullptr) {
-    void* index = pool_.take(index_octets());
-    std::memset(index, 0, index_octets());
+    void* index = pool_.take_cleared(index_octets());
     if (place_ == RowPlace::kApart) index_ = static_cast<uint64_t*>(index);
     else inline_rows_ = static_cast<uint8_t*>(index);
   }
@@ -257,6 +258,11 @@ size_t GroupTable::find_or_insert(const uint64_t* keys, const uint64_t* hashes, 
       else probe_apart<0>(step_keys, hashes + at, step, rows + at);
     }
     at += step;
+  }
+  // Half of what fits is left until then, and tables that stay smaller have asked for nothing.
+  if (!growth_prepared_ && group_count_ > group_count_max() / 2) {
+    growth_prepared_ = true;
+    pool_.prepare(2 * index_octets());
   }
   return group_count_ - groups_before;
 }

@@ -55,6 +55,10 @@ class GroupTable {
   /// @param rows        out: the group's row of each key, until the next call
   /// @return            groups made; kApart: they are the last ones (group_count() - returned ..)
   size_t find_or_insert(const uint64_t* keys, const uint64_t* hashes, size_t n, uint8_t** rows);
+  /// Another table of this size will be made soon: its memory is made ready.
+  void prepare_next() const {
+    if (group_count_ > 0) pool_.prepare(index_octets());
+  }
   /// The number of the group of a key, or kNoGroup. Not while groups are added in between: kInline then numbers anew.
   static constexpr size_t kNoGroup = SIZE_MAX;
   size_t find(const uint64_t* key, uint64_t hash) const;
@@ -83,6 +87,7 @@ class GroupTable {
   unsigned index_log2_ = 0;
   uint64_t hash_mask_;
   size_t group_count_ = 0;
+  bool growth_prepared_ = false;  ///< memory for twice the size was asked for
   // kApart
   uint64_t* index_ = nullptr;  ///< hash >> 32 << 32 | group + 1; 0: free
   std::vector<uint8_t*> chunks_;

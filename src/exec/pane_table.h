@@ -44,6 +44,12 @@ class PaneTable {
     return narrow_.octets_held() + wide_.octets_held() + context_.arena.octets_held() + texts_.octets_held();
   }
 
+  /// The next pane will be about as large: its memory is made ready.
+  void prepare_next() const {
+    narrow_.prepare_next();
+    wide_.prepare_next();
+  }
+
   /// The group's row of each of n input rows, made where it is new. `out[i]` belongs to rows[i].
   /// @param keys  one column a key, by input row
   /// `narrow_count` of the rows are narrow; the order of `rows` may be changed so that these come first: the caller

@@ -72,6 +72,7 @@ class EdgeHalf {
   void add_by_pane(const Micros* times, const uint32_t* rows, size_t n, const Times& range);
   const uint32_t* rows_with_time(const batch::Column& time, size_t row_count, size_t& n, Times& range);
   size_t groups_expected(Micros start) const;
+  void prepare_next_pane(Micros newest);
   PaneCounts& counts_of(Micros start);
   void count_assigned(const Micros* times, const uint32_t* rows, size_t n, const Times& range);
 
@@ -96,7 +97,8 @@ class EdgeHalf {
   PaneCounts counts_elsewhere_;     ///< of panes beyond kOpenPanesMax: the query's ledger has them
   bool count_with_groups_ = false;  ///< no row of the batch was filtered: those of a pane are all its rows
   const batch::ColumnBatch* batch_ = nullptr;
-  size_t group_hint_ = 0;  ///< groups of the pane that was handed over last
+  size_t group_hint_ = 0;               ///< groups of the pane that was handed over last
+  Micros prepare_at_ = base::kMinTime;  ///< event time at which the pane after the newest is prepared for
   Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
   Micros time_max_ = kTimeMax;
   std::vector<uint32_t> timed_, by_pane_;
