@@ -1,0 +1,520 @@
+#include "catalog/sqlite_catalog.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+#include <xxhash.h>
+
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "base/utf8.h"
+
+namespace backstream::catalog {
+namespace {
+
+using base::fail;
+
+constexpr int64_t kApplicationId = 0x42535443;  // "BSTC"
+constexpr int64_t kSchemaVersion = 1;
+constexpr const char* kSchema = R"sql(
+CREATE TABLE object (
+  kind INTEGER NOT NULL, name TEXT NOT NULL, incarnation INTEGER NOT NULL, version INTEGER NOT NULL,
+  revision INTEGER NOT NULL, changed_at INTEGER NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL,
+  PRIMARY KEY (kind, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE version (
+  kind INTEGER NOT NULL, name TEXT NOT NULL, incarnation INTEGER NOT NULL, version INTEGER NOT NULL,
+  revision INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL,
+  PRIMARY KEY (kind, name, incarnation, version)) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+  revision INTEGER NOT NULL, item INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL, via TEXT NOT NULL,
+  verb TEXT NOT NULL, kind INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, comment TEXT NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (revision, item)) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_of ON audit (kind, name, revision);
+CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL) STRICT;
+INSERT INTO counter VALUES (1, 0);
+)sql";
+
+/// Of what a row says, so that a changed octet is seen whatever SQLite thinks of it.
+class Checksum {
+ public:
+  Checksum& add(int64_t value) {
+    sum_ = XXH3_64bits_withSeed(&value, sizeof value, sum_);
+    return *this;
+  }
+  Checksum& add(std::string_view text) {
+    sum_ = XXH3_64bits_withSeed(text.data(), text.size(), sum_ + text.size());
+    return *this;
+  }
+  int64_t value() const { return static_cast<int64_t>(sum_); }
+
+ private:
+  uint64_t sum_ = 0;
+};
+
+/// Thrown within this file only: what SQLite answered where it should have done something.
+struct StoreError {
+  int code;
+  std::string message;
+};
+
+class Statement {
+ public:
+  Statement(sqlite3* db, std::string_view sql) : db_(db) {
+    if (const int code = sqlite3_prepare_v2(db, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
+        code != SQLITE_OK) {
+      throw StoreError{code, sqlite3_errmsg(db)};
+    }
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  template <typename... Values>
+  Statement& with(const Values&... values) {
+    int at = 0;
+    (bind(++at, values), ...);
+    return *this;
+  }
+  /// Whether there is a row.
+  bool step() {
+    const int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) return true;
+    if (code == SQLITE_DONE) return false;
+    throw StoreError{code, sqlite3_errmsg(db_)};
+  }
+  void run() {
+    while (step()) {
+    }
+  }
+  int64_t number(int column) const { return sqlite3_column_int64(statement_, column); }
+  std::string text(int column) const {
+    const auto* octets = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return octets == nullptr ? std::string()
+                             : std::string(octets, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+  }
+
+ private:
+  void check(int code) {
+    if (code != SQLITE_OK) throw StoreError{code, sqlite3_errmsg(db_)};
+  }
+  void bind(int at, int64_t value) { check(sqlite3_bind_int64(statement_, at, value)); }
+  void bind(int at, std::string_view text) {
+    check(sqlite3_bind_text64(statement_, at, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+  }
+
+  sqlite3* db_;
+  sqlite3_stmt* statement_ = nullptr;
+};
+
+int64_t number_of(Kind kind) { return static_cast<int64_t>(kind); }
+int64_t number_of(Revision revision) { return static_cast<int64_t>(revision.value); }
+Revision revision_of(int64_t number) { return {static_cast<uint64_t>(number)}; }
+
+[[noreturn]] void throw_damaged(std::string_view where) {
+  throw StoreError{SQLITE_CORRUPT, fmt::format("{} is not what was written", where)};
+}
+
+Kind kind_at(const Statement& row, int column) {
+  const int64_t number = row.number(column);
+  if (number < 0 || number >= static_cast<int64_t>(kKindCount)) throw_damaged("a kind");
+  return static_cast<Kind>(number);
+}
+
+// Each of these reads the columns of its table in their order, and is the only place that knows the checksum.
+constexpr std::string_view kObjectColumns = "kind, name, incarnation, version, revision, changed_at, body, checksum";
+int64_t checksum(const Object& object) {
+  return Checksum()
+      .add(number_of(object.kind))
+      .add(object.name)
+      .add(number_of(object.incarnation))
+      .add(object.version)
+      .add(number_of(object.revision))
+      .add(object.changed_at)
+      .add(object.body)
+      .value();
+}
+Object object_at(const Statement& row) {
+  Object object{kind_at(row, 0),
+                row.text(1),
+                revision_of(row.number(2)),
+                static_cast<uint32_t>(row.number(3)),
+                revision_of(row.number(4)),
+                row.number(5),
+                row.text(6)};
+  if (checksum(object) != row.number(7)) throw_damaged(fmt::format("{} '{}'", name(object.kind), object.name));
+  return object;
+}
+
+constexpr std::string_view kVersionColumns = "incarnation, version, revision, at, author, body, checksum";
+int64_t checksum(Kind kind, std::string_view of, const Version& version) {
+  return Checksum()
+      .add(number_of(kind))
+      .add(of)
+      .add(number_of(version.incarnation))
+      .add(version.version)
+      .add(number_of(version.revision))
+      .add(version.at)
+      .add(version.author)
+      .add(version.body)
+      .value();
+}
+Version version_at(const Statement& row, Kind kind, std::string_view of) {
+  Version version{revision_of(row.number(0)),
+                  revision_of(row.number(2)),
+                  static_cast<uint32_t>(row.number(1)),
+                  row.number(3),
+                  row.text(4),
+                  row.text(5)};
+  if (checksum(kind, of, version) != row.number(6))
+    throw_damaged(fmt::format("version {} of {} '{}'", version.version, name(kind), of));
+  return version;
+}
+
+constexpr std::string_view kAuditColumns = "revision, at, author, via, verb, kind, name, version, comment, checksum";
+int64_t checksum(const AuditEntry& entry) {
+  return Checksum()
+      .add(number_of(entry.revision))
+      .add(entry.at)
+      .add(entry.author)
+      .add(entry.via)
+      .add(entry.verb)
+      .add(number_of(entry.kind))
+      .add(entry.name)
+      .add(entry.version)
+      .add(entry.comment)
+      .value();
+}
+AuditEntry audit_at(const Statement& row) {
+  AuditEntry entry{revision_of(row.number(0)),
+                   row.number(1),
+                   row.text(2),
+                   row.text(3),
+                   row.text(4),
+                   kind_at(row, 5),
+                   row.text(6),
+                   static_cast<uint32_t>(row.number(7)),
+                   row.text(8)};
+  if (checksum(entry) != row.number(9)) throw_damaged(fmt::format("the audit at revision {}", entry.revision.value));
+  return entry;
+}
+
+class SqliteCatalog final : public Catalog {
+ public:
+  explicit SqliteCatalog(std::string path) : path_(std::move(path)) {}
+  ~SqliteCatalog() override { sqlite3_close(db_); }
+
+  Result<void> open() {
+    return guarded<void>([&]() -> Result<void> {
+      if (const int code = sqlite3_open_v2(path_.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+          code != SQLITE_OK)
+        throw StoreError{code, db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_)};
+      sqlite3_extended_result_codes(db_, 1);
+      // One process: nobody else changes what this one knows, and the file of the write-ahead log's index is not
+      // needed.
+      pragma("locking_mode = EXCLUSIVE");
+      const int64_t application = pragma("application_id"), schema = pragma("user_version");
+      const bool fresh =
+          application == 0 && schema == 0 && Statement(db_, "SELECT 1 FROM sqlite_schema").step() == false;
+      if (!fresh && application != kApplicationId) throw StoreError{SQLITE_NOTADB, "it is no catalog"};
+      if (schema > kSchemaVersion) {
+        return fail(
+            "0A000",
+            fmt::format("{} was written by a later version (schema {}, known is {})", path_, schema, kSchemaVersion),
+            {}, "run that version, or export the catalog with it and import it here");
+      }
+      pragma("journal_mode = WAL");
+      pragma("synchronous = FULL");
+      if (fresh) make_tables();
+      verify();
+      revision_ = revision_of(one_number("SELECT revision FROM counter"));
+      return {};
+    });
+  }
+
+  Result<Revision> apply(std::span<const Change> changes, const Author& author, Micros now) override {
+    if (changes.empty()) return revision();
+    std::unique_lock lock(mutex_);
+    const Revision next{revision_.value + 1};
+    const auto made = guarded<void>([&]() -> Result<void> {
+      execute("BEGIN IMMEDIATE");
+      Result<void> result;
+      try {
+        int64_t item = 0;
+        for (const Change& change : changes) {
+          result = make(change, author, now, next, item++);
+          if (!result) break;
+        }
+        if (result) {
+          Statement(db_, "UPDATE counter SET revision = ?1").with(number_of(next)).run();
+          forget_old(next);
+          execute("COMMIT");
+          return result;
+        }
+      } catch (...) {
+        roll_back();
+        throw;
+      }
+      roll_back();
+      return result;
+    });
+    if (!made) return tl::unexpected(made.error());
+    revision_ = next;
+    lock.unlock();
+    changed_.notify_all();
+    return next;
+  }
+
+  Result<std::optional<Object>> find(Kind kind, std::string_view of) override {
+    const std::lock_guard lock(mutex_);
+    return guarded<std::optional<Object>>([&] { return object(kind, of); });
+  }
+
+  Result<std::vector<Object>> list(Kind kind) override {
+    const std::lock_guard lock(mutex_);
+    return guarded<std::vector<Object>>([&] {
+      std::vector<Object> objects;
+      Statement rows(db_, fmt::format("SELECT {} FROM object WHERE kind = ?1 ORDER BY name", kObjectColumns));
+      for (rows.with(number_of(kind)); rows.step();) objects.push_back(object_at(rows));
+      return objects;
+    });
+  }
+
+  Result<std::vector<Version>> history(Kind kind, std::string_view of, size_t count_max) override {
+    const std::lock_guard lock(mutex_);
+    return guarded<std::vector<Version>>([&] {
+      std::vector<Version> versions;
+      Statement rows(db_,
+                     fmt::format("SELECT {} FROM version WHERE kind = ?1 AND name = ?2 ORDER BY revision DESC LIMIT ?3",
+                                 kVersionColumns));
+      for (rows.with(number_of(kind), of, static_cast<int64_t>(count_max)); rows.step();)
+        versions.push_back(version_at(rows, kind, of));
+      return versions;
+    });
+  }
+
+  Result<std::vector<AuditEntry>> audit(const AuditOf& which) override {
+    const std::lock_guard lock(mutex_);
+    return guarded<std::vector<AuditEntry>>([&] {
+      std::vector<AuditEntry> entries;
+      Statement rows(
+          db_,
+          fmt::format("SELECT {} FROM audit WHERE revision < ?1 AND (?2 < 0 OR kind = ?2) AND (?3 = '' OR name = ?3) "
+                      "ORDER BY revision DESC, item DESC LIMIT ?4",
+                      kAuditColumns));
+      rows.with(which.before ? number_of(*which.before) : INT64_MAX, which.kind ? number_of(*which.kind) : int64_t{-1},
+                std::string_view(which.name), static_cast<int64_t>(which.count_max));
+      while (rows.step()) entries.push_back(audit_at(rows));
+      return entries;
+    });
+  }
+
+  Result<std::optional<std::vector<Changed>>> changed_since(Revision after) override {
+    const std::lock_guard lock(mutex_);
+    return guarded<std::optional<std::vector<Changed>>>([&]() -> std::optional<std::vector<Changed>> {
+      if (after < revision_ && one_number("SELECT coalesce(min(revision), 0) FROM audit") > number_of(after) + 1)
+        return std::nullopt;
+      std::vector<Changed> changed;
+      Statement rows(
+          db_, "SELECT kind, name, max(revision) FROM audit WHERE revision > ?1 GROUP BY kind, name ORDER BY 3, 1, 2");
+      for (rows.with(number_of(after)); rows.step();)
+        changed.push_back({kind_at(rows, 0), rows.text(1), revision_of(rows.number(2))});
+      return changed;
+    });
+  }
+
+  Revision revision() override {
+    const std::lock_guard lock(mutex_);
+    return revision_;
+  }
+
+  Revision wait_beyond(Revision after, std::chrono::milliseconds patience) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience, [&] { return revision_ > after; });
+    return revision_;
+  }
+
+ private:
+  /// Runs `work`; what SQLite refused becomes an error for people.
+  template <typename T, typename Work>
+  Result<T> guarded(Work&& work) const {
+    try {
+      return work();
+    } catch (const StoreError& error) {
+      return told(error);
+    }
+  }
+
+  tl::unexpected<base::Diagnostic> told(const StoreError& error) const {
+    switch (error.code & 0xff) {
+      case SQLITE_BUSY:
+      case SQLITE_LOCKED:
+        return fail("55006", fmt::format("the catalog {} is in use by another process", path_), {},
+                    "ask that one (backstream query ...), or stop it first");
+      case SQLITE_FULL:
+        return fail("53100", fmt::format("the catalog {} cannot be written: the disk is full", path_), {},
+                    "nothing was changed; make room and try again");
+      case SQLITE_CORRUPT:
+      case SQLITE_NOTADB:
+        return fail("XX001", fmt::format("the catalog {} is damaged: {}", path_, error.message), {},
+                    fmt::format("it is left as it is. Move it away and start with the last export (backstream catalog "
+                                "import), or save what "
+                                "can be read: sqlite3 {0} .recover | sqlite3 {0}.mended",
+                                path_));
+      default:
+        return fail("58030", fmt::format("the catalog {}: {}", path_, error.message), {},
+                    "see that its folder can be written");
+    }
+  }
+
+  void execute(const char* sql) {
+    if (const int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr); code != SQLITE_OK)
+      throw StoreError{code, sqlite3_errmsg(db_)};
+  }
+  void roll_back() noexcept { (void)sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr); }
+  int64_t one_number(std::string_view sql) {
+    Statement row(db_, sql);
+    return row.step() ? row.number(0) : 0;
+  }
+  int64_t pragma(std::string_view assignment) { return one_number(fmt::format("PRAGMA {}", assignment)); }
+
+  void make_tables() {
+    execute("BEGIN IMMEDIATE");
+    execute(kSchema);
+    pragma(fmt::format("application_id = {}", kApplicationId));
+    pragma(fmt::format("user_version = {}", kSchemaVersion));
+    execute("COMMIT");
+  }
+
+  /// Everything once: a catalog is small, and a damage that is found later would be found in the middle of a change.
+  void verify() {
+    Statement check(db_, "PRAGMA quick_check(1)");
+    if (check.step() && check.text(0) != "ok") throw StoreError{SQLITE_CORRUPT, check.text(0)};
+    Statement objects(db_, fmt::format("SELECT {} FROM object", kObjectColumns));
+    while (objects.step()) (void)object_at(objects);
+    Statement versions(db_, fmt::format("SELECT {}, kind, name FROM version", kVersionColumns));
+    while (versions.step()) (void)version_at(versions, kind_at(versions, 7), versions.text(8));
+    Statement entries(db_, fmt::format("SELECT {} FROM audit", kAuditColumns));
+    while (entries.step()) (void)audit_at(entries);
+    if (one_number("SELECT count(*) FROM counter") != 1 ||
+        one_number("SELECT revision FROM counter") < one_number("SELECT max(revision) FROM audit")) {
+      throw_damaged("the counter of revisions");
+    }
+  }
+
+  std::optional<Object> object(Kind kind, std::string_view of) {
+    Statement row(db_, fmt::format("SELECT {} FROM object WHERE kind = ?1 AND name = ?2", kObjectColumns));
+    if (!row.with(number_of(kind), of).step()) return std::nullopt;
+    return object_at(row);
+  }
+
+  Result<void> make(const Change& change, const Author& author, Micros now, Revision next, int64_t item) {
+    using Action = Change::Action;
+    const std::string_view what = name(change.kind);
+    if (change.name.empty() || change.name.size() > kNameOctetsMax ||
+        base::find_bad_text(change.name) != std::string_view::npos) {
+      return fail("22023", fmt::format("a {} cannot have the name '{}'", what, change.name), {},
+                  fmt::format("names are UTF-8, 1 to {} octets long", kNameOctetsMax));
+    }
+    if (change.action != Action::kDrop && !is_body(change.body)) {
+      return fail("22023", fmt::format("the definition of {} '{}' cannot be kept", what, change.name), {},
+                  fmt::format("it must be a JSON object of at most {} octets", kBodyOctetsMax));
+    }
+    const std::optional<Object> there = object(change.kind, change.name);
+    if (change.action == Action::kCreate && there)
+      return fail("42710", fmt::format("{} '{}' already exists", what, change.name), {}, "alter it, or drop it first");
+    if (change.action != Action::kCreate && change.action != Action::kPut && !there)
+      return fail("42704", fmt::format("there is no {} '{}'", what, change.name));
+    if (change.expected && (there ? there->revision : Revision{}) != *change.expected) {
+      return fail("40001", fmt::format("{} '{}' was changed by somebody else meanwhile", what, change.name), {},
+                  "look at it again, and repeat the change if it still holds");
+    }
+
+    Object object;
+    if (there) object = *there;
+    if (change.action == Action::kDrop) {
+      Statement(db_, "DELETE FROM object WHERE kind = ?1 AND name = ?2")
+          .with(number_of(change.kind), std::string_view(change.name))
+          .run();
+    } else {
+      if (!there) {
+        Statement count(db_, "SELECT count(*) FROM object WHERE kind = ?1");
+        if (count.with(number_of(change.kind)).step() && count.number(0) >= static_cast<int64_t>(kObjectsMax))
+          return fail("53400",
+                      fmt::format("there are {} of kind '{}' already, the most there can be", kObjectsMax, what));
+        object.kind = change.kind;
+        object.name = change.name;
+        object.incarnation = next;
+        object.version = 1;
+      } else if (change.action != Action::kUpdate) {
+        ++object.version;
+      }
+      object.revision = next;
+      object.changed_at = now;
+      object.body = change.body;
+      Statement(db_, fmt::format("INSERT OR REPLACE INTO object ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                 kObjectColumns))
+          .with(number_of(object.kind), std::string_view(object.name), number_of(object.incarnation),
+                int64_t{object.version}, number_of(object.revision), object.changed_at, std::string_view(object.body),
+                checksum(object))
+          .run();
+      if (change.action != Action::kUpdate) keep_version(object, author);
+    }
+
+    const AuditEntry entry{next,        now,         author.name,    author.via,    change.verb,
+                           change.kind, change.name, object.version, change.comment};
+    Statement(db_,
+              "INSERT INTO audit (item, revision, at, author, via, verb, kind, name, version, comment, checksum) "
+              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")
+        .with(item, number_of(entry.revision), entry.at, std::string_view(entry.author), std::string_view(entry.via),
+              std::string_view(entry.verb), number_of(entry.kind), std::string_view(entry.name), int64_t{entry.version},
+              std::string_view(entry.comment), checksum(entry))
+        .run();
+    return {};
+  }
+
+  void keep_version(const Object& object, const Author& author) {
+    const Version version{object.incarnation, object.revision, object.version,
+                          object.changed_at,  author.name,     object.body};
+    Statement(db_, fmt::format("INSERT INTO version (kind, name, {}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                               kVersionColumns))
+        .with(number_of(object.kind), std::string_view(object.name), number_of(version.incarnation),
+              int64_t{version.version}, number_of(version.revision), version.at, std::string_view(version.author),
+              std::string_view(version.body), checksum(object.kind, object.name, version))
+        .run();
+    Statement(db_,
+              "DELETE FROM version WHERE kind = ?1 AND name = ?2 AND revision <= (SELECT revision FROM version WHERE "
+              "kind = ?1 AND "
+              "name = ?2 ORDER BY revision DESC LIMIT 1 OFFSET ?3)")
+        .with(number_of(object.kind), std::string_view(object.name), static_cast<int64_t>(kVersionsKept))
+        .run();
+  }
+
+  /// Whole revisions, so that changed_since() can tell where the audit begins.
+  void forget_old(Revision next) {
+    if (next.value % 1024 != 0) return;
+    Statement(
+        db_,
+        "DELETE FROM audit WHERE revision <= (SELECT revision FROM audit ORDER BY revision DESC LIMIT 1 OFFSET ?1)")
+        .with(static_cast<int64_t>(kAuditKept))
+        .run();
+  }
+
+  const std::string path_;
+  std::mutex mutex_;  ///< of all below
+  std::condition_variable changed_;
+  sqlite3* db_ = nullptr;
+  Revision revision_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::string& path) {
+  auto catalog = std::make_unique<SqliteCatalog>(path);
+  if (const auto opened = catalog->open(); !opened) return tl::unexpected(opened.error());
+  return std::unique_ptr<Catalog>(std::move(catalog));
+}
+
+}  // namespace backstream::catalog
