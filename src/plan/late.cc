@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "plan/late_join.h"
+
 namespace backstream::plan {
 namespace {
 
@@ -126,11 +128,13 @@ std::vector<int> key_outputs(const Query& query) {
 
 std::optional<Relation> late_relation(const Query& view) {
   auto late = late_stage(view);
-  if (!late) return std::nullopt;
+  std::vector<LateSide> sides;
+  if (!late) sides = late_sides(view);
+  if (!late && sides.empty()) return std::nullopt;
   Relation relation;
   relation.kind = Relation::Kind::kView;
   relation.name = view.name + std::string(kLateSuffix);
-  relation.schema = std::move(late->stage.output);
+  relation.schema = std::move(late ? late->stage.output : sides.front().stage.output);
   return relation;
 }
 

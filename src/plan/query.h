@@ -187,6 +187,8 @@ struct Join {
     /// in the two columns below; window_end - window_start is the window's size.
     Window window;
     int window_start_column = -1, window_end_column = -1;
+    /// When a row reached us, and the site that it came from, for `<view>_late`; -1: not known, or nobody asks.
+    int arrival_column = -1, site_column = -1;
   };
   Kind kind = Kind::kInner;
   bool by_window = false;
