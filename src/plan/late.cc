@@ -85,7 +85,7 @@ std::optional<LateStage> late_stage(const Query& query) {
   stage.having = *expr::make_is_null(expr::make_column(1, Type::kTimestamptz), true, {});
   stage.output.columns.clear();
   for (size_t o = 0; o < first.output.columns.size(); ++o) {
-    if (static_cast<int>(o) == first.rest_output) continue;
+    if (static_cast<int>(o) == first.rest_output || static_cast<int>(o) == first.number_output) continue;
     stage.output.columns.push_back(first.output.columns[o]);
     ExprPtr output = expr::clone(*first.outputs[o]);
     expr::walk(*output, [&](expr::Expr& part) {
