@@ -57,7 +57,8 @@ void set_value(const expr::Value& value, Column& out, size_t row) {
   else if (const auto* t = std::get_if<base::Interval>(&value)) out.as<base::Interval>()[row] = *t;
 }
 
-/// The difference of two readings of a counter, 0 or more, or nothing.
+}  // namespace
+
 bool counter_difference(int64_t before, int64_t now, int64_t bits, int64_t& difference) {
   if (bits == 0) return !__builtin_sub_overflow(now, before, &difference);
   if (bits == 32) {
@@ -70,8 +71,6 @@ bool counter_difference(int64_t before, int64_t now, int64_t bits, int64_t& diff
   difference = static_cast<int64_t>(wrapped);
   return difference >= 0;
 }
-
-}  // namespace
 
 AnalyticFunctions::AnalyticFunctions(const plan::Stage& stage)
     : plan_(*stage.analytic),

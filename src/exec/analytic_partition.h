@@ -9,6 +9,10 @@
 
 namespace backstream::exec {
 
+/// counter_delta() of two readings, one after the other; false: none.
+/// @param bits  of the counter, 32 or 64; 0: it does not wrap, and the difference may be negative
+bool counter_difference(int64_t before, int64_t now, int64_t bits, int64_t& difference);
+
 /// The rows of one partition that its functions may still read, in order, and what they carry from row to row. Rows
 /// are numbered from 0 over the life of the partition.
 struct AnalyticPartition {

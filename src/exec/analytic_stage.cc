@@ -241,8 +241,7 @@ class AnalyticStage final : public StageRunner {
     if (within_) {
       hand_on(rows, within_->compute(rows), window);
     } else {
-      const size_t refused =
-          carried_->compute(rows, window.start, forget_after(window.start, window.end - window.start));
+      const size_t refused = carried_->compute(rows, window.start, idle_us(window.end - window.start));
       ledger_.refused += refused;
       if (refused == 0) hand_on(rows, carried_->results(), window);
       else hand_on(rows, carried_->results(), carried_->kept(), window);
@@ -334,14 +333,18 @@ class AnalyticStage final : public StageRunner {
     return partitions_.emplace(key_, functions_.make_partition()).first->second.get();
   }
 
-  Micros forget_after(Micros at, Micros window_us) const {
+  /// How old the last row of a partition may be.
+  Micros idle_us(Micros window_us) const {
     Micros idle = 0;
     if (__builtin_mul_overflow(std::max<int64_t>(plan_.rows_before, 1), window_us, &idle) ||
-        __builtin_add_overflow(idle, plan::kPartitionIdleUs + plan_.range_before_us + plan_.range_after_us, &idle) ||
-        __builtin_add_overflow(idle, at, &idle)) {
+        __builtin_add_overflow(idle, plan::kPartitionIdleUs + plan_.range_before_us + plan_.range_after_us, &idle)) {
       return base::kMaxTime;
     }
     return idle;
+  }
+  Micros forget_after(Micros at, Micros window_us) const {
+    Micros after = 0;
+    return __builtin_add_overflow(at, idle_us(window_us), &after) ? base::kMaxTime : after;
   }
 
   /// How many waiting rows have all that their functions need.

@@ -152,14 +152,17 @@ TEST(AnalyticStage, TheFrontierWaitsForRowsThatWait) {
   EXPECT_EQ(out.frontiers.back(), 48 * kHour);
 }
 
-/// Random rows, window by window, some with several of one partition, through a stage with these calls over
-/// (ts, k, v, d), partitioned by k: the sorted rows that come out, and how many were refused.
-std::pair<std::vector<std::string>, uint64_t> run_windows(const std::vector<AnalyticCall>& calls, bool across,
+enum class Rows : uint8_t { kWithinWindows, kAcrossWindows, kAlongStream };
+
+/// Random rows, window by window (or second by second of a stream), some with several of one partition, through a stage
+/// with these calls over (ts, k, v, d), partitioned by k: the sorted rows that come out, and how many were refused.
+std::pair<std::vector<std::string>, uint64_t> run_windows(const std::vector<AnalyticCall>& calls, Rows kind,
                                                           bool in_place, bool order_by_value, size_t partitions_max,
                                                           uint32_t seed) {
+  const bool across = kind != Rows::kWithinWindows, along_stream = kind == Rows::kAlongStream;
   plan::Query query;
   plan::Stage& stage = query.stages.emplace_back();
-  stage.window.kind = plan::Window::Kind::kInherited;
+  if (!along_stream) stage.window.kind = plan::Window::Kind::kInherited;
   stage.input.columns = {{"ts", Type::kTimestamptz}, {"k", Type::kInt8, 4}, {"v", Type::kInt8}, {"d", Type::kFloat8}};
   stage.grouped = stage.input;
   plan::Analytic& analytic = stage.analytic.emplace();
@@ -184,14 +187,14 @@ std::pair<std::vector<std::string>, uint64_t> run_windows(const std::vector<Anal
   std::mt19937 random(seed);
   const auto below = [&](uint32_t bound) { return static_cast<int64_t>(random() % bound); };
   for (Micros window = 0; window < 12; ++window) {
-    // After the eighth, partitions are idle and begin anew.
-    const Micros start = window * kSecond + (window < 8 ? 0 : 48 * kHour);
+    // After the eighth, partitions are idle and begin anew; those of a stream by the microsecond.
+    const Micros start = window * kSecond + (window < 8 ? 0 : along_stream ? 24 * kHour - kSecond : 48 * kHour);
     const size_t n = window % 3 == 0 ? 10 : 1 + random() % 60;
     batch::BatchBuffer rows(stage.input.types(), {true, true, true, true}, n);
     rows.batch.row_count = n;
     for (batch::Column& column : rows.batch.columns) column.has_nulls = true;
     for (size_t i = 0; i < n; ++i) {
-      rows.batch.columns[0].as<int64_t>()[i] = start;
+      rows.batch.columns[0].as<int64_t>()[i] = start + (along_stream ? below(1000) * 1000 : 0);
       // In every third window one row a partition.
       rows.batch.columns[1].as<int64_t>()[i] = window % 3 == 0 ? static_cast<int64_t>(i) : below(20);
       rows.batch.columns[2].as<int64_t>()[i] = below(5);
@@ -199,7 +202,7 @@ std::pair<std::vector<std::string>, uint64_t> run_windows(const std::vector<Anal
       rows.batch.columns[0].validity[i] = 1;
       for (const size_t column : {1, 2, 3}) rows.batch.columns[column].validity[i] = below(10) != 0;
     }
-    runner->on_rows({start, start + kSecond}, rows.batch, true);
+    runner->on_rows(along_stream ? WindowRef{} : WindowRef{start, start + kSecond}, rows.batch, true);
     runner->on_frontier(start + kSecond);
   }
   runner->on_frontier(base::kMaxTime);
@@ -230,6 +233,11 @@ TEST(AnalyticStage, RowsInPlaceGiveWhatPartitionsOfRowsGive) {
   ewma.args = {3};
   ewma.number = 2 * kSecond;
   ewma.type = Type::kFloat8;
+  for (const int64_t bits : {0, 32, 64}) {
+    AnalyticCall& delta = carried.emplace_back(call_of(Kind::kCounterDelta));
+    delta.number = bits;
+    delta.type = Type::kInt8;
+  }
   for (const bool by_range : {true, false}) {
     carried.push_back(aggregate_of("sum", 2, Type::kInt8));
     carried.back().frame.by_range = by_range;
@@ -244,16 +252,17 @@ TEST(AnalyticStage, RowsInPlaceGiveWhatPartitionsOfRowsGive) {
   within.push_back(aggregate_of("max", 3, Type::kFloat8));
   within.back().frame.end = plan::Frame::Bound::kUnboundedFollowing;
   for (uint32_t seed = 1; seed <= 20; ++seed) {
-    for (const bool across : {true, false}) {
+    for (const Rows kind : {Rows::kWithinWindows, Rows::kAcrossWindows, Rows::kAlongStream}) {
+      const bool across = kind != Rows::kWithinWindows;
       for (const bool order_by_value : {true, false}) {
         for (const size_t partitions_max : {size_t{12}, size_t{1000}}) {
           const auto& calls = across ? carried : within;
-          const auto in_place = run_windows(calls, across, true, order_by_value, partitions_max, seed);
-          const auto apart = run_windows(calls, across, false, order_by_value, partitions_max, seed);
+          const auto in_place = run_windows(calls, kind, true, order_by_value, partitions_max, seed);
+          const auto apart = run_windows(calls, kind, false, order_by_value, partitions_max, seed);
           EXPECT_GT(in_place.first.size(), 50u);
           // Which partitions find room depends on the order of rows.
           if (!across || partitions_max == 1000) {
-            EXPECT_EQ(in_place, apart) << "seed " << seed << " across " << across;
+            EXPECT_EQ(in_place, apart) << "seed " << seed << " kind " << static_cast<int>(kind);
           } else {
             EXPECT_GT(in_place.second, 0u);
             EXPECT_EQ(in_place.first.size() + in_place.second, apart.first.size() + apart.second);

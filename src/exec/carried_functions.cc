@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "exec/analytic_partition.h"
+
 namespace backstream::exec {
 
 using batch::Column;
@@ -31,6 +33,10 @@ struct Average {
   Micros time;
   uint64_t any;
 };
+struct Reading {
+  int64_t value;
+  uint64_t present;
+};
 
 std::vector<batch::ColumnDef> partition_columns(const plan::Stage& stage) {
   std::vector<batch::ColumnDef> columns;
@@ -50,7 +56,8 @@ bool is_carried(const AnalyticCall& call) {
     case Kind::kLag:
       return call.args.size() == 1 && call.number >= 1 && call.number <= kLagMax &&
              batch::physical(call.type) != Physical::kText;
-    case Kind::kEwma: return true;
+    case Kind::kEwma:
+    case Kind::kCounterDelta: return true;
     case Kind::kAggregate:
       return call.frame.start == Bound::kUnboundedPreceding && call.frame.end == Bound::kCurrentRow;
     default: return false;
@@ -60,6 +67,7 @@ bool is_carried(const AnalyticCall& call) {
 uint32_t octets_of(const AnalyticCall& call) {
   if (call.kind == Kind::kLag) return lag_octets(call);
   if (call.kind == Kind::kEwma) return sizeof(Average);
+  if (call.kind == Kind::kCounterDelta) return sizeof(Reading);
   return (call.aggregate->state_octets + 7) / 8 * 8;
 }
 
@@ -67,8 +75,7 @@ uint32_t octets_of(const AnalyticCall& call) {
 
 bool CarriedFunctions::can_compute(const plan::Stage& stage) {
   const plan::Analytic& analytic = *stage.analytic;
-  return analytic.across_windows && stage.window.kind != plan::Window::Kind::kNone && !analytic.looks_ahead() &&
-         KeyedStates::can_hold(partition_columns(stage)) &&
+  return analytic.across_windows && !analytic.looks_ahead() && KeyedStates::can_hold(partition_columns(stage)) &&
          std::all_of(analytic.calls.begin(), analytic.calls.end(), is_carried);
 }
 
@@ -84,6 +91,7 @@ std::vector<CarriedFunctions::Call> CarriedFunctions::calls_of(const plan::Stage
 
 CarriedFunctions::CarriedFunctions(const plan::Stage& stage, size_t partitions_max, uint64_t hash_mask)
     : plan_(*stage.analytic),
+      by_window_(stage.window.kind != plan::Window::Kind::kNone),
       partitions_max_(partitions_max),
       calls_(calls_of(stage)),
       partitions_(partition_columns(stage),
@@ -106,7 +114,17 @@ void CarriedFunctions::begin_partition(uint8_t* state) const {
   }
 }
 
-size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros forget_after) {
+namespace {
+
+/// When a partition whose last row is of this time may be forgotten.
+Micros forget_after(Micros at, Micros idle) {
+  Micros after = 0;
+  return __builtin_add_overflow(at, idle, &after) ? base::kMaxTime : after;
+}
+
+}  // namespace
+
+size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros idle) {
   const size_t n = rows.row_count();
   kept_.clear();
   if (n == 0) return 0;
@@ -116,10 +134,20 @@ size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros forget_
     compact_at_ = std::max(kContextOctetsMin, 2 * context_->arena.octets_held());
   }
   ++window_number_;
-  const bool one_row_each = find_partitions(rows, at, forget_after);
-  // Mostly a window has one row a partition, and these may go through in any order.
-  const bool in_store = one_row_each && kept_.empty();
+  find_partitions(rows);
+  bool in_store = false;
+  if (by_window_) {
+    // Mostly a window has one row a partition, and these may go through in any order.
+    in_store = kept_.empty();
+    for (uint8_t* state : states_) {
+      if (state != nullptr) in_store &= enter_partition(state, at, forget_after(at, idle));
+    }
+  }
   if (!in_store) sort(rows);
+  if (!by_window_) {  // Whether a partition begins anew is a matter of its first row.
+    const auto* times = rows.slice(static_cast<size_t>(plan_.time_column), 0).as<Micros>();
+    for (const uint32_t row : order_) enter_partition(states_[row], times[row], forget_after(times[row], idle));
+  }
   const Sequence sequence = in_store ? Sequence{nullptr, 0, n} : Sequence{order_.data(), 0, order_.size()};
   for (size_t c = 0; c < calls_.size(); ++c) {
     const Call& call = calls_[c];
@@ -128,6 +156,8 @@ size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros forget_
       lag_any(call, rows.slice(static_cast<size_t>(call.call->args[0]), 0), sequence, out);
     } else if (call.call->kind == Kind::kEwma) {
       ewma(call, rows, sequence, out);
+    } else if (call.call->kind == Kind::kCounterDelta) {
+      counter_delta(call, rows, sequence, out);
     } else if (in_store) {
       run_in_store(call, rows, out);
     } else {
@@ -137,9 +167,18 @@ size_t CarriedFunctions::compute(const RowStore& rows, Micros at, Micros forget_
   return n - sequence.count;
 }
 
+/// A row of the partition is next.
+/// @return  whether it is the first one of the window
+bool CarriedFunctions::enter_partition(uint8_t* state, Micros at, Micros forget_after) {
+  Head& head = head_of(state);
+  if (head.window == 0 || at > head.forget_after) begin_partition(state);
+  const bool first = head.window != window_number_;
+  head = {forget_after, window_number_};
+  return first;
+}
+
 /// Finds the partition of each row. Where there is no room for one, `kept_` has the rows that are not of such.
-/// @return  whether no two rows are of one partition
-bool CarriedFunctions::find_partitions(const RowStore& rows, Micros at, Micros forget_after) {
+void CarriedFunctions::find_partitions(const RowStore& rows) {
   const size_t n = rows.row_count();
   states_.resize(n);
   std::vector<Column> keys(plan_.partition_by.size());
@@ -147,7 +186,6 @@ bool CarriedFunctions::find_partitions(const RowStore& rows, Micros at, Micros f
     for (size_t k = 0; k < keys.size(); ++k) keys[k] = rows.slice(static_cast<size_t>(plan_.partition_by[k]), first);
     return keys.data();
   };
-  bool one_row_each = true;
   size_t refused = 0;
   for (size_t first = 0; first < n; first += kStep) {
     const size_t count = std::min(kStep, n - first);
@@ -161,21 +199,12 @@ bool CarriedFunctions::find_partitions(const RowStore& rows, Micros at, Micros f
         else partitions_.find(keys_from(row), 1, &states_[row]);  // An earlier row may have made it.
       }
     }
-    for (size_t row = first; row < first + count; ++row) {
-      if (states_[row] == nullptr) {
-        ++refused;
-        continue;
-      }
-      Head& head = head_of(states_[row]);
-      if (head.window == 0 || at > head.forget_after) begin_partition(states_[row]);
-      one_row_each &= head.window != window_number_;
-      head = {forget_after, window_number_};
-    }
+    refused += static_cast<size_t>(std::count(states_.begin() + static_cast<long>(first),
+                                              states_.begin() + static_cast<long>(first + count), nullptr));
   }
   for (size_t row = 0; row < n && refused > 0; ++row) {
     if (states_[row] != nullptr) kept_.push_back(static_cast<uint32_t>(row));
   }
-  return one_row_each && refused == 0;
 }
 
 /// Rows that are not refused, by partition and in their order.
@@ -243,6 +272,21 @@ void CarriedFunctions::ewma(const Call& call, const RowStore& store, const Seque
     }
     out.as<double>()[row] = average.value;
     out.validity[row] = average.any != 0;
+  }
+}
+
+void CarriedFunctions::counter_delta(const Call& call, const RowStore& store, const Sequence& rows, Column& out) {
+  const Column values = store.slice(static_cast<size_t>(call.call->args[0]), 0);
+  for (size_t i = rows.first; i < rows.first + rows.count; ++i) {
+    const size_t row = rows.rows == nullptr ? i : rows.rows[i];
+    auto& last = *reinterpret_cast<Reading*>(states_[row] + call.state_at);
+    const Reading now{values.as<int64_t>()[row], values.validity[row]};
+    int64_t difference = 0;
+    const bool known = last.present != 0 && now.present != 0 &&
+                       counter_difference(last.value, now.value, call.call->number, difference);
+    out.as<int64_t>()[row] = known ? difference : 0;
+    out.validity[row] = known ? 1 : 0;
+    last = now;
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// Analytic functions across windows that need of a partition's earlier rows only a few values: lag, ewma, aggregates
-// that run from the partition's begin. A partition is a state of fixed size; no row of it is kept.
+// Analytic functions across windows, or along a stream, that need of a partition's earlier rows only a few values: lag,
+// counter_delta, ewma, aggregates that run from the partition's begin. A partition is a state of fixed size; no row of
+// it is kept.
 #include <memory>
 #include <vector>
 
@@ -12,7 +13,7 @@
 
 namespace backstream::exec {
 
-/// Computes the calls of one stage whose rows come window by window. One thread.
+/// Computes the calls of one stage whose rows come window by window, or second by second of a stream. One thread.
 class CarriedFunctions {
  public:
   /// Whether all calls of the stage are of this kind.
@@ -20,11 +21,11 @@ class CarriedFunctions {
   /// @param partitions_max  rows of more are refused
   CarriedFunctions(const plan::Stage& stage, size_t partitions_max, uint64_t hash_mask);
 
-  /// Takes the rows of the next window through their partitions.
-  /// @param at            start of the window
-  /// @param forget_after  the partitions of these rows begin anew when none came until after this
+  /// Takes the rows of the next window, or second, through their partitions.
+  /// @param at    start of the window, which is the time of its rows; rows of a stream have their own
+  /// @param idle  a partition begins anew when its last row is older than this
   /// @return  rows that are refused
-  size_t compute(const RowStore& rows, Micros at, Micros forget_after);
+  size_t compute(const RowStore& rows, Micros at, Micros idle);
   /// Of the last compute(): results, one column a call, by row; valid until the next one.
   const std::vector<batch::Column>& results() const { return results_.columns(); }
   /// Of the last compute(), when rows were refused: numbers of the others.
@@ -53,8 +54,10 @@ class CarriedFunctions {
   };
   static std::vector<Call> calls_of(const plan::Stage& stage);
   void begin_partition(uint8_t* state) const;
-  bool find_partitions(const RowStore& rows, Micros at, Micros forget_after);
+  void find_partitions(const RowStore& rows);
+  bool enter_partition(uint8_t* state, Micros at, Micros forget_after);
   void sort(const RowStore& rows);
+  void counter_delta(const Call& call, const RowStore& store, const Sequence& rows, batch::Column& out);
   template <typename Value>
   void lag(const Call& call, const batch::Column& values, const Sequence& rows, batch::Column& out);
   void lag_any(const Call& call, const batch::Column& values, const Sequence& rows, batch::Column& out);
@@ -65,6 +68,7 @@ class CarriedFunctions {
   void compact();
 
   const plan::Analytic& plan_;
+  const bool by_window_;
   const size_t partitions_max_;
   const std::vector<Call> calls_;
   std::vector<batch::Type> result_types_;

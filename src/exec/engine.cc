@@ -14,6 +14,7 @@
 #include "exec/hidden_columns.h"
 #include "exec/shared_stage.h"
 #include "exec/stage.h"
+#include "plan/late_join.h"
 
 namespace backstream::exec {
 
@@ -146,11 +147,7 @@ class RunningQuery final : public RowReceiver {
   void add_reader(RunningQuery& query) { readers_.push_back({&query, &query.entry()}); }
   /// A reader of `<view>_late`: its rows come without windows, in no order.
   void add_late_reader(RunningQuery& query) {
-    if (!late_) {
-      late_ = plan::late_stage(*query_);
-      assert(late_.has_value());
-      stages_.front()->keep_late(*late_, late_rows_);
-    }
+    if (late_rows_.readers.empty()) keep_late();
     late_rows_.readers.push_back({&query, &query.entry()});
   }
 
@@ -209,10 +206,10 @@ class RunningQuery final : public RowReceiver {
     if (released_) return released_->ledger;
     WindowLedger ledger;
     for (const auto& input : inputs_) ledger += input->ledger();
-    bool rows_of_stream = passes_rows(*query_, 0);
+    bool rows_as_read = passes_rows(*query_, 0);
     if (inputs_.empty()) ledger = stages_.front()->ledger();
     for (size_t s = inputs_.empty() ? 1 : 0; s < stages_.size(); ++s) {
-      rows_of_stream = rows_of_stream && (s == 0 || passes_rows(query_->stages[s - 1]));
+      rows_as_read = rows_as_read && (s == 0 || passes_rows(query_->stages[s - 1]));
       const WindowLedger later = stages_[s]->ledger();
       for (size_t i = 0; i < std::size(ledger.value_errors.by_kind); ++i) {
         ledger.value_errors.by_kind[i] += later.value_errors.by_kind[i];
@@ -223,7 +220,7 @@ class RunningQuery final : public RowReceiver {
       ledger.time_null += later.time_null;
       ledger.time_future += later.time_future;
       ledger.refused += later.refused;
-      if (rows_of_stream) {  // Rows that this stage turned away had been counted by the one that passed them on.
+      if (rows_as_read) {  // Rows that this stage turned away had been counted by the one that passed them on.
         const uint64_t timeless = later.time_null + later.time_future;
         ledger.assigned -= timeless;
         ledger.counted -= timeless + later.late + later.refused;
@@ -283,7 +280,10 @@ class RunningQuery final : public RowReceiver {
     if (!window.final) return;
     give_rows(readers_, window, rows, last);
   }
-  void on_frontier(Micros frontier) override { give_frontier(readers_, frontier); }
+  void on_frontier(Micros frontier) override {
+    give_frontier(readers_, frontier);
+    if (!late_sides_.empty()) late_rows_.on_frontier(frontier);
+  }
   Micros next_cut(Micros frontier) const override {
     Micros cut = base::kMaxTime;
     for (const Reader& reader : readers_) {
@@ -294,6 +294,17 @@ class RunningQuery final : public RowReceiver {
 
  private:
   static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
+  void keep_late() {
+    late_ = plan::late_stage(*query_);
+    if (late_) return stages_.front()->keep_late(*late_, late_rows_);
+    late_sides_ = plan::late_sides(*query_);
+    assert(!late_sides_.empty());
+    for (const plan::LateSide& late : late_sides_) {
+      RunningQuery* at = this;
+      for (const size_t input : late.path) at = at->inputs_[input].get();
+      at->stages_.front()->keep_late_side(late.side, late.stage, late_rows_);
+    }
+  }
   /// Where the rows of the view that it reads go.
   RowReceiver& entry() { return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front(); }
   struct Reader {
@@ -364,12 +375,11 @@ class RunningQuery final : public RowReceiver {
     }
   }
 
-  /// The rows that stages[stage_count] reads are rows of streams, one for one.
+  /// The rows that stages[stage_count] reads are rows that the query and its inputs read, one for one.
   static bool passes_rows(const plan::Query& query, size_t stage_count) {
     for (size_t s = 0; s < stage_count; ++s) {
       if (!passes_rows(query.stages[s])) return false;
     }
-    if (query.inputs.empty()) return query.source.kind == plan::Relation::Kind::kStream;
     return std::all_of(query.inputs.begin(), query.inputs.end(),
                        [](const auto& input) { return passes_rows(*input, input->stages.size()); });
   }
@@ -378,12 +388,15 @@ class RunningQuery final : public RowReceiver {
   size_t index_;
   ResultSink* sink_;
   std::optional<plan::LateStage> late_;
+  std::vector<plan::LateSide> late_sides_;  ///< of a query that joins
   struct LateReaders final : RowReceiver {
     void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
+      const std::lock_guard lock(mutex);  // Late rows of several joins may come on several threads.
       give_rows(readers, window, rows, last);
     }
     void on_frontier(Micros frontier) override { give_frontier(readers, frontier); }
     std::vector<Reader> readers;
+    std::mutex mutex;
   };
   LateReaders late_rows_;
   std::vector<std::unique_ptr<StageRunner>> stages_;

@@ -9,6 +9,7 @@
 #include "exec/join_key.h"
 #include "exec/join_output.h"
 #include "exec/join_table.h"
+#include "exec/late_side_rows.h"
 
 namespace backstream::exec {
 namespace {
@@ -41,6 +42,9 @@ class IntervalJoinStage final : public CombiningStage {
 
   RowReceiver& input(size_t i) override { return sides_[i]; }
   WindowLedger ledger() const override { return ledger_; }
+  void keep_late_side(size_t side, const plan::Stage& late, RowReceiver& receiver) override {
+    sides_[side].late = std::make_unique<LateSideRows>(late, hashes_.size(), receiver);
+  }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const Side& side : sides_) {
       for (const auto& [start, segment] : side.segments)
@@ -83,6 +87,7 @@ class IntervalJoinStage final : public CombiningStage {
     const Micros reach_least, reach_greatest;  ///< times of partners, less a row's own time
     Micros frontier = base::kMinTime;
     std::map<Micros, Segment> segments;  ///< by start
+    std::unique_ptr<LateSideRows> late;  ///< null: nobody reads its late rows
     // Scratch of one batch.
     batch::ColumnBatch kept;
     std::vector<const batch::Column*> key_columns;
@@ -114,6 +119,7 @@ class IntervalJoinStage final : public CombiningStage {
                    present_.data());
     const batch::Column& times = rows.columns[static_cast<size_t>(side.plan.time_column)];
     sort_out(which, side, times, rows.row_count);
+    if (side.late) side.late->send(rows);
     const auto* time = times.as<int64_t>();
     add(side, time);
     meet(which, side, time);
@@ -139,7 +145,9 @@ class IntervalJoinStage final : public CombiningStage {
       }
       if (time[row] < side.frontier) {
         ++ledger_.late;
-        ledger_.late_by_max_us = std::max(ledger_.late_by_max_us, side.frontier - base::floor_to(time[row], kSliceUs));
+        const Micros slice = base::floor_to(time[row], kSliceUs);
+        ledger_.late_by_max_us = std::max(ledger_.late_by_max_us, side.frontier - slice);
+        if (side.late) side.late->note(number, slice + kSliceUs);
         continue;
       }
       if (present_[row] == 0) {

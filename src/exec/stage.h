@@ -44,6 +44,9 @@ class StageRunner : public RowReceiver {
   /// From now on late rows are aggregated by `late` (which must outlive the runner) and given to `receiver`. Before the
   /// first row, once; only a stage that plan::late_stage() knows is asked.
   virtual void keep_late(const plan::LateStage& late, RowReceiver& receiver);
+  /// As above, of one side of a join (plan/late_join.h): its late rows are given to `receiver` as they are found. Calls
+  /// may come from different threads, one at a time.
+  virtual void keep_late_side(size_t side, const plan::Stage& late, RowReceiver& receiver);
   /// From now on rows meet the lookup tables as they are now. No other call may run meanwhile.
   virtual void refresh_lookups() {}
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.

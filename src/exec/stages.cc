@@ -342,6 +342,7 @@ class RowStage final : public StageRunner {
 }  // namespace
 
 void StageRunner::keep_late(const plan::LateStage&, RowReceiver&) { assert(!"no row of this stage can be late"); }
+void StageRunner::keep_late_side(size_t, const plan::Stage&, RowReceiver&) { assert(!"this stage is no join"); }
 
 namespace {
 

@@ -288,6 +288,8 @@ void Tail::send_rest(const WindowRef& window, PaneTable& groups, const uint32_t*
     if (options_.on_error == plan::QueryOptions::OnError::kFail) throw QueryFailed(ledger_.value_errors);
     if (options_.on_error == plan::QueryOptions::OnError::kDrop) return;
   }
+  for (const int output : stage_.limit_by)  // Of its partition, whose rows have all the same.
+    visible.columns[static_cast<size_t>(output)] = store_.slice(static_cast<size_t>(output), rows[0]);
   uint8_t is_rest = 1;
   Column& flag = visible.columns[static_cast<size_t>(stage_.rest_output)];
   flag.values = &is_rest;
@@ -345,9 +347,56 @@ void Tail::sort_and_send(const WindowRef& window, PaneTable* groups) {
   group_numbers_.clear();
 }
 
+/// The first rows of each partition, with their numbers; then what remains of each, as one row.
+void Tail::send_partitions(const WindowRef& window, PaneTable& groups) {
+  std::vector<SortColumn> columns;
+  for (const int output : stage_.limit_by) columns.push_back({static_cast<size_t>(output)});
+  for (const plan::SortKey& key : stage_.order_by)
+    columns.push_back({static_cast<size_t>(key.output), key.descending, key.nulls_first});
+  std::vector<uint32_t> order;
+  sort_rows(store_, columns, order);
+  std::vector<uint32_t> first;
+  std::vector<int64_t> numbers;
+  std::vector<RowRange> beyond;
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    const auto same = [&](int output) {
+      return store_.compare(static_cast<size_t>(output), order[begin], order[end]) == 0;
+    };
+    for (end = begin + 1; end < order.size() && std::all_of(stage_.limit_by.begin(), stage_.limit_by.end(), same);)
+      ++end;
+    const size_t wanted = std::min(static_cast<size_t>(row_limit_), end - begin);
+    for (size_t i = 0; i < wanted; ++i) {
+      first.push_back(order[begin + i]);
+      numbers.push_back(static_cast<int64_t>(i + 1));
+    }
+    if (begin + wanted < end) beyond.push_back({begin + wanted, end});
+  }
+  ColumnBatch visible;
+  for (size_t at = 0; at < first.size(); at += batch_rows_) {
+    const size_t n = std::min(batch_rows_, first.size() - at);
+    store_.gather(first.data() + at, n, dense_.batch);
+    const auto& gathered = dense_.batch.columns;
+    visible.columns.assign(gathered.begin(), gathered.begin() + static_cast<long>(stage_.output.columns.size()));
+    visible.row_count = n;
+    if (stage_.number_output >= 0) {
+      Column& number = visible.columns[static_cast<size_t>(stage_.number_output)];
+      number.values = numbers.data() + at;
+      number.has_nulls = false;
+    }
+    receiver_.on_rows(window, visible, false);
+  }
+  for (const RowRange& range : beyond) send_rest(window, groups, order.data() + range.begin, range.end - range.begin);
+  store_.clear();
+  group_numbers_.clear();
+}
+
 void Tail::end(const WindowRef& window, PaneTable* groups) {
   assert(rest_ == nullptr || groups != nullptr);
-  if (sorts_) sort_and_send(window, groups);
+  if (sorts_) {
+    const bool partitions = !stage_.limit_by.empty() || stage_.number_output >= 0;
+    if (partitions) send_partitions(window, *groups);
+    else sort_and_send(window, groups);
+  }
   groups_seen_ = 0;
   ColumnBatch none;
   none.columns.resize(stage_.outputs.size());

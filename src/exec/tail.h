@@ -72,6 +72,7 @@ class Tail {
   void send(const WindowRef& window, batch::ColumnBatch& visible, bool last);
   void sort_and_send(const WindowRef& window, PaneTable* groups);
   void send_rest(const WindowRef& window, PaneTable& groups, const uint32_t* rows, size_t n);
+  void send_partitions(const WindowRef& window, PaneTable& groups);
 
   const plan::Stage& stage_;
   const plan::QueryOptions& options_;

@@ -8,6 +8,7 @@
 #include "exec/join_key.h"
 #include "exec/join_output.h"
 #include "exec/join_table.h"
+#include "exec/late_side_rows.h"
 
 namespace backstream::exec {
 namespace {
@@ -34,6 +35,9 @@ class WindowJoinStage final : public CombiningStage {
 
   RowReceiver& input(size_t i) override { return sides_[i]; }
   WindowLedger ledger() const override { return ledger_; }
+  void keep_late_side(size_t side, const plan::Stage& late, RowReceiver& receiver) override {
+    sides_[side].late = std::make_unique<LateSideRows>(late, all_rows_.size(), receiver);
+  }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const auto& [window, held] : windows_) {
       for (const JoinTable& table : held.tables) nodes[0] += table.octets_held();
@@ -69,7 +73,8 @@ class WindowJoinStage final : public CombiningStage {
     }
 
     const plan::Join::Side& plan;
-    Micros frontier = base::kMinTime;  ///< of window starts
+    Micros frontier = base::kMinTime;    ///< of window starts
+    std::unique_ptr<LateSideRows> late;  ///< null: nobody reads its late rows
     // Scratch of one batch.
     batch::ColumnBatch kept;
     std::vector<const batch::Column*> key_columns;
@@ -134,7 +139,7 @@ class WindowJoinStage final : public CombiningStage {
     if (rows.row_count == 0) return;
     const std::lock_guard lock(mutex_);
     prepare(which, rows);
-    const Side& side = sides_[which];
+    Side& side = sides_[which];
     const batch::Column& times = rows.columns[static_cast<size_t>(side.plan.time_column)];
     const auto* time = times.as<int64_t>();
     const auto* start = rows.columns[static_cast<size_t>(side.plan.window_start_column)].as<int64_t>();
@@ -148,11 +153,13 @@ class WindowJoinStage final : public CombiningStage {
       } else if (start[row] < side.frontier) {
         ++ledger_.late;
         ledger_.late_by_max_us = std::max(ledger_.late_by_max_us, side.frontier - start[row]);
+        if (side.late) side.late->note(static_cast<uint32_t>(row), start[row] + side.plan.window.size_us);
       } else {
         sorted = sorted && (usable_.empty() || start[usable_.back()] <= start[row]);
         usable_.push_back(static_cast<uint32_t>(row));
       }
     }
+    if (side.late) side.late->send(rows);
     if (!sorted) {
       std::stable_sort(usable_.begin(), usable_.end(), [&](uint32_t a, uint32_t b) { return start[a] < start[b]; });
     }

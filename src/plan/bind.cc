@@ -71,15 +71,18 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   query.window_size_us = bound->window_size_us;
   query.time_output = bound->time_column;
   give_options(query);
+  const UnboundOption* rest_row = query.options.rest_row ? find_option(statement.options, "rest_row") : nullptr;
+  if (rest_row != nullptr) {
+    if (auto numbered = number_in_place(query, rest_row->span); !numbered) return tl::unexpected(numbered.error());
+  }
   if (auto applied = apply_options(query, statement.options); !applied) return tl::unexpected(applied.error());
   batch::Schema& output = query.stages.back().output;
   if (statement.column_aliases.size() > output.columns.size()) {
     return fail("42601", "CREATE MATERIALIZED VIEW names more columns than its query has", statement.name_span);
   }
   for (size_t i = 0; i < statement.column_aliases.size(); ++i) output.columns[i].name = statement.column_aliases[i];
-  if (query.options.rest_row) {
-    if (auto added = add_rest_row(query, find_option(statement.options, "rest_row")->span); !added)
-      return tl::unexpected(added.error());
+  if (rest_row != nullptr) {
+    if (auto added = add_rest_row(query, rest_row->span); !added) return tl::unexpected(added.error());
   }
   if (is_view) {
     if (auto distinct = check_names(statement, output); !distinct) return tl::unexpected(distinct.error());

@@ -103,8 +103,8 @@ Result<Input> SelectBinder::bind_name(const std::string& name, SourceSpan span) 
     const Relation* of = catalog_.find(view);
     if (of != nullptr && of->kind == Relation::Kind::kView) {
       hint = fmt::format(
-          "\"{}\" keeps none: late rows of tumble and hop over a stream are kept, unless late = 'drop'; those "
-          "of joins, sessions and views over views are counted",
+          "\"{}\" keeps none: late rows of tumble and hop over a stream, and of a stream that is joined, are kept, "
+          "unless late = 'drop'; those of sessions, of OVER along a stream and of subqueries are counted",
           view);
     } else if (const auto near = base::nearest_name(name, names); !near.empty()) {
       hint = fmt::format("did you mean '{}'?", near);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "plan/late.h"
+#include "plan/late_join.h"
 #include "plan/references.h"
 
 namespace backstream::plan {
@@ -84,8 +85,17 @@ Result<Definitions::Entry*> Definitions::add_query(UnboundStatement statement, s
   entry->statement = std::move(statement);
   entry->text = std::string(text);
   entry->query = std::make_unique<Query>(std::move(*query));
+  ask_for_late(*entry->query);
   if (is_view) catalog_.add_view(*entry->query);
   return entries_.emplace_back(std::move(entry)).get();
+}
+
+void Definitions::ask_for_late(const Query& reader) {
+  for (const auto& input : reader.inputs) ask_for_late(*input);
+  std::string_view view = reader.source.name;
+  if (!view.ends_with(kLateSuffix)) return;
+  view.remove_suffix(kLateSuffix.size());
+  if (Entry* entry = entry_of(view)) pass_late_columns(*entry->query);
 }
 
 Result<void> Definitions::room_for_late(const Query& view, base::SourceSpan span) const {
@@ -274,6 +284,7 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
                 statement.name_span, "DROP it first");
   }
   entry->query = std::make_unique<Query>(std::move(*query));
+  for (const auto& other : entries_) ask_for_late(*other->query);
   catalog_.add_view(*entry->query);
   catalog_.find(old.name)->comment = old.comment;
   catalog_.find(old.name)->column_comments = old.column_comments;

@@ -45,6 +45,8 @@ class Definitions {
  private:
   /// 42P07 where another relation has the name that the late rows of the view would get.
   base::Result<void> room_for_late(const Query& view, base::SourceSpan span) const;
+  /// Has the joins whose late rows the query reads keep what these need.
+  void ask_for_late(const Query& reader);
   base::Result<void> create_view(UnboundStatement statement);
   base::Result<void> alter(UnboundStatement& statement);
   base::Result<void> rename(UnboundStatement& statement);

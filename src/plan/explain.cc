@@ -315,7 +315,8 @@ class Shower {
     if (stage.having) fact("having", expr::to_string(*stage.having, stage.grouped));
     std::vector<std::string> outputs;
     for (size_t o = 0; o < stage.output.columns.size(); ++o) {
-      const std::string text = expr::to_string(*stage.outputs[o], stage.grouped);
+      const bool number = static_cast<int>(o) == stage.number_output;
+      const std::string text = number ? "row_number()" : expr::to_string(*stage.outputs[o], stage.grouped);
       const std::string& name = stage.output.columns[o].name;
       outputs.push_back(text == name ? text : fmt::format("{} AS {}", text, name));
     }
@@ -335,7 +336,14 @@ class Shower {
       std::string rows;
       if (stage.limit) rows = fmt::format("{} row{}", *stage.limit, *stage.limit == 1 ? "" : "s");
       if (stage.offset != 0) rows += fmt::format("{}after the first {}", stage.limit ? " " : "", stage.offset);
-      fact("limit", rows + " of each window" + (stage.rest_output < 0 ? "" : "; all beyond as one more row"));
+      std::string of = "of each window";
+      for (const int output : stage.limit_by) {
+        of += (output == stage.limit_by.front() ? " by " : ", ");
+        of += stage.output.columns[static_cast<size_t>(output)].name;
+      }
+      if (stage.number_output >= 0)
+        of += ", numbered as " + stage.output.columns[static_cast<size_t>(stage.number_output)].name;
+      fact("limit", fmt::format("{} {}{}", rows, of, stage.rest_output < 0 ? "" : "; all beyond as one more row"));
     }
     if (options_.distributed && (!stage.order_by.empty() || stage.limit || stage.distinct)) {
       fact("then", stage.limit ? "global: each worker sends its first rows, one of them takes the first of all"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "plan/late_join.h"
+
 namespace backstream::plan {
 namespace {
 
@@ -83,7 +85,7 @@ std::optional<LateStage> late_stage(const Query& query) {
   stage.having = *expr::make_is_null(expr::make_column(1, Type::kTimestamptz), true, {});
   stage.output.columns.clear();
   for (size_t o = 0; o < first.output.columns.size(); ++o) {
-    if (static_cast<int>(o) == first.rest_output) continue;
+    if (static_cast<int>(o) == first.rest_output || static_cast<int>(o) == first.number_output) continue;
     stage.output.columns.push_back(first.output.columns[o]);
     ExprPtr output = expr::clone(*first.outputs[o]);
     expr::walk(*output, [&](expr::Expr& part) {
@@ -126,11 +128,13 @@ std::vector<int> key_outputs(const Query& query) {
 
 std::optional<Relation> late_relation(const Query& view) {
   auto late = late_stage(view);
-  if (!late) return std::nullopt;
+  std::vector<LateSide> sides;
+  if (!late) sides = late_sides(view);
+  if (!late && sides.empty()) return std::nullopt;
   Relation relation;
   relation.kind = Relation::Kind::kView;
   relation.name = view.name + std::string(kLateSuffix);
-  relation.schema = std::move(late->stage.output);
+  relation.schema = std::move(late ? late->stage.output : sides.front().stage.output);
   return relation;
 }
 

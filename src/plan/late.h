@@ -18,7 +18,7 @@ struct LateStage {
   int pane_start_column;   ///< of the input, the last one
   int pane_start_grouped;  ///< of the grouped row
 };
-/// Empty when nothing of the query can be late: it has no windows, or reads a view.
+/// Empty when no row of the query can be late for a window: it has none, reads a view, or joins (plan/late_join.h).
 std::optional<LateStage> late_stage(const Query& query);
 
 /// `<view>_late` as others see it; empty as above.

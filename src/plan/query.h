@@ -187,6 +187,8 @@ struct Join {
     /// in the two columns below; window_end - window_start is the window's size.
     Window window;
     int window_start_column = -1, window_end_column = -1;
+    /// When a row reached us, and the site that it came from, for `<view>_late`; -1: not known, or nobody asks.
+    int arrival_column = -1, site_column = -1;
   };
   Kind kind = Kind::kInner;
   bool by_window = false;
@@ -239,12 +241,16 @@ struct Stage {
   batch::Schema output;                ///< visible columns
   bool distinct = false;               ///< SELECT DISTINCT: equal visible rows of one window are one
   std::vector<SortKey> order_by;       ///< ties are broken by all visible columns in order (DESIGN rule 4)
-  std::optional<int64_t> limit;        ///< per window
+  std::optional<int64_t> limit;        ///< per window, or per partition of a window
   int64_t offset = 0;
   int window_start_output = -1;  ///< visible output that is exactly window_start / window_end, or -1
   int window_end_output = -1;
   /// Visible output that is true in the one row that stands for all beyond LIMIT (rest_row = true), or -1: no such row.
   int rest_output = -1;
+  /// Visible outputs, keys all of them, that make partitions of a window: `limit` counts within each, and each has its
+  /// own row of the rest. Empty: the window is one.
+  std::vector<int> limit_by;
+  int number_output = -1;  ///< visible output that numbers the rows of a partition from 1; null in the rest; -1: none
 };
 
 /// Lengths that addresses are cut to.

@@ -141,6 +141,9 @@ Result<void> name_columns(batch::Schema& schema, const std::vector<std::string>&
 /// Gives the last stage its rest row (QueryOptions::rest_row). 0A000 where it could not be computed; `span`: the
 /// option.
 Result<void> add_rest_row(Query& query, SourceSpan span);
+/// Where row_number() <= n chooses among the groups of a query, its groups are put in order and limited where they are
+/// made, as the states of a rest row are there. Any other query stays as it is, and add_rest_row() judges it.
+Result<void> number_in_place(Query& query, SourceSpan span);
 /// What options ask of the plan, or refuse of it: 0A000. Before add_rest_row().
 Result<void> apply_options(Query& query, const std::vector<UnboundOption>& options);
 /// The option of that name, or null.
