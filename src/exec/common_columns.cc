@@ -51,6 +51,11 @@ void CommonColumns::begin(const ColumnBatch& rows) {
   ++batch_number_;
 }
 
+void CommonColumns::clear() {
+  all_.clear();
+  ++generation_;
+}
+
 size_t CommonColumns::number_of(const expr::Expr& e) {
   assert(takes(e));
   for (size_t number = 0; number < all_.size(); ++number) {

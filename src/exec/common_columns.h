@@ -21,6 +21,10 @@ class CommonColumns {
 
   /// From now on columns are those of `rows`, which must stay as it is until the next call.
   void begin(const batch::ColumnBatch& rows);
+  /// Forgets all expressions: queries have gone, and nobody knows which of them they were of. Numbers of an earlier
+  /// generation mean nothing.
+  void clear();
+  uint64_t generation() const { return generation_; }
   /// The number that equal expressions have. `e` is one that takes() takes; it is copied.
   size_t number_of(const expr::Expr& e);
   /// Whether what was computed of the batch at hand is what `e` is of `rows`: the columns that it reads are the same.
@@ -44,6 +48,7 @@ class CommonColumns {
   std::vector<std::unique_ptr<Common>> all_;
   const batch::ColumnBatch* rows_ = nullptr;
   uint64_t batch_number_ = 0;
+  uint64_t generation_ = 1;
 };
 
 }  // namespace backstream::exec

@@ -101,16 +101,15 @@ class Meter final : public RowReceiver {
 /// A query at work: its stages in a chain, and at their end this: the sink and the views above.
 class RunningQuery final : public RowReceiver {
  public:
-  /// `query` must outlive it.
   /// @param measured  for EXPLAIN ANALYZE
   /// @param root      the query that it is an input of; null: none
-  RunningQuery(const plan::Query* query, size_t index, const EngineOptions& options, StageSharing& sharing,
-               ResultSink* sink, bool measured, RunningQuery* root = nullptr)
-      : query_(query), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
+  RunningQuery(std::shared_ptr<const plan::Query> query, size_t index, const EngineOptions& options,
+               StageSharing& sharing, ResultSink* sink, bool measured, RunningQuery* root = nullptr)
+      : query_(std::move(query)), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
     held_.resize(1 + options.edges);
-    if (query->inputs.empty() && query->source.reads_hidden) hidden_.emplace();
-    if (query->options.truncation && query->inputs.empty())
-      truncations_.assign(options.edges, AddressTruncation(*query->options.truncation));
+    if (query_->inputs.empty() && query_->source.reads_hidden) hidden_.emplace();
+    if (query_->options.truncation && query_->inputs.empty())
+      truncations_.assign(options.edges, AddressTruncation(*query_->options.truncation));
     stages_.resize(query_->stages.size());
     meters_.resize(measured ? stages_.size() : 0);
     states_.resize(meters_.size());
@@ -121,14 +120,15 @@ class RunningQuery final : public RowReceiver {
       // What is measured is a query's own, and an input stops with the query that it is of: others may not depend on
       // it.
       const bool shares = s == 0 && !measured && root == nullptr;
-      stages_[s] = shares ? sharing.make_first_stage(*query_, *above) : make_stage(*query_, s, options, *above);
+      stages_[s] = shares ? sharing.make_first_stage(query_, *above) : make_stage(*query_, s, options, *above);
       above = stages_[s].get();
       if (measured) states_[s] = std::make_unique<StateMeter>(*stages_[s], 1 + options.edges);
     }
     if (measured) entry_ = std::make_unique<Meter>(*stages_.front(), states_.front().get());
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
       inputs_.push_back(
-          std::make_unique<RunningQuery>(query_->inputs[i].get(), index, options, sharing, nullptr, measured, this));
+          std::make_unique<RunningQuery>(std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index,
+                                         options, sharing, nullptr, measured, this));
       RowReceiver* input = &stages_.front()->input(i);
       if (measured) input = input_meters_.emplace_back(std::make_unique<Meter>(*input, states_.front().get())).get();
       inputs_.back()->readers_.push_back({this, input});
@@ -149,6 +149,19 @@ class RunningQuery final : public RowReceiver {
   void add_late_reader(RunningQuery& query) {
     if (late_rows_.readers.empty()) keep_late();
     late_rows_.readers.push_back({&query, &query.entry()});
+  }
+
+  bool released() const { return released_.has_value(); }
+  bool has_readers() const { return !readers_.empty() || !late_rows_.readers.empty(); }
+  const RunningQuery* root() const { return root_; }
+  /// What reads it is going.
+  void forget_reader(const RunningQuery& root) {
+    for (auto* readers : {&readers_, &late_rows_.readers})
+      std::erase_if(*readers, [&](const Reader& reader) { return reader.query->root_ == &root; });
+  }
+  void mark_gap(Micros from, Micros until) {
+    if (!failed() && inputs_.empty()) stages_.front()->mark_gap(from, until);
+    for (const auto& input : inputs_) input->mark_gap(from, until);
   }
 
   // Of the first stage. A query that has failed does nothing. process() may run on several threads at once.
@@ -384,7 +397,7 @@ class RunningQuery final : public RowReceiver {
                        [](const auto& input) { return passes_rows(*input, input->stages.size()); });
   }
 
-  const plan::Query* query_;
+  const std::shared_ptr<const plan::Query> query_;  // With its root's life.
   size_t index_;
   ResultSink* sink_;
   std::optional<plan::LateStage> late_;
@@ -435,6 +448,7 @@ struct Engine::State {
       Clock clock = Clock::kEvent;
       /// A query with a delay of its own is told a watermark shifted by the difference.
       Micros shift = 0;
+      bool fresh = true;  ///< catch_up() has not been called since it came
     };
     std::vector<Reader> readers;
     std::vector<bool> due;                               ///< scratch of advance()
@@ -484,13 +498,13 @@ struct Engine::State {
       Stream& read = stream(source.name);
       const int time_column = query.query().stages.front().window.time_column;
       const bool arrival = time_column >= 0 && time_column == source.arrival_column;
-      read.readers.push_back({&query, arrival ? Clock::kArrival : Clock::kEvent, 0});
+      read.readers.push_back({&query, arrival ? Clock::kArrival : Clock::kEvent});
       shift_all(read);
       return;
     }
     const auto find = [&](std::string_view name) -> RunningQuery* {
       for (const auto& other : queries) {
-        if (other.get() != &query && other->query().name == name) return other.get();
+        if (other && other.get() != &query && other->query().name == name) return other.get();
       }
       return nullptr;
     };
@@ -505,13 +519,12 @@ struct Engine::State {
 
   /// Frees what failed. A view stands before those that read it, so one pass finds all that fail with it.
   void settle() {
-    for (const auto& query : queries) failed_count += query->settle();
+    for (const auto& query : queries) failed_count += query && query->settle();
   }
 
   EngineOptions options;
-  std::vector<std::unique_ptr<plan::Query>> kept;  // Before those that run them.
   StageSharing sharing;
-  std::vector<std::unique_ptr<RunningQuery>> queries;
+  std::vector<std::unique_ptr<RunningQuery>> queries;  ///< null: it was removed
   std::vector<Stream> streams;
   size_t failed_count = 0;
 };
@@ -524,11 +537,42 @@ Engine::Engine(EngineOptions options) {
 }
 Engine::~Engine() = default;
 
-void Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured) {
-  const plan::Query& kept = *state_->kept.emplace_back(std::move(query));
-  auto& added = state_->queries.emplace_back(
-      std::make_unique<RunningQuery>(&kept, state_->queries.size(), state_->options, state_->sharing, sink, measured));
+size_t Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured) {
+  auto& added = state_->queries.emplace_back(std::make_unique<RunningQuery>(
+      std::move(query), state_->queries.size(), state_->options, state_->sharing, sink, measured));
   state_->attach(*added);
+  return state_->queries.size() - 1;
+}
+
+bool Engine::remove_query(size_t query_index) {
+  RunningQuery& going = *state_->queries[query_index];
+  if (going.has_readers()) return false;
+  for (const auto& query : state_->queries) {
+    if (query) query->forget_reader(going);
+  }
+  for (State::Stream& stream : state_->streams) {
+    std::erase_if(stream.readers, [&](const auto& reader) { return reader.query->root() == &going; });
+    // What it alone computed of a batch would be computed for ever.
+    for (const auto& common : stream.common) common->clear();
+  }
+  state_->failed_count -= going.released();
+  state_->queries[query_index].reset();
+  return true;
+}
+
+void Engine::mark_gap(size_t query_index, Micros from, Micros until) {
+  state_->queries[query_index]->mark_gap(from, until);
+}
+
+void Engine::catch_up() {
+  for (State::Stream& s : state_->streams) {
+    for (State::Stream::Reader& reader : s.readers) {
+      if (!std::exchange(reader.fresh, false)) continue;
+      const Micros watermark = State::shifted(s.watermark(reader.clock), reader.shift);
+      if (watermark != base::kMinTime) reader.query->advance(watermark);
+    }
+  }
+  state_->settle();
 }
 
 bool Engine::is_read(std::string_view stream) const {
@@ -593,7 +637,9 @@ Micros Engine::next_cut(std::string_view stream, Clock clock) const {
 }
 
 void Engine::refresh_lookups() {
-  for (auto& query : state_->queries) query->refresh_lookups();
+  for (auto& query : state_->queries) {
+    if (query) query->refresh_lookups();
+  }
 }
 
 void Engine::finish() {
@@ -610,6 +656,7 @@ WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[q
 std::vector<WindowRecord> Engine::recent_windows(size_t query_index) const {
   return state_->queries[query_index]->recent_windows();
 }
+bool Engine::has_query(size_t query_index) const { return state_->queries[query_index] != nullptr; }
 size_t Engine::query_count() const { return state_->queries.size(); }
 const plan::Query& Engine::query(size_t query_index) const { return state_->queries[query_index]->query(); }
 

@@ -116,10 +116,22 @@ class Engine {
   ~Engine();
 
   /// Adds a query; its source is a stream (fed through process()), a view added before, or the late rows of one
-  /// (`<view>_late`), which are kept from then on. The sink is called on this thread whenever a window closes. The
-  /// query is kept until the engine ends.
+  /// (`<view>_late`), which are kept from then on. The sink is called on this thread whenever a window closes.
+  ///
+  /// Queries may come and go while the engine runs, between calls of the other members; what is there does not notice.
+  /// After adding to streams that have begun, and before the next process(): mark_gap() for what the query has not
+  /// seen, then catch_up().
   /// @param measured  activity() will be asked
-  void add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured = false);
+  /// @return          its number: of no other query, also after it is gone
+  size_t add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured = false);
+  /// Ends a query: its open windows are not sent. False, and nothing has happened: others read it.
+  bool remove_query(size_t query_index);
+  /// Rows whose event time is in [from, until) may be missing: windows that overlap it have `_complete` false. Rows
+  /// without a window (of sessions, too) do not tell.
+  void mark_gap(size_t query_index, Micros from, Micros until);
+  /// Queries that were added since the streams began get to know their watermarks, so that what is late for the others
+  /// is late for them.
+  void catch_up();
   /// What the stages of a measured query have done (EXPLAIN ANALYZE). `seconds` is left 0.
   plan::QueryActivity activity(size_t query_index) const;
   /// Whether any query reads the stream.
@@ -154,7 +166,9 @@ class Engine {
   /// windows of their own.
   std::vector<WindowRecord> recent_windows(size_t query_index) const;
   static constexpr size_t kWindowRecordsMax = 1'000;
+  /// Numbers of queries are below this; not all of them need to be there. The other members take those that are.
   size_t query_count() const;
+  bool has_query(size_t query_index) const;
   const plan::Query& query(size_t query_index) const;
 
  private:

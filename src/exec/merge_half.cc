@@ -86,6 +86,19 @@ void MergeHalf::mark_incomplete(Micros time) {
   }
 }
 
+void MergeHalf::mark_gap(Micros from, Micros until) {
+  if (from >= until) return;
+  if (gaps_.size() < kGapsMax) {
+    gaps_.push_back({from, until});
+  } else {
+    gaps_.back() = {std::min(gaps_.back().from, from), std::max(gaps_.back().until, until)};
+  }
+}
+
+bool MergeHalf::whole(Micros start, Micros end) const {
+  return std::none_of(gaps_.begin(), gaps_.end(), [&](const Gap& gap) { return gap.from < end && start < gap.until; });
+}
+
 void MergeHalf::close_until(Micros watermark) {
   const Micros lateness = options_.allowed_lateness_us;
   // Oldest first. A window that is sent stays until no row can come for it any more.
@@ -108,6 +121,9 @@ void MergeHalf::close_until(Micros watermark) {
     forget(slides_.begin()->second);
     slides_.erase(slides_.begin());
   }
+  if (gaps_.empty()) return;
+  const Micros open_from = grid_.first_start_open_at(final_before_);
+  std::erase_if(gaps_, [&](const Gap& gap) { return gap.until <= open_from; });
 }
 
 /// Groups that a window left out, because some pane of it had been shed by a lower threshold, were counted by the
@@ -121,7 +137,7 @@ void MergeHalf::forget(const Slide& slide) {
 
 uint64_t MergeHalf::state_octets() const {
   uint64_t octets = 0;
-  for (const auto& reader : readers_) octets += reader->tail->octets_held();
+  for (const auto& reader : readers_) octets += reader ? reader->tail->octets_held() : 0;
   for (const auto& [start, slide] : slides_) octets += slide.table->octets_held();
   return octets;
 }
@@ -201,11 +217,15 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
     table = combined.get();
   }
   if (final) window.counts.shed_counted(shed.rows, shed.octets);
-  const WindowRef ref{start, end, window.revision, final, shed.rows + window.counts.shed == 0 && window.below_complete};
-  for (const auto& reader : readers_) reader->errors_before = reader->ledger.value_errors;
+  const bool complete = shed.rows + window.counts.shed == 0 && window.below_complete && whole(start, end);
+  const WindowRef ref{start, end, window.revision, final, complete};
+  for (const auto& reader : readers_) {
+    if (reader) reader->errors_before = reader->ledger.value_errors;
+  }
   const std::vector<agg::NullResults> nulls_before = group_rows_.null_results();
   group_rows_.for_each_batch(*table, ref.start, ref.end, [&](batch::ColumnBatch& rows) {
     for (const auto& reader : readers_) {
+      if (!reader) continue;
       if (reader->all_columns) {
         reader->tail->add(ref, rows);
         continue;
@@ -218,6 +238,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
   });
   if (final) groups_closed_ += table->group_count();
   for (const auto& reader : readers_) {
+    if (!reader) continue;
     if (final) {
       for (const size_t a : reader->aggregates)
         reader->ledger.add(group_rows_.null_results()[a].since(nulls_before[a]));

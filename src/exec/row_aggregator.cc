@@ -65,7 +65,10 @@ size_t RowAggregator::drop_errored(const batch::ColumnBatch& batch, uint32_t* ro
 
 bool RowAggregator::in_common(Input& input, const batch::ColumnBatch& batch, CommonColumns* common) const {
   if (common == nullptr || !input.shares) return false;
-  if (input.number == SIZE_MAX) input.number = common->number_of(input.evaluator.expr());
+  if (input.generation != common->generation()) {
+    input.number = common->number_of(input.evaluator.expr());
+    input.generation = common->generation();
+  }
   return common->holds(input.number, batch);
 }
 

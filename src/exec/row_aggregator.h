@@ -39,9 +39,10 @@ class RowAggregator {
   struct Input {
     Input(const expr::Expr& e, size_t batch_rows);
     expr::Evaluator evaluator;
-    bool computes;             ///< it is more than a column
-    bool shares;               ///< CommonColumns takes it
-    size_t number = SIZE_MAX;  ///< there, once it was asked
+    bool computes;            ///< it is more than a column
+    bool shares;              ///< CommonColumns takes it
+    size_t number = 0;        ///< there, in this generation
+    uint64_t generation = 0;  ///< of CommonColumns; 0: it was not asked yet
   };
   /// FILTER of one or several aggregates.
   struct Filter {

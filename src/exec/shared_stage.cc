@@ -16,9 +16,26 @@ class StageSharing::Group {
   explicit Group(const EngineOptions& options) : options_(options) {}
 
   bool takes(const plan::Query& query) const { return !made_ && plan::share_groups(*members_.front().query, query); }
-  size_t add(const plan::Query& query, RowReceiver& receiver) {
-    members_.push_back({&query, &receiver});
+  size_t add(std::shared_ptr<const plan::Query> query, RowReceiver& receiver) {
+    members_.push_back({std::move(query), &receiver});
     return members_.size() - 1;
+  }
+  /// Its receiver is not called any more. Stages that nobody is left of are gone.
+  void leave(size_t member) {
+    members_[member].receiver = nullptr;
+    if (!made_) return;
+    Place& left = places_[member];
+    size_t heir = members_.size();
+    for (size_t m = members_.size(); m-- > 0;) {
+      if (m != member && members_[m].receiver != nullptr && places_[m].stage == left.stage) heir = m;
+    }
+    if (heir == members_.size()) {
+      std::erase_if(stages_, [&](const auto& stage) { return stage.get() == left.stage; });
+    } else {
+      places_[heir].drives |= left.drives;
+      left.shared->drop_reader(left.reader);
+    }
+    left = {};
   }
   void keep_late(size_t member, const plan::LateStage& late, RowReceiver& receiver) {
     assert(!made_);
@@ -29,7 +46,7 @@ class StageSharing::Group {
   /// Where a member's rows are worked on. The stage's first member drives it, for all.
   struct Place {
     StageRunner* stage = nullptr;
-    const WindowedStage* shared = nullptr;  ///< null: the stage is the member's own
+    WindowedStage* shared = nullptr;  ///< null: the stage is the member's own
     size_t reader = 0;
     bool drives = false;
   };
@@ -37,12 +54,16 @@ class StageSharing::Group {
     std::call_once(once_, [&] { make(); });
     return places_[member];
   }
+  void mark_gap(size_t member, Micros from, Micros until) {
+    if (!made_) gaps_.push_back({from, until});  // No row has come for any of them.
+    else if (places_[member].drives) places_[member].stage->mark_gap(from, until);
+  }
   const Place* place_if_made(size_t member) const { return made_ ? &places_[member] : nullptr; }
 
  private:
   struct Joined {
-    const plan::Query* query;
-    RowReceiver* receiver;
+    std::shared_ptr<const plan::Query> query;  ///< stages look at its options, also when it has left
+    RowReceiver* receiver;                     ///< null: it has left
     const plan::LateStage* late = nullptr;
     RowReceiver* late_receiver = nullptr;
   };
@@ -52,8 +73,8 @@ class StageSharing::Group {
     std::vector<const plan::Query*> queries;
     std::vector<size_t> sharers;
     for (size_t m = 0; m < members_.size(); ++m) {
-      if (members_[m].late != nullptr) continue;
-      queries.push_back(members_[m].query);
+      if (members_[m].late != nullptr || members_[m].receiver == nullptr) continue;
+      queries.push_back(members_[m].query.get());
       sharers.push_back(m);
     }
     if (queries.size() >= 2) {
@@ -68,16 +89,20 @@ class StageSharing::Group {
       stages_.push_back(std::move(stage));
     }
     for (size_t m = 0; m < members_.size(); ++m) {
-      if (places_[m].stage != nullptr) continue;
+      if (places_[m].stage != nullptr || members_[m].receiver == nullptr) continue;
       stages_.push_back(make_stage(*members_[m].query, 0, options_, *members_[m].receiver));
       places_[m] = {stages_.back().get(), nullptr, 0, true};
       if (members_[m].late != nullptr) stages_.back()->keep_late(*members_[m].late, *members_[m].late_receiver);
+    }
+    for (const auto& [from, until] : gaps_) {
+      for (const auto& stage : stages_) stage->mark_gap(from, until);
     }
     made_ = true;
   }
 
   const EngineOptions options_;
   std::vector<Joined> members_;
+  std::vector<std::pair<Micros, Micros>> gaps_;  ///< before it was made
   std::once_flag once_;
   bool made_ = false;
   plan::SharedStage shared_;  // Before the stages that read it.
@@ -88,8 +113,9 @@ class StageSharing::Group {
 /// A query's part in a group.
 class StageSharing::Member final : public StageRunner {
  public:
-  Member(std::shared_ptr<Group> group, const plan::Query& query, RowReceiver& receiver)
-      : group_(std::move(group)), number_(group_->add(query, receiver)) {}
+  Member(std::shared_ptr<Group> group, std::shared_ptr<const plan::Query> query, RowReceiver& receiver)
+      : group_(std::move(group)), number_(group_->add(std::move(query), receiver)) {}
+  ~Member() override { group_->leave(number_); }
 
   void process(const batch::ColumnBatch& rows, const ProcessContext& context) override {
     const Group::Place& place = group_->place(number_);
@@ -116,6 +142,7 @@ class StageSharing::Member final : public StageRunner {
   void keep_late(const plan::LateStage& late, RowReceiver& receiver) override {
     group_->keep_late(number_, late, receiver);
   }
+  void mark_gap(Micros from, Micros until) override { group_->mark_gap(number_, from, until); }
   void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"fed by a stream"); }
   void on_frontier(Micros) override { assert(!"fed by a stream"); }
 
@@ -127,10 +154,12 @@ class StageSharing::Member final : public StageRunner {
 StageSharing::StageSharing(const EngineOptions& options) : options_(options) {}
 StageSharing::~StageSharing() = default;
 
-std::unique_ptr<StageRunner> StageSharing::make_first_stage(const plan::Query& query, RowReceiver& receiver) {
-  if (!options_.share || !plan::share_groups(query, query)) return make_stage(query, 0, options_, receiver);
+std::unique_ptr<StageRunner> StageSharing::make_first_stage(const std::shared_ptr<const plan::Query>& query,
+                                                            RowReceiver& receiver) {
+  if (!options_.share || !plan::share_groups(*query, *query)) return make_stage(*query, 0, options_, receiver);
+  std::erase_if(groups_, [](const auto& group) { return group.use_count() == 1; });  // All its members have left.
   for (const auto& group : groups_) {
-    if (group->takes(query)) return std::make_unique<Member>(group, query, receiver);
+    if (group->takes(*query)) return std::make_unique<Member>(group, query, receiver);
   }
   groups_.push_back(std::make_shared<Group>(options_));
   return std::make_unique<Member>(groups_.back(), query, receiver);

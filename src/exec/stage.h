@@ -47,6 +47,9 @@ class StageRunner : public RowReceiver {
   /// As above, of one side of a join (plan/late_join.h): its late rows are given to `receiver` as they are found. Calls
   /// may come from different threads, one at a time.
   virtual void keep_late_side(size_t side, const plan::Stage& late, RowReceiver& receiver);
+  /// Rows whose event time is in [from, until) may be missing: windows that overlap it say that they are not complete.
+  /// Rows without a window (sessions among them) cannot say it.
+  virtual void mark_gap(Micros /*from*/, Micros /*until*/) {}
   /// From now on rows meet the lookup tables as they are now. No other call may run meanwhile.
   virtual void refresh_lookups() {}
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.

@@ -85,7 +85,9 @@ class TimeWindowStage final : public WindowedStage {
     send_late(merged);
     merge_->close_until(merged);
     if (shipping_) shipping_->forget_before(frontier(watermark));
-    for (const GroupReader& reader : readers_) reader.receiver->on_frontier(frontier(watermark));
+    for (const GroupReader& reader : readers_) {
+      if (reader.receiver != nullptr) reader.receiver->on_frontier(frontier(watermark));
+    }
   }
   Micros next_cut(Micros watermark) const override {
     if (watermark == base::kMinTime) return base::kMinTime + 1;
@@ -105,6 +107,11 @@ class TimeWindowStage final : public WindowedStage {
     total.shed_octets += shed.octets;
     return total;
   }
+  void drop_reader(size_t reader) override {
+    merge_->drop_reader(reader);
+    readers_[reader].receiver = nullptr;
+  }
+  void mark_gap(Micros from, Micros until) override { merge_->mark_gap(from, until); }
   void measure(plan::StageActivity& activity) const override {
     activity.panes = panes_taken_;
     activity.pane_groups = pane_groups_;
@@ -174,7 +181,7 @@ class TimeWindowStage final : public WindowedStage {
   const EngineOptions engine_options_;
   const plan::QueryOptions& options_;
   PaneGrid grid_;
-  const std::vector<GroupReader> readers_;
+  std::vector<GroupReader> readers_;  ///< those that were dropped have no receiver
   Micros final_end_ = base::kMinTime;
   uint64_t panes_taken_ = 0, pane_groups_ = 0, octets_max_ = 0;
   uint64_t most_merged_ = 0;                      ///< octets of the merge half before the last advance() closed windows

@@ -129,6 +129,10 @@ class MergeHalf final : public PaneReceiver {
   void close_until(Micros watermark);
   /// Windows around this time read rows of a window that is not complete, and are not, either.
   void mark_incomplete(Micros time);
+  /// As StageRunner's. Gaps beyond kGapsMax are joined with the last one.
+  void mark_gap(Micros from, Micros until);
+  /// Nothing is computed for this reader any more; its ledger must not be asked for.
+  void drop_reader(size_t reader) { readers_[reader].reset(); }
   const WindowLedger& ledger(size_t reader) const { return readers_[reader]->ledger; }
   /// Of the open windows.
   uint64_t state_octets() const;
@@ -171,11 +175,17 @@ class MergeHalf final : public PaneReceiver {
   void send_changes(Micros watermark);
   void drop_beyond(Micros start, Slide& slide);
 
+  static constexpr size_t kGapsMax = 64;
+  struct Gap {
+    Micros from, until;
+  };
+  bool whole(Micros start, Micros end) const;
+
   const plan::QueryOptions& options_;
   PaneGrid grid_;
   const std::shared_ptr<BlockPool> pool_;
   GroupLayout layout_;
-  std::vector<std::unique_ptr<Reader>> readers_;
+  std::vector<std::unique_ptr<Reader>> readers_;  ///< null: it was dropped
   GroupRows group_rows_;
   std::map<Micros, Slide> slides_;  ///< by start
   GroupShedder shedder_;
@@ -186,6 +196,7 @@ class MergeHalf final : public PaneReceiver {
   Micros sent_step_ = base::kMinTime;     ///< on_change: open windows were sent at this multiple of `every` last
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
   std::deque<WindowRecord> recent_;       ///< final ones, by end
+  std::vector<Gap> gaps_;                 ///< that windows which are not final may overlap
 };
 
 /// tumble and hop over event time, for one query or for several that share it.
@@ -193,6 +204,9 @@ class WindowedStage : public StageRunner {
  public:
   /// Of what the whole stage counts, and what the reader's own expressions do.
   virtual WindowLedger ledger_of(size_t reader) const = 0;
+  /// The query of this reader is going: it gets no more rows, and nothing of it is touched any more but its query,
+  /// which must stay. At least one other reader is left.
+  virtual void drop_reader(size_t reader) = 0;
 };
 /// `stage` and the queries of the readers must outlive it.
 /// @param stage_index  of the readers' queries: the stage that reads the groups
