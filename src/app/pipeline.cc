@@ -208,10 +208,12 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
     decoders_.push_back(&lanes_.back()->decoder);
     Lane& lane = *lanes_.back();
     if (options.inventory != nullptr) {
-      lane.decoder.on_interface([this](const decode::InterfaceNews& news) {
+      lane.decoder.on_name([this](const decode::NameNews& news) {
         const std::lock_guard lock(news_mutex_);
-        options_.inventory->observe({news.exporter, news.if_index, news.name, news.description, news.bits_per_second});
+        const auto of = static_cast<inventory::NameFact::Of>(news.of);  // The same names in the same order.
+        options_.inventory->observe({of, news.exporter, news.id, news.name, news.description, news.bits_per_second});
       });
+      if (number == 0) lane.decoder.tell_known_names();
     }
     const auto add_edge = [&](uint32_t edge) {
       lane.edges.push_back(std::make_unique<Edge>(*this, lane, edge, enrichers_[0].columns_to_decode(), elements));
@@ -520,6 +522,8 @@ ingest::IngestStats Pipeline::ingested() const {
 }
 
 void Pipeline::run(const std::function<bool()>& go_on) {
+  // Names of a state file are there for the first row.
+  if (options_.inventory != nullptr && options_.inventory->publish()) refresh_tables();
   if (options_.live) run_live(go_on);
   else run_replay(go_on);
   for (auto& lane : lanes_) lane->decoder.finish();

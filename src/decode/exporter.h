@@ -231,8 +231,8 @@ struct DecodeContext {
   RecordPlan& fixed_plan;  ///< of the records of NetFlow v1, v5 and v7
   std::vector<Micros>& time_scratch;
   size_t& pending_octets;
-  SideWriters* side;                                              ///< null: no query reads any of them
-  const std::function<void(const InterfaceNews&)>& on_interface;  ///< empty: nobody asks
+  SideWriters* side;                                    ///< null: no query reads any of them
+  const std::function<void(const NameNews&)>& on_name;  ///< empty: nobody asks
 
   /// Null: no query reads the stream.
   SideWriter* side_writer(batch::SideStream stream) const { return side == nullptr ? nullptr : side->of(stream); }
@@ -241,6 +241,9 @@ struct DecodeContext {
     outcome.any_rows = true;
   }
 };
+
+/// Keeps what the sender's options or counters named, and tells who listens (context.on_name). Long texts are cut.
+void tell_name(DecodeContext& context, uint32_t domain, NameNews news);
 
 /// The records of NetFlow v1, v5 and v7 as if they had a template: v9 and IPFIX records take the same way.
 RecordPlan netflow1_plan();

@@ -37,9 +37,15 @@ class InventoryTest : public testing::Test {
     std::sort(rows.begin(), rows.end());
     return rows;
   }
-  static InterfaceFact interface(uint32_t index, std::string_view name, std::string_view description = "",
-                                 uint64_t bits_per_second = 0) {
-    return {base::Inet::v4(0xc0000201), index, name, description, bits_per_second};
+  static NameFact interface(uint32_t index, std::string_view name, std::string_view description = "",
+                            uint64_t bits_per_second = 0) {
+    return {NameFact::Of::kInterface, base::Inet::v4(0xc0000201), index, name, description, bits_per_second};
+  }
+  static NameFact vrf(uint32_t id, std::string_view name, uint32_t exporter = 0xc0000201) {
+    return {NameFact::Of::kVrf, base::Inet::v4(exporter), id, name, {}, 0};
+  }
+  static NameFact application(uint64_t id, std::string_view name, std::string_view description = "") {
+    return {NameFact::Of::kApplication, base::Inet::v4(0xc0000201), id, name, description, 0};
   }
 
  private:
@@ -51,6 +57,8 @@ TEST_F(InventoryTest, TablesAreThereAndEmptyWithoutFiles) {
   EXPECT_EQ(rows(inventory->sites()), Rows{});
   EXPECT_EQ(rows(inventory->exporters()), Rows{});
   EXPECT_EQ(rows(inventory->interfaces()), Rows{});
+  EXPECT_EQ(rows(inventory->vrfs()), Rows{});
+  EXPECT_EQ(rows(inventory->applications()), Rows{});
   EXPECT_TRUE(inventory->files().empty());
   EXPECT_FALSE(inventory->publish());
 }
@@ -108,6 +116,26 @@ TEST_F(InventoryTest, PeerPoint23_NamesAreReplacedWhenTheRouterReassignsIndexes)
   inventory->observe(interface(7, "xe-1/0/0", "new peer"));
   EXPECT_TRUE(inventory->publish());
   EXPECT_EQ(rows(inventory->interfaces()), Rows{"192.0.2.1|7|xe-1/0/0|new peer|-|-|-|-|-"});
+}
+
+TEST_F(InventoryTest, PeerPoint23_NamesOfVrfsAndApplicationsAreReplacedToo) {
+  const auto inventory = open({});
+  inventory->observe(vrf(0, "default"));
+  inventory->observe(vrf(7, "blue"));
+  inventory->observe(vrf(7, "red", 0xc0000202));
+  inventory->observe(application(0x0d000001, "dns", "Domain Name System"));
+  inventory->observe(application(0x0300'0000'0000'01bb, "https"));
+  EXPECT_TRUE(inventory->publish());
+  EXPECT_EQ(rows(inventory->vrfs()), (Rows{"192.0.2.1|0|default", "192.0.2.1|7|blue", "192.0.2.2|7|red"}));
+  EXPECT_EQ(rows(inventory->applications()),
+            (Rows{"192.0.2.1|\\x03000000000001bb|3:443|https|-", "192.0.2.1|\\x0d000001|13:1|dns|Domain Name System"}));
+  inventory->observe(vrf(7, "blue"));
+  EXPECT_FALSE(inventory->publish()) << "nothing new was told";
+  inventory->observe(vrf(7, "green"));
+  inventory->observe(application(0x0d000001, "dns-over-tcp"));
+  EXPECT_TRUE(inventory->publish());
+  EXPECT_EQ(rows(inventory->vrfs())[1], "192.0.2.1|7|green");
+  EXPECT_EQ(rows(inventory->applications())[1], "192.0.2.1|\\x0d000001|13:1|dns-over-tcp|Domain Name System");
 }
 
 TEST_F(InventoryTest, TextThatIsNoTextIsCountedAndLongTextIsCutBetweenCharacters) {
