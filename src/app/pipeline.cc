@@ -419,9 +419,12 @@ std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
       auto& summary = summaries[places_of[lane->exporters[i]]];
       // All lanes know all templates of those that they hear.
       summary.template_count = std::max(summary.template_count, of_lane[i].template_count);
-      if (summary.sampling_rate == 0) summary.sampling_rate = of_lane[i].sampling_rate;
-      else if (of_lane[i].sampling_rate != 0 && of_lane[i].sampling_rate != summary.sampling_rate)
-        summary.sampling_rate = 0;
+      const auto& heard = of_lane[i];
+      if (heard.sampling_rate_min == 0) continue;
+      const bool first = summary.sampling_rate_min == 0;
+      summary.sampling_rate_min =
+          first ? heard.sampling_rate_min : std::min(summary.sampling_rate_min, heard.sampling_rate_min);
+      summary.sampling_rate_max = std::max(summary.sampling_rate_max, heard.sampling_rate_max);
     }
   }
   std::vector<inventory::ExporterFact> facts;
@@ -431,7 +434,8 @@ std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
     if (known == known_by.end()) continue;
     inventory::ExporterFact& fact = facts.emplace_back();
     fact.template_count = summaries[place].template_count;
-    fact.sampling_rate = summaries[place].sampling_rate;
+    fact.sampling_rate_min = summaries[place].sampling_rate_min;
+    fact.sampling_rate_max = summaries[place].sampling_rate_max;
     fact.exporter = exporter.address;
     fact.site = sites_[known->second.site];
     fact.protocols = exporter.protocols;

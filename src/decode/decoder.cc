@@ -110,7 +110,7 @@ struct Decoder::State {
   }
   void begin_minute(Exporter& exporter, Micros received_at) {
     end_minute(exporter);
-    if (exporter.rates.rate != 0) exporter.rates_before = exporter.rates;
+    if (exporter.rates.least != 0) exporter.rates_before = exporter.rates;
     exporter.rates = {};
     exporter.minute = base::floor_to(received_at, Micros{kMinute});
     while (minutes.size() > kMinuteLedgersMax) minutes.erase(minutes.begin());
@@ -351,11 +351,13 @@ std::vector<Decoder::ExporterSummary> Decoder::summaries() const {
     });
   }
   for (const auto& exporter : state_->exporters) {
-    RatesSeen& seen = rates[exporter->index];
+    RatesSeen seen = rates[exporter->index];
     seen.add(exporter->rates);
     seen.add(exporter->rates_before);
-    list[exporter->index].sampling_rate =
-        seen.several ? exporter->sampling_override : exporter->sampling_rate(seen.only());
+    const bool announced = exporter->sampling_override == 0 && seen.least != 0;
+    ExporterSummary& summary = list[exporter->index];
+    summary.sampling_rate_min = announced ? seen.least : exporter->sampling_rate(0);
+    summary.sampling_rate_max = announced ? seen.most : exporter->sampling_rate(0);
   }
   return list;
 }

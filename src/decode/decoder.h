@@ -183,7 +183,8 @@ class Decoder {
   const IngestLedger& ledger(ExporterIndex exporter) const;
   struct ExporterSummary {
     uint64_t template_count = 0;
-    uint64_t sampling_rate = 0;  ///< the only one, of the settings, options, headers and samples; 0: none, or several
+    /// Of the settings, options, headers, samples and records; equal: the only one. 0: unknown.
+    uint64_t sampling_rate_min = 0, sampling_rate_max = 0;
   };
   /// By exporter. Looks at all senders: for once a second.
   std::vector<ExporterSummary> summaries() const;

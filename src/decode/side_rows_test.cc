@@ -393,20 +393,52 @@ TEST(Names, LongOnesAreCutBetweenCharacters) {
   EXPECT_EQ(told.lines, std::vector<std::string>{"vrf 10.0.0.1 7 " + name + "  0"});
 }
 
-TEST(Summaries, HaveTheOnlyRateAndTheTemplates) {
+/// "100", of several "100..200", "?" when it is not known.
+std::string rates_of(const DecodeRun& run, size_t exporter = 0) {
+  const Decoder::ExporterSummary summary = run.decoder.summaries()[exporter];
+  if (summary.sampling_rate_min == 0) return "?";
+  const std::string least = std::to_string(summary.sampling_rate_min);
+  return summary.sampling_rate_min == summary.sampling_rate_max
+             ? least
+             : least + ".." + std::to_string(summary.sampling_rate_max);
+}
+
+TEST(Summaries, HaveTheRatesAndTheTemplates) {
   DecodeRun run;
   const auto rate = [](uint32_t sampler, uint32_t interval) {
     return ipfix(options_template_of({{302, 4}, {34, 4}}, 1).add(set(257, Octets().u32(sampler).u32(interval))));
   };
   run.feed(ipfix(template_of({{8, 4}})));
   EXPECT_EQ(run.decoder.summaries()[0].template_count, 1u);
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 0u);
+  EXPECT_EQ(rates_of(run), "?");
   run.feed(rate(1, 100));
   run.feed(rate(2, 100));
   EXPECT_EQ(run.decoder.summaries()[0].template_count, 2u);
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 100u);
+  EXPECT_EQ(rates_of(run), "100");
   run.feed(rate(2, 200));
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 0u);
+  EXPECT_EQ(rates_of(run), "100..200");
+  run.feed(rate(2, 0));
+  EXPECT_EQ(rates_of(run), "100") << "a sampler that is not in use";
+}
+
+TEST(Summaries, KnowTheRatesInRecords) {  // Huawei
+  DecodeRun run;
+  const auto records = [](std::initializer_list<uint32_t> intervals) {
+    Octets data;
+    for (const uint32_t interval : intervals) data.u32(0x0a000001).u32(interval);
+    return ipfix(template_of({{8, 4}, {34, 4}}).add(set(256, data)));
+  };
+  run.feed(records({0}));
+  EXPECT_EQ(rates_of(run), "?") << "a record that says nothing";
+  run.feed(records({512, 512}));
+  EXPECT_EQ(rates_of(run), "512");
+  run.feed(records({1'024, 256, 1'024}));
+  EXPECT_EQ(rates_of(run), "256..1024");
+  const base::Micros minute = 60'000'000;
+  run.feed(records({64}), kReceived + minute);
+  EXPECT_EQ(rates_of(run), "64..1024") << "of this minute and the one before";
+  run.feed(records({64}), kReceived + 2 * minute);
+  EXPECT_EQ(rates_of(run), "64");
 }
 
 TEST(Summaries, KnowTheRatesOfTheSettings) {
@@ -416,8 +448,8 @@ TEST(Summaries, KnowTheRatesOfTheSettings) {
   DecodeRun run(settings);
   run.feed(ipfix(template_of({{8, 4}})));
   run.feed(ipfix(template_of({{8, 4}})), kReceived, 0x0a000002);
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 1'000u);
-  EXPECT_EQ(run.decoder.summaries()[1].sampling_rate, 7u);
+  EXPECT_EQ(rates_of(run, 0), "1000");
+  EXPECT_EQ(rates_of(run, 1), "7");
 }
 
 /// Query 32 of operators: what was lost, by exporter and minute.

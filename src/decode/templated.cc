@@ -401,6 +401,7 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, Mess
   ledger_.sampling_unknown_rows += counts.sampling_unknown;
   ledger_.counter_overflow += counts.counter_overflow;
   ledger_.element_unreadable += counts.element_unreadable;
+  context_.exporter.rates.add(counts.rates);
   data_records_ += static_cast<uint32_t>(records);
 }
 

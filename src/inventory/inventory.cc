@@ -50,6 +50,8 @@ enum ExporterColumn : size_t {
   kExporterRate,
   kExporterTemplates,
   kExporterSampling,
+  kExporterSamplingMin,
+  kExporterSamplingMax,
   kExporterSamplingUnknown,
   kExporterMissing,
   kExporterUndecodable,
@@ -74,6 +76,8 @@ TableDefinition exporters_definition() {
                           {"records_per_second", Type::kFloat8},
                           {"templates", Type::kInt8},
                           {"sampling_rate", Type::kInt8},
+                          {"sampling_rate_min", Type::kInt8},
+                          {"sampling_rate_max", Type::kInt8},
                           {"sampling_unknown_rows", Type::kInt8},
                           {"missing", Type::kInt8},
                           {"undecodable", Type::kInt8},
@@ -349,7 +353,10 @@ std::shared_ptr<const Table> Inventory::make_exporters() {
     builder.set_int64(kExporterRecords, bigint(fact.records));
     builder.set_double(kExporterRate, row.records_per_second);
     builder.set_int64(kExporterTemplates, bigint(fact.template_count));
-    if (fact.sampling_rate != 0) builder.set_int64(kExporterSampling, bigint(fact.sampling_rate));
+    const bool one_rate = fact.sampling_rate_min == fact.sampling_rate_max;
+    if (one_rate && fact.sampling_rate_min != 0) builder.set_int64(kExporterSampling, bigint(fact.sampling_rate_min));
+    if (fact.sampling_rate_min != 0) builder.set_int64(kExporterSamplingMin, bigint(fact.sampling_rate_min));
+    if (fact.sampling_rate_max != 0) builder.set_int64(kExporterSamplingMax, bigint(fact.sampling_rate_max));
     builder.set_int64(kExporterSamplingUnknown, bigint(fact.sampling_unknown_rows));
     builder.set_int64(kExporterMissing, bigint(fact.missing));
     builder.set_int64(kExporterUndecodable, bigint(fact.undecodable));

@@ -36,7 +36,7 @@ struct ExporterFact {
   Micros first_seen = 0, last_seen = 0;  ///< arrival
   uint64_t datagrams = 0, records = 0;
   uint64_t template_count = 0;
-  uint64_t sampling_rate = 0;  ///< 0: unknown, or several
+  uint64_t sampling_rate_min = 0, sampling_rate_max = 0;  ///< equal: it has one; 0: unknown
   uint64_t sampling_unknown_rows = 0, missing = 0, undecodable = 0;
   Micros delay_p999_us = 0, clock_shift_us = 0;
   bool idle = false, held = false;

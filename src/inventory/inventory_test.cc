@@ -71,7 +71,7 @@ TEST_F(InventoryTest, FilesHaveTheColumnsThatTheyWantTo) {
       file("interfaces.csv", "if_index,exporter,role,bits_per_second\n1,192.0.2.1,external,10000000000\n");
   const auto inventory = open(files);
   EXPECT_EQ(rows(inventory->sites()), Rows{"ams|Amsterdam|52.37|-"});
-  EXPECT_EQ(rows(inventory->exporters()), Rows{"192.0.2.1|-|ams|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"});
+  EXPECT_EQ(rows(inventory->exporters()), Rows{"192.0.2.1|-|ams|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"});
   EXPECT_EQ(rows(inventory->interfaces()), Rows{"192.0.2.1|1|-|-|10000000000|external|-|-|-"});
   EXPECT_EQ(inventory->files().size(), 3u);
 }
@@ -163,22 +163,23 @@ TEST_F(InventoryTest, ExportersHaveRatesOfAMinute) {
   fact.datagrams = 3;
   fact.records = 60;
   fact.template_count = 2;
-  fact.sampling_rate = 1000;
+  fact.sampling_rate_min = fact.sampling_rate_max = 1000;
   fact.missing = 5;
   fact.delay_p999_us = 61 * second;
   inventory->observe({fact}, 12 * second);
   inventory->publish();
   EXPECT_EQ(rows(inventory->exporters()), (Rows{"192.0.2.1|core1|ams|IPFIX|1970-01-01 00:00:10+00|1970-01-01 "
-                                                "00:00:12+00|3|60|30|2|1000|0|5|0|00:01:01|00:00:00|f|f",
-                                                "192.0.2.9|unseen|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"}));
+                                                "00:00:12+00|3|60|30|2|1000|1000|1000|0|5|0|00:01:01|00:00:00|f|f",
+                                                "192.0.2.9|unseen|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"}));
   fact.records = 100;
-  fact.sampling_rate = 0;
+  fact.sampling_rate_min = 100;
+  fact.sampling_rate_max = 2000;
   fact.idle = true;
   inventory->observe({fact}, 20 * second);
   EXPECT_TRUE(inventory->publish());
   EXPECT_EQ(rows(inventory->exporters())[0],
             "192.0.2.1|core1|ams|IPFIX|1970-01-01 00:00:10+00|1970-01-01 "
-            "00:00:12+00|3|100|10|2|-|0|5|0|00:01:01|00:00:00|t|f");
+            "00:00:12+00|3|100|10|2|-|100|2000|0|5|0|00:01:01|00:00:00|t|f");
   const auto rate = [&](Micros now, uint64_t records) {
     fact.records = records;
     inventory->observe({fact}, now);
@@ -191,7 +192,7 @@ TEST_F(InventoryTest, ExportersHaveRatesOfAMinute) {
   EXPECT_EQ(rate(190 * second, 2'400), 20);
   inventory->observe(std::vector<ExporterFact>{}, 200 * second);
   inventory->publish();
-  EXPECT_EQ(rows(inventory->exporters())[0], "192.0.2.1|core1|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-");
+  EXPECT_EQ(rows(inventory->exporters())[0], "192.0.2.1|core1|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-");
 }
 
 TEST_F(InventoryTest, FilesThatChangeArePublished) {

@@ -3,9 +3,12 @@
 import csv
 import json
 import os
+import signal
+import socket
 import struct
 import subprocess
 import sys
+import time
 
 import harness
 import wire
@@ -102,6 +105,43 @@ class Inventory(harness.Case):
             result = self.run_backstream("run", "-e", f"CREATE TABLE {name} (a bigint)")
             self.assertEqual(result.returncode, 3)
             self.assertIn("already exists", result.stderr)
+
+    def test_rates_in_records_and_several_of_them(self):
+        template = (2, wire.template(256, [(8, 4), (1, 4), (34, 4)]))
+        flows = lambda *rates: (256, b"".join(struct.pack("!III", 1, 100, rate) for rate in rates))
+        packets = [(wire.NOON, wire.udp_packet(wire.ipfix([template, flows(512)]), source="192.0.2.1")),
+                   (wire.NOON, wire.udp_packet(wire.ipfix([template, flows(512, 64, 1024)]), source="192.0.2.2"))]
+        self.write("rates.pcap", wire.pcap(packets))
+        for address, rates in (("192.0.2.1", ("512", "512", "512")), ("192.0.2.2", (None, "64", "1024"))):
+            result = self.run_backstream("exporter", "show", address, "--pcap", "rates.pcap")
+            shown = dict(line.split(None, 1) for line in result.stdout.splitlines())
+            self.assertEqual(tuple(shown.get(name) for name in ("sampling_rate", "sampling_rate_min", "sampling_rate_max")), rates)
+
+    def test_threads_that_hear_different_rates_of_one_exporter(self):
+        port = harness.free_port()
+        process = self.start("run", "-q", "-o", "csv", "--listen", f"udp://127.0.0.1:{port}", "--threads", "4", "-e",
+                             "SELECT e.sampling_rate, e.sampling_rate_min, e.sampling_rate_max FROM flows f JOIN exporters e ON e.exporter = f.exporter")
+        for _ in range(200):
+            if harness.is_bound(port):
+                break
+            time.sleep(0.02)
+        else:
+            self.fail("not listening")
+
+        def send(rate):   # The kernel deals by source port.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                out.bind(("127.0.0.1", 0))
+                out.sendto(wire.v5([wire.v5_record()], sampling=rate), ("127.0.0.1", port))
+
+        for number in range(1, 41):   # No thread hears all of 40 ports.
+            send(100 * number)
+        for _ in range(8):   # The table is made anew once a second.
+            time.sleep(0.5)
+            send(700)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, error)
+        self.assertEqual(output.splitlines()[-1], ",100,4000")
 
     def test_a_misspelt_role_is_located(self):
         self.generate()
