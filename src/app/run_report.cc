@@ -336,6 +336,8 @@ std::string stats_json(const RunReport& report) {
     add_ledger(out, exporter.ledger);
     out["delay_p999_seconds"] = seconds_of(exporter.clock.delay_p999_us);
     out["clock_shift_seconds"] = seconds_of(exporter.clock.shift_us);
+    out["datagrams_shifted"] = exporter.clock.datagrams_shifted;
+    out["datagrams_from_future"] = exporter.clock.future_refused;
     out["idle"] = exporter.clock.idle;
     out["held"] = exporter.clock.held;
   }
