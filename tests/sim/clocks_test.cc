@@ -174,14 +174,19 @@ struct Outcome {
   uint64_t sent[kExporters] = {}, counted[kExporters] = {};
   Counts of_nine, of_wrong;
   exec::WindowLedger ledger;
+  uint64_t late_since_begin = 0;  ///< rows of windows that begin when the run does, or later
   std::vector<window::WatermarkTracker::ExporterState> clocks;  ///< by exporter
   uint64_t sent_all() const { return std::accumulate(std::begin(sent), std::end(sent), uint64_t{0}); }
   uint64_t counted_all() const { return std::accumulate(std::begin(counted), std::end(counted), uint64_t{0}); }
 };
 
-Outcome simulate(uint64_t seed, const Fault* fault, bool live_rules) {
+/// @param delay  of the tenth exporter
+Outcome simulate(uint64_t seed, const Fault* fault, bool live_rules, Micros delay = kDelay) {
   config::Settings settings;
   settings.watermark.delay_us = kDelay;
+  config::ExporterSettings& own = settings.exporters.emplace_back();
+  own.prefix = base::Inet::v4(kFirst + kWrong);
+  own.delay_us = delay;
   const auto inventory = inventory::Inventory::open({});
   auto prepared = prepare_queries({{"test",
                                     "SELECT window_start, exporter, count(*) AS n FROM tumble(flows, time, "
@@ -208,6 +213,8 @@ Outcome simulate(uint64_t seed, const Fault* fault, bool live_rules) {
   outcome.of_nine = windows.of_nine;
   outcome.of_wrong = windows.of_wrong;
   outcome.ledger = engine.ledger(0);
+  for (const exec::WindowRecord& window : engine.recent_windows(0))
+    outcome.late_since_begin += window.start >= kBegin ? window.counts.late : 0;
   outcome.clocks.resize(kExporters);
   for (const Pipeline::Exporter& exporter : pipeline.exporters())
     outcome.clocks[static_cast<uint32_t>(exporter.address.hi >> 32) - kFirst] = exporter.clock;
@@ -241,8 +248,9 @@ Lag lag_of(const Outcome& run, const Outcome& nine) {
 class Clocks : public testing::TestWithParam<uint64_t> {
  protected:
   /// With the live rules. Whatever the tenth does, the nine have the same rows in the same windows.
-  Outcome run(const Fault& fault) {
-    Outcome outcome = simulate(GetParam(), &fault, true);
+  Outcome run(const Fault& fault, Micros delay = kDelay) {
+    SCOPED_TRACE(fault.name);
+    Outcome outcome = simulate(GetParam(), &fault, true, delay);
     EXPECT_EQ(outcome.of_nine, nine_.of_nine);
     for (uint32_t exporter = 0; exporter < kWrong; ++exporter) {
       EXPECT_EQ(outcome.counted[exporter], outcome.sent[exporter]) << "exporter " << exporter;
@@ -334,6 +342,43 @@ TEST_P(Clocks, FlowsFarBehindAreHeldOutAndLate) {
   EXPECT_EQ(outcome.clocks[kWrong].shift_us, 0);
   EXPECT_GT(outcome.ledger.late, outcome.sent[kWrong] * 9 / 10);
   EXPECT_EQ(outcome.counted[kWrong] + outcome.ledger.late, outcome.sent[kWrong]);
+}
+
+// A clock that falls back is seen when what was measured before is 10 to 20 s old; one that leaps ahead at once, as
+// no network is early.
+TEST_P(Clocks, AClockThatIsSetInTheMiddleOfTheRun) {
+  const auto set_at_half_time = [](Micros before, Micros after) {
+    return [=](Micros now) { return now + (now < kBegin + kSpan / 2 ? before : after); };
+  };
+  const Outcome back = run({"falls back by an hour", set_at_half_time(0, -kHour)});
+  EXPECT_LE(lag(back).most, (20 + 2) * kSecond);
+  EXPECT_LE(std::abs(back.clocks[kWrong].shift_us - kHour), kSecond);
+  EXPECT_GT(back.ledger.late, 0u);
+  EXPECT_LE(back.ledger.late, uint64_t{20 + 2} * 10) << "at most ten a second";
+  const Outcome mended = run({"was an hour slow", set_at_half_time(-kHour, 0)});
+  EXPECT_LE(lag(mended).most, 2 * kSecond);
+  EXPECT_EQ(mended.clocks[kWrong].shift_us, 0);
+  EXPECT_GT(mended.clocks[kWrong].datagrams_shifted, mended.clocks[kWrong].datagrams / 3);
+  EXPECT_EQ(mended.ledger.late + mended.ledger.time_future, 0u);
+}
+
+// Within max_hold an exporter is waited for, so that what it sends late is no late row; with a delay of its own,
+// longer.
+TEST_P(Clocks, AnExporterThatIsSlowToExportIsWaitedFor) {
+  const Fault slow{"flows 50 s old", nullptr, -50 * kSecond};
+  const Outcome outcome = run(slow);
+  EXPECT_GE(lag(outcome).most_later, 48 * kSecond);
+  EXPECT_LE(lag(outcome).most, 53 * kSecond);
+  EXPECT_FALSE(outcome.clocks[kWrong].held);
+  EXPECT_EQ(outcome.late_since_begin, 0u);
+  const Fault slower{"flows 200 s old", nullptr, -200 * kSecond};
+  const Outcome not_waited = run(slower);
+  EXPECT_TRUE(not_waited.clocks[kWrong].held);
+  EXPECT_GT(not_waited.late_since_begin, not_waited.sent[kWrong] / 2);
+  const Outcome waited = run(slower, 205 * kSecond);
+  EXPECT_FALSE(waited.clocks[kWrong].held);
+  EXPECT_EQ(waited.late_since_begin, 0u);
+  EXPECT_GT(waited.counted[kWrong], waited.sent[kWrong] / 2);
 }
 
 TEST_P(Clocks, FlowsFromTheFutureAreRefusedAndMoveNothing) {
