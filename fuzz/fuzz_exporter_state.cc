@@ -17,9 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   limits.template_count_max = 16;
   limits.template_count_total_max = 64;
   limits.fact_count_max = 16;
+  limits.name_count_max = 16;
   TemplateStore store(limits);
   if (!store.decode(octets)) {
-    assert(store.template_count() + store.fact_count() == 0);
+    assert(store.template_count() + store.fact_count() + store.name_count() == 0);
     return 0;
   }
   assert(store.template_count() <= limits.template_count_total_max);

@@ -208,10 +208,12 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
     decoders_.push_back(&lanes_.back()->decoder);
     Lane& lane = *lanes_.back();
     if (options.inventory != nullptr) {
-      lane.decoder.on_interface([this](const decode::InterfaceNews& news) {
+      lane.decoder.on_name([this](const decode::NameNews& news) {
         const std::lock_guard lock(news_mutex_);
-        options_.inventory->observe({news.exporter, news.if_index, news.name, news.description, news.bits_per_second});
+        const auto of = static_cast<inventory::NameFact::Of>(news.of);  // The same names in the same order.
+        options_.inventory->observe({of, news.exporter, news.id, news.name, news.description, news.bits_per_second});
       });
+      if (number == 0) lane.decoder.tell_known_names();
     }
     const auto add_edge = [&](uint32_t edge) {
       lane.edges.push_back(std::make_unique<Edge>(*this, lane, edge, enrichers_[0].columns_to_decode(), elements));
@@ -417,9 +419,12 @@ std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
       auto& summary = summaries[places_of[lane->exporters[i]]];
       // All lanes know all templates of those that they hear.
       summary.template_count = std::max(summary.template_count, of_lane[i].template_count);
-      if (summary.sampling_rate == 0) summary.sampling_rate = of_lane[i].sampling_rate;
-      else if (of_lane[i].sampling_rate != 0 && of_lane[i].sampling_rate != summary.sampling_rate)
-        summary.sampling_rate = 0;
+      const auto& heard = of_lane[i];
+      if (heard.sampling_rate_min == 0) continue;
+      const bool first = summary.sampling_rate_min == 0;
+      summary.sampling_rate_min =
+          first ? heard.sampling_rate_min : std::min(summary.sampling_rate_min, heard.sampling_rate_min);
+      summary.sampling_rate_max = std::max(summary.sampling_rate_max, heard.sampling_rate_max);
     }
   }
   std::vector<inventory::ExporterFact> facts;
@@ -429,7 +434,8 @@ std::vector<inventory::ExporterFact> Pipeline::exporter_facts() const {
     if (known == known_by.end()) continue;
     inventory::ExporterFact& fact = facts.emplace_back();
     fact.template_count = summaries[place].template_count;
-    fact.sampling_rate = summaries[place].sampling_rate;
+    fact.sampling_rate_min = summaries[place].sampling_rate_min;
+    fact.sampling_rate_max = summaries[place].sampling_rate_max;
     fact.exporter = exporter.address;
     fact.site = sites_[known->second.site];
     fact.protocols = exporter.protocols;
@@ -520,6 +526,8 @@ ingest::IngestStats Pipeline::ingested() const {
 }
 
 void Pipeline::run(const std::function<bool()>& go_on) {
+  // Names of a state file are there for the first row.
+  if (options_.inventory != nullptr && options_.inventory->publish()) refresh_tables();
   if (options_.live) run_live(go_on);
   else run_replay(go_on);
   for (auto& lane : lanes_) lane->decoder.finish();

@@ -54,7 +54,8 @@ class Preparation {
       : schema_(batch::flow_schema(settings.columns)),
         shares_(settings.plan.share),
         definitions_(settings.plan.rewrites, &schema_) {
-    for (const auto& table : {inventory.sites(), inventory.exporters(), inventory.interfaces()}) {
+    for (const auto& table : {inventory.sites(), inventory.exporters(), inventory.interfaces(), inventory.vrfs(),
+                              inventory.applications()}) {
       plan::Relation relation;
       relation.kind = plan::Relation::Kind::kTable;
       relation.name = table->definition().name;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 namespace backstream::app {
 namespace {
@@ -111,26 +112,32 @@ decode::IngestLedger ingested(const std::map<base::Micros, decode::IngestLedger>
   return sum;
 }
 
+/// "192.0.2.1 (4 rows), 192.0.2.2 (1 rows) and 3 more": exporters of which `count_of` is not 0, the greatest first.
+template <typename CountOf>
+std::string name_exporters(const RunReport& report, std::string_view unit, CountOf&& count_of) {
+  constexpr size_t kNamed = 5;
+  std::vector<std::pair<uint64_t, const RunReport::Exporter*>> list;
+  for (const RunReport::Exporter& exporter : report.exporters) {
+    if (const uint64_t count = count_of(exporter.ledger); count != 0) list.emplace_back(count, &exporter);
+  }
+  std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string named;
+  for (size_t i = 0; i < std::min(list.size(), kNamed); ++i)
+    named += fmt::format("{}{} ({}{})", i == 0 ? "" : ", ", list[i].second->address, list[i].first, unit);
+  if (list.size() > kNamed) named += fmt::format(" and {} more", list.size() - kNamed);
+  return named;
+}
+
 /// Which exporters told no sampling rate, those with most rows first, and what to set.
 std::string sampling_unknown_text(const RunReport& report) {
-  constexpr size_t kNamed = 5;
-  std::vector<const RunReport::Exporter*> unknown;
-  for (const RunReport::Exporter& exporter : report.exporters) {
-    if (exporter.ledger.sampling_unknown_rows != 0) unknown.push_back(&exporter);
-  }
-  std::stable_sort(unknown.begin(), unknown.end(), [](const auto* a, const auto* b) {
-    return a->ledger.sampling_unknown_rows > b->ledger.sampling_unknown_rows;
-  });
-  std::string named;
-  for (size_t i = 0; i < std::min(unknown.size(), kNamed); ++i)
-    named += fmt::format("{}{} ({} rows)", i == 0 ? "" : ", ", unknown[i]->address,
-                         unknown[i]->ledger.sampling_unknown_rows);
-  if (unknown.size() > kNamed) named += fmt::format(" and {} more", unknown.size() - kNamed);
+  const std::string named =
+      name_exporters(report, " rows", [](const decode::IngestLedger& ledger) { return ledger.sampling_unknown_rows; });
+  const std::string first = named.substr(0, named.find(' '));
   return fmt::format(
       "  !! sampling rate unknown, octets and packets are as exported, not scaled: {}; set exporter.{}.sampling_rate, "
       "or "
       "decode.sampling_default for all (1: not sampled)\n",
-      named, unknown.empty() ? "PREFIX" : unknown.front()->address);
+      named, first.empty() ? "PREFIX" : first);
 }
 
 }  // namespace
@@ -183,7 +190,12 @@ std::string summary_text(const RunReport& report) {
     if (const std::string list = nonzero(drops(forward)); !list.empty()) text += fmt::format("; dropped: {}", list);
     text += '\n';
   }
-  if (const std::string list = nonzero(faults(total)); !list.empty()) text += fmt::format("  faults    {}\n", list);
+  if (const std::string list = nonzero(faults(total)); !list.empty()) {
+    const std::string named = name_exporters(report, "", [](const decode::IngestLedger& ledger) {
+      return std::accumulate(ledger.faults.begin(), ledger.faults.end(), uint64_t{0});
+    });
+    text += fmt::format("  faults    {}{}{}\n", list, named.empty() ? "" : "; from ", named);
+  }
   if (total.duplicates != 0 || total.exporter_restarts != 0)
     text += fmt::format("  sequence  {} datagrams came twice; exporters began anew {} times\n", total.duplicates,
                         total.exporter_restarts);
@@ -324,6 +336,8 @@ std::string stats_json(const RunReport& report) {
     add_ledger(out, exporter.ledger);
     out["delay_p999_seconds"] = seconds_of(exporter.clock.delay_p999_us);
     out["clock_shift_seconds"] = seconds_of(exporter.clock.shift_us);
+    out["datagrams_shifted"] = exporter.clock.datagrams_shifted;
+    out["datagrams_from_future"] = exporter.clock.future_refused;
     out["idle"] = exporter.clock.idle;
     out["held"] = exporter.clock.held;
   }

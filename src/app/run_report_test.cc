@@ -49,6 +49,23 @@ TEST(RunReport, DelayThatKeepsAllIsRoundedUp) {
   EXPECT_EQ(delay_that_keeps_all(view), 21'000);
 }
 
+TEST(RunReport, FaultsNameTheirExporters) {
+  RunReport report = small_report();
+  decode::IngestLedger broken;
+  for (uint64_t count = 1; count <= 6; ++count) {
+    broken.faults = {};
+    broken.add(decode::DecodeFault::kNotAnExport, count);
+    broken.add(decode::DecodeFault::kSetTruncated);
+    report.decoded += broken;
+    report.exporters.push_back({"192.0.2.1" + std::to_string(count), "IPFIX", broken, {}});
+  }
+  const std::string text = summary_text(report);
+  EXPECT_NE(
+      text.find("; from 192.0.2.16 (7), 192.0.2.15 (6), 192.0.2.14 (5), 192.0.2.13 (4), 192.0.2.12 (3) and 1 more\n"),
+      std::string::npos)
+      << text;
+}
+
 TEST(RunReport, SummaryTellsWhatPeopleMustKnow) {
   const std::string text = summary_text(small_report());
   EXPECT_NE(text.find("40 records in 2.000 s"), std::string::npos) << text;

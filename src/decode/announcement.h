@@ -71,13 +71,18 @@ bool can_be_template(uint16_t id, const TemplateDefinition& definition);
 
 /// What a record of options says about its exporter. Values stand in state files: never change or reuse one.
 enum class FactKind : uint8_t {
-  kSamplingRate = 1,     ///< id: samplerId or selectorId, kNoSampler without one; number: the rate, 0: not in use
-  kSystemInitTime = 2,   ///< number: ms since 1970
-  kExporterAddress = 3,  ///< text: as base::to_string
-  kInterfaceName = 4,    ///< id: the interface; text
-  kVrfName = 5,          ///< id: the VRF; text
-  kApplicationName = 6,  ///< id: applicationId's octets as a number; text
+  kSamplingRate = 1,          ///< id: samplerId or selectorId, kNoSampler without one; number: the rate, 0: not in use
+  kSystemInitTime = 2,        ///< number: ms since 1970
+  kExporterAddress = 3,       ///< text: as base::to_string
+  kInterfaceName = 4,         ///< id: the interface; number: bits per second, 0: not told; text
+  kVrfName = 5,               ///< id: the VRF; text
+  kApplicationName = 6,       ///< id: applicationId's octets as a number (the first one, the engine, is not 0); text
+  kInterfaceDescription = 7,  ///< id: the interface; text
+  kApplicationDescription = 8,  ///< id: as of the name; text
 };
+inline constexpr auto kFactKindLast = FactKind::kApplicationDescription;
+/// What people read, and decoding does not need: there may be many.
+inline bool is_name(FactKind kind) { return kind >= FactKind::kInterfaceName; }
 inline constexpr uint64_t kNoSampler = UINT64_MAX;
 struct FactKey {
   uint32_t domain = 0;

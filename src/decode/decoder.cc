@@ -95,7 +95,7 @@ struct Decoder::State {
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
   Micros purged_at = base::kMinTime;
-  std::function<void(const InterfaceNews&)> on_interface;
+  std::function<void(const NameNews&)> on_name;
   IngestLedger refused;  ///< datagrams of exporters beyond the limit
   using Minutes = std::map<std::pair<Micros, uint32_t>, IngestLedger>;
   Minutes minutes;               ///< by begin and exporter
@@ -110,7 +110,7 @@ struct Decoder::State {
   }
   void begin_minute(Exporter& exporter, Micros received_at) {
     end_minute(exporter);
-    if (exporter.rates.rate != 0) exporter.rates_before = exporter.rates;
+    if (exporter.rates.least != 0) exporter.rates_before = exporter.rates;
     exporter.rates = {};
     exporter.minute = base::floor_to(received_at, Micros{kMinute});
     while (minutes.size() > kMinuteLedgersMax) minutes.erase(minutes.begin());
@@ -285,21 +285,10 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   RecordPlan& fixed_plan = protocol == Protocol::kNetflow1   ? state_->netflow1_plan
                            : protocol == Protocol::kNetflow7 ? state_->netflow7_plan
                                                              : state_->netflow5_plan;
-  DecodeContext context{state_->settings,
-                        state_->sites,
-                        datagram,
-                        *exporter,
-                        *sender,
-                        *state_->store,
-                        state_->store_seen,
-                        out,
-                        outcome,
-                        state_->kernels,
-                        fixed_plan,
-                        state_->time_scratch,
-                        state_->pending_octets,
-                        side,
-                        state_->on_interface};
+  DecodeContext context{
+      state_->settings,       state_->sites, datagram,       *exporter,       *sender,    *state_->store,
+      state_->store_seen,     out,           outcome,        state_->kernels, fixed_plan, state_->time_scratch,
+      state_->pending_octets, side,          state_->on_name};
   switch (protocol) {
     case Protocol::kNetflow1: decode_netflow1(context); break;
     case Protocol::kNetflow5: decode_netflow5(context); break;
@@ -362,16 +351,54 @@ std::vector<Decoder::ExporterSummary> Decoder::summaries() const {
     });
   }
   for (const auto& exporter : state_->exporters) {
-    RatesSeen& seen = rates[exporter->index];
+    RatesSeen seen = rates[exporter->index];
     seen.add(exporter->rates);
     seen.add(exporter->rates_before);
-    list[exporter->index].sampling_rate =
-        seen.several ? exporter->sampling_override : exporter->sampling_rate(seen.only());
+    const bool announced = exporter->sampling_override == 0 && seen.least != 0;
+    ExporterSummary& summary = list[exporter->index];
+    summary.sampling_rate_min = announced ? seen.least : exporter->sampling_rate(0);
+    summary.sampling_rate_max = announced ? seen.most : exporter->sampling_rate(0);
   }
   return list;
 }
-void Decoder::on_interface(std::function<void(const InterfaceNews&)> listener) {
-  state_->on_interface = std::move(listener);
+void Decoder::on_name(std::function<void(const NameNews&)> listener) { state_->on_name = std::move(listener); }
+void Decoder::tell_known_names() const {
+  if (!state_->on_name) return;
+  for (const SenderKey& sender : state_->store->senders()) {
+    const auto names = state_->store->names_of(sender);
+    if (names.empty()) continue;
+    std::unordered_map<uint32_t, base::Inet> named;  // Exporters by domain, where options name them.
+    const auto identity =
+        setting_for(state_->settings, sender.address, &ExporterRule::identity, state_->settings.exporter_identity);
+    if (identity == ExporterIdentity::kElement) {
+      for (const auto& [key, fact] : state_->store->announcements_of(sender).facts) {
+        const auto address = base::parse_inet(fact.text);
+        if (key.kind == FactKind::kExporterAddress && address) named[key.domain] = *address;
+      }
+    }
+    for (const auto& [key, fact] : names) {
+      const bool application = key.kind == FactKind::kApplicationName || key.kind == FactKind::kApplicationDescription;
+      if (application ? key.id <= UINT8_MAX : key.id > UINT32_MAX) continue;  // No record gave that.
+      const auto exporter = named.find(key.domain);
+      NameNews news;
+      if (application) news.of = NameNews::Of::kApplication;
+      news.exporter = exporter == named.end() ? sender.address : exporter->second;
+      news.id = key.id;
+      news.bits_per_second = fact.number;
+      switch (key.kind) {
+        case FactKind::kInterfaceName: news.name = fact.text; break;
+        case FactKind::kInterfaceDescription: news.description = fact.text; break;
+        case FactKind::kVrfName:
+          news.of = NameNews::Of::kVrf;
+          news.name = fact.text;
+          break;
+        case FactKind::kApplicationName: news.name = fact.text; break;
+        case FactKind::kApplicationDescription: news.description = fact.text; break;
+        default: continue;
+      }
+      state_->on_name(news);
+    }
+  }
 }
 IngestLedger Decoder::total() const {
   IngestLedger total = state_->refused;

@@ -144,13 +144,15 @@ struct MinuteLedger {
   IngestLedger ledger;
 };
 
-/// What an exporter told of one of its interfaces, in options data or in sFlow counters. What it did not tell is empty
-/// or 0; texts are of the datagram's memory.
-struct InterfaceNews {
+/// What an exporter told of something that flows have a number of: in options data, of interfaces in sFlow counters,
+/// too. What it did not tell is empty or 0; texts are UTF-8 and of the datagram's memory.
+struct NameNews {
+  enum class Of : uint8_t { kInterface, kVrf, kApplication };
+  Of of = Of::kInterface;
   base::Inet exporter;
-  uint32_t if_index = 0;
+  uint64_t id = 0;  ///< if_index or VRF id (32 bits); applicationId's octets as a number, the first of them not 0
   std::string_view name, description;
-  uint64_t bits_per_second = 0;
+  uint64_t bits_per_second = 0;  ///< of an interface
 };
 
 /// All protocols. Owns exporters and compiled templates. One thread; several decoders may share a store, so that what
@@ -165,8 +167,11 @@ class Decoder {
   /// @param side  rows of the streams beside flows; null, or without a writer: not decoded
   DecodeOutcome decode(const base::Datagram& datagram, FlowWriter& out, SideWriters* side = nullptr) noexcept;
 
-  /// Called by decode() with all that exporters tell of interfaces, changed or not, as often as they do.
-  void on_interface(std::function<void(const InterfaceNews&)> listener);
+  /// Called by decode() with all that exporters name, changed or not, as often as they do. It is kept in the store,
+  /// which a state file outlives; what the store has no room for is counted as options_limit and not told.
+  void on_name(std::function<void(const NameNews&)> listener);
+  /// Tells the listener all names that the store has, of exporters that were not heard yet, too.
+  void tell_known_names() const;
 
   /// The address that the datagram's exporter is known by (decode.exporter_identity), as far as earlier ones tell.
   base::Inet identity_of(const base::Datagram& datagram) const;
@@ -178,7 +183,8 @@ class Decoder {
   const IngestLedger& ledger(ExporterIndex exporter) const;
   struct ExporterSummary {
     uint64_t template_count = 0;
-    uint64_t sampling_rate = 0;  ///< the only one, of the settings, options, headers and samples; 0: none, or several
+    /// Of the settings, options, headers, samples and records; equal: the only one. 0: unknown.
+    uint64_t sampling_rate_min = 0, sampling_rate_max = 0;
   };
   /// By exporter. Looks at all senders: for once a second.
   std::vector<ExporterSummary> summaries() const;

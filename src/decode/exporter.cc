@@ -34,4 +34,41 @@ uint64_t SamplerTable::find(uint32_t domain, uint64_t sampler) const {
   return only;
 }
 
+namespace {
+
+/// Between two characters.
+std::string_view cut(std::string_view text) {
+  if (text.size() <= kFactTextMax) return text;
+  size_t end = kFactTextMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+}  // namespace
+
+void tell_name(DecodeContext& context, uint32_t domain, NameNews news) {
+  news.name = cut(news.name);
+  news.description = cut(news.description);
+  bool kept = true;
+  const auto keep = [&](FactKind kind, uint64_t number, std::string_view text) {
+    if (number == 0 && text.empty()) return;
+    const Fact fact{number, std::string(text)};
+    kept &= context.store.set_name(context.sender.key, {domain, kind, news.id}, fact, context.datagram.received_at) !=
+            TemplateStore::Verdict::kFull;
+  };
+  switch (news.of) {
+    case NameNews::Of::kInterface:
+      keep(FactKind::kInterfaceName, news.bits_per_second, news.name);
+      keep(FactKind::kInterfaceDescription, 0, news.description);
+      break;
+    case NameNews::Of::kVrf: keep(FactKind::kVrfName, 0, news.name); break;
+    case NameNews::Of::kApplication:
+      keep(FactKind::kApplicationName, 0, news.name);
+      keep(FactKind::kApplicationDescription, 0, news.description);
+      break;
+  }
+  if (kept) context.on_name(news);
+  else context.exporter.ledger.add(DecodeFault::kOptionsLimit);
+}
+
 }  // namespace backstream::decode

@@ -121,22 +121,6 @@ class SequenceTable {
   Recent recent_[8];
 };
 
-/// Whether sampling rates are one.
-struct RatesSeen {
-  uint64_t rate = 0;  ///< the first; 0: none
-  bool several = false;
-  void add(uint64_t seen) {
-    if (seen == rate || seen == 0) return;
-    several |= rate != 0;
-    if (rate == 0) rate = seen;
-  }
-  void add(const RatesSeen& other) {
-    add(other.rate);
-    several |= other.several;
-  }
-  uint64_t only() const { return several ? 0 : rate; }
-};
-
 /// One that flows are counted for.
 struct Exporter {
   base::Inet address;
@@ -148,7 +132,8 @@ struct Exporter {
   IngestLedger before_minute;                            ///< `ledger` when it began
   uint64_t sampling_override = 0, sampling_default = 0;  ///< 0: none
   SequenceTable sequences;
-  RatesSeen rates, rates_before;  ///< of headers and samples, in the minute and the last one before it that had any
+  RatesSeen rates;                                     ///< of headers, samples and records in the minute
+  RatesSeen rates_before;                              ///< in the last minute before it that had any
   std::unordered_map<uint64_t, uint32_t> agent_drops;  ///< of sFlow: by data source, as told last
 
   /// What holds where the exporter's own word is `announced` (0: none).
@@ -231,8 +216,8 @@ struct DecodeContext {
   RecordPlan& fixed_plan;  ///< of the records of NetFlow v1, v5 and v7
   std::vector<Micros>& time_scratch;
   size_t& pending_octets;
-  SideWriters* side;                                              ///< null: no query reads any of them
-  const std::function<void(const InterfaceNews&)>& on_interface;  ///< empty: nobody asks
+  SideWriters* side;                                    ///< null: no query reads any of them
+  const std::function<void(const NameNews&)>& on_name;  ///< empty: nobody asks
 
   /// Null: no query reads the stream.
   SideWriter* side_writer(batch::SideStream stream) const { return side == nullptr ? nullptr : side->of(stream); }
@@ -241,6 +226,9 @@ struct DecodeContext {
     outcome.any_rows = true;
   }
 };
+
+/// Keeps what the sender's options or counters named, and tells who listens (context.on_name). Long texts are cut.
+void tell_name(DecodeContext& context, uint32_t domain, NameNews news);
 
 /// The records of NetFlow v1, v5 and v7 as if they had a template: v9 and IPFIX records take the same way.
 RecordPlan netflow1_plan();

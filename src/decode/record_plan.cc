@@ -731,6 +731,7 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
   if (by_record) {
     uint8_t* validity = rates == nullptr ? nullptr : out.validity(C::kSamplingRate);
     uint64_t last_sampler = kNoSampler, last_rate = facts.sampling_rate;  // records in a row mostly have the same
+    uint64_t last_told = 0;
     for (size_t i = 0; i < n; ++i) {
       SamplingFields own;
       for (const int f : sampling_) {
@@ -750,6 +751,9 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
         if (rate == 0 || rate > UINT32_MAX) rate = facts.sampling_default;
         // A record that says 0 and an exporter that says nothing: nothing is sampled (H3C).
         if (rate == 0 && own.any) rate = 1;
+      } else if (rate != last_told) {
+        last_told = rate;
+        counts.rates.add(rate);
       }
       counts.sampling_unknown += rate == 0;
       if (rates == nullptr) continue;

@@ -29,10 +29,25 @@ struct MessageFacts {
   Tunnels tunnels = Tunnels::kOuter;  ///< of records that carry the head of a packet (elements 313 and 315)
 };
 
+/// The least and the greatest of sampling rates; 0: none was seen.
+struct RatesSeen {
+  uint64_t least = 0, most = 0;
+  void add(uint64_t rate) {
+    if (rate == 0) return;
+    least = least == 0 || rate < least ? rate : least;
+    most = rate > most ? rate : most;
+  }
+  void add(const RatesSeen& other) {
+    add(other.least);
+    add(other.most);
+  }
+};
+
 struct RecordCounts {
   uint64_t sampling_unknown = 0;
   uint64_t counter_overflow = 0;
   uint64_t element_unreadable = 0;
+  RatesSeen rates;      ///< that records tell themselves
   base::Inet exporter;  ///< that the last record names (exporterIPv4Address, exporterIPv6Address); not set: none
 };
 

@@ -474,9 +474,9 @@ bool read_counter_sample(bool expanded, Reader in, DecodeContext& context, const
   DataSource source;
   if (!in.u32(sequence) || !source.read(expanded, in) || !in.u32(records)) return false;
   bool begun = false;
-  InterfaceNews news;
+  NameNews news;
   news.exporter = context.exporter.address;
-  if (source.type == 0) news.if_index = source.index;
+  if (source.type == 0) news.id = source.index;
   for (uint32_t r = 0; r < records; ++r) {
     uint32_t format = 0, length = 0;
     const uint8_t* bytes = nullptr;
@@ -498,7 +498,7 @@ bool read_counter_sample(bool expanded, Reader in, DecodeContext& context, const
       if (out != nullptr) (void)read_counters(kInterfaceCounters, record, *out);
       uint32_t index = 0, type = 0, speed_high = 0, speed_low = 0;
       if (record.u32(index) && record.u32(type) && record.u32(speed_high) && record.u32(speed_low)) {
-        news.if_index = index;
+        news.id = index;
         const uint64_t speed = uint64_t{speed_high} << 32 | speed_low;
         if (speed != UINT64_MAX) news.bits_per_second = speed;
       }
@@ -509,8 +509,10 @@ bool read_counter_sample(bool expanded, Reader in, DecodeContext& context, const
       if (out != nullptr && !news.name.empty()) out->set(K::kIfName, news.name);
     }
   }
-  if (context.on_interface && news.if_index != 0 && (news.bits_per_second != 0 || !news.name.empty()))
-    context.on_interface(news);
+  if (!context.on_name || news.id == 0 || (news.bits_per_second == 0 && news.name.empty())) return true;
+  // The store has names by sender: those of agents behind one it could not tell apart.
+  if (context.sender.identity == ExporterIdentity::kAgent) context.on_name(news);
+  else tell_name(context, agent.sub_agent, news);
   return true;
 }
 
@@ -548,7 +550,7 @@ void decode_sflow(DecodeContext& context) {
       case 2:
       case 4:
         ++ledger.counter_samples;
-        if ((counters != nullptr || context.on_interface) &&
+        if ((counters != nullptr || context.on_name) &&
             !read_counter_sample(format == 4, sample, context, agent, counters)) {
           ledger.add(DecodeFault::kSampleMalformed);
         }

@@ -271,14 +271,24 @@ TEST(ExporterOptions, TextsThatAreNoUtf8AreShownAsOctets) {
   EXPECT_EQ(run.side_rows["exporter_options"][0].at("elements"), "interfaceName=0xfffefdfc 1000=0x0005");
 }
 
-TEST(Interfaces, AreToldByOptionsAndCounters) {
+/// What a decoder told, a line each.
+class Told {
+ public:
+  explicit Told(Decoder& decoder) {
+    decoder.on_name([this](const NameNews& news) {
+      static constexpr const char* kOf[] = {"interface", "vrf", "application"};
+      lines.push_back(std::string(kOf[static_cast<size_t>(news.of)]) + " " + base::to_string(news.exporter) + " " +
+                      std::to_string(news.id) + " " + std::string(news.name) + " " + std::string(news.description) +
+                      " " + std::to_string(news.bits_per_second));
+    });
+  }
+  std::vector<std::string> lines;
+};
+
+TEST(Names, AreToldByOptionsAndCounters) {
   DecodeRun run;
   run.side = SideWriters();  // whether a query reads the rows or not
-  std::vector<std::string> told;
-  run.decoder.on_interface([&](const InterfaceNews& news) {
-    told.push_back(base::to_string(news.exporter) + " " + std::to_string(news.if_index) + " " + std::string(news.name) +
-                   " " + std::string(news.description) + " " + std::to_string(news.bits_per_second));
-  });
+  Told told(run.decoder);
   run.feed(ipfix(options_template_of({{14, 4}, {82, 8}, {83, 8}}, 1)
                      .add(set(257, Octets().u32(582).add(text("et-1", 8)).add(text("to fra", 8))))));
   const Octets fields = Octets().u16(257).u16(4).u16(4).u16(2).u16(4).u16(82).u16(8);
@@ -298,24 +308,137 @@ TEST(Interfaces, AreToldByOptionsAndCounters) {
                .u32(2)
                .u32(sample.bytes.size())
                .add(sample));
-  EXPECT_EQ(told, (std::vector<std::string>{"10.0.0.1 582 et-1 to fra 0", "10.0.0.1 17 Gi0/17  0",
-                                            "10.0.0.1 21 swp9  10000000000"}));
+  EXPECT_EQ(told.lines,
+            (std::vector<std::string>{"interface 10.0.0.1 582 et-1 to fra 0", "interface 10.0.0.1 17 Gi0/17  0",
+                                      "interface 10.0.0.1 21 swp9  10000000000"}));
 }
 
-TEST(Summaries, HaveTheOnlyRateAndTheTemplates) {
+/// The options of a router with VRFs and NBAR: scope system, an id, a name (and a description).
+Octets names_of_router(uint16_t element, uint64_t id, uint16_t name_element, const std::string& name,
+                       const std::string& description = "") {
+  return options_template_of({{149, 4}, {element, 4}, {name_element, 24}, {94, 30}}, 1)
+      .add(set(257, Octets().u32(1).u32(id).add(text(name, 24)).add(text(description, 30))));
+}
+
+TEST(Names, OfVrfsAndApplications) {
+  DecodeRun run;
+  Told told(run.decoder);
+  run.feed(ipfix(names_of_router(234, 0, 236, "default")));
+  run.feed(ipfix(names_of_router(235, 7, 236, "blue")));
+  run.feed(ipfix(names_of_router(95, 0x0d000001, 96, "dns", "Domain Name System")));
+  run.feed(ipfix(names_of_router(95, 0x00000001, 96, "engine 0 is invalid")));
+  run.feed(ipfix(names_of_router(234, 9, 236, "")));
+  run.feed(ipfix(names_of_router(234, 7, 236, "\xff\xfe")));
+  EXPECT_EQ(told.lines, (std::vector<std::string>{"vrf 10.0.0.1 0 default  0", "vrf 10.0.0.1 7 blue  0",
+                                                  "application 10.0.0.1 218103809 dns Domain Name System 0"}));
+  EXPECT_EQ(run.decoder.total().option_rows, 6u);
+}
+
+TEST(Names, OutliveTheProcessAndAreThereBeforeTheFirstDatagram) {
+  const auto store = std::make_shared<TemplateStore>(), after = std::make_shared<TemplateStore>();
+  DecodeRun run({}, 5, DecodeRun::all_columns(), store);
+  Told told(run.decoder);
+  run.feed(ipfix(names_of_router(234, 7, 236, "blue")));
+  run.feed(ipfix(names_of_router(95, 0x0d000001, 96, "dns", "Domain Name System")));
+  run.feed(ipfix(options_template_of({{14, 4}, {82, 8}, {83, 8}}, 1)
+                     .add(set(257, Octets().u32(582).add(text("et-1", 8)).add(text("to fra", 8))))));
+  run.feed(ipfix(names_of_router(234, 7, 236, "green")));
+  ASSERT_TRUE(after->decode(store->encode()));
+  DecodeRun next({}, 5, DecodeRun::all_columns(), after);
+  next.decoder.tell_known_names();  // To nobody.
+  Told again(next.decoder);
+  next.decoder.tell_known_names();
+  EXPECT_EQ(again.lines,
+            (std::vector<std::string>{"interface 10.0.0.1 582 et-1  0", "vrf 10.0.0.1 7 green  0",
+                                      "application 10.0.0.1 218103809 dns  0", "interface 10.0.0.1 582  to fra 0",
+                                      "application 10.0.0.1 218103809  Domain Name System 0"}))
+      << "the last ones";
+}
+
+TEST(Names, AreOfTheExporterThatOptionsName) {
+  DecodeSettings settings;
+  settings.exporter_identity = ExporterIdentity::kElement;
+  const auto store = std::make_shared<TemplateStore>();
+  DecodeRun run(settings, 5, DecodeRun::all_columns(), store);
+  Told told(run.decoder);
+  run.feed(ipfix(options_template_of({{149, 4}, {130, 4}}, 1).add(set(257, Octets().u32(1).u32(0xc6336401)))));
+  run.feed(ipfix(names_of_router(234, 7, 236, "blue")));
+  EXPECT_EQ(told.lines, std::vector<std::string>{"vrf 198.51.100.1 7 blue  0"});
+  DecodeRun next(settings, 5, DecodeRun::all_columns(), store);
+  Told again(next.decoder);
+  next.decoder.tell_known_names();
+  EXPECT_EQ(again.lines, told.lines);
+}
+
+TEST(Names, BeyondTheLimitAreCountedForTheirExporter) {
+  TemplateStoreLimits limits;
+  limits.name_count_max = 2;
+  DecodeRun run({}, 5, DecodeRun::all_columns(), std::make_shared<TemplateStore>(limits));
+  Told told(run.decoder);
+  for (uint32_t id = 1; id <= 4; ++id) run.feed(ipfix(names_of_router(234, id, 236, "v" + std::to_string(id))));
+  run.feed(ipfix(names_of_router(234, 2, 236, "two")));
+  run.feed(ipfix(names_of_router(234, 1, 236, "other")), kReceived, 0x0a000002);
+  EXPECT_EQ(told.lines, (std::vector<std::string>{"vrf 10.0.0.1 1 v1  0", "vrf 10.0.0.1 2 v2  0",
+                                                  "vrf 10.0.0.1 2 two  0", "vrf 10.0.0.2 1 other  0"}));
+  EXPECT_EQ(run.decoder.ledger(0).faults[static_cast<size_t>(DecodeFault::kOptionsLimit)], 2u);
+  EXPECT_EQ(run.decoder.ledger(1).faults[static_cast<size_t>(DecodeFault::kOptionsLimit)], 0u);
+}
+
+TEST(Names, LongOnesAreCutBetweenCharacters) {
+  DecodeRun run;
+  Told told(run.decoder);
+  const std::string name(kFactTextMax - 1, 'x');
+  const Octets fields = Octets().u16(257).u16(3).u16(1).u16(149).u16(4).u16(234).u16(4).u16(236).u16(300);
+  run.feed(ipfix(set(3, fields).add(set(257, Octets().u32(1).u32(7).add(text(name + "\xc3\xa9 and more", 300))))));
+  EXPECT_EQ(told.lines, std::vector<std::string>{"vrf 10.0.0.1 7 " + name + "  0"});
+}
+
+/// "100", of several "100..200", "?" when it is not known.
+std::string rates_of(const DecodeRun& run, size_t exporter = 0) {
+  const Decoder::ExporterSummary summary = run.decoder.summaries()[exporter];
+  if (summary.sampling_rate_min == 0) return "?";
+  const std::string least = std::to_string(summary.sampling_rate_min);
+  return summary.sampling_rate_min == summary.sampling_rate_max
+             ? least
+             : least + ".." + std::to_string(summary.sampling_rate_max);
+}
+
+TEST(Summaries, HaveTheRatesAndTheTemplates) {
   DecodeRun run;
   const auto rate = [](uint32_t sampler, uint32_t interval) {
     return ipfix(options_template_of({{302, 4}, {34, 4}}, 1).add(set(257, Octets().u32(sampler).u32(interval))));
   };
   run.feed(ipfix(template_of({{8, 4}})));
   EXPECT_EQ(run.decoder.summaries()[0].template_count, 1u);
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 0u);
+  EXPECT_EQ(rates_of(run), "?");
   run.feed(rate(1, 100));
   run.feed(rate(2, 100));
   EXPECT_EQ(run.decoder.summaries()[0].template_count, 2u);
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 100u);
+  EXPECT_EQ(rates_of(run), "100");
   run.feed(rate(2, 200));
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 0u);
+  EXPECT_EQ(rates_of(run), "100..200");
+  run.feed(rate(2, 0));
+  EXPECT_EQ(rates_of(run), "100") << "a sampler that is not in use";
+}
+
+TEST(Summaries, KnowTheRatesInRecords) {  // Huawei
+  DecodeRun run;
+  const auto records = [](std::initializer_list<uint32_t> intervals) {
+    Octets data;
+    for (const uint32_t interval : intervals) data.u32(0x0a000001).u32(interval);
+    return ipfix(template_of({{8, 4}, {34, 4}}).add(set(256, data)));
+  };
+  run.feed(records({0}));
+  EXPECT_EQ(rates_of(run), "?") << "a record that says nothing";
+  run.feed(records({512, 512}));
+  EXPECT_EQ(rates_of(run), "512");
+  run.feed(records({1'024, 256, 1'024}));
+  EXPECT_EQ(rates_of(run), "256..1024");
+  const base::Micros minute = 60'000'000;
+  run.feed(records({64}), kReceived + minute);
+  EXPECT_EQ(rates_of(run), "64..1024") << "of this minute and the one before";
+  run.feed(records({64}), kReceived + 2 * minute);
+  EXPECT_EQ(rates_of(run), "64");
 }
 
 TEST(Summaries, KnowTheRatesOfTheSettings) {
@@ -325,8 +448,8 @@ TEST(Summaries, KnowTheRatesOfTheSettings) {
   DecodeRun run(settings);
   run.feed(ipfix(template_of({{8, 4}})));
   run.feed(ipfix(template_of({{8, 4}})), kReceived, 0x0a000002);
-  EXPECT_EQ(run.decoder.summaries()[0].sampling_rate, 1'000u);
-  EXPECT_EQ(run.decoder.summaries()[1].sampling_rate, 7u);
+  EXPECT_EQ(rates_of(run, 0), "1000");
+  EXPECT_EQ(rates_of(run, 1), "7");
 }
 
 /// Query 32 of operators: what was lost, by exporter and minute.

@@ -92,6 +92,7 @@ TemplateStore::Verdict TemplateStore::set_fact(const SenderKey& sender, const Fa
 TemplateStore::Verdict TemplateStore::set_fact_locked(const SenderKey& sender, const FactKey& key, const Fact& fact,
                                                       uint64_t& seen) {
   assert(fact.text.size() <= kFactTextMax);
+  assert(!is_name(key.kind));
   Sender* known = sender_of(sender);
   if (known == nullptr) return Verdict::kFull;
   const auto at = known->facts.find(key);
@@ -110,6 +111,36 @@ TemplateStore::Verdict TemplateStore::set_fact_locked(const SenderKey& sender, c
   change.fact_key = key;
   change.fact = fact;
   push(std::move(change), seen);
+  return Verdict::kTaken;
+}
+
+TemplateStore::Verdict TemplateStore::set_name(const SenderKey& sender, const FactKey& key, const Fact& fact,
+                                               Micros told_at) {
+  const std::lock_guard lock(mutex_);
+  return set_name_locked(sender, key, fact, told_at);
+}
+
+TemplateStore::Verdict TemplateStore::set_name_locked(const SenderKey& sender, const FactKey& key, const Fact& fact,
+                                                      Micros told_at) {
+  assert(fact.text.size() <= kFactTextMax);
+  assert(is_name(key.kind));
+  Sender* known = sender_of(sender);
+  if (known == nullptr) return Verdict::kFull;
+  known->names_told_at = std::max(known->names_told_at, told_at);
+  const auto at = known->names.find(key);
+  if (at == known->names.end()) {
+    if (known->names.size() >= limits_.name_count_max || name_count_ >= limits_.name_count_total_max)
+      return Verdict::kFull;
+    known->names.emplace(key, fact);
+    ++name_count_;
+  } else {
+    Fact told = fact;
+    if (told.text.empty()) told.text = at->second.text;
+    if (told.number == 0) told.number = at->second.number;
+    if (at->second == told) return Verdict::kKnown;
+    at->second = std::move(told);
+  }
+  note_refresh();
   return Verdict::kTaken;
 }
 
@@ -137,6 +168,26 @@ TemplateStore::Announcements TemplateStore::announcements_of(const SenderKey& se
   return all;
 }
 
+std::vector<std::pair<FactKey, Fact>> TemplateStore::names_of(const SenderKey& sender) const {
+  const std::lock_guard lock(mutex_);
+  const auto known = senders_.find(sender);
+  if (known == senders_.end()) return {};
+  return {known->second.names.begin(), known->second.names.end()};
+}
+
+std::vector<SenderKey> TemplateStore::senders() const {
+  std::vector<SenderKey> keys;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, sender] : senders_) keys.push_back(key);
+  }
+  std::sort(keys.begin(), keys.end(), [](const SenderKey& a, const SenderKey& b) {
+    const auto order = base::compare(a.address, b.address);
+    return order != 0 ? order < 0 : a.port < b.port;
+  });
+  return keys;
+}
+
 std::vector<std::pair<SenderKey, size_t>> TemplateStore::expire(Micros now, Micros refreshed_before) {
   std::vector<std::pair<SenderKey, size_t>> expired;
   const std::lock_guard lock(mutex_);
@@ -162,9 +213,18 @@ std::vector<std::pair<SenderKey, size_t>> TemplateStore::expire(Micros now, Micr
     }
     if (count != 0) expired.emplace_back(key, count);
   }
-  // A sender of which nothing is left makes room for another.
-  std::erase_if(senders_,
-                [](const auto& entry) { return entry.second.templates.empty() && entry.second.facts.empty(); });
+  // A sender of which nothing is left makes room for another. One that announces no templates (sFlow) has names alone.
+  for (auto at = senders_.begin(); at != senders_.end();) {
+    Sender& sender = at->second;
+    if (sender.names_told_at == base::kMinTime) sender.names_told_at = now;
+    const bool named = !sender.names.empty() && sender.names_told_at >= refreshed_before;
+    if (!sender.templates.empty() || !sender.facts.empty() || named) {
+      ++at;
+      continue;
+    }
+    name_count_ -= sender.names.size();
+    at = senders_.erase(at);
+  }
   return expired;
 }
 
@@ -176,6 +236,10 @@ size_t TemplateStore::fact_count() const {
   const std::lock_guard lock(mutex_);
   return fact_count_;
 }
+size_t TemplateStore::name_count() const {
+  const std::lock_guard lock(mutex_);
+  return name_count_;
+}
 
 // --- the state file: head, senders, checksum -------------------------------------------------------------------------
 
@@ -184,7 +248,7 @@ namespace {
 using base::put_varint;
 
 constexpr uint8_t kMagic[] = {'B', 'S', 'E', 'X', 'P', 'O', 'R', 'T'};
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersionOldest = 1, kVersion = 2;  // 2: names of interfaces, VRFs and applications
 /// Of the year 9999; differences of times within are far from what 64 bits hold.
 constexpr Micros kTimeMax = Micros{253'402'300'799} * base::kMicrosPerSecond;
 constexpr size_t kHeadOctets = sizeof kMagic + 1, kChecksumOctets = 8;
@@ -248,21 +312,13 @@ std::vector<uint8_t> TemplateStore::sealed(std::span<const uint8_t> content) {
 
 std::vector<uint8_t> TemplateStore::encode() const {
   std::vector<uint8_t> out;
-  std::vector<SenderKey> keys;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [key, sender] : senders_) keys.push_back(key);
-  }
-  // The same state gives the same octets.
-  std::sort(keys.begin(), keys.end(), [](const SenderKey& a, const SenderKey& b) {
-    const auto order = base::compare(a.address, b.address);
-    return order != 0 ? order < 0 : a.port < b.port;
-  });
   std::vector<std::pair<SenderKey, Announcements>> senders;
-  for (const SenderKey& key : keys) {
+  for (const SenderKey& key : this->senders()) {  // In order: the same state gives the same octets.
     Announcements all = announcements_of(key);
     // An exporter may be restarted while nobody listens.
     std::erase_if(all.facts, [](const auto& fact) { return fact.first.kind == FactKind::kSystemInitTime; });
+    const auto names = names_of(key);
+    all.facts.insert(all.facts.end(), names.begin(), names.end());
     if (!all.templates.empty() || !all.facts.empty()) senders.emplace_back(key, std::move(all));
   }
   put_varint(out, senders.size());
@@ -299,7 +355,8 @@ std::vector<uint8_t> TemplateStore::encode() const {
 base::Result<void> TemplateStore::decode(std::span<const uint8_t> octets) {
   if (octets.size() < kHeadOctets || !std::equal(std::begin(kMagic), std::end(kMagic), octets.begin()))
     return unreadable("it is no state file of exporters");
-  if (octets[sizeof kMagic] != kVersion) return unreadable("it is of another version of the program");
+  if (octets[sizeof kMagic] < kVersionOldest || octets[sizeof kMagic] > kVersion)
+    return unreadable("it is of another version of the program");
   if (octets.size() < kHeadOctets + kChecksumOctets) return unreadable("it ends early");
   uint64_t sum = 0;
   for (size_t i = 0; i < kChecksumOctets; ++i)
@@ -348,10 +405,8 @@ base::Result<void> TemplateStore::decode(std::span<const uint8_t> octets) {
           !in.number(change.fact.number) || !in.number(length, kFactTextMax) || !in.take(length, text)) {
         return damaged();
       }
-      if (kind < static_cast<uint8_t>(FactKind::kSamplingRate) ||
-          kind > static_cast<uint8_t>(FactKind::kApplicationName)) {
+      if (kind < static_cast<uint8_t>(FactKind::kSamplingRate) || kind > static_cast<uint8_t>(kFactKindLast))
         return damaged();
-      }
       change.fact_key.kind = static_cast<FactKind>(kind);
       change.fact.text.assign(text.begin(), text.end());
       all.push_back(change);
@@ -363,11 +418,17 @@ base::Result<void> TemplateStore::decode(std::span<const uint8_t> octets) {
   uint64_t nobody = UINT64_MAX;
   for (Change& change : all) {
     const auto known = senders_.find(change.sender);
-    if (known != senders_.end() && (change.is_fact ? known->second.facts.contains(change.fact_key)
-                                                   : known->second.templates.contains(change.key))) {
-      continue;
+    const bool name = change.is_fact && is_name(change.fact_key.kind);
+    if (known != senders_.end()) {
+      const Sender& sender = known->second;
+      if (name             ? sender.names.contains(change.fact_key)
+          : change.is_fact ? sender.facts.contains(change.fact_key)
+                           : sender.templates.contains(change.key)) {
+        continue;
+      }
     }
-    if (change.is_fact) set_fact_locked(change.sender, change.fact_key, change.fact, nobody);
+    if (name) set_name_locked(change.sender, change.fact_key, change.fact, base::kMinTime);
+    else if (change.is_fact) set_fact_locked(change.sender, change.fact_key, change.fact, nobody);
     else define_locked(change.sender, change.key, change.definition, nobody);
   }
   return {};

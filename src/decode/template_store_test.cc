@@ -87,6 +87,8 @@ TEST(TemplateStore, EverythingIsBounded) {
   limits.field_count_total_max = 20;
   limits.fact_count_max = 2;
   limits.fact_count_total_max = 3;
+  limits.name_count_max = 2;
+  limits.name_count_total_max = 3;
   TemplateStore store(limits);
   uint64_t seen = 0;
   const auto sender = [](uint32_t n) { return SenderKey{base::Inet::v4(n), 0}; };
@@ -99,12 +101,22 @@ TEST(TemplateStore, EverythingIsBounded) {
   EXPECT_EQ(define(store, key(257), of({{1, 4, 0}}), seen, sender(2)), taken);
   EXPECT_EQ(define(store, key(256), of({{1, 4, 0}}), seen, sender(3)), full) << "templates of all";
   EXPECT_EQ(define(store, key(256), of({{1, 4, 0}}), seen, sender(4)), full) << "senders";
-  EXPECT_EQ(store.set_fact(sender(1), {1, FactKind::kVrfName, 1}, {0, "a"}, seen), taken);
-  EXPECT_EQ(store.set_fact(sender(1), {1, FactKind::kVrfName, 2}, {0, "a"}, seen), taken);
-  EXPECT_EQ(store.set_fact(sender(1), {1, FactKind::kVrfName, 3}, {0, "a"}, seen), full) << "facts of one sender";
-  EXPECT_EQ(store.set_fact(sender(1), {1, FactKind::kVrfName, 2}, {0, "b"}, seen), taken);
-  EXPECT_EQ(store.set_fact(sender(2), {1, FactKind::kVrfName, 1}, {0, "a"}, seen), taken);
-  EXPECT_EQ(store.set_fact(sender(2), {1, FactKind::kVrfName, 2}, {0, "a"}, seen), full) << "facts of all";
+  const auto rate = [](uint64_t sampler) { return FactKey{1, FactKind::kSamplingRate, sampler}; };
+  EXPECT_EQ(store.set_fact(sender(1), rate(1), {10, ""}, seen), taken);
+  EXPECT_EQ(store.set_fact(sender(1), rate(2), {10, ""}, seen), taken);
+  EXPECT_EQ(store.set_fact(sender(1), rate(3), {10, ""}, seen), full) << "facts of one sender";
+  EXPECT_EQ(store.set_fact(sender(1), rate(2), {20, ""}, seen), taken);
+  EXPECT_EQ(store.set_fact(sender(2), rate(1), {10, ""}, seen), taken);
+  EXPECT_EQ(store.set_fact(sender(2), rate(2), {10, ""}, seen), full) << "facts of all";
+  const auto name = [](uint64_t id) { return FactKey{1, FactKind::kVrfName, id}; };
+  EXPECT_EQ(store.set_name(sender(1), name(1), {0, "a"}, 0), taken) << "names take no room of other facts";
+  EXPECT_EQ(store.set_name(sender(1), name(2), {0, "a"}, 0), taken);
+  EXPECT_EQ(store.set_name(sender(1), name(3), {0, "a"}, 0), full) << "names of one sender";
+  EXPECT_EQ(store.set_name(sender(1), name(2), {0, "b"}, 0), taken);
+  EXPECT_EQ(store.set_name(sender(2), name(1), {0, "a"}, 0), taken);
+  EXPECT_EQ(store.set_name(sender(2), name(2), {0, "a"}, 0), full) << "names of all";
+  EXPECT_EQ(store.set_name(sender(4), name(2), {0, "a"}, 0), full) << "senders";
+  EXPECT_EQ(store.name_count(), 3u);
   EXPECT_EQ(store.template_count(), 6u);
   EXPECT_EQ(store.fact_count(), 3u);
   store.withdraw(sender(2), key(256), seen);
@@ -131,6 +143,50 @@ TEST(TemplateStore, TemplatesThatAreNotRefreshedExpire) {
   EXPECT_NE(seen, store.version()) << "the decoder that asked must take it in, too";
 }
 
+TEST(TemplateStore, NamesAreReplacedAndDecodersAreNotToldOfThem) {
+  TemplateStore store;
+  const FactKey interface {
+    1, FactKind::kInterfaceName, 7
+  };
+  EXPECT_EQ(store.set_name(kSender, interface, {0, "xe-0/0/0"}, 5), TemplateStore::Verdict::kTaken);
+  const uint64_t changes = store.change_count();
+  EXPECT_EQ(store.set_name(kSender, interface, {0, "xe-0/0/0"}, 6), TemplateStore::Verdict::kKnown);
+  EXPECT_EQ(store.change_count(), changes) << "no reason to write a file";
+  EXPECT_EQ(store.set_name(kSender, interface, {10'000, ""}, 6), TemplateStore::Verdict::kTaken);
+  EXPECT_EQ(store.set_name(kSender, interface, {0, "xe-1/0/0"}, 7), TemplateStore::Verdict::kTaken);
+  EXPECT_GT(store.change_count(), changes);
+  EXPECT_EQ(store.names_of(kSender), (std::vector{std::pair(interface, Fact{10'000, "xe-1/0/0"})}))
+      << "what is not told stays";
+  EXPECT_EQ(store.version(), 0u);
+  EXPECT_TRUE(store.announcements_of(kSender).facts.empty());
+}
+
+TEST(TemplateStore, NamesGoWithTheirSender) {
+  const Micros minute = 60 * base::kMicrosPerSecond;
+  const SenderKey router{base::Inet::v4(1), 0}, counters_only{base::Inet::v4(2), 0};
+  TemplateStore store;
+  uint64_t seen = 0;
+  define(store, key(256), of(kFields, 0), seen, router);
+  for (const SenderKey& sender : {router, counters_only})
+    store.set_name(sender, {1, FactKind::kInterfaceName, 1}, {0, "a"}, 30 * minute);
+  store.expire(60 * minute, 0);
+  EXPECT_EQ(store.name_count(), 2u);
+  store.expire(90 * minute, 30 * minute);
+  EXPECT_EQ(store.template_count(), 0u);
+  EXPECT_EQ(store.name_count(), 2u) << "they were told since then";
+  store.expire(91 * minute, 31 * minute);
+  EXPECT_EQ(store.name_count(), 0u);
+  EXPECT_TRUE(store.senders().empty()) << "there is room for others";
+  // Of a state file nobody knows when they were told: from the first look on.
+  TemplateStore kept, again;
+  kept.set_name(counters_only, {0, FactKind::kInterfaceName, 1}, {0, "a"}, 0);
+  ASSERT_TRUE(again.decode(kept.encode()));
+  again.expire(100 * minute, 40 * minute);
+  EXPECT_EQ(again.name_count(), 1u);
+  again.expire(170 * minute, 110 * minute);
+  EXPECT_EQ(again.name_count(), 0u);
+}
+
 TemplateStore& filled(TemplateStore& store) {
   uint64_t seen = 0;
   const SenderKey v6{base::Inet::v6(0x20010db800000000, 7), 4739};
@@ -142,7 +198,11 @@ TemplateStore& filled(TemplateStore& store) {
   options->fields = {{1, 4, kScopeTypes}, {34, 4, 0}};
   define(store, key(512, UINT32_MAX), options, seen, v6);
   store.set_fact(kSender, {1, FactKind::kSamplingRate, kNoSampler}, {1'000, ""}, seen);
-  store.set_fact(v6, {0, FactKind::kInterfaceName, 17}, {0, "et-0/0/1"}, seen);
+  store.set_name(v6, {0, FactKind::kInterfaceName, 17}, {100'000'000'000, "et-0/0/1"}, 0);
+  store.set_name(v6, {0, FactKind::kInterfaceDescription, 17}, {0, "to fra"}, 0);
+  store.set_name(v6, {9, FactKind::kVrfName, 3}, {0, "blue"}, 0);
+  store.set_name(kSender, {1, FactKind::kApplicationName, 0x0d000001}, {0, "dns"}, 0);
+  store.set_name(kSender, {1, FactKind::kApplicationDescription, 0x0d000001}, {0, "Domain Name System"}, 0);
   return store;
 }
 
@@ -150,8 +210,11 @@ TEST(TemplateStore, AStateFileGivesTheSameAgain) {
   TemplateStore store, again;
   const auto octets = filled(store).encode();
   ASSERT_TRUE(again.decode(octets));
-  for (const SenderKey& sender : {kSender, SenderKey{base::Inet::v6(0x20010db800000000, 7), 4739}})
+  for (const SenderKey& sender : {kSender, SenderKey{base::Inet::v6(0x20010db800000000, 7), 4739}}) {
     EXPECT_EQ(again.announcements_of(sender), store.announcements_of(sender));
+    EXPECT_EQ(again.names_of(sender), store.names_of(sender));
+  }
+  EXPECT_EQ(again.name_count(), 5u);
   EXPECT_EQ(again.announcements_of(kSender).templates[0].second->refreshed_at, 1'769'860'860'000'000);
   EXPECT_EQ(again.encode(), octets);
   EXPECT_EQ(again.template_count(), 3u);
@@ -160,6 +223,22 @@ TEST(TemplateStore, AStateFileGivesTheSameAgain) {
   define(newer, key(256), of({{2, 8, 0}}), seen);
   ASSERT_TRUE(newer.decode(octets));
   EXPECT_EQ(newer.announcements_of(kSender).templates[0].second->fields.size(), 1u) << "what came since is newer";
+}
+
+TEST(TemplateStore, AStateFileOfTheVersionBeforeIsRead) {
+  const std::vector<uint8_t> of_version_1 = {
+      'B',  'S',  'E',  'X',  'P',  'O',  'R',  'T', 1,        // a template of two fields and a rate of 10.0.0.1
+      1,    4,    10,   0,    0,    1,    0,    0,   0, 0, 0,  // address, port
+      1,    1,    10,   0x80, 0x02, 0,    0,    2,   8, 4, 0,
+      12,   4,    0,    1,    1,    1,    3,    100, 0,  // domain 1, sampling rate of sampler 3
+      0x40, 0xf7, 0x57, 0xea, 0x4b, 0x3d, 0x55, 0x55};
+  TemplateStore store;
+  const auto taken = store.decode(of_version_1);
+  ASSERT_TRUE(taken) << taken.error().message;
+  ASSERT_EQ(store.announcements_of(kSender).templates.size(), 1u);
+  EXPECT_EQ(store.announcements_of(kSender).templates[0].second->fields.size(), 2u);
+  EXPECT_EQ(store.announcements_of(kSender).facts[0].second.number, 100u);
+  EXPECT_EQ(store.encode()[8], 2) << "and written as the newest one";
 }
 
 TEST(TemplateStore, TimesOfBootsAreNotKept) {
@@ -181,15 +260,17 @@ TEST(TemplateStore, DamagedOctetsAreRefusedWhole) {
     ASSERT_FALSE(taken) << why;
     EXPECT_EQ(taken.error().code, "state");
     EXPECT_NE(taken.error().message.find(why), std::string::npos) << taken.error().message;
-    EXPECT_EQ(target.template_count() + target.fact_count(), 0u);
+    EXPECT_EQ(target.template_count() + target.fact_count() + target.name_count(), 0u);
   };
   refuse({}, "no state file");
   refuse({'P', 'K', 3, 4, 0, 0, 0, 0, 0, 0, 0}, "no state file");
   for (size_t cut = 9; cut < octets.size(); ++cut)
     refuse({octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(cut)}, cut < 17 ? "ends early" : "checksum");
   auto other = octets;
-  other[8] = 2;
-  refuse(other, "another version");
+  for (const uint8_t version : {0, 3}) {
+    other[8] = version;
+    refuse(other, "another version");
+  }
   std::mt19937 random(7);
   for (int round = 0; round < 1'000; ++round) {
     auto bad = octets;
@@ -210,7 +291,7 @@ TEST(TemplateStore, OctetsWithAChecksumThatFitsAreStillChecked) {
     if (random() % 4 == 0) bad.resize(random() % bad.size());
     TemplateStore target;
     const bool taken = target.decode(TemplateStore::sealed(bad)).has_value();
-    EXPECT_TRUE(taken || target.template_count() + target.fact_count() == 0);
+    EXPECT_TRUE(taken || target.template_count() + target.fact_count() + target.name_count() == 0);
     for (const auto& [at, definition] : target.announcements_of(kSender).templates)
       EXPECT_TRUE(can_be_template(at.id, *definition));
   }

@@ -45,8 +45,8 @@ class Message {
                     size_t octets, const MessageFacts& facts, bool whole);
   void take_options_record(const TemplateDefinition& known, uint16_t id, const uint8_t* record, const uint32_t* offsets,
                            const uint16_t* widths, const MessageFacts& facts);
-  void tell_interface(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
-                      const uint16_t* widths);
+  void tell_names(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
+                  const uint16_t* widths, uint32_t domain);
   void learn(const FactKey& key, Fact fact);
   void learn_exporter(const base::Inet& address, uint32_t domain);
   void count_malformed(DecodeFault fault);
@@ -401,6 +401,7 @@ void Message::read_flows(Template& known, const uint8_t* at, size_t octets, Mess
   ledger_.sampling_unknown_rows += counts.sampling_unknown;
   ledger_.counter_overflow += counts.counter_overflow;
   ledger_.element_unreadable += counts.element_unreadable;
+  context_.exporter.rates.add(counts.rates);
   data_records_ += static_cast<uint32_t>(records);
 }
 
@@ -442,31 +443,54 @@ void Message::learn_exporter(const base::Inet& address, uint32_t domain) {
   if (!fresh && !(at->second == address)) at->second = {};
 }
 
-/// What a record of options says of an interface: its name (82) and description (83).
-void Message::tell_interface(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
-                             const uint16_t* widths) {
-  constexpr uint16_t kIngressInterface = 10, kEgressInterface = 14, kIngressPhysicalInterface = 252,
-                     kEgressPhysicalInterface = 253, kInterfaceName = 82, kInterfaceDescription = 83;
+/// What a record of options names: an interface (82, 83), a VRF (236), an application (94, 96).
+void Message::tell_names(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
+                         const uint16_t* widths, uint32_t domain) {
   constexpr uint16_t kInterfaceScope = 2;  // RFC 3954 §6.1
-  InterfaceNews news;
-  news.exporter = context_.exporter.address;
+  NameNews interface, vrf, application;
+  bool has_vrf = false;
   for (size_t f = 0; f < known.fields.size(); ++f) {
     const FieldSpec& field = known.fields[f];
     const uint8_t* at = record + offsets[f];
-    const bool is_scope = field.enterprise == kScopeTypes && field.element == kInterfaceScope;
-    if (widths[f] == 0 || (field.enterprise != 0 && !is_scope)) continue;
-    const bool is_interface = is_scope || field.element == kIngressInterface || field.element == kEgressInterface ||
-                              field.element == kIngressPhysicalInterface || field.element == kEgressPhysicalInterface;
-    if (is_interface && widths[f] <= 8) {
-      const uint64_t index = base::load_be(at, widths[f]);
-      if (index <= UINT32_MAX) news.if_index = static_cast<uint32_t>(index);
-    } else if (field.element == kInterfaceName) {
-      news.name = text_of(at, widths[f]);
-    } else if (field.element == kInterfaceDescription) {
-      news.description = text_of(at, widths[f]);
+    const unsigned width = widths[f];
+    if (width == 0) continue;
+    const uint64_t number = width <= 8 ? base::load_be(at, width) : UINT64_MAX;
+    if (field.enterprise == kScopeTypes && field.element == kInterfaceScope && number <= UINT32_MAX)
+      interface.id = number;
+    if (field.enterprise != 0) continue;
+    switch (field.element) {
+      case 10:   // ingressInterface
+      case 14:   // egressInterface
+      case 252:  // ingressPhysicalInterface
+      case 253:  // egressPhysicalInterface
+        if (number <= UINT32_MAX) interface.id = number;
+        break;
+      case 82: interface.name = text_of(at, width); break;
+      case 83: interface.description = text_of(at, width); break;
+      case 94: application.description = text_of(at, width); break;
+      case 95:  // applicationId: the engine's octet, of which 0 is invalid (RFC 6759 §4), then the selector
+        if (width >= 2 && width <= 8 && at[0] != 0) application.id = number;
+        break;
+      case 96: application.name = text_of(at, width); break;
+      case 234:  // ingressVRFID
+      case 235:  // egressVRFID
+        if (has_vrf || number > UINT32_MAX) break;
+        vrf.id = number;
+        has_vrf = true;
+        break;
+      case 236: vrf.name = text_of(at, width); break;
+      default: break;
     }
   }
-  if (news.if_index != 0 && !(news.name.empty() && news.description.empty())) context_.on_interface(news);
+  const auto tell = [&](NameNews& news, NameNews::Of of) {
+    if (news.name.empty() && news.description.empty()) return;
+    news.of = of;
+    news.exporter = context_.exporter.address;
+    tell_name(context_, domain, news);
+  };
+  if (interface.id != 0) tell(interface, NameNews::Of::kInterface);
+  if (has_vrf) tell(vrf, NameNews::Of::kVrf);  // 0 is one, too: the global table
+  if (application.id != 0) tell(application, NameNews::Of::kApplication);
 }
 
 /// What a record of options says of its exporter: sampling, in all the forms that exporters announce it, when it was
@@ -498,7 +522,7 @@ void Message::take_options_record(const TemplateDefinition& known, uint16_t id, 
     if (before != nullptr && before->text != text) text.clear();
     learn({facts.domain, FactKind::kExporterAddress, 0}, {0, std::move(text)});
   }
-  if (context_.on_interface) tell_interface(known, record, offsets, widths);
+  if (context_.on_name) tell_names(known, record, offsets, widths, facts.domain);
   const uint64_t rate = sampling.rate();
   // A sampler with interval 0 is one that is not in use. Without a name that says nothing.
   if (rate != 0 || (sampling.any && sampling.sampler != kNoSampler))

@@ -50,6 +50,8 @@ enum ExporterColumn : size_t {
   kExporterRate,
   kExporterTemplates,
   kExporterSampling,
+  kExporterSamplingMin,
+  kExporterSamplingMax,
   kExporterSamplingUnknown,
   kExporterMissing,
   kExporterUndecodable,
@@ -74,6 +76,8 @@ TableDefinition exporters_definition() {
                           {"records_per_second", Type::kFloat8},
                           {"templates", Type::kInt8},
                           {"sampling_rate", Type::kInt8},
+                          {"sampling_rate_min", Type::kInt8},
+                          {"sampling_rate_max", Type::kInt8},
                           {"sampling_unknown_rows", Type::kInt8},
                           {"missing", Type::kInt8},
                           {"undecodable", Type::kInt8},
@@ -85,6 +89,47 @@ TableDefinition exporters_definition() {
   table.partial_files = true;
   return table;
 }
+
+enum VrfColumn : size_t { kVrfExporter, kVrfId, kVrfName, kVrfColumns };
+TableDefinition vrfs_definition() {
+  TableDefinition table;
+  table.name = "vrfs";
+  table.schema.columns = {{"exporter", Type::kInet}, {"vrf_id", Type::kInt8}, {"name", Type::kText}};
+  table.primary_key = {kVrfExporter, kVrfId};
+  return table;
+}
+
+enum ApplicationColumn : size_t {
+  kApplicationExporter,
+  kApplicationId,
+  kApplicationSelector,
+  kApplicationName,
+  kApplicationDescription,
+  kApplicationColumns,
+};
+TableDefinition applications_definition() {
+  TableDefinition table;
+  table.name = "applications";
+  table.schema.columns = {{"exporter", Type::kInet},
+                          {"application_id", Type::kBytea},
+                          {"selector", Type::kText},
+                          {"name", Type::kText},
+                          {"description", Type::kText}};
+  table.primary_key = {kApplicationExporter, kApplicationId};
+  return table;
+}
+/// The octets of an applicationId and its text: the engine, which is never 0, and what that calls it.
+struct ApplicationId {
+  std::string octets, selector;
+  explicit ApplicationId(uint64_t id) {
+    for (int shift = 56; shift >= 0; shift -= 8) {
+      if (id >> shift != 0) octets.push_back(static_cast<char>(id >> shift & 0xff));
+    }
+    const uint64_t engine = octets.empty() ? 0 : static_cast<unsigned char>(octets[0]);
+    const uint64_t rest = octets.size() < 2 ? 0 : id & (UINT64_MAX >> (72 - 8 * octets.size()));
+    selector = std::to_string(engine) + ":" + std::to_string(rest);
+  }
+};
 
 constexpr size_t kSiteColumns = 4;
 TableDefinition sites_definition() {
@@ -107,8 +152,8 @@ int64_t bigint(uint64_t value) { return static_cast<int64_t>(std::min<uint64_t>(
 
 }  // namespace
 
-size_t Inventory::InterfaceKeyHash::operator()(const InterfaceKey& key) const noexcept {
-  return base::hash_mix(base::InetHash{}(key.exporter), key.if_index);
+size_t Inventory::NameKeyHash::operator()(const NameKey& key) const noexcept {
+  return base::hash_mix(base::InetHash{}(key.exporter), key.id);
 }
 
 base::Result<void> Inventory::Part::open(TableDefinition definition, size_t file_columns, const std::string& path,
@@ -149,6 +194,8 @@ base::Result<std::unique_ptr<Inventory>> Inventory::open(const Files& files) {
   auto opened = open(inventory->sites_, sites_definition(), kSiteColumns, files.sites);
   if (opened) opened = open(inventory->exporters_, exporters_definition(), kExporterFileColumns, files.exporters);
   if (opened) opened = open(inventory->interfaces_, interfaces_definition(), kInterfaceColumns, files.interfaces);
+  if (opened) opened = open(inventory->vrfs_, vrfs_definition(), kVrfColumns, {});
+  if (opened) opened = open(inventory->applications_, applications_definition(), kApplicationColumns, {});
   if (!opened) return tl::unexpected(opened.error());
   inventory->publish();
   return inventory;
@@ -178,23 +225,33 @@ bool Inventory::take_text(std::string& text, std::string_view told) {
   return true;
 }
 
-void Inventory::observe(const InterfaceFact& fact) {
-  const InterfaceKey key{fact.exporter, fact.if_index};
-  auto at = known_interfaces_.find(key);
-  if (at == known_interfaces_.end()) {
-    if (known_interfaces_.size() >= kInterfacesMax) {
+Inventory::Part& Inventory::part_of(NameFact::Of of) {
+  switch (of) {
+    case NameFact::Of::kInterface: break;
+    case NameFact::Of::kVrf: return vrfs_;
+    case NameFact::Of::kApplication: return applications_;
+  }
+  return interfaces_;
+}
+
+void Inventory::observe(const NameFact& fact) {
+  Names& names = names_of(fact.of);
+  Part& part = part_of(fact.of);
+  auto at = names.find({fact.exporter, fact.id});
+  if (at == names.end()) {
+    if (names.size() >= kNamesMax) {
       ++facts_refused_;
       return;
     }
-    at = known_interfaces_.emplace(key, Interface{}).first;
-    interfaces_.changed = true;
+    at = names.emplace(NameKey{fact.exporter, fact.id}, Named{}).first;
+    part.changed = true;
   }
-  Interface& known = at->second;
-  interfaces_.changed |= take_text(known.name, fact.name);
-  interfaces_.changed |= take_text(known.description, fact.description);
+  Named& known = at->second;
+  part.changed |= take_text(known.name, fact.name);
+  part.changed |= take_text(known.description, fact.description);
   if (fact.bits_per_second != 0 && fact.bits_per_second != known.bits_per_second) {
     known.bits_per_second = fact.bits_per_second;
-    interfaces_.changed = true;
+    part.changed = true;
   }
 }
 
@@ -228,7 +285,8 @@ void Inventory::observe(const std::vector<ExporterFact>& facts, Micros now) {
 
 std::shared_ptr<const Table> Inventory::make_interfaces() {
   TableBuilder builder(interfaces_.published->definition().schema, interfaces_.published->limits());
-  const auto add_facts = [&](const Interface& known, const Table* file, size_t row) {
+  Names& names = names_of(NameFact::Of::kInterface);
+  const auto add_facts = [&](const Named& known, const Table* file, size_t row) {
     const auto missing = [&](size_t column) { return file == nullptr || file->column(column).is_null(row); };
     if (!known.name.empty() && missing(kInterfaceName)) builder.set_text(kInterfaceName, known.name);
     if (!known.description.empty() && missing(kInterfaceDescription))
@@ -236,27 +294,49 @@ std::shared_ptr<const Table> Inventory::make_interfaces() {
     if (known.bits_per_second != 0 && missing(kInterfaceSpeed))
       builder.set_int64(kInterfaceSpeed, bigint(known.bits_per_second));
   };
-  for (auto& [key, known] : known_interfaces_) known.in_file = false;
+  for (auto& [key, known] : names) known.in_file = false;
   if (const auto file = interfaces_.rows_of_file()) {
     const auto* exporters = file->column(kInterfaceExporter).as<base::Inet>();
     const auto* indexes = file->column(kInterfaceIndex).as<int64_t>();
     for (size_t row = 0; row < file->row_count(); ++row) {
       for (size_t c = 0; c < file->column_count(); ++c) builder.set_from(c, file->column(c), row);
-      if (indexes[row] >= 0 && indexes[row] <= UINT32_MAX) {
-        const auto known = known_interfaces_.find({exporters[row], static_cast<uint32_t>(indexes[row])});
-        if (known != known_interfaces_.end()) {
-          known->second.in_file = true;
-          add_facts(known->second, file.get(), row);
-        }
+      if (const auto known = names.find({exporters[row], static_cast<uint64_t>(indexes[row])}); known != names.end()) {
+        known->second.in_file = true;
+        add_facts(known->second, file.get(), row);
       }
       builder.end_row();
     }
   }
-  for (const auto& [key, known] : known_interfaces_) {
+  for (const auto& [key, known] : names) {
     if (known.in_file) continue;
     builder.set_inet(kInterfaceExporter, key.exporter);
-    builder.set_int64(kInterfaceIndex, key.if_index);
+    builder.set_int64(kInterfaceIndex, bigint(key.id));
     add_facts(known, nullptr, 0);
+    builder.end_row();
+  }
+  return builder.finish();
+}
+
+std::shared_ptr<const Table> Inventory::make_vrfs() const {
+  TableBuilder builder(vrfs_.published->definition().schema, vrfs_.published->limits());
+  for (const auto& [key, known] : names_of(NameFact::Of::kVrf)) {
+    builder.set_inet(kVrfExporter, key.exporter);
+    builder.set_int64(kVrfId, bigint(key.id));
+    if (!known.name.empty()) builder.set_text(kVrfName, known.name);
+    builder.end_row();
+  }
+  return builder.finish();
+}
+
+std::shared_ptr<const Table> Inventory::make_applications() const {
+  TableBuilder builder(applications_.published->definition().schema, applications_.published->limits());
+  for (const auto& [key, known] : names_of(NameFact::Of::kApplication)) {
+    const ApplicationId id(key.id);
+    builder.set_inet(kApplicationExporter, key.exporter);
+    builder.set_text(kApplicationId, id.octets);
+    builder.set_text(kApplicationSelector, id.selector);
+    if (!known.name.empty()) builder.set_text(kApplicationName, known.name);
+    if (!known.description.empty()) builder.set_text(kApplicationDescription, known.description);
     builder.end_row();
   }
   return builder.finish();
@@ -273,7 +353,10 @@ std::shared_ptr<const Table> Inventory::make_exporters() {
     builder.set_int64(kExporterRecords, bigint(fact.records));
     builder.set_double(kExporterRate, row.records_per_second);
     builder.set_int64(kExporterTemplates, bigint(fact.template_count));
-    if (fact.sampling_rate != 0) builder.set_int64(kExporterSampling, bigint(fact.sampling_rate));
+    const bool one_rate = fact.sampling_rate_min == fact.sampling_rate_max;
+    if (one_rate && fact.sampling_rate_min != 0) builder.set_int64(kExporterSampling, bigint(fact.sampling_rate_min));
+    if (fact.sampling_rate_min != 0) builder.set_int64(kExporterSamplingMin, bigint(fact.sampling_rate_min));
+    if (fact.sampling_rate_max != 0) builder.set_int64(kExporterSamplingMax, bigint(fact.sampling_rate_max));
     builder.set_int64(kExporterSamplingUnknown, bigint(fact.sampling_unknown_rows));
     builder.set_int64(kExporterMissing, bigint(fact.missing));
     builder.set_int64(kExporterUndecodable, bigint(fact.undecodable));
@@ -312,6 +395,8 @@ bool Inventory::publish() {
   if (sites_.due()) changed |= sites_.published->replace(sites_.rows_of_file()).has_value();
   if (exporters_.due()) changed |= exporters_.published->replace(make_exporters()).has_value();
   if (interfaces_.due()) changed |= interfaces_.published->replace(make_interfaces()).has_value();
+  if (vrfs_.due()) changed |= vrfs_.published->replace(make_vrfs()).has_value();
+  if (applications_.due()) changed |= applications_.published->replace(make_applications()).has_value();
   return changed;
 }
 

@@ -37,9 +37,15 @@ class InventoryTest : public testing::Test {
     std::sort(rows.begin(), rows.end());
     return rows;
   }
-  static InterfaceFact interface(uint32_t index, std::string_view name, std::string_view description = "",
-                                 uint64_t bits_per_second = 0) {
-    return {base::Inet::v4(0xc0000201), index, name, description, bits_per_second};
+  static NameFact interface(uint32_t index, std::string_view name, std::string_view description = "",
+                            uint64_t bits_per_second = 0) {
+    return {NameFact::Of::kInterface, base::Inet::v4(0xc0000201), index, name, description, bits_per_second};
+  }
+  static NameFact vrf(uint32_t id, std::string_view name, uint32_t exporter = 0xc0000201) {
+    return {NameFact::Of::kVrf, base::Inet::v4(exporter), id, name, {}, 0};
+  }
+  static NameFact application(uint64_t id, std::string_view name, std::string_view description = "") {
+    return {NameFact::Of::kApplication, base::Inet::v4(0xc0000201), id, name, description, 0};
   }
 
  private:
@@ -51,6 +57,8 @@ TEST_F(InventoryTest, TablesAreThereAndEmptyWithoutFiles) {
   EXPECT_EQ(rows(inventory->sites()), Rows{});
   EXPECT_EQ(rows(inventory->exporters()), Rows{});
   EXPECT_EQ(rows(inventory->interfaces()), Rows{});
+  EXPECT_EQ(rows(inventory->vrfs()), Rows{});
+  EXPECT_EQ(rows(inventory->applications()), Rows{});
   EXPECT_TRUE(inventory->files().empty());
   EXPECT_FALSE(inventory->publish());
 }
@@ -63,7 +71,7 @@ TEST_F(InventoryTest, FilesHaveTheColumnsThatTheyWantTo) {
       file("interfaces.csv", "if_index,exporter,role,bits_per_second\n1,192.0.2.1,external,10000000000\n");
   const auto inventory = open(files);
   EXPECT_EQ(rows(inventory->sites()), Rows{"ams|Amsterdam|52.37|-"});
-  EXPECT_EQ(rows(inventory->exporters()), Rows{"192.0.2.1|-|ams|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"});
+  EXPECT_EQ(rows(inventory->exporters()), Rows{"192.0.2.1|-|ams|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"});
   EXPECT_EQ(rows(inventory->interfaces()), Rows{"192.0.2.1|1|-|-|10000000000|external|-|-|-"});
   EXPECT_EQ(inventory->files().size(), 3u);
 }
@@ -110,6 +118,26 @@ TEST_F(InventoryTest, PeerPoint23_NamesAreReplacedWhenTheRouterReassignsIndexes)
   EXPECT_EQ(rows(inventory->interfaces()), Rows{"192.0.2.1|7|xe-1/0/0|new peer|-|-|-|-|-"});
 }
 
+TEST_F(InventoryTest, PeerPoint23_NamesOfVrfsAndApplicationsAreReplacedToo) {
+  const auto inventory = open({});
+  inventory->observe(vrf(0, "default"));
+  inventory->observe(vrf(7, "blue"));
+  inventory->observe(vrf(7, "red", 0xc0000202));
+  inventory->observe(application(0x0d000001, "dns", "Domain Name System"));
+  inventory->observe(application(0x0300'0000'0000'01bb, "https"));
+  EXPECT_TRUE(inventory->publish());
+  EXPECT_EQ(rows(inventory->vrfs()), (Rows{"192.0.2.1|0|default", "192.0.2.1|7|blue", "192.0.2.2|7|red"}));
+  EXPECT_EQ(rows(inventory->applications()),
+            (Rows{"192.0.2.1|\\x03000000000001bb|3:443|https|-", "192.0.2.1|\\x0d000001|13:1|dns|Domain Name System"}));
+  inventory->observe(vrf(7, "blue"));
+  EXPECT_FALSE(inventory->publish()) << "nothing new was told";
+  inventory->observe(vrf(7, "green"));
+  inventory->observe(application(0x0d000001, "dns-over-tcp"));
+  EXPECT_TRUE(inventory->publish());
+  EXPECT_EQ(rows(inventory->vrfs())[1], "192.0.2.1|7|green");
+  EXPECT_EQ(rows(inventory->applications())[1], "192.0.2.1|\\x0d000001|13:1|dns-over-tcp|Domain Name System");
+}
+
 TEST_F(InventoryTest, TextThatIsNoTextIsCountedAndLongTextIsCutBetweenCharacters) {
   const auto inventory = open({});
   inventory->observe(interface(1, "\xff\xfe"));
@@ -135,22 +163,23 @@ TEST_F(InventoryTest, ExportersHaveRatesOfAMinute) {
   fact.datagrams = 3;
   fact.records = 60;
   fact.template_count = 2;
-  fact.sampling_rate = 1000;
+  fact.sampling_rate_min = fact.sampling_rate_max = 1000;
   fact.missing = 5;
   fact.delay_p999_us = 61 * second;
   inventory->observe({fact}, 12 * second);
   inventory->publish();
   EXPECT_EQ(rows(inventory->exporters()), (Rows{"192.0.2.1|core1|ams|IPFIX|1970-01-01 00:00:10+00|1970-01-01 "
-                                                "00:00:12+00|3|60|30|2|1000|0|5|0|00:01:01|00:00:00|f|f",
-                                                "192.0.2.9|unseen|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"}));
+                                                "00:00:12+00|3|60|30|2|1000|1000|1000|0|5|0|00:01:01|00:00:00|f|f",
+                                                "192.0.2.9|unseen|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-"}));
   fact.records = 100;
-  fact.sampling_rate = 0;
+  fact.sampling_rate_min = 100;
+  fact.sampling_rate_max = 2000;
   fact.idle = true;
   inventory->observe({fact}, 20 * second);
   EXPECT_TRUE(inventory->publish());
   EXPECT_EQ(rows(inventory->exporters())[0],
             "192.0.2.1|core1|ams|IPFIX|1970-01-01 00:00:10+00|1970-01-01 "
-            "00:00:12+00|3|100|10|2|-|0|5|0|00:01:01|00:00:00|t|f");
+            "00:00:12+00|3|100|10|2|-|100|2000|0|5|0|00:01:01|00:00:00|t|f");
   const auto rate = [&](Micros now, uint64_t records) {
     fact.records = records;
     inventory->observe({fact}, now);
@@ -163,7 +192,7 @@ TEST_F(InventoryTest, ExportersHaveRatesOfAMinute) {
   EXPECT_EQ(rate(190 * second, 2'400), 20);
   inventory->observe(std::vector<ExporterFact>{}, 200 * second);
   inventory->publish();
-  EXPECT_EQ(rows(inventory->exporters())[0], "192.0.2.1|core1|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-");
+  EXPECT_EQ(rows(inventory->exporters())[0], "192.0.2.1|core1|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-");
 }
 
 TEST_F(InventoryTest, FilesThatChangeArePublished) {

@@ -9,7 +9,7 @@ namespace {
 
 // Event times come from outside; within these bounds sums with delays cannot overflow.
 constexpr Micros kTimeBound = int64_t{1} << 62;
-constexpr Micros kClockWindow = 60 * base::kMicrosPerSecond;
+constexpr Micros kClockWindow = 10 * base::kMicrosPerSecond;
 constexpr Micros kClockTolerance = base::kMicrosPerSecond;  // Export times are whole seconds in v9 and IPFIX.
 
 }  // namespace

@@ -61,8 +61,9 @@ class WatermarkTracker {
   bool reached(Micros cut);
 
   /// Live: what to add to all times of the exporter's datagram (but received_at), 0 unless its clock is off by more
-  /// than max_skew. Call it before the datagram's rows are used. The offset is the least of (received - exported) of a
-  /// minute, as the way through the network only adds to it.
+  /// than max_skew. Call it before the datagram's rows are used. The offset is the least of (received - exported) of
+  /// the last 10 to 20 s, as the way through the network only adds to it; a clock that stands still makes it wrong by
+  /// so much.
   Micros clock_shift(uint32_t exporter, Micros exported_at, Micros received_at);
   /// Rows of a later event time are to be refused; kMaxTime when the rule is off.
   Micros time_limit(Micros received_at) const;

@@ -240,11 +240,27 @@ TEST(WatermarkLive, WrongClockIsShiftedByItsMeasuredOffset) {
   EXPECT_EQ(tracker.clock_shift(2, s(7200), s(0)), -7200 * kSecond);
   EXPECT_EQ(tracker.state(1).datagrams_shifted, 2U);
   EXPECT_EQ(tracker.state(1).shift_us, 3600 * kSecond);
-  // The clock is mended: a minute later the shift is gone.
-  tracker.clock_shift(1, s(61), s(61));
-  EXPECT_EQ(tracker.clock_shift(1, s(62), s(62)), 0);
+  // The clock is mended. From a time that is behind it is known at once, as no network is early.
+  EXPECT_EQ(tracker.clock_shift(1, s(3), s(3)), 0);
   WatermarkTracker replay(rules(0));
   EXPECT_EQ(replay.clock_shift(0, s(-3600), s(0)), 0);
+}
+
+TEST(WatermarkLive, AClockThatFallsBackOrStandsStillIsFollowedWithin20Seconds) {
+  WatermarkTracker tracker(rules(0, true));
+  const auto error = [&](uint32_t exporter, Micros exported, Micros now) {
+    return now - (exported + tracker.clock_shift(exporter, exported, now));
+  };
+  for (int t = 0; t <= 100; ++t) EXPECT_EQ(error(0, s(t), s(t)), 0);
+  for (int t = 101; t <= 300; ++t) EXPECT_LE(error(0, s(t - 3600), s(t)), t < 121 ? 3600 * kSecond : 0) << t;
+  EXPECT_EQ(tracker.state(0).shift_us, 3600 * kSecond);
+  for (int t = 0; t <= 300; ++t) EXPECT_LE(error(1, 12 * kSecond, s(t)), 20 * kSecond) << t;
+  // A datagram that waited somewhere says nothing of the clock.
+  for (int t = 0; t <= 100; ++t) {
+    if (t % 9 != 0) EXPECT_EQ(error(2, s(t - 7200), s(t)), 0);
+    else tracker.clock_shift(2, s(t - 7250), s(t));
+  }
+  EXPECT_EQ(tracker.state(2).shift_us, 7200 * kSecond);
 }
 
 TEST(Watermark, AbsurdTimesDoNotOverflow) {

@@ -12,16 +12,25 @@ AS_NAMES = """asn,name,country
 64501,Example Content,
 """
 
-# (element, octets): besides the usual ones flowEndReason, applicationId, tcpSynTotalCount.
+# (element, octets): besides the usual ones flowEndReason, applicationId, tcpSynTotalCount, ingressVRFID.
 FIELDS = [(8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (6, 1), (1, 8), (2, 8), (16, 4), (17, 4), (152, 8), (153, 8), (136, 1), (95, 4),
-          (218, 8)]
+          (218, 8), (234, 4)]
 
 
 def record(time, src, dst, sport, dport, protocol, flags, end_reason):
     milliseconds = round(time * 1000)
     return (socket.inet_aton(src) + socket.inet_aton(dst) +
             struct.pack("!HHBBQQIIQQB", sport, dport, protocol, flags, 120, 1, 3321, 64501, milliseconds, milliseconds, end_reason) +
-            b"\x03\x00\x00\x35" + struct.pack("!Q", 1 if flags & 2 else 0))
+            b"\x03\x00\x00\x35" + struct.pack("!QI", 1 if flags & 2 else 0, 7))
+
+
+def options(number, fields):
+    """An options template whose scope is observationDomainId."""
+    return (3, struct.pack("!HHHHH", number, 1 + len(fields), 1, 149, 4) + b"".join(struct.pack("!HH", *field) for field in fields))
+
+
+NAMES = [options(301, [(234, 4), (236, 16)]), options(302, [(95, 4), (96, 8), (94, 24)]),
+         (301, struct.pack("!II16s", 0, 7, b"customers")), (302, struct.pack("!I4s8s24s", 0, b"\x03\x00\x00\x35", b"dns", b"Domain Name System"))]
 
 
 def capture():
@@ -36,8 +45,8 @@ def capture():
                    record(at, "10.0.0.2", "10.0.1.81", 50000 + minute, 443, 6, 0x02, 2)]
         sets = [(300, b"".join(records))]
         if minute == 0:
-            sets.insert(0, (2, wire.template(300, FIELDS)))
-        message = wire.ipfix(sets, export_time=at + 1, sequence=minute * len(records))
+            sets = [(2, wire.template(300, FIELDS)), *NAMES, *sets]
+        message = wire.ipfix(sets, export_time=at + 1, sequence=minute * len(records) + (2 if minute else 0))
         packets.append((at + 1, wire.udp_packet(message, source="192.0.2.7")))
     return wire.pcap(packets)
 

@@ -69,6 +69,24 @@ class State(harness.Case):
         self.assertEqual(stats["decode"]["sampling_unknown_rows"], 0)
         self.assertFalse(os.path.exists(self.path("exporters.state.new")))
 
+    def test_after_a_kill_names_are_there_before_they_are_told_again(self):
+        names = [(3, struct.pack("!HHHHHHHHH", 301, 3, 1, 149, 4, 14, 4, 82, 8)), (3, struct.pack("!HHHHHHHHH", 302, 3, 1, 149, 4, 234, 4, 236, 8)),
+                 (2, wire.template(257, [(8, 4), (10, 4), (234, 4), (1, 4)]))]
+        told = [(301, struct.pack("!II8s", 0, 7, b"ge-0/0/7")), (302, struct.pack("!II8s", 0, 3, b"blue"))]
+        process, port = self.listen()
+        self.send(port, names, told)
+        self.wait_for_file("exporters.state")
+        process.kill()
+        process.wait()
+        # A replay shows what is known before the first datagram.
+        data = wire.ipfix([(257, struct.pack("!IIII", 1, 7, 3, 50))])
+        self.write("a.pcap", wire.pcap([(time.time(), wire.udp_packet(data, source="127.0.0.1"))]))
+        rows = self.rows("--pcap", "a.pcap", "--set", "decode.state_file=exporters.state", "-e",
+                         "SELECT f.in_if_name, i.name AS interface, v.name AS vrf, f.octets FROM flows f "
+                         "LEFT JOIN interfaces i ON i.exporter = f.exporter AND i.if_index = f.in_if "
+                         "LEFT JOIN vrfs v ON v.exporter = f.exporter AND v.vrf_id = f.\"ingressVRFID\"")
+        self.assertEqual(rows, ["in_if_name,interface,vrf,octets", "ge-0/0/7,ge-0/0/7,blue,50"])
+
     def test_a_replay_reads_it_and_leaves_it(self):
         self.learnt()
         before = open(self.path("exporters.state"), "rb").read()
