@@ -274,9 +274,16 @@ class RunningQuery final : public RowReceiver {
     return activity;
   }
 
+  void set_life(Micros from, Micros until) {
+    life_from_ = from;
+    life_until_ = until;
+  }
+  bool has_ended() const { return frontier_ >= life_until_; }
+
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
-    if (window.final) result_rows_ += rows.row_count;
-    if (sink_ != nullptr) {
+    const bool lives = window.end == 0 || (window.start >= life_from_ && window.start < life_until_);
+    if (window.final && lives) result_rows_ += rows.row_count;
+    if (sink_ != nullptr && lives) {
       ResultBatch result;
       result.query = query_->name;
       result.query_index = index_;
@@ -294,6 +301,7 @@ class RunningQuery final : public RowReceiver {
     give_rows(readers_, window, rows, last);
   }
   void on_frontier(Micros frontier) override {
+    frontier_ = frontier;
     give_frontier(readers_, frontier);
     if (!late_sides_.empty()) late_rows_.on_frontier(frontier);
   }
@@ -418,8 +426,10 @@ class RunningQuery final : public RowReceiver {
   std::vector<std::unique_ptr<Meter>> input_meters_;
   std::vector<std::unique_ptr<StateMeter>> states_;  // Of each stage.
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
-  std::optional<HiddenColumns> hidden_;         ///< it names some of its source's
-  std::vector<AddressTruncation> truncations_;  ///< by edge; none: addresses are read as they are
+  Micros life_from_ = base::kMinTime, life_until_ = base::kMaxTime;  ///< starts of the windows that it gives
+  Micros frontier_ = base::kMinTime;                                 ///< no window that starts before is to come
+  std::optional<HiddenColumns> hidden_;                              ///< it names some of its source's
+  std::vector<AddressTruncation> truncations_;                       ///< by edge; none: addresses are read as they are
   std::vector<Reader> readers_;
   uint64_t result_rows_ = 0;
   RunningQuery* const root_;  ///< this, or the query that it is an input of: they fail together
@@ -503,8 +513,9 @@ struct Engine::State {
       return;
     }
     const auto find = [&](std::string_view name) -> RunningQuery* {
-      for (const auto& other : queries) {
-        if (other && other.get() != &query && other->query().name == name) return other.get();
+      // Of two versions of a view the newer one.
+      for (auto other = queries.rbegin(); other != queries.rend(); ++other) {
+        if (*other && other->get() != &query && (*other)->query().name == name) return other->get();
       }
       return nullptr;
     };
@@ -563,6 +574,11 @@ bool Engine::remove_query(size_t query_index) {
 void Engine::mark_gap(size_t query_index, Micros from, Micros until) {
   state_->queries[query_index]->mark_gap(from, until);
 }
+
+void Engine::set_life(size_t query_index, Micros from, Micros until) {
+  state_->queries[query_index]->set_life(from, until);
+}
+bool Engine::has_ended(size_t query_index) const { return state_->queries[query_index]->has_ended(); }
 
 void Engine::catch_up() {
   for (State::Stream& s : state_->streams) {

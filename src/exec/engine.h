@@ -129,6 +129,12 @@ class Engine {
   /// Rows whose event time is in [from, until) may be missing: windows that overlap it have `_complete` false. Rows
   /// without a window (of sessions, too) do not tell.
   void mark_gap(size_t query_index, Micros from, Micros until);
+  /// From now on the query gives its sink windows that start in [from, until) only, the end of one version and the
+  /// begin of the next being one boundary: both see all rows, and each window is given by one of them. Views that read
+  /// it get all of its windows: a version of them reads one version of it, and has a boundary of its own.
+  void set_life(size_t query_index, Micros from, Micros until);
+  /// No window is to come any more that starts within its life: it can be removed.
+  bool has_ended(size_t query_index) const;
   /// Queries that were added since the streams began get to know their watermarks, so that what is late for the others
   /// is late for them.
   void catch_up();

@@ -147,10 +147,19 @@ class Running {
     engine_.catch_up();
     return added;
   }
-  bool remove(size_t number) {
+  /// Views of these names are there already; they are replaced.
+  std::vector<size_t> add_again(const std::vector<std::string>& texts) {
+    for (const auto& stay : stays) {
+      catalog_.remove(stay->name);
+      catalog_.remove(stay->name + "_late");
+    }
+    return add(texts);
+  }
+  bool remove(size_t number, bool name_goes = true) {
     flush();
     if (!engine_.remove_query(number)) return false;
     EXPECT_FALSE(engine_.has_query(number));
+    if (!name_goes) return true;
     catalog_.remove(stays[number]->name);
     catalog_.remove(stays[number]->name + "_late");
     return true;
@@ -175,7 +184,9 @@ class Running {
     flush();
     engine_.finish();
   }
-  exec::WindowLedger ledger(size_t number) const { return engine_.ledger(number); }
+  void set_life(size_t number, Micros from, Micros until) { engine_.set_life(number, from, until); }
+  bool has_ended(size_t number) const { return engine_.has_ended(number); }
+  Micros newest() const { return newest_; }
 
   std::vector<std::unique_ptr<Stay>> stays;  ///< by number
 
@@ -292,6 +303,71 @@ TEST(QueryChanges, NobodyNoticesWhoComesAndGoes) {
   }
   EXPECT_GT(compared, 300u) << "windows of guests were compared at all";
   EXPECT_GT(incomplete, 200u);
+}
+
+/// A new version of a chain of views takes over while the old one still completes the windows that it began.
+TEST(QueryChanges, ANewVersionTakesOverAtABoundary) {
+  const std::vector<std::string> chain = {
+      "CREATE MATERIALIZED VIEW hops AS SELECT window_start, src_as, sum(octets) AS octets FROM hop(flows, time, "
+      "interval "
+      "'30 s', interval '90 s') GROUP BY window_start, src_as",
+      "CREATE MATERIALIZED VIEW ranks AS SELECT window_start, src_as, rank() OVER (ORDER BY octets DESC) AS r FROM "
+      "hops",
+      "CREATE MATERIALIZED VIEW longer AS SELECT window_start, max(octets) AS most FROM tumble(hops, window_start, "
+      "interval "
+      "'60 s') GROUP BY window_start",
+  };
+  const Micros slides[] = {30 * kSecond, 30 * kSecond, 60 * kSecond};
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    const std::vector<Flow> flows = make_flows(random, 4000);
+    exec::EngineOptions options;
+    options.edges = seed % 2 == 0 ? 2 : 1;
+    options.share = seed % 3 != 0;
+    Running whole(options);
+    whole.add(chain);
+    for (const Flow& f : flows) whole.take(f, 0);
+    whole.finish();
+
+    Running changing(options);
+    std::vector<size_t> current = changing.add(chain), ending;
+    std::map<size_t, Micros> began;
+    for (const size_t number : current) began[number] = base::kMinTime;
+    size_t takeovers = 0;
+    for (const Flow& f : flows) {
+      changing.take(f, static_cast<uint32_t>(random() % options.edges));
+      if (!ending.empty() &&
+          std::all_of(ending.begin(), ending.end(), [&](size_t n) { return changing.has_ended(n); })) {
+        for (auto number = ending.rbegin(); number != ending.rend(); ++number)
+          EXPECT_TRUE(changing.remove(*number, false));
+        ending.clear();
+      }
+      if (!ending.empty() || random() % 300 != 0) continue;
+      ending = current;
+      current = changing.add_again(chain);
+      for (size_t c = 0; c < chain.size(); ++c) {
+        const Micros boundary = base::floor_to(changing.newest(), slides[c], 0) + slides[c];
+        changing.set_life(ending[c], began[ending[c]], boundary);
+        changing.set_life(current[c], boundary, base::kMaxTime);
+        began[current[c]] = boundary;
+      }
+      ++takeovers;
+    }
+    changing.finish();
+    EXPECT_GT(takeovers, 3u);
+    for (size_t c = 0; c < chain.size(); ++c) {
+      Windows all;
+      for (const auto& stay : changing.stays) {
+        if (stay->name != whole.stays[c]->name) continue;
+        for (const auto& [start, window] : stay->windows) {
+          EXPECT_FALSE(all.contains(start)) << stay->name << " gives the window twice";
+          all[start] = window;
+        }
+      }
+      expect_equal(sorted(all), sorted(whole.stays[c]->windows), whole.stays[c]->name);
+    }
+  }
 }
 
 }  // namespace
