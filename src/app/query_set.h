@@ -16,7 +16,7 @@ namespace backstream::app {
 /// The statements of a run, bound: queries in an order in which each reads only streams and queries before it.
 struct QuerySet {
   struct Item {
-    std::unique_ptr<plan::Query> query;
+    std::shared_ptr<plan::Query> query;
     std::string label;  ///< the view's name; select1, select2, ... for SELECTs
     /// EXPLAIN ANALYZE: it is run, and its plan shown instead of its rows.
     std::optional<plan::ExplainOptions> analyzed;

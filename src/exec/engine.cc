@@ -281,7 +281,8 @@ class RunningQuery final : public RowReceiver {
   bool has_ended() const { return frontier_ >= life_until_; }
 
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
-    const bool lives = window.end == 0 || (window.start >= life_from_ && window.start < life_until_);
+    const bool lives =
+        window.end == 0 ? life_until_ != base::kMinTime : window.start >= life_from_ && window.start < life_until_;
     if (window.final && lives) result_rows_ += rows.row_count;
     if (sink_ != nullptr && lives) {
       ResultBatch result;
@@ -548,7 +549,7 @@ Engine::Engine(EngineOptions options) {
 }
 Engine::~Engine() = default;
 
-size_t Engine::add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured) {
+size_t Engine::add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured) {
   auto& added = state_->queries.emplace_back(std::make_unique<RunningQuery>(
       std::move(query), state_->queries.size(), state_->options, state_->sharing, sink, measured));
   state_->attach(*added);

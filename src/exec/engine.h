@@ -123,7 +123,7 @@ class Engine {
   /// seen, then catch_up().
   /// @param measured  activity() will be asked
   /// @return          its number: of no other query, also after it is gone
-  size_t add_query(std::unique_ptr<plan::Query> query, ResultSink* sink, bool measured = false);
+  size_t add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured = false);
   /// Ends a query: its open windows are not sent. False, and nothing has happened: others read it.
   bool remove_query(size_t query_index);
   /// Rows whose event time is in [from, until) may be missing: windows that overlap it have `_complete` false. Rows

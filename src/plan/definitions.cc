@@ -84,7 +84,7 @@ Result<Definitions::Entry*> Definitions::add_query(UnboundStatement statement, s
   entry->label = is_view ? statement.name : std::move(label);
   entry->statement = std::move(statement);
   entry->text = std::string(text);
-  entry->query = std::make_unique<Query>(std::move(*query));
+  entry->query = std::make_shared<Query>(std::move(*query));
   ask_for_late(*entry->query);
   if (is_view) catalog_.add_view(*entry->query);
   return entries_.emplace_back(std::move(entry)).get();
@@ -283,7 +283,7 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
                             of_late ? "the late rows" : "the columns", old.name),
                 statement.name_span, "DROP it first");
   }
-  entry->query = std::make_unique<Query>(std::move(*query));
+  entry->query = std::make_shared<Query>(std::move(*query));
   for (const auto& other : entries_) ask_for_late(*other->query);
   catalog_.add_view(*entry->query);
   catalog_.find(old.name)->comment = old.comment;

@@ -15,11 +15,11 @@ namespace backstream::plan {
 class Definitions {
  public:
   struct Entry {
-    size_t number = 0;           ///< in the order of add_query(), from 0; never used twice
-    std::string label;           ///< the view's name, or what the SELECT was called
-    UnboundStatement statement;  ///< with the options as altered
-    std::string text;            ///< that the statement's spans point into
-    std::unique_ptr<Query> query;
+    size_t number = 0;             ///< in the order of add_query(), from 0; never used twice
+    std::string label;             ///< the view's name, or what the SELECT was called
+    UnboundStatement statement;    ///< with the options as altered
+    std::string text;              ///< that the statement's spans point into
+    std::shared_ptr<Query> query;  ///< changed only by statements after it
   };
 
   /// @param rewrites     see plan::rewrite()

@@ -1,0 +1,456 @@
+#include "app/query_register.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "plan/explain.h"
+#include "plan/references.h"
+#include "sql/parse.h"
+
+namespace backstream::app {
+
+using base::fail;
+using base::Micros;
+using base::Result;
+using catalog::QueryDefinition;
+using catalog::QueryState;
+using plan::UnboundStatement;
+
+namespace {
+
+/// The one statement of a query's text, with the name that it is to have.
+Result<UnboundStatement> statement_of(const std::string& name, const std::string& text, const std::string& source) {
+  auto statements = sql::parse(text, source);
+  if (!statements) return tl::unexpected(std::move(statements.error()));
+  const auto refuse = [&](base::SourceSpan span, std::string message, std::string hint) {
+    auto refused = fail("42601", std::move(message), span, std::move(hint));
+    base::locate(refused.value(), source, text);
+    return refused;
+  };
+  if (statements->empty())
+    return refuse({}, "there is no statement in what was given", "a query is a SELECT or CREATE MATERIALIZED VIEW");
+  if (statements->size() > 1)
+    return refuse((*statements)[1].span, "a query is one statement", "add the others as queries of their own");
+  UnboundStatement& statement = statements->front();
+  using Kind = UnboundStatement::Kind;
+  if (statement.kind == Kind::kSelect) {
+    statement.kind = Kind::kCreateMaterializedView;
+    statement.name = name;
+  } else if (statement.kind != Kind::kCreateMaterializedView && statement.kind != Kind::kCreateView) {
+    return refuse(statement.span, "this statement is no query",
+                  "a query is a SELECT, CREATE MATERIALIZED VIEW or CREATE VIEW");
+  }
+  if (statement.name != name) {
+    return refuse(statement.name_span, fmt::format("the view is called \"{}\", the query '{}'", statement.name, name),
+                  "give both the same name");
+  }
+  return std::move(statement);
+}
+
+std::vector<std::string> relations_of(const UnboundStatement& statement) {
+  std::set<std::string> names;
+  plan::for_each_relation(*statement.select, [&](std::string& found) { names.insert(found); });
+  return {names.begin(), names.end()};
+}
+
+/// The query that a relation is of: its own, or the one whose late rows it holds.
+std::string owner_of(const std::string& relation, const auto& wanted) {
+  if (wanted.contains(relation)) return relation;
+  constexpr std::string_view kLate = "_late";
+  if (relation.ends_with(kLate)) return relation.substr(0, relation.size() - kLate.size());
+  return relation;
+}
+
+std::string_view verb_of(QueryRegister::Edit::Action action, bool there) {
+  using Action = QueryRegister::Edit::Action;
+  switch (action) {
+    case Action::kAdd: return "add";
+    case Action::kAlter: return "alter";
+    case Action::kPut: return there ? "alter" : "add";
+    case Action::kDrop: return "drop";
+    case Action::kPause: return "pause";
+    case Action::kResume: return "resume";
+  }
+  return {};
+}
+
+}  // namespace
+
+QueryRegister::QueryRegister(catalog::Catalog& catalog, QueryGround ground)
+    : catalog_(catalog), ground_(std::move(ground)), definitions_(ground_.definitions()) {}
+
+/// Binds all that is to run, each after what it reads.
+/// @param sources  names of texts that were just given, by query
+Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
+                                                  const std::map<std::string, std::string>& sources) const {
+  struct Waiting {
+    const std::string* name;
+    std::string source;
+    UnboundStatement statement;
+    std::vector<std::string> reads;
+  };
+  Stage stage;
+  stage.definitions = ground_.definitions();
+  std::vector<Waiting> waiting;
+  std::set<std::string> late_read;
+  for (const auto& [name, entry] : wanted) {
+    if (entry.definition.state != QueryState::kRunning) continue;
+    const auto given = sources.find(name);
+    std::string source = given == sources.end() || given->second.empty() ? name : given->second;
+    auto statement = statement_of(name, entry.definition.text, source);
+    if (!statement) return tl::unexpected(std::move(statement.error()));
+    auto reads = relations_of(*statement);
+    std::set<std::string> others;
+    for (const std::string& relation : reads) {
+      const std::string owner = owner_of(relation, wanted);
+      const auto found = wanted.find(owner);
+      if (found == wanted.end() || found->second.definition.state != QueryState::kRunning) continue;
+      others.insert(owner);
+      if (owner != relation) late_read.insert(owner);
+    }
+    waiting.push_back({&name, std::move(source), std::move(*statement), {others.begin(), others.end()}});
+  }
+  std::set<std::string> bound;
+  while (!waiting.empty()) {
+    bool any = false;
+    for (auto at = waiting.begin(); at != waiting.end();) {
+      const bool ready =
+          std::all_of(at->reads.begin(), at->reads.end(), [&](const auto& name) { return bound.contains(name); });
+      if (!ready) {
+        ++at;
+        continue;
+      }
+      any = true;
+      const std::string& name = *at->name;
+      const std::string& text = wanted.find(name)->second.definition.text;
+      Staged staged{name, text, {}, nullptr, std::move(at->reads)};
+      Result<void> done;
+      if (at->statement.kind == UnboundStatement::Kind::kCreateView) {
+        done = stage.definitions->change(std::move(at->statement));
+      } else {
+        auto added = stage.definitions->add_query(std::move(at->statement), text, name);
+        if (!added) done = tl::unexpected(std::move(added.error()));
+        else staged.query = (*added)->query;
+      }
+      if (!done) {
+        base::Diagnostic error = std::move(done.error());
+        if (error.line == 0) base::locate(error, at->source, text);
+        return tl::unexpected(std::move(error));
+      }
+      bound.insert(name);
+      stage.items.push_back(std::move(staged));
+      at = waiting.erase(at);
+    }
+    if (any) continue;
+    std::string names;
+    for (const Waiting& left : waiting) names.append(names.empty() ? "" : ", ").append(*left.name);
+    auto error =
+        fail("42P17", fmt::format("these queries read each other: {}", names), waiting.front().statement.name_span,
+             "each must read only streams, tables and queries that do not read it");
+    base::locate(error.value(), waiting.front().source, wanted.find(*waiting.front().name)->second.definition.text);
+    return error;
+  }
+  // When all are bound: what one keeps of its late rows depends on who reads them.
+  for (Staged& staged : stage.items) {
+    if (staged.query) staged.plan = plan::explain(*staged.query);
+    staged.late_kept = late_read.contains(staged.name);
+  }
+  return stage;
+}
+
+/// The names of those that are to start, or to start anew: they have another text or plan, something that they read
+/// starts anew, or somebody wants their late rows, which are kept from the begin or not at all.
+std::vector<std::string> QueryRegister::restarted(const Stage& stage, const WantedMap& wanted) const {
+  std::set<std::string> names;
+  std::vector<std::string> ordered;
+  for (const Staged& staged : stage.items) {
+    const auto was = running_.find(staged.name);
+    const bool same =
+        was != running_.end() && (was->second.staged.late_kept || !staged.late_kept) &&
+        was->second.staged.text == staged.text && was->second.staged.plan == staged.plan &&
+        was->second.object.incarnation == wanted.find(staged.name)->second.object.incarnation &&
+        std::none_of(staged.reads.begin(), staged.reads.end(), [&](const auto& name) { return names.contains(name); });
+    if (same) continue;
+    names.insert(staged.name);
+    ordered.push_back(staged.name);
+  }
+  return ordered;
+}
+
+/// A version gives no window that starts at `boundary` or later.
+void QueryRegister::end(Running&& going, Micros boundary) {
+  if (!going.staged.query) return;
+  ground_.engine.set_life(going.number, going.begin, std::max(going.begin, boundary));
+  const auto place = std::upper_bound(ending_.begin(), ending_.end(), going.order,
+                                      [](uint64_t order, const Running& other) { return order < other.order; });
+  ending_.insert(place, std::move(going));
+}
+
+/// Makes what runs equal to what is staged. At rest.
+void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
+  const std::vector<std::string> starting = restarted(stage, wanted);
+  const Micros newest = ground_.newest();
+  const Micros boundary = newest == base::kMinTime ? base::kMinTime : newest + 1;
+  std::set<std::string> there;
+  for (const Staged& staged : stage.items) there.insert(staged.name);
+  const auto starts = [&](const std::string& name) {
+    return std::find(starting.begin(), starting.end(), name) != starting.end();
+  };
+
+  std::set<std::string> taken_over;  // By a version whose windows follow its own.
+  for (const Staged& staged : stage.items) {
+    const auto was = running_.find(staged.name);
+    if (was == running_.end() || !starts(staged.name) || !staged.query || !was->second.staged.query) continue;
+    if (staged.query->has_windows && was->second.staged.query->has_windows &&
+        was->second.object.incarnation == wanted.find(staged.name)->second.object.incarnation) {
+      taken_over.insert(staged.name);
+    }
+  }
+  for (auto at = running_.begin(); at != running_.end();) {
+    const std::string& name = at->first;
+    if (there.contains(name) && !starts(name)) {
+      ++at;
+      continue;
+    }
+    end(std::move(at->second), taken_over.contains(name) ? boundary : base::kMinTime);
+    at = running_.erase(at);
+  }
+  for (Staged& staged : stage.items) {
+    const catalog::Object& object = wanted.find(staged.name)->second.object;
+    if (!starts(staged.name)) {
+      running_.find(staged.name)->second.object = object;  // Its state may have changed.
+      continue;
+    }
+    Running running;
+    running.object = object;
+    running.order = ++started_;
+    running.staged = std::move(staged);
+    if (const auto& query = running.staged.query) {
+      running.number = ground_.engine.add_query(query, ground_.sink_of(object, *query));
+      if (newest != base::kMinTime) ground_.engine.mark_gap(running.number, base::kMinTime, boundary);
+      if (taken_over.contains(running.staged.name)) {
+        running.begin = boundary;
+        ground_.engine.set_life(running.number, boundary, base::kMaxTime);
+      }
+    }
+    const std::string name = running.staged.name;
+    running_.emplace(name, std::move(running));
+  }
+  definitions_ = std::move(stage.definitions);
+  ground_.engine.catch_up();
+  ground_.queries_changed();
+}
+
+Result<void> QueryRegister::start(Micros now) {
+  const std::lock_guard lock(mutex_);
+  const auto listed = catalog_.list(catalog::Kind::kQuery);
+  if (!listed) return tl::unexpected(listed.error());
+  for (const catalog::Object& object : *listed) {
+    auto definition = catalog::query_of(object);
+    if (!definition) return tl::unexpected(std::move(definition.error()));
+    wanted_[object.name] = {object, std::move(*definition)};
+  }
+  // A later version of the program may refuse what an earlier one took: that one is left out, the others run.
+  for (;;) {
+    auto staged = stage(wanted_, {});
+    if (staged) {
+      settle(std::move(*staged), wanted_);
+      return {};
+    }
+    const auto wrong = wanted_.find(staged.error().source_name);
+    if (wrong == wanted_.end() || wrong->second.definition.state != QueryState::kRunning)
+      return tl::unexpected(staged.error());
+    QueryDefinition& definition = wrong->second.definition;
+    definition.state = QueryState::kFailed;
+    definition.reason = staged.error().code + ' ' + staged.error().message;
+    catalog::Change failed;
+    failed.action = catalog::Change::Action::kUpdate;
+    failed.kind = catalog::Kind::kQuery;
+    failed.name = wrong->first;
+    failed.body = catalog::to_body(definition);
+    failed.verb = "fail";
+    failed.comment = definition.reason;
+    if (const auto told = catalog_.apply({&failed, 1}, {"backstream", "start"}, now); !told)
+      return tl::unexpected(told.error());
+    if (const auto object = catalog_.find(catalog::Kind::kQuery, wrong->first); object && *object)
+      wrong->second.object = **object;
+  }
+}
+
+Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const Edit> edits,
+                                                               const catalog::Author& author, Micros now,
+                                                               bool dry_run) {
+  using Action = Edit::Action;
+  const std::lock_guard lock(mutex_);
+  WantedMap wanted;
+  for (const auto& [name, entry] : wanted_) wanted.emplace(name, entry);
+  std::map<std::string, std::string> sources;
+  std::vector<catalog::Change> changes;
+  std::vector<Done> done;
+  for (const Edit& edit : edits) {
+    auto at = wanted.find(edit.name);
+    const bool there = at != wanted.end();
+    if (there && edit.action == Action::kAdd)
+      return fail("42710", fmt::format("query '{}' already exists", edit.name), {}, "alter it, or drop it first");
+    if (!there && edit.action != Action::kAdd && edit.action != Action::kPut) {
+      std::vector<std::string_view> names;
+      for (const auto& [name, entry] : wanted) names.push_back(name);
+      const auto near = base::nearest_name(edit.name, names);
+      return fail("42704", fmt::format("there is no query '{}'", edit.name), {},
+                  near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+    }
+    const bool defines = edit.action == Action::kAdd || edit.action == Action::kAlter || edit.action == Action::kPut;
+    catalog::Change change;
+    change.kind = catalog::Kind::kQuery;
+    change.name = edit.name;
+    change.verb = verb_of(edit.action, there);
+    change.comment = edit.comment;
+    change.expected = edit.expected;
+    if (edit.action == Action::kDrop) {
+      change.action = catalog::Change::Action::kDrop;
+      wanted.erase(at);
+    } else {
+      QueryDefinition definition = there ? at->second.definition : QueryDefinition{};
+      const QueryDefinition before = definition;
+      if (defines) {
+        definition.text = edit.text;
+        definition.state = before.state == QueryState::kPaused ? QueryState::kPaused : QueryState::kRunning;
+        if (!edit.owner.empty() || !there) definition.owner = edit.owner.empty() ? author.name : edit.owner;
+        if (!edit.comment.empty()) definition.comment = edit.comment;
+        sources[edit.name] = edit.source_name;
+        // What is paused is not bound with the others, but must be a query all the same.
+        if (auto one = statement_of(edit.name, edit.text, edit.source_name.empty() ? edit.name : edit.source_name);
+            !one)
+          return tl::unexpected(std::move(one.error()));
+      } else {
+        definition.state = edit.action == Action::kPause ? QueryState::kPaused : QueryState::kRunning;
+      }
+      if (definition.state != QueryState::kFailed) definition.reason.clear();
+      const bool same = there && definition == before;
+      if (same && edit.action != Action::kAlter) {
+        done.push_back({edit.name, "unchanged", {}});
+        continue;
+      }
+      change.action = !there    ? catalog::Change::Action::kCreate
+                      : defines ? catalog::Change::Action::kDefine
+                                : catalog::Change::Action::kUpdate;
+      change.body = catalog::to_body(definition);
+      if (!there) at = wanted.emplace(edit.name, Wanted{}).first;
+      at->second.definition = std::move(definition);
+    }
+    done.push_back({edit.name, change.verb, {}});
+    changes.push_back(std::move(change));
+  }
+  // Who reads what goes must go first, and is named instead of a relation that "does not exist".
+  for (const auto& [name, running] : running_) {
+    const auto stays = wanted.find(name);
+    if (stays == wanted.end() || stays->second.definition.state != QueryState::kRunning ||
+        stays->second.definition.text != running.staged.text)
+      continue;
+    for (const std::string& read : running.staged.reads) {
+      const auto still = wanted.find(read);
+      if (still != wanted.end() && still->second.definition.state == QueryState::kRunning) continue;
+      return fail("2BP01", fmt::format("query '{}' is read by '{}'", read, name), {},
+                  fmt::format("drop or pause '{}', too", name));
+    }
+  }
+  auto staged = stage(wanted, sources);
+  if (!staged) return tl::unexpected(std::move(staged.error()));
+  for (const std::string& name : restarted(*staged, wanted)) {
+    if (std::any_of(done.begin(), done.end(), [&](const Done& own) { return own.name == name; }) || done.empty())
+      continue;
+    done.front().also.push_back(name);
+  }
+  if (dry_run || changes.empty()) return done;
+  if (const auto applied = catalog_.apply(changes, author, now); !applied) return tl::unexpected(applied.error());
+  for (const catalog::Change& change : changes) {
+    const auto at = wanted.find(change.name);
+    if (at == wanted.end()) continue;
+    const auto object = catalog_.find(catalog::Kind::kQuery, change.name);
+    if (object && *object) at->second.object = **object;
+  }
+  ground_.at_rest([&] { settle(std::move(*staged), wanted); });
+  wanted_ = std::move(wanted);
+  return done;
+}
+
+Result<std::string> QueryRegister::explain(const std::string& text, const std::string& source_name) {
+  auto statements = sql::parse(text, source_name);
+  if (!statements) return tl::unexpected(std::move(statements.error()));
+  const std::lock_guard lock(mutex_);
+  std::string plans;
+  for (const UnboundStatement& statement : *statements) {
+    auto query = definitions_->bind(statement, text);
+    if (!query) {
+      base::Diagnostic error = std::move(query.error());
+      if (error.line == 0) base::locate(error, source_name, text);
+      return tl::unexpected(std::move(error));
+    }
+    plans += plan::explain(*query);
+  }
+  return plans;
+}
+
+std::vector<QueryRegister::Status> QueryRegister::list() {
+  const std::lock_guard lock(mutex_);
+  std::vector<Status> all;
+  for (const auto& [name, entry] : wanted_) {
+    Status status{entry.object, entry.definition, false, {}, {}};
+    if (const auto running = running_.find(name); running != running_.end()) {
+      status.plain = running->second.staged.query == nullptr;
+      if (!status.plain) status.number = running->second.number;
+      status.reads = running->second.staged.reads;
+    }
+    all.push_back(std::move(status));
+  }
+  return all;
+}
+
+size_t QueryRegister::tend(Micros now) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return 0;  // A change is being made; it waits for this thread.
+  exec::Engine& engine = ground_.engine;
+  // Readers began after what they read.
+  for (size_t i = ending_.size(); i-- > 0;) {
+    Running& going = ending_[i];
+    const bool over = engine.has_ended(going.number) || !engine.failure(going.number).empty();
+    if (!over || !engine.remove_query(going.number)) continue;
+    ground_.forget(going.object);
+    ending_.erase(ending_.begin() + static_cast<long>(i));
+  }
+  if (engine.failed_count() == 0) return 0;
+  std::vector<catalog::Change> changes;
+  for (auto at = running_.begin(); at != running_.end();) {
+    Running& running = at->second;
+    if (!running.staged.query || engine.failure(running.number).empty()) {
+      ++at;
+      continue;
+    }
+    Wanted& wanted = wanted_.find(at->first)->second;
+    wanted.definition.state = QueryState::kFailed;
+    wanted.definition.reason = engine.failure(running.number);
+    catalog::Change failed;
+    failed.action = catalog::Change::Action::kUpdate;
+    failed.kind = catalog::Kind::kQuery;
+    failed.name = at->first;
+    failed.body = catalog::to_body(wanted.definition);
+    failed.verb = "fail";
+    failed.comment = wanted.definition.reason;
+    changes.push_back(std::move(failed));
+    end(std::move(running), base::kMinTime);
+    at = running_.erase(at);
+  }
+  if (changes.empty()) return 0;
+  if (catalog_.apply(changes, {"backstream", "engine"}, now)) {
+    for (const catalog::Change& change : changes) {
+      if (const auto object = catalog_.find(catalog::Kind::kQuery, change.name); object && *object)
+        wanted_.find(change.name)->second.object = **object;
+    }
+  }
+  return changes.size();
+}
+
+}  // namespace backstream::app

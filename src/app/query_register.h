@@ -1,0 +1,130 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "catalog/catalog.h"
+#include "catalog/query_definition.h"
+#include "exec/engine.h"
+#include "plan/definitions.h"
+
+namespace backstream::app {
+
+/// What the register needs of the process that it runs queries in.
+struct QueryGround {
+  exec::Engine& engine;
+  /// Relations that are there without a statement, and how queries are rewritten.
+  std::function<std::unique_ptr<plan::Definitions>()> definitions;
+  /// Runs the work while no row is under way, and returns when it is done. From any thread but the one that runs it.
+  std::function<void(const std::function<void()>&)> at_rest;
+  /// The highest event time that was seen; base::kMinTime: none yet. At rest.
+  std::function<base::Micros()> newest;
+  /// Queries have come or gone, so that other columns may be wanted. At rest.
+  std::function<void()> queries_changed;
+  /// Where the rows of a query go, from now until forget() of the same object's incarnation and version. At rest.
+  std::function<exec::ResultSink*(const catalog::Object&, const plan::Query&)> sink_of;
+  std::function<void(const catalog::Object&)> forget;
+};
+
+/// The query register: what the catalog says is to run, runs; a change of either is a change of both. Queries come, go
+/// and take over from their earlier versions while rows flow, and the others do not notice
+/// (docs/design/0019-query-register.md).
+class QueryRegister {
+ public:
+  QueryRegister(catalog::Catalog& catalog, QueryGround ground);
+
+  /// One thing to be done. Several are done together or not at all.
+  struct Edit {
+    enum class Action : uint8_t {
+      kAdd,    ///< `name` must be new
+      kAlter,  ///< `name` must be there: a new version
+      kPut,    ///< either; the same text again is no change
+      kDrop,
+      kPause,
+      kResume,  ///< also of one that failed
+    };
+    Action action = Action::kAdd;
+    std::string name;
+    std::string text;         ///< kAdd, kAlter, kPut: SELECT, or CREATE [MATERIALIZED] VIEW of the same name
+    std::string source_name;  ///< of the text, for messages; empty: the query's name
+    std::string owner, comment;
+    std::optional<catalog::Revision> expected;  ///< as catalog::Change
+  };
+  /// What an edit came to.
+  struct Done {
+    std::string name;
+    std::string verb;               ///< "add", "alter", "drop", "pause", "resume", "unchanged"
+    std::vector<std::string> also;  ///< queries that read it and start anew with it
+  };
+  /// Starts what the catalog has. What cannot be bound any more is marked as failed there and left out. Once, before
+  /// any other member; at rest.
+  base::Result<void> start(base::Micros now);
+  /// Binds everything as it would be, writes the catalog, then changes what runs. On an error nothing has changed.
+  /// Errors: those of sql::parse and plan::bind, located in the edit's text; 42710, 42704 and 40001 as of the catalog;
+  /// 2BP01 what others read cannot go; 42P17 queries that read each other.
+  /// @param dry_run  all but the doing
+  base::Result<std::vector<Done>> change(std::span<const Edit> edits, const catalog::Author& author, base::Micros now,
+                                         bool dry_run = false);
+  /// EXPLAIN of a SELECT or CREATE MATERIALIZED VIEW as if it were added. Errors as change().
+  base::Result<std::string> explain(const std::string& text, const std::string& source_name);
+
+  struct Status {
+    catalog::Object object;
+    catalog::QueryDefinition definition;
+    bool plain = false;            ///< CREATE VIEW: it is expanded where it is read, and runs nowhere
+    std::optional<size_t> number;  ///< of the engine; none: it does not run
+    std::vector<std::string> reads;
+  };
+  /// By name.
+  std::vector<Status> list();
+
+  /// Ends versions that have given their last window, and tells the catalog of queries that were stopped. At rest,
+  /// every now and then. Returns how many failed.
+  size_t tend(base::Micros now);
+
+ private:
+  struct Wanted {
+    catalog::Object object;
+    catalog::QueryDefinition definition;
+  };
+  struct Staged {
+    std::string name, text, plan;
+    std::shared_ptr<const plan::Query> query;  ///< null: a plain view
+    std::vector<std::string> reads;            ///< queries
+    bool late_kept = false;                    ///< another reads its late rows
+  };
+  struct Stage {
+    std::unique_ptr<plan::Definitions> definitions;
+    std::vector<Staged> items;  ///< each reads only those before it
+  };
+  struct Running {
+    catalog::Object object;
+    Staged staged;
+    size_t number = 0;                    ///< not of a plain view
+    base::Micros begin = base::kMinTime;  ///< starts of windows that it gives
+    uint64_t order = 0;                   ///< grows with each start
+  };
+
+  using WantedMap = std::map<std::string, Wanted, std::less<>>;
+  base::Result<Stage> stage(const WantedMap& wanted, const std::map<std::string, std::string>& sources) const;
+  void settle(Stage stage, const WantedMap& wanted);
+  std::vector<std::string> restarted(const Stage& stage, const WantedMap& wanted) const;
+  void end(Running&& going, base::Micros boundary);
+
+  catalog::Catalog& catalog_;
+  const QueryGround ground_;
+  std::mutex mutex_;  ///< of all below
+  WantedMap wanted_;
+  std::map<std::string, Running, std::less<>> running_;
+  std::vector<Running> ending_;  ///< versions that complete the windows that they began, in the order of their starts
+  std::unique_ptr<plan::Definitions> definitions_;
+  uint64_t started_ = 0;
+};
+
+}  // namespace backstream::app

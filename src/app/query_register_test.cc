@@ -1,0 +1,352 @@
+#include "app/query_register.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <filesystem>
+#include <random>
+#include <set>
+
+#include "batch/flow_schema.h"
+#include "catalog/sqlite_catalog.h"
+
+namespace backstream::app {
+namespace {
+
+using base::Micros;
+using batch::FlowColumn;
+using Action = QueryRegister::Edit::Action;
+
+constexpr Micros kSecond = base::kMicrosPerSecond;
+constexpr Micros kStart = 1'769'860'800 * kSecond;  // 2026-01-31 12:00:00 UTC
+const catalog::Author kAnn{"ann", "test"};
+
+const std::string kMatrix =
+    "CREATE MATERIALIZED VIEW matrix AS SELECT window_start, src_as, sum(octets) AS octets FROM tumble(flows, time, "
+    "interval '60 s') GROUP BY window_start, src_as";
+
+/// Windows of one query as text: "SECOND:rows complete|partial".
+class Sink : public exec::ResultSink {
+ public:
+  void on_result(const exec::ResultBatch& result) override {
+    if (!result.final) return;
+    rows += result.rows.row_count;
+    if (!result.last) return;
+    windows.push_back(fmt::format("{}{}", (result.window_start - kStart) / kSecond, result.complete ? "" : "?"));
+  }
+  std::vector<std::string> windows;
+  size_t rows = 0;
+};
+
+/// A process: an engine, a catalog in a file, and a register. One flow of 100 octets a second, from AS 1.
+class Process {
+ public:
+  explicit Process(const std::string& path) {
+    auto opened = catalog::open_sqlite_catalog(path);
+    if (!opened) throw std::runtime_error(opened.error().render());
+    catalog = std::move(*opened);
+    const std::vector<batch::Type> types = batch::flow_schema().types();
+    std::vector<bool> used(types.size());
+    for (const FlowColumn column : {FlowColumn::kTime, FlowColumn::kOctets, FlowColumn::kSrcAs})
+      used[static_cast<size_t>(column)] = true;
+    buffer_.emplace(types, used, 16);
+    QueryGround ground{engine,
+                       [] { return std::make_unique<plan::Definitions>(true); },
+                       [this](const std::function<void()>& work) {
+                         ++rests;
+                         work();
+                       },
+                       [this] { return now == kStart ? base::kMinTime : now - kSecond; },
+                       [this] { ++changes; },
+                       [this](const catalog::Object& object, const plan::Query&) {
+                         return sinks[label(object)] = &kept_.emplace_back();
+                       },
+                       [this](const catalog::Object& object) { forgotten.push_back(label(object)); }};
+    queries.emplace(*catalog, std::move(ground));
+  }
+  static std::string label(const catalog::Object& object) { return fmt::format("{} v{}", object.name, object.version); }
+
+  /// Until that second of the run, and tends the register once.
+  void run_until(int second) {
+    for (; now < kStart + second * kSecond; now += kSecond) {
+      auto& batch = buffer_->batch;
+      batch.row_count = 1;
+      const std::pair<FlowColumn, int64_t> values[] = {
+          {FlowColumn::kTime, now}, {FlowColumn::kOctets, 100}, {FlowColumn::kSrcAs, 1}};
+      for (const auto& [which, value] : values) {
+        auto& column = batch.columns[static_cast<size_t>(which)];
+        column.has_nulls = false;
+        column.as<int64_t>()[0] = value;
+      }
+      engine.process("flows", batch);
+      engine.advance("flows", now);
+    }
+    failed += queries->tend(now);
+  }
+
+  std::unique_ptr<catalog::Catalog> catalog;
+  exec::Engine engine{exec::EngineOptions{}};
+  std::map<std::string, Sink*> sinks;  ///< "name vN"
+  std::vector<std::string> forgotten;
+  std::optional<QueryRegister> queries;
+  Micros now = kStart;
+  size_t rests = 0, changes = 0, failed = 0;
+
+ private:
+  std::optional<batch::BatchBuffer> buffer_;
+  std::deque<Sink> kept_;
+};
+
+class QueryRegisterTest : public testing::Test {
+ protected:
+  QueryRegisterTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "backstream-register-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    folder_ = name;
+    begin();
+  }
+  ~QueryRegisterTest() override {
+    process.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  void begin() {
+    process.reset();
+    process.emplace((folder_ / "catalog.db").string());
+    const auto started = process->queries->start(kStart);
+    ASSERT_TRUE(started) << started.error().render();
+  }
+  static QueryRegister::Edit edit(Action action, std::string name, std::string text = "") {
+    QueryRegister::Edit made;
+    made.action = action;
+    made.name = std::move(name);
+    made.text = std::move(text);
+    return made;
+  }
+  /// "verb name(+also)" of each, or the error.
+  std::string change(const std::vector<QueryRegister::Edit>& edits, bool dry_run = false) {
+    const auto done = process->queries->change(edits, kAnn, process->now, dry_run);
+    if (!done) {
+      error = done.error();
+      return error.code;
+    }
+    std::string text;
+    for (const auto& one : *done) {
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", one.verb, one.name);
+      for (const auto& also : one.also) text += fmt::format(" +{}", also);
+    }
+    return text;
+  }
+  const std::vector<std::string>& windows(const std::string& label) { return process->sinks.at(label)->windows; }
+  std::string states() {
+    std::string text;
+    for (const auto& status : process->queries->list())
+      text += fmt::format("{} {}{}; ", status.object.name, name(status.definition.state), status.number ? "*" : "");
+    return text;
+  }
+
+  std::filesystem::path folder_;
+  std::optional<Process> process;
+  base::Diagnostic error;
+};
+
+using Windows = std::vector<std::string>;
+
+TEST_F(QueryRegisterTest, AQueryRunsFromWhenItIsAddedToWhenItIsDropped) {
+  process->run_until(90);
+  EXPECT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
+  process->run_until(200);
+  EXPECT_EQ(windows("matrix v1"), (Windows{"60?", "120"})) << "it did not see all of the first minute";
+  EXPECT_EQ(change({edit(Action::kDrop, "matrix")}), "drop matrix");
+  process->run_until(400);
+  EXPECT_EQ(windows("matrix v1").size(), 2u);
+  EXPECT_EQ(process->forgotten, Windows{"matrix v1"});
+  EXPECT_EQ(states(), "");
+  EXPECT_EQ(process->changes, 3u) << "start, add, drop";
+}
+
+TEST_F(QueryRegisterTest, WhatTheCatalogHasRunsAgainAfterARestart) {
+  EXPECT_EQ(change({edit(Action::kAdd, "top",
+                         "SELECT window_start, max(octets) FROM tumble(matrix, window_start, interval '120 s') GROUP "
+                         "BY window_start"),
+                    edit(Action::kAdd, "matrix", kMatrix), edit(Action::kAdd, "idle", "SELECT octets FROM flows"),
+                    edit(Action::kPause, "idle")}),
+            "add top, add matrix, add idle, pause idle")
+      << "in any order";
+  EXPECT_EQ(states(), "idle paused; matrix running*; top running*; ");
+  begin();
+  EXPECT_EQ(states(), "idle paused; matrix running*; top running*; ");
+  process->run_until(300);
+  EXPECT_EQ(windows("matrix v1").size(), 4u);
+  EXPECT_EQ(windows("top v1").size(), 2u);
+}
+
+TEST_F(QueryRegisterTest, ANewVersionTakesOverWithoutAGap) {
+  ASSERT_EQ(change({edit(Action::kAdd, "matrix", kMatrix),
+                    edit(Action::kAdd, "doubled", "SELECT window_start, octets * 2 AS n FROM matrix")}),
+            "add matrix, add doubled");
+  process->run_until(150);
+  const std::string other =
+      "SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FROM tumble(flows, time, interval '60 s') "
+      "GROUP BY window_start, src_as";
+  EXPECT_EQ(change({edit(Action::kAlter, "matrix", other)}), "alter matrix +doubled");
+  process->run_until(400);
+  EXPECT_EQ(windows("matrix v1"), (Windows{"0", "60", "120"}));
+  EXPECT_EQ(windows("matrix v2"), (Windows{"180", "240", "300"}));
+  EXPECT_EQ(process->forgotten.size(), 2u) << "the old versions are gone";
+  // What reads it has the same version, but a run of its own.
+  EXPECT_EQ(process->engine.query_count(), 4u);
+  const auto history = process->catalog->history(catalog::Kind::kQuery, "matrix", 10);
+  ASSERT_EQ(history->size(), 2u);
+}
+
+TEST_F(QueryRegisterTest, TheSameTextAgainChangesNothing) {
+  ASSERT_EQ(change({edit(Action::kPut, "matrix", kMatrix)}), "add matrix");
+  const uint64_t revision = process->catalog->revision().value;
+  EXPECT_EQ(change({edit(Action::kPut, "matrix", kMatrix)}), "unchanged matrix");
+  EXPECT_EQ(process->catalog->revision().value, revision);
+  EXPECT_EQ(change({edit(Action::kPut, "matrix", kMatrix + " ")}), "alter matrix");
+}
+
+TEST_F(QueryRegisterTest, ADryRunDoesNothing) {
+  EXPECT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}, true), "add matrix");
+  EXPECT_EQ(change({edit(Action::kAdd, "bad", "SELECT nothing FROM flows")}, true), "42703");
+  EXPECT_EQ(states(), "");
+  EXPECT_EQ(process->catalog->revision().value, 0u);
+  EXPECT_EQ(process->rests, 0u) << "nobody had to wait";
+}
+
+TEST_F(QueryRegisterTest, MistakesAreLocatedAndChangeNothing) {
+  ASSERT_EQ(change({edit(Action::kAdd, "matrix", kMatrix),
+                    edit(Action::kAdd, "reader", "SELECT window_start, octets FROM matrix")}),
+            "add matrix, add reader");
+  const std::string before = states();
+  EXPECT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "42710");
+  EXPECT_EQ(change({edit(Action::kDrop, "matrx")}), "42704");
+  EXPECT_EQ(error.hint, "did you mean 'matrix'?");
+  EXPECT_EQ(change({edit(Action::kDrop, "matrix")}), "2BP01");
+  EXPECT_NE(error.message.find("'reader'"), std::string::npos);
+  EXPECT_EQ(change({edit(Action::kPause, "matrix")}), "2BP01");
+  EXPECT_EQ(change({edit(Action::kAdd, "other", "SELECT 1;\nSELECT 2")}), "42601");
+  EXPECT_EQ(error.line, 2u);
+  EXPECT_EQ(change({edit(Action::kAdd, "other", kMatrix)}), "42601") << "another name";
+  EXPECT_EQ(change({edit(Action::kAdd, "other", "DROP VIEW matrix")}), "42601");
+  EXPECT_EQ(change({edit(Action::kAdd, "other", "SELECT\n  octts FROM flows")}), "42703");
+  EXPECT_EQ(error.line, 2u);
+  EXPECT_EQ(error.column, 3u);
+  EXPECT_EQ(error.source_name, "other");
+  // A mistake that the change makes of another query is told with that one's name.
+  EXPECT_EQ(change({edit(Action::kAlter, "matrix",
+                         "SELECT window_start, src_as, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP "
+                         "BY window_start, src_as")}),
+            "42703");
+  EXPECT_EQ(error.source_name, "reader");
+  EXPECT_EQ(change({edit(Action::kAdd, "a", "SELECT * FROM b"), edit(Action::kAdd, "b", "SELECT * FROM a")}), "42P17");
+  EXPECT_EQ(states(), before);
+  EXPECT_EQ(change({edit(Action::kDrop, "matrix"), edit(Action::kDrop, "reader")}), "drop matrix, drop reader")
+      << "together they may go";
+}
+
+TEST_F(QueryRegisterTest, PausedIsNotForgotten) {
+  ASSERT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
+  process->run_until(130);
+  EXPECT_EQ(change({edit(Action::kPause, "matrix")}), "pause matrix");
+  process->run_until(250);
+  EXPECT_EQ(windows("matrix v1"), (Windows{"0", "60"})) << "its open window is not given";
+  EXPECT_EQ(states(), "matrix paused; ");
+  EXPECT_EQ(change({edit(Action::kPause, "matrix")}), "unchanged matrix");
+  EXPECT_EQ(change({edit(Action::kResume, "matrix")}), "resume matrix");
+  process->run_until(370);
+  EXPECT_EQ(windows("matrix v1"), (Windows{"240?", "300"}))
+      << "a sink of its own, and a first window that is not whole";
+  const auto audit = process->catalog->audit({});
+  ASSERT_EQ(audit->size(), 3u);
+  EXPECT_EQ(audit->at(0).verb, "resume");
+  EXPECT_EQ(audit->at(1).verb, "pause");
+  EXPECT_EQ(audit->at(1).author, "ann");
+}
+
+TEST_F(QueryRegisterTest, AQueryThatFailsIsToldToTheCatalog) {
+  ASSERT_EQ(
+      change({edit(Action::kAdd, "bad",
+                   "CREATE MATERIALIZED VIEW bad WITH (on_error = 'fail') AS SELECT window_start, sum(1 / (octets - "
+                   "100)) AS n FROM tumble(flows, time, "
+                   "interval '60 s') GROUP BY window_start"),
+              edit(Action::kAdd, "good",
+                   "SELECT window_start, count(*) FROM tumble(flows, time, interval '60 s') GROUP BY window_start")}),
+      "add bad, add good");
+  process->run_until(200);
+  EXPECT_EQ(process->failed, 1u);
+  EXPECT_EQ(states(), "bad failed; good running*; ");
+  EXPECT_EQ(windows("good v1").size(), 3u);
+  process->run_until(210);
+  EXPECT_EQ(process->forgotten, Windows{"bad v1"});
+  EXPECT_NE((*process->catalog->find(catalog::Kind::kQuery, "bad"))->body.find("22012"), std::string::npos);
+  begin();
+  EXPECT_EQ(states(), "bad failed; good running*; ") << "it stays so";
+  EXPECT_EQ(change({edit(Action::kResume, "bad")}), "resume bad");
+}
+
+TEST_F(QueryRegisterTest, WhatCannotBeBoundAnyMoreIsLeftOutAtTheStart) {
+  ASSERT_EQ(change({edit(Action::kAdd, "good", kMatrix.substr(kMatrix.find("SELECT")))}), "add good");
+  catalog::Change foreign;
+  foreign.kind = catalog::Kind::kQuery;
+  foreign.name = "foreign";
+  foreign.body =
+      catalog::to_body({"SELECT later_function(octets) FROM flows", "", "", catalog::QueryState::kRunning, ""});
+  foreign.verb = "add";
+  ASSERT_TRUE(process->catalog->apply({&foreign, 1}, kAnn, kStart));
+  begin();
+  EXPECT_EQ(states(), "foreign failed; good running*; ");
+}
+
+TEST_F(QueryRegisterTest, PlainViewsAndLateRowsBringTheirReadersAlong) {
+  ASSERT_EQ(
+      change(
+          {edit(Action::kAdd, "big", "CREATE VIEW big AS SELECT time, octets FROM flows WHERE octets > 10"),
+           edit(
+               Action::kAdd, "sums",
+               "SELECT window_start, sum(octets) AS n FROM tumble(big, time, interval '60 s') GROUP BY window_start")}),
+      "add big, add sums");
+  EXPECT_EQ(states(), "big running; sums running*; ");
+  process->run_until(130);
+  EXPECT_EQ(change({edit(Action::kAlter, "big",
+                         "CREATE VIEW big AS SELECT time, octets * 2 AS octets FROM flows WHERE octets > 10")}),
+            "alter big +sums");
+  process->run_until(250);
+  EXPECT_EQ(change({edit(Action::kAdd, "lates", "SELECT * FROM sums_late")}), "add lates +sums");
+  process->run_until(400);
+  EXPECT_EQ(states(), "big running; lates running*; sums running*; ");
+  EXPECT_EQ(windows("sums v1"), (Windows{"300"})) << "the last of three runs";
+  EXPECT_EQ(change({edit(Action::kDrop, "sums")}), "2BP01");
+  EXPECT_EQ(change({edit(Action::kDrop, "lates")}), "drop lates");
+}
+
+TEST_F(QueryRegisterTest, ManyComeAndGoAndOneStays) {
+  ASSERT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
+  std::mt19937 random(1);
+  std::set<std::string> there;
+  for (int i = 0; i < 500; ++i) {
+    const std::string name = fmt::format("q{}", random() % 12);
+    if (there.contains(name)) {
+      ASSERT_EQ(change({edit(Action::kDrop, name)}), fmt::format("drop {}", name));
+      there.erase(name);
+    } else {
+      const std::string text = fmt::format(
+          "SELECT window_start, src_as, sum(octets) AS n FROM tumble(flows, time, interval '{} s') GROUP BY "
+          "window_start, src_as",
+          10 + 10 * (random() % 6));
+      ASSERT_EQ(change({edit(Action::kAdd, name, text)}), fmt::format("add {}", name));
+      there.insert(name);
+    }
+    process->run_until(2 * i);
+  }
+  process->run_until(1030);
+  Windows expected;
+  for (int second = 0; second + 60 < 1030; second += 60) expected.push_back(std::to_string(second));
+  EXPECT_EQ(windows("matrix v1"), expected);
+  EXPECT_EQ(process->sinks.at("matrix v1")->rows, expected.size());
+}
+
+}  // namespace
+}  // namespace backstream::app
