@@ -24,6 +24,10 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
   udp.threads = options.threads;
   udp.coalesce = settings.ingest.coalesce;
   udp.sockets = static_cast<uint32_t>(settings.ingest.sockets);
+  if (settings.ingest.steering == config::Steering::kSpread) {
+    if (options.threads > 1) udp.steering = ingest::Steering::kSpread;
+    else telemetry::terminal_log().warning("ingest.steering=spread changes nothing: one thread receives (--threads)");
+  }
   udp.allow = std::move(allow);
   auto sources = ingest::listen_udp(options.listen, udp, sites);
   if (!sources) return tl::unexpected(sources.error());

@@ -197,6 +197,8 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
               if (threads_ != nullptr) threads_->wait();
             }),
       random_state_(options.deal.seed) {
+  if (options.live && options.settings.ingest.steering == config::Steering::kSpread && sources.size() > 1)
+    order_ = std::make_unique<decode::SequenceOrder>(static_cast<uint32_t>(sources.size()));
   engine_.set_delay(kFlows, options.settings.watermark.delay_us);
   const auto elements = wanted_elements(engine, options.settings);
   // What one lane learns of an exporter all know.
@@ -207,6 +209,7 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
                                             announcements, backlog_octets));
     decoders_.push_back(&lanes_.back()->decoder);
     Lane& lane = *lanes_.back();
+    if (order_ != nullptr) lane.decoder.share_sequences(*order_, number);
     if (options.inventory != nullptr) {
       lane.decoder.on_name([this](const decode::NameNews& news) {
         const std::lock_guard lock(news_mutex_);
@@ -487,16 +490,16 @@ std::vector<Pipeline::Exporter> Pipeline::exporters() const {
     exporter.address = addresses_[number];
     if (number < tracker_.exporter_count()) exporter.clock = tracker_.state(number);
   }
+  std::vector<uint32_t> protocols(all.size());
   for (const auto& lane : lanes_) {
     for (size_t i = 0; i < lane->exporters.size(); ++i) {
       const auto index = static_cast<decode::ExporterIndex>(i);
       Exporter& exporter = all[places_of[lane->exporters[i]]];
       exporter.ledger += lane->decoder.ledger(index);
-      const std::string protocols = lane->decoder.exporter_protocols(index);
-      if (exporter.protocols.empty()) exporter.protocols = protocols;
-      else if (exporter.protocols != protocols && !protocols.empty()) exporter.protocols += "+" + protocols;
+      protocols[places_of[lane->exporters[i]]] |= lane->decoder.protocols(index);
     }
   }
+  for (size_t i = 0; i < all.size(); ++i) all[i].protocols = decode::Decoder::protocol_names(protocols[i]);
   return all;
 }
 
@@ -530,6 +533,11 @@ void Pipeline::run(const std::function<bool()>& go_on) {
   if (options_.inventory != nullptr && options_.inventory->publish()) refresh_tables();
   if (options_.live) run_live(go_on);
   else run_replay(go_on);
+  if (order_ != nullptr) {
+    for (auto& lane : lanes_) read_released(*lane, received_at_);
+    order_->finish();
+    count_sequences();
+  }
   for (auto& lane : lanes_) lane->decoder.finish();
   side_.finish(decoders_);
   flush();
@@ -554,6 +562,7 @@ void Pipeline::at_rest(const std::function<void()>& work) {
   for (auto& lane : lanes_) locks.emplace_back(lane->mutex);
   {
     const std::lock_guard lock(state_mutex_);
+    count_sequences();
     work();
   }
   locks.clear();
@@ -598,16 +607,54 @@ void Pipeline::take_block(Lane& lane, std::span<const base::Datagram> block) {
 }
 
 /// What had to wait, a block's worth at a time: the thread that advances the engine need not wait for all of it.
-void Pipeline::work_off(Lane& lane) {
+/// @param next  what comes after it
+void Pipeline::work_off(Lane& lane, std::span<const base::Datagram> next) {
   constexpr size_t kBlock = 1024;
   std::span<const base::Datagram> left = lane.backlog.datagrams();
+  // Of each block: the first time stamp of all that is read after it. Other lanes need not hold their notes meanwhile.
+  std::vector<int64_t> complete_until_ns;
+  if (order_ != nullptr) {
+    int64_t least = lane.source.complete_until_ns();
+    const auto lower = [&](std::span<const base::Datagram> datagrams) {
+      for (const base::Datagram& datagram : datagrams) least = std::min(least, datagram.arrived_ns);
+    };
+    lower(next);
+    for (size_t begin = (left.size() + kBlock - 1) / kBlock * kBlock; begin > 0; begin -= kBlock) {
+      if (begin < left.size()) lower(left.subspan(begin, std::min(kBlock, left.size() - begin)));
+      complete_until_ns.push_back(least);
+    }
+  }
   while (!left.empty()) {
     const size_t count = std::min(left.size(), kBlock);
     take_block(lane, left.first(count));
     left = left.subspan(count);
+    if (order_ == nullptr) continue;
+    lane.decoder.hand_over_sequences(complete_until_ns.back());
+    complete_until_ns.pop_back();
   }
   lane.backlog.clear();
   lane.waiting_since.store(base::kMaxTime);
+}
+
+/// What another lane has learnt since, this one's next datagram of the exporter may be long in coming.
+void Pipeline::read_released(Lane& lane, Micros now) {
+  Edge& edge = *lane.edges[0];
+  lane.decoder.read_released(now, edge.writer, side_.writers(edge.number), [&](const base::Inet& exporter) {
+    edge.writer.flush();
+    const std::lock_guard lock(state_mutex_);
+    const auto known = numbers_.find(exporter);
+    const bool tracked = known != numbers_.end() && known->second < tracker_.exporter_count();
+    edge.shift_us = tracked ? tracker_.state(known->second).shift_us : 0;
+  });
+  if (edge.shift_us == 0) return;
+  edge.writer.flush();
+  edge.shift_us = 0;
+}
+
+/// At rest: what the order of numbers told counts in the ledgers.
+void Pipeline::count_sequences() {
+  if (order_ == nullptr) return;
+  for (const decode::SequenceOrder::Change& change : order_->take_changes()) lanes_[change.lane]->decoder.count(change);
 }
 
 void Pipeline::receive(Lane& lane) {
@@ -624,10 +671,14 @@ void Pipeline::receive(Lane& lane) {
       resting_.wait(true);  // Now the socket's buffer fills, and then the kernel drops and counts.
     }
     if (!lock.owns_lock()) continue;
-    work_off(lane);
+    work_off(lane, block);
     if (!block.empty()) take_block(lane, block);
     else
       for (auto& edge : lane.edges) edge->writer.flush();
+    if (order_ != nullptr) {
+      lane.decoder.hand_over_sequences(lane.source.complete_until_ns());
+      read_released(lane, block.empty() ? wall_clock() : block.back().received_at);
+    }
     constexpr Micros kStatsInterval = 100 * base::kMicrosPerMilli;
     const Micros now = block.empty() ? wall_clock() : block.back().received_at;
     if (now - lane.stats_at < kStatsInterval && now >= lane.stats_at) continue;

@@ -18,6 +18,7 @@
 #include "base/datagram.h"
 #include "decode/decoder.h"
 #include "decode/flow_writer.h"
+#include "decode/sequence_order.h"
 #include "decode/template_store.h"
 #include "enrich/enrich.h"
 #include "exec/engine.h"
@@ -33,8 +34,9 @@ namespace backstream::app {
 ///
 /// A replay runs on the thread that calls run(), and the watermark moves after any datagram. Sockets are read by
 /// threads of their own, each from socket to partial aggregates (a lane); they tell the watermark of a block when it
-/// has been read, and the thread that calls run() has them rest between blocks while it advances the engine
-/// (docs/design/0014-sockets-and-forwarding.md).
+/// has been read, and the thread that calls run() has them rest between blocks while it advances the engine. Where the
+/// datagrams of one exporter come to any of them (ingest.steering), the numbers of its messages are put in order for
+/// all (docs/design/0014-sockets-and-forwarding.md).
 class Pipeline {
  public:
   struct Options {
@@ -83,6 +85,8 @@ class Pipeline {
   /// The last minutes, oldest first; `exporter` is an index of exporters().
   std::vector<decode::MinuteLedger> minutes() const;
   ingest::IngestStats ingested() const;
+  /// SequenceOrder::early_count(); 0 where each exporter has a thread of its own.
+  uint64_t sequence_early_count() const { return order_ == nullptr ? 0 : order_->early_count(); }
   /// As of the last datagram, before the end closed all windows.
   base::Micros watermark() { return tracker_.watermark(); }
   /// By number of exporter_address(): how often the engine waited for the watermark to reach a cut while this exporter
@@ -130,7 +134,9 @@ class Pipeline {
   void run_live(const std::function<bool()>& go_on);
   void receive(Lane& lane);
   void take_block(Lane& lane, std::span<const base::Datagram> block);
-  void work_off(Lane& lane);
+  void work_off(Lane& lane, std::span<const base::Datagram> next = {});
+  void read_released(Lane& lane, base::Micros now);
+  void count_sequences();
   void wake();
   base::Micros arrival_low(base::Micros now) const;
 
@@ -141,6 +147,8 @@ class Pipeline {
   std::vector<enrich::Enricher> enrichers_;  // One a thread.
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<decode::Decoder*> decoders_;  // Of the lanes.
+  /// Null: all messages of an exporter come to one lane.
+  std::unique_ptr<decode::SequenceOrder> order_;
   window::WatermarkTracker tracker_;
   SideFeeds side_;
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.

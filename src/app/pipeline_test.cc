@@ -86,6 +86,81 @@ class FakeSockets final : public ingest::DatagramSource {
   ingest::IngestStats stats_;
 };
 
+/// What one exporter sends, and some of it is lost: who asks gets the next datagrams.
+class SpreadNetwork {
+ public:
+  explicit SpreadNetwork(uint32_t datagrams) : left_(datagrams) {}
+  /// False: there are no more.
+  bool take(std::vector<uint8_t>& payload, int64_t& arrived_ns) {
+    const std::lock_guard lock(mutex_);
+    if (left_ == 0) return false;
+    --left_;
+    if (left_ % 100 == 50) {
+      sequence_ += 30;
+      missing_ += 30;
+    }
+    const Micros now = wall_clock();
+    arrived_ns_ = arrived_ns = std::max(arrived_ns_ + 1, now * 1000);
+    payload = netflow5(now, 10, sequence_);
+    sequence_ += 10;
+    records_ += 10;
+    return true;
+  }
+  uint64_t missing() const {
+    const std::lock_guard lock(mutex_);
+    return missing_;
+  }
+  uint64_t records() const {
+    const std::lock_guard lock(mutex_);
+    return records_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  uint32_t left_, sequence_ = 0;
+  int64_t arrived_ns_ = 0;
+  uint64_t missing_ = 0, records_ = 0;
+};
+
+/// The sockets of one thread, to which a part of it comes.
+class SpreadSockets final : public ingest::DatagramSource {
+ public:
+  explicit SpreadSockets(SpreadNetwork& network) : network_(network) {}
+
+  std::span<const base::Datagram> next_block() override {
+    constexpr size_t kDatagramsMax = 16;
+    std::this_thread::sleep_for(1ms);
+    block_.clear();
+    payloads_.resize(kDatagramsMax);
+    complete_until_ns_ = wall_clock() * 1000;
+    for (size_t i = 0; i < kDatagramsMax; ++i) {
+      base::Datagram datagram;
+      datagram.source = base::Inet::v4(0x0A000001);
+      if (!network_.take(payloads_[i], datagram.arrived_ns)) break;
+      datagram.received_at = wall_clock();
+      datagram.payload = payloads_[i].data();
+      datagram.payload_octets = static_cast<uint32_t>(payloads_[i].size());
+      complete_until_ns_ = datagram.arrived_ns;
+      block_.push_back(datagram);
+    }
+    stats_.datagrams += block_.size();
+    done_ = block_.empty();
+    return block_;
+  }
+  bool at_end() const override { return false; }
+  const ingest::IngestStats& stats() const override { return stats_; }
+  int64_t complete_until_ns() const override { return complete_until_ns_; }
+  bool done() const { return done_; }
+
+ private:
+  SpreadNetwork& network_;
+  int64_t complete_until_ns_ = 0;
+  std::atomic<bool> done_{false};
+  std::vector<std::vector<uint8_t>> payloads_;
+  std::vector<base::Datagram> block_;
+  ingest::IngestStats stats_;
+};
+
 /// Takes its time, as windows of many groups do.
 class SlowSink final : public exec::ResultSink {
  public:
@@ -185,6 +260,62 @@ TEST(LivePipeline, WithoutRoomToWaitItStopsReceivingAndLosesNothing) {
 
 TEST(LivePipeline, ArrivalTimeWaitsForWhatHasNotBeenReadYet) {
   EXPECT_EQ(run_live(2, 64 << 20, "received_at").late, 0u);
+}
+
+TEST(LivePipeline, OneExporterSpreadOverThreadsLosesWhatWasLost) {
+  class Sink final : public exec::ResultSink {
+   public:
+    void on_result(const exec::ResultBatch&) override {
+      std::this_thread::sleep_for(300ms);  // Much is read from the backlog: longer than notes wait for each other.
+      ++windows;
+    }
+    size_t windows = 0;
+  };
+  constexpr uint32_t kThreads = 3, kDatagrams = 60'000;
+  config::Settings settings;
+  settings.ingest.steering = config::Steering::kSpread;
+  settings.watermark.delay_us = 100 * base::kMicrosPerMilli;
+  const auto inventory = inventory::Inventory::open({});
+  auto prepared = prepare_queries(
+      {{"test",
+        "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '200 ms') GROUP BY window_start"}},
+      settings, **inventory);
+  ASSERT_TRUE(prepared) << prepared.error().render();
+  SpreadNetwork network(kDatagrams);
+  std::vector<std::unique_ptr<SpreadSockets>> sources;
+  std::vector<ingest::DatagramSource*> views;
+  for (uint32_t t = 0; t < kThreads; ++t) {
+    sources.push_back(std::make_unique<SpreadSockets>(network));
+    views.push_back(sources.back().get());
+  }
+  Sink sink;
+  exec::EngineOptions engine_options;
+  engine_options.edges = kThreads;
+  exec::Engine engine(engine_options);
+  engine.add_query(std::move(prepared->queries[0].query), &sink);
+  Pipeline::Options options;
+  options.settings = settings;
+  options.edges = options.threads = kThreads;
+  options.live = true;
+  Pipeline pipeline(options, views, engine, {});
+  pipeline.run([&] {
+    pipeline.at_rest([&] { EXPECT_LE(pipeline.decoded().missing, network.missing()); });
+    return !std::all_of(sources.begin(), sources.end(), [](const auto& source) { return source->done(); });
+  });
+  EXPECT_GT(sink.windows, 2u);
+  EXPECT_EQ(pipeline.decoded().flows, network.records());
+  EXPECT_EQ(engine.ledger(0).counted + engine.ledger(0).late, network.records());
+  EXPECT_EQ(pipeline.decoded().missing, network.missing());
+  EXPECT_EQ(network.missing(), kDatagrams / 100 * 30);
+  EXPECT_EQ(pipeline.decoded().duplicates, 0u);
+  EXPECT_EQ(pipeline.sequence_early_count(), 0u);
+  ASSERT_EQ(pipeline.exporters().size(), 1u);
+  EXPECT_EQ(pipeline.exporters()[0].protocols, "NetFlow v5");
+  EXPECT_EQ(pipeline.exporters()[0].ledger, pipeline.decoded());
+  decode::IngestLedger minutes;
+  for (const decode::MinuteLedger& minute : pipeline.minutes()) minutes += minute.ledger;
+  EXPECT_EQ(minutes, pipeline.decoded());
+  EXPECT_LE(pipeline.minutes().size(), 3u) << "one a minute";
 }
 
 TEST(Backlog, KeepsCopiesInOrderWithinItsBound) {

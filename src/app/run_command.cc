@@ -175,6 +175,7 @@ RunReport make_report(const RunOptions& options, const QuerySet& set, const Pipe
   RunReport report;
   report.ingest = pipeline.ingested();
   report.decoded = pipeline.decoded();
+  report.sequence_early = pipeline.sequence_early_count();
   for (const Pipeline::Exporter& known : pipeline.exporters())
     report.exporters.push_back({base::to_string(known.address), known.protocols, known.ledger, known.clock});
   for (size_t i = 0; i < engine.query_count(); ++i) {

@@ -199,6 +199,9 @@ std::string summary_text(const RunReport& report) {
   if (total.duplicates != 0 || total.exporter_restarts != 0)
     text += fmt::format("  sequence  {} datagrams came twice; exporters began anew {} times\n", total.duplicates,
                         total.exporter_restarts);
+  if (report.sequence_early != 0)
+    text += fmt::format("  !! {} sequence numbers were not put in order: losses may be counted that were none\n",
+                        report.sequence_early);
   if (total.sampling_unknown_rows != 0) text += sampling_unknown_text(report);
   if (total.counter_overflow != 0)
     text += fmt::format("  !! {} counters do not fit bigint and are null\n", total.counter_overflow);
@@ -328,6 +331,7 @@ std::string stats_json(const RunReport& report) {
   }
 
   add_ledger(json["decode"], report.decoded);
+  json["decode"]["sequence_early"] = report.sequence_early;
   json["exporters"] = ordered_json::array();
   for (const RunReport::Exporter& exporter : report.exporters) {
     ordered_json& out = json["exporters"].emplace_back();

@@ -37,6 +37,7 @@ struct RunReport {
   ingest::IngestStats ingest;
   std::vector<ingest::ForwardStats> forwards;
   decode::IngestLedger decoded;  ///< of all exporters
+  uint64_t sequence_early = 0;   ///< decode::SequenceOrder::early_count()
   std::vector<Exporter> exporters;
   std::vector<decode::MinuteLedger> minutes;  ///< the last ones; `exporter` is an index of `exporters`
   std::vector<View> views;

@@ -18,6 +18,7 @@ RunReport small_report() {
   report.decoded.datagrams = report.decoded.decoded = 3;
   report.decoded.records = report.decoded.flows = 40;
   report.decoded.sampling_unknown_rows = 4;
+  report.sequence_early = 17;
   report.exporters.push_back({"192.0.2.1", "IPFIX", report.decoded, {}});
   decode::IngestLedger minute;
   minute.datagrams = 2;
@@ -70,6 +71,7 @@ TEST(RunReport, SummaryTellsWhatPeopleMustKnow) {
   const std::string text = summary_text(small_report());
   EXPECT_NE(text.find("40 records in 2.000 s"), std::string::npos) << text;
   EXPECT_NE(text.find("skipped   2 of 5 frames: 2 not_udp"), std::string::npos) << text;
+  EXPECT_NE(text.find("!! 17 sequence numbers were not put in order"), std::string::npos) << text;
   EXPECT_NE(text.find("not scaled: 192.0.2.1 (4 rows); set exporter.192.0.2.1.sampling_rate,"), std::string::npos)
       << text;
   EXPECT_NE(text.find("40 assigned = 37 counted + 0 filtered + 3 late"), std::string::npos) << text;

@@ -49,9 +49,7 @@ void SideFeeds::flush() {
 void SideFeeds::advance_to(Micros watermark, const std::vector<decode::Decoder*>& decoders) {
   // Minutes are written when they are over, so their own watermark stands at the begin of the one that is not.
   const Micros minute = base::floor_to(watermark, kMinute);
-  if (minutes() != nullptr) {
-    for (decode::Decoder* decoder : decoders) decoder->write_minutes(minute, *minutes());
-  }
+  if (minutes() != nullptr) decode::Decoder::write_minutes(decoders, minute, *minutes());
   flush();
   cut_ = base::kMaxTime;
   for (const SideStream stream : read_) {
@@ -68,9 +66,7 @@ void SideFeeds::advance_to(Micros watermark, const std::vector<decode::Decoder*>
 
 void SideFeeds::finish(const std::vector<decode::Decoder*>& decoders) {
   if (read_.empty()) return;
-  if (minutes() != nullptr) {
-    for (decode::Decoder* decoder : decoders) decoder->write_minutes(base::kMaxTime, *minutes());
-  }
+  if (minutes() != nullptr) decode::Decoder::write_minutes(decoders, base::kMaxTime, *minutes());
   flush();
 }
 

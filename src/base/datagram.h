@@ -16,6 +16,7 @@ struct Datagram {
   uint32_t site = 0;       ///< index of the input's site label; 0: none
   Inet source;             ///< the exporter's address, a host address
   Micros received_at = 0;  ///< live: our clock; replay: capture time
+  int64_t arrived_ns = 0;  ///< the kernel's time stamp, ns since the Unix epoch, where a source takes it; else 0
 };
 
 }  // namespace backstream::base

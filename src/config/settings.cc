@@ -96,6 +96,11 @@ constexpr SettingDef kTable[] = {
     {"ingest.sockets", SettingKind::kCount, 1, 256, "",
      "UDP sockets of each address (SO_REUSEPORT); each has a receive buffer and a drop counter of its own",
      BACKSTREAM_FIELD(ingest.sockets)},
+    {"ingest.steering", SettingKind::kChoice, 0, 1, "exporter|spread",
+     "which receiving thread (--threads) reads a datagram: one for each exporter, or any (spread), for exporters that "
+     "are "
+     "too heavy for one",
+     BACKSTREAM_FIELD(ingest.steering)},
     {"ingest.coalesce", SettingKind::kSwitch, 0, 1, "",
      "take datagrams that the kernel coalesced (UDP_GRO) in one piece; results never depend on it",
      BACKSTREAM_FIELD(ingest.coalesce)},

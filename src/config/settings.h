@@ -20,6 +20,8 @@ enum class SflowOctets : uint8_t { kIp, kFrame };
 enum class Tunnels : uint8_t { kOuter, kInner };
 enum class Biflow : uint8_t { kSplit, kForward };
 /// Who is the exporter of a flow: docs/operations.md, "Exporters".
+/// How datagrams are divided over sockets: all of an exporter to one, or each to any.
+enum class Steering : uint8_t { kExporter, kSpread };
 enum class ExporterIdentity : uint8_t { kSource, kElement, kAgent };
 
 /// What holds for the exporters of a prefix: settings "exporter.PREFIX.name".
@@ -66,6 +68,7 @@ struct Settings {
   struct {
     int64_t receive_buffer_octets = 32 << 20;
     int64_t sockets = 1;
+    Steering steering = Steering::kExporter;
     int64_t backlog_octets = 256 << 20;
     bool coalesce = true;
     std::vector<base::Inet> allow;  ///< prefixes; empty: all are heard

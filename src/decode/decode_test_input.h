@@ -87,7 +87,7 @@ class DecodeRun : private FlowWriter::Consumer {
         writer_(all_columns(), *this, batch_rows, all_elements(user_columns)) {}
 
   DecodeOutcome feed(const Octets& octets, base::Micros received_at = kReceived, uint32_t address = 0x0a000001,
-                     uint16_t port = 50'000) {
+                     uint16_t port = 50'000, int64_t arrived_ns = 0) {
     // Of the exact size, so that the sanitizer sees a read past its end.
     const std::vector<uint8_t> exact(octets.bytes.begin(), octets.bytes.end());
     base::Datagram datagram;
@@ -96,6 +96,7 @@ class DecodeRun : private FlowWriter::Consumer {
     datagram.source = base::Inet::v4(address);
     datagram.source_port = port;
     datagram.received_at = received_at;
+    datagram.arrived_ns = arrived_ns;
     const DecodeOutcome outcome = decoder.decode(datagram, writer_, &side);
     writer_.flush();
     side.flush();
@@ -104,6 +105,13 @@ class DecodeRun : private FlowWriter::Consumer {
     EXPECT_EQ(l.records, l.flows + l.events + l.option_rows + l.malformed + l.awaiting_template);
     EXPECT_EQ(l.flows, rows.size());
     return outcome;
+  }
+  /// As between datagrams of other exporters.
+  void read_released(base::Micros now = kReceived) {
+    decoder.read_released(now, writer_, &side, [](const base::Inet&) {});
+    writer_.flush();
+    side.flush();
+    EXPECT_EQ(decoder.total().flows, rows.size());
   }
   /// A column of the last row.
   std::string last(const std::string& column) const { return rows.empty() ? "no row" : rows.back().at(column); }

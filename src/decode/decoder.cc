@@ -1,7 +1,9 @@
 #include "decode/decoder.h"
 
+#include <algorithm>
 #include <cassert>
 #include <map>
+#include <utility>
 
 #include "base/byte_order.h"
 #include "decode/exporter.h"
@@ -84,7 +86,9 @@ struct Decoder::State {
   std::shared_ptr<TemplateStore> store;
   uint64_t store_seen = 0;
   std::vector<TemplateStore::Change> changes;  // Memory that is used again.
-  bool all_by_source = true;                   ///< no exporter is known by anything but its source address
+  SequenceOutbox outbox;
+  bool any_ready = false;     ///< data of some sender waits no longer
+  bool all_by_source = true;  ///< no exporter is known by anything but its source address
   std::vector<std::unique_ptr<Exporter>> exporters;
   std::unordered_map<SenderKey, uint32_t, SenderHash> index;  ///< by address
   std::unordered_map<SenderKey, Sender, SenderHash> senders;
@@ -201,6 +205,14 @@ struct Decoder::State {
     return sender.exporter;
   }
 
+  DecodeContext context(const base::Datagram& datagram, Exporter& exporter, Sender& sender, FlowWriter& out,
+                        DecodeOutcome& outcome, SideWriters* side, RecordPlan& fixed_plan) {
+    return {settings,       sites,   datagram,   exporter,
+            sender,         *store,  store_seen, out,
+            outcome,        kernels, fixed_plan, time_scratch,
+            pending_octets, side,    on_name,    outbox.order == nullptr ? nullptr : &outbox};
+  }
+
   // --- what other decoders learnt
 
   void take_template(Sender& sender, const TemplateKey& key, const TemplatePointer& definition) {
@@ -209,7 +221,7 @@ struct Decoder::State {
     if (known != nullptr && known->definition == definition) return;
     sender.templates.set(key, Template(definition, settings.biflow));
     for (PendingSet& set : sender.pending) {
-      if (set.key == key) set.ready = sender.any_ready = true;
+      if (set.key == key) set.ready = sender.any_ready = any_ready = true;
     }
   }
   void load(Sender& sender) {
@@ -285,10 +297,7 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   RecordPlan& fixed_plan = protocol == Protocol::kNetflow1   ? state_->netflow1_plan
                            : protocol == Protocol::kNetflow7 ? state_->netflow7_plan
                                                              : state_->netflow5_plan;
-  DecodeContext context{
-      state_->settings,       state_->sites, datagram,       *exporter,       *sender,    *state_->store,
-      state_->store_seen,     out,           outcome,        state_->kernels, fixed_plan, state_->time_scratch,
-      state_->pending_octets, side,          state_->on_name};
+  DecodeContext context = state_->context(datagram, *exporter, *sender, out, outcome, side, fixed_plan);
   switch (protocol) {
     case Protocol::kNetflow1: decode_netflow1(context); break;
     case Protocol::kNetflow5: decode_netflow5(context); break;
@@ -298,6 +307,50 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
     case Protocol::kSflow: decode_sflow(context); break;
   }
   return outcome;
+}
+
+void Decoder::share_sequences(SequenceOrder& order, uint32_t lane) {
+  state_->outbox.order = &order;
+  state_->outbox.lane = lane;
+}
+void Decoder::hand_over_sequences(int64_t complete_until_ns) {
+  SequenceOutbox& outbox = state_->outbox;
+  outbox.order->hand_over(outbox.lane, outbox.notes, complete_until_ns);
+}
+void Decoder::count(const SequenceOrder::Change& told) {
+  Exporter& exporter = *state_->exporters[told.exporter];
+  IngestLedger change;
+  change.missing = static_cast<uint64_t>(told.missing);
+  change.duplicates = told.duplicates;
+  change.exporter_restarts = told.restarts;
+  change.agent_drops = told.agent_drops;
+  exporter.ledger += change;
+  if (told.minute == exporter.minute) return;  // begin_minute() takes the difference.
+  exporter.before_minute += change;
+  const auto key = std::pair(told.minute, exporter.index);
+  state_->minutes[key] += change;
+  if (state_->keeps_unwritten) state_->unwritten[key] += change;
+}
+
+void Decoder::read_released(Micros now, FlowWriter& out, SideWriters* side,
+                            const std::function<void(const base::Inet&)>& before) {
+  if (state_->store->version() != state_->store_seen) state_->take_changes();
+  if (!std::exchange(state_->any_ready, false)) return;
+  for (auto& [key, sender] : state_->senders) {
+    const auto ready =
+        std::find_if(sender.pending.begin(), sender.pending.end(), [](const auto& set) { return set.ready; });
+    if (ready == sender.pending.end()) continue;
+    Exporter& exporter = *ready->exporter;
+    before(exporter.address);
+    base::Datagram datagram;
+    datagram.source = key.address;
+    datagram.source_port = key.port;
+    datagram.site = exporter.site;
+    datagram.received_at = now;
+    DecodeOutcome outcome;
+    DecodeContext context = state_->context(datagram, exporter, sender, out, outcome, side, state_->netflow5_plan);
+    decode::read_released(context);
+  }
 }
 
 base::Inet Decoder::identity_of(const base::Datagram& datagram) const {
@@ -318,12 +371,13 @@ size_t Decoder::exporter_count() const { return state_->exporters.size(); }
 const base::Inet& Decoder::exporter_address(ExporterIndex exporter) const {
   return state_->exporters[exporter]->address;
 }
-std::string Decoder::exporter_protocols(ExporterIndex exporter) const {
+uint32_t Decoder::protocols(ExporterIndex exporter) const { return state_->exporters[exporter]->protocols; }
+std::string Decoder::protocol_names(uint32_t protocols) {
   static constexpr std::string_view kNames[] = {"NetFlow v5", "NetFlow v9", "IPFIX",
                                                 "sFlow",      "NetFlow v1", "NetFlow v7"};
   std::string text;
   for (size_t p = 0; p < std::size(kNames); ++p) {
-    if ((state_->exporters[exporter]->protocols >> p & 1) == 0) continue;
+    if ((protocols >> p & 1) == 0) continue;
     if (!text.empty()) text += '+';
     text += kNames[p];
   }
@@ -413,17 +467,39 @@ std::vector<MinuteLedger> Decoder::minutes() const {
   for (const auto& [key, ledger] : all) list.push_back({key.first, key.second, ledger});
   return list;
 }
-void Decoder::write_minutes(Micros end, SideWriter& out) {
-  for (const auto& exporter : state_->exporters) {
-    if (exporter->minute < end) state_->end_minute(*exporter);
+void Decoder::write_minutes(std::span<Decoder* const> decoders, Micros end, SideWriter& out) {
+  struct Known {
+    base::Inet address;
+    std::string_view site;
+    uint32_t protocols = 0;
+  };
+  std::vector<Known> known;
+  std::unordered_map<base::Inet, uint32_t, base::InetHash> places;
+  State::Minutes merged;
+  for (Decoder* decoder : decoders) {
+    State& state = *decoder->state_;
+    for (const auto& exporter : state.exporters) {
+      if (exporter->minute < end) state.end_minute(*exporter);
+    }
+    const auto written_end = state.unwritten.lower_bound({end, 0});
+    if (written_end == state.unwritten.begin()) continue;
+    std::vector<uint32_t> place_of;  // By the decoder's index.
+    for (const auto& exporter : state.exporters) {
+      const auto [place, fresh] = places.try_emplace(exporter->address, static_cast<uint32_t>(known.size()));
+      if (fresh) known.push_back({exporter->address, {}, 0});
+      known[place->second].site = state.sites[exporter->site];
+      known[place->second].protocols |= exporter->protocols;
+      place_of.push_back(place->second);
+    }
+    for (auto at = state.unwritten.begin(); at != written_end; ++at)
+      merged[{at->first.first, place_of[at->first.second]}] += at->second;
+    state.unwritten.erase(state.unwritten.begin(), written_end);
   }
-  const auto written_end = state_->unwritten.lower_bound({end, 0});
-  for (auto at = state_->unwritten.begin(); at != written_end; ++at) {
-    const Exporter& exporter = *state_->exporters[at->first.second];
-    write_minute({at->first.first, at->first.second, at->second}, exporter.address, state_->sites[exporter.site],
-                 exporter_protocols(exporter.index), out);
+  for (const auto& [key, ledger] : merged) {
+    const Known& exporter = known[key.second];
+    write_minute({key.first, key.second, ledger}, exporter.address, exporter.site, protocol_names(exporter.protocols),
+                 out);
   }
-  state_->unwritten.erase(state_->unwritten.begin(), written_end);
 }
 void Decoder::finish() {
   for (auto& [key, sender] : state_->senders) sender.pending.clear();

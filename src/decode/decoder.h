@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/datagram.h"
 #include "decode/flow_writer.h"
 #include "decode/sampled_header.h"
+#include "decode/sequence_order.h"
 #include "decode/side_writer.h"
 
 namespace backstream::decode {
@@ -173,13 +175,28 @@ class Decoder {
   /// Tells the listener all names that the store has, of exporters that were not heard yet, too.
   void tell_known_names() const;
 
+  // Where decoders of several threads read messages of the same exporters:
+  /// Numbers of messages go to `order`, which outlives this, as those of `lane`. Before the first decode().
+  void share_sequences(SequenceOrder& order, uint32_t lane);
+  /// Hands over what decode() has noted. `complete_until_ns` is SequenceOrder's.
+  void hand_over_sequences(int64_t complete_until_ns);
+  /// What following notes of this decoder has changed, put to the exporter's ledger and minute.
+  void count(const SequenceOrder::Change& change);
+  /// Decodes what waits for a template that another decoder has learnt: decode() does it with the exporter's next
+  /// datagram, which may come to another decoder, or never. `before` is told the exporter whose rows come next.
+  void read_released(Micros now, FlowWriter& out, SideWriters* side,
+                     const std::function<void(const base::Inet&)>& before);
+
   /// The address that the datagram's exporter is known by (decode.exporter_identity), as far as earlier ones tell.
   base::Inet identity_of(const base::Datagram& datagram) const;
 
   size_t exporter_count() const;
   const base::Inet& exporter_address(ExporterIndex exporter) const;
   /// E.g. "NetFlow v9", "IPFIX"; several joined by "+".
-  std::string exporter_protocols(ExporterIndex exporter) const;
+  std::string exporter_protocols(ExporterIndex exporter) const { return protocol_names(protocols(exporter)); }
+  /// The same as a set of bits, and its spelling.
+  uint32_t protocols(ExporterIndex exporter) const;
+  static std::string protocol_names(uint32_t protocols);
   const IngestLedger& ledger(ExporterIndex exporter) const;
   struct ExporterSummary {
     uint64_t template_count = 0;
@@ -194,7 +211,12 @@ class Decoder {
   static constexpr size_t kMinuteLedgersMax = 20'000;
   /// Rows of `exporter_minutes`: of all minutes that began before `end` and were not written yet. A minute is written
   /// again, with what came since, when a datagram of it comes late. Its writer must be among those given to decode().
-  void write_minutes(Micros end, SideWriter& out);
+  void write_minutes(Micros end, SideWriter& out) {
+    Decoder* const self = this;
+    write_minutes({&self, 1}, end, out);
+  }
+  /// The same of several decoders: one row a minute and exporter.
+  static void write_minutes(std::span<Decoder* const> decoders, Micros end, SideWriter& out);
   /// Counts what still waits for a template as lost (awaiting_template stays counted). Call at the end of a replay.
   void finish();
 

@@ -71,4 +71,15 @@ void tell_name(DecodeContext& context, uint32_t domain, NameNews news) {
   else context.exporter.ledger.add(DecodeFault::kOptionsLimit);
 }
 
+void note_sequence(DecodeContext& context, const base::Inet& owner, uint32_t kind, uint64_t stream, KnownStream& known,
+                   const SequencePlace& place) {
+  if (known.number == 0) known.number = context.outbox->order->number_of({owner, kind, stream});
+  SequenceNote& note = context.outbox->notes.emplace_back();
+  note.arrived_ns = context.datagram.arrived_ns;
+  note.received_at = context.datagram.received_at;
+  note.stream = known.number;
+  note.exporter = context.exporter.index;
+  note.place = place;
+}
+
 }  // namespace backstream::decode

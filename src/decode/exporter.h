@@ -6,7 +6,7 @@
 
 #include "decode/decoder.h"
 #include "decode/record_plan.h"
-#include "decode/sequence.h"
+#include "decode/sequence_order.h"
 #include "decode/template_store.h"
 
 namespace backstream::decode {
@@ -93,11 +93,16 @@ class SamplerTable {
   uint64_t last_rate_ = 0;
 };
 
+/// A stream of which this decoder has read messages.
+struct KnownStream : SequenceStream {
+  uint32_t number = 0;  ///< where decoders share their streams: SequenceOrder's; 0: not asked for yet
+};
+
 /// The streams of messages of an exporter, by protocol and domain, engine or sFlow data source.
 class SequenceTable {
  public:
   /// Null: there are too many. Messages come in the same few streams: those that came last are at hand.
-  SequenceStream* find(uint32_t kind, uint64_t stream) {
+  KnownStream* find(uint32_t kind, uint64_t stream) {
     Recent& recent = recent_[stream % std::size(recent_)];
     if (recent.found != nullptr && recent.kind == kind && recent.stream == stream) return recent.found;
     constexpr size_t kStreamsMax = 65'536;
@@ -115,9 +120,9 @@ class SequenceTable {
   struct Recent {
     uint32_t kind = 0;
     uint64_t stream = 0;
-    SequenceStream* found = nullptr;
+    KnownStream* found = nullptr;
   };
-  std::map<std::pair<uint32_t, uint64_t>, SequenceStream> streams_;
+  std::map<std::pair<uint32_t, uint64_t>, KnownStream> streams_;
   Recent recent_[8];
 };
 
@@ -132,9 +137,8 @@ struct Exporter {
   IngestLedger before_minute;                            ///< `ledger` when it began
   uint64_t sampling_override = 0, sampling_default = 0;  ///< 0: none
   SequenceTable sequences;
-  RatesSeen rates;                                     ///< of headers, samples and records in the minute
-  RatesSeen rates_before;                              ///< in the last minute before it that had any
-  std::unordered_map<uint64_t, uint32_t> agent_drops;  ///< of sFlow: by data source, as told last
+  RatesSeen rates;         ///< of headers, samples and records in the minute
+  RatesSeen rates_before;  ///< in the last minute before it that had any
 
   /// What holds where the exporter's own word is `announced` (0: none).
   uint64_t sampling_rate(uint64_t announced) const {
@@ -185,21 +189,12 @@ struct Sender {
 
 enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow, kNetflow1, kNetflow7 };
 
-/// Puts what the message's number says to the exporter's ledger. Null: there are too many streams.
-inline void follow_sequence(Exporter& exporter, SequenceStream* known, const SequencePlace& place) {
-  if (known == nullptr) return;
-  const SequenceChange change = known->follow(place);
-  exporter.ledger.missing += static_cast<uint64_t>(change.missing);
-  exporter.ledger.duplicates += change.duplicates;
-  exporter.ledger.exporter_restarts += change.restarts;
-}
-/// The same of a protocol without export times. `kind` and `stream` name the stream of messages.
-inline void follow_sequence(Exporter& exporter, uint32_t kind, uint64_t stream, uint32_t received, uint32_t units) {
-  SequencePlace place;
-  place.sequence = received;
-  place.units = units;
-  follow_sequence(exporter, exporter.sequences.find(kind, stream), place);
-}
+/// What a decoder has read of streams that it shares with others (SequenceOrder) and not handed over yet.
+struct SequenceOutbox {
+  SequenceOrder* order = nullptr;
+  uint32_t lane = 0;
+  std::vector<SequenceNote> notes;
+};
 
 /// What the decoders of all protocols share while one datagram is read.
 struct DecodeContext {
@@ -218,6 +213,7 @@ struct DecodeContext {
   size_t& pending_octets;
   SideWriters* side;                                    ///< null: no query reads any of them
   const std::function<void(const NameNews&)>& on_name;  ///< empty: nobody asks
+  SequenceOutbox* outbox;                               ///< null: the streams are this decoder's alone
 
   /// Null: no query reads the stream.
   SideWriter* side_writer(batch::SideStream stream) const { return side == nullptr ? nullptr : side->of(stream); }
@@ -229,6 +225,24 @@ struct DecodeContext {
 
 /// Keeps what the sender's options or counters named, and tells who listens (context.on_name). Long texts are cut.
 void tell_name(DecodeContext& context, uint32_t domain, NameNews news);
+
+/// For who follows the streams in the end. `owner`: of the table that the stream was found in.
+void note_sequence(DecodeContext& context, const base::Inet& owner, uint32_t kind, uint64_t stream, KnownStream& known,
+                   const SequencePlace& place);
+
+/// Puts what the message's number says to the exporter's ledger. `kind` and `stream` name the stream of messages.
+inline void follow_sequence(DecodeContext& context, SequenceTable& table, const base::Inet& owner, uint32_t kind,
+                            uint64_t stream, const SequencePlace& place) {
+  KnownStream* const known = table.find(kind, stream);
+  if (known == nullptr) return;  // There are too many.
+  if (context.outbox != nullptr) return note_sequence(context, owner, kind, stream, *known, place);
+  const SequenceChange change = known->follow(place);
+  IngestLedger& ledger = context.exporter.ledger;
+  ledger.missing += static_cast<uint64_t>(change.missing);
+  ledger.duplicates += change.duplicates;
+  ledger.exporter_restarts += change.restarts;
+  if (place.agent_drops_told) ledger.agent_drops += known->follow_agent_drops(place.agent_drops);
+}
 
 /// The records of NetFlow v1, v5 and v7 as if they had a template: v9 and IPFIX records take the same way.
 RecordPlan netflow1_plan();
@@ -243,5 +257,8 @@ void decode_netflow7(DecodeContext& context);
 void decode_netflow9(DecodeContext& context);
 void decode_ipfix(DecodeContext& context);
 void decode_sflow(DecodeContext& context);
+
+/// Reads what the sender's data waited for, where other decoders have learnt it: no message of it is at hand.
+void read_released(DecodeContext& context);
 
 }  // namespace backstream::decode

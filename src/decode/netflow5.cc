@@ -52,7 +52,8 @@ void follow(DecodeContext& context, const FixedMessage& message) {
   place.units = static_cast<uint32_t>(message.count);
   place.exported_at = message.facts.exported_at;
   place.booted_at = message.facts.exported_at - Micros{message.facts.uptime_ms} * base::kMicrosPerMilli;
-  follow_sequence(context.exporter, context.exporter.sequences.find(message.version, message.facts.domain), place);
+  Exporter& exporter = context.exporter;
+  follow_sequence(context, exporter.sequences, exporter.address, message.version, message.facts.domain, place);
 }
 
 void write_records(DecodeContext& context, FixedMessage& message) {

@@ -1,7 +1,9 @@
 // What users of flow collectors report most often, a test a point: numbers are those of the list of 25 that the
 // acquisition part was built against.
+#include <chrono>
 #include <cmath>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "base/byte_order.h"
@@ -141,10 +143,10 @@ TEST(PeerPoint01, ADefaultCountsWhereNothingIsKnownAndAnOverrideAlways) {
   EXPECT_EQ(rate(0x0b000001, v5(0, 1), 0), "1");
 }
 
-Octets sflow_of(uint32_t sampling_rate) {
+Octets sflow_of(uint32_t sampling_rate, uint32_t sequence = 1, uint32_t drops = 0) {
   Octets o;
   o.u32(5).u32(1).u32(0xc0000263).u32(0).u32(1).u32(1'000).u32(1);
-  o.u32(1).u32(32 + 32).u32(1).u32(3).u32(sampling_rate).u32(0).u32(0).u32(1).u32(2).u32(1);
+  o.u32(1).u32(32 + 32).u32(sequence).u32(3).u32(sampling_rate).u32(0).u32(drops).u32(1).u32(2).u32(1);
   o.u32(2).u32(24).u32(90).put(0x020000000001, 6).u16(0).put(0x020000000002, 6).u16(0).u32(0x0800);
   return o;
 }
@@ -800,6 +802,235 @@ TEST(PeerPoint20, NetflowV7CountsRecordsAndV1HasNoNumbers) {
                                                                         {"time", "2026-01-31 12:00:54+00"}}) {
     EXPECT_EQ(run.last(column), value) << column;
   }
+}
+
+// --- 21: one heavy exporter is read by several threads
+
+/// Decoders of several receiving threads, to which the kernel spreads the datagrams of one exporter.
+struct Lanes {
+  static constexpr uint32_t kCount = 3;
+  std::shared_ptr<TemplateStore> store = std::make_shared<TemplateStore>();
+  SequenceOrder order{kCount};
+  std::vector<std::unique_ptr<DecodeRun>> runs;
+
+  Lanes() {
+    for (uint32_t lane = 0; lane < kCount; ++lane) {
+      runs.push_back(std::make_unique<DecodeRun>(DecodeSettings(), 5, DecodeRun::all_columns(), store));
+      runs.back()->decoder.share_sequences(order, lane);
+    }
+  }
+  void count() {
+    for (const SequenceOrder::Change& change : order.take_changes()) runs[change.lane]->decoder.count(change);
+  }
+  void finish() {
+    for (auto& run : runs) {
+      run->read_released();
+      run->decoder.hand_over_sequences(0);
+    }
+    order.finish();
+    count();
+  }
+  IngestLedger total() const {
+    IngestLedger sum;
+    for (const auto& run : runs) sum += run->decoder.total();
+    return sum;
+  }
+  std::multiset<std::map<std::string, std::string>> rows() const {
+    std::multiset<std::map<std::string, std::string>> all;
+    for (const auto& run : runs) all.insert(run->rows.begin(), run->rows.end());
+    return all;
+  }
+};
+
+struct Arrived {
+  Octets octets;
+  base::Micros received_at = 0;
+  int64_t arrived_ns = 0;
+};
+
+/// Of one exporter that is started anew once. Some are lost, come twice or overtake each other. The first one has the
+/// template.
+std::vector<Arrived> spread_messages(int version, std::mt19937& random) {
+  std::vector<Arrived> all;
+  uint32_t sequence = 4'294'967'000, exported = kExported, uptime_ms = 1'000'000;
+  const auto arrive = [&](const Octets& octets) {
+    const auto at = kReceived + static_cast<Micros>(all.size()) * 300'000;  // Over minutes.
+    all.push_back({octets, at, at * 1000});
+  };
+  const auto message = [&](const Octets& sets) {
+    return version == 9 ? v9(sets, sequence, 1, uptime_ms, exported) : ipfix(sets, sequence, 1, exported);
+  };
+  if (version == 9) {
+    arrive(message(set(0, template_of(256, kSmall)).add(set(1, v9_options_of(300, {{34, 4}})))));
+    ++sequence;
+    arrive(message(set(300, Octets().u32(0).u32(100))));
+    ++sequence;
+  } else if (version == 10) {
+    arrive(message(set(2, template_of(256, kSmall)).add(set(3, options_of(300, {{34, 4}})))));
+    arrive(message(set(300, Octets().u32(1).u32(100))));
+    ++sequence;
+  }
+  for (uint32_t i = 0; i < 400; ++i) {
+    if (i % 4 == 0) {
+      ++exported;
+      uptime_ms += 1'000;
+    }
+    if (i == 200) {
+      sequence = 0;
+      exported += 5;
+      uptime_ms = 2'000;
+    }
+    const auto records = static_cast<int>(1 + random() % 4);
+    Octets data;
+    for (int r = 0; r < records; ++r) data.add(small(i * 10 + static_cast<uint64_t>(r)));
+    const Octets octets = version == 5 ? v5(sequence, records, uptime_ms, exported) : message(set(256, data));
+    sequence += version == 9 ? 1 : static_cast<uint32_t>(records);
+    const bool steady = i < 10 || (i > 190 && i < 210) || i > 390;
+    if (!steady && random() % 20 == 0) continue;
+    arrive(octets);
+    if (!steady && random() % 20 == 0) arrive(octets);
+    if (!steady && random() % 20 == 0) std::swap(all.back().octets, all[all.size() - 2 - random() % 3].octets);
+  }
+  return all;
+}
+
+TEST(PeerPoint21, SeveralThreadsReadOneExporterAsOneDoes) {
+  for (const int version : {5, 9, 10}) {
+    std::mt19937 random(static_cast<unsigned>(version));
+    const std::vector<Arrived> messages = spread_messages(version, random);
+    DecodeRun whole;
+    for (const Arrived& one : messages) whole.feed(one.octets, one.received_at);
+    const IngestLedger expected = whole.decoder.total();
+    EXPECT_GT(expected.missing, 5u);
+    EXPECT_GT(expected.duplicates, 5u);
+    EXPECT_EQ(expected.exporter_restarts, 1u);
+
+    Lanes lanes;
+    std::vector<std::vector<const Arrived*>> dealt(Lanes::kCount);
+    const size_t learning = version == 5 ? 0 : 2;
+    for (size_t i = 0; i < messages.size(); ++i)
+      dealt[i < learning ? 0 : random() % Lanes::kCount].push_back(&messages[i]);
+    const auto read = [&](uint32_t lane, size_t begin, size_t end) {
+      DecodeRun& run = *lanes.runs[lane];
+      for (size_t i = begin; i < end; ++i) {
+        const Arrived& one = *dealt[lane][i];
+        run.feed(one.octets, one.received_at, 0x0a000001, static_cast<uint16_t>(50'000 + i % 3), one.arrived_ns);
+      }
+      run.decoder.hand_over_sequences(end < dealt[lane].size() ? dealt[lane][end]->arrived_ns : INT64_MAX);
+    };
+    read(0, 0, learning);
+    std::vector<std::thread> threads;
+    for (uint32_t lane = 0; lane < Lanes::kCount; ++lane) {
+      threads.emplace_back([&, lane] {
+        std::mt19937 pace(lane);
+        for (size_t at = lane == 0 ? learning : 0; at < dealt[lane].size();) {
+          const size_t end = std::min(dealt[lane].size(), at + 1 + pace() % 60);
+          read(lane, at, end);
+          at = end;
+          if (pace() % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(pace() % 300));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    lanes.finish();
+
+    const IngestLedger total = lanes.total();
+    for (const auto counter : IngestLedger::kCounters) {
+      EXPECT_EQ(total.*counter, expected.*counter)
+          << "version " << version << " counter " << &counter - IngestLedger::kCounters;
+    }
+    EXPECT_EQ(lanes.rows(), (std::multiset<std::map<std::string, std::string>>(whole.rows.begin(), whole.rows.end())));
+
+    // By minute of arrival, too, and each exporter and minute once.
+    std::map<Micros, IngestLedger> minutes, wanted;
+    for (const auto& run : lanes.runs) {
+      for (const MinuteLedger& minute : run->decoder.minutes()) minutes[minute.minute] += minute.ledger;
+    }
+    for (const MinuteLedger& minute : whole.decoder.minutes()) wanted[minute.minute] += minute.ledger;
+    EXPECT_EQ(minutes, wanted);
+    EXPECT_GT(wanted.size(), 1u);
+    std::vector<Decoder*> decoders;
+    for (const auto& run : lanes.runs) decoders.push_back(&run->decoder);
+    Decoder::write_minutes(decoders, base::kMaxTime, *lanes.runs[0]->side.of(batch::SideStream::kExporterMinutes));
+    lanes.runs[0]->side.flush();
+    whole.decoder.write_minutes(base::kMaxTime, *whole.side.of(batch::SideStream::kExporterMinutes));
+    whole.side.flush();
+    EXPECT_EQ(lanes.runs[0]->side_rows["exporter_minutes"], whole.side_rows["exporter_minutes"]);
+  }
+}
+
+TEST(PeerPoint21, DataBeforeItsTemplateOnAnotherThreadIsKeptAndRead) {
+  for (const uint16_t version : {9, 10}) {
+    Lanes lanes;
+    uint32_t sequence = 0;
+    int64_t now_ns = kReceived * 1000;
+    const auto feed = [&](uint32_t lane, const Octets& sets, uint32_t records) {
+      now_ns += 1'000'000;
+      lanes.runs[lane]->feed(version == 9 ? v9(sets, sequence) : ipfix(sets, sequence), now_ns / 1000, 0x0a000001,
+                             50'000, now_ns);
+      sequence += version == 9 ? 1 : records;
+    };
+    feed(1, set(256, small(11)), 1);
+    feed(2, set(256, small(22).add(small(23))), 2);
+    EXPECT_EQ(lanes.total().sets_held, 2u);
+    if (version == 9) feed(0, set(0, template_of(256, kSmall)).add(set(1, v9_options_of(300, {{34, 4}}))), 0);
+    else feed(0, set(2, template_of(256, kSmall)).add(set(3, options_of(300, {{34, 4}}))), 0);
+    feed(0, set(300, Octets().u32(1).u32(100)).add(set(256, small(33))), 2);
+    EXPECT_EQ(lanes.rows().size(), 1u);
+    lanes.runs[1]->read_released();
+    EXPECT_EQ(lanes.runs[1]->last("octets_raw"), "11") << "no datagram of the exporter has come here since";
+    EXPECT_EQ(lanes.runs[1]->last("sampling_rate"), "100");
+    EXPECT_EQ(lanes.runs[1]->last("exporter"), "10.0.0.1");
+    EXPECT_EQ(lanes.runs[1]->last("protocol_version"), std::to_string(version));
+    lanes.runs[1]->read_released();
+    EXPECT_EQ(lanes.runs[1]->rows.size(), 1u) << "once";
+    feed(2, set(256, small(44)), 1);
+    EXPECT_EQ(lanes.runs[2]->rows.size(), 3u) << "or it is read with the next datagram";
+    lanes.finish();
+    const IngestLedger total = lanes.total();
+    EXPECT_EQ(total.flows, 5u);
+    EXPECT_EQ(total.option_rows, 1u);
+    EXPECT_EQ(total.sets_held, total.sets_released);
+    EXPECT_EQ(total.awaiting_template, 0u);
+    EXPECT_EQ(total.missing, 0u);
+    EXPECT_EQ(total.duplicates, 0u);
+  }
+}
+
+TEST(PeerPoint21, WithdrawalsRedefinitionsAndSamplersHoldForAllThreads) {
+  Lanes lanes;
+  const auto feed = [&](uint32_t lane, const Octets& sets) { lanes.runs[lane]->feed(ipfix(sets)); };
+  feed(0, set(2, template_of(256, kSmall)).add(set(3, options_of(300, {{302, 4}, {34, 4}}))));
+  feed(1, set(300, Octets().u32(1).u32(7).u32(50)));
+  feed(2, set(2, template_of(257, with(kSmall, {{302, 4}}))));
+  for (uint32_t lane = 0; lane < Lanes::kCount; ++lane) {
+    feed(lane, set(257, small().add(Octets().u32(7))));
+    EXPECT_EQ(lanes.runs[lane]->last("sampling_rate"), "50") << lane;
+  }
+  feed(1, set(2, Octets().u16(256).u16(0)));
+  for (uint32_t lane = 0; lane < Lanes::kCount; ++lane) feed(lane, set(256, Octets().u32(1).u32(70 + lane)));
+  EXPECT_EQ(lanes.total().awaiting_template, 3u) << "withdrawn";
+  feed(2, set(2, template_of(256, {{8, 4}, {1, 4}})));
+  for (uint32_t lane = 0; lane < Lanes::kCount; ++lane) {
+    lanes.runs[lane]->read_released();
+    EXPECT_EQ(lanes.runs[lane]->last("octets_raw"), std::to_string(70 + lane)) << "by the new layout";
+  }
+  EXPECT_EQ(lanes.total().awaiting_template, 0u);
+}
+
+TEST(PeerPoint21, WhatAnAgentLostIsCountedOnce) {
+  Lanes lanes;
+  const auto feed = [&](uint32_t lane, uint32_t sequence, uint32_t drops) {
+    const int64_t now_ns = kReceived * 1000 + sequence * 1'000'000;
+    lanes.runs[lane]->feed(sflow_of(100, sequence, drops), now_ns / 1000, 0x0a000001, 50'000, now_ns);
+  };
+  for (uint32_t i = 0; i < 30; ++i) {
+    if (i != 20) feed(i % Lanes::kCount, i, 100 + i / 10);
+  }
+  lanes.finish();
+  EXPECT_EQ(lanes.total().agent_drops, 2u);
+  EXPECT_EQ(lanes.total().missing, 1u);
+  EXPECT_EQ(lanes.total().flows, 29u);
 }
 
 // --- 22: who the exporter is

@@ -17,6 +17,8 @@ struct SequencePlace {
   uint32_t units = 0;     ///< that it carries, as far as is known
   /// False: it holds something that could not be counted, so the number of the next message tells.
   bool units_known = true;
+  bool agent_drops_told = false;
+  uint32_t agent_drops = 0;             ///< samples that an sFlow agent has lost at this source since it began; wraps
   Micros exported_at = base::kMinTime;  ///< kMinTime: the protocol does not tell
   Micros booted_at = base::kMinTime;    ///< exported_at less the uptime, which wraps (2^32 ms); kMinTime: not told
 };
@@ -34,8 +36,8 @@ struct SequenceChange {
 /// in numbers of 64 bits, so it is exact over the wrap. Messages that overtake each other give back what was counted,
 /// as long as the gap that they fill is one of the last kGapsMax / 2; a message whose place was filled is a duplicate.
 /// A single message with an odd number is not believed until the next one agrees (RFC 3550 §A.1 does the same), so
-/// that a damaged number neither invents losses nor restarts; what it carries counts as missing. Not thread-safe:
-/// several receiving threads hand their places to one stream, in order of arrival.
+/// that a damaged number neither invents losses nor restarts; what it carries counts as missing. Not thread-safe: where
+/// several threads receive a stream's messages, SequenceOrder puts them in order.
 class SequenceStream {
  public:
   SequenceChange follow(const SequencePlace& place) {
@@ -44,6 +46,15 @@ class SequenceStream {
     if (place.sequence == static_cast<uint32_t>(next_) && begun_) advance(place);
     else follow_odd(place, change);
     return change;
+  }
+
+  /// How many the agent has lost since it told last. `told` goes back when it begins anew.
+  uint32_t follow_agent_drops(uint32_t told) {
+    const auto more = static_cast<int32_t>(told - agent_drops_);
+    const bool counts = agent_drops_known_ && more > 0;
+    agent_drops_known_ = true;
+    agent_drops_ = told;
+    return counts ? static_cast<uint32_t>(more) : 0;
   }
 
   uint64_t first() const { return first_; }
@@ -81,7 +92,8 @@ class SequenceStream {
   bool agrees_with_suspect(const SequencePlace& place) const;
 
   bool begun_ = false, open_ = false;  ///< open_: the last message held units that could not be counted
-  bool suspected_ = false;
+  bool suspected_ = false, agent_drops_known_ = false;
+  uint32_t agent_drops_ = 0;
   uint64_t first_ = 0, next_ = 0, received_ = 0;
   uint64_t known_from_ = 0;  ///< every gap above is in gaps_
   Micros exported_at_ = base::kMinTime, booted_at_ = base::kMinTime;

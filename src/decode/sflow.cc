@@ -314,19 +314,6 @@ struct DataSource {
   uint64_t key(const Agent& agent) const { return uint64_t{agent.sub_agent} << 32 | (uint64_t{type} << 30 ^ index); }
 };
 
-/// `told`: how many samples the agent has lost at this source since it started.
-void follow_drops(Exporter& exporter, uint64_t source, uint32_t told) {
-  constexpr size_t kSourcesMax = 65'536;
-  const auto known = exporter.agent_drops.find(source);
-  if (known == exporter.agent_drops.end()) {
-    if (exporter.agent_drops.size() < kSourcesMax) exporter.agent_drops.emplace(source, told);
-    return;
-  }
-  const auto more = static_cast<int32_t>(told - known->second);
-  if (more > 0) exporter.ledger.agent_drops += static_cast<uint32_t>(more);
-  known->second = told;  // less than before: the agent began anew
-}
-
 bool read_records(Reader& in, Tunnels tunnels, Sample& sample) {
   uint32_t records = 0;
   if (!in.u32(records)) return false;
@@ -359,8 +346,12 @@ bool read_flow_sample(bool expanded, Reader in, DecodeContext& context, const Ag
   sample.rate = static_cast<uint32_t>(context.exporter.sampling_rate(sample.rate));
   if (!read_records(in, context.settings.tunnels, sample)) return false;
   context.exporter.rates.add(sample.rate);
-  follow_sequence(context.exporter, 0, source.key(agent), sequence, 1);
-  follow_drops(context.exporter, source.key(agent), drops);
+  SequencePlace place;
+  place.sequence = sequence;
+  place.units = 1;
+  place.agent_drops_told = true;
+  place.agent_drops = drops;
+  follow_sequence(context, context.exporter.sequences, context.exporter.address, 0, source.key(agent), place);
   IngestLedger& ledger = context.exporter.ledger;
   ++ledger.records;
   ++ledger.flows;

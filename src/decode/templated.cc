@@ -13,6 +13,7 @@ using base::load_be32;
 constexpr uint16_t kV9 = 9, kIpfix = 10;
 constexpr size_t kPendingSetsMax = 1'024;  ///< of a sender
 constexpr size_t kIdentitiesMax = 4'096;   ///< of a sender
+constexpr uint32_t kByPort = 1 << 16;      ///< kinds of streams that a sender has, not an exporter
 constexpr uint16_t kExporterIPv4Address = 130, kExporterIPv6Address = 131, kSystemInitTime = 160;
 
 /// A message whose header has been read, and its sets.
@@ -537,8 +538,9 @@ void Message::take_options_record(const TemplateDefinition& known, uint16_t id, 
 void follow(DecodeContext& context, uint16_t version, uint32_t domain, const SequencePlace& place) {
   const bool by_port = context.sender.identity == ExporterIdentity::kElement;
   SequenceTable& table = by_port ? context.sender.sequences : context.exporter.sequences;
+  const base::Inet& owner = by_port ? context.sender.key.address : context.exporter.address;
   const uint64_t port = by_port ? context.datagram.source_port : 0;
-  follow_sequence(context.exporter, table.find(version, port << 32 | domain), place);
+  follow_sequence(context, table, owner, by_port ? version | kByPort : version, port << 32 | domain, place);
 }
 
 void refuse_short_header(DecodeContext& context) {
@@ -611,6 +613,11 @@ void decode_ipfix(DecodeContext& context) {
   place.units_known = message.counts_known();
   follow(context, kIpfix, domain, place);
   ++context.exporter.ledger.decoded;
+}
+
+void read_released(DecodeContext& context) {
+  Message(context, kV9, facts_of(context, "9")).release_ready();
+  Message(context, kIpfix, facts_of(context, "10")).release_ready();
 }
 
 }  // namespace backstream::decode

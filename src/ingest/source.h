@@ -70,6 +70,9 @@ class DatagramSource {
   virtual std::span<const base::Datagram> next_block() = 0;
   virtual bool at_end() const = 0;
   virtual const IngestStats& stats() const = 0;
+  /// Where datagrams have the kernel's time stamps (Datagram::arrived_ns): all that it stamped before this has been
+  /// handed on, but for what was on its way to the socket just then.
+  virtual int64_t complete_until_ns() const { return 0; }
   /// Octets read so far and in all (0: unknown), for a progress bar.
   virtual uint64_t octets_read() const { return stats().octets; }
   virtual uint64_t octets_total() const { return 0; }

@@ -10,6 +10,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
+#include <optional>
+#include <span>
+#include <utility>
 
 #include "ingest/socket_address.h"
 
@@ -52,6 +56,12 @@ base::Result<Place> find_place(const UdpListen& listen, const std::string& where
 
 constexpr uint32_t net(int offset) { return static_cast<uint32_t>(SKF_NET_OFF + offset); }
 
+/// The program chooses for the whole group.
+bool attach(int file, std::span<const sock_filter> program) {
+  const sock_fprog attached{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
+  return ::setsockopt(file, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof attached) == 0;
+}
+
 /// Makes a group choose the socket by the source address: an exporter's datagrams stay in order and with one thread,
 /// whatever ports they come from. Where the kernel does not take the program it chooses by addresses and ports.
 void steer_by_exporter(int file, uint32_t count) {
@@ -77,9 +87,62 @@ void steer_by_exporter(int file, uint32_t count) {
       BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
       BPF_STMT(BPF_RET | BPF_A, 0),
   };
-  const sock_fprog attached{static_cast<unsigned short>(std::size(program)), const_cast<sock_filter*>(program)};
-  ::setsockopt(file, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof attached);
+  (void)attach(file, program);
 }
+
+/// Makes a group choose any socket, anew for each datagram, or for all of them that the kernel has coalesced.
+bool spread(int file, uint32_t count) {
+  const sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM)),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+  };
+  return attach(file, program);
+}
+
+/// The kernel begins to stamp what arrives some milliseconds after the first socket asked for it; until then what is
+/// read gets the time of reading. A socket that sends to itself tells when it does.
+class StampsAwaited {
+ public:
+  StampsAwaited() : file_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    constexpr int kTriesMax = 500;
+    const int on = 1;
+    sockaddr_storage address{};
+    socklen_t octets = to_socket_address(base::Inet::v4(0x7f000001), 0, address);
+    auto* const place = reinterpret_cast<sockaddr*>(&address);
+    if (::setsockopt(file_, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0 || ::bind(file_, place, octets) != 0 ||
+        ::getsockname(file_, place, &octets) != 0 || ::connect(file_, place, octets) != 0)
+      return;  // No loopback: nobody can be asked.
+    for (int tried = 0; tried < kTriesMax && !stamps(); ++tried) ::usleep(1'000);
+  }
+  ~StampsAwaited() {
+    if (file_ >= 0) ::close(file_);
+  }
+  StampsAwaited(const StampsAwaited&) = delete;
+  StampsAwaited& operator=(const StampsAwaited&) = delete;
+
+ private:
+  bool stamps() {
+    uint8_t octet = 0;
+    alignas(cmsghdr) uint8_t control[64] = {};
+    iovec part{&octet, 1};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    if (::send(file_, &octet, 1, 0) != 1) return false;
+    timespec asked{}, stamp{};
+    ::clock_gettime(CLOCK_REALTIME, &asked);
+    if (::recvmsg(file_, &header, 0) != 1) return false;
+    const cmsghdr* told = CMSG_FIRSTHDR(&header);
+    if (told == nullptr || told->cmsg_type != SO_TIMESTAMPNS) return false;
+    std::memcpy(&stamp, CMSG_DATA(told), sizeof stamp);
+    return std::pair(stamp.tv_sec, stamp.tv_nsec) <= std::pair(asked.tv_sec, asked.tv_nsec);
+  }
+
+  const int file_;
+};
 
 /// Asks for the buffer and returns what was granted.
 uint64_t set_buffer(int file, int octets) {
@@ -104,8 +167,7 @@ bool bind_to(int file, const Place& place) {
 
 }  // namespace
 
-base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, int receive_buffer_octets,
-                                       bool coalesce) {
+base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, const UdpOptions& options) {
   const bool any = listen.host.empty() || listen.host == "*";
   const std::string where = fmt::format("udp://{}:{}", any ? "*" : listen.host, listen.port);
   auto found = find_place(listen, where);
@@ -128,6 +190,8 @@ base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, 
     errno = error;
     if (!is_free) return fail();
   }
+  std::optional<StampsAwaited> stamps;  // Until the group's own sockets keep them going.
+  if (options.steering == Steering::kSpread) stamps.emplace();
   for (uint32_t i = 0; i < count; ++i) {
     const int file = open_one(place);
     if (file < 0) return fail();
@@ -135,8 +199,9 @@ base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, 
     const int on = 1;
     if (count > 1) ::setsockopt(file, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     ::setsockopt(file, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    if (coalesce) ::setsockopt(file, SOL_UDP, UDP_GRO, &on, sizeof on);
-    group.buffer_octets.push_back(set_buffer(file, receive_buffer_octets));
+    if (options.steering == Steering::kSpread) ::setsockopt(file, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+    if (options.coalesce) ::setsockopt(file, SOL_UDP, UDP_GRO, &on, sizeof on);
+    group.buffer_octets.push_back(set_buffer(file, options.receive_buffer_octets));
     if (!bind_to(file, place)) return fail();
     sockaddr_storage bound{};
     socklen_t octets = sizeof bound;
@@ -144,13 +209,18 @@ base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, 
     group.address = base::to_string(from_socket_address(bound, group.port));
     std::memcpy(&place.address, &bound, octets);  // The others join the port that the system chose.
   }
-  if (count > 1) steer_by_exporter(group.files[0], count);
+  if (count > 1 && options.steering == Steering::kExporter) steer_by_exporter(group.files[0], count);
+  if (count > 1 && options.steering == Steering::kSpread && !spread(group.files[0], count))
+    group.warnings.push_back(
+        fmt::format("{}: the kernel does not spread datagrams (SO_ATTACH_REUSEPORT_CBPF: {}); it divides them by "
+                    "addresses and ports",
+                    where, std::strerror(errno)));
   const uint64_t granted = group.buffer_octets[0];
-  if (granted < static_cast<uint64_t>(receive_buffer_octets)) {
+  if (granted < static_cast<uint64_t>(options.receive_buffer_octets)) {
     group.warnings.push_back(
         fmt::format("{}: receive buffer is {} octets, {} were asked for: bursts may be lost. "
                     "sysctl -w net.core.rmem_max={} allows it",
-                    where, granted, receive_buffer_octets, receive_buffer_octets));
+                    where, granted, options.receive_buffer_octets, options.receive_buffer_octets));
   }
   return group;
 }

@@ -17,8 +17,7 @@ struct SocketGroup {
 };
 
 /// Opens and binds. Errors: cannot; nothing is left open then.
-/// @param coalesce  UDP_GRO
-base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, int receive_buffer_octets,
-                                       bool coalesce);
+/// @param count  sockets; instead of options.sockets
+base::Result<SocketGroup> open_sockets(const UdpListen& listen, uint32_t count, const UdpOptions& options);
 
 }  // namespace backstream::ingest

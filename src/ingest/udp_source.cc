@@ -25,23 +25,26 @@ constexpr size_t kMessageStride = kMessageOctets + 26 * 64;
 constexpr size_t kControlOctets = 128;
 constexpr int kBatchesPerTurn = 8;  ///< of one socket, before the others have their turn
 
-base::Micros wall_clock() {
+int64_t wall_clock_ns() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
+base::Micros wall_clock() { return wall_clock_ns() / 1000; }
 
 struct Socket {
   int file = -1;
   uint32_t site = 0;
   uint32_t drops = 0;  ///< the kernel's counter of 32 bits as last seen
   uint16_t port = 0;
+  int64_t complete_until_ns = 0;  ///< all that the kernel stamped before has been read
 };
 
 class Receiver final : public UdpSource {
  public:
-  Receiver(const base::PrefixSet& allow, int poll_interval_ms)
-      : poll_interval_ms_(poll_interval_ms),
-        allow_(allow),
+  explicit Receiver(const UdpOptions& options)
+      : poll_interval_ms_(options.poll_interval_ms),
+        stamped_(options.steering == Steering::kSpread),
+        allow_(options.allow),
         memory_(kMessages * kMessageStride),
         control_(kMessages * kControlOctets),
         names_(kMessages),
@@ -92,6 +95,11 @@ class Receiver final : public UdpSource {
   }
   bool at_end() const override { return false; }
   const IngestStats& stats() const override { return stats_; }
+  int64_t complete_until_ns() const override {
+    int64_t least = sockets_.front().complete_until_ns;
+    for (const Socket& socket : sockets_) least = std::min(least, socket.complete_until_ns);
+    return least;
+  }
   const std::vector<uint16_t>& ports() const override { return ports_; }
 
  private:
@@ -126,8 +134,8 @@ class Receiver final : public UdpSource {
     if (octets > SK_MEMINFO_DROPS * sizeof(uint32_t)) note_drops(index, memory[SK_MEMINFO_DROPS]);
   }
 
-  /// Reads what came with a message. Returns the length of the datagrams that it is made of.
-  uint32_t read_control(msghdr& header, size_t index, uint32_t octets) {
+  /// Reads what came with a message. Returns the length of the datagrams that it is made of; all have one time stamp.
+  uint32_t read_control(msghdr& header, size_t index, uint32_t octets, int64_t& arrived_ns) {
     uint32_t segment = octets;
     for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
       if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
@@ -138,26 +146,34 @@ class Receiver final : public UdpSource {
         uint32_t drops = 0;
         std::memcpy(&drops, CMSG_DATA(c), sizeof drops);
         note_drops(index, drops);
+      } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
+        timespec stamp{};
+        std::memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+        arrived_ns = int64_t{stamp.tv_sec} * 1'000'000'000 + stamp.tv_nsec;
       }
     }
     return segment;
   }
 
   bool receive(size_t index) {
-    const Socket& socket = sockets_[index];
+    Socket& socket = sockets_[index];
+    const int64_t asked_ns = stamped_ ? wall_clock_ns() : 0;
     for (mmsghdr& message : messages_) {  // The kernel has written over them.
       message.msg_hdr.msg_namelen = sizeof names_[0];
       message.msg_hdr.msg_controllen = kControlOctets;
     }
     const int got = ::recvmmsg(socket.file, messages_.data(), kMessages, 0, nullptr);
+    if (static_cast<size_t>(std::max(got, 0)) < kMessages) socket.complete_until_ns = asked_ns;
     if (got <= 0) return false;
     const base::Micros now = wall_clock();
     SocketStats& socket_stats = stats_.sockets[index];
     for (size_t i = 0; i < static_cast<size_t>(got); ++i) {
       msghdr& header = messages_[i].msg_hdr;
       const uint32_t octets = messages_[i].msg_len;
-      const uint32_t segment = read_control(header, index, octets);
       base::Datagram datagram;
+      datagram.arrived_ns = asked_ns;
+      const uint32_t segment = read_control(header, index, octets, datagram.arrived_ns);
+      if (got == kMessages) socket.complete_until_ns = datagram.arrived_ns;
       datagram.source = from_socket_address(names_[i], datagram.source_port);
       datagram.destination_port = socket.port;
       datagram.site = socket.site;
@@ -182,6 +198,7 @@ class Receiver final : public UdpSource {
   }
 
   const int poll_interval_ms_;
+  const bool stamped_;
   const base::PrefixSet allow_;
   std::vector<Socket> sockets_;
   std::vector<pollfd> polls_;
@@ -205,8 +222,7 @@ base::Result<std::vector<std::unique_ptr<UdpSource>>> listen_udp(const std::vect
   const uint32_t threads = std::max(options.threads, 1u);
   const uint32_t sockets = (std::max(options.sockets, 1u) + threads - 1) / threads * threads;
   std::vector<std::unique_ptr<Receiver>> receivers;
-  for (uint32_t i = 0; i < threads; ++i)
-    receivers.push_back(std::make_unique<Receiver>(options.allow, options.poll_interval_ms));
+  for (uint32_t i = 0; i < threads; ++i) receivers.push_back(std::make_unique<Receiver>(options));
   if (sites.empty()) sites.emplace_back();
   for (const UdpListen& one : listen) {
     uint32_t site = 0;
@@ -215,7 +231,7 @@ base::Result<std::vector<std::unique_ptr<UdpSource>>> listen_udp(const std::vect
       site = static_cast<uint32_t>(known - sites.begin());
       if (known == sites.end()) sites.push_back(one.site);
     }
-    const auto group = open_sockets(one, sockets, options.receive_buffer_octets, options.coalesce);
+    const auto group = open_sockets(one, sockets, options);
     if (!group) return tl::unexpected(group.error());
     for (uint32_t s = 0; s < sockets; ++s) receivers[s % threads]->add(*group, s, site);
     for (auto& receiver : receivers) receiver->add_port(group->port);

@@ -18,11 +18,18 @@ struct UdpListen {
 /// "udp://HOST:PORT", "udp://[::1]:2055".
 base::Result<UdpListen> parse_listen(std::string_view text);
 
+/// Which socket of a group (SO_REUSEPORT) a datagram comes to.
+enum class Steering : uint8_t {
+  kExporter,  ///< all of a source address to the same one: one thread has its templates and its numbers in order
+  kSpread,    ///< any: a heavy exporter is divided over the threads, and datagrams have the kernel's time stamps
+};
+
 struct UdpOptions {
   int receive_buffer_octets = 32 << 20;  ///< asked for, each socket (SO_RCVBUFFORCE, then SO_RCVBUF)
   /// Sockets of each address (SO_REUSEPORT): at least one a thread, rounded up to a multiple of the threads.
   uint32_t sockets = 1;
-  uint32_t threads = 1;   ///< sources that listen_udp() returns, each for a thread of its own
+  uint32_t threads = 1;  ///< sources that listen_udp() returns, each for a thread of its own
+  Steering steering = Steering::kExporter;
   bool coalesce = true;   ///< take what the kernel coalesced in one piece (UDP_GRO)
   base::PrefixSet allow;  ///< sources that are heard; empty: all
   int poll_interval_ms = 100;
@@ -35,9 +42,8 @@ class UdpSource : public DatagramSource {
   virtual const std::vector<uint16_t>& ports() const = 0;
 };
 
-/// Binds the sockets. All datagrams of an exporter's address come to the same socket of the group, so that one thread
-/// has its templates and its sequence numbers in order.
-/// Warns (stats) with the sysctl to set when the kernel granted a smaller buffer. Errors: cannot bind.
+/// Binds the sockets. Warns (stats) with the sysctl to set when the kernel granted a smaller buffer, and when it does
+/// not spread. Errors: cannot bind.
 base::Result<std::vector<std::unique_ptr<UdpSource>>> listen_udp(const std::vector<UdpListen>& listen,
                                                                  const UdpOptions& options,
                                                                  std::vector<std::string>& sites);

@@ -301,6 +301,82 @@ TEST(UdpSource, AnExporterStaysWithOneThreadWhateverItsPorts) {
   }
 }
 
+/// The datagrams of one exporter come to all threads, each once, with time stamps in the order in which they were sent;
+/// what has one time stamp (it was coalesced) is together.
+TEST(PeerPoint21, OneExporterIsSpreadOverAllThreads) {
+  for (const bool coalesce : {false, true}) {
+    UdpOptions options = options_of(kBufferOctets, 1);
+    options.threads = 3;
+    options.sockets = 6;
+    options.steering = Steering::kSpread;
+    std::vector<std::string> sites;
+    auto sources = listen_udp({{"127.0.0.1", 0, ""}}, options, sites);
+    ASSERT_TRUE(sources);
+    for (const auto& source : *sources) {
+      source->next_block();
+      EXPECT_GT(source->complete_until_ns(), 1'700'000'000'000'000'000) << "nothing has come: all was read";
+    }
+    constexpr size_t kCount = 900;
+    UdpSender sender(kLoopback, (*sources)[0]->ports()[0], nullptr, coalesce);
+    for (size_t i = 0; i < kCount; ++i) {
+      send(sender, fmt::format("{:5}", i));
+      if (i % 7 == 0) sender.flush();  // Short runs.
+    }
+    sender.flush();
+    std::vector<std::pair<int64_t, size_t>> seen;
+    for (const auto& source : *sources) {
+      uint64_t count = 0;
+      for (auto block = source->next_block(); !block.empty(); block = source->next_block()) {
+        for (const base::Datagram& datagram : block) {
+          const std::string text(reinterpret_cast<const char*>(datagram.payload), datagram.payload_octets);
+          seen.emplace_back(datagram.arrived_ns, std::stoul(text));
+          ++count;
+        }
+      }
+      EXPECT_GT(count, kCount / 6) << "about a third";
+      EXPECT_GT(source->complete_until_ns(), seen.back().first);
+      EXPECT_EQ(source->stats().sockets.size(), 2u);
+      for (const SocketStats& socket : source->stats().sockets) EXPECT_GT(socket.datagrams, 0u);
+      EXPECT_EQ(source->stats().kernel_drops, 0u);
+      EXPECT_TRUE(source->stats().warnings.empty());
+    }
+    ASSERT_EQ(seen.size(), kCount);
+    std::stable_sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (size_t i = 0; i < kCount; ++i) ASSERT_EQ(seen[i].second, i) << (coalesce ? "coalesced" : "singly");
+  }
+}
+
+TEST(UdpSource, NothingThatWasStampedBeforeTheMarkComesAfterIt) {
+  UdpOptions options = options_of(kBufferOctets, 1);
+  options.sockets = 2;
+  options.steering = Steering::kSpread;
+  const Bound bound = listen({{"127.0.0.1", 0, ""}}, options);
+  UdpSender sender(kLoopback, bound.port());
+  for (int i = 0; i < 500; ++i) send(sender, "x");  // More than one receive of each socket.
+  sender.flush();
+  int64_t mark = 0;
+  size_t count = 0, moved = 0;
+  for (auto block = bound.source->next_block(); !block.empty(); block = bound.source->next_block()) {
+    for (const base::Datagram& datagram : block) ASSERT_GE(datagram.arrived_ns, mark);
+    count += block.size();
+    moved += bound.source->complete_until_ns() > mark;
+    mark = bound.source->complete_until_ns();
+  }
+  EXPECT_EQ(count, 500u);
+  EXPECT_GT(moved, 1u);
+}
+
+TEST(UdpSource, WhereAnExporterHasItsThreadThereAreNoTimeStamps) {
+  const Bound bound = listen({{"127.0.0.1", 0, ""}});
+  UdpSender sender(kLoopback, bound.port());
+  send(sender, "x");
+  sender.flush();
+  const Seen seen = receive(bound, 1);
+  ASSERT_EQ(seen.datagrams.size(), 1u);
+  EXPECT_EQ(seen.datagrams[0].about.arrived_ns, 0);
+  EXPECT_EQ(bound.source->complete_until_ns(), 0);
+}
+
 TEST(UdpSource, WhoIsNotAllowedIsCountedByAddressAndNotHandedOn) {
   UdpOptions options = options_of(kBufferOctets, 10);
   options.allow = base::PrefixSet({base::Inet::v4(0x7f000200, 24), base::Inet::v4(0x7f000105)});
