@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <compare>
 #include <cstring>
 #include <numeric>
 
@@ -38,7 +39,7 @@ int order_of(const std::string_view& a, const std::string_view& b) {
 }
 int order_of(const base::Inet& a, const base::Inet& b) {
   const auto c = base::compare(a, b);
-  return (c > 0) - (c < 0);
+  return std::is_gt(c) - std::is_lt(c);
 }
 
 template <typename Value>
