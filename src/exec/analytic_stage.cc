@@ -307,10 +307,12 @@ class AnalyticStage final : public StageRunner {
       functions_.reset(*partition);
     }
     const size_t held = partition->rows_held();
-    functions_.append(*partition, run_.batch, peers_.data(), at);
+    // Frontiers count in seconds; few different ones are found fast among those that wait.
+    const Micros held_back = by_window_ ? at : slice_of(at);
+    functions_.append(*partition, run_.batch, peers_.data(), held_back);
     if (waits_) {
       partition->waiting.append(run_.batch);
-      waiting_[at] += n;
+      waiting_[held_back] += n;
       emit(*partition, known_rows(*partition));
     } else {
       emit(*partition, n);
