@@ -1,6 +1,7 @@
 #pragma once
 // Aggregate functions. The state of one aggregate for one group is a fixed number of bytes inside the group's row;
 // what does not fit (distinct sets) hangs off it in memory of the table. States are bitwise relocatable.
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -46,8 +47,8 @@ struct NullResults {
 
 /// Memory and error counts that states of one table share. One thread.
 struct StateContext : NullResults {
-  base::Arena arena;                   ///< freed with the table
-  std::vector<void*> free_blocks[32];  ///< blocks given back, by log2 of their octets
+  base::Arena arena;                               ///< freed with the table
+  std::array<std::vector<void*>, 32> free_blocks;  ///< blocks given back, by log2 of their octets
 
   /// A block of 2^octets_log2 octets (3 <= octets_log2 < 32), 8-aligned, not cleared; reused before the arena grows.
   void* take_block(unsigned octets_log2) {

@@ -2,6 +2,7 @@
 // Counts by value: what entropy, topk and the quantile sketch keep. It starts as an array of 2, 4 and 8 entries that is
 // searched in order, then becomes an open-addressed table. Private to the room.
 #include <algorithm>
+#include <cassert>
 #include <vector>
 
 #include "agg/value_word.h"
@@ -92,6 +93,7 @@ struct CountMap {
   template <typename Visit>
   void for_each(Visit&& visit) const {
     if (size == 0) return;
+    assert(capacity_log2 < 64);
     const size_t places = is_array() ? size : size_t{1} << capacity_log2;
     for (size_t i = 0; i < places; ++i) {
       if (entries[i].count != 0) visit(entries[i]);

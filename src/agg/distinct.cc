@@ -1,5 +1,6 @@
 // count(DISTINCT x): the exact set of values of each group.
 #include <algorithm>
+#include <cassert>
 
 #include "agg/states.h"
 #include "agg/values.h"
@@ -94,6 +95,7 @@ template <typename Traits>
 void wide_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
   WordSet& set = state_at<WordSet>(to);
   for_each_word(state_at<WordSet>(from), [&](uint64_t word) {
+    assert(word != 0);  // It has a bit of its own, or is the address of a wide value.
     insert<Traits>(set, word, context, [&](uint64_t) {
       if (std::is_same_v<Traits, InetTraits> && InetTraits::is_word(word)) return word;
       return reinterpret_cast<uint64_t>(make_wide(WideTraits::bytes(word), WideTraits::hash(word), context));
@@ -102,8 +104,12 @@ void wide_combine(uint8_t* to, const uint8_t* from, StateContext& context) {
 }
 template <typename Value>
 Value value_of(uint64_t word) {
-  if constexpr (std::is_same_v<Value, base::Inet>) return inet_of(word);
-  else return WideTraits::bytes(word);
+  if constexpr (std::is_same_v<Value, base::Inet>) {
+    return inet_of(word);
+  } else {
+    assert(word != 0);
+    return WideTraits::bytes(word);
+  }
 }
 template <typename Value>
 void wide_encode(const uint8_t* state, std::vector<uint8_t>& out) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <compare>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -24,7 +25,7 @@ inline int order(std::string_view a, std::string_view b) {  // byte order, COLLA
 }
 inline int order(const base::Inet& a, const base::Inet& b) {
   const auto c = base::compare(a, b);
-  return (c > 0) - (c < 0);
+  return std::is_gt(c) - std::is_lt(c);
 }
 inline int order(uint8_t a, uint8_t b) { return (a > b) - (a < b); }  // boolean: false, true
 /// Intervals compare as lengths: a month is 30 days, a day 24 hours (PostgreSQL interval_cmp_value).

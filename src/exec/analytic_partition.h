@@ -18,7 +18,7 @@ bool counter_difference(int64_t before, int64_t now, int64_t bits, int64_t& diff
 struct AnalyticPartition {
   struct Order {
     Micros time;   ///< across windows: the time that ORDER BY begins with
-    Micros at;     ///< what frontiers speak of: the start of the row's window, or its time
+    Micros at;     ///< what frontiers speak of: the start of the row's window, or its second
     int64_t peer;  ///< number of its group of equal rows, from 1
     int64_t rank;  ///< number of the first row of that group, from 1
   };

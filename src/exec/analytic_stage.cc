@@ -10,6 +10,7 @@
 
 #include "exec/analytic_partition.h"
 #include "exec/carried_functions.h"
+#include "exec/keyed_states.h"
 #include "exec/row_order.h"
 #include "exec/window_functions.h"
 
@@ -80,7 +81,7 @@ class AnalyticStage final : public StageRunner {
         window_rows_(types_),
         ready_(stage.grouped.types()),
         alone_(functions_.make_partition()),
-        partitions_(16, KeyHash{options.hash_mask}) {
+        by_key_(16, KeyHash{options.hash_mask}) {
     std::vector<bool> sorted(types_.size());
     const auto sort_by = [&](int column, bool descending, bool nulls_first) {
       const auto at = static_cast<size_t>(column);
@@ -90,6 +91,10 @@ class AnalyticStage final : public StageRunner {
     for (const int column : plan_.partition_by) sort_by(column, false, false);
     for (const plan::Analytic::Order& key : plan_.order_by) sort_by(key.column, key.descending, key.nulls_first);
     for (size_t column = 0; column < types_.size(); ++column) sort_by(static_cast<int>(column), false, false);
+    std::vector<batch::ColumnDef> keys;
+    for (const int column : plan_.partition_by) keys.push_back(stage.input.columns[static_cast<size_t>(column)]);
+    if (plan_.across_windows && KeyedStates::can_hold(keys))
+      index_ = std::make_unique<KeyedStates>(keys, uint32_t{sizeof(AnalyticPartition*)}, options.hash_mask);
     if (options.analytic_in_place && WindowFunctions::can_compute(stage)) {
       within_ = std::make_unique<WindowFunctions>(stage, options.hash_mask);
     } else if (options.analytic_in_place && CarriedFunctions::can_compute(stage)) {
@@ -151,7 +156,9 @@ class AnalyticStage final : public StageRunner {
     uint64_t octets =
         window_rows_.octets_held() + ready_.octets_held() + tail_.octets_held() + functions_.context_octets();
     for (const auto& [time, rows] : slices_) octets += rows.octets_held();
-    for (const auto& [key, partition] : partitions_) octets += key.size() + partition->octets_held();
+    for (const auto& partition : partitions_) octets += partition->octets_held();
+    for (const auto& [key, partition] : by_key_) octets += key.size();
+    if (index_) octets += index_->octets_held();
     if (alone_) octets += alone_->octets_held();
     if (within_) octets += within_->octets_held();
     if (carried_) octets += carried_->octets_held();
@@ -214,7 +221,9 @@ class AnalyticStage final : public StageRunner {
     if (within_ || carried_) return run_in_place(rows, window);
     const size_t count = rows.row_count();
     sort_rows(rows, sort_columns_, order_);
+    if (index_) find_places(rows);
     for (size_t begin = 0; begin < count;) {
+      if (index_) fetch_ahead(begin);
       size_t end = begin + 1;
       while (end < count && same_partition(rows, order_[begin], order_[end])) ++end;
       run_partition(rows, begin, end, window);
@@ -228,7 +237,7 @@ class AnalyticStage final : public StageRunner {
       functions_.forget_context();
     } else if (functions_.context_octets() > compact_at_) {
       functions_.compact([&](const auto& move) {
-        for (auto& [key, partition] : partitions_) move(*partition);
+        for (const auto& partition : partitions_) move(*partition);
       });
       compact_at_ = std::max(kContextOctetsMin, 2 * functions_.context_octets());
     }
@@ -295,7 +304,7 @@ class AnalyticStage final : public StageRunner {
     Micros at = window.start;
     if (plan_.across_windows) {
       if (!by_window_) at = run_.batch.columns[static_cast<size_t>(plan_.time_column)].as<int64_t>()[0];
-      partition = find(at);
+      partition = find(order_[begin], at);
       if (partition == nullptr) {
         ledger_.refused += n;
         return;
@@ -307,10 +316,12 @@ class AnalyticStage final : public StageRunner {
       functions_.reset(*partition);
     }
     const size_t held = partition->rows_held();
-    functions_.append(*partition, run_.batch, peers_.data(), at);
+    // Frontiers count in seconds; few different ones are found fast among those that wait.
+    const Micros held_back = by_window_ ? at : slice_of(at);
+    functions_.append(*partition, run_.batch, peers_.data(), held_back);
     if (waits_) {
       partition->waiting.append(run_.batch);
-      waiting_[at] += n;
+      waiting_[held_back] += n;
       emit(*partition, known_rows(*partition));
     } else {
       emit(*partition, n);
@@ -319,18 +330,42 @@ class AnalyticStage final : public StageRunner {
     if (ready_.row_count() >= batch_rows_) flush(window);
   }
 
-  /// The partition of the rows in run_; null when there is no room for another.
-  AnalyticPartition* find(Micros at) {
+  /// Where the partition of each row is told; null when there is no room for another. All at once, as each is found in
+  /// other memory.
+  void find_places(const RowStore& rows) {
+    const size_t count = rows.row_count();
+    places_.resize(count);
+    std::vector<Column> keys(plan_.partition_by.size());
+    for (size_t first = 0; first < count; first += batch_rows_) {
+      const size_t n = std::min(batch_rows_, count - first);
+      for (size_t k = 0; k < keys.size(); ++k) keys[k] = rows.slice(static_cast<size_t>(plan_.partition_by[k]), first);
+      index_->find_or_make_up_to(partitions_max_, keys.data(), n, reinterpret_cast<uint8_t**>(&places_[first]));
+    }
+  }
+  /// Partitions lie all over memory: those of the rows that come soon are asked for.
+  void fetch_ahead(size_t at) const {
+    if (at + 2 * kAhead < order_.size()) __builtin_prefetch(places_[order_[at + 2 * kAhead]]);
+    if (at + kAhead >= order_.size()) return;
+    const auto* place = places_[order_[at + kAhead]];
+    if (place == nullptr || *place == nullptr) return;
+    constexpr size_t kLine = 64;
+    for (size_t octet = 0; octet < sizeof(AnalyticPartition); octet += kLine)
+      __builtin_prefetch(reinterpret_cast<const char*>(*place) + octet, 1);
+  }
+  AnalyticPartition** find_place() {
     key_.clear();
     for (const int column : plan_.partition_by) put_key(run_.batch.columns[static_cast<size_t>(column)], 0, key_);
-    const auto found = partitions_.find(std::string_view(key_));
-    if (found != partitions_.end()) {
-      AnalyticPartition& partition = *found->second;
-      if (at > partition.forget_after) close(partition);
-      return &partition;
-    }
-    if (partitions_.size() >= partitions_max_) return nullptr;
-    return partitions_.emplace(key_, functions_.make_partition()).first->second.get();
+    const auto found = by_key_.find(std::string_view(key_));
+    if (found != by_key_.end()) return &found->second;
+    return by_key_.size() < partitions_max_ ? &by_key_.emplace(key_, nullptr).first->second : nullptr;
+  }
+  /// The partition of the rows in run_, the first of which is this one; null when there is no room for another.
+  AnalyticPartition* find(uint32_t row, Micros at) {
+    AnalyticPartition** const place = index_ ? places_[row] : find_place();
+    if (place == nullptr) return nullptr;
+    if (*place == nullptr) *place = partitions_.emplace_back(functions_.make_partition()).get();
+    else if (at > (*place)->forget_after) close(**place);
+    return *place;
   }
 
   /// How old the last row of a partition may be.
@@ -390,7 +425,7 @@ class AnalyticStage final : public StageRunner {
   }
 
   void release() {
-    for (auto& [key, partition] : partitions_) {
+    for (const auto& partition : partitions_) {
       const size_t held = partition->rows_held();
       emit(*partition, known_rows(*partition));
       rows_held_ -= held - partition->rows_held();
@@ -401,14 +436,20 @@ class AnalyticStage final : public StageRunner {
 
   void forget_idle() {
     if (carried_) carried_->forget_idle(known_before_);
-    for (auto it = partitions_.begin(); it != partitions_.end();) {
-      if (it->second->forget_after >= known_before_ && known_before_ != base::kMaxTime) {
-        ++it;
-        continue;
-      }
-      close(*it->second);
-      it = partitions_.erase(it);
-      if (ready_.row_count() >= batch_rows_) flush(WindowRef{});
+    const auto is_idle = [&](const AnalyticPartition& partition) {
+      return partition.forget_after < known_before_ || known_before_ == base::kMaxTime;
+    };
+    if (std::any_of(partitions_.begin(), partitions_.end(), [&](const auto& p) { return is_idle(*p); })) {
+      if (index_)
+        index_->keep_if(
+            [&](const uint8_t* state) { return !is_idle(**reinterpret_cast<AnalyticPartition* const*>(state)); });
+      std::erase_if(by_key_, [&](const auto& known) { return is_idle(*known.second); });
+      std::erase_if(partitions_, [&](const auto& partition) {
+        if (!is_idle(*partition)) return false;
+        close(*partition);
+        if (ready_.row_count() >= batch_rows_) flush(WindowRef{});
+        return true;
+      });
     }
     flush(WindowRef{});
     if (partitions_.empty()) functions_.forget_context();
@@ -427,6 +468,7 @@ class AnalyticStage final : public StageRunner {
   }
 
   static constexpr size_t kSliceTextOctets = 4096;
+  static constexpr size_t kAhead = 8;  ///< rows whose partitions are fetched
 
   const plan::Analytic& plan_;
   const bool by_window_;  ///< rows come window by window
@@ -448,7 +490,9 @@ class AnalyticStage final : public StageRunner {
   bool ended_ = false;
   size_t rows_held_ = 0;                      ///< in window_rows_, slices_ and partitions_
   std::unique_ptr<AnalyticPartition> alone_;  ///< partitions that live for one window, one after another
-  std::unordered_map<std::string, std::unique_ptr<AnalyticPartition>, KeyHash, std::equal_to<>> partitions_;
+  std::vector<std::unique_ptr<AnalyticPartition>> partitions_;
+  std::unique_ptr<KeyedStates> index_;  ///< of partitions_; null: by_key_ is, as keys are equal that look different
+  std::unordered_map<std::string, AnalyticPartition*, KeyHash, std::equal_to<>> by_key_;
   std::map<Micros, size_t> waiting_;  ///< rows that wait, by what frontiers say of them
   size_t compact_at_ = kContextOctetsMin;
   // Scratch of one run.
@@ -456,6 +500,7 @@ class AnalyticStage final : public StageRunner {
   batch::ColumnBatch out_, ready_columns_;
   std::vector<SortColumn> sort_columns_;  // Partitions, then their order, then ties by all columns.
   std::vector<uint32_t> order_, numbers_;
+  std::vector<AnalyticPartition**> places_;  ///< by row
   std::vector<uint8_t> peers_;
   std::string key_;
 };

@@ -286,7 +286,7 @@ TEST(AnalyticFunctions, CompactingFreesMemoryAndKeepsRunningAggregates) {
     buffer.batch.columns[0].as<int64_t>()[0] = time;
     buffer.batch.columns[2].as<std::string_view>()[0] = text;
     functions.append(*partition, buffer.batch, &begins, time);
-    const std::string result(functions.compute(*partition, 1)[0].as<std::string_view>()[0]);
+    std::string result(functions.compute(*partition, 1)[0].as<std::string_view>()[0]);
     functions.trim(*partition);
     return result;
   };

@@ -182,23 +182,11 @@ void CarriedFunctions::find_partitions(const RowStore& rows) {
   const size_t n = rows.row_count();
   states_.resize(n);
   std::vector<Column> keys(plan_.partition_by.size());
-  const auto keys_from = [&](size_t first) {
-    for (size_t k = 0; k < keys.size(); ++k) keys[k] = rows.slice(static_cast<size_t>(plan_.partition_by[k]), first);
-    return keys.data();
-  };
   size_t refused = 0;
   for (size_t first = 0; first < n; first += kStep) {
     const size_t count = std::min(kStep, n - first);
-    if (partitions_.size() + count <= partitions_max_) {
-      partitions_.find_or_make(keys_from(first), count, &states_[first]);
-    } else {
-      partitions_.find(keys_from(first), count, &states_[first]);
-      for (size_t row = first; row < first + count; ++row) {
-        if (states_[row] != nullptr) continue;
-        if (partitions_.size() < partitions_max_) partitions_.find_or_make(keys_from(row), 1, &states_[row]);
-        else partitions_.find(keys_from(row), 1, &states_[row]);  // An earlier row may have made it.
-      }
-    }
+    for (size_t k = 0; k < keys.size(); ++k) keys[k] = rows.slice(static_cast<size_t>(plan_.partition_by[k]), first);
+    partitions_.find_or_make_up_to(partitions_max_, keys.data(), count, &states_[first]);
     refused += static_cast<size_t>(std::count(states_.begin() + static_cast<long>(first),
                                               states_.begin() + static_cast<long>(first + count), nullptr));
   }

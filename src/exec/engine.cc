@@ -466,7 +466,7 @@ struct Engine::State {
     std::vector<std::unique_ptr<CommonColumns>> common;  ///< by edge; none: each query computes for itself
   };
 
-  explicit State(EngineOptions given) : options(given), sharing(given) {}
+  explicit State(const EngineOptions& given) : options(given), sharing(given) {}
   Stream& stream(std::string_view name) {
     for (Stream& s : streams) {
       if (s.name == name) return s;

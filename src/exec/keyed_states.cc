@@ -16,7 +16,7 @@ KeyedStates::Tables::Tables(KeyedStates& of)
     : narrow(of.pool_, of.codec_.narrow_words(), of.state_octets_, 0, RowPlace::kApart, of.hash_mask_),
       wide(of.pool_, of.codec_.wide_words(), of.state_octets_, 0, RowPlace::kApart, of.hash_mask_) {}
 
-KeyedStates::KeyedStates(std::vector<batch::ColumnDef> keys, uint32_t state_octets, uint64_t hash_mask)
+KeyedStates::KeyedStates(const std::vector<batch::ColumnDef>& keys, uint32_t state_octets, uint64_t hash_mask)
     : state_octets_(state_octets), hash_mask_(hash_mask), codec_(keys), tables_(std::make_unique<Tables>(*this)) {}
 
 size_t KeyedStates::octets_held() const {
@@ -65,6 +65,22 @@ void KeyedStates::find(const batch::Column* keys, size_t n, uint8_t** states) {
       states[numbers[i]] = group == GroupTable::kNoGroup ? nullptr : table.row(group) + table.states_at();
     }
   });
+}
+
+void KeyedStates::find_or_make_up_to(size_t size_max, const batch::Column* keys, size_t n, uint8_t** states) {
+  if (size() + n <= size_max) return find_or_make(keys, n, states);
+  find(keys, n, states);
+  std::vector<batch::Column> key(keys, keys + codec_.key_count());
+  for (size_t row = 0; row < n; ++row) {
+    if (states[row] != nullptr) continue;
+    for (size_t k = 0; k < key.size(); ++k) {
+      key[k].values =
+          static_cast<uint8_t*>(keys[k].values) + row * batch::octets_per_value(batch::physical(keys[k].type));
+      key[k].validity = keys[k].has_nulls ? keys[k].validity + row : nullptr;
+    }
+    if (size() < size_max) find_or_make(key.data(), 1, &states[row]);
+    else find(key.data(), 1, &states[row]);  // An earlier row may have made it.
+  }
 }
 
 void KeyedStates::move(bool wide, const uint8_t* row, const TextDictionary& texts) {

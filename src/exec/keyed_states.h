@@ -14,7 +14,7 @@ class KeyedStates {
   /// Whether values are equal as keys when they are equal in ORDER BY. Not so intervals: a month is 30 days there.
   static bool can_hold(const std::vector<batch::ColumnDef>& keys);
   /// @param state_octets  a multiple of 8
-  KeyedStates(std::vector<batch::ColumnDef> keys, uint32_t state_octets, uint64_t hash_mask);
+  KeyedStates(const std::vector<batch::ColumnDef>& keys, uint32_t state_octets, uint64_t hash_mask);
 
   size_t size() const { return tables_->narrow.group_count() + tables_->wide.group_count(); }
   size_t octets_held() const;
@@ -22,6 +22,8 @@ class KeyedStates {
   /// The state of the key of each of n rows, made where it is new; valid until keep_if() or clear().
   /// @param keys  one column a key; rows 0 .. n - 1
   void find_or_make(const batch::Column* keys, size_t n, uint8_t** states);
+  /// The same, but makes none where there are `size_max`: null there.
+  void find_or_make_up_to(size_t size_max, const batch::Column* keys, size_t n, uint8_t** states);
   /// The same, but null where the key is new.
   void find(const batch::Column* keys, size_t n, uint8_t** states);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <compare>
 #include <cstring>
 #include <numeric>
 
@@ -38,7 +39,7 @@ int order_of(const std::string_view& a, const std::string_view& b) {
 }
 int order_of(const base::Inet& a, const base::Inet& b) {
   const auto c = base::compare(a, b);
-  return (c > 0) - (c < 0);
+  return std::is_gt(c) - std::is_lt(c);
 }
 
 template <typename Value>
@@ -339,7 +340,13 @@ void Tail::sort_and_send(const WindowRef& window, PaneTable* groups) {
         order.end());
   }
   for (size_t at = 0; at < order.size(); at += batch_rows_) {
-    store_.gather(order.data() + at, std::min(batch_rows_, order.size() - at), dense_.batch);
+    const size_t n = std::min(batch_rows_, order.size() - at);
+    store_.gather(order.data() + at, n, dense_.batch);
+    if (stage_.number_output >= 0) {
+      Column& number = dense_.batch.columns[static_cast<size_t>(stage_.number_output)];
+      std::iota(number.as<int64_t>(), number.as<int64_t>() + n, static_cast<int64_t>(at + 1));
+      std::fill_n(number.validity, n, uint8_t{1});
+    }
     send(window, dense_.batch, false);
   }
   if (!beyond.empty()) send_rest(window, *groups, beyond.data(), beyond.size());
@@ -393,8 +400,7 @@ void Tail::send_partitions(const WindowRef& window, PaneTable& groups) {
 void Tail::end(const WindowRef& window, PaneTable* groups) {
   assert(rest_ == nullptr || groups != nullptr);
   if (sorts_) {
-    const bool partitions = !stage_.limit_by.empty() || stage_.number_output >= 0;
-    if (partitions) send_partitions(window, *groups);
+    if (!stage_.limit_by.empty()) send_partitions(window, *groups);
     else sort_and_send(window, groups);
   }
   groups_seen_ = 0;

@@ -1,5 +1,6 @@
 // Arithmetic, bits, comparison of every type, and mathematical functions, as in PostgreSQL 15.
 #include <cmath>
+#include <compare>
 #include <cstdint>
 #include <limits>
 
@@ -152,7 +153,7 @@ int64_t shift_right(int64_t a, int64_t count) {
 
 int order(const Inet& a, const Inet& b) {
   const auto c = base::compare(a, b);
-  return (c > 0) - (c < 0);
+  return std::is_gt(c) - std::is_lt(c);
 }
 int order(std::string_view a, std::string_view b) {
   const int c = a.compare(b);

@@ -9,7 +9,6 @@ namespace backstream::plan {
 namespace {
 
 using batch::Type;
-using expr::Expr;
 using expr::ExprKind;
 using expr::ExprPtr;
 

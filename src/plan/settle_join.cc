@@ -141,7 +141,7 @@ void prune(Stage& above, Stage& join_stage, std::vector<std::unique_ptr<Query>>&
   const auto left_columns = static_cast<int>(inputs[0]->output().columns.size());
   for (Join::Key& key : join.keys) {
     used[static_cast<size_t>(key.left)] = true;
-    used[static_cast<size_t>(key.right + left_columns)] = true;
+    used[static_cast<size_t>(key.right) + static_cast<size_t>(left_columns)] = true;
   }
   for (const int s : {0, 1}) {
     const Join::Side& side = s == 0 ? join.left : join.right;
