@@ -1,6 +1,7 @@
 #include "app/pipeline.h"
 
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -237,6 +238,26 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
 }
 
 Pipeline::~Pipeline() = default;
+
+void Pipeline::change_queries(const std::function<void()>& change) {
+  assert(threads_ == nullptr);
+  flush();  // Rows that wait have the columns of before.
+  change();
+  side_.queries_changed();
+  const auto elements = wanted_elements(engine_, options_.settings);
+  for (enrich::Enricher& enricher : enrichers_) enricher.set_wanted(wanted_columns(engine_));
+  for (auto& lane : lanes_) {
+    for (auto& edge : lane->edges)
+      edge = std::make_unique<Edge>(*this, *lane, edge->number, enrichers_[0].columns_to_decode(), elements);
+  }
+  cut_ = engine_.next_cut(kFlows);
+  arrival_cut_.store(engine_.next_cut(kFlows, exec::Clock::kArrival), std::memory_order_relaxed);
+}
+
+Micros Pipeline::newest() const {
+  const Micros newest = tracker_.newest();
+  return received_at_ == 0 ? newest : std::max(newest, received_at_);
+}
 
 /// To the engine on this thread, or to the next aggregation thread, each of which is an edge half of its own.
 void Pipeline::hand_over(Lane& lane, decode::FlowWriter& writer, batch::ColumnBatch& rows,

@@ -69,6 +69,12 @@ class Pipeline {
   /// only; after run() it is not needed.
   void at_rest(const std::function<void()>& work);
 
+  /// Calls `change`, which may add and remove queries of the engine; from then on what they read is decoded. Live; at
+  /// rest.
+  void change_queries(const std::function<void()>& change);
+  /// The highest event time that was seen, or arrival if that is later; kMinTime: nothing has come. At rest.
+  base::Micros newest() const;
+
   /// The inventory's tables as of now; run() does this once a second. After run().
   void publish_inventory();
 

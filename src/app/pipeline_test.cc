@@ -1,8 +1,11 @@
 #include "app/pipeline.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <deque>
+#include <optional>
 #include <thread>
 
 #include "app/backlog.h"
@@ -316,6 +319,97 @@ TEST(LivePipeline, OneExporterSpreadOverThreadsLosesWhatWasLost) {
   for (const decode::MinuteLedger& minute : pipeline.minutes()) minutes += minute.ledger;
   EXPECT_EQ(minutes, pipeline.decoded());
   EXPECT_LE(pipeline.minutes().size(), 3u) << "one a minute";
+}
+
+TEST(LivePipeline, QueriesComeAndGoWhileItReceives) {
+  class Sink final : public exec::ResultSink {
+   public:
+    void on_result(const exec::ResultBatch& result) override {
+      for (size_t row = 0; row < result.rows.row_count; ++row) {
+        const auto value = [&](size_t c) { return static_cast<uint64_t>(result.rows.columns[c].as<int64_t>()[row]); };
+        flows += value(1);
+        octets += value(2);
+        EXPECT_TRUE(result.rows.columns[3].is_null(row)) << "v5 does not have it";
+      }
+      incomplete += !result.complete;
+    }
+    uint64_t flows = 0, octets = 0, incomplete = 0;
+  };
+  constexpr uint32_t kThreads = 2;
+  config::Settings settings;
+  settings.watermark.delay_us = 20 * base::kMicrosPerMilli;
+  const auto inventory = inventory::Inventory::open({});
+  const auto query = [&](std::string_view octets, std::string_view stream = "flows") {
+    auto prepared = prepare_queries(
+        {{"test", fmt::format("SELECT window_start, count(*) AS n, sum({}) AS o, max(\"ipTTL\") FROM tumble({}, time, "
+                              "interval '20 ms') GROUP BY window_start",
+                              octets, stream)}},
+        settings, **inventory);
+    EXPECT_TRUE(prepared) << prepared.error().render();
+    return std::move(prepared->queries[0].query);
+  };
+  std::vector<std::unique_ptr<FakeSockets>> sources;
+  std::vector<ingest::DatagramSource*> views;
+  for (uint32_t t = 0; t < kThreads; ++t) {
+    sources.push_back(std::make_unique<FakeSockets>(0x0A000001 + 2 * t, 800));
+    views.push_back(sources.back().get());
+  }
+  exec::EngineOptions engine_options;
+  engine_options.edges = kThreads;
+  exec::Engine engine(engine_options);
+  Pipeline::Options options;
+  options.settings = settings;
+  options.edges = options.threads = kThreads;
+  options.live = true;
+  Pipeline pipeline(options, views, engine, {});  // Nobody reads anything yet.
+  Sink stays;
+  std::deque<Sink> guests;
+  std::optional<size_t> resident, guest;
+  uint64_t before = 0;
+  size_t changes = 0;
+  const auto add = [&](std::shared_ptr<const plan::Query> added, Sink& sink) {
+    const size_t number = engine.add_query(std::move(added), &sink);
+    const Micros newest = pipeline.newest();
+    EXPECT_NE(newest, base::kMinTime) << "something has come";
+    engine.mark_gap(number, base::kMinTime, newest + 1);
+    return number;
+  };
+  pipeline.run([&] {
+    const bool done = std::all_of(sources.begin(), sources.end(), [](const auto& source) { return source->done(); });
+    if (done || sources[0]->given() < 80 * (changes + 1)) return !done;
+    const auto change = [&] {
+      if (!resident) {
+        before = pipeline.decoded().flows;
+        resident = add(query("octets"), stays);
+      } else if (guest) {
+        EXPECT_TRUE(engine.remove_query(*guest));
+        guest.reset();
+      } else {
+        guest = add(query(changes % 4 == 1 ? "octets_raw + dst_port" : "packets * 100 + coalesce(\"ipTTL\", 0)"),
+                    guests.emplace_back());
+      }
+      engine.catch_up();
+      ++changes;
+    };
+    pipeline.at_rest([&] { pipeline.change_queries(change); });
+    return true;
+  });
+  EXPECT_GT(changes, 5u);
+  const uint64_t records = sources[0]->records() + sources[1]->records();
+  ASSERT_TRUE(resident);
+  const exec::WindowLedger ledger = engine.ledger(*resident);
+  EXPECT_EQ(ledger.assigned, records - before);
+  EXPECT_EQ(stays.flows, ledger.counted);
+  EXPECT_EQ(stays.octets, 100 * ledger.counted);
+  EXPECT_GE(stays.incomplete, 1u);
+  EXPECT_LE(stays.incomplete, 3u) << "only what had begun when it came";
+  uint64_t flows = 0, octets = 0;
+  for (const Sink& sink : guests) {
+    flows += sink.flows;
+    octets += sink.octets;
+  }
+  EXPECT_GT(flows, 0u);
+  EXPECT_EQ(octets, 100 * flows);
 }
 
 TEST(Backlog, KeepsCopiesInOrderWithinItsBound) {

@@ -241,7 +241,6 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
   }
   definitions_ = std::move(stage.definitions);
   ground_.engine.catch_up();
-  ground_.queries_changed();
 }
 
 Result<void> QueryRegister::start(Micros now) {
@@ -257,7 +256,7 @@ Result<void> QueryRegister::start(Micros now) {
   for (;;) {
     auto staged = stage(wanted_, {});
     if (staged) {
-      settle(std::move(*staged), wanted_);
+      ground_.change([&] { settle(std::move(*staged), wanted_); });
       return {};
     }
     const auto wrong = wanted_.find(staged.error().source_name);
@@ -372,7 +371,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
     const auto object = catalog_.find(catalog::Kind::kQuery, change.name);
     if (object && *object) at->second.object = **object;
   }
-  ground_.at_rest([&] { settle(std::move(*staged), wanted); });
+  ground_.change([&] { settle(std::move(*staged), wanted); });
   wanted_ = std::move(wanted);
   return done;
 }

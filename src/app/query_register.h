@@ -21,12 +21,11 @@ struct QueryGround {
   exec::Engine& engine;
   /// Relations that are there without a statement, and how queries are rewritten.
   std::function<std::unique_ptr<plan::Definitions>()> definitions;
-  /// Runs the work while no row is under way, and returns when it is done. From any thread but the one that runs it.
-  std::function<void(const std::function<void()>&)> at_rest;
+  /// Runs what changes the engine's queries while no row is under way, and returns when it is done and what they read
+  /// is decoded (Pipeline::change_queries). From any thread but the one that runs it.
+  std::function<void(const std::function<void()>&)> change;
   /// The highest event time that was seen; base::kMinTime: none yet. At rest.
   std::function<base::Micros()> newest;
-  /// Queries have come or gone, so that other columns may be wanted. At rest.
-  std::function<void()> queries_changed;
   /// Where the rows of a query go, from now until forget() of the same object's incarnation and version. At rest.
   std::function<exec::ResultSink*(const catalog::Object&, const plan::Query&)> sink_of;
   std::function<void(const catalog::Object&)> forget;
@@ -63,7 +62,7 @@ class QueryRegister {
     std::vector<std::string> also;  ///< queries that read it and start anew with it
   };
   /// Starts what the catalog has. What cannot be bound any more is marked as failed there and left out. Once, before
-  /// any other member; at rest.
+  /// any other member.
   base::Result<void> start(base::Micros now);
   /// Binds everything as it would be, writes the catalog, then changes what runs. On an error nothing has changed.
   /// Errors: those of sql::parse and plan::bind, located in the edit's text; 42710, 42704 and 40001 as of the catalog;

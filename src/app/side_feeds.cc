@@ -19,25 +19,32 @@ const batch::SideStreamDef& def(SideStream stream) { return batch::side_streams(
 }  // namespace
 
 SideFeeds::SideFeeds(exec::Engine& engine, size_t batch_rows, uint32_t edges, std::function<void()> before_rows)
-    : engine_(engine) {
+    : engine_(engine), batch_rows_(batch_rows), before_rows_(std::move(before_rows)) {
   std::fill(std::begin(watermarks_), std::end(watermarks_), base::kMinTime);
   for (uint32_t number = 0; number < edges; ++number) edges_.push_back(std::make_unique<Edge>());
+  queries_changed();
+}
+
+void SideFeeds::queries_changed() {
+  read_.clear();
+  cut_ = base::kMinTime + 1;
   for (const batch::SideStreamDef& stream : batch::side_streams()) {
-    if (!engine.is_read(stream.name)) continue;
-    read_.push_back(stream.stream);
-    engine.set_delay(stream.name, kDelay);
-    const std::vector<bool> wanted = engine.columns_used(stream.name, stream.schema.columns.size());
-    for (uint32_t number = 0; number < edges; ++number) {
-      edges_[number]->writers.set(
-          stream.stream, std::make_unique<decode::SideWriter>(
-                             stream.schema, wanted, batch_rows,
-                             [this, number, which = stream.stream, before_rows](const batch::ColumnBatch& rows) {
-                               before_rows();
-                               exec::RowsContext context(number);
-                               for (Micros& watermark : context.watermarks)
-                                 watermark = watermarks_[static_cast<size_t>(which)];
-                               engine_.process(def(which).name, rows, context);
-                             }));
+    const bool is_read = engine_.is_read(stream.name);
+    if (is_read) {
+      read_.push_back(stream.stream);
+      engine_.set_delay(stream.name, kDelay);
+    }
+    const std::vector<bool> wanted = engine_.columns_used(stream.name, stream.schema.columns.size());
+    for (uint32_t number = 0; number < edges_.size(); ++number) {
+      auto give = [this, number, which = stream.stream](const batch::ColumnBatch& rows) {
+        before_rows_();
+        exec::RowsContext context(number);
+        for (Micros& watermark : context.watermarks) watermark = watermarks_[static_cast<size_t>(which)];
+        engine_.process(def(which).name, rows, context);
+      };
+      edges_[number]->writers.set(stream.stream, is_read ? std::make_unique<decode::SideWriter>(
+                                                               stream.schema, wanted, batch_rows_, std::move(give))
+                                                         : nullptr);
     }
   }
 }

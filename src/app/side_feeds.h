@@ -18,6 +18,8 @@ class SideFeeds {
   /// @param before_rows called before rows are handed to the engine: no other thread may be in it
   SideFeeds(exec::Engine& engine, size_t batch_rows, uint32_t edges, std::function<void()> before_rows);
 
+  /// The engine's queries are others: writers for what they read. The rows of before have been flushed.
+  void queries_changed();
   /// For Decoder::decode(); null: no query reads any of them.
   decode::SideWriters* writers(uint32_t edge) { return read_.empty() ? nullptr : &edges_[edge]->writers; }
   /// No datagram that arrived before `watermark` is expected any more. Never less than before.
@@ -36,6 +38,8 @@ class SideFeeds {
   decode::SideWriter* minutes() { return edges_[0]->writers.of(batch::SideStream::kExporterMinutes); }
 
   exec::Engine& engine_;
+  const size_t batch_rows_;
+  const std::function<void()> before_rows_;
   std::vector<batch::SideStream> read_;
   std::vector<std::unique_ptr<Edge>> edges_;
   base::Micros watermarks_[batch::kSideStreamCount];

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -15,8 +16,16 @@ struct WantedElements {
     batch::ElementColumn from;
   };
   std::vector<Column> columns;
+  /// Of no other set that was ever made, but copies: who remembers a set remembers this, as addresses come again.
+  uint64_t number = next_number();
   /// Of all columns that a batch has behind those of batch::FlowColumn; those not in `columns` get no memory.
   std::vector<batch::Type> types;
+
+ private:
+  static uint64_t next_number() {
+    static std::atomic<uint64_t> last{0};
+    return ++last;
+  }
 };
 
 /// Where decoders put rows: the columns of one batch of `flows`, memory for the wanted ones only. A full batch goes to

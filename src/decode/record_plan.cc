@@ -479,7 +479,8 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   bound_ = true;
   bound_uptime_ = has_uptime;
   bound_wanted_ = wanted;
-  bound_elements_ = out.wanted_elements();
+  const WantedElements* elements = out.wanted_elements();
+  bound_elements_ = elements == nullptr ? 0 : elements->number;
   const auto choose = [&](const std::vector<int>& from, int& first, int& second) {
     first = second = -1;
     for (const int field : from) {
@@ -491,8 +492,8 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   choose(ends_, end_, other_end_);
   choose(starts_, start_, other_start_);
   element_steps_.clear();
-  if (bound_elements_ != nullptr) {
-    for (const auto& [column, from] : bound_elements_->columns) {
+  if (elements != nullptr) {
+    for (const auto& [column, from] : elements->columns) {
       const auto field = std::find_if(fields_.begin(), fields_.end(), [&](const FieldSpec& f) {
         return f.element == from.element && f.enterprise == from.enterprise && f.width != 0;
       });
@@ -565,8 +566,8 @@ Micros RecordPlan::write(const uint8_t* records, size_t n, size_t stride, const 
                          const ColumnKernels& kernels, FlowWriter& out, std::vector<Micros>& time_scratch,
                          RecordCounts& counts) {
   using C = FlowColumn;
-  if (!bound_ || bound_uptime_ != facts.has_uptime || !(bound_wanted_ == out.wanted()) ||
-      bound_elements_ != out.wanted_elements()) {
+  const uint64_t elements = out.wanted_elements() == nullptr ? 0 : out.wanted_elements()->number;
+  if (!bound_ || bound_uptime_ != facts.has_uptime || !(bound_wanted_ == out.wanted()) || bound_elements_ != elements) {
     bind(out, facts.has_uptime);
   }
   const auto field_at = [&](int f) { return records + offsets[f]; };

@@ -154,7 +154,7 @@ class RecordPlan {
   int end_ = -1, start_ = -1;              ///< the first of ends_ and starts_ that can be told
   int other_end_ = -1, other_start_ = -1;  ///< the second, for records that leave the first 0
   batch::FlowColumnSet bound_wanted_;
-  const WantedElements* bound_elements_ = nullptr;
+  uint64_t bound_elements_ = 0;  ///< WantedElements::number; 0: none
   std::vector<Step> wanted_steps_;
   std::vector<ElementStep> element_steps_;
   std::vector<batch::FlowColumn> wanted_absent_;

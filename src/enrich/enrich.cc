@@ -21,10 +21,16 @@ lookup::TableDefinition as_table_definition() {
   return definition;
 }
 
-Enricher::Enricher(const batch::FlowColumnSet& wanted, const FillTables& tables) : wanted_(wanted), tables_(tables) {
+Enricher::Enricher(const batch::FlowColumnSet& wanted, const FillTables& tables) : tables_(tables) {
   if (tables.interfaces != nullptr)
     interface_name_ = static_cast<size_t>(tables.interfaces->definition().schema.find("name"));
   refresh_tables();
+  set_wanted(wanted);
+}
+
+void Enricher::set_wanted(const batch::FlowColumnSet& wanted) {
+  wanted_ = wanted;
+  to_decode_ = {};
   const std::vector<bool> all = wanted.as_vector();
   const auto need = [&](FlowColumn derived, std::initializer_list<FlowColumn> from) {
     if (!wanted.has(derived)) return;
@@ -38,11 +44,11 @@ Enricher::Enricher(const batch::FlowColumnSet& wanted, const FillTables& tables)
   }
   need(FlowColumn::kOctets, {FlowColumn::kOctetsRaw, FlowColumn::kSamplingRate});
   need(FlowColumn::kPackets, {FlowColumn::kPacketsRaw, FlowColumn::kSamplingRate});
-  if (tables.interfaces != nullptr) {
+  if (tables_.interfaces != nullptr) {
     need(FlowColumn::kInIfName, {FlowColumn::kExporter, FlowColumn::kInIf});
     need(FlowColumn::kOutIfName, {FlowColumn::kExporter, FlowColumn::kOutIf});
   }
-  if (tables.as != nullptr) {
+  if (tables_.as != nullptr) {
     need(FlowColumn::kSrcAs, {FlowColumn::kSrcIp});
     need(FlowColumn::kDstAs, {FlowColumn::kDstIp});
   }

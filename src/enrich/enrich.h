@@ -26,6 +26,8 @@ class Enricher {
   /// @param wanted    columns that somebody reads
   explicit Enricher(const batch::FlowColumnSet& wanted, const FillTables& tables = {});
 
+  /// From now on other columns are read. Counters go on.
+  void set_wanted(const batch::FlowColumnSet& wanted);
   /// What a decoder must fill: the wanted columns that exporters send, and what the derived ones are made of.
   const batch::FlowColumnSet& columns_to_decode() const { return to_decode_; }
   /// Adds the derived columns to a decoded batch.

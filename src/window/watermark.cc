@@ -185,6 +185,14 @@ Micros WatermarkTracker::time_limit(Micros received_at) const {
   return rules_.live ? received_at + rules_.max_future_us : base::kMaxTime;
 }
 
+Micros WatermarkTracker::newest() const {
+  Micros newest = base::kMinTime;
+  for (const Exporter& exporter : exporters_) {
+    if (exporter.mark != base::kMinTime) newest = std::max(newest, exporter.mark + exporter.delay_us);
+  }
+  return newest;
+}
+
 std::optional<uint32_t> WatermarkTracker::furthest_behind() const {
   std::optional<uint32_t> behind;
   for (uint32_t i = 0; i < exporters_.size(); ++i) {

@@ -68,6 +68,9 @@ class WatermarkTracker {
   /// Rows of a later event time are to be refused; kMaxTime when the rule is off.
   Micros time_limit(Micros received_at) const;
 
+  /// The highest event time of all exporters; kMinTime: none yet. O(exporters).
+  Micros newest() const;
+
   /// What is shown about an exporter.
   struct ExporterState {
     bool timed = false;  ///< it has sent rows with a time; all else is unset otherwise
