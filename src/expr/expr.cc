@@ -79,7 +79,7 @@ std::string quoted(std::string_view text) {
 std::string literal_text(const Expr& e) {
   if (std::holds_alternative<std::monostate>(e.literal)) return "NULL";
   if (e.type == Type::kBool) return std::get<bool>(e.literal) ? "true" : "false";
-  const std::string text = value_text(e.literal, e.type);
+  std::string text = value_text(e.literal, e.type);
   if (batch::is_numeric(e.type)) return text;
   if (e.type == Type::kText || e.type == Type::kUnknown) return quoted(text);
   return fmt::format("{}::{}", quoted(text), batch::name(e.type));

@@ -194,11 +194,12 @@ Micros clock_of(Micros t) { return t - base::floor_to(t, kDay); }
 /// A field that the day alone decides.
 double field_of_day(TimeUnit unit, int64_t day) {
   const base::CivilTime c = base::to_civil(day * kDay);
+  const int quarter = (c.month - 1) / 3 + 1;
   switch (unit) {
     case TimeUnit::kYear: return c.year > 0 ? c.year : c.year - 1;
     case TimeUnit::kMonth: return c.month;
     case TimeUnit::kDay: return c.day;
-    case TimeUnit::kQuarter: return (c.month - 1) / 3 + 1;
+    case TimeUnit::kQuarter: return quarter;
     case TimeUnit::kWeek: return iso_week(day * kDay).week;
     case TimeUnit::kIsoYear: return static_cast<double>(iso_week(day * kDay).year);
     case TimeUnit::kDecade: return c.year >= 0 ? c.year / 10 : -((8 - (c.year - 1)) / 10);
@@ -296,7 +297,9 @@ void field_of_time(const batch::Column* args, size_t n, batch::Column& out, Kern
 ValueError field_of_interval(std::optional<TimeUnit> unit, double& r, const Interval& i) {
   if (!unit) return ValueError::kInvalidParameter;
   const int64_t seconds = i.micros / kSecond % 60, micro = i.micros % kSecond;
-  const int years = i.months / 12;
+  const int64_t hours = i.micros / kHour;
+  const int years = i.months / 12, quarter = i.months % 12 / 3 + 1;
+  const int decades = years / 10, centuries = years / 100, millennia = years / 1000;
   switch (*unit) {
     case TimeUnit::kEpoch:
       // In the order of PostgreSQL's additions, for the same double.
@@ -308,15 +311,15 @@ ValueError field_of_interval(std::optional<TimeUnit> unit, double& r, const Inte
     case TimeUnit::kYear: r = years; break;
     case TimeUnit::kMonth: r = i.months % 12; break;
     case TimeUnit::kDay: r = i.days; break;
-    case TimeUnit::kHour: r = static_cast<double>(i.micros / kHour); break;
+    case TimeUnit::kHour: r = static_cast<double>(hours); break;
     case TimeUnit::kMinute: r = static_cast<double>(i.micros / kMinute % 60); break;
     case TimeUnit::kSecond: r = static_cast<double>(seconds) + static_cast<double>(micro) / 1e6; break;
     case TimeUnit::kMillisecond: r = static_cast<double>(seconds) * 1e3 + static_cast<double>(micro) / 1e3; break;
     case TimeUnit::kMicrosecond: r = static_cast<double>(seconds * kSecond + micro); break;
-    case TimeUnit::kQuarter: r = i.months % 12 / 3 + 1; break;
-    case TimeUnit::kDecade: r = years / 10; break;
-    case TimeUnit::kCentury: r = years / 100; break;
-    case TimeUnit::kMillennium: r = years / 1000; break;
+    case TimeUnit::kQuarter: r = quarter; break;
+    case TimeUnit::kDecade: r = decades; break;
+    case TimeUnit::kCentury: r = centuries; break;
+    case TimeUnit::kMillennium: r = millennia; break;
     default: return ValueError::kUnsupported;
   }
   return kFine;

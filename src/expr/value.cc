@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <compare>
 #include <cstring>
 
 #include "expr/expr.h"
@@ -374,7 +375,7 @@ int compare_values(const Value& a, const Value& b, Type type) {
     }
     case batch::Physical::kInet: {
       const auto c = base::compare(std::get<Inet>(a), std::get<Inet>(b));
-      return (c > 0) - (c < 0);
+      return std::is_gt(c) - std::is_lt(c);
     }
     case batch::Physical::kInterval: {
       __extension__ using Wide = __int128;

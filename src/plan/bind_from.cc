@@ -11,7 +11,6 @@
 namespace backstream::plan {
 
 using base::fail;
-using batch::Type;
 
 Input input_of(Bound bound) {
   Input input;

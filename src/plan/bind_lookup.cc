@@ -546,7 +546,7 @@ Result<void> SelectBinder::bind_subquery_test(const UnboundExpr& e, Input& input
     }
     return {};
   };
-  const auto done = bind_inside();
+  auto done = bind_inside();
   input.nested_first = nested_before;
   if (!done) return done;
   input.relations.pop_back();

@@ -211,7 +211,7 @@ Result<int> ExprBinder::find_column(const UnboundExpr& e) const {
 }
 
 Result<int> ExprBinder::find_time_column(const UnboundExpr& e) const {
-  const auto column = find_column(e);
+  auto column = find_column(e);
   if (!column) return column;
   if (*column < 0) return fail("42804", "the time of a window is no column of its rows", e.span);
   const batch::ColumnDef& time = input_.schema.columns[static_cast<size_t>(*column)];

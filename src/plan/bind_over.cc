@@ -71,7 +71,7 @@ Result<int64_t> constant_count(const UnboundExpr& e, std::string_view what, int6
 
 Result<int64_t> frame_offset(const UnboundExpr& e, bool by_range) {
   if (!by_range) return constant_count(e, "the rows of a frame", 0, kReachMax);
-  const auto micros = constant_interval(e, "the offset of a RANGE frame");
+  auto micros = constant_interval(e, "the offset of a RANGE frame");
   if (micros && *micros < 0) return fail("22013", "the offset of a RANGE frame must not be negative", e.span);
   return micros;
 }

@@ -8,7 +8,6 @@
 namespace backstream::plan {
 
 using base::fail;
-using batch::Type;
 
 namespace {
 

@@ -97,7 +97,10 @@ class Lowering {
 
   // lower_expr.cc
   ExprPtr lower_expr(const Json& node);
-  ExprPtr lower_optional(const Json& node) { return node.empty() ? nullptr : lower_expr(node); }
+  ExprPtr lower_optional(const Json& node) {
+    if (node.empty()) return nullptr;
+    return lower_expr(node);
+  }
   std::vector<ExprPtr> lower_list(const Json& list);
   ExprPtr lower_column_ref(const Json& fields);
   ExprPtr lower_constant(const Json& fields);
