@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <compare>
 #include <iostream>
 #include <optional>
 
@@ -92,7 +93,7 @@ std::vector<size_t> rows_in_order(const lookup::Table& table) {
   for (size_t row = 0; row < rows.size(); ++row) rows[row] = row;
   const auto* addresses = table.column(0).as<base::Inet>();
   std::sort(rows.begin(), rows.end(),
-            [&](size_t a, size_t b) { return base::compare(addresses[a], addresses[b]) < 0; });
+            [&](size_t a, size_t b) { return std::is_lt(base::compare(addresses[a], addresses[b])); });
   return rows;
 }
 

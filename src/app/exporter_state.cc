@@ -96,7 +96,7 @@ base::Result<void> ExporterState::load(decode::TemplateStore& store) {
   struct stat status {};
   if (::stat(path_.c_str(), &status) != 0 && errno == ENOENT) return {};
   const auto octets = read_all(path_);
-  const auto taken = octets ? store.decode(*octets) : tl::unexpected(octets.error());
+  auto taken = octets ? store.decode(*octets) : tl::unexpected(octets.error());
   if (taken) {
     saved_ = store.change_count();
     return {};

@@ -17,7 +17,7 @@ namespace {
 
 using plan::UnboundStatement;
 
-tl::unexpected<base::Diagnostic> refuse(const UnboundStatement& statement, std::string code, std::string message,
+tl::unexpected<base::Diagnostic> refuse(const UnboundStatement& statement, std::string_view code, std::string message,
                                         std::string hint) {
   return base::fail(code, std::move(message), statement.span, std::move(hint));
 }

@@ -247,7 +247,7 @@ std::string zone_hint(std::string_view wanted) {
   constexpr size_t kAbbreviationMax = 5;
   if (!wanted.empty() && wanted.size() <= kAbbreviationMax &&
       std::all_of(wanted.begin(), wanted.end(), [](char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; })) {
-    const std::string offset = "abbreviations are not taken: write 'Europe/Berlin', or an offset such as '<+01>-1'";
+    std::string offset = "abbreviations are not taken: write 'Europe/Berlin', or an offset such as '<+01>-1'";
     if (is_abbreviation(wanted) || folded(wanted).ends_with("st") || folded(wanted).ends_with("dt")) return offset;
   }
   const std::filesystem::path folder = zone_folder();
@@ -335,7 +335,7 @@ std::shared_ptr<const TimeZone> TimeZone::parse(std::span<const uint8_t> file, s
   return zone;
 }
 
-void TimeZone::finish(std::vector<Period> periods) {
+void TimeZone::finish(const std::vector<Period>& periods) {
   for (const Period& period : periods) {
     if (periods_.empty() || period.offset != periods_.back().offset) periods_.push_back(period);
   }

@@ -64,7 +64,7 @@ class TimeZone {
     Micros offset;
   };
   explicit TimeZone(std::string name) : name_(std::move(name)) {}
-  void finish(std::vector<Period> periods);
+  void finish(const std::vector<Period>& periods);
   size_t period_at(Micros time) const;
   size_t calendar_period_at(Micros time) const { return std::max(period_at(time), calendar_first_); }
   /// Multiples of 400 years to be taken off, so that the rest is in the periods.

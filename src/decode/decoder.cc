@@ -393,9 +393,10 @@ std::vector<Decoder::ExporterSummary> Decoder::summaries() const {
       if (const auto known = state_->index.find({address, 0}); known != state_->index.end())
         named[port_and_domain.second] = known->second;
     }
-    const auto with_exporter = [&](uint32_t domain, auto&& take) {
+    const Exporter* const own = sender.exporter;
+    const auto with_exporter = [&named, own](uint32_t domain, auto&& take) {
       if (const auto known = named.find(domain); known != named.end()) take(known->second);
-      else if (sender.exporter != nullptr) take(sender.exporter->index);
+      else if (own != nullptr) take(own->index);
     };
     sender.templates.for_each([&](const TemplateKey& of, const Template&) {
       with_exporter(of.domain, [&](uint32_t exporter) { ++list[exporter].template_count; });
