@@ -21,7 +21,7 @@ using Arguments = std::vector<std::string>;
 
 constexpr std::string_view kAbout =
     "Are the settings right, and where does each come from?\n\n"
-    "  backstream config check --config edge.toml              every mistake, or \"ok\"; opens nothing else\n"
+    "  backstream config check --config edge.toml              every mistake, or \"ok\"\n"
     "  backstream config show --origin | grep -v '# default'   what is set, by which file and line\n"
     "  backstream config show -o json --set watermark.delay=30s\n\n"
     "They read what `backstream serve` reads; a later one wins: /etc/backstream/backstream.toml (or --config FILE),\n"
@@ -36,7 +36,7 @@ int misused(std::string message, std::string hint) {
 
 /// What both subcommands are asked.
 struct Asked {
-  std::string config;
+  std::optional<std::string> config;
   Arguments assignments;
   bool origin = false;
   std::string output = "toml";
@@ -66,7 +66,7 @@ std::optional<int> parse(CLI::App& app, Asked& asked, const Arguments& arguments
 /// Loads them, and tells what is wrong with them.
 config::Loaded load(const Asked& asked) {
   config::LoadRequest request;
-  if (!asked.config.empty()) request.file = asked.config;
+  request.file = asked.config;
   request.default_file = config::kDefaultFile;
   request.environment = environ;
   request.assignments = asked.assignments;
@@ -92,7 +92,8 @@ std::string count(size_t number, std::string_view what) {
 int check(const Arguments& arguments) {
   Asked asked;
   CLI::App app(
-      "Says \"ok\", or all that is wrong with the settings (exit code 3). Opens nothing but files of settings.\n\n"
+      "Says \"ok\", or all that is wrong with the settings (exit code 3). Opens nothing but files of settings and "
+      "secrets.\n\n"
       "  backstream config check\n"
       "  backstream config check --config edge.toml\n"
       "  backstream config check --set 'listen.flow=udp://[::]:2055' --set ingest.allow=192.0.2.0/24\n",

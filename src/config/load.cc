@@ -271,9 +271,8 @@ Loaded load(const LoadRequest& request) {
   Loaded loaded;
   const std::string& path = request.file ? *request.file : request.default_file;
   if (request.file || !path.empty()) {
-    if (!read_layer(loaded, path, request.secrets) && request.file)
-      loaded.errors.push_back(unreadable(path, ENOENT).value());
-    read_folder(loaded, path, request.secrets);
+    if (read_layer(loaded, path, request.secrets) || !request.file) read_folder(loaded, path, request.secrets);
+    else loaded.errors.push_back(unreadable(path, ENOENT).value());
   }
   if (request.environment != nullptr) apply_environment(loaded.settings, request.environment, loaded, request.secrets);
   for (const std::string& assignment : request.assignments)

@@ -120,6 +120,7 @@ class Check(ConfigCase):
         self.folder_of("conf.d/x.toml")
         self.write("node.toml", "")
         self.assertEqual(self.told("--config", "node.toml"), "error: cannot read 'conf.d/x.toml': Is a directory\n")
+        self.assertEqual(self.told("--config", ""), "error: cannot read '': No such file or directory\n")
         self.assertIn("more than 1024 KiB", self.told("--config", "/dev/zero"))
 
     def test_nothing_is_opened(self):
@@ -130,9 +131,10 @@ class Check(ConfigCase):
         self.assertEqual(os.listdir(self.folder), ["node.toml"])
 
     def test_unknown_variables_are_warned_about(self):
-        result = self.config("check", BACKSTREAM_EGDE__LISTENER="x", BACKSTREAM_WATERMARK__DELAI="1s", BACKSTREAM_FORWARD__A="y",
+        self.write("node.toml", "")   # The machine may have a file of its own.
+        result = self.config("check", "--config", "node.toml", BACKSTREAM_EGDE__LISTENER="x", BACKSTREAM_WATERMARK__DELAI="1s", BACKSTREAM_FORWARD__A="y",
                              HOME="/nowhere")
-        self.assertEqual((result.returncode, result.stdout), (0, "ok: 0 settings from 0 files\n"))
+        self.assertEqual((result.returncode, result.stdout), (0, "ok: 0 settings from 1 file\n"))
         start = "backstream: warning: variable "
         self.assertEqual(sorted(result.stderr.splitlines()), [
             start + "BACKSTREAM_EGDE__LISTENER is no setting and has no effect; settings are named BACKSTREAM_SECTION__KEY",
@@ -157,7 +159,6 @@ class Check(ConfigCase):
 class Show(ConfigCase):
     def test_precedence(self):
         """Of every set of layers the last one wins, and is named."""
-        self.write("empty.toml", "")
         layers = ("file", "conf.d", "environment", "--set")
         for count in range(len(layers) + 1):
             for given in itertools.combinations(layers, count):
@@ -247,8 +248,10 @@ identity = "agent"
         self.assertEqual(shown["forward.z.spoof"], {"value": True, "origin": "default"})
 
     def test_defaults_fit_the_machine(self):
+        self.write("node.toml", "")
+
         def state(**variables):
-            shown = json.loads(self.good("show", "-o", "json", "--set", "node.site=x", **variables))
+            shown = json.loads(self.good("show", "-o", "json", "--config", "node.toml", **variables))
             self.assertEqual(shown["listen.flow"], [f"udp://127.0.0.1:{port}" for port in (2055, 4739, 6343)])
             self.assertEqual(shown["http.listen"], "http://127.0.0.1:8844")
             self.assertEqual(shown["node.name"], os.uname().nodename)
@@ -258,16 +261,18 @@ identity = "agent"
         self.assertEqual(state(STATE_DIRECTORY="/var/lib/unit", XDG_STATE_HOME="/x"), "/var/lib/unit")
 
     def test_wrong_settings_are_not_shown(self):
-        result = self.config("show", "--set", "watermark.delay=soon")
+        self.write("node.toml", "")
+        result = self.config("show", "--config", "node.toml", "--set", "watermark.delay=soon")
         self.assertEqual((result.returncode, result.stdout), (3, ""))
         self.assertTrue(result.stderr.startswith("--set:1:17: error: "), result.stderr)
 
     def test_output_that_goes_nowhere(self):
+        show = [harness.BINARY, "config", "show", "--config", self.write("node.toml", "")]
         with open("/dev/full", "w") as full:
-            result = subprocess.run([harness.BINARY, "config", "show"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            result = subprocess.run(show, env=self.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
         self.assertEqual(result.returncode, 1)
         self.assertIn("No space left", result.stderr)
-        with subprocess.Popen([harness.BINARY, "config", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(show, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             process.stdout.close()
             self.assertEqual((process.wait(timeout=60), process.stderr.read()), (0, b""))
 
