@@ -128,7 +128,7 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
   if (!options.listen.empty() && options.threads > 256) return usage("--threads takes at most 256 with --listen");
   if (options.threads < 1 || options.threads > 1024) return usage("--threads takes 1 to 1024");
 
-  // No default file: what a replay gives depends on what its command line names.
+  // No default file: a replay must not depend on what the machine's daemon is set to.
   config::LoadRequest request;
   if (!given.config.empty()) request.file = given.config;
   request.environment = environ;
