@@ -13,6 +13,7 @@
 #include <map>
 
 #include "app/commands.h"
+#include "config/load.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -27,7 +28,7 @@ constexpr const char* kAbout =
     "  backstream run --listen udp://127.0.0.1:2055 --for 60s -o jsonl queries/port_sweep.sql\n";
 
 std::string footer() {
-  std::string text = "Settings (--set KEY=VALUE, TOML file, or environment BACKSTREAM__SECTION__KEY):\n";
+  std::string text = "Settings (--set KEY=VALUE, TOML file, or environment BACKSTREAM_SECTION__KEY):\n";
   const config::Settings defaults;
   for (const config::SettingDef& setting : config::setting_table()) {
     text +=
@@ -127,16 +128,18 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
   if (!options.listen.empty() && options.threads > 256) return usage("--threads takes at most 256 with --listen");
   if (options.threads < 1 || options.threads > 1024) return usage("--threads takes 1 to 1024");
 
-  if (!given.config.empty()) {
-    if (auto result = config::apply_file(options.settings, given.config); !result)
-      return tl::unexpected(result.error());
+  // No default file: a replay must not depend on what the machine's daemon is set to.
+  config::LoadRequest request;
+  if (!given.config.empty()) request.file = given.config;
+  request.environment = environ;
+  request.assignments = given.settings;
+  config::Loaded loaded = config::load(request);
+  for (const std::string& warning : loaded.warnings) telemetry::terminal_log().warning(warning);
+  if (!loaded.errors.empty()) {
+    for (size_t i = 0; i + 1 < loaded.errors.size(); ++i) telemetry::terminal_log().line(loaded.errors[i].render());
+    return tl::unexpected(std::move(loaded.errors.back()));
   }
-  if (auto result = config::apply_environment(options.settings, environ); !result)
-    return tl::unexpected(result.error());
-  for (const std::string& assignment : given.settings) {
-    if (auto result = config::apply_assignment(options.settings, assignment); !result)
-      return tl::unexpected(result.error());
-  }
+  options.settings = std::move(loaded.settings);
   if (!given.delay.empty()) {
     if (auto result = config::apply_assignment(options.settings, fmt::format("watermark.delay={}", given.delay));
         !result)

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/inet.h"
 #include "base/time.h"
 #include "batch/elements.h"
+#include "config/endpoint.h"
 
 namespace backstream::config {
 
@@ -23,6 +25,8 @@ enum class Biflow : uint8_t { kSplit, kForward };
 /// How datagrams are divided over sockets: all of an exporter to one, or each to any.
 enum class Steering : uint8_t { kExporter, kSpread };
 enum class ExporterIdentity : uint8_t { kSource, kElement, kAgent };
+/// What a node of `backstream serve` does.
+enum class NodeRole : uint8_t { kEdge, kMerge, kReceiver };
 
 /// What holds for the exporters of a prefix: settings "exporter.PREFIX.name".
 struct ExporterSettings {
@@ -40,6 +44,12 @@ struct ForwardSettings {
   bool spoof = true;
   std::vector<uint16_t> ports;  ///< empty: all
   int64_t queue_octets = 16 << 20;
+};
+
+/// A password, key or token. Nothing prints `value`.
+struct Secret {
+  std::string value;  ///< empty: not set
+  std::string file;   ///< as the settings name it, absolute if they are a file's; empty: it was not read from one
 };
 
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
@@ -87,7 +97,24 @@ struct Settings {
   struct {
     std::string sites, exporters, interfaces;
   } inventory;
-  std::vector<ExporterSettings> exporters;  ///< each prefix once, in no order
+  struct {
+    std::string name;  ///< empty only before load(): the host's name
+    std::string site;
+    std::vector<NodeRole> roles = {NodeRole::kEdge, NodeRole::kMerge, NodeRole::kReceiver};  ///< ascending, each once
+  } node;
+  struct {
+    /// Scheme udp; no two are alike.
+    std::vector<Endpoint> flow = {{"udp", "127.0.0.1", 2055}, {"udp", "127.0.0.1", 4739}, {"udp", "127.0.0.1", 6343}};
+  } listen;
+  struct {
+    std::string listen = "http://127.0.0.1:8844";
+    bool allow_insecure = false;
+  } http;
+  struct {
+    std::string folder;  ///< absolute; empty only before load()
+  } state;
+  std::map<std::string, Secret, std::less<>> secrets;  ///< by key of the table of secrets; only those that are given
+  std::vector<ExporterSettings> exporters;             ///< each prefix once, in no order
   /// Columns added to `flows`: settings "column.NAME". Names are unlike those that `flows` has, each once, in the order
   /// of their first setting; at most kColumnsMax.
   std::vector<batch::UserColumn> columns;
@@ -110,6 +137,10 @@ enum class SettingKind : uint8_t {
   kChoice,    ///< one of `choices`
 };
 
+/// When a changed setting of a running `backstream serve` takes effect: kLive at SIGHUP. A row that says kLive is a
+/// promise that serve keeps.
+enum class Reload : uint8_t { kRestart, kLive };
+
 /// One row of the table of settings.
 struct SettingDef {
   std::string_view key;  ///< "watermark.delay": section, dot, name
@@ -119,6 +150,7 @@ struct SettingDef {
   std::string_view about;
   void (*store)(Settings&, int64_t);
   int64_t (*load)(const Settings&);
+  Reload reload = Reload::kRestart;
 };
 std::span<const SettingDef> setting_table();
 /// The value as a person would write it.
@@ -132,13 +164,18 @@ struct ExporterSettingDef {
   std::string_view choices;  ///< as of SettingDef
   std::string_view about;
   void (*store)(ExporterSettings&, int64_t);
+  std::optional<int64_t> (*load)(const ExporterSettings&);
+  Reload reload = Reload::kRestart;
 };
 std::span<const ExporterSettingDef> exporter_setting_table();
+/// As setting_text().
+std::string setting_text(const ExporterSettingDef& setting, int64_t value);
 /// One that is text.
 struct ExporterTextSettingDef {
   std::string_view name;
   std::string_view about;
   std::string& (*text)(ExporterSettings&);
+  Reload reload = Reload::kRestart;
 };
 std::span<const ExporterTextSettingDef> exporter_text_setting_table();
 
@@ -149,6 +186,7 @@ struct ForwardSettingDef {
   std::string_view expectation;
   /// False: the text is no value of it.
   bool (*store)(ForwardSettings&, std::string_view text);
+  std::string (*literal)(const ForwardSettings&);  ///< in TOML
 };
 std::span<const ForwardSettingDef> forward_setting_table();
 
@@ -157,30 +195,86 @@ struct TextSettingDef {
   std::string_view key;
   std::string_view about;
   std::string& (*text)(Settings&);
+  bool (*valid)(std::string_view) = nullptr;  ///< null: every text is
+  std::string_view expectation = {};          ///< of a valid one
+  Reload reload = Reload::kRestart;
 };
 std::span<const TextSettingDef> text_setting_table();
 
+/// What is wrong with an element of a list.
+struct ListFault {
+  size_t index;               ///< of the element; npos: the list itself
+  std::string message, hint;  ///< empty: it is no such element
+  static constexpr size_t npos = SIZE_MAX;
+};
 /// A setting that is a list: in TOML an array, elsewhere its elements with commas between.
 struct ListSettingDef {
   std::string_view key;
   std::string_view about;
-  /// Replaces the list. False: `wrong` is no element of it.
-  bool (*store)(Settings&, std::span<const std::string_view> elements, std::string_view& wrong);
+  /// Replaces the list, or says why not and leaves it.
+  std::optional<ListFault> (*store)(Settings&, std::span<const std::string_view> elements);
+  std::vector<std::string> (*load)(const Settings&);
   std::string_view expectation;  ///< of an element
+  Reload reload = Reload::kRestart;
 };
 std::span<const ListSettingDef> list_setting_table();
 
-// Each changes `settings` only by keys that are named and valid. Errors are located in the text; an unknown key has the
-// nearest one as hint. Later calls win: file, then environment, then command line.
+/// A setting that is a secret. It never stands in a file of settings, in the environment or in a command line:
+/// "KEY_file" names the file that holds it, or systemd gives it as $CREDENTIALS_DIRECTORY/KEY.
+struct SecretDef {
+  std::string_view key;
+  std::string_view about;
+  Reload reload = Reload::kRestart;
+};
+std::span<const SecretDef> secret_table();
+
+/// An effective setting.
+struct SettingValue {
+  std::string key;      ///< as after --set: "exporter.192.0.2.0/24.delay"
+  std::string section;  ///< in TOML: exporter."192.0.2.0/24"
+  std::string name;     ///< in that section
+  std::string literal;  ///< the value in TOML; JSON spells it the same
+  Reload reload = Reload::kRestart;
+  bool is_secret_file = false;
+  bool secret_is_set = false;
+};
+/// All of them, section by section: every row of the tables, and what exporters, targets and columns have. A TOML file
+/// of them, in this order, gives the same settings.
+std::vector<SettingValue> setting_values(const Settings& settings, std::span<const SecretDef> secrets = secret_table());
+
+/// Where an effective setting comes from.
+struct Origin {
+  enum class Layer : uint8_t { kFile, kEnvironment, kAssignment } layer = Layer::kFile;
+  base::Diagnostic place;  ///< of the value: source_name, line, column and excerpt are set
+  /// "FILE:LINE", "environment" or "--set".
+  std::string text() const;
+};
+
+/// What came of applying one or several layers of settings.
+struct Applied {
+  std::map<std::string, Origin, std::less<>> origins;  ///< by SettingValue::key; absent: the default
+  std::vector<base::Diagnostic> errors;                ///< located; by place in a file
+  std::vector<std::string> refused;                    ///< keys that stand somewhere with an error
+  std::vector<std::string> warnings;
+};
+
+// Each changes `settings` by those keys that are named and valid, and tells all that are not. An unknown key has the
+// nearest one as hint. Later calls win.
 
 /// TOML text: [section] tables of the table's keys, and [exporter."192.0.2.0/24"].
-Result<void> apply_toml(Settings& settings, std::string_view text, std::string_view source_name);
-/// A TOML file. Error "config" when it cannot be read.
-Result<void> apply_file(Settings& settings, const std::string& path);
+/// @param source_name  the file's; names of files of secrets are relative to its folder
+void apply_toml(Settings& settings, std::string_view text, const std::string& source_name, Applied& applied,
+                std::span<const SecretDef> secrets = secret_table());
 /// "key.path=value", as after --set.
-Result<void> apply_assignment(Settings& settings, std::string_view assignment);
-/// BACKSTREAM__SECTION__KEY=value of the environment; other variables are not looked at.
+void apply_assignment(Settings& settings, std::string_view assignment, Applied& applied,
+                      std::span<const SecretDef> secrets = secret_table());
+/// BACKSTREAM_SECTION__KEY=value of the environment. Variables BACKSTREAM_… that are no setting are warned about.
 /// @param environment  null-terminated, as `environ`
-Result<void> apply_environment(Settings& settings, const char* const* environment);
+void apply_environment(Settings& settings, const char* const* environment, Applied& applied,
+                       std::span<const SecretDef> secrets = secret_table());
+
+/// As above; the first error is returned, and then nothing was changed.
+Result<void> apply_toml(Settings& settings, std::string_view text, const std::string& source_name);
+Result<void> apply_assignment(Settings& settings, std::string_view assignment);
 
 }  // namespace backstream::config

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <set>
 
 namespace backstream::config {
@@ -26,6 +27,7 @@ TEST(Settings, DefaultsLieInTheirRangesAndReadBackFromTheirText) {
 TEST(Settings, TextIsTakenAsItIs) {
   Settings settings;
   for (const TextSettingDef& setting : text_setting_table()) {
+    if (setting.valid != nullptr) continue;
     EXPECT_EQ(setting.text(settings), "") << setting.key;
     ASSERT_TRUE(apply_assignment(settings, std::string(setting.key) + "=/a b/c=d.mmdb"));
     EXPECT_EQ(setting.text(settings), "/a b/c=d.mmdb") << setting.key;
@@ -127,11 +129,17 @@ TEST(Settings, UnknownKeyIsLocatedWithTheNearestName) {
   EXPECT_NE(result.error().hint.find("'watermark.delay'"), std::string::npos);
 }
 
-TEST(Settings, UnknownSectionIsNamed) {
+TEST(Settings, UnknownSectionIsNamedOnceWithTheNearest) {
   Settings settings;
-  const auto result = apply_toml(settings, "[listen]\nflow = 'udp://[::]:2055'\n", "edge.toml");
-  ASSERT_FALSE(result);
-  EXPECT_NE(result.error().message.find("'listen.flow'"), std::string::npos);
+  Applied applied;
+  apply_toml(settings, "[watermrk]\ndelay = '2 s'\nidle_timeout = '3 s'\n[zone]\n", "edge.toml", applied);
+  ASSERT_EQ(applied.errors.size(), 2u);
+  EXPECT_EQ(
+      applied.errors[0].render(),
+      "edge.toml:1:2: error: unknown section 'watermrk'\n    1 | [watermrk]\n      |  ^~~~~~~~ hint: did you mean "
+      "'watermark'?\n");
+  EXPECT_EQ(applied.errors[1].message, "unknown section 'zone'");
+  EXPECT_EQ(applied.errors[1].line, 4u);
 }
 
 TEST(Settings, BadValueChangesNothingAndSaysWhatIsExpected) {
@@ -171,15 +179,158 @@ TEST(Settings, AssignmentsRefuseWhatTheTableRefuses) {
   EXPECT_EQ(settings.watermark.delay_us, 90'000'000);
 }
 
-TEST(Settings, EnvironmentNamesSectionsByDoubleUnderscores) {
+TEST(Settings, EnvironmentNamesSectionsAndKeys) {
   Settings settings;
-  const char* good[] = {"HOME=/root", "BACKSTREAM_CAPTURES=x", "BACKSTREAM__EXEC__BATCH_ROWS=7", nullptr};
-  ASSERT_TRUE(apply_environment(settings, good));
+  Applied applied;
+  const char* variables[] = {"HOME=/root",
+                             "BACKSTREAM=x",
+                             "BACKSTREAM_EXEC__BATCH_ROWS= 7 ",
+                             "BACKSTREAM_DECODE__TEMPLATE_PER_PORT=true",
+                             "BACKSTREAM_INGEST__ALLOW=10.0.0.0/8, 192.0.2.1",
+                             "BACKSTREAM_NODE__SITE=",
+                             nullptr};
+  apply_environment(settings, variables, applied);
+  EXPECT_TRUE(applied.errors.empty());
+  EXPECT_TRUE(applied.warnings.empty());
   EXPECT_EQ(settings.exec.batch_rows, 7);
-  const char* bad[] = {"BACKSTREAM__EXEC__BATCHROWS=7", nullptr};
-  const auto result = apply_environment(settings, bad);
-  ASSERT_FALSE(result);
-  EXPECT_NE(result.error().hint.find("exec.batch_rows"), std::string::npos);
+  EXPECT_TRUE(settings.decode.template_per_port);
+  EXPECT_EQ(settings.ingest.allow.size(), 2u);
+  EXPECT_EQ(applied.origins.at("exec.batch_rows").text(), "environment");
+}
+
+TEST(Settings, EveryPlainKeyHasAVariable) {
+  for (const SettingDef& setting : setting_table()) {
+    std::string variable = "BACKSTREAM_";
+    for (const char c : setting.key) {
+      if (c == '.') variable.append("__");
+      else variable.push_back(static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    }
+    variable.append("=").append(setting_text(setting, Settings{}));
+    const char* variables[] = {variable.c_str(), nullptr};
+    Settings settings;
+    Applied applied;
+    apply_environment(settings, variables, applied);
+    EXPECT_TRUE(applied.warnings.empty()) << variable;
+    EXPECT_TRUE(applied.origins.contains(setting.key)) << variable;
+  }
+}
+
+TEST(Settings, VariablesThatAreNoSettingAreWarnedAboutWithTheNearest) {
+  Settings settings;
+  Applied applied;
+  const char* variables[] = {"BACKSTREAM_EXEC__BATCHROWS=7",
+                             "BACKSTREAM_WATERMARK_DELAY=s3cret",
+                             "BACKSTREAM__WATERMARK__DELAY=1s",
+                             "BACKSTREAM_FORWARD__A__TO=udp://192.0.2.1:1",
+                             "BACKSTREAM_EXPORTER__10_0_0_1__X=",
+                             "BACKSTREAM_COLUMN__APP=9/1 string",
+                             "BACKSTREAM_ZONE=1",
+                             nullptr};
+  apply_environment(settings, variables, applied);
+  EXPECT_TRUE(applied.errors.empty());
+  EXPECT_TRUE(applied.origins.empty());
+  ASSERT_EQ(applied.warnings.size(), 7u);
+  EXPECT_EQ(applied.warnings[0],
+            "variable BACKSTREAM_EXEC__BATCHROWS is no setting and has no effect; did you mean "
+            "BACKSTREAM_EXEC__BATCH_ROWS?");
+  EXPECT_EQ(applied.warnings[1],
+            "variable BACKSTREAM_WATERMARK_DELAY is no setting and has no effect; did you mean "
+            "BACKSTREAM_WATERMARK__DELAY?")
+      << "and values are not shown";
+  EXPECT_NE(applied.warnings[2].find("did you mean BACKSTREAM_WATERMARK__DELAY?"), std::string::npos);
+  for (size_t i = 3; i < 6; ++i)
+    EXPECT_NE(applied.warnings[i].find("are set by a file or --set"), std::string::npos) << applied.warnings[i];
+  EXPECT_NE(applied.warnings[6].find("are named BACKSTREAM_SECTION__KEY"), std::string::npos);
+}
+
+TEST(Settings, ABadVariableIsLocated) {
+  Settings settings;
+  Applied applied;
+  const char* variables[] = {"BACKSTREAM_WATERMARK__DELAY=soon", "BACKSTREAM_INGEST__ALLOW=10.0.0.0/8, fra-1", nullptr};
+  apply_environment(settings, variables, applied);
+  ASSERT_EQ(applied.errors.size(), 2u);
+  EXPECT_EQ(
+      applied.errors[0].render(),
+      "environment:1:29: error: setting 'watermark.delay' cannot be 'soon'\n"
+      "    1 | BACKSTREAM_WATERMARK__DELAY=soon\n"
+      "      |                             ^~~~ hint: it takes a duration with its unit, such as '75 s' or '500 ms', "
+      "0 to 30 d\n");
+  EXPECT_EQ(applied.errors[1].column, 38u) << "the element, not the list";
+  EXPECT_EQ(applied.errors[1].caret_characters, 5u);
+}
+
+TEST(Settings, AllMistakesOfAFileAreToldInItsOrder) {
+  Settings settings;
+  Applied applied;
+  apply_toml(settings,
+             "[watermark]\ndelay = '1 s'\nidle_timeout = 3\n[watermark.max_skew]\nx = 1\n[ingest]\n"
+             "allow = ['10.0.0.0/8',\n  'fra-1']\nsockets = 'two'\n[decode]\nbiflow = 'both'\n",
+             "edge.toml", applied);
+  std::string places;
+  for (const base::Diagnostic& error : applied.errors)
+    places.append(std::to_string(error.line)).append(":").append(std::to_string(error.column)).append(" ");
+  EXPECT_EQ(places, "3:16 4:1 8:3 9:11 11:10 ");
+  EXPECT_EQ(settings.watermark.delay_us, 1'000'000) << "what is right is taken";
+  EXPECT_EQ(applied.origins.at("watermark.delay").text(), "edge.toml:2");
+  EXPECT_EQ(applied.origins.size(), 1u);
+}
+
+TEST(Settings, ASectionIsNoSettingAndTheOtherWayRound) {
+  const auto error = [](const char* text) {
+    Settings settings;
+    const auto result = apply_toml(settings, text, "edge.toml");
+    return result ? std::string() : result.error().message + "|" + result.error().hint;
+  };
+  EXPECT_EQ(error("watermark = '3 s'\n"), "'watermark' is a section, no setting|[watermark] begins it");
+  EXPECT_EQ(error("[[watermark]]\n"), "'watermark' is a section, no setting|[watermark] begins it");
+  EXPECT_EQ(error("delay = '3 s'\n"), "unknown setting 'delay'|did you mean 'watermark.delay'?");
+  EXPECT_EQ(error("[ingest]\nmax_skew = '3 s'\n"),
+            "unknown setting 'ingest.max_skew'|did you mean 'watermark.max_skew'?");
+  EXPECT_EQ(error("[ingest.more]\n"), "unknown setting 'ingest.more'|docs/operations.md lists the settings");
+  EXPECT_NE(error("[watermark]\ndelay = ['3 s']\n").find("'watermark.delay' cannot be"), std::string::npos);
+  for (const char* text : {"[node]\nsite = ['ams']\n", "[node]\nsite = 1.5\n", "[node.site]\n"})
+    EXPECT_EQ(error(text), "setting 'node.site' cannot be (neither string, integer nor boolean)|it takes a text");
+  EXPECT_NE(error("[forward]\na = [1]\n").find("'forward.a'"), std::string::npos);
+  EXPECT_NE(error("[exporter.'10.0.0.1']\nsite = 2020-01-01\n").find("'exporter.10.0.0.1.site'"), std::string::npos);
+}
+
+TEST(Settings, TextsHaveNoControlCharacters) {
+  Settings settings;
+  EXPECT_FALSE(apply_toml(settings, "[node]\nsite = \"a\\u001bb\"\n", "edge.toml"));
+  EXPECT_FALSE(apply_toml(settings, "[exporter.'10.0.0.1']\nsite = \"a\\u0000b\"\n", "edge.toml"));
+  EXPECT_FALSE(apply_assignment(settings, "enrich.as_table=a\xff"));
+  EXPECT_FALSE(apply_assignment(settings, "forward.a=udp://\x01"));
+  EXPECT_TRUE(apply_assignment(settings, "node.site=S\xc3\xa3o Paulo"));
+  EXPECT_EQ(settings.node.site, "S\xc3\xa3o Paulo");
+}
+
+TEST(Settings, NodesAndListeners) {
+  Settings settings;
+  const auto refused = [&](const char* assignment) {
+    const auto result = apply_assignment(settings, assignment);
+    return result ? std::string("taken") : result.error().message + "|" + result.error().hint;
+  };
+  ASSERT_TRUE(apply_assignment(settings, "node.roles=receiver, edge"));
+  EXPECT_EQ(settings.node.roles, (std::vector<NodeRole>{NodeRole::kEdge, NodeRole::kReceiver}));
+  EXPECT_EQ(refused("node.roles=edge,egde"), "setting 'node.roles' cannot have 'egde'|did you mean 'edge'?");
+  EXPECT_EQ(refused("node.roles=edge,edge"),
+            "setting 'node.roles': 'edge' is there twice|it takes edge, merge and receiver");
+  EXPECT_EQ(refused("node.roles="),
+            "setting 'node.roles': a node without a role does nothing|it takes edge, merge and receiver");
+  EXPECT_NE(refused("node.name=").find("cannot be ''"), std::string::npos);
+  EXPECT_NE(refused("node.name=a b").find("letters, digits"), std::string::npos);
+  EXPECT_EQ(refused("node.name=fra-core_1.example"), "taken");
+  EXPECT_EQ(refused("listen.flow=udp://[::]:2055, udp://192.0.2.1:4739"), "taken");
+  ASSERT_EQ(settings.listen.flow.size(), 2u);
+  EXPECT_EQ(settings.listen.flow[0], (Endpoint{"udp", "::", 2055}));
+  EXPECT_EQ(refused("listen.flow=udp://[::1]:1,udp://[0::1]:1").substr(0, 51),
+            "setting 'listen.flow': 'udp://[::1]:1' is there twi");
+  for (const char* wrong :
+       {"listen.flow=2055", "listen.flow=tcp://127.0.0.1:1", "listen.flow=udp://127.0.0.1:65536",
+        "listen.flow=udp://127.0.0.1", "http.listen=127.0.0.1:80", "http.listen=https://127.0.0.1:1",
+        "http.listen=", "state.folder=var", "state.folder=", "http.allow_insecure=maybe"})
+    EXPECT_NE(refused(wrong).find("it takes"), std::string::npos) << wrong;
+  EXPECT_EQ(settings.listen.flow.size(), 2u) << "what is refused changes nothing";
 }
 
 TEST(Settings, ExportersHaveSettingsByTheirLongestPrefix) {
@@ -268,11 +419,14 @@ TEST(Settings, MistakesAboutExportersAreLocated) {
   EXPECT_EQ(result.error().line, 2u);
 }
 
-TEST(Settings, FileThatIsAbsentIsAnError) {
+TEST(Settings, KeepTheOrderOfTheirFile) {
   Settings settings;
-  const auto result = apply_file(settings, "no/such/file.toml");
-  ASSERT_FALSE(result);
-  EXPECT_NE(result.error().message.find("No such file"), std::string::npos);
+  ASSERT_TRUE(apply_toml(settings,
+                         "[column]\nzz = '1 unsigned64'\naa = '2 unsigned64'\n[forward]\nz = 'udp://192.0.2.1:1'\n"
+                         "a = 'udp://192.0.2.1:2'\n",
+                         "edge.toml"));
+  EXPECT_EQ(settings.columns[0].name, "zz");
+  EXPECT_EQ(settings.forwards[0].name, "z");
 }
 
 }  // namespace
