@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -410,6 +411,38 @@ TEST_F(FileLogTest, WhateverHappensToTheFilesNothingIsWrongAndNothingIsLostInSil
   }
 }
 
+TEST_F(FileLogTest, DamageOverSeveralRecordsCostsThoseOnly) {
+  constexpr uint64_t kRecords = 30;
+  std::vector<uint64_t> begins;
+  {
+    const auto log = open();
+    for (uint64_t i = 0; i < kRecords; ++i) {
+      begins.push_back(log->octets_held());
+      append(*log, 0, record_of(0, i));
+    }
+  }
+  const auto files = save();
+  const std::string path = segments().front();
+  for (const bool is_gone : {false, true}) {
+    restore(files);
+    std::string octets = files.at(path);
+    // Twice: from within record 4 to within record 9; from within 20 to where 23 begins.
+    for (const auto& [from, to] : {std::pair(begins[20] + 5, begins[23]), std::pair(begins[4] + 30, begins[9] + 3)}) {
+      is_gone ? octets.erase(from, to - from) : octets.replace(from, to - from, to - from, '\0');
+    }
+    write(path, octets);
+    const auto log = open();
+    const ReadBack back = read_back(*log, 0);
+    std::vector<std::pair<uint64_t, uint64_t>> expected = {{4, 10}, {20, 23}};
+    EXPECT_EQ(back.lost, expected);
+    EXPECT_EQ(back.records.size(), kRecords - 9);
+    for (const auto& [offset, text] : back.records) EXPECT_EQ(text, record_of(0, offset));
+    EXPECT_EQ(log->faults().lost_records, 9U);
+    EXPECT_EQ(log->faults().lost_places, 2U);
+    EXPECT_EQ(log->end_offset(0), kRecords);
+  }
+}
+
 TEST_F(FileLogTest, DamageWithoutEndIsBounded) {
   options_.segment_octets = 1 << 19;
   constexpr uint64_t kRecords = 2000;
@@ -668,17 +701,15 @@ TEST_F(FileLogTest, AFullDiskRefusesAndShowsNothingHalf) {
       written += static_cast<ssize_t>(octets);
       *room -= static_cast<int64_t>(octets);
     }
-    if (written == 0) {
-      errno = error;
-      return -1;
-    }
-    return written;
+    errno = error;
+    return written == 0 && error != 0 ? -1 : written;
   };
   options_.segment_octets = 1024;
   auto log = open();
   std::map<uint64_t, std::string> taken;
   uint64_t refused = 0;
   for (uint64_t i = 0; i < 400; ++i) {
+    if (i == 120) error = 0;
     if (i == 150) error = EIO;
     if (i == 200) *room = 2000;
     const auto appended = append(*log, 0, record_of(0, i));
@@ -687,7 +718,7 @@ TEST_F(FileLogTest, AFullDiskRefusesAndShowsNothingHalf) {
       continue;
     }
     ++refused;
-    EXPECT_EQ(appended.status, error == ENOSPC ? LogStatus::kFull : LogStatus::kUnavailable);
+    EXPECT_EQ(appended.status, error != EIO ? LogStatus::kFull : LogStatus::kUnavailable);
     EXPECT_EQ(log->octets_held(), octets_of_segments()) << "what was written of it is gone";
     if (i % 10 == 0) {
       EXPECT_EQ(read_back(*log, 0).records, taken);
@@ -742,7 +773,7 @@ TEST_F(FileLogTest, SyncedIsWhatTheDiskHasSaid) {
     errno = EIO;
     return -1;
   };
-  options_.segment_octets = 512;
+  options_.segment_octets = 1024;
   const auto log = open();
   EXPECT_EQ(log->synced_offset(0), 0U);
   for (uint64_t i = 0; i < 3; ++i) append(*log, 0, record_of(0, i));
@@ -758,13 +789,54 @@ TEST_F(FileLogTest, SyncedIsWhatTheDiskHasSaid) {
   EXPECT_EQ(log->sync(), LogStatus::kUnavailable);
   EXPECT_EQ(log->faults().sync_failures, 1U);
   fails = false;
-  for (uint64_t i = 4; i < 20; ++i) ASSERT_EQ(append(*log, 0, record_of(0, i)).status, LogStatus::kOk);
+  ASSERT_EQ(log->segment_count(), 1U);
+  append(*log, 0, "");
+  EXPECT_EQ(log->segment_count(), 2U) << "no record follows in the file that failed";
+  for (uint64_t i = 5; i < 20; ++i) ASSERT_EQ(append(*log, 0, record_of(0, i)).status, LogStatus::kOk);
   EXPECT_EQ(log->sync(), LogStatus::kUnavailable) << "the kernel has forgotten what it could not write";
   EXPECT_EQ(log->synced_offset(0), 3U);
   EXPECT_EQ(read_back(*log, 0).records.size(), 20U);
   log->trim(0, 15);
   EXPECT_EQ(log->sync(), LogStatus::kOk);
   EXPECT_EQ(log->synced_offset(0), 20U);
+}
+
+TEST_F(FileLogTest, TheNextSegmentIsOnTheDiskBeforeTheLastOneGoes) {
+  bool fails = false;
+  std::string watched;
+  std::set<ino_t> synced;  // While the watched file was there.
+  options_.sync = [&](int file) {
+    struct stat status {};
+    if (::fstat(file, &status) == 0 && std::filesystem::exists(watched)) synced.insert(status.st_ino);
+    if (!fails) return 0;
+    errno = EIO;
+    return -1;
+  };
+  const auto inode_of = [](const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+  };
+  options_.segment_octets = 512;
+  const auto log = open();
+  for (uint64_t i = 0; log->segment_count() < 3; ++i) append(*log, 0, record_of(0, i));
+  const auto before = segments();
+  const uint64_t first_of_third = std::stoull(std::filesystem::path(before[2]).filename().string().substr(5));
+  watched = before[0];
+  fails = true;
+  log->trim(0, first_of_third);
+  EXPECT_EQ(segments(), before) << "rather too much is kept";
+  EXPECT_EQ(log->begin_offset(0), first_of_third);
+  EXPECT_EQ(log->faults().sync_failures, 1U);
+  fails = false;
+  log->trim(0, first_of_third);
+  EXPECT_EQ(segments(), before) << "a second try proves nothing";
+  synced.clear();
+  while (log->segment_count() < 4) append(*log, 0, "more");
+  const std::string last = segments().back();
+  log->trim(0, log->end_offset(0));
+  EXPECT_EQ(segments(), std::vector<std::string>{last});
+  EXPECT_TRUE(synced.contains(inode_of(last)));
+  EXPECT_TRUE(synced.contains(inode_of(folder_)));
 }
 
 TEST_F(FileLogTest, TheIntervalSyncsByItself) {
@@ -778,11 +850,11 @@ TEST_F(FileLogTest, TheIntervalSyncsByItself) {
 }
 
 TEST_F(FileLogTest, SyncsThatWaitForOneAreDoneWithIt) {
-  std::mutex gate;
+  std::atomic<bool> disk_is_slow{false};
   std::atomic<int> calls{0};
   options_.sync = [&](int) {
     ++calls;
-    const std::lock_guard wait(gate);
+    while (disk_is_slow) std::this_thread::yield();
     return 0;
   };
   const auto log = open();
@@ -791,15 +863,14 @@ TEST_F(FileLogTest, SyncsThatWaitForOneAreDoneWithIt) {
   calls = 0;
   append(*log, 0, "b");
   std::vector<std::thread> threads;
-  {
-    const std::lock_guard closed(gate);
+  disk_is_slow = true;
+  threads.emplace_back([&] { log->sync(); });
+  while (calls == 0) std::this_thread::yield();
+  for (int i = 0; i < 8; ++i) {
+    append(*log, 0, "c");  // While the first one is in the disk.
     threads.emplace_back([&] { log->sync(); });
-    while (calls == 0) std::this_thread::yield();
-    for (int i = 0; i < 8; ++i) {
-      append(*log, 0, "c");  // While the first one is in the disk.
-      threads.emplace_back([&] { log->sync(); });
-    }
   }
+  disk_is_slow = false;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(log->synced_offset(0), 10U);
   EXPECT_EQ(calls, 2) << "one was on its way, and the next took all the others along";
