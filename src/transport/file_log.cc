@@ -564,7 +564,10 @@ LogStatus FileLog::find(Partition& p, uint64_t offset, View& view) {
       if (!p.cursor_file->is_open()) {
         const int error = errno;
         p.cursor_file.reset();
-        if (error != ENOENT) return LogStatus::kUnavailable;
+        if (error != ENOENT) {
+          failed("open", name_of(p, segment.first), error, read_failures_);
+          return LogStatus::kUnavailable;
+        }
         view.lost = {segment.first, view.limit};
         note_lost(segment, view.lost, view.limit);
         return LogStatus::kLost;
@@ -678,6 +681,7 @@ LogStatus FileLog::read(uint32_t partition, uint64_t offset, size_t octets_max, 
       uint64_t lost_to = 0;
       status = pass_damage(p, view, walk, found, lost_to);
     }
+    if (status == LogStatus::kUnavailable) failed("read", name_of(p, view.first), errno, read_failures_);
     remember(p, view, walk.place());
     if (status != LogStatus::kOk) break;
   }
@@ -903,6 +907,7 @@ FileLogFaults FileLog::faults() const {
   faults.unknown_ends = unknown_ends_.load();
   faults.damaged_headers = damaged_headers_.load();
   faults.write_failures = write_failures_.load();
+  faults.read_failures = read_failures_.load();
   faults.sync_failures = sync_failures_.load();
   const std::lock_guard lock(error_mutex_);
   faults.last_error = last_error_;

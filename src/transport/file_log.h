@@ -46,6 +46,7 @@ struct FileLogFaults {
   uint64_t unknown_ends = 0;
   uint64_t damaged_headers = 0;  ///< of segments; their records are read all the same
   uint64_t write_failures = 0;   ///< records refused, segments not made or removed, because the disk did not
+  uint64_t read_failures = 0;    ///< calls of read() that the disk failed; nothing is lost yet
   uint64_t sync_failures = 0;
   std::string last_error;  ///< of the machine, with the file; empty: none
 };
@@ -169,7 +170,7 @@ class FileLog : public Log {
   std::atomic<uint64_t> octets_held_{0};
 
   std::atomic<uint64_t> torn_records_{0}, torn_octets_{0}, lost_records_{0}, lost_places_{0}, unknown_ends_{0},
-      damaged_headers_{0}, write_failures_{0}, sync_failures_{0};
+      damaged_headers_{0}, write_failures_{0}, read_failures_{0}, sync_failures_{0};
   mutable std::mutex error_mutex_;
   std::string last_error_;
 

@@ -512,6 +512,30 @@ TEST_F(FileLogTest, ASegmentThatIsRemovedWhileItIsOpenIsLost) {
   EXPECT_EQ(back.records.size() + log->faults().lost_records, 20U);
 }
 
+TEST_F(FileLogTest, ADiskThatCannotBeReadNowIsNoLoss) {
+  options_.segment_octets = 512;
+  const auto log = open();
+  for (uint64_t i = 0; i < 20; ++i) append(*log, 0, record_of(0, i));
+  ASSERT_EQ(log->sync(), LogStatus::kOk);
+  const std::string path = segments()[1];
+  std::filesystem::rename(path, folder_ + "/away");
+  std::filesystem::create_directory(path);  // Opens, and cannot be read.
+  std::vector<LogRecord> records;
+  ASSERT_EQ(log->read(0, 0, 100'000, records), LogStatus::kOk);
+  const uint64_t next = records.back().offset + 1;
+  ASSERT_LT(next, 20U) << "all before it";
+  records.clear();
+  EXPECT_EQ(log->read(0, next, 1000, records), LogStatus::kUnavailable);
+  EXPECT_EQ(log->resume_offset(0, next), next);
+  EXPECT_GT(log->faults().read_failures, 0U);
+  EXPECT_NE(log->faults().last_error.find("directory"), std::string::npos) << log->faults().last_error;
+  std::filesystem::remove(path);
+  std::filesystem::rename(folder_ + "/away", path);
+  log->read(0, 0, 0, records);  // Another segment, so that the file is opened anew.
+  EXPECT_EQ(read_back(*log, 0).records.size(), 20U);
+  EXPECT_EQ(log->faults().lost_records, 0U);
+}
+
 TEST_F(FileLogTest, RecordsAreFoundAtAnyOffsetOfLargeSegments) {
   options_.octets_max = 16 << 20;
   options_.segment_octets = 1 << 20;
