@@ -426,19 +426,21 @@ TEST_F(FileLogTest, DamageOverSeveralRecordsCostsThoseOnly) {
   for (const bool is_gone : {false, true}) {
     restore(files);
     std::string octets = files.at(path);
-    // Twice: from within record 4 to within record 9; from within 20 to where 23 begins.
-    for (const auto& [from, to] : {std::pair(begins[20] + 5, begins[23]), std::pair(begins[4] + 30, begins[9] + 3)}) {
+    // From within record 4 to within 9; 14 and 15 exactly; from within 20 to where 23 begins.
+    const std::pair<uint64_t, uint64_t> places[] = {
+        {begins[20] + 5, begins[23]}, {begins[14], begins[16]}, {begins[4] + 30, begins[9] + 3}};
+    for (const auto& [from, to] : places) {
       is_gone ? octets.erase(from, to - from) : octets.replace(from, to - from, to - from, '\0');
     }
     write(path, octets);
     const auto log = open();
     const ReadBack back = read_back(*log, 0);
-    std::vector<std::pair<uint64_t, uint64_t>> expected = {{4, 10}, {20, 23}};
+    std::vector<std::pair<uint64_t, uint64_t>> expected = {{4, 10}, {14, 16}, {20, 23}};
     EXPECT_EQ(back.lost, expected);
-    EXPECT_EQ(back.records.size(), kRecords - 9);
+    EXPECT_EQ(back.records.size(), kRecords - 11);
     for (const auto& [offset, text] : back.records) EXPECT_EQ(text, record_of(0, offset));
-    EXPECT_EQ(log->faults().lost_records, 9U);
-    EXPECT_EQ(log->faults().lost_places, 2U);
+    EXPECT_EQ(log->faults().lost_records, 11U);
+    EXPECT_EQ(log->faults().lost_places, 3U);
     EXPECT_EQ(log->end_offset(0), kRecords);
   }
 }
