@@ -59,8 +59,9 @@ struct FileLogFaults {
 /// checksums: read() gives all before them, then kLost, and from resume_offset() on all behind them. No offset that a
 /// reader may have seen is used twice, after a power cut neither.
 ///
-/// append() gives kFull at octets_max and when the disk, quota or file size limit is reached, kUnavailable when the
-/// disk fails; faults() has the reason. Any thread; reading waits neither for writing nor for the disk's sync.
+/// append() gives kFull at octets_max and when disk, quota or file size limit (SIGXFSZ ignored) allow no more,
+/// kUnavailable when the disk fails; faults() has the reason. Any thread; reading waits neither for writing nor for the
+/// disk's sync.
 class FileLog : public Log {
  public:
   static constexpr uint32_t kPartitionsMax = 1024;
