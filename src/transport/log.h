@@ -14,6 +14,7 @@ enum class LogStatus : uint8_t {
   kFull,         ///< append: the log holds all that it may; again when readers have trimmed
   kTooLarge,     ///< append: the record alone is more than the log may hold, or ever carries
   kTrimmed,      ///< read: the offset lies before what is kept; what was there is lost to this reader
+  kLost,         ///< read: a record was, or may have been, here and can no longer be read
   kBeyondEnd,    ///< read: the offset lies behind the end
   kUnavailable,  ///< the machine behind the log cannot be reached; again later
 };
@@ -26,6 +27,8 @@ struct LogRecord {
 
 class Log {
  public:
+  static constexpr size_t kReadRecordsMax = 16'384;
+
   virtual ~Log() = default;
 
   virtual uint32_t partition_count() const = 0;
@@ -40,12 +43,17 @@ class Log {
   virtual Appended append(uint32_t partition, std::span<const uint8_t> bytes) = 0;
 
   /// Appends to `out` the records from `offset` on, in order: as many as fit in `octets_max`, but the first one always.
-  /// At the end: kOk and nothing. The next call takes the last offset + 1. Any thread.
+  /// At the end: kOk and nothing. The next call takes the last offset + 1. Never more than kReadRecordsMax: records may
+  /// be empty. Nothing that is lost is passed over: reading ends before it, and from there gives kLost. Any thread.
   virtual LogStatus read(uint32_t partition, uint64_t offset, size_t octets_max, std::vector<LogRecord>& out) = 0;
 
   /// The first offset that is kept, and the one that the next record will not be below. Any thread.
   virtual uint64_t begin_offset(uint32_t partition) const = 0;
   virtual uint64_t end_offset(uint32_t partition) const = 0;
+
+  /// The first offset, from `offset` on, whose record can be read; the end where there is none. After kTrimmed and
+  /// kLost a reader that wants to go on does so here, and counts what lies between. Any thread.
+  virtual uint64_t resume_offset(uint32_t partition, uint64_t offset) = 0;
 
   /// The readers need nothing before `offset` any more (beyond the end: the end); its room may be used again. Any
   /// thread.

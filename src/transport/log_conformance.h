@@ -2,10 +2,15 @@
 // What every Log must do, for tests only. A log runs it with one line:
 //   INSTANTIATE_TYPED_TEST_SUITE_P(Memory, LogConformance, MemoryLogFactory);
 // where the factory has  static std::unique_ptr<Log> make(uint32_t partitions, size_t octets_max);
+// One that outlives its process runs DurableLogConformance, too; then its factory has
+//   static std::unique_ptr<Log> reopen(std::unique_ptr<Log> log);   closes it and opens the same again
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <random>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -148,9 +153,261 @@ TYPED_TEST_P(LogConformance, WritersOfOnePartitionKeepEachTheirOrder) {
   }
 }
 
+TYPED_TEST_P(LogConformance, EmptyRecordsAreReadInPieces) {
+  const auto log = TypeParam::make(1, 16 * this->kOctets);
+  constexpr size_t kRecords = Log::kReadRecordsMax + 100;
+  for (size_t i = 0; i < kRecords; ++i) ASSERT_EQ(log->append(0, {}).status, LogStatus::kOk);
+  size_t count = 0;
+  std::vector<LogRecord> records;
+  for (uint64_t next = log->begin_offset(0);; next = records.back().offset + 1, records.clear()) {
+    ASSERT_EQ(log->read(0, next, this->kOctets, records), LogStatus::kOk);
+    if (records.empty()) break;
+    EXPECT_LE(records.size(), Log::kReadRecordsMax);
+    count += records.size();
+  }
+  EXPECT_EQ(count, kRecords);
+}
+
+TYPED_TEST_P(LogConformance, ReadAddsToWhatIsThere) {
+  const auto log = TypeParam::make(1, this->kOctets);
+  for (const auto* part : {"aaaa", "bbbb"}) log->append(0, this->bytes(part));
+  std::vector<LogRecord> records(3);
+  ASSERT_EQ(log->read(0, log->begin_offset(0), 0, records), LogStatus::kOk);
+  ASSERT_EQ(records.size(), 4U) << "the first record is given whatever its size, and no second one";
+  EXPECT_EQ(this->text(records[3]), "aaaa");
+}
+
+TYPED_TEST_P(LogConformance, LargestRecordIsTakenWheneverTheLogIsEmpty) {
+  const auto log = TypeParam::make(2, 1 << 16);
+  size_t taken = 0, refused = (1 << 16) + 1;
+  while (refused - taken > 1) {
+    const size_t octets = (taken + refused) / 2;
+    const std::string record(octets, static_cast<char>('a' + octets % 26));
+    const auto appended = log->append(1, this->bytes(record));
+    if (appended.status == LogStatus::kTooLarge) {
+      refused = octets;
+      continue;
+    }
+    ASSERT_EQ(appended.status, LogStatus::kOk) << octets;
+    taken = octets;
+    std::vector<LogRecord> records;
+    ASSERT_EQ(log->read(1, appended.offset, 1, records), LogStatus::kOk);
+    ASSERT_EQ(records.size(), 1U);
+    EXPECT_TRUE(this->text(records[0]) == record);
+    log->trim(1, appended.offset + 1);
+  }
+  EXPECT_GT(taken, (1U << 16) * 9 / 10);
+  EXPECT_EQ(log->append(1, this->bytes(std::string(taken, 'x'))).status, LogStatus::kOk);
+  EXPECT_EQ(log->append(0, this->bytes(std::string(taken, 'x'))).status, LogStatus::kFull) << "full for all partitions";
+  EXPECT_EQ(log->append(0, this->bytes(std::string(taken + 1, 'x'))).status, LogStatus::kTooLarge);
+  log->trim(1, log->end_offset(1));
+  EXPECT_EQ(log->append(0, this->bytes(std::string(taken, 'x'))).status, LogStatus::kOk);
+}
+
+TYPED_TEST_P(LogConformance, FullLogKeepsAllAndTakesAsMuchAgainAfterTrim) {
+  const auto log = TypeParam::make(3, 1 << 16);
+  std::mt19937 random(1);
+  size_t first_count = 0;
+  for (int round = 0; round < 4; ++round) {
+    std::vector<std::string> expected(3);
+    std::vector<uint64_t> begin;
+    for (uint32_t p = 0; p < 3; ++p) begin.push_back(log->end_offset(p));
+    size_t count = 0;
+    for (uint32_t p = 0;; p = (p + 1) % 3) {
+      const std::string record(random() % 300, static_cast<char>('a' + random() % 26));
+      const uint64_t end = log->end_offset(p);
+      const auto appended = log->append(p, this->bytes(record));
+      if (appended.status == LogStatus::kFull) {
+        EXPECT_EQ(log->end_offset(p), end) << "a refused record is not in the log";
+        break;
+      }
+      ASSERT_EQ(appended.status, LogStatus::kOk);
+      if (!expected[p].empty() || appended.offset != begin[p]) expected[p] += ',';
+      expected[p] += record;
+      ++count;
+    }
+    if (round == 0) first_count = count;
+    EXPECT_GT(count, first_count * 3 / 4) << "round " << round;
+    for (uint32_t p = 0; p < 3; ++p) {
+      EXPECT_EQ(this->all(*log, p, begin[p]), expected[p]);
+      log->trim(p, log->end_offset(p));
+    }
+  }
+}
+
+TYPED_TEST_P(LogConformance, ReadersGoOnWhereTheyCan) {
+  const auto log = TypeParam::make(1, this->kOctets);
+  EXPECT_EQ(log->resume_offset(0, 0), log->end_offset(0));
+  std::vector<uint64_t> offsets;
+  for (int i = 0; i < 100; ++i) offsets.push_back(log->append(0, this->bytes(std::string(100, 'r'))).offset);
+  EXPECT_EQ(log->resume_offset(0, offsets[50]), offsets[50]);
+  EXPECT_EQ(log->resume_offset(0, log->end_offset(0) + 7), log->end_offset(0));
+  log->trim(0, offsets[60]);
+  const uint64_t begin = log->begin_offset(0);
+  EXPECT_LE(begin, offsets[60]);
+  EXPECT_EQ(log->resume_offset(0, 0), begin);
+  std::vector<LogRecord> records;
+  EXPECT_EQ(log->read(0, begin, 1, records), LogStatus::kOk);
+  EXPECT_EQ(records.size(), 1U);
+}
+
+TYPED_TEST_P(LogConformance, ManyPartitionsHaveEachTheirOwn) {
+  constexpr uint32_t kPartitions = 64;
+  const auto log = TypeParam::make(kPartitions, this->kOctets);
+  std::vector<std::thread> writers;
+  for (uint32_t w = 0; w < 4; ++w) {
+    writers.emplace_back([&, w] {
+      for (int i = 0; i < 20; ++i) {
+        for (uint32_t p = w; p < kPartitions; p += 4) {
+          log->append(p, this->bytes(std::to_string(p) + "." + std::to_string(i)));
+        }
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  for (uint32_t p = 0; p < kPartitions; ++p) {
+    std::string expected;
+    for (int i = 0; i < 20; ++i) expected += std::to_string(p) + "." + std::to_string(i) + (i < 19 ? "," : "");
+    EXPECT_EQ(this->all(*log, p, log->begin_offset(p)), expected);
+  }
+}
+
+TYPED_TEST_P(LogConformance, WhatIsTrimmedWhileItIsReadIsWholeOrToldAsGone) {
+  const auto log = TypeParam::make(2, this->kOctets);
+  constexpr uint64_t kRecords = 3000;
+  // What a record says is its number; its length, too.
+  const auto record_of = [](uint64_t number) { return std::to_string(number) + std::string(number % 97, '.'); };
+  std::atomic<uint64_t> written_to{0};
+  std::map<uint64_t, uint64_t> number_of;  // By offset; of the writer, until it is joined.
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (uint64_t number = 0; number < kRecords;) {
+      const auto appended = log->append(0, this->bytes(record_of(number)));
+      if (appended.status != LogStatus::kOk) {
+        std::this_thread::yield();
+        continue;
+      }
+      number_of[appended.offset] = number++;
+      written_to = appended.offset + 1;
+    }
+    done = true;
+  });
+  std::thread trimmer([&] {
+    std::mt19937 random(3);
+    while (!done) {
+      const uint64_t begin = log->begin_offset(0), end = written_to;
+      if (end > begin) log->trim(0, begin + random() % (end - begin + 1));
+      std::this_thread::yield();
+    }
+  });
+  std::vector<std::vector<LogRecord>> seen(2);
+  std::atomic<uint64_t> wrong{0};
+  std::vector<std::thread> readers;
+  for (size_t r = 0; r < seen.size(); ++r) {
+    readers.emplace_back([&, r] {
+      uint64_t next = log->begin_offset(0);
+      for (bool last = false; !last;) {
+        last = done;
+        const size_t had = seen[r].size();
+        const LogStatus status = log->read(0, next, r == 0 ? 200 : 20'000, seen[r]);
+        if (status == LogStatus::kTrimmed) {
+          next = log->resume_offset(0, next);
+        } else if (status != LogStatus::kOk) {
+          ++wrong;
+        } else if (seen[r].size() > had) {
+          next = seen[r].back().offset + 1;
+        }
+      }
+    });
+  }
+  writer.join();
+  trimmer.join();
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0U);
+  EXPECT_EQ(number_of.size(), kRecords);
+  for (const auto& records : seen) {
+    uint64_t last = 0;
+    for (const LogRecord& record : records) {
+      EXPECT_TRUE(&record == records.data() || record.offset > last);
+      last = record.offset;
+      ASSERT_TRUE(number_of.contains(record.offset));
+      EXPECT_EQ(this->text(record), record_of(number_of[record.offset]));
+    }
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(LogConformance, RecordsComeBackInOrderAndWhole, OffsetsGrowAndLeadToTheirRecord,
                             PartitionsAreApart, ReadStopsAtItsOctetsButGivesAtLeastOne, EndIsNoFaultButBeyondItIs,
                             TrimmedRecordsAreToldFromAbsentOnes, RecordLargerThanTheLogIsRefusedForGood,
-                            WritersOfOnePartitionKeepEachTheirOrder);
+                            WritersOfOnePartitionKeepEachTheirOrder, EmptyRecordsAreReadInPieces, ReadAddsToWhatIsThere,
+                            LargestRecordIsTakenWheneverTheLogIsEmpty, FullLogKeepsAllAndTakesAsMuchAgainAfterTrim,
+                            ReadersGoOnWhereTheyCan, ManyPartitionsHaveEachTheirOwn,
+                            WhatIsTrimmedWhileItIsReadIsWholeOrToldAsGone);
+
+template <typename Factory>
+class DurableLogConformance : public LogConformance<Factory> {};
+TYPED_TEST_SUITE_P(DurableLogConformance);
+
+TYPED_TEST_P(DurableLogConformance, IsTheSameAfterItWasClosed) {
+  auto log = TypeParam::make(3, this->kOctets);
+  std::vector<std::pair<uint64_t, std::string>> written;
+  for (int i = 0; i < 300; ++i) {
+    const std::string record(static_cast<size_t>(i), static_cast<char>('a' + i % 26));
+    written.emplace_back(log->append(1, this->bytes(record)).offset, record);
+  }
+  log->append(2, {});
+  const uint64_t end = log->end_offset(1);
+  log = TypeParam::reopen(std::move(log));
+  EXPECT_EQ(log->partition_count(), 3U);
+  EXPECT_EQ(log->end_offset(1), end);
+  for (const auto& [offset, record] : written) {
+    std::vector<LogRecord> records;
+    ASSERT_EQ(log->read(1, offset, 0, records), LogStatus::kOk);
+    ASSERT_EQ(records.size(), 1U);
+    EXPECT_EQ(records[0].offset, offset);
+    EXPECT_EQ(this->text(records[0]), record);
+  }
+  EXPECT_EQ(this->all(*log, 0, log->begin_offset(0)), "");
+  EXPECT_EQ(log->end_offset(2), log->begin_offset(2) + 1) << "an empty record is one";
+  EXPECT_GE(log->append(1, this->bytes("more")).offset, end);
+  EXPECT_EQ(this->all(*log, 1, end), "more");
+}
+
+TYPED_TEST_P(DurableLogConformance, OffsetsGoOnWhateverWasTrimmed) {
+  auto log = TypeParam::make(2, this->kOctets);
+  std::set<uint64_t> used;
+  for (int round = 0; round < 6; ++round) {
+    for (int i = 0; i < 20; ++i) {
+      const auto appended = log->append(0, this->bytes(std::string(50, 'o')));
+      ASSERT_EQ(appended.status, LogStatus::kOk);
+      EXPECT_TRUE(used.insert(appended.offset).second) << "offsets are not used twice";
+      EXPECT_EQ(*used.rbegin(), appended.offset) << "they grow";
+    }
+    const uint64_t end = log->end_offset(0);
+    log->trim(0, round % 2 == 0 ? end : end - 10);
+    const uint64_t begin = log->begin_offset(0);
+    log = TypeParam::reopen(std::move(log));
+    EXPECT_EQ(log->end_offset(0), end);
+    EXPECT_LE(log->begin_offset(0), begin) << "what was trimmed may be there again, and never more than that is gone";
+    EXPECT_EQ(log->resume_offset(0, begin), begin);
+    EXPECT_EQ(this->all(*log, 0, std::max(begin, end - 10)).size(), round % 2 == 0 ? 0U : 10 * 50 + 9);
+  }
+}
+
+TYPED_TEST_P(DurableLogConformance, WhatItHoldsCountsAfterItWasClosed) {
+  auto log = TypeParam::make(2, 1 << 16);
+  const std::string record(500, 'f');
+  size_t count = 0;
+  while (log->append(0, this->bytes(record)).status == LogStatus::kOk) ++count;
+  EXPECT_GT(count, 90U);
+  log = TypeParam::reopen(std::move(log));
+  EXPECT_EQ(log->append(1, this->bytes(record)).status, LogStatus::kFull);
+  EXPECT_EQ(log->end_offset(0) - log->begin_offset(0), count);
+  log->trim(0, log->end_offset(0));
+  EXPECT_EQ(log->append(1, this->bytes(record)).status, LogStatus::kOk);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(DurableLogConformance, IsTheSameAfterItWasClosed, OffsetsGoOnWhateverWasTrimmed,
+                            WhatItHoldsCountsAfterItWasClosed);
 
 }  // namespace backstream::transport

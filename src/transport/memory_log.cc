@@ -11,6 +11,7 @@ std::string_view name(LogStatus status) {
     case LogStatus::kFull: return "full";
     case LogStatus::kTooLarge: return "too_large";
     case LogStatus::kTrimmed: return "trimmed";
+    case LogStatus::kLost: return "lost";
     case LogStatus::kBeyondEnd: return "beyond_end";
     case LogStatus::kUnavailable: return "unavailable";
   }
@@ -42,9 +43,10 @@ LogStatus MemoryLog::read(uint32_t partition, uint64_t offset, size_t octets_max
   if (offset < p.begin) return LogStatus::kTrimmed;
   if (offset > p.begin + p.records.size()) return LogStatus::kBeyondEnd;
   size_t octets = 0;
-  for (size_t i = offset - p.begin; i < p.records.size(); ++i) {
+  const size_t first = offset - p.begin, end = std::min(p.records.size(), first + kReadRecordsMax);
+  for (size_t i = first; i < end; ++i) {
     octets += p.records[i].size();
-    if (octets > octets_max && i != offset - p.begin) break;
+    if (octets > octets_max && i != first) break;
     out.push_back({p.begin + i, p.records[i]});
   }
   return LogStatus::kOk;
@@ -60,6 +62,13 @@ uint64_t MemoryLog::end_offset(uint32_t partition) const {
   assert(partition < partitions_.size());
   const std::lock_guard lock(mutex_);
   return partitions_[partition].begin + partitions_[partition].records.size();
+}
+
+uint64_t MemoryLog::resume_offset(uint32_t partition, uint64_t offset) {
+  assert(partition < partitions_.size());
+  const std::lock_guard lock(mutex_);
+  const Partition& p = partitions_[partition];
+  return std::clamp(offset, p.begin, p.begin + p.records.size());
 }
 
 void MemoryLog::trim(uint32_t partition, uint64_t offset) {

@@ -20,6 +20,7 @@ class MemoryLog : public Log {
   LogStatus read(uint32_t partition, uint64_t offset, size_t octets_max, std::vector<LogRecord>& out) override;
   uint64_t begin_offset(uint32_t partition) const override;
   uint64_t end_offset(uint32_t partition) const override;
+  uint64_t resume_offset(uint32_t partition, uint64_t offset) override;
   void trim(uint32_t partition, uint64_t offset) override;
 
   size_t octets_held() const;
