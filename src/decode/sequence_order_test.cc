@@ -202,7 +202,7 @@ TEST(SequenceOrder, WaitsForTheLaneThatIsBehindAndForWhatIsOnItsWay) {
   SequenceOrder order(2);
   const uint32_t stream = order.number_of(name_of(0));
   std::vector<SequenceNote> notes;
-  const auto hand_over = [&](uint32_t lane, std::vector<uint32_t> numbers, int64_t complete_until_ms) {
+  const auto hand_over = [&](uint32_t lane, const std::vector<uint32_t>& numbers, int64_t complete_until_ms) {
     for (const uint32_t number : numbers) notes.push_back(note_of(stream, kStart + number * 1'000'000, number));
     order.hand_over(lane, notes, kStart + complete_until_ms * 1'000'000);
     Sums sums;

@@ -71,7 +71,7 @@ TEST(SequenceStream, ARestartIsToldByTheBootTime) {
   s.take(0, 30, now += kSecond, kBoot + 5'050 * kSecond);
   s.expect(0, 0, 1);
   s.take(30, 30, now += kSecond, kBoot + 5'050 * kSecond);
-  s.take(120, 30, now += kSecond, kBoot + 5'050 * kSecond);
+  s.take(120, 30, now + kSecond, kBoot + 5'050 * kSecond);
   s.expect(60, 0, 1);
 }
 
@@ -100,7 +100,7 @@ TEST(SequenceStream, ARestartWithoutUptimeIsToldByTheExportTime) {
   s.take(60, 30, now += kSecond);
   s.expect(0, 0, 1);
   EXPECT_EQ(s.stream.received(), 90u);
-  s.take(120, 30, now += kSecond);
+  s.take(120, 30, now + kSecond);
   s.expect(30, 0, 1);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <compare>
 #include <iterator>
 
 #include "base/varint.h"
@@ -183,7 +184,7 @@ std::vector<SenderKey> TemplateStore::senders() const {
   }
   std::sort(keys.begin(), keys.end(), [](const SenderKey& a, const SenderKey& b) {
     const auto order = base::compare(a.address, b.address);
-    return order != 0 ? order < 0 : a.port < b.port;
+    return std::is_eq(order) ? a.port < b.port : std::is_lt(order);
   });
   return keys;
 }

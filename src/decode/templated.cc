@@ -19,12 +19,12 @@ constexpr uint16_t kExporterIPv4Address = 130, kExporterIPv6Address = 131, kSyst
 /// A message whose header has been read, and its sets.
 class Message {
  public:
-  Message(DecodeContext& context, uint16_t version, MessageFacts facts)
+  Message(DecodeContext& context, uint16_t version, const MessageFacts& facts)
       : context_(context),
         sender_(context.sender),
         ledger_(context.exporter.ledger),
         version_(version),
-        facts_(std::move(facts)) {}
+        facts_(facts) {}
 
   void read_sets(const uint8_t* at, size_t octets);
   /// Decodes what waited for templates that another decoder has learnt since.
@@ -48,7 +48,7 @@ class Message {
                            const uint16_t* widths, const MessageFacts& facts);
   void tell_names(const TemplateDefinition& known, const uint8_t* record, const uint32_t* offsets,
                   const uint16_t* widths, uint32_t domain);
-  void learn(const FactKey& key, Fact fact);
+  void learn(const FactKey& key, const Fact& fact);
   void learn_exporter(const base::Inet& address, uint32_t domain);
   void count_malformed(DecodeFault fault);
   void hold(const TemplateKey& key, const uint8_t* at, size_t octets);
@@ -427,7 +427,7 @@ void Message::read_options(const TemplateDefinition& known, const RecordPlan& pl
   }
 }
 
-void Message::learn(const FactKey& key, Fact fact) {
+void Message::learn(const FactKey& key, const Fact& fact) {
   if (const auto known = sender_.facts.find(key); known != sender_.facts.end() && known->second == fact) return;
   if (context_.store.set_fact(sender_.key, key, fact, context_.store_seen) == TemplateStore::Verdict::kFull) {
     ledger_.add(DecodeFault::kOptionsLimit);
@@ -578,7 +578,7 @@ void decode_netflow9(DecodeContext& context) {
   place.exported_at = facts.exported_at;
   place.booted_at = facts.exported_at - Micros{facts.uptime_ms} * base::kMicrosPerMilli;
   follow(context, kV9, facts.domain, place);
-  Message message(context, kV9, std::move(facts));
+  Message message(context, kV9, facts);
   if (context.sender.any_ready) message.release_ready();
   message.read_sets(at + kHeaderOctets, octets - kHeaderOctets);
   ++context.exporter.ledger.decoded;
@@ -605,7 +605,7 @@ void decode_ipfix(DecodeContext& context) {
   place.exported_at = facts.exported_at;
   const size_t length = load_be16(at + 2);
   if (length >= kHeaderOctets && length < octets) octets = length;  // what follows is no part of the message
-  Message message(context, kIpfix, std::move(facts));
+  Message message(context, kIpfix, facts);
   if (context.sender.any_ready) message.release_ready();
   message.read_sets(at + kHeaderOctets, octets - kHeaderOctets);
   // IPFIX counts data records, options data included; where some could not be counted the next message tells.
