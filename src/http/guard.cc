@@ -21,7 +21,8 @@ bool is_foreign(const Request& request, const std::vector<std::string>& allowed)
   if (const auto origin = request.headers.find("Origin")) {
     if (std::find(allowed.begin(), allowed.end(), *origin) != allowed.end()) return false;
     // Behind a proxy that speaks TLS for us the scheme is not ours; over our own TLS it must be.
-    const size_t colon = std::min(origin->find("://"), origin->size());
+    const size_t colon = origin->find("://");
+    if (colon == std::string_view::npos) return true;
     const std::string_view scheme = origin->substr(0, colon);
     if (scheme != "https" && (scheme != "http" || request.tls)) return true;
     const uint16_t usual = scheme == "https" ? 443 : 80;

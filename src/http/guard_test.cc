@@ -40,6 +40,9 @@ TEST(HttpGuard, PagesOfOtherOriginsAreForeign) {
       {"noc.example", "https://other.example", true, false},
       {"noc.example", "null", true, true},
       {"noc.example", "", true, true},
+      {"noc.example", "https", false, true},
+      {"noc.example", "https:/", false, true},
+      {"noc.example", "https://", false, true},
       {"noc.example", "https://noc.example/x", true, true},
   };
   for (const OriginCase& c : cases) {

@@ -964,8 +964,8 @@ class Server::Impl {
         shared_.context.run();
         return;
       } catch (...) {
-        // Out of memory for one connection: its deadline ends it, the others go on.
-        shared_.counters.add(Refusal::kMemory);
+        // Its deadline ends the connection, the others go on.
+        shared_.counters.add(Refusal::kException);
       }
     }
   }

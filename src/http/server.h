@@ -55,33 +55,33 @@ struct ServerOptions {
 };
 
 /// Why something was refused or cut off: one counter each.
-#define BACKSTREAM_HTTP_REFUSALS(X)                                                                        \
-  X(kConnections, "connections")          /* more than connections_max */                                  \
-  X(kPeerConnections, "peer_connections") /* more than one peer may have */                                \
-  X(kRequestRate, "request_rate")         /* 429 */                                                        \
-  X(kAccept, "accept")                    /* the kernel gave no connection: descriptors, memory */         \
-  X(kHandshake, "handshake")              /* TLS was not agreed on */                                      \
-  X(kMalformed, "malformed")              /* 400: no HTTP/1.x, two lengths, two Hosts, a bad target … */ \
-  X(kHeaderOctets, "header_octets")       /* 431 */                                                        \
-  X(kTarget, "target")                    /* 414 */                                                        \
-  X(kBodyOctets, "body_octets")           /* 413 */                                                        \
-  X(kBodies, "bodies")                    /* 503: more than all_bodies_octets_max */                       \
-  X(kMethod, "method")                    /* 501 */                                                        \
-  X(kVersion, "version")                  /* 505 */                                                        \
-  X(kExpectation, "expectation")          /* 417 */                                                        \
-  X(kHost, "host")                        /* 421 */                                                        \
-  X(kOrigin, "origin")                    /* 403 */                                                        \
-  X(kHandlerQueue, "handler_queue")       /* 503: more than handler_queue_max */                           \
-  X(kHeaderTime, "header_time")           /* 408 */                                                        \
-  X(kBodyTime, "body_time")               /* 408 */                                                        \
-  X(kHandlerTime, "handler_time")         /* 503; what the handler says later is dropped */                \
-  X(kIdleTime, "idle_time")               /* closed */                                                     \
-  X(kWriteTime, "write_time")             /* closed: the client did not read */                            \
-  X(kStalledTime, "stalled_time")         /* closed: the same of a stream */                               \
-  X(kDisconnect, "disconnect")            /* the client left within a request or response */               \
-  X(kResponseOctets, "response_octets")   /* 500: more than response_octets_max */                         \
-  X(kResponseHeader, "response_header")   /* a header of ours that HTTP cannot carry was left out */       \
-  X(kMemory, "memory")                    /* the network thread found none for a connection */             \
+#define BACKSTREAM_HTTP_REFUSALS(X)                                                                            \
+  X(kConnections, "connections")          /* more than connections_max */                                      \
+  X(kPeerConnections, "peer_connections") /* more than one peer may have */                                    \
+  X(kRequestRate, "request_rate")         /* 429 */                                                            \
+  X(kAccept, "accept")                    /* the kernel gave no connection: descriptors, memory */             \
+  X(kHandshake, "handshake")              /* TLS was not agreed on */                                          \
+  X(kMalformed, "malformed")              /* 400: no HTTP/1.x, two lengths, two Hosts, a bad target … */     \
+  X(kHeaderOctets, "header_octets")       /* 431 */                                                            \
+  X(kTarget, "target")                    /* 414 */                                                            \
+  X(kBodyOctets, "body_octets")           /* 413 */                                                            \
+  X(kBodies, "bodies")                    /* 503: more than all_bodies_octets_max */                           \
+  X(kMethod, "method")                    /* 501 */                                                            \
+  X(kVersion, "version")                  /* 505 */                                                            \
+  X(kExpectation, "expectation")          /* 417 */                                                            \
+  X(kHost, "host")                        /* 421 */                                                            \
+  X(kOrigin, "origin")                    /* 403 */                                                            \
+  X(kHandlerQueue, "handler_queue")       /* 503: more than handler_queue_max */                               \
+  X(kHeaderTime, "header_time")           /* 408 */                                                            \
+  X(kBodyTime, "body_time")               /* 408 */                                                            \
+  X(kHandlerTime, "handler_time")         /* 503; what the handler says later is dropped */                    \
+  X(kIdleTime, "idle_time")               /* closed */                                                         \
+  X(kWriteTime, "write_time")             /* closed: the client did not read */                                \
+  X(kStalledTime, "stalled_time")         /* closed: the same of a stream */                                   \
+  X(kDisconnect, "disconnect")            /* the client left within a request or response */                   \
+  X(kResponseOctets, "response_octets")   /* 500: more than response_octets_max */                             \
+  X(kResponseHeader, "response_header")   /* a header of ours that HTTP cannot carry was left out */           \
+  X(kException, "exception")              /* a connection ran into memory that is not there, or our mistake */ \
   X(kStop, "stop")                        /* closed when the server's patience ended */
 enum class Refusal : uint8_t {
 #define BACKSTREAM_HTTP_ENUM(id, name) id,

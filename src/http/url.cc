@@ -164,8 +164,9 @@ std::optional<HostPort> parse_host(std::string_view text) {
     std::string_view host = text.substr(0, colon);
     rest = text.substr(colon);
     if (host.ends_with('.')) host.remove_suffix(1);
-    if (host.empty() || !std::all_of(host.begin(), host.end(),
-                                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_'; })) {
+    if (host.empty() || host[0] == '.' || host.find("..") != std::string_view::npos ||
+        !std::all_of(host.begin(), host.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_'; })) {
       return std::nullopt;
     }
     out.host = lower(host);

@@ -56,7 +56,7 @@ TEST(HttpUrl, HostsHaveOneSpelling) {
   EXPECT_EQ(parse_host("[0:0::1]"), (HostPort{"::1", std::nullopt}));
   EXPECT_EQ(parse_host("10.0.0.1:1"), (HostPort{"10.0.0.1", uint16_t{1}}));
   for (const std::string_view bad : {"", ":80", "a:", "a:99999", "a:-1", "a:8 ", "[::1", "[::1]x", "[1.2.3.4]",
-                                     "[::/0]", "a b", "a,b", "u@h", "a/b"}) {
+                                     "[::/0]", "a b", "a,b", "u@h", "..", ".a", "a..b", ".", "a/b"}) {
     EXPECT_EQ(parse_host(bad), std::nullopt) << bad;
   }
 }
