@@ -41,7 +41,7 @@ struct ServerLimits {
   Duration stalled_time{300'000};  ///< the same of an event stream
   Duration heartbeat{15'000};      ///< a comment on a stream where nothing happens
   size_t handler_threads = 2;
-  size_t handler_queue_max = 256;
+  size_t handler_queue_max = 4'096;  ///< a thousand streams that come back at once are to be served, not refused
 };
 
 struct ServerOptions {
