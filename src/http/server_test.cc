@@ -427,8 +427,7 @@ TEST_F(HttpServer, WhatIsQuickDoesNotWaitForWhatIsSlow) {
   start();
   std::vector<RawClient> slow;
   for (int i = 0; i < 3; ++i) slow.emplace_back(port).send(get("/wait", "Connection: close\r\n"));
-  ASSERT_TRUE(eventually([&] { return server->status().handlers_waiting == 2; }));
-  EXPECT_EQ(waiting, 1);
+  ASSERT_TRUE(eventually([&] { return waiting == 1 && server->status().handlers_waiting == 2; }));
   EXPECT_TRUE(ask(get("/hello", "Connection: close\r\n")).ends_with("hello you"));
   slow.emplace_back(port).send(get("/wait", "Connection: close\r\n"));
   ASSERT_TRUE(eventually([&] { return server->status().handlers_waiting == 3; }));
@@ -436,6 +435,20 @@ TEST_F(HttpServer, WhatIsQuickDoesNotWaitForWhatIsSlow) {
   EXPECT_EQ(refused(Refusal::kHandlerQueue), 1u);
   open_gate();
   for (RawClient& client : slow) EXPECT_TRUE(client.read_all().ends_with("waited"));
+}
+TEST_F(HttpServer, ManyWhoComeBackAtOnceAreServed) {
+  options.limits.handler_threads = 1;
+  start();
+  RawClient slow(port);
+  slow.send(get("/wait"));
+  ASSERT_TRUE(eventually([&] { return waiting == 1; }));
+  constexpr size_t kClients = 400;
+  std::vector<RawClient> clients;
+  for (size_t i = 0; i < kClients; ++i) clients.emplace_back(port).send(get("/events/top"));
+  ASSERT_TRUE(eventually([&] { return server->status().handlers_waiting == kClients; }));
+  open_gate();
+  EXPECT_TRUE(eventually([&] { return server->status().streams_now == kClients; }));
+  EXPECT_EQ(refused(Refusal::kHandlerQueue), 0u);
 }
 TEST_F(HttpServer, AHandlerThatTakesTooLongIsNotWaitedFor) {
   options.limits.handler_time = 200ms;
@@ -448,7 +461,7 @@ TEST_F(HttpServer, AHandlerThatTakesTooLongIsNotWaitedFor) {
   EXPECT_EQ(refused(Refusal::kHandlerTime), 2u);
   open_gate();
   EXPECT_TRUE(eventually([&] { return server->status().handlers_waiting == 0 && server->status().handlers_now == 0; }));
-  EXPECT_EQ(waiting, 1);  // What nobody waits for is not begun.
+  EXPECT_LE(waiting, 1);  // What nobody waits for is not begun.
 }
 
 // ---- event streams
