@@ -6,7 +6,8 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 # Package groups. A verb names its groups; MB on disk are for a Debian 12 system that has none of them yet.
 core="g++ cmake ninja-build pkg-config libpg-query-dev libfmt-dev libexpected-dev libtomlplusplus-dev libzstd-dev
-      zlib1g-dev libbz2-dev libxxhash-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev tzdata"     # 377 MB
+      zlib1g-dev libbz2-dev libxxhash-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev libboost1.81-dev
+      libssl-dev tzdata"                                                 # 548 MB
 tests="libgtest-dev libmaxminddb-dev softflowd pmacct nfdump tshark python3"   # 210 MB
 bench="libbenchmark-dev nfdump pmacct python3"                           # 50 MB
 fuzz="clang-16 libclang-rt-16-dev lld-16"                                # 325 MB
@@ -66,7 +67,7 @@ need() {
   fi
   say "installs from Debian: $missing"
   if [ -n "$lists" ]; then
-    say "  first apt's package lists (about 20 MB); with what they depend on at most 400 MB (core), 1 GB (with fuzz,"
+    say "  first apt's package lists (about 20 MB); with what they depend on at most 570 MB (core), 1 GB (with fuzz,"
     say "  lint, oracles or experiment); 1 to 4 minutes"
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
   fi
