@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "base/diagnostic.h"
+
 namespace backstream::app {
 
 /// Exit codes of every subcommand; docs/operations.md and `backstream --help` say the same.
@@ -14,6 +16,11 @@ enum ExitCode : int {
   kExitNothing = 7,        ///< what was waited for did not come in time
   kExitInterrupted = 130,  ///< a signal ended it before its work was done
 };
+
+/// Tells it on standard error, and returns the code.
+int complain(const base::Diagnostic& diagnostic, ExitCode code);
+/// The same of flags and arguments: kExitUsage.
+int misused(std::string message, std::string hint);
 
 /// @param arguments  what follows the subcommand's name
 /// @return           an exit code; what went wrong has been told on standard error

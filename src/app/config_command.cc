@@ -29,11 +29,6 @@ constexpr std::string_view kAbout =
     "Settings are listed in `backstream run --help` and docs/operations.md.\n\n"
     "Exit codes: 0 done; 1 output could not be written; 2 wrong flags; 3 settings that are wrong.\n";
 
-int misused(std::string message, std::string hint) {
-  telemetry::terminal_log().line(base::fail("usage", std::move(message), {}, std::move(hint)).value().render());
-  return kExitUsage;
-}
-
 /// What both subcommands are asked.
 struct Asked {
   std::optional<std::string> config;

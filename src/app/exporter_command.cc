@@ -32,15 +32,6 @@ constexpr std::string_view kAbout =
     "  backstream exporter show 192.0.2.1 --pcap mine.pcap                    one of them, every counter\n\n"
     "list, show and wait read captures or listen as `backstream run` does; each has --help.\n";
 
-int misused(std::string message, std::string hint) {
-  telemetry::terminal_log().line(base::fail("usage", std::move(message), {}, std::move(hint)).value().render());
-  return kExitUsage;
-}
-int complain(const base::Diagnostic& diagnostic) {
-  telemetry::terminal_log().line(diagnostic.render());
-  return kExitFailure;
-}
-
 /// What decoders and clocks know of the exporters of an input, without any query.
 struct Observed {
   std::unique_ptr<inventory::Inventory> inventory;
@@ -108,7 +99,7 @@ int list(const Arguments& arguments) {
                                  "All exporters of an input: protocols, records, what is missing, sampling, clocks.");
   if (const int* code = std::get_if<int>(&read)) return *code;
   const auto observed = observe(std::get<RunOptions>(read), [](const Observed&) { return false; });
-  if (!observed) return complain(observed.error());
+  if (!observed) return complain(observed.error(), kExitFailure);
   const auto table = (*observed)->inventory->exporters()->published().snapshot()->table;
 
   // Times are left out: the last columns of a wide table are not read.
@@ -161,7 +152,7 @@ int show(Arguments arguments) {
   auto read = read_input_options(arguments, "backstream exporter show ADDRESS", "Every counter of one exporter.");
   if (const int* code = std::get_if<int>(&read)) return *code;
   const auto observed = observe(std::get<RunOptions>(read), [](const Observed&) { return false; });
-  if (!observed) return complain(observed.error());
+  if (!observed) return complain(observed.error(), kExitFailure);
   const auto exporter = find(**observed, *address);
   if (!exporter) {
     telemetry::terminal_log().line(fmt::format("nothing came from {}", base::to_string(*address)));
@@ -208,7 +199,7 @@ int wait(Arguments arguments) {
     const auto exporter = find(so_far, *address);
     return exporter && exporter->ledger.flows != 0;
   });
-  if (!observed) return complain(observed.error());
+  if (!observed) return complain(observed.error(), kExitFailure);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const Pipeline& pipeline = *(*observed)->pipeline;
   const std::string name = base::to_string(*address);

@@ -37,11 +37,6 @@ constexpr base::Micros kShippedPane =
 /// That --revisions remembers of windows that are not final: 16 octets or more each.
 constexpr size_t kRevisionKeysMax = 20'000'000;
 
-int complain(const base::Diagnostic& diagnostic, int exit_code) {
-  telemetry::terminal_log().line(diagnostic.render());
-  return exit_code;
-}
-
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 double cpu_seconds() {
@@ -254,10 +249,8 @@ int run_command(const std::vector<std::string>& arguments) {
   plans.flush();
   if (set.queries.empty()) {
     if (set.statement_count == 0)
-      return complain(base::fail("usage", "nothing was run: there is no statement in what was given", {},
-                                 "give -e 'SELECT ...' or a FILE.sql with a query")
-                          .value(),
-                      kExitUsage);
+      return misused("nothing was run: there is no statement in what was given",
+                     "give -e 'SELECT ...' or a FILE.sql with a query");
     if (set.explained.empty())
       log.warning("nothing was run: no statement is a query (hint: add SELECT ... or CREATE MATERIALIZED VIEW ...)");
     return kExitOk;
@@ -266,8 +259,7 @@ int run_command(const std::vector<std::string>& arguments) {
   auto views = chosen_views(options, set);
   if (!views) return complain(views.error(), kExitUsage);
   if (options.captures.empty() && options.listen.empty()) {
-    return complain(base::fail("usage", "no input", {}, "give --pcap FILE or --listen udp://HOST:PORT").value(),
-                    kExitUsage);
+    return misused("no input", "give --pcap FILE or --listen udp://HOST:PORT");
   }
   plan::LookupTables::Item as_table;
   if (const std::string& path = options.settings.enrich.as_table; !path.empty()) {

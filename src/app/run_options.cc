@@ -195,13 +195,8 @@ void add_input_flags(CLI::App& app, Given& given, RunOptions& options) {
   app.add_flag("-q,--quiet", options.quiet, "no summary and no progress bar");
 }
 
-int exit_code(const base::Diagnostic& diagnostic) {
+ExitCode exit_code(const base::Diagnostic& diagnostic) {
   return diagnostic.code == "usage" ? kExitUsage : diagnostic.code == "file" ? kExitFailure : kExitInvalid;
-}
-
-int complain(const base::Diagnostic& diagnostic) {
-  telemetry::terminal_log().line(diagnostic.render());
-  return exit_code(diagnostic);
 }
 
 /// Nothing when the flags could be read.
@@ -214,7 +209,7 @@ std::optional<int> parse(CLI::App& app, const std::vector<std::string>& argument
     std::fputs(app.help().c_str(), stdout);
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    return complain(usage(error.what(), name + " --help lists the flags").value());
+    return misused(error.what(), name + " --help lists the flags");
   }
   return std::nullopt;
 }
@@ -263,7 +258,7 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
     if (option == files) given.sql_order.emplace_back(true, file_count++);
   }
   auto understood = understand(given, std::move(options));
-  if (!understood) return complain(understood.error());
+  if (!understood) return complain(understood.error(), exit_code(understood.error()));
   return std::move(*understood);
 }
 
@@ -276,10 +271,10 @@ std::variant<RunOptions, int> read_input_options(const std::vector<std::string>&
   add_input_flags(app, given, options);
   if (const auto code = parse(app, arguments, name)) return *code;
   auto understood = understand(given, std::move(options));
-  if (!understood) return complain(understood.error());
+  if (!understood) return complain(understood.error(), exit_code(understood.error()));
   understood->forwards.clear();  // Who only looks sends nothing on.
   if (understood->captures.empty() && understood->listen.empty())
-    return complain(usage("no input", "give --pcap FILE or --listen udp://HOST:PORT").value());
+    return misused("no input", "give --pcap FILE or --listen udp://HOST:PORT");
   return std::move(*understood);
 }
 

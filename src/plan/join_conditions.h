@@ -23,4 +23,14 @@ void renumber(expr::Expr& e, Move&& move) {
   });
 }
 
+template <typename Move>
+void renumber_lookups(std::vector<LookupStep>& lookups, Move&& move) {
+  for (LookupStep& step : lookups) {
+    for (ExprPtr& key : step.keys) renumber(*key, move);
+    if (step.condition) renumber(*step.condition, move);
+    step.first_column = move(step.first_column);
+    step.matched_column = move(step.matched_column);
+  }
+}
+
 }  // namespace backstream::plan

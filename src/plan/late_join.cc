@@ -191,12 +191,7 @@ int pass_column(std::vector<Stage>& stages, int column) {
       const auto move_all = [&](ExprPtr& e) {
         if (e) renumber(*e, moved);
       };
-      for (LookupStep& step : stage.lookups) {
-        for (ExprPtr& key : step.keys) move_all(key);
-        move_all(step.condition);
-        step.first_column = moved(step.first_column);
-        step.matched_column = moved(step.matched_column);
-      }
+      renumber_lookups(stage.lookups, moved);
       move_all(stage.lookup_where);
       move_all(stage.where);
       for (ExprPtr& output : stage.outputs) move_all(output);

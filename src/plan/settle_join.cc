@@ -86,12 +86,7 @@ void drop_inputs(Stage& stage, const std::vector<bool>& used) {
   const auto move_all = [&](ExprPtr& e) {
     if (e) renumber(*e, moved);
   };
-  for (LookupStep& step : stage.lookups) {
-    for (ExprPtr& key : step.keys) move_all(key);
-    move_all(step.condition);
-    step.first_column = moved(step.first_column);
-    step.matched_column = moved(step.matched_column);
-  }
+  renumber_lookups(stage.lookups, moved);
   move_all(stage.where);
   for (ExprPtr& key : stage.keys) move_all(key);
   for (AggregateCall& call : stage.aggregates) {
