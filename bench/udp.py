@@ -46,7 +46,9 @@ def main():
     parser.add_argument("--buffer", type=int, default=32 << 20)
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--first", action="store_true", help="SCHED_FIFO: both before all else, on a machine that has other work")
+    parser.add_argument("--first", action="store_true",
+                        help="SCHED_RR: both before all else, on a machine that has other work; the receiver's threads share their core by "
+                             "turns (sysctl kernel.sched_rt_runtime_us=-1 kernel.sched_rr_timeslice_ms=4)")
     parser.add_argument("--workdir", default=os.path.join(tempfile.gettempdir(), "backstream-udp"))
     parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args()
@@ -57,7 +59,7 @@ def main():
         subprocess.run([program, "generate", "--preset", "bench", "--pcap", capture], check=True)
     port, stats_path = free_port(), os.path.join(options.workdir, "stats.json")
     coalesce = options.gso and not options.single
-    first = ["chrt", "-f", "1"] if options.first else []
+    first = ["chrt", "-r", "1"] if options.first else []
     core = first if options.threads > 1 else [*first, "taskset", "-c", "1"]
     if options.bare:
         command = [*core, load, "receive", str(port), "60", str(options.buffer), *(["--gro"] if coalesce else [])]

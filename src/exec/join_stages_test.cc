@@ -89,7 +89,7 @@ struct Row {
   std::string_view name;
 };
 
-void give(RowReceiver& input, std::vector<Row> rows, WindowRef window = {}, bool last = true) {
+void give(RowReceiver& input, const std::vector<Row>& rows, WindowRef window = {}, bool last = true) {
   std::vector<int64_t> times, keys;
   std::vector<std::string_view> names;
   std::vector<uint8_t> has_time, has_key;
