@@ -8,8 +8,6 @@
 namespace backstream::expr {
 namespace {
 
-using base::Inet;
-
 ExprPtr integer(int64_t value, Type type = Type::kInt4) { return make_literal(value, type); }
 ExprPtr text(const char* value) { return make_literal(std::string(value), Type::kUnknown); }
 ExprPtr column(int index, Type type) { return make_column(index, type); }

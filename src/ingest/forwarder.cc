@@ -165,7 +165,7 @@ class Target {
     uint8_t headers[kBatch][kRawHeaderOctetsMax];
     iovec parts[kBatch][2];
     mmsghdr messages[kBatch] = {};
-    size_t counts[kBatch];
+    size_t counts[kBatch] = {};
     for (size_t i = 0; i < items.size(); ++i) {
       const ForwardQueue::Item& item = items[i];
       const uint32_t octets = write_raw_header(item.source, item.source_port, address_, target_.to.port, item.payload,
@@ -185,7 +185,7 @@ class Target {
     iovec parts[kBatch];
     mmsghdr messages[kBatch] = {};
     alignas(cmsghdr) uint8_t controls[kBatch][CMSG_SPACE(sizeof(uint16_t))];
-    size_t counts[kBatch];
+    size_t counts[kBatch] = {};
     size_t message_count = 0;
     for (size_t begin = 0; begin < items.size(); begin += counts[message_count++]) {
       const uint32_t length = items[begin].payload_octets;
