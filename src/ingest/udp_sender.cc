@@ -60,7 +60,7 @@ size_t UdpSender::run_from(size_t first) const {
 
 bool UdpSender::flush() {
   mmsghdr messages[kBatch] = {};
-  size_t runs[kBatch];
+  size_t runs[kBatch] = {};
   iovec parts[kBatch];
   alignas(cmsghdr) uint8_t controls[kBatch][CMSG_SPACE(sizeof(uint16_t))];
   for (size_t i = 0; i < waiting_count_; ++i) parts[i] = {waiting_[i].data(), waiting_[i].size()};

@@ -112,7 +112,7 @@ class MmdbWriter {
         return;
       }
       const uint64_t next = nodes_[node][side];
-      if (next >= kNone || next >= kData) {  // What was said of the whole holds for both halves.
+      if (next >= kData) {  // kNone, too: what was said of the whole holds for both halves.
         nodes_.push_back({next, next});
         nodes_[node][side] = nodes_.size() - 1;
       }
