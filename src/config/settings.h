@@ -21,9 +21,9 @@ using base::Result;
 enum class SflowOctets : uint8_t { kIp, kFrame };
 enum class Tunnels : uint8_t { kOuter, kInner };
 enum class Biflow : uint8_t { kSplit, kForward };
-/// Who is the exporter of a flow: docs/operations.md, "Exporters".
 /// How datagrams are divided over sockets: all of an exporter to one, or each to any.
 enum class Steering : uint8_t { kExporter, kSpread };
+/// Who is the exporter of a flow: docs/operations.md, "Exporters".
 enum class ExporterIdentity : uint8_t { kSource, kElement, kAgent };
 /// What a node of `backstream serve` does.
 enum class NodeRole : uint8_t { kEdge, kMerge, kReceiver };
