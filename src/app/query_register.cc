@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "plan/explain.h"
+#include "plan/late.h"
 #include "plan/references.h"
 #include "sql/parse.h"
 
@@ -59,8 +60,7 @@ std::vector<std::string> relations_of(const UnboundStatement& statement) {
 /// The query that a relation is of: its own, or the one whose late rows it holds.
 std::string owner_of(const std::string& relation, const auto& wanted) {
   if (wanted.contains(relation)) return relation;
-  constexpr std::string_view kLate = "_late";
-  if (relation.ends_with(kLate)) return relation.substr(0, relation.size() - kLate.size());
+  if (relation.ends_with(plan::kLateSuffix)) return relation.substr(0, relation.size() - plan::kLateSuffix.size());
   return relation;
 }
 

@@ -43,6 +43,7 @@ class BlockPool {
     const size_t whole = size_t{1} << size_class(octets);
     if (ready_ != nullptr && whole >= ReadyBlocks::kOctetsMin && free_[size_class(octets)].empty()) {
       if (void* block = ready_->take(whole); block != nullptr) {
+        asked_ &= ~whole;
         pieces_.push_back(block);
         return block;
       }
@@ -51,11 +52,12 @@ class BlockPool {
     std::memset(block, 0, octets);
     return block;
   }
-  /// A block of so many octets will be taken soon: it is made ready, if it is large and none is there.
+  /// A block of so many octets will be taken soon: it is made ready, if it is large and none is there. At most one of
+  /// each size is asked for and not taken: tables that might have grown and did not ask again in every pane.
   void prepare(size_t octets) {
-    const unsigned of_size = size_class(octets);
-    if (ready_ != nullptr && size_t{1} << of_size >= ReadyBlocks::kOctetsMin && free_[of_size].empty())
-      ready_->ask(size_t{1} << of_size);
+    const size_t whole = size_t{1} << size_class(octets);
+    if (ready_ == nullptr || whole < ReadyBlocks::kOctetsMin || !free_[size_class(octets)].empty()) return;
+    if ((asked_ & whole) == 0 && ready_->ask(whole)) asked_ |= whole;
   }
   /// Makes a block of each large size as long as all together have at most `octets`, before there is anything to do.
   void fill(size_t octets) {
@@ -102,6 +104,7 @@ class BlockPool {
   }
 
   const std::shared_ptr<ReadyBlocks> ready_;
+  size_t asked_ = 0;  ///< sizes of which one was asked for and has not been taken, a bit each
   std::vector<void*> free_[64];
   std::vector<void*> pieces_;  ///< all memory of the pool
   size_t small_octets_ = 0;

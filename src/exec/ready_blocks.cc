@@ -25,15 +25,16 @@ ReadyBlocks::~ReadyBlocks() {
   }
 }
 
-void ReadyBlocks::ask(size_t octets) {
+bool ReadyBlocks::ask(size_t octets) {
   assert(std::has_single_bit(octets) && octets >= kOctetsMin);
   {
     const std::lock_guard lock(mutex_);
-    if (octets > kOctetsMax - octets_) return;
+    if (octets > kOctetsMax - octets_) return false;
     octets_ += octets;
     wanted_.push_back(octets);
   }
   asked_.notify_one();
+  return true;
 }
 
 void* ReadyBlocks::take(size_t octets) {

@@ -24,8 +24,9 @@ class ReadyBlocks {
   ReadyBlocks(const ReadyBlocks&) = delete;
   ReadyBlocks& operator=(const ReadyBlocks&) = delete;
 
-  /// Has a block of so many octets (a power of two, at least kOctetsMin) made, one for each call. Does not wait.
-  void ask(size_t octets);
+  /// Has a block of so many octets (a power of two, at least kOctetsMin) made, one for each call. Does not wait. False:
+  /// it would be too much, and is not made.
+  bool ask(size_t octets);
   /// A block that was asked for and is ready, 2 MiB-aligned, all zero; null: there is none. For std::free().
   void* take(size_t octets);
   /// Makes the block now, on this thread.

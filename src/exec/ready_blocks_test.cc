@@ -96,6 +96,18 @@ TEST_P(ReadyTable, GrowsIntoMemoryThatWasMadeReady) {
   EXPECT_EQ(table.group_count(), next_ - 1);
 }
 
+TEST_P(ReadyTable, TablesThatDoNotGrowAfterAllAskOnce) {
+  constexpr size_t kSlots = size_t{1} << 18;
+  for (int pane = 0; pane < 5; ++pane) {
+    GroupTable table(pool_, 1, 8, 0, GetParam(), ~uint64_t{0});
+    next_ = 1;
+    fill(table, kSlots / 2);
+  }
+  ready_->wait();
+  EXPECT_NE(Block(ready_->take(octets(2 * kSlots))), nullptr);
+  EXPECT_EQ(Block(ready_->take(octets(2 * kSlots))), nullptr) << "one is enough";
+}
+
 TEST_P(ReadyTable, TheNextPaneHasItsMemoryBeforeThisOneEnds) {
   constexpr size_t kSlots = size_t{1} << 18;
   constexpr uint64_t kGroups = kSlots * 5 / 8;
