@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
 #include <map>
 #include <utility>
 
 #include "lookup/lookup_table.h"
-#include "plan/definitions.h"
 #include "plan/share.h"
+#include "service/standing_definitions.h"
 #include "sql/parse.h"
 
 namespace backstream::app {
@@ -29,13 +28,6 @@ std::string quoted(std::string_view name) {
   return text + '"';
 }
 
-/// A flow where it enters the backbone, so that a flow that several routers export counts once: over an interface to
-/// others, as seen going in. What no role is known of stays, and says so.
-constexpr std::string_view kFlowsOnce =
-    "CREATE VIEW flows_once AS SELECT f.*, i.role IS NOT NULL AS classified "
-    "FROM flows f LEFT JOIN interfaces i ON i.exporter = f.exporter AND i.if_index = f.in_if "
-    "WHERE (i.role IS NULL OR i.role <> 'internal') AND (f.direction IS NULL OR f.direction = 0)";
-
 bool reads_table(const plan::Query& query, const lookup::LookupTable& table) {
   for (const auto& input : query.inputs) {
     if (reads_table(*input, table)) return true;
@@ -53,22 +45,7 @@ class Preparation {
   Preparation(const config::Settings& settings, const inventory::Inventory& inventory)
       : schema_(batch::flow_schema(settings.columns)),
         shares_(settings.plan.share),
-        definitions_(settings.plan.rewrites, &schema_) {
-    for (const auto& table : {inventory.sites(), inventory.exporters(), inventory.interfaces(), inventory.vrfs(),
-                              inventory.applications()}) {
-      plan::Relation relation;
-      relation.kind = plan::Relation::Kind::kTable;
-      relation.name = table->definition().name;
-      relation.schema = table->definition().schema;
-      relation.table = table;
-      relation.of_file = true;
-      definitions_.catalog().add(std::move(relation));
-    }
-    auto view = sql::parse(kFlowsOnce, "flows_once");
-    assert(view);
-    [[maybe_unused]] const auto defined = definitions_.change(std::move(view->front()));
-    assert(defined);
-  }
+        definitions_(service::standing_definitions(settings, schema_, inventory)) {}
 
   base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
     ++set_.statement_count;
@@ -77,14 +54,14 @@ class Preparation {
         return refuse(statement, "0A000", "backstream run reads flows from --pcap and --listen only",
                       "there are no foreign tables to drop");
       }
-      return definitions_.change(std::move(statement));
+      return definitions_->change(std::move(statement));
     }
     switch (statement.kind) {
       case UnboundStatement::Kind::kExplain: {
         const auto options = plan::bind_explain_options(statement.options);
         if (!options) return tl::unexpected(options.error());
         if (options->analyze) return add_query(std::move(*statement.inner), text, *options);
-        auto query = definitions_.bind(*statement.inner, text);
+        auto query = definitions_->bind(*statement.inner, text);
         if (!query) return tl::unexpected(query.error());
         std::string explained = plan::explain(*query, *options);
         if (!options->json && shares_) explained += sharers_of(*query);
@@ -98,32 +75,32 @@ class Preparation {
       case UnboundStatement::Kind::kInsert:
       case UnboundStatement::Kind::kUpdate:
       case UnboundStatement::Kind::kDelete:
-      case UnboundStatement::Kind::kTruncate: return set_.tables.execute(statement, definitions_.catalog());
+      case UnboundStatement::Kind::kTruncate: return set_.tables.execute(statement, definitions_->catalog());
       default: return add_query(std::move(statement), text);
     }
   }
 
   /// Reads a relation that no statement is named for.
   base::Result<void> add_reader_of(const std::string& view) {
-    const plan::Relation* relation = std::as_const(definitions_).catalog().find(view);
+    const plan::Relation* relation = std::as_const(*definitions_).catalog().find(view);
     if (relation == nullptr || relation->kind == plan::Relation::Kind::kStream ||
         relation->kind == plan::Relation::Kind::kTable) {
       return {};
     }
-    for (const auto& entry : definitions_.entries()) {
+    for (const auto& entry : definitions_->entries()) {
       if (entry->label == view) return {};
     }
     const std::string text = "SELECT * FROM " + quoted(view);
     auto statements = sql::parse(text, "--view");
     if (!statements) return tl::unexpected(statements.error());
-    if (auto added = definitions_.add_query(std::move(statements->front()), text, view); !added)
+    if (auto added = definitions_->add_query(std::move(statements->front()), text, view); !added)
       return tl::unexpected(std::move(added.error()));
     return {};
   }
 
   /// After the last statement.
   QuerySet take() {
-    for (auto& entry : definitions_.entries()) {
+    for (auto& entry : definitions_->entries()) {
       const auto analyzed = analyzed_.find(entry->number);
       set_.queries.push_back({std::move(entry->query), entry->label,
                               analyzed == analyzed_.end() ? std::nullopt : std::optional(analyzed->second)});
@@ -136,7 +113,7 @@ class Preparation {
                                std::optional<plan::ExplainOptions> analyzed = {}) {
     const bool is_view = statement.kind == UnboundStatement::Kind::kCreateMaterializedView;
     std::string label = is_view ? "" : fmt::format("select{}", select_count_ + 1);
-    const auto added = definitions_.add_query(std::move(statement), text, std::move(label));
+    const auto added = definitions_->add_query(std::move(statement), text, std::move(label));
     if (!added) return tl::unexpected(added.error());
     if (analyzed && *added != nullptr) analyzed_.emplace((*added)->number, *analyzed);
     if (!is_view) ++select_count_;
@@ -146,7 +123,7 @@ class Preparation {
   /// A line that names the statements before that make the same groups, or nothing.
   std::string sharers_of(const plan::Query& query) const {
     std::string names;
-    for (const auto& entry : definitions_.entries()) {
+    for (const auto& entry : definitions_->entries()) {
       if (entry->query && plan::share_groups(query, *entry->query))
         names.append(names.empty() ? "" : ", ").append(entry->label);
     }
@@ -156,7 +133,7 @@ class Preparation {
   const batch::Schema schema_;
   const bool shares_;
   QuerySet set_;
-  plan::Definitions definitions_;
+  const std::unique_ptr<plan::Definitions> definitions_;
   std::map<size_t, plan::ExplainOptions> analyzed_;  ///< by the number of the definition
   size_t select_count_ = 0;
 };

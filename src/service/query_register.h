@@ -14,7 +14,7 @@
 #include "exec/engine.h"
 #include "plan/definitions.h"
 
-namespace backstream::app {
+namespace backstream::service {
 
 /// What the register needs of the process that it runs queries in.
 struct QueryGround {
@@ -126,4 +126,4 @@ class QueryRegister {
   uint64_t started_ = 0;
 };
 
-}  // namespace backstream::app
+}  // namespace backstream::service

@@ -1,4 +1,4 @@
-#include "app/query_register.h"
+#include "service/query_register.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include "plan/references.h"
 #include "sql/parse.h"
 
-namespace backstream::app {
+namespace backstream::service {
 
 using base::fail;
 using base::Micros;
@@ -452,4 +452,4 @@ size_t QueryRegister::tend(Micros now) {
   return changes.size();
 }
 
-}  // namespace backstream::app
+}  // namespace backstream::service

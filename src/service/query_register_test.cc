@@ -1,4 +1,4 @@
-#include "app/query_register.h"
+#include "service/query_register.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "batch/flow_schema.h"
 #include "catalog/sqlite_catalog.h"
 
-namespace backstream::app {
+namespace backstream::service {
 namespace {
 
 using base::Micros;
@@ -348,4 +348,4 @@ TEST_F(QueryRegisterTest, ManyComeAndGoAndOneStays) {
 }
 
 }  // namespace
-}  // namespace backstream::app
+}  // namespace backstream::service
