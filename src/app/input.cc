@@ -1,7 +1,11 @@
 #include "app/input.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "enrich/enrich.h"
+#include "lookup/file_table.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -9,9 +13,9 @@ namespace backstream::app {
 base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites) {
   Input input;
   const config::Settings& settings = options.settings;
-  base::PrefixSet allow(settings.ingest.allow);
   if (options.listen.empty()) {
-    auto captures = ingest::open_captures(options.captures, options.ports, sites, allow);
+    auto captures =
+        ingest::open_captures(options.captures, options.ports, sites, base::PrefixSet(settings.ingest.allow));
     if (!captures) return tl::unexpected(captures.error());
     input.sources.push_back(std::move(*captures));
     // One file of settings serves both; but a replay would reach the targets at the speed of the disk.
@@ -28,7 +32,9 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
     if (options.threads > 1) udp.steering = ingest::Steering::kSpread;
     else telemetry::terminal_log().warning("ingest.steering=spread changes nothing: one thread receives (--threads)");
   }
-  udp.allow = std::move(allow);
+  input.allow =
+      std::make_shared<base::Published<base::PrefixSet>>(std::make_shared<base::PrefixSet>(settings.ingest.allow));
+  udp.allow = input.allow;
   auto sources = ingest::listen_udp(options.listen, udp, sites);
   if (!sources) return tl::unexpected(sources.error());
   if (!options.forwards.empty()) {
@@ -39,6 +45,40 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
   }
   for (auto& source : *sources) input.sources.push_back(std::move(source));
   return input;
+}
+
+base::Result<std::vector<ingest::ForwardTarget>> forward_targets(const config::Settings& settings) {
+  std::vector<ingest::ForwardTarget> targets;
+  for (const config::ForwardSettings& forward : settings.forwards) {
+    const auto to = ingest::parse_listen(forward.to);
+    if (!to || to->host.empty() || to->host == "*" || to->port == 0) {
+      return base::fail("config", fmt::format("setting 'forward.{}' cannot be '{}'", forward.name, forward.to), {},
+                        "it takes udp://HOST:PORT, for example udp://192.0.2.10:2055");
+    }
+    targets.push_back({forward.name, *to, forward.spoof, forward.ports, static_cast<uint64_t>(forward.queue_octets)});
+  }
+  return targets;
+}
+
+decode::TemplateStoreLimits announcement_limits(const config::Settings& settings) {
+  decode::TemplateStoreLimits limits;
+  limits.sender_count_max = static_cast<size_t>(settings.decode.exporter_limit);
+  limits.template_count_max = static_cast<size_t>(settings.decode.template_limit);
+  return limits;
+}
+
+base::Result<plan::LookupTables::Item> open_as_table(const std::string& path) {
+  const auto format = lookup::parse_format("", path);
+  if (!format) return tl::unexpected(format.error());
+  plan::LookupTables::Item item;
+  item.table = std::make_shared<lookup::LookupTable>(enrich::as_table_definition());
+  if (const auto index = item.table->add_prefix_table(0); !index) return tl::unexpected(index.error());
+  lookup::FileOptions file;
+  file.path = path;
+  file.format = *format;
+  item.file = std::make_unique<lookup::FileTable>(*item.table, std::move(file));
+  if (item.file->poll(0) == lookup::FileTable::Poll::kFailed) return tl::unexpected(*item.file->status().error);
+  return item;
 }
 
 }  // namespace backstream::app

@@ -122,28 +122,6 @@ class LockedSink final : public exec::ResultSink {
   std::mutex mutex_;
 };
 
-decode::TemplateStoreLimits announcement_limits(const config::Settings& settings) {
-  decode::TemplateStoreLimits limits;
-  limits.sender_count_max = static_cast<size_t>(settings.decode.exporter_limit);
-  limits.template_count_max = static_cast<size_t>(settings.decode.template_limit);
-  return limits;
-}
-
-/// The table of the setting enrich.as_table, with its rows.
-base::Result<plan::LookupTables::Item> open_as_table(const std::string& path) {
-  const auto format = lookup::parse_format("", path);
-  if (!format) return tl::unexpected(format.error());
-  plan::LookupTables::Item item;
-  item.table = std::make_shared<lookup::LookupTable>(enrich::as_table_definition());
-  if (const auto index = item.table->add_prefix_table(0); !index) return tl::unexpected(index.error());
-  lookup::FileOptions file;
-  file.path = path;
-  file.format = *format;
-  item.file = std::make_unique<lookup::FileTable>(*item.table, std::move(file));
-  if (item.file->poll(0) == lookup::FileTable::Poll::kFailed) return tl::unexpected(*item.file->status().error);
-  return item;
-}
-
 RunReport::Table report_table(const plan::LookupTables::Item& item) {
   RunReport::Table table;
   table.name = item.table->definition().name;

@@ -13,6 +13,7 @@
 #include <map>
 
 #include "app/commands.h"
+#include "app/input.h"
 #include "config/load.h"
 #include "telemetry/terminal_log.h"
 
@@ -146,15 +147,9 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
       return usage(fmt::format("'{}' is no delay", given.delay), result.error().hint);
   }
 
-  for (const config::ForwardSettings& forward : options.settings.forwards) {
-    const auto to = ingest::parse_listen(forward.to);
-    if (!to || to->host.empty() || to->host == "*" || to->port == 0) {
-      return base::fail("config", fmt::format("setting 'forward.{}' cannot be '{}'", forward.name, forward.to), {},
-                        "it takes udp://HOST:PORT, for example udp://192.0.2.10:2055");
-    }
-    options.forwards.push_back(
-        {forward.name, *to, forward.spoof, forward.ports, static_cast<uint64_t>(forward.queue_octets)});
-  }
+  auto forwards = forward_targets(options.settings);
+  if (!forwards) return tl::unexpected(std::move(forwards.error()));
+  options.forwards = std::move(*forwards);
 
   for (const auto& [is_file, index] : given.sql_order) {
     if (!is_file) {

@@ -39,12 +39,17 @@ struct Socket {
   int64_t complete_until_ns = 0;  ///< all that the kernel stamped before has been read
 };
 
+std::shared_ptr<const base::Published<base::PrefixSet>> allow_all() {
+  return std::make_shared<base::Published<base::PrefixSet>>(std::make_shared<base::PrefixSet>());
+}
+
 class Receiver final : public UdpSource {
  public:
   explicit Receiver(const UdpOptions& options)
       : poll_interval_ms_(options.poll_interval_ms),
         stamped_(options.steering == Steering::kSpread),
-        allow_(options.allow),
+        allow_(options.allow != nullptr ? options.allow : allow_all()),
+        allowed_(*allow_),
         memory_(kMessages * kMessageStride),
         control_(kMessages * kControlOctets),
         names_(kMessages),
@@ -167,6 +172,7 @@ class Receiver final : public UdpSource {
     if (got <= 0) return false;
     const base::Micros now = wall_clock();
     SocketStats& socket_stats = stats_.sockets[index];
+    const base::PrefixSet& allow = *allowed_.current();
     for (size_t i = 0; i < static_cast<size_t>(got); ++i) {
       msghdr& header = messages_[i].msg_hdr;
       const uint32_t octets = messages_[i].msg_len;
@@ -179,7 +185,7 @@ class Receiver final : public UdpSource {
       datagram.site = socket.site;
       datagram.received_at = now;
       datagram.payload = static_cast<const uint8_t*>(header.msg_iov->iov_base);
-      const bool allowed = allow_.empty() || allow_.contains(datagram.source);
+      const bool allowed = allow.empty() || allow.contains(datagram.source);
       uint32_t left = octets;
       do {  // An empty datagram is one, too.
         datagram.payload_octets = std::min(segment, left);
@@ -199,7 +205,8 @@ class Receiver final : public UdpSource {
 
   const int poll_interval_ms_;
   const bool stamped_;
-  const base::PrefixSet allow_;
+  const std::shared_ptr<const base::Published<base::PrefixSet>> allow_;
+  base::Published<base::PrefixSet>::Reader allowed_;
   std::vector<Socket> sockets_;
   std::vector<pollfd> polls_;
   std::vector<uint16_t> ports_;

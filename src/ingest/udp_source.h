@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/prefix_set.h"
+#include "base/published.h"
 #include "ingest/source.h"
 
 namespace backstream::ingest {
@@ -30,8 +31,10 @@ struct UdpOptions {
   uint32_t sockets = 1;
   uint32_t threads = 1;  ///< sources that listen_udp() returns, each for a thread of its own
   Steering steering = Steering::kExporter;
-  bool coalesce = true;   ///< take what the kernel coalesced in one piece (UDP_GRO)
-  base::PrefixSet allow;  ///< sources that are heard; empty: all
+  bool coalesce = true;  ///< take what the kernel coalesced in one piece (UDP_GRO)
+  /// Sources that are heard, of which there is one set at least; it may be replaced while sockets are read. Null, or a
+  /// set that is empty: all are.
+  std::shared_ptr<const base::Published<base::PrefixSet>> allow = nullptr;
   int poll_interval_ms = 100;
 };
 

@@ -379,7 +379,9 @@ TEST(UdpSource, WhereAnExporterHasItsThreadThereAreNoTimeStamps) {
 
 TEST(UdpSource, WhoIsNotAllowedIsCountedByAddressAndNotHandedOn) {
   UdpOptions options = options_of(kBufferOctets, 10);
-  options.allow = base::PrefixSet({base::Inet::v4(0x7f000200, 24), base::Inet::v4(0x7f000105)});
+  base::Published<base::PrefixSet> allow(
+      std::make_shared<base::PrefixSet>(std::vector{base::Inet::v4(0x7f000200, 24), base::Inet::v4(0x7f000105)}));
+  options.allow = {std::shared_ptr<void>(), &allow};
   const Bound bound = listen({{"*", 0, ""}}, options);
   const auto from = [&](uint32_t address, int count) {
     const base::Inet source = base::Inet::v4(address);

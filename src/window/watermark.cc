@@ -49,6 +49,21 @@ void WatermarkTracker::set_delay(uint32_t exporter, Micros delay_us) {
   delay_max_us_ = std::max(delay_max_us_, delay_us);
 }
 
+void WatermarkTracker::change_rules(const WatermarkRules& rules, const std::function<Micros(uint32_t)>& delay_of) {
+  fold();
+  rules_ = rules;
+  delay_max_us_ = rules.delay_us;
+  for (uint32_t i = 0; i < exporters_.size(); ++i) {
+    Exporter& e = exporters_[i];
+    const Micros delay = delay_of(i);
+    if (e.mark != base::kMinTime) e.mark += e.delay_us - delay;
+    e.delay_us = delay;
+    delay_max_us_ = std::max(delay_max_us_, delay);
+  }
+  hold_check_at_ = base::kMinTime;
+  check();
+}
+
 void WatermarkTracker::observe(uint32_t exporter, Micros time_max, Micros received_at) {
   Exporter& e = at(exporter);
   if (time_max == base::kMinTime) return tick(received_at);

@@ -1,6 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -47,6 +49,11 @@ class WatermarkTracker {
 
   /// The exporter's own delay (settings by prefix). Call it before the exporter's first observe(), or never.
   void set_delay(uint32_t exporter, Micros delay_us);
+  /// Other rules from now on, and the delays of exporters by them. The watermark stays where it is until it is reached
+  /// again. O(exporters).
+  void change_rules(const WatermarkRules& rules, const std::function<Micros(uint32_t exporter)>& delay_of);
+  /// As if the watermark had been there already: what a process before this one had seen.
+  void resume_at(Micros watermark) { watermark_ = std::max(watermark_, watermark); }
 
   /// A datagram has been read. Call it once a datagram, after its rows.
   /// @param time_max     highest event time of its rows that were not refused; kMinTime when it had none
