@@ -254,6 +254,29 @@ void Pipeline::change_queries(const std::function<void()>& change) {
   arrival_cut_.store(engine_.next_cut(kFlows, exec::Clock::kArrival), std::memory_order_relaxed);
 }
 
+void Pipeline::change_settings(const config::Settings& settings) {
+  options_.settings.watermark = settings.watermark;
+  options_.settings.exporters = settings.exporters;
+  tracker_.change_rules(watermark_rules(options_),
+                        [&](uint32_t exporter) { return settings.delay_of(addresses_[exporter]); });
+  engine_.set_delay(kFlows, settings.watermark.delay_us);
+}
+
+void Pipeline::resume_at(Micros watermark) {
+  tracker_.resume_at(watermark);
+  cut_ = engine_.next_cut(kFlows);
+}
+
+void Pipeline::nudge() {
+  const std::lock_guard lock(state_mutex_);
+  wake();
+}
+
+std::optional<base::Inet> Pipeline::held_by() const {
+  const auto behind = tracker_.furthest_behind();
+  return behind && *behind < addresses_.size() ? std::optional(addresses_[*behind]) : std::nullopt;
+}
+
 Micros Pipeline::newest() const {
   const Micros newest = tracker_.newest();
   return received_at_ == 0 ? newest : std::max(newest, received_at_);
@@ -562,7 +585,7 @@ void Pipeline::run(const std::function<bool()>& go_on) {
   for (auto& lane : lanes_) lane->decoder.finish();
   side_.finish(decoders_);
   flush();
-  engine_.finish();
+  if (!leave_open_) engine_.finish();
 }
 
 void Pipeline::run_replay(const std::function<bool()>& go_on) {

@@ -75,6 +75,15 @@ class Pipeline {
   /// The highest event time that was seen, or arrival if that is later; kMinTime: nothing has come. At rest.
   base::Micros newest() const;
 
+  /// Other settings: of `watermark` and of delays by prefix those that are live (config::Reload). Live; at rest.
+  void change_settings(const config::Settings& settings);
+  /// What a process before this one had reached: rows that were late for it are late. At rest, before run() or in it.
+  void resume_at(base::Micros watermark);
+  /// run() asks `go_on` soon. Any thread.
+  void nudge();
+  /// run() is to leave windows as they are when it ends: their state has been kept for later. In `go_on`.
+  void leave_windows_open() { leave_open_ = true; }
+
   /// The inventory's tables as of now; run() does this once a second. After run().
   void publish_inventory();
 
@@ -86,6 +95,7 @@ class Pipeline {
     window::WatermarkTracker::ExporterState clock;
   };
   std::vector<Exporter> exporters() const;  ///< in order of first appearance
+  std::vector<inventory::ExporterFact> exporter_facts() const;
   /// Of all exporters, those beyond the limit included.
   decode::IngestLedger decoded() const;
   /// The last minutes, oldest first; `exporter` is an index of exporters().
@@ -95,6 +105,9 @@ class Pipeline {
   uint64_t sequence_early_count() const { return order_ == nullptr ? 0 : order_->early_count(); }
   /// As of the last datagram, before the end closed all windows.
   base::Micros watermark() { return tracker_.watermark(); }
+  base::Micros arrival_watermark() const { return arrival_watermark_; }
+  /// Who holds the watermark back most. At rest.
+  std::optional<base::Inet> held_by() const;
   /// By number of exporter_address(): how often the engine waited for the watermark to reach a cut while this exporter
   /// was the furthest behind. May be shorter than the list of exporters.
   const std::vector<uint64_t>& holds() const { return holds_; }
@@ -134,7 +147,6 @@ class Pipeline {
   void advance();
   void advance_arrival(base::Micros now);
   void refresh_tables();
-  std::vector<inventory::ExporterFact> exporter_facts() const;
 
   void run_replay(const std::function<bool()>& go_on);
   void run_live(const std::function<bool()>& go_on);
@@ -146,7 +158,7 @@ class Pipeline {
   void wake();
   base::Micros arrival_low(base::Micros now) const;
 
-  const Options options_;
+  Options options_;                       ///< its settings change by change_settings() only
   const std::vector<std::string> sites_;  ///< labels of inputs, then those of the settings
   const bool live_rules_;
   exec::Engine& engine_;
@@ -166,6 +178,7 @@ class Pipeline {
   std::vector<uint64_t> holds_;
   uint64_t random_state_;
   bool reached_end_ = false;
+  bool leave_open_ = false;
 
   /// What is remembered of an exporter, as it is known before its datagram is decoded; bounded by
   /// decode.exporter_limit.

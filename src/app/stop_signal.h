@@ -8,4 +8,10 @@ void install_stop_signals();
 /// True once a clean end has been asked for. Any thread.
 bool stop_requested();
 
+/// A daemon's: SIGHUP asks for the settings to be read again, SIGUSR1 for an end that closes all windows.
+void install_daemon_signals();
+/// Whether SIGHUP came since the last call. Any thread.
+bool take_reload_request();
+bool drain_requested();
+
 }  // namespace backstream::app

@@ -601,6 +601,7 @@ class Session : public std::enable_shared_from_this<Session> {
       return write_frames();
     }
     if (!events.prelude.empty()) frames_.push_back({nullptr, std::move(events.prelude)});
+    lease_ = std::move(events.lease);
     give_back_bodies();
     request_ = {};
     parser_.reset();
@@ -703,6 +704,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void leave_stream() {
     if (!subscription_) return;
     subscription_.reset();
+    lease_.reset();
     shared_.counters.streams_now.fetch_sub(1, std::memory_order_relaxed);
   }
   Shared& shared_;
@@ -728,6 +730,7 @@ class Session : public std::enable_shared_from_this<Session> {
   size_t unsent_at_ = 0;
   bool writing_ = false, ending_ = false;
   std::optional<Subscription> subscription_;
+  std::shared_ptr<const void> lease_;  // Of what the stream reads.
 };
 
 void Session::close() {

@@ -229,7 +229,9 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
     running.order = ++started_;
     running.staged = std::move(staged);
     if (const auto& query = running.staged.query) {
-      running.number = ground_.engine.add_query(query, ground_.sink_of(object, *query));
+      running.sink = ground_.sink_of(object, *query);
+      running.number = ground_.engine.add_query(query, running.sink);
+      running.since = boundary;
       if (newest != base::kMinTime) ground_.engine.mark_gap(running.number, base::kMinTime, boundary);
       if (taken_over.contains(running.staged.name)) {
         running.begin = boundary;
@@ -284,12 +286,17 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
                                                                bool dry_run) {
   using Action = Edit::Action;
   const std::lock_guard lock(mutex_);
-  WantedMap wanted;
-  for (const auto& [name, entry] : wanted_) wanted.emplace(name, entry);
+  WantedMap wanted = wanted_;
   std::map<std::string, std::string> sources;
   std::vector<catalog::Change> changes;
   std::vector<Done> done;
   for (const Edit& edit : edits) {
+    if (edit.name.starts_with(kTemporaryMark)) {
+      return fail("42939",
+                  fmt::format("'{}': names that begin with {} are those of queries that somebody is reading", edit.name,
+                              kTemporaryMark),
+                  {}, "take another name");
+    }
     auto at = wanted.find(edit.name);
     const bool there = at != wanted.end();
     if (there && edit.action == Action::kAdd)
@@ -300,6 +307,13 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
       const auto near = base::nearest_name(edit.name, names);
       return fail("42704", fmt::format("there is no query '{}'", edit.name), {},
                   near.empty() ? "" : fmt::format("did you mean '{}'?", near));
+    }
+    // The catalog asks this, too; but an edit that changes nothing never comes there.
+    if (there && edit.expected && *edit.expected != at->second.object.revision) {
+      return fail("40001",
+                  fmt::format("query '{}' was changed by somebody else: it is at revision {} now", edit.name,
+                              at->second.object.revision.value),
+                  {}, "look at it again, then decide");
     }
     const bool defines = edit.action == Action::kAdd || edit.action == Action::kAlter || edit.action == Action::kPut;
     catalog::Change change;
@@ -346,7 +360,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
   // Who reads what goes must go first, and is named instead of a relation that "does not exist".
   for (const auto& [name, running] : running_) {
     const auto stays = wanted.find(name);
-    if (stays == wanted.end() || stays->second.definition.state != QueryState::kRunning ||
+    if (stays == wanted.end() || stays->second.temporary || stays->second.definition.state != QueryState::kRunning ||
         stays->second.definition.text != running.staged.text)
       continue;
     for (const std::string& read : running.staged.reads) {
@@ -357,9 +371,16 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
     }
   }
   auto staged = stage(wanted, sources);
+  // A query that somebody just looks at does not stand in the way of what is registered.
+  while (!staged && wanted.contains(staged.error().source_name) &&
+         wanted.find(staged.error().source_name)->second.temporary) {
+    wanted.erase(staged.error().source_name);
+    staged = stage(wanted, sources);
+  }
   if (!staged) return tl::unexpected(std::move(staged.error()));
   for (const std::string& name : restarted(*staged, wanted)) {
-    if (std::any_of(done.begin(), done.end(), [&](const Done& own) { return own.name == name; }) || done.empty())
+    if (wanted.find(name)->second.temporary || done.empty() ||
+        std::any_of(done.begin(), done.end(), [&](const Done& own) { return own.name == name; }))
       continue;
     done.front().also.push_back(name);
   }
@@ -393,17 +414,84 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   return plans;
 }
 
+Result<std::string> QueryRegister::add_temporary(const std::string& text, const std::string& source_name, Micros now) {
+  const std::lock_guard lock(mutex_);
+  WantedMap wanted = wanted_;
+  const std::string name = fmt::format("{}{}", kTemporaryMark, ++temporary_count_);
+  auto statements = sql::parse(text, source_name);
+  if (!statements) return tl::unexpected(std::move(statements.error()));
+  if (statements->size() == 1 && statements->front().kind != UnboundStatement::Kind::kSelect) {
+    auto refused = fail("42601", "only a SELECT can be run without a name", statements->front().span,
+                        "add it as a query of its name");
+    base::locate(refused.value(), source_name, text);
+    return refused;
+  }
+  Wanted& entry = wanted[name];
+  entry.temporary = true;
+  entry.object.kind = catalog::Kind::kQuery;
+  entry.object.name = name;
+  entry.object.incarnation.value = temporary_count_;
+  entry.object.changed_at = now;
+  entry.definition.text = text;
+  auto staged = stage(wanted, {{name, source_name}});
+  if (!staged) return tl::unexpected(std::move(staged.error()));
+  ground_.change([&] { settle(std::move(*staged), wanted); });
+  wanted_ = std::move(wanted);
+  return name;
+}
+
+void QueryRegister::drop_temporary(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto at = wanted_.find(name);
+  if (at == wanted_.end() || !at->second.temporary) return;
+  WantedMap wanted = wanted_;
+  wanted.erase(name);
+  auto staged = stage(wanted, {});
+  if (!staged) return;  // Nothing of the others has changed: they could be bound before.
+  ground_.change([&] { settle(std::move(*staged), wanted); });
+  wanted_ = std::move(wanted);
+}
+
+QueryRegister::Status QueryRegister::status_of(const std::string& name, const Wanted& wanted) const {
+  Status status;
+  status.object = wanted.object;
+  status.definition = wanted.definition;
+  status.temporary = wanted.temporary;
+  const auto running = running_.find(name);
+  if (running == running_.end()) return status;
+  status.query = running->second.staged.query;
+  status.plain = status.query == nullptr;
+  if (!status.plain) status.number = running->second.number;
+  status.reads = running->second.staged.reads;
+  status.since = running->second.since;
+  return status;
+}
+
 std::vector<QueryRegister::Status> QueryRegister::list() {
   const std::lock_guard lock(mutex_);
   std::vector<Status> all;
-  for (const auto& [name, entry] : wanted_) {
-    Status status{entry.object, entry.definition, false, {}, {}};
-    if (const auto running = running_.find(name); running != running_.end()) {
-      status.plain = running->second.staged.query == nullptr;
-      if (!status.plain) status.number = running->second.number;
-      status.reads = running->second.staged.reads;
+  for (const auto& [name, entry] : wanted_) all.push_back(status_of(name, entry));
+  std::stable_partition(all.begin(), all.end(), [](const Status& status) { return !status.temporary; });
+  return all;
+}
+
+std::optional<QueryRegister::Status> QueryRegister::find(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto at = wanted_.find(name);
+  if (at == wanted_.end()) return std::nullopt;
+  return status_of(name, at->second);
+}
+
+std::vector<QueryRegister::RelationInfo> QueryRegister::relations() {
+  const std::lock_guard lock(mutex_);
+  std::vector<RelationInfo> all;
+  for (const std::string_view name : std::as_const(*definitions_).catalog().names()) {
+    if (name.starts_with(kTemporaryMark)) continue;
+    const plan::Relation* const relation = std::as_const(*definitions_).catalog().find(name);
+    RelationInfo& info = all.emplace_back(RelationInfo{std::string(name), relation->kind, {}});
+    for (const batch::ColumnDef& column : relation->schema.columns) {
+      if (!column.hidden) info.columns.push_back(column);
     }
-    all.push_back(std::move(status));
   }
   return all;
 }
@@ -417,8 +505,13 @@ size_t QueryRegister::tend(Micros now) {
     Running& going = ending_[i];
     const bool over = engine.has_ended(going.number) || !engine.failure(going.number).empty();
     if (!over || !engine.remove_query(going.number)) continue;
-    ground_.forget(going.object);
+    const Running gone = std::move(going);
     ending_.erase(ending_.begin() + static_cast<long>(i));
+    const std::string& name = gone.object.name;
+    const bool last =
+        !wanted_.contains(name) &&
+        std::none_of(ending_.begin(), ending_.end(), [&](const Running& other) { return other.object.name == name; });
+    ground_.forget(gone.object, gone.sink, last);
   }
   if (engine.failed_count() == 0) return 0;
   std::vector<catalog::Change> changes;
@@ -431,6 +524,11 @@ size_t QueryRegister::tend(Micros now) {
     Wanted& wanted = wanted_.find(at->first)->second;
     wanted.definition.state = QueryState::kFailed;
     wanted.definition.reason = engine.failure(running.number);
+    if (wanted.temporary) {
+      end(std::move(running), base::kMinTime);
+      at = running_.erase(at);
+      continue;
+    }
     catalog::Change failed;
     failed.action = catalog::Change::Action::kUpdate;
     failed.kind = catalog::Kind::kQuery;

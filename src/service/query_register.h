@@ -26,9 +26,10 @@ struct QueryGround {
   std::function<void(const std::function<void()>&)> change;
   /// The highest event time that was seen; base::kMinTime: none yet. At rest.
   std::function<base::Micros()> newest;
-  /// Where the rows of a query go, from now until forget() of the same object's incarnation and version. At rest.
+  /// Where the rows of a query go, until forget() of it: each time that the query is started. At rest.
   std::function<exec::ResultSink*(const catalog::Object&, const plan::Query&)> sink_of;
-  std::function<void(const catalog::Object&)> forget;
+  /// @param last  the query is no more: nothing of its name runs
+  std::function<void(const catalog::Object&, exec::ResultSink*, bool last)> forget;
 };
 
 /// The query register: what the catalog says is to run, runs; a change of either is a change of both. Queries come, go
@@ -73,15 +74,34 @@ class QueryRegister {
   /// EXPLAIN of a SELECT or CREATE MATERIALIZED VIEW as if it were added. Errors as change().
   base::Result<std::string> explain(const std::string& text, const std::string& source_name);
 
+  /// Runs a SELECT that is nobody's but its asker's: the catalog does not hear of it, and what it reads may be altered
+  /// and dropped: then it starts anew, or ends with it. Its name begins with kTemporaryMark. Errors as change().
+  base::Result<std::string> add_temporary(const std::string& text, const std::string& source_name, base::Micros now);
+  /// Ends it; nothing when it has ended already.
+  void drop_temporary(const std::string& name);
+  static constexpr char kTemporaryMark = '~';
+
   struct Status {
     catalog::Object object;
     catalog::QueryDefinition definition;
-    bool plain = false;            ///< CREATE VIEW: it is expanded where it is read, and runs nowhere
+    bool plain = false;  ///< CREATE VIEW: it is expanded where it is read, and runs nowhere
+    bool temporary = false;
     std::optional<size_t> number;  ///< of the engine; none: it does not run
     std::vector<std::string> reads;
+    std::shared_ptr<const plan::Query> query;  ///< null: plain, or it does not run
+    base::Micros since = base::kMinTime;       ///< event time from which on this version has seen rows
   };
-  /// By name.
+  /// By name, the temporary ones last.
   std::vector<Status> list();
+  std::optional<Status> find(const std::string& name);
+
+  /// What statements can read, for people and completion.
+  struct RelationInfo {
+    std::string name;
+    plan::Relation::Kind kind;
+    std::vector<batch::ColumnDef> columns;  ///< those that * stands for
+  };
+  std::vector<RelationInfo> relations();
 
   /// Ends versions that have given their last window, and tells the catalog of queries that were stopped. At rest,
   /// every now and then. Returns how many failed.
@@ -91,6 +111,7 @@ class QueryRegister {
   struct Wanted {
     catalog::Object object;
     catalog::QueryDefinition definition;
+    bool temporary = false;
   };
   struct Staged {
     std::string name, text, plan;
@@ -105,8 +126,10 @@ class QueryRegister {
   struct Running {
     catalog::Object object;
     Staged staged;
-    size_t number = 0;                    ///< not of a plain view
+    size_t number = 0;  ///< not of a plain view
+    exec::ResultSink* sink = nullptr;
     base::Micros begin = base::kMinTime;  ///< starts of windows that it gives
+    base::Micros since = base::kMinTime;  ///< event time from which on it sees rows
     uint64_t order = 0;                   ///< grows with each start
   };
 
@@ -115,6 +138,7 @@ class QueryRegister {
   void settle(Stage stage, const WantedMap& wanted);
   std::vector<std::string> restarted(const Stage& stage, const WantedMap& wanted) const;
   void end(Running&& going, base::Micros boundary);
+  Status status_of(const std::string& name, const Wanted& wanted) const;
 
   catalog::Catalog& catalog_;
   const QueryGround ground_;
@@ -124,6 +148,7 @@ class QueryRegister {
   std::vector<Running> ending_;  ///< versions that complete the windows that they began, in the order of their starts
   std::unique_ptr<plan::Definitions> definitions_;
   uint64_t started_ = 0;
+  uint64_t temporary_count_ = 0;
 };
 
 }  // namespace backstream::service

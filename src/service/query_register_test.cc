@@ -61,7 +61,9 @@ class Process {
                        [this](const catalog::Object& object, const plan::Query&) {
                          return sinks[label(object)] = &kept_.emplace_back();
                        },
-                       [this](const catalog::Object& object) { forgotten.push_back(label(object)); }};
+                       [this](const catalog::Object& object, exec::ResultSink*, bool last) {
+                         forgotten.push_back(label(object) + (last ? ", last" : ""));
+                       }};
     queries.emplace(*catalog, std::move(ground));
   }
   static std::string label(const catalog::Object& object) { return fmt::format("{} v{}", object.name, object.version); }
@@ -159,7 +161,7 @@ TEST_F(QueryRegisterTest, AQueryRunsFromWhenItIsAddedToWhenItIsDropped) {
   EXPECT_EQ(change({edit(Action::kDrop, "matrix")}), "drop matrix");
   process->run_until(400);
   EXPECT_EQ(windows("matrix v1").size(), 2u);
-  EXPECT_EQ(process->forgotten, Windows{"matrix v1"});
+  EXPECT_EQ(process->forgotten, Windows{"matrix v1, last"});
   EXPECT_EQ(states(), "");
   EXPECT_EQ(process->changes, 3u) << "start, add, drop";
 }
@@ -284,6 +286,41 @@ TEST_F(QueryRegisterTest, AQueryThatFailsIsToldToTheCatalog) {
   begin();
   EXPECT_EQ(states(), "bad failed; good running*; ") << "it stays so";
   EXPECT_EQ(change({edit(Action::kResume, "bad")}), "resume bad");
+}
+
+TEST_F(QueryRegisterTest, ASelectWithoutANameIsNobodysButItsAskers) {
+  ASSERT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
+  process->run_until(30);
+  const auto revision = process->catalog->revision();
+  const auto looked = process->queries->add_temporary("SELECT window_start, octets FROM matrix", "-e", process->now);
+  ASSERT_TRUE(looked) << looked.error().render();
+  EXPECT_EQ(*looked, "~1");
+  const auto own = process->queries->add_temporary(
+      "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY 1", "-e", process->now);
+  ASSERT_TRUE(own);
+  EXPECT_EQ(process->queries->list().size(), 3u);
+  EXPECT_TRUE(process->queries->find("~1")->temporary);
+  EXPECT_EQ(process->catalog->revision(), revision) << "the catalog does not hear of them";
+  process->run_until(200);
+  EXPECT_EQ(process->sinks["~1 v1"]->windows, (Windows{"0", "60", "120"}));
+  EXPECT_EQ(process->sinks["~2 v1"]->windows, (Windows{"0?", "60", "120"}));
+  // It does not stand in the way of what is registered.
+  EXPECT_EQ(change({edit(Action::kDrop, "matrix")}), "drop matrix");
+  process->run_until(210);
+  EXPECT_FALSE(process->queries->find("~1")) << "what it read is gone";
+  EXPECT_TRUE(process->queries->find("~2"));
+  process->queries->drop_temporary("~2");
+  process->queries->drop_temporary("~2");
+  process->run_until(220);
+  EXPECT_EQ(process->queries->list().size(), 0u);
+  EXPECT_EQ(process->engine.query_count() == 0 || !process->engine.has_query(process->engine.query_count() - 1), true);
+  const auto wrong = process->queries->add_temporary("SELECT octts FROM flows", "-e", process->now);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().column, 8u);
+  const auto named = process->queries->add_temporary(kMatrix, "-e", process->now);
+  ASSERT_FALSE(named);
+  EXPECT_EQ(named.error().code, "42601");
+  EXPECT_EQ(change({edit(Action::kAdd, "~3", "SELECT octets FROM flows")}), "42939");
 }
 
 TEST_F(QueryRegisterTest, WhatCannotBeBoundAnyMoreIsLeftOutAtTheStart) {

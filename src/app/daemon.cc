@@ -1,0 +1,338 @@
+#include "app/daemon.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <unordered_map>
+
+#include "batch/flow_schema.h"
+#include "catalog/sqlite_catalog.h"
+#include "config/endpoint.h"
+#include "service/standing_definitions.h"
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+
+using base::fail;
+using base::Micros;
+using base::Result;
+
+namespace {
+
+constexpr Micros kSecond = base::kMicrosPerSecond;
+
+Micros wall_clock() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// A thousand browsers are a thousand descriptors; the usual limit of a shell is 1,024.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<void> make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (!error) ::chmod(path.c_str(), 0700);
+  if (!error && ::access(path.c_str(), R_OK | W_OK | X_OK) == 0) return {};
+  const std::string why = error ? error.message() : std::strerror(errno);
+  return fail("58030", fmt::format("the state folder '{}' cannot be used: {}", path, why), {},
+              "set state.folder to a folder that this user may write to");
+}
+
+std::string in_folder(const std::string& folder, const char* name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+}  // namespace
+
+Daemon::Daemon(Options options)
+    : options_(std::move(options)),
+      flow_schema_(batch::flow_schema(options_.settings.columns)),
+      started_at_(wall_clock()),
+      first_seq_(static_cast<uint64_t>(started_at_)) {}
+
+Daemon::~Daemon() {
+  if (jobs_) jobs_->close();
+  server_.reset();  // No handler runs from here on.
+  sessions_.reset();
+  refresh_.stop();
+  if (exporter_state_) exporter_state_->stop();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::open(Options options) {
+  raise_descriptor_limit();
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
+  for (const auto step : {&Daemon::open_state, &Daemon::open_input, &Daemon::open_register, &Daemon::open_http}) {
+    if (auto done = ((*daemon).*step)(); !done) return tl::unexpected(std::move(done.error()));
+  }
+  return daemon;
+}
+
+Result<void> Daemon::open_state() {
+  config::Settings& settings = options_.settings;
+  const std::string& folder = settings.state.folder;
+  if (auto made = make_folder(folder); !made) return made;
+  auto opened = catalog::open_sqlite_catalog(in_folder(folder, "catalog.sqlite"));
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  catalog_ = std::move(*opened);
+  if (settings.decode.state_file.empty()) settings.decode.state_file = in_folder(folder, "exporters.state");
+
+  auto inventory = inventory::Inventory::open(
+      {settings.inventory.sites, settings.inventory.exporters, settings.inventory.interfaces});
+  if (!inventory) return tl::unexpected(std::move(inventory.error()));
+  inventory_ = std::move(*inventory);
+  if (!settings.enrich.as_table.empty()) {
+    auto table = open_as_table(settings.enrich.as_table);
+    if (!table) return tl::unexpected(std::move(table.error()));
+    as_table_ = std::move(*table);
+  }
+  announcements_ = std::make_shared<decode::TemplateStore>(announcement_limits(settings));
+  exporter_state_ = std::make_unique<ExporterState>(settings.decode.state_file);
+  return exporter_state_->load(*announcements_);
+}
+
+Result<void> Daemon::open_input() {
+  const config::Settings& settings = options_.settings;
+  exec::EngineOptions engine;
+  engine.share = settings.plan.share;
+  engine.batch_rows = static_cast<size_t>(settings.exec.batch_rows);
+  engine.ready_octets = static_cast<size_t>(settings.exec.ready_memory_octets);
+  engine.edges = options_.threads;
+  engine_ = std::make_unique<exec::Engine>(engine);  // Takes its memory before a socket fills.
+
+  RunOptions input;
+  input.settings = settings;
+  input.threads = options_.threads;
+  for (const config::Endpoint& endpoint : settings.listen.flow)
+    input.listen.push_back({endpoint.host == "*" ? "" : endpoint.host, endpoint.port, ""});
+  auto forwards = forward_targets(settings);
+  if (!forwards) return tl::unexpected(std::move(forwards.error()));
+  input.forwards = std::move(*forwards);
+  auto opened = app::open_input(input, sites_);
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  input_ = std::move(*opened);
+
+  std::vector<ingest::DatagramSource*> sources;
+  for (const auto& source : input_.sources) sources.push_back(source.get());
+  board_ = std::make_unique<service::ResultBoard>(hub_, service::BoardLimits{});
+  pipeline_ =
+      std::make_unique<Pipeline>(Pipeline::Options{settings, engine.edges, options_.threads, Deal{}, true, true,
+                                                   as_table_.table.get(), announcements_, inventory_.get(), true,
+                                                   [this] { return refresh_.take_changed(); }, input_.forwarder.get()},
+                                 sources, *engine_, sites_);
+  jobs_ = std::make_unique<service::RestJobs>([this] { pipeline_->nudge(); });
+  return {};
+}
+
+service::QueryGround Daemon::ground() {
+  return {*engine_,
+          [this] { return service::standing_definitions(options_.settings, flow_schema_, *inventory_); },
+          [this](const std::function<void()>& work) {
+            // Before run() this thread is the engine's.
+            if (running_) jobs_->run([&] { pipeline_->change_queries(work); });
+            else pipeline_->change_queries(work);
+          },
+          [this] { return pipeline_->newest(); },
+          [this](const catalog::Object& object, const plan::Query& query) {
+            return board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq_);
+          },
+          [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
+            board_->close(sink);
+            if (last) board_->drop(object.name);
+          }};
+}
+
+Result<void> Daemon::open_register() {
+  register_ = std::make_unique<service::QueryRegister>(*catalog_, ground());
+  if (auto started = register_->start(wall_clock()); !started) return started;
+  for (const auto& status : register_->list()) {
+    if (status.definition.state == catalog::QueryState::kFailed)
+      telemetry::terminal_log().warning(
+          fmt::format("query '{}' does not run: {}", status.object.name, status.definition.reason));
+  }
+  sessions_ = std::make_unique<service::Sessions>(*register_);
+  return {};
+}
+
+Result<void> Daemon::open_http() {
+  const config::Settings& settings = options_.settings;
+  const std::string& text = settings.http.listen;
+  const bool secure = text.starts_with("https://");
+  const auto endpoint = config::parse_endpoint(text, secure ? "https" : "http");
+  if (!endpoint)
+    return fail("22023", fmt::format("http.listen is no address: '{}'", text), {}, "http://127.0.0.1:8844");
+  http::ServerOptions options;
+  options.listeners.push_back({endpoint->host == "*" ? "::" : endpoint->host, endpoint->port});
+  options.allow_insecure = settings.http.allow_insecure;
+  options.limits.per_peer.connections_max = 2'048;  // A thousand browsers may come through one proxy.
+  options.limits.per_peer.requests_per_second = 1'000;
+  options.limits.per_peer.burst = 4'000;
+  take_snapshot(started_at_);
+  latest_.not_ready = {"it is starting"};
+  snapshot_.publish(std::make_shared<service::Snapshot>(latest_));
+
+  service::ApiGround ground{{BACKSTREAM_VERSION, settings.node.name, settings.node.site, {}, started_at_},
+                            *catalog_,
+                            *register_,
+                            *board_,
+                            *sessions_,
+                            snapshot_,
+                            [this] {
+                              std::vector<service::ExporterStatus> list;
+                              jobs_->run([&] { list = exporters(); });
+                              return list;
+                            },
+                            [] { return std::string(); },
+                            [] { return std::string("{}"); },
+                            [] { return std::string_view("{}"); },
+                            [this]() -> Result<std::string> {
+                              Result<std::string> done = fail("57P03", "the service is ending");
+                              jobs_->run([&] { done = reload_at_rest(); });
+                              return done;
+                            },
+                            [this] { return server_ ? server_->status().streams_now : 0; }};
+  for (const config::NodeRole role : settings.node.roles) {
+    constexpr const char* kNames[] = {"edge", "merge", "receiver"};
+    ground.node.roles.emplace_back(kNames[static_cast<size_t>(role)]);
+  }
+  service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
+  router_.set_gate([](http::Request& request, uint32_t) -> std::optional<http::Response> {
+    request.principal = {"local", service::kAdmin, nullptr};
+    return std::nullopt;
+  });
+  auto opened = http::Server::open(router_, hub_, std::move(options));
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  server_ = std::move(*opened);
+  http_address_ = config::Endpoint{secure ? "https" : "http", endpoint->host, server_->ports().front()}.text();
+  return {};
+}
+
+std::vector<uint16_t> Daemon::flow_ports() const {
+  return dynamic_cast<const ingest::UdpSource&>(*input_.sources.front()).ports();
+}
+
+std::vector<service::ExporterStatus> Daemon::exporters() {
+  std::vector<service::ExporterStatus> list;
+  std::unordered_map<base::Inet, size_t, base::InetHash> place_of;
+  for (Pipeline::Exporter& exporter : pipeline_->exporters()) {
+    place_of.emplace(exporter.address, list.size());
+    service::ExporterStatus& status = list.emplace_back();
+    status.address = exporter.address;
+    status.protocols = std::move(exporter.protocols);
+    status.ledger = exporter.ledger;
+    status.clock = exporter.clock;
+  }
+  for (const inventory::ExporterFact& fact : pipeline_->exporter_facts()) {
+    const auto place = place_of.find(fact.exporter);
+    if (place == place_of.end()) continue;
+    service::ExporterStatus& status = list[place->second];
+    status.site = fact.site;
+    status.first_seen = fact.first_seen;
+    status.last_seen = fact.last_seen;
+    status.sampling_rate_min = fact.sampling_rate_min;
+    status.sampling_rate_max = fact.sampling_rate_max;
+  }
+  return list;
+}
+
+/// At rest.
+void Daemon::take_snapshot(Micros now) {
+  service::Snapshot& s = latest_;
+  s.at = now;
+  s.not_ready.clear();
+  s.ingest = pipeline_->ingested();
+  s.decoded = pipeline_->decoded();
+  s.watermark = pipeline_->watermark();
+  s.arrival_watermark = pipeline_->arrival_watermark();
+  s.held_by = pipeline_->held_by();
+  const auto known = pipeline_->exporters();
+  s.exporters_known = known.size();
+  s.exporters_sending = static_cast<size_t>(std::count_if(
+      known.begin(), known.end(), [](const auto& exporter) { return exporter.clock.timed && !exporter.clock.idle; }));
+  s.ledgers.clear();
+  for (size_t i = 0; i < engine_->query_count(); ++i) {
+    if (engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
+  }
+  counts_.push_back({now, s.ingest.datagrams, s.decoded.flows, s.ingest.octets});
+  while (counts_.size() > 2 && now - counts_[1].at >= 10 * kSecond) counts_.pop_front();
+  const Count& first = counts_.front();
+  const double seconds = static_cast<double>(now - first.at) / kSecond;
+  s.rates = {};
+  if (seconds > 0) {
+    s.rates.datagrams = static_cast<double>(s.ingest.datagrams - first.datagrams) / seconds;
+    s.rates.flows = static_cast<double>(s.decoded.flows - first.flows) / seconds;
+    s.rates.octets = static_cast<double>(s.ingest.octets - first.octets) / seconds;
+  }
+  snapshot_.publish(std::make_shared<service::Snapshot>(s));
+}
+
+Result<std::string> Daemon::reload() {
+  Result<std::string> done;
+  pipeline_->at_rest([&] { done = reload_at_rest(); });
+  return done;
+}
+
+Result<std::string> Daemon::reload_at_rest() {
+  config::Reloaded loaded = config::reload(options_.load, options_.settings);
+  for (const std::string& warning : loaded.loaded.warnings) telemetry::terminal_log().warning(warning);
+  if (!loaded.loaded.errors.empty()) {
+    for (const base::Diagnostic& error : loaded.loaded.errors) telemetry::terminal_log().line(error.render());
+    return tl::unexpected(loaded.loaded.errors.front());
+  }
+  options_.settings = std::move(loaded.settings);
+  pipeline_->change_settings(options_.settings);
+  if (input_.allow) input_.allow->publish(std::make_shared<const base::PrefixSet>(options_.settings.ingest.allow));
+  std::string text;
+  for (const config::SettingChange& change : loaded.changes) {
+    text += fmt::format("{}: {} -> {}{}\n", change.key, change.before.empty() ? "(not set)" : change.before,
+                        change.after.empty() ? "(not set)" : change.after,
+                        change.reload == config::Reload::kLive ? "" : "  (needs a restart)");
+  }
+  if (text.empty()) text = "no setting has changed\n";
+  return text;
+}
+
+Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
+  refresh_.add(as_table_);
+  for (lookup::FileTable* file : inventory_->files()) refresh_.add(*file);
+  refresh_.start();
+  exporter_state_->start(announcements_);
+  running_ = true;
+  Micros snapshot_at = 0, tended_at = 0;
+  std::optional<End> end;
+  pipeline_->run([&] {
+    const Micros now = wall_clock();
+    jobs_->do_all([&](const std::function<void()>& work) { pipeline_->at_rest(work); });
+    if (now - snapshot_at >= kSecond || now < snapshot_at) {
+      snapshot_at = now;
+      pipeline_->at_rest([&] { take_snapshot(now); });
+    }
+    if (now - tended_at >= kSecond / 4 || now < tended_at) {
+      tended_at = now;
+      pipeline_->at_rest([&] { register_->tend(now); });
+    }
+    end = go_on();
+    if (end == End::kSave) pipeline_->leave_windows_open();
+    return !end;
+  });
+  running_ = false;
+  jobs_->close();
+  board_->settle();
+  server_->stop(std::chrono::milliseconds(1'000));
+  exporter_state_->stop();
+  refresh_.stop();
+  return {};
+}
+
+}  // namespace backstream::app

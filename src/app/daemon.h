@@ -1,0 +1,116 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/exporter_state.h"
+#include "app/input.h"
+#include "app/pipeline.h"
+#include "app/table_refresh.h"
+#include "base/published.h"
+#include "catalog/catalog.h"
+#include "config/load.h"
+#include "exec/engine.h"
+#include "http/events.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "inventory/inventory.h"
+#include "service/api.h"
+#include "service/query_register.h"
+#include "service/rest_jobs.h"
+#include "service/result_board.h"
+#include "service/sessions.h"
+#include "service/snapshot.h"
+
+namespace backstream::app {
+
+/// One process of the service: sockets, engine, catalog, register, results, API. `backstream serve` is this and
+/// signals; `backstream demo` is this and routers of its own.
+///
+/// The thread that calls run() is the engine's; handlers of the API are others, and reach the engine through RestJobs.
+class Daemon {
+ public:
+  struct Options {
+    config::Settings settings;
+    config::LoadRequest load;  ///< where the settings come from: for reload()
+    uint32_t threads = 1;      ///< that receive
+    bool state_kept = true;    ///< false: nothing of a run before this one is read, and nothing is left (a demo)
+  };
+  /// Opens everything and starts what the catalog has; nothing is received yet. Errors: of settings that cannot be, of
+  /// the state folder, the catalog, sockets, the HTTP listener.
+  static base::Result<std::unique_ptr<Daemon>> open(Options options);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  /// How a run ends.
+  enum class End : uint8_t {
+    kSave,   ///< open windows are kept for the next process, and nothing is emitted
+    kDrain,  ///< all windows are closed now, as partial
+    kClose,  ///< all windows are closed as they are: the end of a demo
+  };
+  /// Receives until `go_on` says how to end. Asked about ten times a second. Once.
+  base::Result<void> run(const std::function<std::optional<End>()>& go_on);
+
+  /// Reads the settings again and applies those that are live: lines that say what changed. Errors: what is wrong with
+  /// them; then all stays. Within run()'s `go_on` only; from other threads through the API.
+  base::Result<std::string> reload();
+
+  service::QueryRegister& queries() { return *register_; }
+  service::ResultBoard& board() { return *board_; }
+  http::EventHub& hub() { return hub_; }
+  const config::Settings& settings() const { return options_.settings; }
+  std::vector<uint16_t> flow_ports() const;                          ///< in the order of listen.flow
+  const std::string& http_address() const { return http_address_; }  ///< "http://127.0.0.1:8844"
+  Pipeline& pipeline() { return *pipeline_; }
+  const service::Snapshot& snapshot_now();
+
+ private:
+  explicit Daemon(Options options);
+  base::Result<void> open_state();
+  base::Result<void> open_input();
+  base::Result<void> open_register();
+  base::Result<void> open_http();
+  service::QueryGround ground();
+  base::Result<std::string> reload_at_rest();
+  void take_snapshot(base::Micros now);
+  std::vector<service::ExporterStatus> exporters();
+
+  Options options_;
+  batch::Schema flow_schema_;
+  const base::Micros started_at_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<inventory::Inventory> inventory_;
+  plan::LookupTables::Item as_table_;
+  std::shared_ptr<decode::TemplateStore> announcements_;
+  std::unique_ptr<ExporterState> exporter_state_;
+  std::unique_ptr<exec::Engine> engine_;
+  std::vector<std::string> sites_;
+  Input input_;
+  TableRefresh refresh_;
+
+  http::EventHub hub_;
+  std::unique_ptr<service::ResultBoard> board_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<service::RestJobs> jobs_;
+  std::unique_ptr<service::QueryRegister> register_;
+  std::unique_ptr<service::Sessions> sessions_;
+  base::Published<service::Snapshot> snapshot_;
+  service::Snapshot latest_;
+  struct Count {
+    base::Micros at;
+    uint64_t datagrams, flows, octets;
+  };
+  std::deque<Count> counts_;  ///< of the last seconds
+  bool running_ = false;
+  uint64_t first_seq_ = 0;
+
+  http::Router router_;
+  std::string http_address_;
+  std::unique_ptr<http::Server> server_;  ///< Last: handlers use all of the above.
+};
+
+}  // namespace backstream::app

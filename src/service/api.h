@@ -1,0 +1,49 @@
+#pragma once
+// The HTTP API: routes under /api/v1 (docs/openapi.json), /metrics and /-/. What a route answers is made of the
+// catalog, the register, the board, and of copies that the engine's thread leaves (snapshot.h): no handler touches the
+// engine but through RestJobs.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/published.h"
+#include "catalog/catalog.h"
+#include "http/events.h"
+#include "http/router.h"
+#include "service/query_register.h"
+#include "service/result_board.h"
+#include "service/sessions.h"
+#include "service/snapshot.h"
+
+namespace backstream::service {
+
+/// What a Route::role of this service means; a higher one includes the lower.
+enum Role : uint32_t { kNobodyAsked = 0, kViewer = 1, kOperator = 2, kAdmin = 3 };
+
+/// What the routes answer from. All of it is used by several threads at once, and outlives the server.
+struct ApiGround {
+  NodeInfo node;
+  catalog::Catalog& catalog;
+  QueryRegister& queries;
+  ResultBoard& board;
+  Sessions& sessions;
+  const base::Published<Snapshot>& snapshot;
+  /// As of now; waits for the engine's thread.
+  std::function<std::vector<ExporterStatus>()> exporters;
+  std::function<std::string()> metrics;       ///< the page for Prometheus
+  std::function<std::string()> doctor;        ///< JSON
+  std::function<std::string_view()> openapi;  ///< JSON
+  /// Reads the settings again; the text says what changed. Error: what is wrong with them; the old ones stay.
+  std::function<base::Result<std::string>()> reload;
+  std::function<size_t()> streams;  ///< event streams that are open
+};
+
+/// Adds all routes but those of access control.
+void add_api_routes(http::Router& router, std::shared_ptr<const ApiGround> ground);
+
+/// The status that goes with a diagnostic's code.
+uint16_t status_of(std::string_view code);
+
+}  // namespace backstream::service

@@ -1,0 +1,313 @@
+// Routes about the node itself: how it is, who sends, what the catalog has, why a query shows nothing yet.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "service/api_json.h"
+#include "service/api_routes.h"
+
+namespace backstream::service {
+
+using base::fail;
+using base::Micros;
+using http::Request;
+using http::Response;
+
+namespace {
+
+constexpr Micros kSecond = base::kMicrosPerSecond;
+
+Json seconds_json(Micros duration) { return static_cast<double>(duration) / kSecond; }
+
+std::string clock_text(Micros time) {
+  // People read the time of day; the date is today's.
+  const base::CivilTime civil = base::to_civil(time);
+  return fmt::format("{:02}:{:02}:{:02} UTC", civil.hour, civil.minute, civil.second);
+}
+
+Json exporter_json(const ExporterStatus& exporter) {
+  const auto rate = [](uint64_t value) { return value == 0 ? Json(nullptr) : Json(value); };
+  const auto& clock = exporter.clock;
+  const char* state = !clock.timed ? "unknown" : clock.idle ? "idle" : clock.held ? "behind" : "active";
+  if (clock.timed && !clock.idle && clock.shift_us < 0) state = "ahead";
+  return {{"address", base::to_string(exporter.address)},
+          {"site", exporter.site},
+          {"protocols", exporter.protocols},
+          {"state", state},
+          {"first_seen", time_json(exporter.first_seen)},
+          {"last_seen", time_json(exporter.last_seen)},
+          {"datagrams", exporter.ledger.datagrams},
+          {"records", exporter.ledger.records},
+          {"flows", exporter.ledger.flows},
+          {"missing", exporter.ledger.missing},
+          {"rejected", exporter.ledger.rejected + exporter.ledger.undecodable},
+          {"awaiting_template", exporter.ledger.awaiting_template},
+          {"sampling",
+           {{"min", rate(exporter.sampling_rate_min)},
+            {"max", rate(exporter.sampling_rate_max)},
+            {"unknown", exporter.ledger.sampling_unknown_rows != 0}}},
+          {"clock_offset_seconds", clock.timed ? seconds_json(-clock.shift_us) : Json(nullptr)},
+          {"delay_p999_seconds", clock.timed ? seconds_json(clock.delay_p999_us) : Json(nullptr)}};
+}
+
+class NodeRoutes {
+ public:
+  explicit NodeRoutes(std::shared_ptr<const ApiGround> ground) : ground_(std::move(ground)) {}
+
+  Response status(const Request&) const {
+    const auto held = ground_->snapshot.snapshot();
+    const Snapshot& now = *held;
+    Json listeners = Json::array();
+    for (const auto& socket : now.ingest.sockets) {
+      const bool v6 = socket.address.find(':') != std::string::npos;
+      const std::string host = v6 ? '[' + socket.address + ']' : socket.address;
+      listeners.push_back({{"address", fmt::format("udp://{}:{}", host, socket.port)},
+                           {"receive_buffer_octets", socket.buffer_octets},
+                           {"datagrams", socket.datagrams},
+                           {"kernel_drops", socket.kernel_drops}});
+    }
+    uint64_t not_allowed = now.ingest.skipped[static_cast<size_t>(ingest::IngestSkip::kNotAllowed)];
+    size_t states[3] = {}, plain = 0;
+    for (const auto& query : ground_->queries.list()) {
+      if (query.temporary) continue;
+      if (query.plain) ++plain;
+      else ++states[static_cast<size_t>(query.definition.state)];
+    }
+    Json outages = Json::array();
+    for (const Outage& outage : now.outages)
+      outages.push_back(
+          {{"from", time_json(outage.from)}, {"until", time_json(outage.until)}, {"clean", outage.clean}});
+    const bool known = now.watermark != base::kMinTime;
+    return json_answer(
+        200, {{"version", ground_->node.version},
+              {"node", ground_->node.node},
+              {"site", ground_->node.site},
+              {"roles", ground_->node.roles},
+              {"started_at", time_json(ground_->node.started_at)},
+              {"now", time_json(wall_clock())},
+              {"ready", now.not_ready.empty()},
+              {"not_ready", now.not_ready},
+              {"listeners", std::move(listeners)},
+              {"ingest",
+               {{"datagrams", now.ingest.datagrams},
+                {"octets", now.ingest.octets},
+                {"records", now.decoded.records},
+                {"flows", now.decoded.flows},
+                {"kernel_drops", now.ingest.kernel_drops},
+                {"not_allowed", not_allowed},
+                {"rejected", now.decoded.rejected + now.decoded.undecodable},
+                {"awaiting_template", now.decoded.awaiting_template},
+                {"missing", now.decoded.missing}}},
+              {"rates", {{"datagrams", now.rates.datagrams}, {"flows", now.rates.flows}, {"octets", now.rates.octets}}},
+              {"watermark",
+               {{"event", time_json(now.watermark)},
+                {"arrival", time_json(now.arrival_watermark)},
+                {"lag_seconds", known ? seconds_json(now.at - now.watermark) : Json(nullptr)},
+                {"held_by", now.held_by ? Json(base::to_string(*now.held_by)) : Json(nullptr)}}},
+              {"queries", {{"running", states[0]}, {"paused", states[1]}, {"failed", states[2]}, {"plain", plain}}},
+              {"exporters", {{"known", now.exporters_known}, {"sending", now.exporters_sending}}},
+              {"catalog", {{"revision", ground_->catalog.revision().value}}},
+              {"checkpoint", {{"at", time_json(now.checkpoint_at)}, {"octets", now.checkpoint_octets}}},
+              {"outages", std::move(outages)},
+              {"clients", {{"streams", ground_->streams()}, {"sessions", ground_->sessions.count()}}}});
+  }
+
+  Response exporters(const Request&) const {
+    Json list = Json::array();
+    for (const ExporterStatus& exporter : ground_->exporters()) list.push_back(exporter_json(exporter));
+    return json_answer(200, {{"exporters", std::move(list)}});
+  }
+
+  Response why(const Request& request) const {
+    const std::string name(request.path_value("name"));
+    const auto query = ground_->queries.find(name);
+    if (!query) return refuse(fail("42704", fmt::format("there is no query '{}'", name)).value());
+    const auto held = ground_->snapshot.snapshot();
+    Json reasons = Json::array();
+    std::optional<Micros> due;
+    if (query->definition.state != catalog::QueryState::kRunning) {
+      std::string reason = fmt::format("the query is {}", catalog::name(query->definition.state));
+      if (!query->definition.reason.empty()) reason += ": " + query->definition.reason;
+      reasons.push_back(reason);
+    } else if (query->plain) {
+      reasons.push_back("it is a plain view: only queries that read it have rows");
+    } else {
+      explain_waiting(*query, *held, reasons, due);
+    }
+    std::string text;
+    for (const auto& reason : reasons) text += reason.get<std::string>() + '\n';
+    return json_answer(200, {{"text", text}, {"due", due ? time_json(*due) : Json(nullptr)}, {"reasons", reasons}});
+  }
+
+  Response nodes(const Request&) const {
+    const auto now = ground_->snapshot.snapshot();
+    Json node = {{"name", ground_->node.node},
+                 {"roles", ground_->node.roles},
+                 {"site", ground_->node.site},
+                 {"state", now->not_ready.empty() ? "ready" : "starting"}};
+    return json_answer(200, {{"nodes", Json::array({std::move(node)})}});
+  }
+  Response objects(catalog::Kind kind, const char* member) const {
+    const auto all = ground_->catalog.list(kind);
+    if (!all) return refuse(all.error());
+    Json list = Json::array();
+    for (const catalog::Object& object : *all) {
+      Json body = Json::parse(object.body, nullptr, false);
+      list.push_back({{"name", object.name}, {"version", object.version}, {"definition", std::move(body)}});
+    }
+    return json_answer(200, {{member, std::move(list)}});
+  }
+  Response sinks(const Request&) const { return objects(catalog::Kind::kSink, "sinks"); }
+  Response alerts(const Request&) const { return objects(catalog::Kind::kAlert, "alerts"); }
+
+  Response audit(const Request& request) const {
+    catalog::Catalog::AuditOf which;
+    const auto limit = count_parameter(request, "limit"), before = count_parameter(request, "before");
+    if (!limit) return refuse(limit.error());
+    if (!before) return refuse(before.error());
+    which.count_max = std::min<uint64_t>(limit->value_or(100), 10'000);
+    if (*before) which.before = catalog::Revision{**before};
+    if (const auto kind = request.parameter("kind")) {
+      which.kind = catalog::kind_of(*kind);
+      if (!which.kind) return refuse(fail("22023", fmt::format("no kind '{}'", *kind)).value());
+    }
+    if (const auto name = request.parameter("name")) which.name = *name;
+    const auto entries = ground_->catalog.audit(which);
+    if (!entries) return refuse(entries.error());
+    Json list = Json::array();
+    for (const catalog::AuditEntry& entry : *entries) {
+      list.push_back({{"revision", entry.revision.value},
+                      {"at", time_json(entry.at)},
+                      {"author", entry.author},
+                      {"via", entry.via},
+                      {"verb", entry.verb},
+                      {"kind", catalog::name(entry.kind)},
+                      {"name", entry.name},
+                      {"version", entry.version},
+                      {"comment", entry.comment}});
+    }
+    return json_answer(200, {{"entries", std::move(list)}});
+  }
+
+  Response export_catalog(const Request&) const {
+    auto document = catalog::export_document(ground_->catalog);
+    if (!document) return refuse(document.error());
+    return http::json_response(200, std::move(*document));
+  }
+
+  Response metrics(const Request&) const {
+    Response response = http::text_response(200, ground_->metrics());
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return response;
+  }
+  Response doctor(const Request&) const { return http::json_response(200, ground_->doctor()); }
+  Response openapi(const Request& request) const {
+    const std::string document(ground_->openapi());
+    return http::with_etag(request, http::json_response(200, document), http::etag_of(document));
+  }
+  Response healthy(const Request&) const { return http::text_response(200, "healthy\n"); }
+  Response ready(const Request&) const {
+    const auto now = ground_->snapshot.snapshot();
+    if (now->not_ready.empty()) return http::text_response(200, "ready\n");
+    std::string text = "not ready\n";
+    for (const std::string& reason : now->not_ready) text += reason + '\n';
+    return http::text_response(503, text);
+  }
+  Response reload(const Request&) const {
+    const auto done = ground_->reload();
+    if (!done) return http::respond(http::problem_of(done.error(), 422));
+    return http::text_response(200, *done);
+  }
+
+ private:
+  /// What a query that runs waits for, in the order in which things must come.
+  void explain_waiting(const QueryRegister::Status& query, const Snapshot& now, Json& reasons,
+                       std::optional<Micros>& due) const {
+    if (now.ingest.datagrams == 0) {
+      std::string where;
+      for (const auto& socket : now.ingest.sockets) where += fmt::format(" {}:{}", socket.address, socket.port);
+      reasons.push_back(fmt::format("no datagram has come yet; listening on{} (backstream doctor says more)", where));
+      return;
+    }
+    if (now.decoded.flows == 0) {
+      reasons.push_back(
+          now.decoded.awaiting_template != 0
+              ? fmt::format("{} datagrams have come, but no flow could be read: {} records wait for their template",
+                            now.ingest.datagrams, now.decoded.awaiting_template)
+              : fmt::format("{} datagrams have come, but no flow was in them", now.ingest.datagrams));
+      return;
+    }
+    const auto ledger = query.number ? now.ledgers.find(*query.number) : now.ledgers.end();
+    if (ledger != now.ledgers.end()) {
+      const exec::WindowLedger& rows = ledger->second;
+      if (rows.assigned == 0 && rows.time_null + rows.time_future == 0)
+        reasons.push_back("it has read no row since it was added");
+      else if (rows.assigned != 0 && rows.filtered == rows.assigned)
+        reasons.push_back(fmt::format("its WHERE has refused all {} rows so far", rows.assigned));
+      if (rows.time_null != 0) reasons.push_back(fmt::format("{} rows had no time", rows.time_null));
+      if (rows.time_future != 0)
+        reasons.push_back(fmt::format("{} rows were too far in the future (watermark.max_future)", rows.time_future));
+      if (rows.windows_closed != 0)
+        reasons.push_back(fmt::format("{} windows have closed, with {} rows", rows.windows_closed, rows.result_rows));
+    }
+    const Micros size = query.query ? query.query->window_size_us : 0;
+    if (size == 0) {
+      if (query.query && !query.query->has_windows)
+        reasons.push_back("it has no windows: rows come with the flows that it lets through");
+      return;
+    }
+    const plan::Window& window = query.query->stages.front().window;
+    const bool by_arrival = query.query->source.arrival_column >= 0 && window.kind != plan::Window::Kind::kNone &&
+                            window.time_column == query.query->source.arrival_column;
+    const Micros watermark = by_arrival ? now.arrival_watermark : now.watermark;
+    if (watermark == base::kMinTime) {
+      reasons.push_back("no flow had a time yet");
+      return;
+    }
+    const Micros end = base::floor_to(watermark, size) + size;
+    const Micros lag = std::max<Micros>(0, now.at - watermark);
+    due = end + lag;
+    std::string line = fmt::format(
+        "the window that ends at {} closes when event time has reached it: now it is {}, {:.0f} s behind the clock",
+        clock_text(end), clock_text(watermark), static_cast<double>(lag) / kSecond);
+    if (now.held_by && !by_arrival) line += fmt::format(", held by {}", base::to_string(*now.held_by));
+    reasons.push_back(line);
+    reasons.push_back(fmt::format("its rows are due at about {}, in {:.0f} s", clock_text(*due),
+                                  static_cast<double>(std::max<Micros>(0, *due - wall_clock())) / kSecond));
+  }
+
+  const std::shared_ptr<const ApiGround> ground_;
+};
+
+}  // namespace
+
+void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground) {
+  using http::Method;
+  const auto routes = std::make_shared<NodeRoutes>(ground);
+  const auto add = [&](Method method, const char* pattern, uint32_t role, const char* name, bool slow, auto member) {
+    router.add({method, pattern, [routes, member](const Request& request) { return ((*routes).*member)(request); },
+                role, name, slow, 0});
+  };
+  add(Method::kGet, "/api/v1/status", kViewer, "status", false, &NodeRoutes::status);
+  add(Method::kGet, "/api/v1/exporters", kViewer, "listExporters", true, &NodeRoutes::exporters);
+  add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "whyNoRows", false, &NodeRoutes::why);
+  add(Method::kGet, "/api/v1/nodes", kViewer, "listNodes", false, &NodeRoutes::nodes);
+  add(Method::kGet, "/api/v1/sinks", kViewer, "listSinks", false, &NodeRoutes::sinks);
+  add(Method::kGet, "/api/v1/alerts", kViewer, "listAlerts", false, &NodeRoutes::alerts);
+  add(Method::kGet, "/api/v1/audit", kAdmin, "audit", false, &NodeRoutes::audit);
+  add(Method::kGet, "/api/v1/catalog/export", kAdmin, "exportCatalog", true, &NodeRoutes::export_catalog);
+  add(Method::kGet, "/api/v1/doctor", kViewer, "doctor", true, &NodeRoutes::doctor);
+  add(Method::kGet, "/api/v1/openapi.json", kNobodyAsked, "openapi", false, &NodeRoutes::openapi);
+  add(Method::kGet, "/metrics", kViewer, "metrics", true, &NodeRoutes::metrics);
+  add(Method::kGet, "/-/healthy", kNobodyAsked, "healthy", false, &NodeRoutes::healthy);
+  add(Method::kGet, "/-/ready", kNobodyAsked, "ready", false, &NodeRoutes::ready);
+  add(Method::kPost, "/-/reload", kAdmin, "reload", true, &NodeRoutes::reload);
+}
+
+void add_api_routes(http::Router& router, std::shared_ptr<const ApiGround> ground) {
+  add_query_routes(router, ground);
+  add_result_routes(router, ground);
+  add_node_routes(router, ground);
+}
+
+}  // namespace backstream::service

@@ -1,0 +1,355 @@
+// Routes of the query register.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "plan/explain.h"
+#include "service/api_json.h"
+#include "service/api_routes.h"
+#include "sql/parse.h"
+
+namespace backstream::service {
+
+using base::fail;
+using base::Result;
+using http::Request;
+using http::Response;
+using Edit = QueryRegister::Edit;
+using Action = Edit::Action;
+
+base::Micros wall_clock() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+namespace {
+
+catalog::Author author_of(const Request& request) {
+  const std::string via = request.headers.find("X-Backstream-Via").has_value() ? "cli " : "api ";
+  return {request.principal.name.empty() ? "local" : request.principal.name, via + base::to_string(request.peer)};
+}
+
+Json columns_of(const batch::Schema& schema) {
+  Json columns = Json::array();
+  for (const batch::ColumnDef& column : schema.columns)
+    columns.push_back({{"name", column.name}, {"type", batch::name(column.type)}});
+  return columns;
+}
+
+Json ledger_json(const exec::WindowLedger& ledger) {
+  return {{"assigned", ledger.assigned},
+          {"counted", ledger.counted},
+          {"filtered", ledger.filtered},
+          {"late", ledger.late},
+          {"errored", ledger.errored},
+          {"shed", ledger.shed},
+          {"time_null", ledger.time_null},
+          {"time_future", ledger.time_future},
+          {"windows_closed", ledger.windows_closed},
+          {"result_rows", ledger.result_rows}};
+}
+
+Json query_json(const QueryRegister::Status& status, const Snapshot* snapshot) {
+  Json json = {{"name", status.object.name},
+               {"version", status.object.version},
+               {"incarnation", status.object.incarnation.value},
+               {"revision", status.object.revision.value},
+               {"changed_at", time_json(status.object.changed_at)},
+               {"owner", status.definition.owner},
+               {"comment", status.definition.comment},
+               {"state", catalog::name(status.definition.state)},
+               {"reason", status.definition.reason},
+               {"plain", status.plain},
+               {"temporary", status.temporary},
+               {"text", status.definition.text},
+               {"reads", status.reads},
+               {"columns", status.query ? columns_of(status.query->output()) : Json::array()},
+               {"ledger", nullptr},
+               {"collecting_since", time_json(status.since)}};
+  if (snapshot != nullptr && status.number) {
+    if (const auto ledger = snapshot->ledgers.find(*status.number); ledger != snapshot->ledgers.end())
+      json["ledger"] = ledger_json(ledger->second);
+  }
+  return json;
+}
+
+Json done_json(const std::vector<QueryRegister::Done>& done) {
+  Json list = Json::array();
+  for (const QueryRegister::Done& one : done)
+    list.push_back({{"name", one.name}, {"verb", one.verb}, {"also", one.also}});
+  return list;
+}
+
+/// What a mistake's place is in: the text as it came, where it is one.
+std::string text_in(const Json& body) {
+  const auto text = text_member(body, "text");
+  return text ? *text : std::string();
+}
+
+/// The name that a text gives its query: that of its CREATE VIEW. Empty: it gives none.
+std::string name_in(const std::string& text) {
+  const auto statements = sql::parse(text, "");
+  if (!statements || statements->size() != 1) return {};
+  return statements->front().name;
+}
+
+Result<Action> action_of(std::string_view name) {
+  constexpr std::pair<std::string_view, Action> kActions[] = {{"add", Action::kAdd},     {"alter", Action::kAlter},
+                                                              {"put", Action::kPut},     {"drop", Action::kDrop},
+                                                              {"pause", Action::kPause}, {"resume", Action::kResume}};
+  for (const auto& [known, action] : kActions) {
+    if (known == name) return action;
+  }
+  return fail("22023", fmt::format("no action '{}'", name), {}, "add, alter, put, drop, pause or resume");
+}
+
+/// An edit of its members: those that are texts, and "expected".
+Result<Edit> edit_of(const Json& body, Action action, std::string name) {
+  Edit edit;
+  edit.action = action;
+  edit.name = std::move(name);
+  const std::pair<const char*, std::string*> members[] = {{"name", &edit.name},
+                                                          {"text", &edit.text},
+                                                          {"source", &edit.source_name},
+                                                          {"owner", &edit.owner},
+                                                          {"comment", &edit.comment}};
+  for (const auto& [member, to] : members) {
+    auto value = text_member(body, member);
+    if (!value) return tl::unexpected(std::move(value.error()));
+    if (!value->empty() && (to != &edit.name || edit.name.empty())) *to = std::move(*value);
+  }
+  if (const auto expected = body.find("expected"); expected != body.end() && !expected->is_null()) {
+    if (!expected->is_number_unsigned()) return fail("22023", "'expected' is no revision");
+    edit.expected = catalog::Revision{expected->get<uint64_t>()};
+  }
+  const bool defines = action == Action::kAdd || action == Action::kAlter || action == Action::kPut;
+  if (defines && edit.text.empty())
+    return fail("22023", "'text' is missing: the statement", {}, "a SELECT or CREATE MATERIALIZED VIEW");
+  if (edit.name.empty() && defines) edit.name = name_in(edit.text);
+  if (edit.name.empty()) {
+    // A text that cannot be read is the better thing to tell.
+    if (defines) {
+      if (auto parsed = sql::parse(edit.text, edit.source_name); !parsed)
+        return tl::unexpected(std::move(parsed.error()));
+    }
+    return fail("22023", "the query has no name", {}, "give one, or write CREATE MATERIALIZED VIEW name AS SELECT …");
+  }
+  return edit;
+}
+
+class QueryRoutes {
+ public:
+  explicit QueryRoutes(std::shared_ptr<const ApiGround> ground) : ground_(std::move(ground)) {}
+
+  Response list(const Request&) const {
+    const auto snapshot = ground_->snapshot.snapshot();
+    Json queries = Json::array();
+    for (const auto& status : ground_->queries.list()) {
+      if (!status.temporary) queries.push_back(query_json(status, snapshot.get()));
+    }
+    return json_answer(200, {{"queries", std::move(queries)}});
+  }
+  Response get(const Request& request) const {
+    const std::string name(request.path_value("name"));
+    const auto status = ground_->queries.find(name);
+    if (!status) return unknown(name);
+    const Json json = query_json(*status, ground_->snapshot.snapshot().get());
+    Response response = json_answer(200, json);
+    response.headers.set("ETag", fmt::format("\"{}\"", status->object.revision.value));
+    return response;
+  }
+  Response add(const Request& request) const { return define(request, Action::kAdd, {}, 201); }
+  Response put(const Request& request) const {
+    return define(request, Action::kPut, std::string(request.path_value("name")), 200);
+  }
+  Response act(const Request& request, Action action) const {
+    Edit edit;
+    edit.action = action;
+    edit.name = request.path_value("name");
+    if (const auto comment = request.parameter("comment")) edit.comment = *comment;
+    if (const auto expected = if_match(request)) edit.expected = *expected;
+    return change(request, {&edit, 1}, false, 200);
+  }
+  Response apply(const Request& request) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    const auto list = body->find("edits");
+    if (list == body->end() || !list->is_array()) return refuse(fail("22023", "'edits' is not a list").value());
+    constexpr size_t kEditsMax = 10'000;
+    if (list->size() > kEditsMax) return refuse(fail("22023", fmt::format("more than {} edits", kEditsMax)).value());
+    const auto dry_run = switch_member(*body, "dry_run");
+    if (!dry_run) return refuse(dry_run.error());
+    std::vector<Edit> edits;
+    for (const Json& one : *list) {
+      if (!one.is_object()) return refuse(fail("22023", "an edit is not an object").value());
+      const auto action_name = text_member(one, "action");
+      if (!action_name) return refuse(action_name.error());
+      const auto action = action_of(*action_name);
+      if (!action) return refuse(action.error());
+      auto edit = edit_of(one, *action, {});
+      if (!edit) return refuse(edit.error(), text_in(one));
+      edits.push_back(std::move(*edit));
+    }
+    return change(request, edits, *dry_run, 200);
+  }
+  Response validate(const Request& request) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    auto edit = edit_of(*body, Action::kPut, {});
+    // A SELECT without a name is looked at as what it would be.
+    if (!edit && edit.error().code == "22023" && body->contains("text")) {
+      Json named = *body;
+      named["name"] = "unnamed";
+      edit = edit_of(named, Action::kPut, {});
+    }
+    if (!edit) return refuse(edit.error(), text_in(*body));
+    return change(request, {&*edit, 1}, true, 200);
+  }
+  Response explain(const Request& request) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    const auto text = text_member(*body, "text"), source = text_member(*body, "source");
+    if (!text) return refuse(text.error());
+    if (!source) return refuse(source.error());
+    const auto plan = ground_->queries.explain(*text, *source);
+    if (!plan) return refuse(plan.error(), *text);
+    return json_answer(200, {{"plan", *plan}});
+  }
+  Response history(const Request& request) const {
+    const std::string name(request.path_value("name"));
+    const auto limit = count_parameter(request, "limit");
+    if (!limit) return refuse(limit.error());
+    const auto versions =
+        ground_->catalog.history(catalog::Kind::kQuery, name, std::min<uint64_t>(limit->value_or(100), 1'000));
+    if (!versions) return refuse(versions.error());
+    if (versions->empty()) return unknown(name);
+    Json list = Json::array();
+    for (const catalog::Version& version : *versions) {
+      catalog::Object object;
+      object.body = version.body;
+      const auto definition = catalog::query_of(object);
+      list.push_back({{"version", version.version},
+                      {"incarnation", version.incarnation.value},
+                      {"revision", version.revision.value},
+                      {"at", time_json(version.at)},
+                      {"author", version.author},
+                      {"text", definition ? definition->text : ""}});
+    }
+    return json_answer(200, {{"versions", std::move(list)}});
+  }
+  Response relations(const Request&) const {
+    constexpr std::string_view kKinds[] = {"stream", "query", "view", "table"};
+    Json list = Json::array();
+    for (const auto& relation : ground_->queries.relations()) {
+      Json columns = Json::array();
+      for (const auto& column : relation.columns)
+        columns.push_back({{"name", column.name}, {"type", batch::name(column.type)}});
+      list.push_back({{"name", relation.name},
+                      {"kind", kKinds[static_cast<size_t>(relation.kind)]},
+                      {"columns", std::move(columns)}});
+    }
+    return json_answer(200, {{"relations", std::move(list)}});
+  }
+  Response open_session(const Request& request) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    const auto text = text_member(*body, "text"), source = text_member(*body, "source");
+    if (!text) return refuse(text.error());
+    if (!source) return refuse(source.error());
+    const auto name = ground_->sessions.open(*text, *source, wall_clock());
+    if (!name) return refuse(name.error(), *text);
+    Json json = {{"name", *name}, {"columns", Json::array()}};
+    if (const auto status = ground_->queries.find(*name); status && status->query)
+      json["columns"] = columns_of(status->query->output());
+    return json_answer(201, json);
+  }
+  Response close_session(const Request& request) const {
+    const std::string name(request.path_value("name"));
+    if (!ground_->sessions.close(name)) return unknown(name);
+    Response response;
+    response.status = 204;
+    return response;
+  }
+  /// 404, with what was perhaps meant.
+  Response unknown(const std::string& name) const {
+    std::vector<QueryRegister::Status> all = ground_->queries.list();
+    std::vector<std::string_view> names;
+    for (const auto& status : all) names.push_back(status.object.name);
+    const auto near = base::nearest_name(name, names);
+    return refuse(fail("42704", fmt::format("there is no query '{}'", name), {},
+                       near.empty() ? "GET /api/v1/queries lists them" : fmt::format("did you mean '{}'?", near))
+                      .value());
+  }
+
+ private:
+  static std::optional<catalog::Revision> if_match(const Request& request) {
+    const auto header = request.headers.find("If-Match");
+    if (!header || header->size() < 3 || header->front() != '"' || header->back() != '"') return std::nullopt;
+    const std::string digits(header->substr(1, header->size() - 2));
+    if (digits.find_first_not_of("0123456789") != std::string::npos || digits.size() > 18) return std::nullopt;
+    return catalog::Revision{std::stoull(digits)};
+  }
+  Response define(const Request& request, Action action, std::string name, uint16_t status) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    auto edit = edit_of(*body, action, std::move(name));
+    if (!edit) return refuse(edit.error(), text_in(*body));
+    if (const auto expected = if_match(request)) edit->expected = *expected;
+    return change(request, {&*edit, 1}, false, status);
+  }
+  /// @param status  of the answer when something was done
+  Response change(const Request& request, std::span<const Edit> edits, bool dry_run, uint16_t status) const {
+    const auto done = ground_->queries.change(edits, author_of(request), wall_clock(), dry_run);
+    if (!done) {
+      // The place is in the text of the edit that is named.
+      std::string_view text;
+      for (const Edit& edit : edits) {
+        if (edits.size() == 1 || edit.source_name == done.error().source_name || edit.name == done.error().source_name)
+          text = edit.text;
+      }
+      http::Problem problem = http::problem_of(done.error(), status_of(done.error().code), text);
+      if (edits.size() > 1 && !done.error().source_name.empty()) problem.title = done.error().source_name;
+      return http::respond(problem);
+    }
+    Json json = {{"done", done_json(*done)}};
+    if (edits.size() == 1 && !dry_run) {
+      if (const auto now = ground_->queries.find(edits[0].name)) json["query"] = query_json(*now, nullptr);
+    }
+    return json_answer(status, json);
+  }
+
+  const std::shared_ptr<const ApiGround> ground_;
+};
+
+}  // namespace
+
+void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground) {
+  using http::Method;
+  const auto routes = std::make_shared<QueryRoutes>(ground);
+  const auto add = [&](Method method, const char* pattern, uint32_t role, const char* name, bool slow, auto member) {
+    router.add({method, pattern, [routes, member](const Request& request) { return ((*routes).*member)(request); },
+                role, name, slow, 0});
+  };
+  add(Method::kGet, "/api/v1/queries", kViewer, "listQueries", false, &QueryRoutes::list);
+  add(Method::kPost, "/api/v1/queries", kOperator, "addQuery", true, &QueryRoutes::add);
+  add(Method::kGet, "/api/v1/queries/{name}", kViewer, "getQuery", false, &QueryRoutes::get);
+  add(Method::kPut, "/api/v1/queries/{name}", kOperator, "putQuery", true, &QueryRoutes::put);
+  add(Method::kGet, "/api/v1/queries/{name}/history", kViewer, "queryHistory", false, &QueryRoutes::history);
+  add(Method::kPost, "/api/v1/apply", kOperator, "applyEdits", true, &QueryRoutes::apply);
+  add(Method::kPost, "/api/v1/validate", kViewer, "validateQuery", true, &QueryRoutes::validate);
+  add(Method::kPost, "/api/v1/explain", kViewer, "explainQuery", true, &QueryRoutes::explain);
+  add(Method::kGet, "/api/v1/relations", kViewer, "listRelations", false, &QueryRoutes::relations);
+  add(Method::kPost, "/api/v1/sessions", kViewer, "openSession", true, &QueryRoutes::open_session);
+  add(Method::kDelete, "/api/v1/sessions/{name}", kViewer, "closeSession", true, &QueryRoutes::close_session);
+  const std::tuple<Method, const char*, const char*, Action> acts[] = {
+      {Method::kDelete, "/api/v1/queries/{name}", "dropQuery", Action::kDrop},
+      {Method::kPost, "/api/v1/queries/{name}/pause", "pauseQuery", Action::kPause},
+      {Method::kPost, "/api/v1/queries/{name}/resume", "resumeQuery", Action::kResume}};
+  for (const auto& [method, pattern, name, action] : acts) {
+    router.add({method, pattern, [routes, act = action](const Request& request) { return routes->act(request, act); },
+                kOperator, name, true, 0});
+  }
+}
+
+}  // namespace backstream::service

@@ -1,0 +1,216 @@
+// Routes of results: what is kept, and what comes.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "receiver/value_text.h"
+#include "service/api_json.h"
+#include "service/api_routes.h"
+
+namespace backstream::service {
+
+using base::fail;
+using base::Result;
+using http::Request;
+using http::Response;
+
+namespace {
+
+constexpr std::string_view kTypes[] = {"application/json", "text/csv", "application/x-ndjson"};
+enum Form : size_t { kJson, kCsv, kJsonl };
+
+Result<Form> form_of(const Request& request) {
+  if (const auto asked = request.parameter("format")) {
+    constexpr std::string_view kNames[] = {"json", "csv", "jsonl"};
+    const auto* const at = std::find(std::begin(kNames), std::end(kNames), *asked);
+    if (at == std::end(kNames)) return fail("22023", fmt::format("no format '{}'", *asked), {}, "json, csv or jsonl");
+    return static_cast<Form>(at - kNames);
+  }
+  const auto chosen = http::negotiate(request.headers.list("Accept"), kTypes);
+  return static_cast<Form>(chosen.value_or(kJson));
+}
+
+std::string csv_of(const std::vector<std::shared_ptr<const ShownPart>>& parts, bool revisions) {
+  std::string out;
+  const batch::Schema* header_of = nullptr;
+  for (const auto& part : parts) {
+    // A later version may have other columns; what follows then has a header of its own.
+    if (part->schema.get() != header_of) {
+      if (header_of == nullptr || header_of->columns.size() != part->schema->columns.size() ||
+          !std::equal(header_of->columns.begin(), header_of->columns.end(), part->schema->columns.begin(),
+                      [](const auto& a, const auto& b) { return a.name == b.name; })) {
+        if (header_of != nullptr) out += '\n';
+        for (const auto& column : part->schema->columns) {
+          if (&column != &part->schema->columns.front()) out += ',';
+          out += receiver::csv_text(column.name);
+        }
+        out += revisions ? ",_rev,_final,_complete,_op\n" : "\n";
+      }
+      header_of = part->schema.get();
+    }
+    const std::string tail = revisions ? fmt::format(",{},{},{},{}\n", part->revision, part->final ? 't' : 'f',
+                                                     part->complete ? 't' : 'f', part->removed ? 'd' : 'u')
+                                       : "\n";
+    for (size_t row = 0; row < part->rows.row_count; ++row) {
+      for (size_t c = 0; c < part->rows.columns.size(); ++c) {
+        if (c != 0) out += ',';
+        receiver::append_csv_value(out, part->rows.columns[c], row);
+      }
+      out += tail;
+    }
+  }
+  return out;
+}
+
+std::string jsonl_of(const std::vector<std::shared_ptr<const ShownPart>>& parts, bool revisions) {
+  std::string out;
+  for (const auto& part : parts) {
+    std::vector<std::string> leads;
+    for (const auto& column : part->schema->columns)
+      leads.push_back(fmt::format("{}{}:", leads.empty() ? "{" : ",", http::json_string(column.name)));
+    const std::string tail = revisions
+                                 ? fmt::format(R"(,"_rev":{},"_final":{},"_complete":{},"_op":"{}"}})"
+                                               "\n",
+                                               part->revision, part->final, part->complete, part->removed ? 'd' : 'u')
+                                 : "}\n";
+    for (size_t row = 0; row < part->rows.row_count; ++row) {
+      for (size_t c = 0; c < part->rows.columns.size(); ++c) {
+        out += leads[c];
+        receiver::append_json_value(out, part->rows.columns[c], row);
+      }
+      out += tail;
+    }
+  }
+  return out;
+}
+
+class ResultRoutes {
+ public:
+  explicit ResultRoutes(std::shared_ptr<const ApiGround> ground) : ground_(std::move(ground)) {}
+
+  Response results(const Request& request) const {
+    const std::string name(request.path_value("name"));
+    ResultBoard::Range range;
+    const auto from = time_parameter(request, "from"), until = time_parameter(request, "until");
+    const auto after = count_parameter(request, "after"), limit = count_parameter(request, "limit");
+    const auto form = form_of(request);
+    for (const auto* const wrong :
+         {from ? nullptr : &from.error(), until ? nullptr : &until.error(), after ? nullptr : &after.error(),
+          limit ? nullptr : &limit.error(), form ? nullptr : &form.error()}) {
+      if (wrong != nullptr) return refuse(*wrong);
+    }
+    range.from = from->value_or(base::kMinTime);
+    range.until = until->value_or(base::kMaxTime);
+    range.after_seq = after->value_or(0);
+    range.rows_max = std::min<uint64_t>(limit->value_or(range.rows_max), range.rows_max);
+    range.revisions = request.parameter("revisions") == "true";
+    const auto read = ground_->board.read(name, range);
+    if (!read) return nothing_of(name);
+    Response response;
+    response.content_type = kTypes[*form];
+    if (read->next_seq) response.headers.set("X-Next-After", std::to_string(*read->next_seq));
+    if (*form == kCsv) response.body = csv_of(read->parts, range.revisions);
+    else if (*form == kJsonl) response.body = jsonl_of(read->parts, range.revisions);
+    else response.body = json_of(name, *read);
+    return response;
+  }
+
+  Response events(const Request& request) const { return stream(request, {std::string(request.path_value("name"))}); }
+
+  Response events_of_several(const Request& request) const {
+    std::vector<std::string> names;
+    for (const auto& [parameter, value] : request.query) {
+      if (parameter == "query" && std::find(names.begin(), names.end(), value) == names.end()) names.push_back(value);
+    }
+    if (names.empty()) return refuse(fail("22023", "no query is named", {}, "?query=NAME, once for each").value());
+    if (names.size() > http::kStreamTopicsMax) {
+      return refuse(fail("22023", fmt::format("one stream carries at most {} queries", http::kStreamTopicsMax), {},
+                         "open a second one")
+                        .value());
+    }
+    return stream(request, names);
+  }
+
+ private:
+  std::string json_of(const std::string& name, const ResultBoard::Read& read) const {
+    std::string out = fmt::format(R"({{"query":{},"columns":)", http::json_string(name));
+    const auto status = ground_->queries.find(name);
+    if (!read.parts.empty()) out += columns_json(*read.parts.back()->schema);
+    else out += status && status->query ? columns_json(status->query->output()) : "[]";
+    out += R"(,"windows":[)";
+    for (const auto& part : read.parts) {
+      if (&part != &read.parts.front()) out += ',';
+      out += window_json(name, *part, 0, part->rows.row_count, part->last, false);
+    }
+    out += fmt::format(R"(],"next":{},"last_seq":{},"kept_since":{},"windows_dropped":{}}})",
+                       read.next_seq ? std::to_string(*read.next_seq) : "null", read.last_seq,
+                       time_json(read.kept_since.value_or(base::kMinTime)).dump(), read.parts_dropped);
+    return out;
+  }
+
+  Response stream(const Request& request, const std::vector<std::string>& names) const {
+    const auto backlog = count_parameter(request, "backlog");
+    if (!backlog) return refuse(backlog.error());
+    http::EventStream events;
+    std::vector<std::shared_ptr<const void>> leases;
+    for (const std::string& name : names) {
+      auto topic = ground_->board.topic(name);
+      if (!topic) return nothing_of(name);
+      events.topics.push_back(std::move(topic));
+      if (auto lease = ground_->sessions.lease(name)) leases.push_back(std::move(lease));
+    }
+    // A browser's EventSource sends the header when it comes back; who begins anew may say it in the address.
+    if (const auto id = request.headers.find("Last-Event-ID")) events.last_event_id = *id;
+    else if (const auto last = request.parameter("last_event_id")) events.last_event_id = *last;
+    events.backlog_events = static_cast<uint32_t>(std::min<uint64_t>(backlog->value_or(0), 1'000));
+    if (!leases.empty()) events.lease = std::make_shared<std::vector<std::shared_ptr<const void>>>(std::move(leases));
+    // Something to read at once: proxies and people see that the stream stands.
+    events.prelude = ": " + std::string(names.size() == 1 ? "results of " + names[0] : "results") + "\n\n";
+    Response response;
+    response.events = std::move(events);
+    return response;
+  }
+
+  /// A query that is there and has no results is something else than one that is not there.
+  Response nothing_of(const std::string& name) const {
+    const auto status = ground_->queries.find(name);
+    if (status && status->plain) {
+      return refuse(fail("42809", fmt::format("'{}' is a plain view: it has no results of its own", name), {},
+                         fmt::format("SELECT * FROM {} in a query reads it", name))
+                        .value());
+    }
+    if (status) {
+      return refuse(
+          fail("55000",
+               fmt::format("query '{}' is {} and has no results yet", name, catalog::name(status->definition.state)),
+               {}, "resume it")
+              .value());
+    }
+    std::vector<QueryRegister::Status> all = ground_->queries.list();
+    std::vector<std::string_view> names;
+    for (const auto& one : all) names.push_back(one.object.name);
+    const auto near = base::nearest_name(name, names);
+    return refuse(fail("42704", fmt::format("there is no query '{}'", name), {},
+                       near.empty() ? "GET /api/v1/queries lists them" : fmt::format("did you mean '{}'?", near))
+                      .value());
+  }
+
+  const std::shared_ptr<const ApiGround> ground_;
+};
+
+}  // namespace
+
+void add_result_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground) {
+  using http::Method;
+  const auto routes = std::make_shared<ResultRoutes>(ground);
+  const auto add = [&](const char* pattern, const char* name, bool slow, auto member) {
+    router.add({Method::kGet, pattern,
+                [routes, member](const Request& request) { return ((*routes).*member)(request); }, kViewer, name, slow,
+                0});
+  };
+  add("/api/v1/queries/{name}/results", "queryResults", true, &ResultRoutes::results);
+  add("/api/v1/queries/{name}/events", "queryEvents", false, &ResultRoutes::events);
+  add("/api/v1/events", "events", false, &ResultRoutes::events_of_several);
+}
+
+}  // namespace backstream::service

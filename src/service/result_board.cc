@@ -1,0 +1,394 @@
+#include "service/result_board.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "http/message.h"
+#include "receiver/value_text.h"
+
+namespace backstream::service {
+namespace {
+
+/// Memory of a copied batch.
+struct OwnedRows {
+  std::vector<std::unique_ptr<uint8_t[]>> arrays;
+};
+
+bool is_text(batch::Type type) { return batch::physical(type) == batch::Physical::kText; }
+
+/// The octets that a copy of the rows takes.
+size_t copied_octets(const batch::ColumnBatch& rows, size_t begin, size_t end) {
+  size_t octets = sizeof(ShownPart);
+  for (const batch::Column& column : rows.columns) {
+    octets += sizeof column + (end - begin) * (octets_per_value(batch::physical(column.type)) + column.has_nulls);
+    if (!is_text(column.type)) continue;
+    for (size_t row = begin; row < end; ++row) {
+      if (!column.is_null(row)) octets += column.as<std::string_view>()[row].size();
+    }
+  }
+  return octets;
+}
+
+void copy_texts(const batch::Column& from, size_t begin, size_t end, batch::Column& to, OwnedRows& memory) {
+  size_t octets = 0;
+  const auto* const texts = from.as<std::string_view>();
+  for (size_t row = begin; row < end; ++row) octets += from.is_null(row) ? 0 : texts[row].size();
+  auto bytes = std::make_unique<uint8_t[]>(std::max<size_t>(octets, 1));
+  auto* at = bytes.get();
+  for (size_t row = begin; row < end; ++row) {
+    std::string_view& copy = to.as<std::string_view>()[row - begin];
+    copy = {};
+    if (from.is_null(row) || texts[row].empty()) continue;
+    std::memcpy(at, texts[row].data(), texts[row].size());
+    copy = {reinterpret_cast<const char*>(at), texts[row].size()};
+    at += copy.size();
+  }
+  memory.arrays.push_back(std::move(bytes));
+}
+
+void copy_rows(const batch::ColumnBatch& from, size_t begin, size_t end, size_t column_count, ShownPart& part) {
+  auto memory = std::make_shared<OwnedRows>();
+  const size_t count = end - begin;
+  part.rows.row_count = count;
+  for (size_t c = 0; c < column_count; ++c) {
+    const batch::Column& column = from.columns[c];
+    batch::Column& copy = part.rows.columns.emplace_back();
+    copy.type = column.type;
+    const size_t width = octets_per_value(batch::physical(column.type));
+    // new[] of bytes is aligned for any value.
+    memory->arrays.push_back(std::make_unique<uint8_t[]>(std::max<size_t>(count * width, 1)));
+    copy.values = memory->arrays.back().get();
+    if (is_text(column.type)) copy_texts(column, begin, end, copy, *memory);
+    else if (count != 0) std::memcpy(copy.values, column.as<uint8_t>() + begin * width, count * width);
+    copy.has_nulls = column.has_nulls;
+    if (!column.has_nulls) continue;
+    memory->arrays.push_back(std::make_unique<uint8_t[]>(std::max<size_t>(count, 1)));
+    copy.validity = memory->arrays.back().get();
+    if (count != 0) std::memcpy(copy.validity, column.validity + begin, count);
+  }
+  part.memory = std::move(memory);
+}
+
+std::string time_json(Micros time) {
+  char text[receiver::kCellOctetsMax];
+  return '"' + std::string(text, base::format_rfc3339(time, text)) + '"';
+}
+
+}  // namespace
+
+std::string columns_json(const batch::Schema& schema) {
+  std::string out = "[";
+  for (const batch::ColumnDef& column : schema.columns) {
+    if (out.size() > 1) out += ',';
+    out += fmt::format("{{\"name\":{},\"type\":{}}}", http::json_string(column.name),
+                       http::json_string(batch::name(column.type)));
+  }
+  return out + ']';
+}
+
+std::string window_json(const std::string& query, const ShownPart& part, size_t row_begin, size_t row_end, bool last,
+                        bool truncated) {
+  std::string out = fmt::format(
+      R"({{"query":{},"version":{},"seq":{},"window_start":{},"window_end":{},"revision":{},"final":{},"complete":{},)"
+      R"("removed":{},"part":{},"last":{},"rows_total":{},"truncated":{},"columns":{},"rows":[)",
+      http::json_string(query), part.version, part.seq, part.windowed() ? time_json(part.window_start) : "null",
+      part.windowed() ? time_json(part.window_end) : "null", part.revision, part.final, part.complete, part.removed,
+      part.part, last, last ? std::to_string(part.rows_before + part.rows.row_count) : "null", truncated,
+      columns_json(*part.schema));
+  for (size_t row = row_begin; row < row_end; ++row) {
+    out += row == row_begin ? "[" : ",[";
+    for (size_t c = 0; c < part.rows.columns.size(); ++c) {
+      if (c != 0) out += ',';
+      receiver::append_json_value(out, part.rows.columns[c], row);
+    }
+    out += ']';
+  }
+  return out + "]}";
+}
+
+/// One version of a query. Windowed rows come on one thread; rows without windows on several at once.
+class ResultBoard::Sink final : public exec::ResultSink {
+ public:
+  Sink(ResultBoard& board, std::string query, Identity identity, const plan::Query& plan)
+      : board_(board),
+        query_(std::move(query)),
+        identity_(identity),
+        schema_(std::make_shared<batch::Schema>(plan.output())) {}
+
+  void on_result(const exec::ResultBatch& result) override {
+    const bool windowed = result.window_start != result.window_end;
+    if (!windowed && (result.rows.row_count == 0 || !allowed(result.rows.row_count))) return;
+    for (size_t begin = 0; begin < result.rows.row_count; begin += board_.limits_.part_rows) {
+      const size_t end = std::min(result.rows.row_count, begin + board_.limits_.part_rows);
+      const size_t octets = copied_octets(result.rows, begin, end);
+      if (board_.pending_octets_.load(std::memory_order_relaxed) + octets > board_.limits_.pending_octets_max) {
+        board_.rows_refused_.fetch_add(end - begin, std::memory_order_relaxed);
+        continue;
+      }
+      auto part = part_of(result);
+      part->octets = octets;
+      copy_rows(result.rows, begin, end, schema_->columns.size(), *part);
+      if (windowed) hold(std::move(part));
+      else board_.hand_over(query_, std::move(part));
+    }
+    if (!windowed || !result.last) return;
+    // The end of a window is told whatever became of its rows.
+    if (!held_) held_ = part_of(result);
+    held_->last = true;
+    hold(nullptr);
+    if (board_.window_listener_) board_.window_listener_(query_, result.window_start);
+  }
+
+ private:
+  std::shared_ptr<ShownPart> part_of(const exec::ResultBatch& result) const {
+    auto part = std::make_shared<ShownPart>();
+    part->incarnation = identity_.incarnation;
+    part->version = identity_.version;
+    part->window_start = result.window_start;
+    part->window_end = result.window_end;
+    part->revision = result.revision;
+    part->final = result.final;
+    part->complete = result.complete;
+    part->removed = result.removed;
+    part->last = result.window_start == result.window_end;
+    part->schema = schema_;
+    part->octets = sizeof(ShownPart);
+    return part;
+  }
+  /// Of a window, the newest part stays here until it is known whether another follows: who reads learns with the last
+  /// rows that they are the last.
+  void hold(std::shared_ptr<ShownPart> next) {
+    if (held_) board_.hand_over(query_, std::move(held_));
+    held_ = std::move(next);
+  }
+  bool allowed(size_t rows) {
+    const auto now = std::chrono::steady_clock::now();
+    const std::lock_guard lock(mutex_);
+    if (now - second_began_ >= std::chrono::seconds(1)) {
+      second_began_ = now;
+      rows_in_second_ = 0;
+    }
+    if (rows_in_second_ >= board_.limits_.unwindowed_rows_per_second) {
+      board_.rows_unshown_.fetch_add(rows, std::memory_order_relaxed);
+      return false;
+    }
+    rows_in_second_ += rows;
+    return true;
+  }
+
+  ResultBoard& board_;
+  const std::string query_;
+  const Identity identity_;
+  const std::shared_ptr<const batch::Schema> schema_;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point second_began_{};
+  uint64_t rows_in_second_ = 0;
+  std::shared_ptr<ShownPart> held_;
+};
+
+ResultBoard::ResultBoard(http::EventHub& hub, BoardLimits limits)
+    : hub_(hub), limits_(limits), thread_([this] { run(); }) {}
+
+ResultBoard::~ResultBoard() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ResultBoard::on_window(std::function<void(const std::string&, Micros)> listener) {
+  window_listener_ = std::move(listener);
+}
+
+exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity, const plan::Query& plan,
+                                    uint64_t first_seq) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = shown_.find(query);
+    if (at != shown_.end() && at->second.incarnation != identity.incarnation) first_seq = at->second.last_seq + 1;
+    else if (at != shown_.end()) first_seq = 0;
+  }
+  if (first_seq != 0) drop(query);
+  const std::lock_guard lock(mutex_);
+  const auto [at, fresh] = shown_.try_emplace(query);
+  if (fresh) {
+    at->second.incarnation = identity.incarnation;
+    at->second.last_seq = first_seq == 0 ? 0 : first_seq - 1;
+    at->second.topic = hub_.open(query, at->second.last_seq);
+  }
+  sinks_.push_back(std::make_unique<Sink>(*this, query, identity, plan));
+  return sinks_.back().get();
+}
+
+void ResultBoard::close(exec::ResultSink* sink) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(sinks_, [&](const auto& own) { return own.get() == sink; });
+}
+
+void ResultBoard::drop(const std::string& query) {
+  std::shared_ptr<http::Topic> topic;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = shown_.find(query);
+    if (at == shown_.end()) return;
+    topic = std::move(at->second.topic);
+    counters_.octets -= at->second.octets;
+    shown_.erase(at);
+  }
+  if (topic) hub_.remove(query);
+}
+
+std::shared_ptr<http::Topic> ResultBoard::topic(const std::string& query) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = shown_.find(query);
+  return at == shown_.end() ? nullptr : at->second.topic;
+}
+
+void ResultBoard::hand_over(const std::string& query, std::shared_ptr<ShownPart> part) {
+  pending_octets_.fetch_add(part->octets, std::memory_order_relaxed);
+  bool idle = false;
+  {
+    const std::lock_guard lock(mutex_);
+    idle = pending_.empty() && !busy_;
+    pending_.push_back({query, std::move(part)});
+  }
+  if (idle) changed_.notify_all();
+}
+
+void ResultBoard::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return stop_ || !pending_.empty(); });
+    if (pending_.empty()) return;
+    std::deque<Pending> taken = std::exchange(pending_, {});
+    busy_ = true;
+    lock.unlock();
+    for (Pending& pending : taken) {
+      const size_t octets = pending.part->octets;
+      show(std::move(pending));
+      pending_octets_.fetch_sub(octets, std::memory_order_relaxed);
+    }
+    lock.lock();
+    busy_ = false;
+    if (pending_.empty()) changed_.notify_all();
+  }
+}
+
+void ResultBoard::show(Pending pending) {
+  ShownPart& part = *pending.part;
+  std::shared_ptr<http::Topic> topic;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = shown_.find(pending.query);
+    if (at == shown_.end() || at->second.incarnation != part.incarnation) return;  // It was dropped meanwhile.
+    Shown& shown = at->second;
+    const bool goes_on = part.windowed() && shown.at_part != 0 && shown.at_start == part.window_start &&
+                         shown.at_revision == part.revision;
+    if (!goes_on) shown.at_part = 0, shown.at_rows = 0;
+    part.seq = ++shown.last_seq;
+    part.part = shown.at_part;
+    part.rows_before = shown.at_rows;
+    shown.at_start = part.window_start;
+    shown.at_revision = part.revision;
+    shown.at_rows += part.rows.row_count;
+    shown.at_part = part.last ? 0 : shown.at_part + 1;
+    shown.parts.push_back(pending.part);
+    shown.octets += part.octets;
+    counters_.octets += part.octets;
+    ++counters_.parts;
+    counters_.rows += part.rows.row_count;
+    topic = shown.topic;
+    while (shown.octets > limits_.query_octets_max && shown.parts.size() > 1) {
+      shown.octets -= shown.parts.front()->octets;
+      counters_.octets -= shown.parts.front()->octets;
+      ++shown.parts_dropped;
+      shown.parts.pop_front();
+    }
+    shrink();
+  }
+  if (!topic) return;
+  // Live, a very large window is told by its first rows and its end.
+  const bool beyond = part.windowed() && part.rows_before >= limits_.live_rows_max;
+  if (beyond && !part.last) return;
+  const bool truncated = part.windowed() && part.rows_before + part.rows.row_count > limits_.live_rows_max;
+  const size_t shown_rows = beyond ? 0
+                            : truncated
+                                ? std::min<size_t>(part.rows.row_count, limits_.live_rows_max - part.rows_before)
+                                : part.rows.row_count;
+  topic->publish(part.seq, "rows", window_json(pending.query, part, 0, shown_rows, part.last, truncated));
+}
+
+/// Keeps all queries together within their bound: the one that holds most gives its oldest. Under mutex_.
+void ResultBoard::shrink() {
+  while (counters_.octets > limits_.octets_max) {
+    const auto largest = std::max_element(
+        shown_.begin(), shown_.end(), [](const auto& a, const auto& b) { return a.second.octets < b.second.octets; });
+    if (largest == shown_.end() || largest->second.parts.empty()) return;
+    Shown& shown = largest->second;
+    shown.octets -= shown.parts.front()->octets;
+    counters_.octets -= shown.parts.front()->octets;
+    ++shown.parts_dropped;
+    shown.parts.pop_front();
+  }
+}
+
+std::optional<ResultBoard::Read> ResultBoard::read(const std::string& query, const Range& range) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = shown_.find(query);
+  if (at == shown_.end()) return std::nullopt;
+  const Shown& shown = at->second;
+  Read read;
+  read.parts_dropped = shown.parts_dropped;
+  read.last_seq = shown.last_seq;
+  if (!shown.parts.empty()) read.kept_since = shown.parts.front()->window_start;
+  std::map<Micros, int> newest;
+  if (!range.revisions) {
+    for (const auto& part : shown.parts) {
+      int& revision = newest[part->window_start];
+      revision = std::max(revision, part->revision);
+    }
+  }
+  const auto first = std::upper_bound(shown.parts.begin(), shown.parts.end(), range.after_seq,
+                                      [](uint64_t seq, const auto& part) { return seq < part->seq; });
+  uint64_t rows = 0;
+  for (auto part = first; part != shown.parts.end(); ++part) {
+    const ShownPart& one = **part;
+    if (one.windowed() && (one.window_start < range.from || one.window_start >= range.until)) continue;
+    if (!range.revisions && one.windowed() && (one.removed || one.revision < newest[one.window_start])) continue;
+    if (!read.parts.empty() && rows + one.rows.row_count > range.rows_max) {
+      read.next_seq = read.parts.back()->seq;
+      break;
+    }
+    rows += one.rows.row_count;
+    read.parts.push_back(*part);
+  }
+  return read;
+}
+
+ResultBoard::Counters ResultBoard::counters() const {
+  const std::lock_guard lock(mutex_);
+  Counters counters = counters_;
+  counters.rows_unshown = rows_unshown_.load(std::memory_order_relaxed);
+  counters.rows_refused = rows_refused_.load(std::memory_order_relaxed);
+  counters.pending_octets = pending_octets_.load(std::memory_order_relaxed);
+  return counters;
+}
+
+uint64_t ResultBoard::last_seq(const std::string& query) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = shown_.find(query);
+  return at == shown_.end() ? 0 : at->second.last_seq;
+}
+
+void ResultBoard::settle() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return pending_.empty() && !busy_; });
+}
+
+}  // namespace backstream::service

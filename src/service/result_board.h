@@ -1,0 +1,157 @@
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/time.h"
+#include "exec/engine.h"
+#include "http/events.h"
+#include "plan/query.h"
+
+namespace backstream::service {
+
+using base::Micros;
+
+/// Rows of one window and revision (or, without windows, of one moment), or a part of them, with memory of their own.
+struct ShownPart {
+  uint64_t seq = 0;  ///< of its query: grows; what a client resumes after
+  uint64_t incarnation = 0;
+  uint32_t version = 0;
+  Micros window_start = 0, window_end = 0;  ///< both 0: rows without a window
+  int revision = 1;
+  uint32_t part = 0;  ///< of the window and revision, from 0
+  bool final = true, complete = true, removed = false, last = true;
+  uint64_t rows_before = 0;  ///< of the same window and revision, in parts before this one
+  std::shared_ptr<const batch::Schema> schema;
+  batch::ColumnBatch rows;
+  std::shared_ptr<const void> memory;  ///< of `rows`
+  size_t octets = 0;
+
+  bool windowed() const { return window_start != window_end; }
+};
+
+struct BoardLimits {
+  size_t query_octets_max = size_t{32} << 20;     ///< kept of one query: its oldest windows go first
+  size_t octets_max = size_t{512} << 20;          ///< of all queries
+  size_t pending_octets_max = size_t{128} << 20;  ///< handed over by the engine and not yet shown
+  size_t part_rows = 1'000;                       ///< of one event
+  uint64_t live_rows_max = 10'000;                ///< of a window that go out as events; a reader fetches the rest
+  /// Rows a second that a query without windows may show; what is more is counted, not shown.
+  uint64_t unwindowed_rows_per_second = 10'000;
+};
+
+/// Where results become visible: kept in memory for a while, newest windows first in line, and told to whoever listens.
+/// The engine's threads hand over copies of columns and never wait; one thread of the board's own makes text of them.
+///
+/// Events of a query's topic have the name "rows" and as data the Window of the API (docs/openapi.json); one id a part.
+class ResultBoard {
+ public:
+  /// @param hub  must outlive this
+  ResultBoard(http::EventHub& hub, BoardLimits limits);
+  ~ResultBoard();
+  ResultBoard(const ResultBoard&) = delete;
+  ResultBoard& operator=(const ResultBoard&) = delete;
+
+  /// Which of all that ever had the name.
+  struct Identity {
+    uint64_t incarnation = 0;
+    uint32_t version = 0;
+  };
+  /// A sink for the rows of a version of a query. Its results follow those of earlier versions; those of another
+  /// incarnation go, and streams of them end.
+  /// @param first_seq  the first number of a query that is new here; a later process takes one that is greater
+  exec::ResultSink* open(const std::string& query, Identity identity, const plan::Query& plan, uint64_t first_seq);
+  /// The sink is no longer used. What it has shown stays until drop().
+  void close(exec::ResultSink* sink);
+  /// Forgets a query's results and ends its streams.
+  void drop(const std::string& query);
+
+  /// Called on the engine's threads when a window of a query has been handed over whole. Before the first open().
+  void on_window(std::function<void(const std::string& query, Micros start)> listener);
+
+  /// Null: no query of this name has been opened.
+  std::shared_ptr<http::Topic> topic(const std::string& query) const;
+
+  struct Range {
+    Micros from = base::kMinTime, until = base::kMaxTime;  ///< of window_start
+    uint64_t after_seq = 0;
+    uint64_t rows_max = 1'000'000;
+    bool revisions = false;  ///< otherwise of each window the newest revision only
+  };
+  struct Read {
+    std::vector<std::shared_ptr<const ShownPart>> parts;  ///< by seq
+    std::optional<uint64_t> next_seq;                     ///< there is more after this one
+    std::optional<Micros> kept_since;                     ///< window_start of the oldest that is kept
+    uint64_t parts_dropped = 0;                           ///< that were kept once
+    uint64_t last_seq = 0;
+  };
+  std::optional<Read> read(const std::string& query, const Range& range) const;
+
+  struct Counters {
+    uint64_t parts = 0, rows = 0;  ///< shown, ever
+    uint64_t rows_unshown = 0;     ///< of queries without windows: beyond what may be shown a second
+    uint64_t rows_refused = 0;     ///< the board was behind by pending_octets_max
+    size_t octets = 0, pending_octets = 0;
+  };
+  Counters counters() const;
+  uint64_t last_seq(const std::string& query) const;
+  /// Waits until all that was handed over before is shown. For the end of a process, and tests.
+  void settle();
+
+ private:
+  class Sink;
+  struct Shown {
+    std::shared_ptr<http::Topic> topic;
+    uint64_t incarnation = 0;
+    uint64_t last_seq = 0;
+    std::deque<std::shared_ptr<const ShownPart>> parts;
+    size_t octets = 0;
+    uint64_t parts_dropped = 0;
+    // Of the window at hand, to number its parts.
+    Micros at_start = 0;
+    int at_revision = 0;
+    uint32_t at_part = 0;
+    uint64_t at_rows = 0;
+  };
+  struct Pending {
+    std::string query;
+    std::shared_ptr<ShownPart> part;
+  };
+  void hand_over(const std::string& query, std::shared_ptr<ShownPart> part);
+  void run();
+  void show(Pending pending);
+  void shrink();
+
+  http::EventHub& hub_;
+  const BoardLimits limits_;
+  std::function<void(const std::string&, Micros)> window_listener_;
+
+  mutable std::mutex mutex_;  ///< of all below
+  std::condition_variable changed_;
+  std::map<std::string, Shown, std::less<>> shown_;
+  std::vector<std::unique_ptr<Sink>> sinks_;
+  std::deque<Pending> pending_;
+  bool busy_ = false, stop_ = false;
+  Counters counters_;
+  std::atomic<uint64_t> rows_unshown_{0}, rows_refused_{0};
+  std::atomic<size_t> pending_octets_{0};
+  std::thread thread_;
+};
+
+/// The Window of the API, one JSON object: a part's window and its rows as arrays.
+/// @param row_begin, row_end  of the part's rows
+std::string window_json(const std::string& query, const ShownPart& part, size_t row_begin, size_t row_end, bool last,
+                        bool truncated);
+std::string columns_json(const batch::Schema& schema);
+
+}  // namespace backstream::service

@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/inet.h"
+#include "base/time.h"
+#include "decode/decoder.h"
+#include "exec/engine.h"
+#include "ingest/source.h"
+#include "window/watermark.h"
+
+namespace backstream::service {
+
+using base::Micros;
+
+/// What a node is, for as long as it runs.
+struct NodeInfo {
+  std::string version, node, site;
+  std::vector<std::string> roles;
+  Micros started_at = 0;
+};
+
+/// A time in which nothing was received, or what was received is lost.
+struct Outage {
+  Micros from = 0, until = 0;
+  bool clean = false;  ///< the state of open windows was kept: only what routers sent meanwhile is missing
+};
+
+/// What is known of an exporter.
+struct ExporterStatus {
+  base::Inet address;
+  std::string site, protocols;
+  Micros first_seen = 0, last_seen = 0;                   ///< arrival
+  uint64_t sampling_rate_min = 0, sampling_rate_max = 0;  ///< equal: it has one; 0: unknown
+  decode::IngestLedger ledger;
+  window::WatermarkTracker::ExporterState clock;
+};
+
+/// What is told of a running node: a copy, made about once a second while nothing is under way.
+struct Snapshot {
+  Micros at = 0;
+  std::vector<std::string> not_ready;  ///< why it does not do yet what it is to do; empty: ready
+  ingest::IngestStats ingest;
+  decode::IngestLedger decoded;
+  struct {
+    double datagrams = 0, flows = 0, octets = 0;
+  } rates;  ///< a second, over the last ten
+  Micros watermark = base::kMinTime, arrival_watermark = base::kMinTime;
+  std::optional<base::Inet> held_by;  ///< the exporter that is furthest behind
+  size_t exporters_known = 0, exporters_sending = 0;
+  std::map<size_t, exec::WindowLedger> ledgers;  ///< by the engine's number
+  Micros checkpoint_at = base::kMinTime;
+  uint64_t checkpoint_octets = 0;
+  std::vector<Outage> outages;  ///< the last ones, oldest first
+};
+
+}  // namespace backstream::service
