@@ -32,6 +32,7 @@ int run_command(const std::vector<std::string>& arguments);
 int exporter_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int config_command(const std::vector<std::string>& arguments);
+int token_command(const std::vector<std::string>& arguments);
 int demo_command(const std::vector<std::string>& arguments);
 
 }  // namespace backstream::app
