@@ -106,6 +106,23 @@ class Check(ConfigCase):
                                  f"node.toml:{line}:{column}: error: {message}\n{line:5} | {excerpt}\n"
                                  f"      | {before}^{'~' * (len(under) - 1)} hint: {hint}\n")
 
+    def test_a_secret_in_the_wrong_place_is_not_repeated(self):
+        told = self.told_of("[access]\nadmin_token = 'hush'\n")
+        self.assertIn("node.toml:2:1: error: 'access.admin_token' is a secret", told)
+        self.assertIn("access.admin_token_file names a file that holds it", told)
+        self.assertNotIn("hush", told)
+
+    def test_who_may_ask_is_checked(self):
+        self.write("node.toml", "[access]\ngrants = ['a=viewer']\nfilters = [\"a=site IN ('ams', 'fra')\"]\n")
+        self.good("check", "--config", "node.toml")
+        for more, message in ((("access.filters=a=site IN",), "the filter of 'a' in access.filters"),
+                              (("access.filters=a=site IN (SELECT 1)",), "subqueries"),
+                              (("access.grants=a=admin",), "'a' is admin by access.grants and has a row filter")):
+            sets = [word for assignment in more for word in ("--set", assignment)]
+            result = self.config("check", "--config", "node.toml", *sets)
+            self.assertEqual(result.returncode, 3, result.stderr)
+            self.assertIn(message, result.stderr)
+
     def test_texts_that_are_no_toml(self):
         for text, place in (("[watermark\n", "node.toml:1:"), ("[node]\nsite = 'a\n", "node.toml:2:"),
                             ("[node]\nsite = 'a'\nsite = 'b'\n", "node.toml:3:"), ("\x01", "node.toml:1:1:")):
