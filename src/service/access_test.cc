@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "catalog/sqlite_catalog.h"
 #include "http/client.h"
@@ -358,6 +360,36 @@ TEST_F(AccessTest, OnlyAProxySaysWhoAsks) {
   settings_ = good;
   set("filters = ['x=site =']\n");
   EXPECT_NE(Access::check(settings_).error().message.find("the filter of 'x'"), std::string::npos);
+}
+
+TEST_F(AccessTest, ThreadsAskWhileTokensAndSettingsChange) {
+  open();
+  const std::string steady = create({"steady", AccessRole::kViewer, 3'600 * kSecond, {}});
+  const std::string wrong = "bst_" + std::string(64, '0');
+  std::atomic<uint64_t> good = 0, bad = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) {
+        Request right = request(steady), other = request(wrong, "192.0.2.1");
+        if (!access_->admit(right, kViewer)) ++good;
+        if (access_->admit(other, kViewer)) ++bad;
+        (void)access_->tokens().list();
+        (void)access_->status();
+      }
+    });
+  }
+  for (int i = 0; i < 20; ++i) {
+    std::string name = std::to_string(i);
+    name += "-t";
+    EXPECT_EQ(created_code({name, AccessRole::kAdmin, 3'600 * kSecond, {}}), "");
+    EXPECT_TRUE(access_->configure(settings_));
+    EXPECT_TRUE(access_->tend());
+    EXPECT_TRUE(access_->tokens().revoke(name, kAnn, now_));
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 1'500u);
+  EXPECT_EQ(bad, 1'500u);
 }
 
 TEST_F(AccessTest, EveryRouteAsksEverybody) {
