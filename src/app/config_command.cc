@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "config/load.h"
 #include "receiver/text_buffer.h"
+#include "service/access.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -67,6 +68,10 @@ config::Loaded load(const Asked& asked) {
   request.assignments = asked.assignments;
   config::Loaded loaded = config::load(request);
   for (const std::string& warning : loaded.warnings) telemetry::terminal_log().warning(warning);
+  // What needs SQL to be known to be right.
+  if (loaded.errors.empty()) {
+    if (auto access = service::Access::check(loaded.settings); !access) loaded.errors.push_back(access.error());
+  }
   for (const base::Diagnostic& error : loaded.errors) telemetry::terminal_log().line(error.render());
   return loaded;
 }

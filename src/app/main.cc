@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"exporter", "who sends flows, and how to make a router send them", exporter_command},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"config", "are the settings right, and where does each come from", config_command},
+    {"token", "who may ask the server over HTTP: tokens, their roles and their end", token_command},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
 };
 
@@ -40,8 +41,8 @@ std::string help() {
   for (const Command& command : kCommands) text += fmt::format("  {:<10} {}\n", command.name, command.about);
   text +=
       "\nExit codes: 0 done; 1 the machine failed (file, socket, disk) or a check did not hold; 2 wrong flags;\n"
-      "3 SQL or settings that cannot be understood; 7 what was waited for did not come; 130 a signal ended it before "
-      "its work was done.\n";
+      "3 SQL or settings that cannot be understood; 4 the server is not there; 5 not signed in, or not allowed;\n"
+      "6 no such query; 7 what was waited for did not come; 130 a signal ended it before its work was done.\n";
   return text;
 }
 

@@ -11,9 +11,12 @@ namespace {
 using base::fail;
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kKindNames[kKindCount] = {"query", "table", "node", "placement", "sink", "alert"};
+constexpr std::string_view kKindNames[kKindCount] = {"query", "table", "node",  "placement",
+                                                     "sink",  "alert", "token", "service"};
 constexpr std::string_view kFormat = "backstream catalog";
 constexpr int kFormatVersion = 1;
+
+bool travels(Kind kind) { return kind != Kind::kToken; }
 
 }  // namespace
 
@@ -35,6 +38,7 @@ Result<std::string> export_document(Catalog& catalog) {
   Json objects = Json::array(), versions = Json::array();
   for (size_t k = 0; k < kKindCount; ++k) {
     const auto kind = static_cast<Kind>(k);
+    if (!travels(kind)) continue;
     const auto listed = catalog.list(kind);
     if (!listed) return tl::unexpected(listed.error());
     for (const Object& object : *listed) {
@@ -86,7 +90,8 @@ Result<size_t> import_document(Catalog& catalog, std::string_view json, const Au
     std::vector<Change> changes;
     for (const Json& object : document.at("objects")) {
       const auto kind = kind_of(object.at("kind").get<std::string>());
-      if (!kind) return malformed(fmt::format("there are no objects of kind {}", object.at("kind").dump()));
+      if (!kind || !travels(*kind))
+        return malformed(fmt::format("there are no objects of kind {}", object.at("kind").dump()));
       Change change;
       change.kind = *kind;
       change.name = object.at("name").get<std::string>();
@@ -95,6 +100,7 @@ Result<size_t> import_document(Catalog& catalog, std::string_view json, const Au
       changes.push_back(std::move(change));
     }
     for (size_t k = 0; k < kKindCount; ++k) {
+      if (!travels(static_cast<Kind>(k))) continue;  // Whoever imports over HTTP has one.
       const auto listed = catalog.list(static_cast<Kind>(k));
       if (!listed) return tl::unexpected(listed.error());
       if (!listed->empty())

@@ -26,8 +26,10 @@ enum class Kind : uint8_t {
   kPlacement,  ///< which node runs which half of a query; the name is QUERY@NODE
   kSink,
   kAlert,
+  kToken,    ///< who may do what over HTTP; only a hash, and never in an export
+  kService,  ///< has no objects: what the audit tells of the service itself (Change::Action::kNote)
 };
-inline constexpr size_t kKindCount = 6;
+inline constexpr size_t kKindCount = 8;
 std::string_view name(Kind kind);
 std::optional<Kind> kind_of(std::string_view name);
 /// Whether this can be a body.
@@ -64,11 +66,14 @@ struct Change {
     kPut,     ///< kCreate, or kDefine where it is there
     kUpdate,  ///< the same version with another body: its state
     kDrop,
+    /// Changes no object: an entry of the audit about what happened, such as an export or sign-ins that failed. Any
+    /// kind and name, without a body.
+    kNote,
   };
   Action action = Action::kCreate;
   Kind kind = Kind::kQuery;
   std::string name;     ///< 1 to kNameOctetsMax octets of UTF-8
-  std::string body;     ///< a JSON object of at most kBodyOctetsMax octets; empty with kDrop
+  std::string body;     ///< a JSON object of at most kBodyOctetsMax octets; empty with kDrop and kNote
   std::string verb;     ///< for the audit: "add", "alter", "pause"
   std::string comment;  ///< for the audit: why
   /// The object's revision as the author saw it: a change in between refuses this one.
@@ -96,7 +101,7 @@ struct AuditEntry {
   std::string author, via, verb;
   Kind kind = Kind::kQuery;
   std::string name;
-  uint32_t version = 0;  ///< after the change; of a drop: the last one
+  uint32_t version = 0;  ///< after the change; of a drop: the last one; of a note: the object's, or 0
   std::string comment;
   bool operator==(const AuditEntry&) const = default;
 };
@@ -138,11 +143,12 @@ class Catalog {
   virtual Revision wait_beyond(Revision after, std::chrono::milliseconds patience) = 0;
 };
 
-/// Everything, as JSON that import_document() takes: for a backup, and to see.
+/// Everything but tokens, as JSON that import_document() takes: for a backup, and to see. Backups travel, and what is
+/// read in elsewhere must not open a door there.
 Result<std::string> export_document(Catalog& catalog);
-/// Makes the objects of an export in a catalog that has none, as one change: definitions and states; histories and the
-/// audit stay in the document. Errors: as apply(); 22P02 (located) where the text is no such document; 55000 when the
-/// catalog is not empty.
+/// Makes the objects of an export in a catalog that has none but tokens, as one change: definitions and states;
+/// histories and the audit stay in the document. Errors: as apply(); 22P02 (located) where the text is no such
+/// document; 55000 when the catalog is not empty.
 Result<size_t> import_document(Catalog& catalog, std::string_view json, const Author& author, Micros now);
 
 }  // namespace backstream::catalog

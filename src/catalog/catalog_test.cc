@@ -246,6 +246,56 @@ TEST_F(SqliteCatalogTest, AnExportMakesTheSameCatalog) {
   EXPECT_EQ(twice.error().code, "55000");
 }
 
+TEST_F(SqliteCatalogTest, TokensStayWhereTheyWereMade) {
+  const auto catalog = open();
+  ASSERT_EQ(apply(*catalog, {change(Action::kCreate, "q", "{}"),
+                             change(Action::kCreate, "grafana", R"({"hash":"5ec7e7"})", Kind::kToken)}),
+            "");
+  ASSERT_EQ(apply(*catalog, {change(Action::kDefine, "grafana", R"({"hash":"5ec7e8"})", Kind::kToken)}), "");
+  const auto document = export_document(*catalog);
+  ASSERT_TRUE(document);
+  EXPECT_EQ(document->find("5ec7e"), std::string::npos) << *document;
+  EXPECT_EQ(document->find("grafana"), std::string::npos) << *document;
+  const auto other = open_sqlite_catalog((folder_ / "other.db").string());
+  ASSERT_TRUE(other);
+  ASSERT_EQ(apply(**other, {change(Action::kCreate, "mine", "{}", Kind::kToken)}), "");
+  EXPECT_TRUE(import_document(**other, *document, kAnn, kNow)) << "who imports has a token";
+  EXPECT_TRUE((*(*other)->find(Kind::kToken, "mine")).has_value());
+  const auto third = open_sqlite_catalog((folder_ / "third.db").string());
+  ASSERT_TRUE(third);
+  const auto with_token = import_document(
+      **third, R"({"format":"backstream catalog","version":1,"objects":[{"kind":"token","name":"x","body":{}}]})", kAnn,
+      kNow);
+  ASSERT_FALSE(with_token);
+  EXPECT_EQ(with_token.error().code, "22P02");
+}
+
+TEST_F(SqliteCatalogTest, ANoteIsInTheAuditAndNowhereElse) {
+  const auto catalog = open();
+  ASSERT_EQ(apply(*catalog, {change(Action::kCreate, "q", "{}")}), "");
+  Change note;
+  note.action = Action::kNote;
+  note.kind = Kind::kService;
+  note.name = "export";
+  note.verb = "export";
+  note.comment = "1 object";
+  Change of_query = note;
+  of_query.kind = Kind::kQuery;
+  of_query.name = "q";
+  ASSERT_EQ(apply(*catalog, {note, of_query}), "");
+  EXPECT_EQ(catalog->revision().value, 2u);
+  EXPECT_TRUE(catalog->list(Kind::kService)->empty());
+  EXPECT_EQ((*catalog->find(Kind::kQuery, "q"))->revision.value, 1u) << "the query has not changed";
+  EXPECT_EQ(catalog->history(Kind::kQuery, "q", 10)->size(), 1u);
+  const auto entries = catalog->audit({});
+  ASSERT_EQ(entries->size(), 3u);
+  const AuditEntry expected{{2}, kNow, "ann", "cli", "export", Kind::kService, "export", 0, "1 object"};
+  EXPECT_EQ((*entries)[1], expected);
+  EXPECT_EQ((*entries)[0].version, 1u) << "of the object that is there";
+  note.name.clear();
+  EXPECT_EQ(apply(*catalog, {note}), "22023");
+}
+
 TEST_F(SqliteCatalogTest, ADocumentThatIsNoneIsRefusedWithItsPlace) {
   const auto catalog = open();
   for (const std::string_view text :

@@ -418,15 +418,17 @@ class SqliteCatalog final : public Catalog {
       return fail("22023", fmt::format("a {} cannot have the name '{}'", what, change.name), {},
                   fmt::format("names are UTF-8, 1 to {} octets long", kNameOctetsMax));
     }
-    if (change.action != Action::kDrop && !is_body(change.body)) {
+    const bool has_body = change.action != Action::kDrop && change.action != Action::kNote;
+    if (has_body && !is_body(change.body)) {
       return fail("22023", fmt::format("the definition of {} '{}' cannot be kept", what, change.name), {},
                   fmt::format("it must be a JSON object of at most {} octets", kBodyOctetsMax));
     }
     const std::optional<Object> there = object(change.kind, change.name);
     if (change.action == Action::kCreate && there)
       return fail("42710", fmt::format("{} '{}' already exists", what, change.name), {}, "alter it, or drop it first");
-    if (change.action != Action::kCreate && change.action != Action::kPut && !there)
-      return fail("42704", fmt::format("there is no {} '{}'", what, change.name));
+    const bool needs_object =
+        change.action == Action::kDefine || change.action == Action::kUpdate || change.action == Action::kDrop;
+    if (needs_object && !there) return fail("42704", fmt::format("there is no {} '{}'", what, change.name));
     if (change.expected && (there ? there->revision : Revision{}) != *change.expected) {
       return fail("40001", fmt::format("{} '{}' was changed by somebody else meanwhile", what, change.name), {},
                   "look at it again, and repeat the change if it still holds");
@@ -438,7 +440,7 @@ class SqliteCatalog final : public Catalog {
       Statement(db_, "DELETE FROM object WHERE kind = ?1 AND name = ?2")
           .with(number_of(change.kind), std::string_view(change.name))
           .run();
-    } else {
+    } else if (change.action != Action::kNote) {
       if (!there) {
         Statement count(db_, "SELECT count(*) FROM object WHERE kind = ?1");
         if (count.with(number_of(change.kind)).step() && count.number(0) >= static_cast<int64_t>(kObjectsMax))
@@ -463,6 +465,7 @@ class SqliteCatalog final : public Catalog {
       if (change.action != Action::kUpdate) keep_version(object, author);
     }
 
+    if (change.action == Action::kNote && !there) object.version = 0;
     const AuditEntry entry{next,        now,         author.name,    author.via,    change.verb,
                            change.kind, change.name, object.version, change.comment};
     Statement(db_,

@@ -57,4 +57,9 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, std::string_view s
   return endpoint;
 }
 
+std::optional<Endpoint> parse_http_endpoint(std::string_view text) {
+  auto endpoint = parse_endpoint(text, "https");
+  return endpoint ? endpoint : parse_endpoint(text, "http");
+}
+
 }  // namespace backstream::config

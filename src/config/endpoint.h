@@ -22,5 +22,7 @@ struct Endpoint {
 /// SCHEME://HOST:PORT, IPv6 in brackets, an empty host is "*". Nothing is looked up.
 /// @return  nothing when it is not of that form or the scheme is another one
 std::optional<Endpoint> parse_endpoint(std::string_view text, std::string_view scheme);
+/// The same with the scheme http or https.
+std::optional<Endpoint> parse_http_endpoint(std::string_view text);
 
 }  // namespace backstream::config

@@ -169,12 +169,7 @@ void check_together(Loaded& loaded) {
          "set ingest.allow to the addresses of your routers, such as ['192.0.2.0/24', '2001:db8::/32']");
     break;
   }
-  if (const auto http = parse_endpoint(settings.http.listen, "http");
-      http && !http->is_loopback() && !settings.http.allow_insecure) {
-    tell(loaded, "http.listen",
-         fmt::format("'{}' can be reached from outside, without encryption and login", settings.http.listen),
-         "listen on 127.0.0.1 behind a proxy that has both, or set http.allow_insecure = true");
-  }
+  if (const auto fault = exposure_fault(settings)) tell(loaded, fault->key, fault->message, fault->hint);
   for (const ForwardSettings& forward : settings.forwards) {
     const auto to = parse_endpoint(forward.to, "udp");
     if (to && !to->is_any() && to->port != 0) continue;
@@ -245,6 +240,29 @@ Settings with_live(const Settings& running, const Settings& loaded, std::span<co
 }
 
 }  // namespace
+
+std::optional<ExposureFault> exposure_fault(const Settings& settings) {
+  const auto& http = settings.http;
+  const auto listen = parse_http_endpoint(http.listen);
+  if (!listen) return std::nullopt;  // Only in settings that were not read: the table refuses it.
+  const bool has_both = !http.certificate.empty() && !http.key.empty();
+  const bool has_one = !http.certificate.empty() || !http.key.empty();
+  if (listen->scheme == "https" && !has_both) {
+    return ExposureFault{"http.listen", fmt::format("'{}' needs a certificate and its key", http.listen),
+                         "set http.certificate and http.key to files (PEM)"};
+  }
+  if (listen->scheme == "http" && has_one) {
+    return ExposureFault{http.certificate.empty() ? "http.key" : "http.certificate",
+                         fmt::format("'{}' uses no certificate", http.listen), "write https:// in http.listen"};
+  }
+  if (listen->scheme == "http" && !listen->is_loopback() && !http.allow_insecure) {
+    return ExposureFault{
+        "http.listen", fmt::format("'{}' can be reached from outside, without encryption", http.listen),
+        "write https:// and set http.certificate and http.key, listen on 127.0.0.1 behind a proxy, or set "
+        "http.allow_insecure = true"};
+  }
+  return std::nullopt;
+}
 
 Result<std::string> read_secret(const std::string& path) {
   // Not waiting for the writer of a pipe, which is refused below.

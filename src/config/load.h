@@ -30,6 +30,13 @@ struct Loaded : Applied {
 /// Reads files, and those of secrets; else nothing is opened. Never throws on what they hold.
 Loaded load(const LoadRequest& request);
 
+/// Why the settings would show to others what is for nobody else to see; the keys to change stand in the hint.
+struct ExposureFault {
+  std::string key, message, hint;
+};
+/// Of http.listen and what belongs to it. load() tells it; whoever opens the listener asks again.
+std::optional<ExposureFault> exposure_fault(const Settings& settings);
+
 /// The secret that a file holds, without the newline at its end.
 /// Errors: it cannot be read, others may read or write it, it is empty or has more than 64 KiB.
 Result<std::string> read_secret(const std::string& path);

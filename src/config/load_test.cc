@@ -155,6 +155,34 @@ TEST_F(Load, WithoutEncryptionTheConsoleStaysOnLoopback) {
   EXPECT_TRUE(load(asked).errors.empty());
 }
 
+TEST_F(Load, CertificateAndSchemeGoTogether) {
+  write("node.toml", "");
+  const auto refused = [&](std::vector<std::string> assignments) {
+    LoadRequest asked = request();
+    asked.assignments = std::move(assignments);
+    const Loaded loaded = load(asked);
+    return loaded.errors.empty() ? std::string() : loaded.errors[0].message;
+  };
+  EXPECT_EQ(refused({"http.listen=https://[::]:1", "http.certificate=c", "http.key=k"}), "");
+  EXPECT_EQ(refused({"http.listen=https://127.0.0.1:1", "http.certificate=c"}),
+            "'https://127.0.0.1:1' needs a certificate and its key");
+  EXPECT_EQ(refused({"http.listen=https://127.0.0.1:1", "http.key=k", "http.allow_insecure=true"}),
+            "'https://127.0.0.1:1' needs a certificate and its key");
+  EXPECT_EQ(refused({"http.certificate=c", "http.key=k"}), "'http://127.0.0.1:8844' uses no certificate");
+}
+
+TEST_F(Load, TheEmergencyTokenIsAFile) {
+  write("emergency", std::string(64, 'f') + "\n", 0600);
+  write("node.toml", "[access]\nadmin_token_file = 'emergency'\n");
+  LoadRequest asked = request();
+  asked.secrets = secret_table();
+  const Loaded loaded = load(asked);
+  ASSERT_TRUE(loaded.errors.empty()) << told(loaded);
+  EXPECT_EQ(loaded.settings.secrets.find("access.admin_token")->second.value, std::string(64, 'f'));
+  for (const SettingValue& value : setting_values(loaded.settings))
+    EXPECT_EQ(value.literal.find("ffff"), std::string::npos) << value.key;
+}
+
 TEST_F(Load, TargetsOfForwardingAreAddresses) {
   write("node.toml",
         "[forward]\na = '192.0.2.1'\nb = 'udp://*:1'\nc = 'udp://192.0.2.1:0'\nd = 'udp://[::1]:1'\n[forward.e]\nspoof "

@@ -12,6 +12,7 @@
 
 #include "base/utf8.h"
 #include "batch/flow_schema.h"
+#include "config/access_lists.h"
 #include "config/assign.h"
 
 namespace backstream::config {
@@ -96,8 +97,12 @@ constexpr SettingDef kTable[] = {
      "grow; 0: none is taken before it is needed",
      BACKSTREAM_FIELD(exec.ready_memory_octets)},
     {"http.allow_insecure", SettingKind::kSwitch, 0, 1, "",
-     "serve: http.listen may be an address that others reach, though there is no encryption and no login",
+     "serve: http.listen may be an address that others reach, though tokens and results can be read on the way",
      BACKSTREAM_FIELD(http.allow_insecure)},
+    {"access.required", SettingKind::kSwitch, 0, 1, "",
+     "serve: who asks from this machine needs a token, too; else he may do all. Always so where http.listen is reached "
+     "from outside, or a proxy is in front",
+     BACKSTREAM_FIELD(access.required), Reload::kLive},
     {"plan.rewrites", SettingKind::kSwitch, 0, 1, "", "rewrite plans before they run; results never depend on it",
      BACKSTREAM_FIELD(plan.rewrites)},
     {"plan.share", SettingKind::kSwitch, 0, 1, "",
@@ -155,8 +160,19 @@ constexpr TextSettingDef kTextTable[] = {
      [](Settings& settings) -> std::string& { return settings.node.site; }},
     {"http.listen", "serve: where the console and the API listen (default http://127.0.0.1:8844)",
      [](Settings& settings) -> std::string& { return settings.http.listen; },
-     [](std::string_view text) { return parse_endpoint(text, "http").has_value(); },
-     "http://HOST:PORT, such as http://127.0.0.1:8844"},
+     [](std::string_view text) { return parse_http_endpoint(text).has_value(); },
+     "http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8844"},
+    {"http.certificate", "serve: file (PEM) of the certificate of https, and of those between it and the authority",
+     [](Settings& settings) -> std::string& { return settings.http.certificate; }},
+    {"http.key", "serve: file (PEM) of its private key",
+     [](Settings& settings) -> std::string& { return settings.http.key; }},
+    {"access.proxy_header", "serve: the header in which a proxy of access.proxy_addresses names the user",
+     [](Settings& settings) -> std::string& { return settings.access.proxy_header; }, is_header_name,
+     "the name of a header, such as X-Forwarded-User", Reload::kLive},
+    {"access.proxy_groups_header", "serve: the header in which it names his groups, with commas between; empty: none",
+     [](Settings& settings) -> std::string& { return settings.access.proxy_groups_header; },
+     [](std::string_view text) { return text.empty() || is_header_name(text); },
+     "the name of a header, such as X-Forwarded-Groups", Reload::kLive},
     {"state.folder",
      "serve: what is kept over restarts (default: $STATE_DIRECTORY, /var/lib/backstream as root, else "
      "$XDG_STATE_HOME/backstream)",
@@ -232,6 +248,20 @@ std::vector<std::string> load_roles(const Settings& settings) {
 constexpr ListSettingDef kListTable[] = {
     {"ingest.allow", "exporters that are heard, by address or prefix; others are counted and dropped (default: all)",
      store_allow, load_allow, "addresses and prefixes, such as '192.0.2.0/24, 2001:db8::/32'; in TOML a list of texts",
+     Reload::kLive},
+    {"http.hosts", "serve: names under which clients know this server, besides its addresses", store_hosts, load_hosts,
+     "names without ports, such as 'flows.noc.example'; in TOML a list of texts"},
+    {"http.origins", "serve: origins of pages that are not ours and may ask nevertheless", store_origins, load_origins,
+     "origins without a path, such as 'https://noc.example'; in TOML a list of texts"},
+    {"access.proxy_addresses", "serve: proxies that sign users in: only they are believed who asks", store_proxies,
+     load_proxies, "addresses and prefixes, such as '127.0.0.1, 2001:db8::7'; in TOML a list of texts", Reload::kLive},
+    {"access.grants", "serve: roles of users and groups that a proxy names: viewer, operator, admin", store_grants,
+     load_grants, "USER=ROLE, group:GROUP=ROLE and *=ROLE, such as 'alice=admin, group:noc=operator'; in TOML a list",
+     Reload::kLive},
+    {"access.filters", "serve: which rows viewers among them see: a condition in SQL over the columns of results",
+     store_filters, load_filters,
+     "USER=CONDITION, group:GROUP=CONDITION and *=CONDITION, such as \"bob=site = 'ams'\"; in TOML a list of texts, "
+     "where a condition may have commas",
      Reload::kLive},
     {"node.roles", "serve: what this node does: edge, merge, receiver (default: all)", store_roles, load_roles,
      "edge, merge and receiver"},
@@ -690,7 +720,10 @@ std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return k
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
 std::span<const ListSettingDef> list_setting_table() { return kListTable; }
 std::span<const ForwardSettingDef> forward_setting_table() { return kForwardTable; }
-std::span<const SecretDef> secret_table() { return {}; }  // Nothing that exists has one yet.
+constexpr SecretDef kSecretTable[] = {
+    {"access.admin_token", "serve: a token that may do all, also while the catalog cannot be read", Reload::kLive},
+};
+std::span<const SecretDef> secret_table() { return kSecretTable; }
 
 namespace {
 

@@ -46,6 +46,33 @@ struct ForwardSettings {
   int64_t queue_octets = 16 << 20;
 };
 
+/// What somebody may do over HTTP; each includes those before it.
+enum class AccessRole : uint8_t {
+  kViewer = 1,  ///< look
+  kOperator,    ///< change queries, sinks, alerts
+  kAdmin,       ///< tokens, the audit, exports
+};
+std::string_view name(AccessRole role);
+std::optional<AccessRole> access_role_of(std::string_view name);
+
+/// Of whom a trusted proxy tells.
+struct AccessSubject {
+  enum class Kind : uint8_t { kUser, kGroup, kAnybody } kind = Kind::kUser;
+  std::string name;  ///< empty only of kAnybody
+  bool operator==(const AccessSubject&) const = default;
+  std::string text() const;  ///< "alice", "group:noc", "*"
+};
+struct AccessGrant {
+  AccessSubject who;
+  AccessRole role = AccessRole::kViewer;
+  bool operator==(const AccessGrant&) const = default;
+};
+struct AccessFilter {
+  AccessSubject who;
+  std::string condition;  ///< in SQL, not looked at here
+  bool operator==(const AccessFilter&) const = default;
+};
+
 /// A password, key or token. Nothing prints `value`.
 struct Secret {
   std::string value;  ///< empty: not set
@@ -107,9 +134,20 @@ struct Settings {
     std::vector<Endpoint> flow = {{"udp", "127.0.0.1", 2055}, {"udp", "127.0.0.1", 4739}, {"udp", "127.0.0.1", 6343}};
   } listen;
   struct {
-    std::string listen = "http://127.0.0.1:8844";
+    std::string listen = "http://127.0.0.1:8844";  ///< parse_http_endpoint() takes it; https has certificate and key
     bool allow_insecure = false;
+    std::string certificate, key;      ///< files (PEM)
+    std::vector<std::string> hosts;    ///< further names of this server, lower case, without ports
+    std::vector<std::string> origins;  ///< "https://noc.example": pages of others that may ask
   } http;
+  struct {
+    bool required = false;
+    std::vector<base::Inet> proxy_addresses;
+    std::string proxy_header = "X-Forwarded-User";
+    std::string proxy_groups_header = "X-Forwarded-Groups";  ///< empty: groups are not looked at
+    std::vector<AccessGrant> grants;                         ///< each subject once
+    std::vector<AccessFilter> filters;                       ///< each subject once
+  } access;
   struct {
     std::string folder;  ///< absolute; empty only before load()
   } state;

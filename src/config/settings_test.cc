@@ -325,12 +325,53 @@ TEST(Settings, NodesAndListeners) {
   EXPECT_EQ(settings.listen.flow[0], (Endpoint{"udp", "::", 2055}));
   EXPECT_EQ(refused("listen.flow=udp://[::1]:1,udp://[0::1]:1").substr(0, 51),
             "setting 'listen.flow': 'udp://[::1]:1' is there twi");
-  for (const char* wrong :
-       {"listen.flow=2055", "listen.flow=tcp://127.0.0.1:1", "listen.flow=udp://127.0.0.1:65536",
-        "listen.flow=udp://127.0.0.1", "http.listen=127.0.0.1:80", "http.listen=https://127.0.0.1:1",
-        "http.listen=", "state.folder=var", "state.folder=", "http.allow_insecure=maybe"})
+  for (const char* wrong : {"listen.flow=2055", "listen.flow=tcp://127.0.0.1:1", "listen.flow=udp://127.0.0.1:65536",
+                            "listen.flow=udp://127.0.0.1", "http.listen=127.0.0.1:80", "http.listen=udp://127.0.0.1:1",
+                            "http.listen=", "state.folder=var", "state.folder=", "http.allow_insecure=maybe"})
     EXPECT_NE(refused(wrong).find("it takes"), std::string::npos) << wrong;
   EXPECT_EQ(settings.listen.flow.size(), 2u) << "what is refused changes nothing";
+}
+
+TEST(Settings, WhoMayAskIsNamedInLists) {
+  using Kind = AccessSubject::Kind;
+  Settings settings;
+  const auto refused = [&](const char* assignment) {
+    const auto result = apply_assignment(settings, assignment);
+    return result ? std::string("taken") : result.error().message + "|" + result.error().hint;
+  };
+  ASSERT_TRUE(apply_toml(settings,
+                         "[access]\ngrants = ['alice=admin', 'group:noc = operator', '*=viewer']\n"
+                         "filters = [\"bob=site IN ('ams', 'fra')\", \"group:ams = site = 'ams'\"]\n",
+                         "edge.toml"));
+  const std::vector<AccessGrant> grants = {{{Kind::kUser, "alice"}, AccessRole::kAdmin},
+                                           {{Kind::kGroup, "noc"}, AccessRole::kOperator},
+                                           {{Kind::kAnybody, ""}, AccessRole::kViewer}};
+  EXPECT_EQ(settings.access.grants, grants);
+  std::string filters;
+  for (const AccessFilter& filter : settings.access.filters)
+    filters += filter.who.text() + ": " + filter.condition + "; ";
+  EXPECT_EQ(filters, "bob: site IN ('ams', 'fra'); group:ams: site = 'ams'; ");
+  EXPECT_EQ(refused("access.filters=eve=site = 'ams'"), "taken");
+  EXPECT_EQ(settings.access.filters[0].condition, "site = 'ams'");
+  EXPECT_EQ(refused("access.grants=alice=admn"),
+            "setting 'access.grants': there is no role 'admn'|did you mean 'admin'?");
+  EXPECT_NE(refused("access.grants=alice=root").find("the roles are viewer, operator and admin"), std::string::npos);
+  EXPECT_NE(refused("access.grants=a=admin,a=viewer").find("'a' is there twice"), std::string::npos);
+  EXPECT_NE(refused("access.filters=a=x,a=y").find("join conditions"), std::string::npos);
+  EXPECT_NE(refused("access.proxy_addresses=::/0").find("cannot be every address"), std::string::npos);
+  for (const char* wrong :
+       {"access.grants=alice", "access.grants==admin", "access.grants=group:=admin", "access.filters=bob",
+        "access.filters=bob=", "access.proxy_addresses=proxy", "access.proxy_header=", "access.proxy_header=X User",
+        "access.proxy_groups_header=a:b", "http.hosts=a:1", "http.hosts=http://a", "http.origins=noc.example",
+        "http.origins=https://noc.example/", "http.origins=https://noc.example/a", "http.origins=https://",
+        "http.origins=ftp://noc.example", "http.origins=*"})
+    EXPECT_NE(refused(wrong).find("it takes"), std::string::npos) << wrong;
+  EXPECT_EQ(settings.access.grants, grants) << "what is refused changes nothing";
+  EXPECT_EQ(refused("http.hosts=Flows.NOC.example, 2001:db8::1"), "taken");
+  EXPECT_EQ(settings.http.hosts, (std::vector<std::string>{"flows.noc.example", "2001:db8::1"}));
+  for (const char* origin : {"https://noc.example", "http://noc.example:8080", "https://[2001:db8::1]"})
+    EXPECT_EQ(refused((std::string("http.origins=") + origin).c_str()), "taken") << origin;
+  EXPECT_EQ(refused("access.proxy_groups_header="), "taken");
 }
 
 TEST(Settings, ExportersHaveSettingsByTheirLongestPrefix) {

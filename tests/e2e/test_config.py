@@ -76,10 +76,20 @@ class Check(ConfigCase):
              "'udp://[::]:2055' can be reached from outside, and ingest.allow does not say who is heard", "['udp://[::]:2055']",
              "set ingest.allow to the addresses of your routers, such as ['192.0.2.0/24', '2001:db8::/32']"),
             ("[http]\nlisten = 'http://192.0.2.1:80'\n", 2, 10,
-             "'http://192.0.2.1:80' can be reached from outside, without encryption and login", "'http://192.0.2.1:80'",
-             "listen on 127.0.0.1 behind a proxy that has both, or set http.allow_insecure = true"),
+             "'http://192.0.2.1:80' can be reached from outside, without encryption", "'http://192.0.2.1:80'",
+             "write https:// and set http.certificate and http.key, listen on 127.0.0.1 behind a proxy, or set http.allow_insecure = true"),
+            ("[http]\nlisten = 'https://127.0.0.1:80'\nkey = 'a'\n", 2, 10, "'https://127.0.0.1:80' needs a certificate and its key",
+             "'https://127.0.0.1:80'", "set http.certificate and http.key to files (PEM)"),
+            ("[http]\nkey = 'a.pem'\n", 2, 7, "'http://127.0.0.1:8844' uses no certificate", "'a.pem'", "write https:// in http.listen"),
+            ("[http]\norigins = ['https://noc.example/']\n", 2, 12, "setting 'http.origins' cannot have 'https://noc.example/'",
+             "'https://noc.example/'", "it takes origins without a path, such as 'https://noc.example'; in TOML a list of texts"),
+            ("[access]\ngrants = ['alice=admn']\n", 2, 11, "setting 'access.grants': there is no role 'admn'", "'alice=admn'",
+             "did you mean 'admin'?"),
+            ("[access]\nproxy_addresses = ['0.0.0.0/0']\n", 2, 20,
+             "setting 'access.proxy_addresses': whoever is a proxy says who asks: that cannot be every address", "'0.0.0.0/0'",
+             "it takes addresses and prefixes, such as '127.0.0.1, 2001:db8::7'; in TOML a list of texts"),
             ("[http]\nlisten = '127.0.0.1:80'\n", 2, 10, "setting 'http.listen' cannot be '127.0.0.1:80'", "'127.0.0.1:80'",
-             "it takes http://HOST:PORT, such as http://127.0.0.1:8844"),
+             "it takes http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8844"),
             ("[state]\nfolder = 'var'\n", 2, 10, "setting 'state.folder' cannot be 'var'", "'var'",
              "it takes the whole name of a folder, from / on"),
             ("[forward]\na = 'udp://*:1'\n", 2, 5, "setting 'forward.a' cannot be 'udp://*:1'", "'udp://*:1'",
@@ -95,6 +105,23 @@ class Check(ConfigCase):
                 self.assertEqual(self.told_of(text),
                                  f"node.toml:{line}:{column}: error: {message}\n{line:5} | {excerpt}\n"
                                  f"      | {before}^{'~' * (len(under) - 1)} hint: {hint}\n")
+
+    def test_a_secret_in_the_wrong_place_is_not_repeated(self):
+        told = self.told_of("[access]\nadmin_token = 'hush'\n")
+        self.assertIn("node.toml:2:1: error: 'access.admin_token' is a secret", told)
+        self.assertIn("access.admin_token_file names a file that holds it", told)
+        self.assertNotIn("hush", told)
+
+    def test_who_may_ask_is_checked(self):
+        self.write("node.toml", "[access]\ngrants = ['a=viewer']\nfilters = [\"a=site IN ('ams', 'fra')\"]\n")
+        self.good("check", "--config", "node.toml")
+        for more, message in ((("access.filters=a=site IN",), "the filter of 'a' in access.filters"),
+                              (("access.filters=a=site IN (SELECT 1)",), "subqueries"),
+                              (("access.grants=a=admin",), "'a' is admin by access.grants and has a row filter")):
+            sets = [word for assignment in more for word in ("--set", assignment)]
+            result = self.config("check", "--config", "node.toml", *sets)
+            self.assertEqual(result.returncode, 3, result.stderr)
+            self.assertIn(message, result.stderr)
 
     def test_texts_that_are_no_toml(self):
         for text, place in (("[watermark\n", "node.toml:1:"), ("[node]\nsite = 'a\n", "node.toml:2:"),
