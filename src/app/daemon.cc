@@ -14,6 +14,8 @@
 #include "batch/flow_schema.h"
 #include "catalog/sqlite_catalog.h"
 #include "config/endpoint.h"
+#include "service/access_routes.h"
+#include "service/exposure.h"
 #include "service/standing_definitions.h"
 #include "telemetry/terminal_log.h"
 
@@ -167,14 +169,16 @@ Result<void> Daemon::open_register() {
 
 Result<void> Daemon::open_http() {
   const config::Settings& settings = options_.settings;
-  const std::string& text = settings.http.listen;
-  const bool secure = text.starts_with("https://");
-  const auto endpoint = config::parse_endpoint(text, secure ? "https" : "http");
-  if (!endpoint)
-    return fail("22023", fmt::format("http.listen is no address: '{}'", text), {}, "http://127.0.0.1:8844");
-  http::ServerOptions options;
-  options.listeners.push_back({endpoint->host == "*" ? "::" : endpoint->host, endpoint->port});
-  options.allow_insecure = settings.http.allow_insecure;
+  auto access = service::Access::open(settings, {.catalog = catalog_.get(),
+                                                 .use_file = in_folder(settings.state.folder, "token-use.json"),
+                                                 .now = {},
+                                                 .limits = {}});
+  if (!access) return tl::unexpected(std::move(access.error()));
+  access_ = std::move(*access);
+  const auto warning = service::check_exposure(settings, access_->tokens().size() > 0);
+  if (!warning) return tl::unexpected(warning.error());
+  if (!warning->empty()) telemetry::terminal_log().warning(*warning);
+  http::ServerOptions options = service::server_options(settings);
   options.limits.per_peer.connections_max = 2'048;  // A thousand browsers may come through one proxy.
   options.limits.per_peer.requests_per_second = 1'000;
   options.limits.per_peer.burst = 4'000;
@@ -207,14 +211,15 @@ Result<void> Daemon::open_http() {
     ground.node.roles.emplace_back(kNames[static_cast<size_t>(role)]);
   }
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
-  router_.set_gate([](http::Request& request, uint32_t) -> std::optional<http::Response> {
-    request.principal = {"local", service::kAdmin, nullptr};
-    return std::nullopt;
-  });
+  service::add_access_routes(router_, *access_);
+  router_.set_gate(access_->gate());
   auto opened = http::Server::open(router_, hub_, std::move(options));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   server_ = std::move(*opened);
-  http_address_ = config::Endpoint{secure ? "https" : "http", endpoint->host, server_->ports().front()}.text();
+  if (auto endpoint = config::parse_http_endpoint(settings.http.listen)) {
+    endpoint->port = server_->ports().front();
+    http_address_ = endpoint->text();
+  }
   return {};
 }
 
@@ -290,8 +295,14 @@ Result<std::string> Daemon::reload_at_rest() {
     for (const base::Diagnostic& error : loaded.loaded.errors) telemetry::terminal_log().line(error.render());
     return tl::unexpected(loaded.loaded.errors.front());
   }
+  if (auto changed = access_->configure(loaded.settings); !changed) {
+    telemetry::terminal_log().line(changed.error().render());
+    return tl::unexpected(std::move(changed.error()));
+  }
   options_.settings = std::move(loaded.settings);
   pipeline_->change_settings(options_.settings);
+  if (auto again = server_->reload_certificates(); !again)
+    telemetry::terminal_log().warning("the certificates stay as they were: " + again.error().message);
   if (input_.allow) input_.allow->publish(std::make_shared<const base::PrefixSet>(options_.settings.ingest.allow));
   std::string text;
   for (const config::SettingChange& change : loaded.changes) {
@@ -317,6 +328,11 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     if (now - snapshot_at >= kSecond || now < snapshot_at) {
       snapshot_at = now;
       pipeline_->at_rest([&] { take_snapshot(now); });
+      // The disk may be slow: not at rest.
+      if (const auto tended = access_->tend(); !tended && now - access_told_at_ > 60 * kSecond) {
+        access_told_at_ = now;
+        telemetry::terminal_log().warning("the audit of who was refused is behind: " + tended.error().message);
+      }
     }
     if (now - tended_at >= kSecond / 4 || now < tended_at) {
       tended_at = now;

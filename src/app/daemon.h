@@ -18,6 +18,7 @@
 #include "http/router.h"
 #include "http/server.h"
 #include "inventory/inventory.h"
+#include "service/access.h"
 #include "service/api.h"
 #include "service/query_register.h"
 #include "service/rest_jobs.h"
@@ -98,6 +99,7 @@ class Daemon {
   std::unique_ptr<service::RestJobs> jobs_;
   std::unique_ptr<service::QueryRegister> register_;
   std::unique_ptr<service::Sessions> sessions_;
+  std::unique_ptr<service::Access> access_;
   base::Published<service::Snapshot> snapshot_;
   service::Snapshot latest_;
   struct Count {
@@ -106,6 +108,7 @@ class Daemon {
   };
   std::deque<Count> counts_;  ///< of the last seconds
   bool running_ = false;
+  base::Micros access_told_at_ = 0;
   uint64_t first_seq_ = 0;
 
   http::Router router_;

@@ -12,6 +12,7 @@
 #include "catalog/catalog.h"
 #include "http/events.h"
 #include "http/router.h"
+#include "service/access.h"
 #include "service/query_register.h"
 #include "service/result_board.h"
 #include "service/sessions.h"
@@ -19,8 +20,7 @@
 
 namespace backstream::service {
 
-/// What a Route::role of this service means; a higher one includes the lower.
-enum Role : uint32_t { kNobodyAsked = 0, kViewer = 1, kOperator = 2, kAdmin = 3 };
+inline constexpr uint32_t kNobodyAsked = 0;
 
 /// What the routes answer from. All of it is used by several threads at once, and outlives the server.
 struct ApiGround {

@@ -25,11 +25,6 @@ base::Micros wall_clock() {
 
 namespace {
 
-catalog::Author author_of(const Request& request) {
-  const std::string via = request.headers.find("X-Backstream-Via").has_value() ? "cli " : "api ";
-  return {request.principal.name.empty() ? "local" : request.principal.name, via + base::to_string(request.peer)};
-}
-
 Json columns_of(const batch::Schema& schema) {
   Json columns = Json::array();
   for (const batch::ColumnDef& column : schema.columns)

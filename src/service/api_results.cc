@@ -104,11 +104,12 @@ class ResultRoutes {
     range.after_seq = after->value_or(0);
     range.rows_max = std::min<uint64_t>(limit->value_or(range.rows_max), range.rows_max);
     range.revisions = request.parameter("revisions") == "true";
-    const auto read = ground_->board.read(name, range);
+    auto read = ground_->board.read(name, range);
     if (!read) return nothing_of(name);
     Response response;
     response.content_type = kTypes[*form];
     if (read->next_seq) response.headers.set("X-Next-After", std::to_string(*read->next_seq));
+    if (auto filtered = filter(request, *read); !filtered) return refuse(filtered.error());
     if (*form == kCsv) response.body = csv_of(read->parts, range.revisions);
     else if (*form == kJsonl) response.body = jsonl_of(read->parts, range.revisions);
     else response.body = json_of(name, *read);
@@ -132,6 +133,24 @@ class ResultRoutes {
   }
 
  private:
+  /// Leaves of what was read the rows that the asker may see.
+  static Result<void> filter(const Request& request, ResultBoard::Read& read) {
+    const Identity* const who = identity_of(request);
+    if (who == nullptr || who->row_filter.empty()) return {};
+    std::optional<RowFilter> filter;
+    std::shared_ptr<const batch::Schema> of;
+    for (auto& part : read.parts) {
+      if (part->schema != of) {
+        auto made = RowFilter::make(who->row_filter, *part->schema);
+        if (!made) return tl::unexpected(std::move(made.error()));
+        filter.emplace(std::move(*made));
+        of = part->schema;
+      }
+      part = filtered_part(*part, *filter);
+    }
+    return {};
+  }
+
   std::string json_of(const std::string& name, const ResultBoard::Read& read) const {
     std::string out = fmt::format(R"({{"query":{},"columns":)", http::json_string(name));
     const auto status = ground_->queries.find(name);
@@ -156,6 +175,12 @@ class ResultRoutes {
     for (const std::string& name : names) {
       auto topic = ground_->board.topic(name);
       if (!topic) return nothing_of(name);
+      if (const Identity* const who = identity_of(request); who != nullptr && !who->row_filter.empty()) {
+        auto filtered = ground_->board.filtered_topic(name, who->row_filter);
+        if (!filtered) return refuse(filtered.error());
+        topic = std::move(filtered->topic);
+        leases.push_back(std::move(filtered->lease));
+      }
       events.topics.push_back(std::move(topic));
       if (auto lease = ground_->sessions.lease(name)) leases.push_back(std::move(lease));
     }
@@ -205,8 +230,8 @@ void add_result_routes(http::Router& router, const std::shared_ptr<const ApiGrou
   const auto routes = std::make_shared<ResultRoutes>(ground);
   const auto add = [&](const char* pattern, const char* name, bool slow, auto member) {
     router.add({Method::kGet, pattern,
-                [routes, member](const Request& request) { return ((*routes).*member)(request); }, kViewer, name, slow,
-                0});
+                [routes, member](const Request& request) { return ((*routes).*member)(request); },
+                kViewer | kHeedsRowFilter, name, slow, 0});
   };
   add("/api/v1/queries/{name}/results", "queryResults", true, &ResultRoutes::results);
   add("/api/v1/queries/{name}/events", "queryEvents", false, &ResultRoutes::events);

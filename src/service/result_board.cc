@@ -11,6 +11,9 @@
 #include "receiver/value_text.h"
 
 namespace backstream::service {
+
+using base::Result;
+
 namespace {
 
 /// Memory of a copied batch.
@@ -113,11 +116,8 @@ std::string window_json(const std::string& query, const ShownPart& part, size_t 
 /// One version of a query. Windowed rows come on one thread; rows without windows on several at once.
 class ResultBoard::Sink final : public exec::ResultSink {
  public:
-  Sink(ResultBoard& board, std::string query, Identity identity, const plan::Query& plan)
-      : board_(board),
-        query_(std::move(query)),
-        identity_(identity),
-        schema_(std::make_shared<batch::Schema>(plan.output())) {}
+  Sink(ResultBoard& board, std::string query, Identity identity, std::shared_ptr<const batch::Schema> schema)
+      : board_(board), query_(std::move(query)), identity_(identity), schema_(std::move(schema)) {}
 
   void on_result(const exec::ResultBatch& result) override {
     const bool windowed = result.window_start != result.window_end;
@@ -222,7 +222,8 @@ exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity,
     at->second.last_seq = first_seq == 0 ? 0 : first_seq - 1;
     at->second.topic = hub_.open(query, at->second.last_seq);
   }
-  sinks_.push_back(std::make_unique<Sink>(*this, query, identity, plan));
+  at->second.schema = std::make_shared<batch::Schema>(plan.output());
+  sinks_.push_back(std::make_unique<Sink>(*this, query, identity, at->second.schema));
   return sinks_.back().get();
 }
 
@@ -232,16 +233,17 @@ void ResultBoard::close(exec::ResultSink* sink) {
 }
 
 void ResultBoard::drop(const std::string& query) {
-  std::shared_ptr<http::Topic> topic;
+  std::vector<std::string> topics;
   {
     const std::lock_guard lock(mutex_);
     const auto at = shown_.find(query);
     if (at == shown_.end()) return;
-    topic = std::move(at->second.topic);
+    if (at->second.topic) topics.push_back(query);
+    for (const auto& [condition, filtered] : at->second.filtered) topics.push_back(filtered.topic->name());
     counters_.octets -= at->second.octets;
     shown_.erase(at);
   }
-  if (topic) hub_.remove(query);
+  for (const std::string& topic : topics) hub_.remove(topic);
 }
 
 std::shared_ptr<http::Topic> ResultBoard::topic(const std::string& query) const {
@@ -312,16 +314,88 @@ void ResultBoard::show(Pending pending) {
     }
     shrink();
   }
-  if (!topic) return;
+  if (topic) publish(*topic, pending.query, part);
+  publish_filtered(pending.query, part);
+}
+
+void ResultBoard::publish(http::Topic& topic, const std::string& query, const ShownPart& part) const {
   // Live, a very large window is told by its first rows and its end.
   const bool beyond = part.windowed() && part.rows_before >= limits_.live_rows_max;
   if (beyond && !part.last) return;
   const bool truncated = part.windowed() && part.rows_before + part.rows.row_count > limits_.live_rows_max;
-  const size_t shown_rows = beyond ? 0
-                            : truncated
-                                ? std::min<size_t>(part.rows.row_count, limits_.live_rows_max - part.rows_before)
-                                : part.rows.row_count;
-  topic->publish(part.seq, "rows", window_json(pending.query, part, 0, shown_rows, part.last, truncated));
+  size_t shown_rows = part.rows.row_count;
+  if (beyond) shown_rows = 0;
+  else if (truncated) shown_rows = std::min<size_t>(shown_rows, limits_.live_rows_max - part.rows_before);
+  topic.publish(part.seq, "rows", window_json(query, part, 0, shown_rows, part.last, truncated));
+}
+
+void ResultBoard::publish_filtered(const std::string& query, const ShownPart& part) {
+  std::vector<std::pair<std::string, Filtered>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = shown_.find(query);
+    if (at == shown_.end() || at->second.filtered.empty()) return;
+    for (const auto& [condition, filtered] : at->second.filtered) all.emplace_back(condition, filtered);
+  }
+  for (auto& [condition, filtered] : all) {
+    if (filtered.schema != part.schema) {
+      // Another version: perhaps it has the columns no more.
+      auto made = RowFilter::make(condition, *part.schema);
+      if (made) filtered.filter = std::make_shared<RowFilter>(std::move(*made));
+      filtered.schema = part.schema;
+      const std::lock_guard lock(mutex_);
+      const auto at = shown_.find(query);
+      if (at == shown_.end()) return;
+      if (made) {
+        at->second.filtered[condition] = filtered;
+      } else {
+        at->second.filtered.erase(condition);
+        hub_.remove(filtered.topic->name());
+        continue;
+      }
+    }
+    publish(*filtered.topic, query, *filtered_part(part, *filtered.filter));
+  }
+}
+
+Result<ResultBoard::FilteredTopic> ResultBoard::filtered_topic(const std::string& query, const std::string& condition) {
+  const std::lock_guard lock(mutex_);
+  const auto at = shown_.find(query);
+  if (at == shown_.end()) return base::fail("42704", fmt::format("there is no query '{}'", query));
+  Shown& shown = at->second;
+  if (const auto there = shown.filtered.find(condition); there != shown.filtered.end())
+    return FilteredTopic{there->second.topic, there->second.lease};
+  if (shown.filtered.size() >= kFilteredTopicsMax) {
+    for (auto other = shown.filtered.begin(); other != shown.filtered.end();) {
+      const bool unread = other->second.lease.use_count() == 1;
+      if (unread) hub_.remove(other->second.topic->name());
+      other = unread ? shown.filtered.erase(other) : std::next(other);
+    }
+  }
+  if (shown.filtered.size() >= kFilteredTopicsMax) {
+    return base::fail("53400",
+                      fmt::format("query '{}' is being read with {} row filters already", query, kFilteredTopicsMax));
+  }
+  auto filter = RowFilter::make(condition, *shown.schema);
+  if (!filter) return tl::unexpected(std::move(filter.error()));
+  Filtered filtered;
+  filtered.filter = std::make_shared<RowFilter>(std::move(*filter));
+  filtered.schema = shown.schema;
+  filtered.lease = std::make_shared<int>(0);
+  // A query's name has no line end in a path; this is no query's.
+  filtered.topic = hub_.open(fmt::format("{}\n{}\n{}", query, shown.incarnation, condition), shown.last_seq);
+  if (!filtered.topic) return base::fail("53400", "there are too many event streams");
+  shown.filtered.emplace(condition, filtered);
+  return FilteredTopic{filtered.topic, filtered.lease};
+}
+
+std::shared_ptr<ShownPart> filtered_part(const ShownPart& part, RowFilter& filter) {
+  const batch::ColumnBatch& seen = filter.apply(part.rows);
+  auto copy = std::make_shared<ShownPart>(part);
+  copy->rows = {};
+  copy->memory = nullptr;
+  copy_rows(seen, 0, seen.row_count, part.schema->columns.size(), *copy);
+  return copy;
 }
 
 /// Keeps all queries together within their bound: the one that holds most gives its oldest. Under mutex_.

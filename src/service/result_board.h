@@ -17,6 +17,7 @@
 #include "exec/engine.h"
 #include "http/events.h"
 #include "plan/query.h"
+#include "service/row_filter.h"
 
 namespace backstream::service {
 
@@ -81,6 +82,15 @@ class ResultBoard {
 
   /// Null: no query of this name has been opened.
   std::shared_ptr<http::Topic> topic(const std::string& query) const;
+  /// The same of those rows alone that a condition lets through (row_filter.h). It is there from the first time that it
+  /// is asked for, as long as a lease of it is held and for a while after.
+  struct FilteredTopic {
+    std::shared_ptr<http::Topic> topic;
+    std::shared_ptr<const void> lease;
+  };
+  /// Errors: RowFilter::make(); 53400 a query has kFilteredTopicsMax of them; 42704 as topic().
+  base::Result<FilteredTopic> filtered_topic(const std::string& query, const std::string& condition);
+  static constexpr size_t kFilteredTopicsMax = 64;
 
   struct Range {
     Micros from = base::kMinTime, until = base::kMaxTime;  ///< of window_start
@@ -110,6 +120,12 @@ class ResultBoard {
 
  private:
   class Sink;
+  struct Filtered {
+    std::shared_ptr<http::Topic> topic;
+    std::shared_ptr<const void> lease;
+    std::shared_ptr<RowFilter> filter;  ///< the board's thread applies it
+    std::shared_ptr<const batch::Schema> schema;
+  };
   struct Shown {
     std::shared_ptr<http::Topic> topic;
     uint64_t incarnation = 0;
@@ -117,6 +133,8 @@ class ResultBoard {
     std::deque<std::shared_ptr<const ShownPart>> parts;
     size_t octets = 0;
     uint64_t parts_dropped = 0;
+    std::shared_ptr<const batch::Schema> schema;            ///< of the newest version
+    std::map<std::string, Filtered, std::less<>> filtered;  ///< by condition
     // Of the window at hand, to number its parts.
     Micros at_start = 0;
     int at_revision = 0;
@@ -130,6 +148,8 @@ class ResultBoard {
   void hand_over(const std::string& query, std::shared_ptr<ShownPart> part);
   void run();
   void show(Pending pending);
+  void publish(http::Topic& topic, const std::string& query, const ShownPart& part) const;
+  void publish_filtered(const std::string& query, const ShownPart& part);
   void shrink();
 
   http::EventHub& hub_;
@@ -147,6 +167,9 @@ class ResultBoard {
   std::atomic<size_t> pending_octets_{0};
   std::thread thread_;
 };
+
+/// A copy of those rows of a part that the filter lets through.
+std::shared_ptr<ShownPart> filtered_part(const ShownPart& part, RowFilter& filter);
 
 /// The Window of the API, one JSON object: a part's window and its rows as arrays.
 /// @param row_begin, row_end  of the part's rows
