@@ -32,6 +32,8 @@ int run_command(const std::vector<std::string>& arguments);
 int exporter_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int config_command(const std::vector<std::string>& arguments);
+/// Its exit codes are those of monitoring plugins: 0 fine, 1 warnings, 2 errors.
+int doctor_command(const std::vector<std::string>& arguments);
 int demo_command(const std::vector<std::string>& arguments);
 
 }  // namespace backstream::app

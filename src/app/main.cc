@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"exporter", "who sends flows, and how to make a router send them", exporter_command},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"config", "are the settings right, and where does each come from", config_command},
+    {"doctor", "is all well, and if not, what is to be typed", doctor_command},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
 };
 

@@ -104,9 +104,7 @@ std::string exporter_setting(std::string_view address, std::string_view line) {
 }
 
 /// Rounded up to whole seconds, a tenth more than was needed.
-std::string delay_for(Micros needed) {
-  return fmt::format("{} s", (needed / 10 * 11 + kSecond - 1) / kSecond);
-}
+std::string delay_for(Micros needed) { return fmt::format("{} s", (needed / 10 * 11 + kSecond - 1) / kSecond); }
 
 // --- checks, in the order of their ids ------------------------------------------------------------------------------
 
@@ -219,7 +217,7 @@ void check_admission(const DoctorInput& input, Checks& out) {
     }
     out.push_back({"D04", kWarning,
                    "flows are taken from any address: whoever can send here can forge flows (listen.flow is not "
-                   "loopback, ingest.allow is not set)",
+                   "loopback, and ingest.allow names nobody, or everybody)",
                    fmt::format("[ingest]\nallow = [{}]", list.empty() ? "\"192.0.2.0/24\"" : list)});
   } else if (admission.recent_rejected != 0) {
     Names names;

@@ -2,6 +2,8 @@
 // "Is it well, and if not, what do I type?" Checks over facts, so that every verdict is tested by a table. Texts are
 // for a person at night: what, since when, how to mend it.
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +21,7 @@ enum class CheckState : uint8_t { kOk, kWarning, kError };
 std::string_view name(CheckState state);  ///< "ok", "warning", "error"
 
 struct Check {
-  std::string id;  ///< "D09": what it is about, for ever (docs/operations.md lists them)
+  std::string id;  ///< "D09": what it is about, for ever (docs/doctor.md lists them)
   CheckState state = CheckState::kOk;
   std::string text;  ///< one line
   std::string fix;   ///< what to type or write; lines; empty where nothing is to be mended
@@ -67,7 +69,7 @@ struct DoctorInput {
   std::optional<std::vector<Exporter>> exporters;
 
   struct Admission {
-    bool open = false;    ///< no ingest.allow, and listening beyond loopback
+    bool open = false;    ///< listening beyond loopback, with no ingest.allow or one that holds all addresses
     bool listed = false;  ///< there is an ingest.allow
     uint64_t recent_rejected = 0;
     std::vector<std::pair<std::string, uint64_t>> rejected;  ///< addresses and datagrams, since the start
@@ -162,6 +164,22 @@ DoctorInput local_facts(const config::Settings& settings, bool try_ports);
 /// @param earlier  null: since the start
 void add_counts(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
                 const MetricsInput* earlier);
+/// The counts of some minutes ago: of two that are kept, each `every` apart, the older one, so that what is compared
+/// with it is between one and two of that long, and less only after the start. Any thread.
+class EarlierCounts {
+ public:
+  explicit EarlierCounts(base::Micros every = 5 * 60 * base::kMicrosPerSecond) : every_(every) {}
+  /// Whether keep() wants another: asked once a second, from the start on.
+  bool due(base::Micros now) const;
+  void keep(MetricsInput counts);
+  /// Null: nothing was kept yet.
+  std::shared_ptr<const MetricsInput> get() const;
+
+ private:
+  const base::Micros every_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const MetricsInput> newer_, older_;  // Under mutex_.
+};
 /// Why a query is paused or failed, and since when.
 void add_query_reason(DoctorInput& input, std::string_view query, std::string reason, base::Micros changed_at);
 

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <utility>
 
 #include "base/inet.h"
 #include "ingest/udp_listen.h"
@@ -152,9 +153,13 @@ std::optional<DoctorInput::Listener> try_http(const config::Endpoint& endpoint) 
   return listener;
 }
 
-bool beyond_loopback(const config::Settings& settings) {
-  return std::any_of(settings.listen.flow.begin(), settings.listen.flow.end(),
-                     [](const config::Endpoint& endpoint) { return !endpoint.is_loopback(); });
+/// Whether flows are taken from whoever can send to us.
+bool open_to_all(const config::Settings& settings) {
+  const bool reached = std::any_of(settings.listen.flow.begin(), settings.listen.flow.end(),
+                                   [](const config::Endpoint& endpoint) { return !endpoint.is_loopback(); });
+  const bool all = std::any_of(settings.ingest.allow.begin(), settings.ingest.allow.end(),
+                               [](const base::Inet& prefix) { return prefix.prefix_bits == 0; });
+  return reached && (all || settings.ingest.allow.empty());
 }
 
 // --- counts ---------------------------------------------------------------------------------------------------------
@@ -191,7 +196,7 @@ void add_admission(DoctorInput& input, const config::Settings& settings, const M
   constexpr auto kNotAllowed = static_cast<size_t>(ingest::IngestSkip::kNotAllowed);
   DoctorInput::Admission& admission = input.admission.emplace();
   admission.listed = !settings.ingest.allow.empty();
-  admission.open = !admission.listed && beyond_loopback(settings);
+  admission.open = open_to_all(settings);
   admission.recent_rejected =
       grown(now.ingest.skipped[kNotAllowed], earlier == nullptr ? 0 : earlier->ingest.skipped[kNotAllowed]);
   for (const auto& [address, count] : now.ingest.rejected)
@@ -315,7 +320,7 @@ DoctorInput local_facts(const config::Settings& settings, bool try_ports) {
   input.memory = memory_facts();
   input.admission.emplace();
   input.admission->listed = !settings.ingest.allow.empty();
-  input.admission->open = !input.admission->listed && beyond_loopback(settings);
+  input.admission->open = open_to_all(settings);
   DoctorInput::Exposure& exposure = input.exposure.emplace();
   exposure.listen = settings.http.listen;
   exposure.allow_insecure = settings.http.allow_insecure;
@@ -352,6 +357,23 @@ void add_counts(DoctorInput& input, const config::Settings& settings, const Metr
   if (!input.config) input.config.emplace();
   input.config->reload_failed = !now.reload.last_good;
   if (now.reload.last_good_at != 0) input.config->loaded_at = now.reload.last_good_at;
+}
+
+bool EarlierCounts::due(base::Micros now) const {
+  const std::lock_guard lock(mutex_);
+  // A clock that was set back begins anew.
+  return newer_ == nullptr || now - newer_->now >= every_ || now < newer_->now;
+}
+
+void EarlierCounts::keep(MetricsInput counts) {
+  auto kept = std::make_shared<const MetricsInput>(std::move(counts));
+  const std::lock_guard lock(mutex_);
+  older_ = std::exchange(newer_, std::move(kept));
+}
+
+std::shared_ptr<const MetricsInput> EarlierCounts::get() const {
+  const std::lock_guard lock(mutex_);
+  return older_ != nullptr ? older_ : newer_;
 }
 
 void add_query_reason(DoctorInput& input, std::string_view query, std::string reason, base::Micros changed_at) {

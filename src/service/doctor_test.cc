@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 namespace backstream::service {
 namespace {
@@ -283,6 +285,14 @@ TEST(Doctor, EveryCheckCanFindSomething) {
   EXPECT_EQ(bad.size(), 22U);
 }
 
+TEST(Doctor, TheDocumentHasEveryCheck) {
+  std::ifstream in(std::string(BACKSTREAM_SOURCE_DIR) + "/docs/doctor.md");
+  std::stringstream text;
+  text << in.rdbuf();
+  for (const Check& check : run_checks(well()))
+    EXPECT_NE(text.str().find("| " + check.id + " |"), std::string::npos) << check.id;
+}
+
 TEST(Doctor, NamesAFewAndCountsTheRest) {
   DoctorInput input = well();
   input.exporters->clear();
@@ -390,6 +400,20 @@ TEST(DoctorFacts, AreWhatHasChangedSince) {
   EXPECT_EQ(input.queries->at(0).reason, "by ann");
 }
 
+TEST(DoctorFacts, AreComparedWithThoseOfSomeMinutesAgo) {
+  EarlierCounts earlier(5 * kMinute);
+  EXPECT_EQ(earlier.get(), nullptr);
+  for (int second = 0; second < 3600; ++second) {
+    const Micros now = kNow + second * kSecond;
+    if (earlier.due(now)) earlier.keep(counts(now));
+    ASSERT_NE(earlier.get(), nullptr);
+    const Micros span = now - earlier.get()->now;
+    EXPECT_LT(span, 10 * kMinute);
+    EXPECT_GE(span, std::min<Micros>(second * kSecond, 5 * kMinute));
+  }
+  EXPECT_TRUE(earlier.due(kNow - 60 * kMinute)) << "the clock was set back";
+}
+
 TEST(DoctorFacts, AnAllowListIsAskedForBeyondLoopback) {
   config::Settings settings;
   settings.listen.flow = {{"udp", "*", 2055}};
@@ -397,7 +421,9 @@ TEST(DoctorFacts, AnAllowListIsAskedForBeyondLoopback) {
   add_counts(input, settings, counts(kNow), nullptr);
   EXPECT_TRUE(input.admission->open);
   EXPECT_TRUE(local_facts(settings, false).admission->open);
-  settings.ingest.allow = {*base::parse_inet("192.0.2.0/24")};
+  settings.ingest.allow = {*base::parse_inet("192.0.2.0/24"), *base::parse_inet("::/0")};
+  EXPECT_TRUE(local_facts(settings, false).admission->open) << "everybody is on it";
+  settings.ingest.allow.pop_back();
   EXPECT_FALSE(local_facts(settings, false).admission->open);
   settings.http.listen = "http://0.0.0.0:8844";
   EXPECT_FALSE(local_facts(settings, false).exposure->loopback);
