@@ -144,7 +144,7 @@ void add_decoding(Exposition& page, const decode::IngestLedger& ledger) {
           ledger.sets_released);
   counter(page, "backstream_edge_templates_expired_total", "Templates forgotten by decode.template_expiry.",
           ledger.templates_expired);
-  counter(page, "backstream_edge_counter_overflow_total", "Counters of records that do not fit bigint and are null.",
+  counter(page, "backstream_edge_value_overflow_total", "Counters of records that do not fit bigint and are null.",
           ledger.counter_overflow);
   counter(page, "backstream_edge_element_unreadable_total", "Values of elements that their type cannot hold.",
           ledger.element_unreadable);
