@@ -28,6 +28,7 @@ constexpr Command kCommands[] = {
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"config", "are the settings right, and where does each come from", config_command},
     {"token", "who may ask the server over HTTP: tokens, their roles and their end", token_command},
+    {"doctor", "is all well, and if not, what is to be typed", doctor_command},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
 };
 

@@ -221,6 +221,7 @@ WatermarkTracker::ExporterState WatermarkTracker::state(uint32_t exporter) const
   ExporterState state;
   state.timed = e.datagrams != 0;
   state.shift_us = e.shift;
+  if (e.clock_measured) state.clock_offset_us = e.offset;
   state.datagrams_shifted = e.datagrams_shifted;
   state.future_refused = e.future_refused;
   state.delay_us = e.delay_us;

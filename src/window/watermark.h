@@ -86,6 +86,8 @@ class WatermarkTracker {
     Micros delay_us = 0;       ///< as set
     Micros delay_p999_us = 0;  ///< 99.9 % of its datagrams: arrival - highest event time was no more
     Micros shift_us = 0;
+    /// Live: what its clock is behind ours (above 0) or ahead of it, as clock_shift() measures it; shifted or not.
+    std::optional<Micros> clock_offset_us;
     uint64_t datagrams = 0;  ///< with timed rows
     uint64_t datagrams_shifted = 0;
     uint64_t future_refused = 0;  ///< datagrams whose time_max was above the limit and so was not used

@@ -240,6 +240,7 @@ TEST(WatermarkLive, WrongClockIsShiftedByItsMeasuredOffset) {
   EXPECT_EQ(tracker.clock_shift(2, s(7200), s(0)), -7200 * kSecond);
   EXPECT_EQ(tracker.state(1).datagrams_shifted, 2U);
   EXPECT_EQ(tracker.state(1).shift_us, 3600 * kSecond);
+  EXPECT_EQ(tracker.state(1).clock_offset_us, 3600 * kSecond);
   // The clock is mended. From a time that is behind it is known at once, as no network is early.
   EXPECT_EQ(tracker.clock_shift(1, s(3), s(3)), 0);
   WatermarkTracker replay(rules(0));

@@ -1,0 +1,90 @@
+#pragma once
+// What the daemon counts, as a page for Prometheus. docs/metrics.md lists all names; a test compares the two.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "decode/decoder.h"
+#include "exec/engine.h"
+#include "http/events.h"
+#include "http/server.h"
+#include "ingest/forwarder.h"
+#include "ingest/source.h"
+#include "telemetry/exposition.h"
+#include "telemetry/process.h"
+#include "window/watermark.h"
+
+namespace backstream::service {
+
+/// A copy of http::HubCounters, which are atomic.
+struct HubCounts {
+  HubCounts() = default;
+  explicit HubCounts(const http::HubCounters& counters);
+  uint64_t published = 0, overflowed = 0, out_of_order = 0, lost_frames = 0, gaps = 0, ring_octets = 0;
+};
+
+/// Copies of all that the page tells, so that writing it needs nothing of what runs. What is absent is left out.
+struct MetricsInput {
+  std::string version, node, site;
+  std::vector<std::string> roles;
+  bool ready = false;
+  base::Micros now = 0;
+
+  ingest::IngestStats ingest;
+  std::vector<ingest::ForwardStats> forwards;
+  decode::IngestLedger decoded;  ///< of all exporters
+
+  struct Exporter {
+    std::string address;
+    std::string site;       ///< may be empty
+    std::string protocols;  ///< "IPFIX", "NetFlow v9+IPFIX"
+    decode::IngestLedger ledger;
+    uint64_t templates = 0;
+    uint64_t sampling_rate_min = 0, sampling_rate_max = 0;  ///< 0: unknown
+    std::optional<base::Micros> last_seen;
+    window::WatermarkTracker::ExporterState clock;
+  };
+  /// In the order of their first appearance (decode::ExporterIndex). Those beyond the maximum share the label "other",
+  /// so the first keep theirs and no counter goes back. The same address twice (several decoders) is added up.
+  std::vector<Exporter> exporters;
+  size_t exporter_series_max = 1'000;
+
+  struct Query {
+    std::string name;   ///< those of sessions ("~7") share the label "~": each would be a series for ever
+    std::string state;  ///< "running", "paused", "failed", "plain"
+    uint64_t incarnation = 0;
+    uint32_t version = 1;
+    std::optional<exec::WindowLedger> ledger;  ///< absent: it does not run
+    std::optional<double> watermark_lag_seconds;
+    std::optional<telemetry::Histogram::Snapshot> result_latency_seconds;  ///< end of window to being readable
+  };
+  std::vector<Query> queries;  ///< those of the lowest incarnations have series of their own, the others share "other"
+  size_t query_series_max = 1'000;
+
+  std::optional<base::Micros> watermark_event, watermark_arrival;
+
+  http::ServerStatus http;
+  HubCounts hub;
+  std::optional<telemetry::Histogram::Snapshot> request_duration_seconds;
+
+  uint64_t catalog_revision = 0;
+  std::optional<base::Micros> checkpoint_at;
+  uint64_t checkpoint_octets = 0;
+  std::optional<uint64_t> state_free_octets, state_total_octets;  ///< of the file system of state.folder
+  uint64_t outages = 0;                                           ///< times without us that are known
+
+  struct Reload {
+    uint64_t good = 0, bad = 0;
+    bool last_good = true;  ///< the start counts as one
+    base::Micros last_good_at = 0;
+  } reload;
+
+  telemetry::ProcessFacts process;
+};
+
+/// The page, in an order that depends on nothing but the input.
+std::string metrics_page(const MetricsInput& input);
+
+}  // namespace backstream::service
