@@ -16,6 +16,7 @@
 #include "config/endpoint.h"
 #include "service/access_routes.h"
 #include "service/exposure.h"
+#include "service/openapi.h"
 #include "service/standing_definitions.h"
 #include "telemetry/terminal_log.h"
 
@@ -52,6 +53,11 @@ Result<void> make_folder(const std::string& path) {
               "set state.folder to a folder that this user may write to");
 }
 
+std::string_view role_name(config::NodeRole role) {
+  constexpr std::string_view kNames[] = {"edge", "merge", "receiver"};
+  return kNames[static_cast<size_t>(role)];
+}
+
 std::string in_folder(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
 }
@@ -62,7 +68,9 @@ Daemon::Daemon(Options options)
     : options_(std::move(options)),
       flow_schema_(batch::flow_schema(options_.settings.columns)),
       started_at_(wall_clock()),
-      first_seq_(static_cast<uint64_t>(started_at_)) {}
+      first_seq_(static_cast<uint64_t>(started_at_)) {
+  reloads_.last_good_at = started_at_;
+}
 
 Daemon::~Daemon() {
   if (jobs_) jobs_->close();
@@ -82,13 +90,12 @@ Result<std::unique_ptr<Daemon>> Daemon::open(Options options) {
 }
 
 Result<void> Daemon::open_state() {
-  config::Settings& settings = options_.settings;
+  const config::Settings& settings = options_.settings;
   const std::string& folder = settings.state.folder;
   if (auto made = make_folder(folder); !made) return made;
   auto opened = catalog::open_sqlite_catalog(in_folder(folder, "catalog.sqlite"));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   catalog_ = std::move(*opened);
-  if (settings.decode.state_file.empty()) settings.decode.state_file = in_folder(folder, "exporters.state");
 
   auto inventory = inventory::Inventory::open(
       {settings.inventory.sites, settings.inventory.exporters, settings.inventory.interfaces});
@@ -100,7 +107,11 @@ Result<void> Daemon::open_state() {
     as_table_ = std::move(*table);
   }
   announcements_ = std::make_shared<decode::TemplateStore>(announcement_limits(settings));
-  exporter_state_ = std::make_unique<ExporterState>(settings.decode.state_file);
+  settings_.publish(std::make_shared<const config::Settings>(settings));
+  files_.publish(std::make_shared<const std::vector<std::string>>(options_.files));
+  const std::string& state_file = settings.decode.state_file;
+  exporter_state_ =
+      std::make_unique<ExporterState>(state_file.empty() ? in_folder(folder, "exporters.state") : state_file);
   return exporter_state_->load(*announcements_);
 }
 
@@ -139,7 +150,7 @@ Result<void> Daemon::open_input() {
 
 service::QueryGround Daemon::ground() {
   return {*engine_,
-          [this] { return service::standing_definitions(options_.settings, flow_schema_, *inventory_); },
+          [this] { return service::standing_definitions(*settings_.snapshot(), flow_schema_, *inventory_); },
           [this](const std::function<void()>& work) {
             // Before run() this thread is the engine's.
             if (running_) jobs_->run([&] { pipeline_->change_queries(work); });
@@ -197,22 +208,22 @@ Result<void> Daemon::open_http() {
                               jobs_->run([&] { list = exporters(); });
                               return list;
                             },
-                            [] { return std::string(); },
-                            [] { return std::string("{}"); },
-                            [] { return std::string_view("{}"); },
+                            [this] { return service::metrics_page(metrics_input()); },
+                            [this] { return doctor_json(); },
+                            [] { return service::openapi_document(); },
                             [this]() -> Result<std::string> {
                               Result<std::string> done = fail("57P03", "the service is ending");
                               jobs_->run([&] { done = reload_at_rest(); });
                               return done;
                             },
                             [this] { return server_ ? server_->status().streams_now : 0; }};
-  for (const config::NodeRole role : settings.node.roles) {
-    constexpr const char* kNames[] = {"edge", "merge", "receiver"};
-    ground.node.roles.emplace_back(kNames[static_cast<size_t>(role)]);
-  }
+  for (const config::NodeRole role : settings.node.roles) ground.node.roles.emplace_back(role_name(role));
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
   service::add_access_routes(router_, *access_);
   router_.set_gate(access_->gate());
+  router_.set_observer([this](const http::Route&, std::chrono::nanoseconds took, uint16_t) {
+    request_seconds_.record(std::chrono::duration<double>(took).count());
+  });
   auto opened = http::Server::open(router_, hub_, std::move(options));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   server_ = std::move(*opened);
@@ -245,10 +256,108 @@ std::vector<service::ExporterStatus> Daemon::exporters() {
     status.site = fact.site;
     status.first_seen = fact.first_seen;
     status.last_seen = fact.last_seen;
+    status.templates = fact.template_count;
     status.sampling_rate_min = fact.sampling_rate_min;
     status.sampling_rate_max = fact.sampling_rate_max;
   }
   return list;
+}
+
+/// What only the engine's thread may look at.
+service::MetricsInput Daemon::metrics_at_rest() {
+  service::MetricsInput input;
+  input.now = wall_clock();
+  input.ingest = pipeline_->ingested();
+  if (input_.forwarder) input.forwards = input_.forwarder->stats();
+  input.decoded = pipeline_->decoded();
+  for (service::ExporterStatus& status : exporters()) {
+    auto& exporter = input.exporters.emplace_back();
+    exporter.address = base::to_string(status.address);
+    exporter.site = std::move(status.site);
+    exporter.protocols = std::move(status.protocols);
+    exporter.ledger = status.ledger;
+    exporter.templates = status.templates;
+    exporter.sampling_rate_min = status.sampling_rate_min;
+    exporter.sampling_rate_max = status.sampling_rate_max;
+    if (status.last_seen != 0) exporter.last_seen = status.last_seen;
+    exporter.clock = status.clock;
+  }
+  const auto known = [](Micros time) { return time == base::kMinTime ? std::nullopt : std::optional(time); };
+  input.watermark_event = known(pipeline_->watermark());
+  input.watermark_arrival = known(pipeline_->arrival_watermark());
+  input.checkpoint_at = known(latest_.checkpoint_at);
+  input.checkpoint_octets = latest_.checkpoint_octets;
+  input.outages = latest_.outages.size();
+  input.ready = latest_.not_ready.empty();
+  input.reload = reloads_;
+  return input;
+}
+
+/// Any thread but the engine's.
+service::MetricsInput Daemon::metrics_input() {
+  service::MetricsInput input;
+  jobs_->run([&] { input = metrics_at_rest(); });
+  const auto settings = settings_.snapshot();
+  input.version = BACKSTREAM_VERSION;
+  input.node = settings->node.name;
+  input.site = settings->node.site;
+  for (const config::NodeRole role : settings->node.roles) input.roles.emplace_back(role_name(role));
+  const auto snapshot = snapshot_.snapshot();
+  for (const auto& status : register_->list()) {
+    auto& query = input.queries.emplace_back();
+    query.name = status.object.name;
+    query.state = status.plain ? "plain" : std::string(catalog::name(status.definition.state));
+    query.incarnation = status.object.incarnation.value;
+    query.version = status.object.version;
+    query.result_latency_seconds = board_->latency_seconds(query.name);
+    if (!status.number) continue;
+    if (const auto ledger = snapshot->ledgers.find(*status.number); ledger != snapshot->ledgers.end())
+      query.ledger = ledger->second;
+    if (input.watermark_event)
+      query.watermark_lag_seconds = static_cast<double>(input.now - *input.watermark_event) / kSecond;
+  }
+  if (server_) input.http = server_->status();
+  input.hub = service::HubCounts(hub_.counters());
+  input.request_duration_seconds = request_seconds_.snapshot();
+  input.catalog_revision = catalog_->revision().value;
+  std::error_code error;
+  if (const auto space = std::filesystem::space(settings->state.folder, error); !error) {
+    input.state_free_octets = space.available;
+    input.state_total_octets = space.capacity;
+  }
+  input.process = telemetry::process_facts();
+  return input;
+}
+
+std::string Daemon::doctor_json() {
+  const auto settings = settings_.snapshot();
+  const service::MetricsInput counts = metrics_input();
+  service::DoctorInput input = service::local_facts(*settings, false);
+  const auto past = earlier_.get();
+  service::add_counts(input, *settings, counts, past.get());
+  input.started_at = started_at_;
+  if (!input.config) input.config.emplace();
+  input.config->files = *files_.snapshot();
+  input.config->reload_failed = !counts.reload.last_good;
+  const auto snapshot = snapshot_.snapshot();
+  if (input.watermark && snapshot->held_by) input.watermark->held_by = base::to_string(*snapshot->held_by);
+  input.outages.emplace();
+  for (const service::Outage& outage : snapshot->outages)
+    input.outages->push_back({outage.from, outage.until, outage.clean});
+  if (input.exposure) {
+    input.exposure->tls = !settings->http.certificate.empty();
+    input.exposure->access_control = access_->is_required();
+  }
+  if (const auto listed = catalog_->list(catalog::Kind::kQuery); !listed) {
+    if (!input.catalog) input.catalog.emplace();
+    input.catalog->error = listed.error().message;
+    input.catalog->hint = listed.error().hint;
+  }
+  for (const auto& status : register_->list()) {
+    if (status.definition.state != catalog::QueryState::kRunning)
+      service::add_query_reason(input, status.object.name, status.definition.reason, status.object.changed_at);
+  }
+  return service::checks_json(service::run_checks(input));
 }
 
 /// At rest.
@@ -293,13 +402,22 @@ Result<std::string> Daemon::reload_at_rest() {
   for (const std::string& warning : loaded.loaded.warnings) telemetry::terminal_log().warning(warning);
   if (!loaded.loaded.errors.empty()) {
     for (const base::Diagnostic& error : loaded.loaded.errors) telemetry::terminal_log().line(error.render());
+    ++reloads_.bad;
+    reloads_.last_good = false;
     return tl::unexpected(loaded.loaded.errors.front());
   }
   if (auto changed = access_->configure(loaded.settings); !changed) {
     telemetry::terminal_log().line(changed.error().render());
+    ++reloads_.bad;
+    reloads_.last_good = false;
     return tl::unexpected(std::move(changed.error()));
   }
+  ++reloads_.good;
+  reloads_.last_good = true;
+  reloads_.last_good_at = wall_clock();
   options_.settings = std::move(loaded.settings);
+  settings_.publish(std::make_shared<const config::Settings>(options_.settings));
+  files_.publish(std::make_shared<const std::vector<std::string>>(std::move(loaded.loaded.files)));
   pipeline_->change_settings(options_.settings);
   if (auto again = server_->reload_certificates(); !again)
     telemetry::terminal_log().warning("the certificates stay as they were: " + again.error().message);
@@ -327,7 +445,10 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     jobs_->do_all([&](const std::function<void()>& work) { pipeline_->at_rest(work); });
     if (now - snapshot_at >= kSecond || now < snapshot_at) {
       snapshot_at = now;
-      pipeline_->at_rest([&] { take_snapshot(now); });
+      pipeline_->at_rest([&] {
+        take_snapshot(now);
+        if (earlier_.due(now)) earlier_.keep(metrics_at_rest());
+      });
       // The disk may be slow: not at rest.
       if (const auto tended = access_->tend(); !tended && now - access_told_at_ > 60 * kSecond) {
         access_told_at_ = now;

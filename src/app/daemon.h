@@ -20,6 +20,8 @@
 #include "inventory/inventory.h"
 #include "service/access.h"
 #include "service/api.h"
+#include "service/doctor.h"
+#include "service/metrics.h"
 #include "service/query_register.h"
 #include "service/rest_jobs.h"
 #include "service/result_board.h"
@@ -36,9 +38,10 @@ class Daemon {
  public:
   struct Options {
     config::Settings settings;
-    config::LoadRequest load;  ///< where the settings come from: for reload()
-    uint32_t threads = 1;      ///< that receive
-    bool state_kept = true;    ///< false: nothing of a run before this one is read, and nothing is left (a demo)
+    config::LoadRequest load;        ///< where the settings come from: for reload()
+    std::vector<std::string> files;  ///< that were read
+    uint32_t threads = 1;            ///< that receive
+    bool state_kept = true;          ///< false: nothing of a run before this one is read, and nothing is left (a demo)
   };
   /// Opens everything and starts what the catalog has; nothing is received yet. Errors: of settings that cannot be, of
   /// the state folder, the catalog, sockets, the HTTP listener.
@@ -79,8 +82,14 @@ class Daemon {
   base::Result<std::string> reload_at_rest();
   void take_snapshot(base::Micros now);
   std::vector<service::ExporterStatus> exporters();
+  service::MetricsInput metrics_at_rest();
+  service::MetricsInput metrics_input();
+  std::string doctor_json();
 
+  /// In force; other threads than the engine's have the published copy.
   Options options_;
+  base::Published<config::Settings> settings_;
+  base::Published<std::vector<std::string>> files_;
   batch::Schema flow_schema_;
   const base::Micros started_at_;
   std::unique_ptr<catalog::Catalog> catalog_;
@@ -110,6 +119,10 @@ class Daemon {
   bool running_ = false;
   base::Micros access_told_at_ = 0;
   uint64_t first_seq_ = 0;
+
+  service::MetricsInput::Reload reloads_;
+  service::EarlierCounts earlier_;
+  telemetry::Histogram request_seconds_{telemetry::latency_bounds_seconds()};
 
   http::Router router_;
   std::string http_address_;

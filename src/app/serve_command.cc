@@ -16,6 +16,7 @@
 #include "app/commands.h"
 #include "app/daemon.h"
 #include "app/stop_signal.h"
+#include "telemetry/notify.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -153,6 +154,7 @@ int serve_command(const std::vector<std::string>& arguments) {
   for (const base::Diagnostic& error : loaded.errors) log.line(error.render());
   if (!loaded.errors.empty()) return kExitInvalid;
   options.settings = std::move(loaded.settings);
+  options.files = loaded.files;
   options.threads = asked.threads;
   if (asked.drain) return drain_other(options.settings);
   if (options.settings.node.roles.size() != 3) {
@@ -161,6 +163,7 @@ int serve_command(const std::vector<std::string>& arguments) {
   }
 
   install_daemon_signals();
+  auto notifier = telemetry::Notifier::of_environment();
   std::error_code ignored;
   std::filesystem::create_directories(options.settings.state.folder, ignored);
   FolderLock lock;
@@ -178,16 +181,26 @@ int serve_command(const std::vector<std::string>& arguments) {
   log.line(fmt::format("flows {}; API {}; {} quer{} running", listening(daemon), daemon.http_address(), running,
                        running == 1 ? "y" : "ies"));
 
+  notifier.ready(fmt::format("API {}", daemon.http_address()));
+  auto alive_at = std::chrono::steady_clock::now();
   const auto done = daemon.run([&]() -> std::optional<Daemon::End> {
+    // On the engine's thread: a daemon whose engine stands is not alive.
+    if (const auto now = std::chrono::steady_clock::now(); now - alive_at >= std::chrono::seconds(1)) {
+      alive_at = now;
+      notifier.alive();
+    }
     if (take_reload_request()) {
+      notifier.reloading();
       const auto changes = daemon.reload();
       if (changes) log.line("settings read again: " + *changes);
       else log.error("settings stay as they were: what was read is wrong (above)");
+      notifier.ready();
     }
     if (drain_requested()) return Daemon::End::kDrain;
     if (stop_requested()) return Daemon::End::kSave;
     return std::nullopt;
   });
+  notifier.stopping();
   if (!done) return complain(done.error(), kExitFailure);
   return kExitOk;
 }

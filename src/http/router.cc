@@ -102,15 +102,23 @@ Response Router::answer(const Match& match, Request& request) const noexcept {
       return response;
     }
     request.path_values = match.path_values;
-    if (match.route->role != 0) {
-      if (!gate_) return problem_response(403, "nobody may do this here");
-      if (auto refused = gate_(request, match.route->role)) return std::move(*refused);
-    }
-    return match.route->handler(request);
+    if (!observer_) return answer_route(*match.route, request);
+    const auto begin = std::chrono::steady_clock::now();
+    Response response = answer_route(*match.route, request);
+    observer_(*match.route, std::chrono::steady_clock::now() - begin, response.status);
+    return response;
   } catch (...) {
     // What went wrong in us is not the client's business, and may hold what he must not see.
     return problem_response(500, "the server failed to answer this");
   }
+}
+
+Response Router::answer_route(const Route& route, Request& request) const {
+  if (route.role != 0) {
+    if (!gate_) return problem_response(403, "nobody may do this here");
+    if (auto refused = gate_(request, route.role)) return std::move(*refused);
+  }
+  return route.handler(request);
 }
 
 std::string allow_header(const std::vector<Method>& methods) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -30,6 +31,9 @@ struct Route {
 /// handler on its thread, for routes with a role. Without a gate such routes answer 403.
 using Gate = std::function<std::optional<Response>(Request& request, uint32_t role)>;
 
+/// Told of each answer of a route: how long gate and handler took, and the status.
+using Observer = std::function<void(const Route&, std::chrono::nanoseconds, uint16_t status)>;
+
 /// The table of routes. Filled by one thread, then read by any.
 class Router {
  public:
@@ -38,6 +42,8 @@ class Router {
   void add(Route route);
   void set_gate(Gate gate) { gate_ = std::move(gate); }
   const Gate& gate() const { return gate_; }
+  /// Called on the handlers' threads; must not throw.
+  void set_observer(Observer observer) { observer_ = std::move(observer); }
   /// As they were added: for the OpenAPI check and the test of who may what.
   const std::vector<Route>& routes() const { return routes_; }
 
@@ -58,7 +64,9 @@ class Router {
   };
   std::vector<Route> routes_;
   std::vector<Shape> shapes_;  // Of routes_.
+  Response answer_route(const Route& route, Request& request) const;
   Gate gate_;
+  Observer observer_;
 };
 /// "GET, HEAD, OPTIONS".
 std::string allow_header(const std::vector<Method>& methods);

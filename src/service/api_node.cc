@@ -46,7 +46,7 @@ Json exporter_json(const ExporterStatus& exporter) {
            {{"min", rate(exporter.sampling_rate_min)},
             {"max", rate(exporter.sampling_rate_max)},
             {"unknown", exporter.ledger.sampling_unknown_rows != 0}}},
-          {"clock_offset_seconds", clock.timed ? seconds_json(-clock.shift_us) : Json(nullptr)},
+          {"clock_offset_seconds", clock.clock_offset_us ? seconds_json(*clock.clock_offset_us) : Json(nullptr)},
           {"delay_p999_seconds", clock.timed ? seconds_json(clock.delay_p999_us) : Json(nullptr)}};
 }
 
@@ -189,10 +189,18 @@ class NodeRoutes {
     return json_answer(200, {{"entries", std::move(list)}});
   }
 
-  Response export_catalog(const Request&) const {
+  Response export_catalog(const Request& request) const {
     auto document = catalog::export_document(ground_->catalog);
     if (!document) return refuse(document.error());
+    note(request, "export", "the whole catalog");
     return http::json_response(200, std::move(*document));
+  }
+
+  Response import_catalog(const Request& request) const {
+    const auto imported = catalog::import_document(ground_->catalog, request.body, author_of(request), wall_clock());
+    if (!imported) return refuse(imported.error(), request.body);
+    if (const auto started = ground_->queries.start(wall_clock()); !started) return refuse(started.error());
+    return json_answer(200, {{"imported", *imported}});
   }
 
   Response metrics(const Request&) const {
@@ -213,13 +221,26 @@ class NodeRoutes {
     for (const std::string& reason : now->not_ready) text += reason + '\n';
     return http::text_response(503, text);
   }
-  Response reload(const Request&) const {
+  Response reload(const Request& request) const {
     const auto done = ground_->reload();
+    note(request, done ? "reload" : "reload refused", done ? *done : done.error().message);
     if (!done) return http::respond(http::problem_of(done.error(), 422));
     return http::text_response(200, *done);
   }
 
  private:
+  /// For the audit: what was done that changes no object.
+  void note(const Request& request, const char* verb, std::string comment) const {
+    catalog::Change change;
+    change.action = catalog::Change::Action::kNote;
+    change.kind = catalog::Kind::kService;
+    change.name = "service";
+    change.verb = verb;
+    change.comment = std::move(comment);
+    // What was done is done; a catalog that cannot be written is told by doctor and by the next change.
+    (void)ground_->catalog.apply({&change, 1}, author_of(request), wall_clock());
+  }
+
   /// What a query that runs waits for, in the order in which things must come.
   void explain_waiting(const QueryRegister::Status& query, const Snapshot& now, Json& reasons,
                        std::optional<Micros>& due) const {
@@ -289,13 +310,16 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
                 role, name, slow, 0});
   };
   add(Method::kGet, "/api/v1/status", kViewer, "status", false, &NodeRoutes::status);
-  add(Method::kGet, "/api/v1/exporters", kViewer, "listExporters", true, &NodeRoutes::exporters);
-  add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "whyNoRows", false, &NodeRoutes::why);
-  add(Method::kGet, "/api/v1/nodes", kViewer, "listNodes", false, &NodeRoutes::nodes);
-  add(Method::kGet, "/api/v1/sinks", kViewer, "listSinks", false, &NodeRoutes::sinks);
-  add(Method::kGet, "/api/v1/alerts", kViewer, "listAlerts", false, &NodeRoutes::alerts);
+  add(Method::kGet, "/api/v1/exporters", kViewer, "exporters", true, &NodeRoutes::exporters);
+  add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "why_query", false, &NodeRoutes::why);
+  add(Method::kGet, "/api/v1/nodes", kViewer, "nodes", false, &NodeRoutes::nodes);
+  add(Method::kGet, "/api/v1/sinks", kViewer, "sinks", false, &NodeRoutes::sinks);
+  add(Method::kGet, "/api/v1/alerts", kViewer, "alerts", false, &NodeRoutes::alerts);
   add(Method::kGet, "/api/v1/audit", kAdmin, "audit", false, &NodeRoutes::audit);
-  add(Method::kGet, "/api/v1/catalog/export", kAdmin, "exportCatalog", true, &NodeRoutes::export_catalog);
+  add(Method::kGet, "/api/v1/catalog/export", kAdmin, "export_catalog", true, &NodeRoutes::export_catalog);
+  router.add({Method::kPost, "/api/v1/catalog/import",
+              [routes](const Request& request) { return routes->import_catalog(request); }, kAdmin, "import_catalog",
+              true, size_t{64} << 20});
   add(Method::kGet, "/api/v1/doctor", kViewer, "doctor", true, &NodeRoutes::doctor);
   add(Method::kGet, "/api/v1/openapi.json", kNobodyAsked, "openapi", false, &NodeRoutes::openapi);
   add(Method::kGet, "/metrics", kViewer, "metrics", true, &NodeRoutes::metrics);

@@ -326,21 +326,21 @@ void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGroun
     router.add({method, pattern, [routes, member](const Request& request) { return ((*routes).*member)(request); },
                 role, name, slow, 0});
   };
-  add(Method::kGet, "/api/v1/queries", kViewer, "listQueries", false, &QueryRoutes::list);
-  add(Method::kPost, "/api/v1/queries", kOperator, "addQuery", true, &QueryRoutes::add);
-  add(Method::kGet, "/api/v1/queries/{name}", kViewer, "getQuery", false, &QueryRoutes::get);
-  add(Method::kPut, "/api/v1/queries/{name}", kOperator, "putQuery", true, &QueryRoutes::put);
-  add(Method::kGet, "/api/v1/queries/{name}/history", kViewer, "queryHistory", false, &QueryRoutes::history);
-  add(Method::kPost, "/api/v1/apply", kOperator, "applyEdits", true, &QueryRoutes::apply);
-  add(Method::kPost, "/api/v1/validate", kViewer, "validateQuery", true, &QueryRoutes::validate);
-  add(Method::kPost, "/api/v1/explain", kViewer, "explainQuery", true, &QueryRoutes::explain);
-  add(Method::kGet, "/api/v1/relations", kViewer, "listRelations", false, &QueryRoutes::relations);
-  add(Method::kPost, "/api/v1/sessions", kViewer, "openSession", true, &QueryRoutes::open_session);
-  add(Method::kDelete, "/api/v1/sessions/{name}", kViewer, "closeSession", true, &QueryRoutes::close_session);
+  add(Method::kGet, "/api/v1/queries", kViewer, "list_queries", false, &QueryRoutes::list);
+  add(Method::kPost, "/api/v1/queries", kOperator, "add_query", true, &QueryRoutes::add);
+  add(Method::kGet, "/api/v1/queries/{name}", kViewer, "show_query", false, &QueryRoutes::get);
+  add(Method::kPut, "/api/v1/queries/{name}", kOperator, "put_query", true, &QueryRoutes::put);
+  add(Method::kGet, "/api/v1/queries/{name}/history", kViewer, "query_history", false, &QueryRoutes::history);
+  add(Method::kPost, "/api/v1/apply", kOperator, "apply", true, &QueryRoutes::apply);
+  add(Method::kPost, "/api/v1/validate", kViewer, "validate", true, &QueryRoutes::validate);
+  add(Method::kPost, "/api/v1/explain", kViewer, "explain", true, &QueryRoutes::explain);
+  add(Method::kGet, "/api/v1/relations", kViewer, "relations", false, &QueryRoutes::relations);
+  add(Method::kPost, "/api/v1/sessions", kViewer, "open_session", true, &QueryRoutes::open_session);
+  add(Method::kDelete, "/api/v1/sessions/{name}", kViewer, "close_session", true, &QueryRoutes::close_session);
   const std::tuple<Method, const char*, const char*, Action> acts[] = {
-      {Method::kDelete, "/api/v1/queries/{name}", "dropQuery", Action::kDrop},
-      {Method::kPost, "/api/v1/queries/{name}/pause", "pauseQuery", Action::kPause},
-      {Method::kPost, "/api/v1/queries/{name}/resume", "resumeQuery", Action::kResume}};
+      {Method::kDelete, "/api/v1/queries/{name}", "drop_query", Action::kDrop},
+      {Method::kPost, "/api/v1/queries/{name}/pause", "pause_query", Action::kPause},
+      {Method::kPost, "/api/v1/queries/{name}/resume", "resume_query", Action::kResume}};
   for (const auto& [method, pattern, name, action] : acts) {
     router.add({method, pattern, [routes, act = action](const Request& request) { return routes->act(request, act); },
                 kOperator, name, true, 0});

@@ -233,8 +233,8 @@ void add_result_routes(http::Router& router, const std::shared_ptr<const ApiGrou
                 [routes, member](const Request& request) { return ((*routes).*member)(request); },
                 kViewer | kHeedsRowFilter, name, slow, 0});
   };
-  add("/api/v1/queries/{name}/results", "queryResults", true, &ResultRoutes::results);
-  add("/api/v1/queries/{name}/events", "queryEvents", false, &ResultRoutes::events);
+  add("/api/v1/queries/{name}/results", "query_results", true, &ResultRoutes::results);
+  add("/api/v1/queries/{name}/events", "query_events", false, &ResultRoutes::events);
   add("/api/v1/events", "events", false, &ResultRoutes::events_of_several);
 }
 

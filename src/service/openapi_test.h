@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "http/router.h"
+#include "service/access.h"
 #include "service/openapi.h"
 
 namespace backstream::service {
@@ -59,10 +60,11 @@ inline std::vector<std::string> openapi_differences(const http::Router& router,
       const http::Route& route = *at->second;
       const std::string role = operation.value("x-role", ""), id = operation.value("operationId", "");
       // Whether /metrics asks depends on the settings.
-      const bool may_be_open = path == "/metrics" && route.role == 0;
-      if (role != openapi_role(route.role) && !may_be_open)
+      const uint32_t asked = role_of(route.role);
+      const bool may_be_open = path == "/metrics" && asked == 0;
+      if (role != openapi_role(asked) && !may_be_open)
         differences.push_back(
-            fmt::format("{}: role {} in the document, {} of the route", what, role, openapi_role(route.role)));
+            fmt::format("{}: role {} in the document, {} of the route", what, role, openapi_role(asked)));
       if (!route.name.empty() && route.name != id)
         differences.push_back(fmt::format("{}: operationId {} in the document, {} of the route", what, id, route.name));
     }

@@ -285,6 +285,7 @@ void ResultBoard::run() {
 void ResultBoard::show(Pending pending) {
   ShownPart& part = *pending.part;
   std::shared_ptr<http::Topic> topic;
+  std::shared_ptr<telemetry::Histogram> latency;
   {
     const std::lock_guard lock(mutex_);
     const auto at = shown_.find(pending.query);
@@ -306,6 +307,7 @@ void ResultBoard::show(Pending pending) {
     ++counters_.parts;
     counters_.rows += part.rows.row_count;
     topic = shown.topic;
+    latency = shown.latency;
     while (shown.octets > limits_.query_octets_max && shown.parts.size() > 1) {
       shown.octets -= shown.parts.front()->octets;
       counters_.octets -= shown.parts.front()->octets;
@@ -315,6 +317,11 @@ void ResultBoard::show(Pending pending) {
     shrink();
   }
   if (topic) publish(*topic, pending.query, part);
+  if (latency && part.windowed() && part.final && part.last && !part.removed) {
+    const auto now =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+    latency->record(static_cast<double>(now.count() - part.window_end) / base::kMicrosPerSecond);
+  }
   publish_filtered(pending.query, part);
 }
 
@@ -458,6 +465,13 @@ uint64_t ResultBoard::last_seq(const std::string& query) const {
   const std::lock_guard lock(mutex_);
   const auto at = shown_.find(query);
   return at == shown_.end() ? 0 : at->second.last_seq;
+}
+
+std::optional<telemetry::Histogram::Snapshot> ResultBoard::latency_seconds(const std::string& query) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = shown_.find(query);
+  if (at == shown_.end()) return std::nullopt;
+  return at->second.latency->snapshot();
 }
 
 void ResultBoard::settle() {

@@ -18,6 +18,7 @@
 #include "http/events.h"
 #include "plan/query.h"
 #include "service/row_filter.h"
+#include "telemetry/exposition.h"
 
 namespace backstream::service {
 
@@ -115,6 +116,8 @@ class ResultBoard {
   };
   Counters counters() const;
   uint64_t last_seq(const std::string& query) const;
+  /// From a window's end to its last rows being readable, of final windows; nullopt: no such query.
+  std::optional<telemetry::Histogram::Snapshot> latency_seconds(const std::string& query) const;
   /// Waits until all that was handed over before is shown. For the end of a process, and tests.
   void settle();
 
@@ -133,7 +136,9 @@ class ResultBoard {
     std::deque<std::shared_ptr<const ShownPart>> parts;
     size_t octets = 0;
     uint64_t parts_dropped = 0;
-    std::shared_ptr<const batch::Schema> schema;            ///< of the newest version
+    std::shared_ptr<const batch::Schema> schema;  ///< of the newest version
+    std::shared_ptr<telemetry::Histogram> latency =
+        std::make_shared<telemetry::Histogram>(telemetry::latency_bounds_seconds());
     std::map<std::string, Filtered, std::less<>> filtered;  ///< by condition
     // Of the window at hand, to number its parts.
     Micros at_start = 0;

@@ -33,7 +33,8 @@ struct Outage {
 struct ExporterStatus {
   base::Inet address;
   std::string site, protocols;
-  Micros first_seen = 0, last_seen = 0;                   ///< arrival
+  Micros first_seen = 0, last_seen = 0;  ///< arrival
+  uint64_t templates = 0;
   uint64_t sampling_rate_min = 0, sampling_rate_max = 0;  ///< equal: it has one; 0: unknown
   decode::IngestLedger ledger;
   window::WatermarkTracker::ExporterState clock;

@@ -1,0 +1,305 @@
+#include "service/api.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "batch/flow_schema.h"
+#include "catalog/sqlite_catalog.h"
+#include "service/access_matrix_test.h"
+#include "service/access_routes.h"
+#include "service/openapi.h"
+#include "service/openapi_test.h"
+
+namespace backstream::service {
+namespace {
+
+using Json = nlohmann::json;
+using http::Method;
+constexpr Micros kSecond = base::kMicrosPerSecond;
+const std::string kMatrix =
+    "SELECT window_start, src_as, sum(octets) AS octets FROM tumble(flows, time, interval '60 s') GROUP BY 1, 2";
+
+/// All routes over an engine that this thread runs.
+class ApiTest : public testing::Test {
+ protected:
+  ApiTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "backstream-api-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    folder_ = name;
+    auto opened = catalog::open_sqlite_catalog((folder_ / "catalog.sqlite").string());
+    if (!opened) throw std::runtime_error(opened.error().render());
+    catalog_ = std::move(*opened);
+    queries_.emplace(
+        *catalog_, QueryGround{engine_, [] { return std::make_unique<plan::Definitions>(true); },
+                               [](const std::function<void()>& work) { work(); }, [] { return base::kMinTime; },
+                               [this](const catalog::Object& object, const plan::Query& query) {
+                                 return board_.open(object.name, {object.incarnation.value, object.version}, query, 1);
+                               },
+                               [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
+                                 board_.close(sink);
+                                 if (last) board_.drop(object.name);
+                               }});
+    EXPECT_TRUE(queries_->start(0));
+    sessions_.emplace(*queries_);
+    snapshot_.publish(std::make_shared<Snapshot>());
+    AccessOptions options;
+    options.catalog = catalog_.get();
+    options.limits.failures = 1e9;
+    auto access = Access::open(settings_, options);
+    if (!access) throw std::runtime_error(access.error().render());
+    access_ = std::move(*access);
+    ground_ = std::make_shared<ApiGround>(ApiGround{{"1.2.3", "node", "ams", {"edge"}, 0},
+                                                    *catalog_,
+                                                    *queries_,
+                                                    board_,
+                                                    *sessions_,
+                                                    snapshot_,
+                                                    [] { return std::vector<ExporterStatus>(1); },
+                                                    [] { return std::string("page\n"); },
+                                                    [] { return std::string("{}"); },
+                                                    [] { return openapi_document(); },
+                                                    [this]() -> base::Result<std::string> {
+                                                      ++reloads_;
+                                                      return "nothing\n";
+                                                    },
+                                                    [] { return size_t{0}; }});
+    add_api_routes(router_, ground_);
+    add_access_routes(router_, *access_);
+    router_.set_gate(access_->gate());
+  }
+  ~ApiTest() override {
+    sessions_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  http::Response ask(Method method, const std::string& path, const Json& body = nullptr,
+                     const http::Parameters& query = {}, const http::Headers& headers = {}) {
+    http::Request request;
+    request.method = method;
+    request.path = request.raw_path = path;
+    request.query = query;
+    request.headers = headers;
+    request.host = "localhost";
+    request.peer = base::Inet::v4(0x7f000001);
+    if (!body.is_null()) request.body = body.dump();
+    return router_.answer(router_.match(method, path), request);
+  }
+  Json get(const std::string& path, const http::Parameters& query = {}) {
+    const auto response = ask(Method::kGet, path, nullptr, query);
+    EXPECT_EQ(response.status, 200) << response.body;
+    return Json::parse(response.body, nullptr, false);
+  }
+  /// One flow of 100 octets from each AS, at that second.
+  void flow(int second, std::initializer_list<int64_t> sources) {
+    using batch::FlowColumn;
+    const std::vector<batch::Type> types = batch::flow_schema().types();
+    std::vector<bool> used(types.size());
+    for (const FlowColumn column : {FlowColumn::kTime, FlowColumn::kOctets, FlowColumn::kSrcAs})
+      used[static_cast<size_t>(column)] = true;
+    batch::BatchBuffer buffer(types, used, 16);
+    const auto values = [&](FlowColumn column) {
+      auto& of = buffer.batch.columns[static_cast<size_t>(column)];
+      of.has_nulls = false;
+      return of.as<int64_t>();
+    };
+    for (const int64_t source : sources) {
+      const size_t row = buffer.batch.row_count++;
+      values(FlowColumn::kTime)[row] = second * kSecond;
+      values(FlowColumn::kOctets)[row] = 100;
+      values(FlowColumn::kSrcAs)[row] = source;
+    }
+    engine_.process("flows", buffer.batch);
+    engine_.advance("flows", second * kSecond);
+    board_.settle();
+  }
+
+  std::filesystem::path folder_;
+  const config::Settings settings_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  exec::Engine engine_{exec::EngineOptions{}};
+  http::EventHub hub_;
+  ResultBoard board_{hub_, {}};
+  std::optional<QueryRegister> queries_;
+  std::optional<Sessions> sessions_;
+  base::Published<Snapshot> snapshot_;
+  std::unique_ptr<Access> access_;
+  std::shared_ptr<const ApiGround> ground_;
+  http::Router router_;
+  int reloads_ = 0;
+};
+
+TEST_F(ApiTest, RoutesAreThoseOfTheDocument) { EXPECT_EQ(openapi_differences(router_), std::vector<std::string>{}); }
+
+TEST_F(ApiTest, EveryRouteAsksWhoIsThere) {
+  const size_t count = expect_access_matrix(router_, hub_, *access_, settings_);
+  EXPECT_GT(count, router_.routes().size() * 20);
+  EXPECT_GT(reloads_, 0) << "handlers of who may are run";
+}
+
+TEST_F(ApiTest, AQueryIsDefinedAlteredPausedAndDropped) {
+  auto response = ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}, {"comment", "who"}});
+  ASSERT_EQ(response.status, 201) << response.body;
+  EXPECT_EQ(Json::parse(response.body)["query"]["columns"][1], Json::parse(R"({"name":"src_as","type":"bigint"})"));
+  response = ask(Method::kGet, "/api/v1/queries/matrix");
+  const Json query = Json::parse(response.body);
+  EXPECT_EQ(query["comment"], "who");
+  EXPECT_EQ(query["owner"], "local");
+  EXPECT_EQ(*response.headers.find("ETag"), fmt::format("\"{}\"", query["revision"].get<int>()));
+  http::Headers wrong, right;
+  wrong.add("If-Match", "\"77\"");
+  right.add("If-Match", *response.headers.find("ETag"));
+  const Json other = {{"text", kMatrix + " HAVING sum(octets) > 10"}};
+  EXPECT_EQ(ask(Method::kPut, "/api/v1/queries/matrix", other, {}, wrong).status, 412);
+  response = ask(Method::kPut, "/api/v1/queries/matrix", other, {}, right);
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(Json::parse(response.body)["done"][0]["verb"], "alter");
+  EXPECT_EQ(Json::parse(ask(Method::kPut, "/api/v1/queries/matrix", other).body)["done"][0]["verb"], "unchanged");
+  EXPECT_EQ(get("/api/v1/queries/matrix/history")["versions"].size(), 2u);
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/queries/matrix/pause").status, 200);
+  EXPECT_EQ(get("/api/v1/queries/matrix")["state"], "paused");
+  EXPECT_EQ(get("/api/v1/queries/matrix/why")["text"], "the query is paused\n");
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/queries/matrix/resume").status, 200);
+  EXPECT_EQ(ask(Method::kDelete, "/api/v1/queries/matrix").status, 200);
+  EXPECT_EQ(ask(Method::kDelete, "/api/v1/queries/matrix").status, 404);
+  std::vector<std::string> verbs;
+  const Json audit = get("/api/v1/audit");
+  for (const Json& entry : audit["entries"]) verbs.push_back(entry["verb"]);
+  EXPECT_EQ(verbs, (std::vector<std::string>{"drop", "resume", "pause", "alter", "add"}));
+}
+
+TEST_F(ApiTest, SeveralEditsAreDoneTogetherOrNotAtAll) {
+  const Json top = {{"action", "add"}, {"name", "top"}, {"text", "SELECT window_start, octets FROM matrix"}};
+  const Json wrong = {
+      {"action", "put"}, {"name", "bad"}, {"source", "bad.sql"}, {"text", "SELECT\n  octts FROM flows"}};
+  const Json matrix = {{"action", "put"}, {"text", "CREATE MATERIALIZED VIEW matrix AS " + kMatrix}};
+  auto response = ask(Method::kPost, "/api/v1/apply", {{"edits", {top, matrix, wrong}}});
+  ASSERT_EQ(response.status, 422);
+  const Json problem = Json::parse(response.body);
+  EXPECT_EQ(problem["title"], "bad.sql");
+  EXPECT_EQ(problem["line"], 2);
+  EXPECT_EQ(problem["column"], 3);
+  EXPECT_EQ(problem["end_column"], 8);
+  EXPECT_EQ(get("/api/v1/queries")["queries"].size(), 0u);
+  response = ask(Method::kPost, "/api/v1/apply", {{"edits", {top, matrix}}, {"dry_run", true}});
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(get("/api/v1/queries")["queries"].size(), 0u);
+  response = ask(Method::kPost, "/api/v1/apply", {{"edits", {top, matrix}}});
+  EXPECT_EQ(Json::parse(response.body)["done"].size(), 2u);
+  EXPECT_EQ(get("/api/v1/queries/top")["reads"], Json::parse(R"(["matrix"])"));
+  EXPECT_EQ(ask(Method::kDelete, "/api/v1/queries/matrix").status, 409);
+}
+
+TEST_F(ApiTest, BodiesThatAreNoneOfOursAreRefusedWithAReason) {
+  const std::pair<const char*, Json> bodies[] = {
+      {"/api/v1/queries", Json::array()},
+      {"/api/v1/queries", {{"text", 7}}},
+      {"/api/v1/queries", {{"name", "q"}}},
+      {"/api/v1/queries", {{"text", "SELECT octets FROM flows"}}},
+      {"/api/v1/queries", {{"name", "q"}, {"text", ""}}},
+      {"/api/v1/queries", {{"name", "q"}, {"text", "SELECT octets FROM flows"}, {"expected", "x"}}},
+      {"/api/v1/apply", {{"edits", 3}}},
+      {"/api/v1/apply", {{"edits", {3}}}},
+      {"/api/v1/apply", {{"edits", {{{"action", "do"}}}}}},
+      {"/api/v1/apply", {{"edits", Json::array()}, {"dry_run", 1}}},
+      {"/api/v1/validate", Json::object()},
+      {"/api/v1/explain", {{"text", nullptr}, {"source", 4}}},
+      {"/api/v1/sessions", {{"text", Json::object()}}}};
+  for (const auto& [path, body] : bodies) {
+    const auto response = ask(Method::kPost, path, body);
+    EXPECT_EQ(response.status, 422) << path << body << response.body;
+    EXPECT_EQ(response.content_type, "application/problem+json");
+    EXPECT_FALSE(Json::parse(response.body).value("detail", "").empty()) << path << body;
+  }
+}
+
+TEST_F(ApiTest, ResultsAreReadAsJsonCsvAndLines) {
+  ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}});
+  flow(60, {64'500, 64'501});
+  flow(120, {64'500});
+  flow(185, {});
+  const Json all = get("/api/v1/queries/matrix/results");
+  ASSERT_EQ(all["windows"].size(), 2u);
+  EXPECT_EQ(all["windows"][0]["window_start"], "1970-01-01T00:01:00Z");
+  EXPECT_EQ(all["windows"][0]["rows"].size(), 2u);
+  EXPECT_EQ(all["last_seq"], 2);
+  EXPECT_EQ(get("/api/v1/queries/matrix/results", {{"after", "1"}})["windows"].size(), 1u);
+  EXPECT_EQ(get("/api/v1/queries/matrix/results", {{"from", "1970-01-01T00:02:00Z"}})["windows"].size(), 1u);
+  const auto page = get("/api/v1/queries/matrix/results", {{"limit", "1"}});
+  EXPECT_EQ(page["windows"].size(), 1u);
+  EXPECT_EQ(page["next"], 1);
+  auto text = ask(Method::kGet, "/api/v1/queries/matrix/results", nullptr, {{"format", "csv"}, {"after", "1"}});
+  EXPECT_EQ(text.body, "window_start,src_as,octets\n1970-01-01 00:02:00+00,64500,100\n");
+  EXPECT_EQ(text.content_type, "text/csv");
+  http::Headers accept;
+  accept.add("Accept", "application/x-ndjson");
+  text = ask(Method::kGet, "/api/v1/queries/matrix/results", nullptr, {{"after", "1"}, {"revisions", "true"}}, accept);
+  EXPECT_EQ(text.body,
+            "{\"window_start\":\"1970-01-01T00:02:00Z\",\"src_as\":64500,\"octets\":100,\"_rev\":1,\"_final\":true,"
+            "\"_complete\":true,\"_op\":\"u\"}\n");
+  for (const http::Parameters& wrong :
+       {http::Parameters{{"from", "yesterday"}}, {{"after", "-1"}}, {{"limit", "x"}}, {{"format", "xml"}}})
+    EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/matrix/results", nullptr, wrong).status, 422);
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/matrx/results").status, 404);
+}
+
+TEST_F(ApiTest, WhoMaySeeSomeRowsSeesThose) {
+  ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}});
+  ask(Method::kPost, "/api/v1/queries",
+      {{"name", "total"},
+       {"text", "SELECT window_start, sum(octets) AS o FROM tumble(flows, time, interval '60 s') GROUP BY 1"}});
+  const auto made =
+      ask(Method::kPost, "/api/v1/tokens", {{"name", "noc"}, {"role", "viewer"}, {"row_filter", "src_as = 64500"}});
+  ASSERT_EQ(made.status, 201) << made.body;
+  http::Headers token;
+  token.add("Authorization", "Bearer " + Json::parse(made.body)["token"].get<std::string>());
+  const auto stream = ask(Method::kGet, "/api/v1/queries/matrix/events", nullptr, {}, token);
+  ASSERT_TRUE(stream.events);
+  http::Subscription reader(stream.events->topics, "", 0);
+  std::vector<http::Frame> frames;
+  hub_.pump();
+  reader.take(1 << 20, frames);
+  flow(60, {64'500, 64'501, 64'502});
+  flow(125, {64'501});
+  const auto read = ask(Method::kGet, "/api/v1/queries/matrix/results", nullptr, {}, token);
+  EXPECT_EQ(Json::parse(read.body)["windows"][0]["rows"], Json::parse(R"([["1970-01-01T00:01:00Z",64500,100]])"));
+  hub_.pump();
+  reader.take(1 << 20, frames);
+  std::string told;
+  for (const auto& frame : frames) told += frame.shared ? *frame.shared : "";
+  EXPECT_NE(told.find("64500"), std::string::npos);
+  EXPECT_EQ(told.find("64501"), std::string::npos);
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total/results", nullptr, {}, token).status, 403);
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total/events", nullptr, {}, token).status, 403);
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries", nullptr, {}, token).status, 403);
+}
+
+TEST_F(ApiTest, ACatalogGoesOutAndComesIn) {
+  ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}});
+  const Json document = get("/api/v1/catalog/export");
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/catalog/import", document).status, 409) << "there is one already";
+  ask(Method::kDelete, "/api/v1/queries/matrix");
+  const auto imported = ask(Method::kPost, "/api/v1/catalog/import", document);
+  EXPECT_EQ(imported.status, 200) << imported.body;
+  EXPECT_EQ(get("/api/v1/queries/matrix")["state"], "running");
+  flow(60, {1});
+  flow(125, {1});
+  EXPECT_EQ(get("/api/v1/queries/matrix/results")["windows"].size(), 1u) << "it runs";
+}
+
+TEST_F(ApiTest, HealthAndReadinessAreTwoThings) {
+  EXPECT_EQ(ask(Method::kGet, "/-/ready").status, 200);
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->not_ready = {"it is starting"};
+  snapshot_.publish(snapshot);
+  EXPECT_EQ(ask(Method::kGet, "/-/healthy").status, 200);
+  const auto ready = ask(Method::kGet, "/-/ready");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_EQ(ready.body, "not ready\nit is starting\n");
+  EXPECT_EQ(get("/api/v1/status")["ready"], false);
+  EXPECT_EQ(ask(Method::kGet, "/metrics").body, "page\n");
+}
+
+}  // namespace
+}  // namespace backstream::service
