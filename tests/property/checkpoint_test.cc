@@ -429,9 +429,12 @@ TEST(Checkpoint, WindowsThatOverlapAnOutageAreIncomplete) {
   Running after({}, shuffled(random), cut.rows);
   after.restore(saved);
   for (const auto& [name, number] : after.numbers) after.engine.mark_gap(number, from, until);
-  for (size_t i = back; i < flows.size(); ++i) after.take(flows[i], 0);
-  after.flush();
-  after.engine.finish();
+  // Another stop, before anything has come, loses nothing of what is known of the first one.
+  Running once_more({}, shuffled(random), cut.rows);
+  once_more.restore(after.save());
+  for (size_t i = back; i < flows.size(); ++i) once_more.take(flows[i], 0);
+  once_more.flush();
+  once_more.engine.finish();
   size_t incomplete = 0, complete = 0;
   for (const char* name : {"matrix", "matrix_packets", "hops", "addresses", "lenient", "steps_by_minute"}) {
     const std::set<std::string> expected(whole.rows[name].rows.begin(), whole.rows[name].rows.end());
@@ -534,6 +537,33 @@ TEST(Checkpoint, AnotherPlanOrFormatIsRefused) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "0A000");
   EXPECT_FALSE(running.engine.restore_streams(saved.queries["matrix"]));
+}
+
+/// A version of a query that ends at an instant still does so, and so does the one that begins there.
+TEST(Checkpoint, ALifeGoesOn) {
+  std::mt19937_64 random(6);
+  const auto flows = make_flows(random, 2000, 30 * kSecond);
+  const Micros boundary = kStart + 600 * kSecond;
+  const std::vector<Named> versions = {
+      {"old_one",
+       "AS SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY window_start"},
+      {"new_one",
+       "AS SELECT window_start, sum(octets) AS n FROM tumble(flows, time, interval '60 s') GROUP BY window_start"}};
+  std::map<std::string, Rows> rows;
+  Running before({}, versions, rows), after({}, versions, rows);
+  before.engine.set_life(before.numbers["old_one"], base::kMinTime, boundary);
+  before.engine.set_life(before.numbers["new_one"], boundary, base::kMaxTime);
+  for (size_t i = 0; i < 500; ++i) before.take(flows[i], 0);
+  after.restore(before.save());
+  EXPECT_FALSE(after.engine.has_ended(after.numbers["old_one"]));
+  for (size_t i = 500; i < flows.size(); ++i) after.take(flows[i], 0);
+  EXPECT_TRUE(after.engine.has_ended(after.numbers["old_one"]));
+  after.flush();
+  after.engine.finish();
+  EXPECT_GT(rows["old_one"].rows.size(), 5u);
+  EXPECT_GT(rows["new_one"].rows.size(), 5u);
+  for (const std::string& row : rows["old_one"].rows) EXPECT_LT(std::stoll(row), boundary) << row;
+  for (const std::string& row : rows["new_one"].rows) EXPECT_GE(std::stoll(row), boundary) << row;
 }
 
 /// LIMIT of rows without windows is over the whole run.
