@@ -129,6 +129,25 @@ void BM_Restore(benchmark::State& state, const char* const* texts) {
     benchmark::DoNotOptimize(again.engine.next_cut("flows"));
   }
 }
+/// Many queries of few groups, that share nothing.
+void BM_SaveSmall(benchmark::State& state) {
+  std::vector<std::string> texts;
+  for (int64_t q = 0; q < state.range(0); ++q) {
+    const std::string number = std::to_string(q);
+    texts.push_back("CREATE MATERIALIZED VIEW q" + number +
+                    " AS SELECT window_start, dst_port, sum(octets) AS octets FROM " +
+                    "tumble(flows, time, interval '60 s') WHERE dst_port < " + std::to_string(q + 10) +
+                    " GROUP BY window_start, dst_port");
+  }
+  std::vector<const char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(text.c_str());
+  Running running(pointers.data(), pointers.size());
+  running.fill(10'000);
+  service::SavedState saved;
+  for (auto _ : state) running.save(saved);
+  state.counters["octets"] = static_cast<double>(octets_of(saved));
+}
+BENCHMARK(BM_SaveSmall)->Arg(1)->Arg(200)->Unit(benchmark::kMillisecond);
 #define BACKSTREAM_BENCH(Name)                                                                                     \
   BENCHMARK_CAPTURE(Name, matrix, kMatrix)->Args({450'000, 1})->Args({450'000, 3})->Unit(benchmark::kMillisecond); \
   BENCHMARK_CAPTURE(Name, pairs, kPairs)->Args({450'000, 1})->Unit(benchmark::kMillisecond)

@@ -25,7 +25,6 @@ SavedGroups::SavedGroups(const plan::Stage& stage, size_t batch_rows, std::vecto
     : stage_(stage),
       aggregates_(std::move(aggregates)),
       group_rows_(stage, batch_rows),
-      keys_(key_types(stage), std::vector<bool>(stage.keys.size(), true), kGroupsAtOnce),
       rows_(kGroupsAtOnce),
       found_(kGroupsAtOnce),
       wide_(kGroupsAtOnce),
@@ -67,6 +66,8 @@ size_t SavedGroups::group_count(StateReader& in) const {
 size_t SavedGroups::read_keys(StateReader& in, PaneTable& table, size_t left) {
   const size_t n = in.number(std::min(left, kGroupsAtOnce));
   if (!in.check(n > 0)) return 0;
+  if (keys_.capacity() == 0)
+    keys_ = batch::BatchBuffer(key_types(stage_), std::vector<bool>(stage_.keys.size(), true), kGroupsAtOnce);
   keys_.reset();
   for (batch::Column& column : keys_.batch.columns) {
     column.has_nulls = true;

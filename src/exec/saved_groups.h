@@ -31,7 +31,7 @@ class SavedGroups {
   const plan::Stage& stage_;
   const std::vector<size_t> aggregates_;
   GroupRows group_rows_;
-  batch::BatchBuffer keys_;
+  batch::BatchBuffer keys_;  ///< made when something is read
   // Of the groups that were read last, in the order of the octets.
   std::vector<uint8_t*> rows_, found_;
   std::vector<uint8_t> wide_;

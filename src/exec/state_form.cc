@@ -7,7 +7,6 @@
 #include <string>
 
 #include "plan/explain.h"
-#include "plan/late.h"
 
 namespace backstream::exec {
 namespace {
