@@ -777,6 +777,7 @@ base::Result<void> Engine::restore_streams(std::span<const uint8_t> saved) {
     State::Stream& s = state_->stream(name);
     for (size_t clock = 0; clock < watermarks.size(); ++clock)
       s.watermarks[clock] = std::max(s.watermarks[clock], watermarks[clock]);
+    for (State::Stream::Reader& r : s.readers) r.fresh = true;
   }
   return {};
 }

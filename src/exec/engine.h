@@ -167,8 +167,8 @@ class Engine {
   // Saved states (docs/design/0021-checkpoints.md). What was saved between two calls of the other members goes on in
   // another engine, of another process, as if it had not been stopped: the same rows, late or not, the same ledgers.
   //
-  // There, in this order: set_delay(), restore_streams(), add_query() of all, in any order that they read each other
-  // in, restore_state() of each, mark_gap() of what was missed, catch_up(), process().
+  // There, in this order: set_delay(), add_query() of all, in any order that they read each other in,
+  // restore_streams(), restore_state() of each, mark_gap() of what was missed, catch_up(), process().
 
   /// Appends the state of a query: what is open of its windows, sessions, joins and partitions, its ledger, watermarks,
   /// gaps and life. Nothing is appended of one that has failed. Costs about what the state takes in octets: see
@@ -181,7 +181,8 @@ class Engine {
   base::Result<void> restore_state(size_t query_index, std::span<const uint8_t> saved);
   /// Appends the watermarks of all streams.
   void save_streams(std::vector<uint8_t>& out) const;
-  /// Watermarks that are further than those that are known hold from now on: rows that were late would be late again.
+  /// Watermarks that are further than those that are known hold from now on, so that rows that were late are late
+  /// again. Queries get to know them by catch_up(), but for those that are restored: they know them already.
   /// Errors: XX001, 0A000; nothing has happened then.
   base::Result<void> restore_streams(std::span<const uint8_t> saved);
   /// The stream's watermark; kMinTime: it has not begun. Rows of later times may be missing after a stop.

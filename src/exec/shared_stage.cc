@@ -183,7 +183,11 @@ class StageSharing::Member final : public StageRunner {
     const Group::Place& place = group_->place(number_);
     if (place.drives) place.stage->advance(watermark);
   }
-  Micros next_cut(Micros watermark) const override { return group_->place(number_).stage->next_cut(watermark); }
+  Micros next_cut(Micros watermark) const override {
+    // Whoever asks before anything has begun does not decide yet who shares with whom.
+    if (watermark == base::kMinTime && group_->place_if_made(number_) == nullptr) return base::kMinTime + 1;
+    return group_->place(number_).stage->next_cut(watermark);
+  }
   WindowLedger ledger() const override {
     const Group::Place* place = group_->place_if_made(number_);
     if (place == nullptr) return {};
