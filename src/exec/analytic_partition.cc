@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "exec/state_bytes.h"
+
 namespace backstream::exec {
 
 using batch::Column;
@@ -404,10 +406,11 @@ void AnalyticFunctions::counter_delta(const AnalyticPartition& p, const Call& ca
   }
 }
 
-void AnalyticFunctions::trim(AnalyticPartition& p) const {
+/// The number of the first row that a function may still read; first or less: all that are there.
+int64_t AnalyticFunctions::first_needed(const AnalyticPartition& p) const {
   // The last row stays: the next one is compared with its place in the order.
   int64_t keep = std::min(p.next_out - std::max<int64_t>(plan_.rows_before, 1), p.total - 1);
-  if (keep <= p.first) return;
+  if (keep <= p.first) return keep;
   const AnalyticPartition::Order& next = p.order[static_cast<size_t>(std::min(p.next_out, p.total - 1) - p.first)];
   keep = std::min(keep, next.rank - 1);  // A frame of RANGE ... CURRENT ROW begins with the row's first peer.
   if (plan_.range_before_us > 0) {
@@ -415,6 +418,11 @@ void AnalyticFunctions::trim(AnalyticPartition& p) const {
                                          [](const AnalyticPartition::Order& o, Micros time) { return o.time < time; });
     keep = std::min(keep, p.first + (within - p.order.begin()));
   }
+  return keep;
+}
+
+void AnalyticFunctions::trim(AnalyticPartition& p) const {
+  const int64_t keep = first_needed(p);
   const int64_t gone = keep - p.first;
   // Moving the others to the front costs their number: seldom, then.
   if (gone < 8 || gone * 2 < static_cast<int64_t>(p.order.size())) return;
@@ -432,5 +440,99 @@ void AnalyticFunctions::trim(AnalyticPartition& p) const {
   p.order.erase(p.order.begin(), p.order.begin() + gone);
   p.first = keep;
 }
+
+void AnalyticFunctions::save(StateWriter& out, const AnalyticPartition& p) const {
+  out.time(p.forget_after);
+  out.number(static_cast<uint64_t>(p.first));
+  out.number(static_cast<uint64_t>(p.next_out - p.first));
+  out.number(p.order.size());
+  for (const AnalyticPartition::Order& order : p.order) {
+    out.time(order.time);
+    out.time(order.at);
+    out.number(static_cast<uint64_t>(order.peer));
+    out.number(static_cast<uint64_t>(order.rank));
+  }
+  exec::save(out, p.arguments);
+  exec::save(out, p.waiting);
+  for (size_t c = 0; c < calls_.size(); ++c) {
+    const AnalyticPartition::Carried& carried = p.carried[c];
+    out.number(static_cast<uint64_t>(carried.added));
+    exec::save(out, carried.value);
+    out.real(carried.average);
+    out.time(carried.time);
+    out.flag(carried.any);
+    if (calls_[c].runs)
+      calls_[c].call->aggregate->encode(reinterpret_cast<const uint8_t*>(p.states.data() + calls_[c].state_at),
+                                        out.octets());
+  }
+}
+
+namespace {
+
+/// Of the expr::Value alternatives, the one that a column of the type holds.
+size_t value_index(batch::Type type) {
+  switch (batch::physical(type)) {
+    case Physical::kByte: return expr::Value(false).index();
+    case Physical::kInt64: return expr::Value(int64_t{0}).index();
+    case Physical::kDouble: return expr::Value(0.0).index();
+    case Physical::kText: return expr::Value(std::string()).index();
+    case Physical::kInet: return expr::Value(base::Inet{}).index();
+    case Physical::kInterval: return expr::Value(base::Interval{}).index();
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AnalyticFunctions::load(StateReader& in, AnalyticPartition& p) {
+  constexpr uint64_t kRowsMax = uint64_t{1} << 60;
+  p.forget_after = in.integer();
+  p.first = static_cast<int64_t>(in.number(kRowsMax));
+  p.next_out = p.first + static_cast<int64_t>(in.number(kRowsMax));
+  const size_t rows = in.count(4);
+  p.total = p.first + static_cast<int64_t>(rows);
+  for (size_t row = 0; row < rows && !in.refused(); ++row) {
+    AnalyticPartition::Order& order = p.order.emplace_back();
+    order.time = in.bounded_time();
+    order.at = in.bounded_time();
+    order.peer = static_cast<int64_t>(in.number(kRowsMax));
+    order.rank = static_cast<int64_t>(in.number(kRowsMax));
+  }
+  exec::load(in, argument_types_, p.arguments);
+  exec::load(in, plan_.looks_ahead() ? input_types_ : std::vector<batch::Type>(), p.waiting);
+  for (size_t c = 0; c < calls_.size() && !in.refused(); ++c) {
+    AnalyticPartition::Carried& carried = p.carried[c];
+    carried.added = static_cast<int64_t>(in.number(kRowsMax));
+    exec::load(in, carried.value);
+    in.check(carried.value.index() == 0 || carried.value.index() == value_index(calls_[c].call->type));
+    carried.average = in.real();
+    carried.time = in.bounded_time();
+    carried.any = in.flag();
+    if (!calls_[c].runs) continue;
+    in.check(carried.added >= p.first && carried.added <= p.total);
+    in.state(*calls_[c].call->aggregate, reinterpret_cast<uint8_t*>(p.states.data() + calls_[c].state_at),
+             *running_context_);
+  }
+  if (!in.refused()) in.check(is_consistent(p));
+}
+
+/// What functions rely on: rows are in order, and all that may still be read are there.
+bool AnalyticFunctions::is_consistent(const AnalyticPartition& p) const {
+  const size_t waiting = plan_.looks_ahead() ? static_cast<size_t>(std::max<int64_t>(p.total - p.next_out, 0)) : 0;
+  if (p.next_out > p.total || (!plan_.looks_ahead() && p.next_out != p.total)) return false;
+  if (p.arguments.row_count() != p.order.size() || p.waiting.row_count() != waiting) return false;
+  if (p.total > 0 && p.order.empty()) return false;
+  for (size_t i = 0; i < p.order.size(); ++i) {
+    const AnalyticPartition::Order& order = p.order[i];
+    if (order.peer < 1 || order.rank < 1 || order.rank > p.first + static_cast<int64_t>(i) + 1) return false;
+    if (i == 0) continue;
+    const AnalyticPartition::Order& before = p.order[i - 1];
+    if (order.time < before.time || order.peer < before.peer || order.rank < before.rank) return false;
+  }
+  return p.first == 0 || p.first <= first_needed(p);
+}
+
+void AnalyticFunctions::save_null_results(StateWriter& out) const { exec::save(out, null_results()); }
+void AnalyticFunctions::load_null_results(StateReader& in) { exec::load(in, nulls_gone_); }
 
 }  // namespace backstream::exec

@@ -87,6 +87,12 @@ class AnalyticFunctions {
     return all += *scratch_;
   }
 
+  void save(StateWriter& out, const AnalyticPartition& partition) const;
+  /// Into a new partition. When the reader has refused it must not be used.
+  void load(StateReader& in, AnalyticPartition& partition);
+  void save_null_results(StateWriter& out) const;
+  void load_null_results(StateReader& in);
+
  private:
   struct Call {
     const plan::AnalyticCall* call;
@@ -107,6 +113,8 @@ class AnalyticFunctions {
   void counter_delta(const AnalyticPartition& p, const Call& call, size_t n, batch::Column& out) const;
   void move_states(AnalyticPartition& p, agg::StateContext& to);
   void init_states(AnalyticPartition& p) const;
+  int64_t first_needed(const AnalyticPartition& p) const;
+  bool is_consistent(const AnalyticPartition& p) const;
 
   const plan::Analytic& plan_;
   std::vector<int> argument_columns_;  ///< of the input

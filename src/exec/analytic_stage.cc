@@ -12,6 +12,7 @@
 #include "exec/carried_functions.h"
 #include "exec/keyed_states.h"
 #include "exec/row_order.h"
+#include "exec/state_bytes.h"
 #include "exec/window_functions.h"
 
 namespace backstream::exec {
@@ -164,10 +165,109 @@ class AnalyticStage final : public StageRunner {
     if (carried_) octets += carried_->octets_held();
     nodes[0] += octets;
   }
+  void save_state(StateWriter& out) override {
+    assert(window_rows_.row_count() == 0);  // The rows of a window come in one go.
+    save(out, ledger_);
+    tail_.save(out);
+    out.time(known_before_);
+    out.time(ran_before_);
+    out.time(next_sweep_);
+    out.flag(ended_);
+    out.number(slices_.size());
+    for (const auto& [start, rows] : slices_) {
+      out.time(start);
+      save(out, rows);
+    }
+    functions_.save_null_results(out);
+    save(out, within_ ? within_->null_results() : agg::NullResults{});
+    if (carried_) return carried_->save(out);
+    if (index_) save_indexed(out);
+    out.number(by_key_.size());
+    for (const auto& [key, partition] : by_key_) {
+      out.text(key);
+      functions_.save(out, *partition);
+    }
+  }
+  void load_state(StateReader& in) override {
+    load(in, ledger_);
+    tail_.load(in);
+    known_before_ = in.watermark();
+    ran_before_ = in.watermark();
+    next_sweep_ = in.time();
+    ended_ = in.flag();
+    load_slices(in);
+    functions_.load_null_results(in);
+    agg::NullResults nulls;
+    load(in, nulls);
+    if (within_) within_->set_null_results(nulls);
+    if (carried_) return carried_->load(in);
+    if (index_) load_indexed(in);
+    for (size_t left = in.count(8); left > 0 && !in.refused(); --left) {
+      const std::string key(in.text());
+      if (in.refused() || !in.check(index_ == nullptr && plan_.across_windows && !by_key_.contains(key))) return;
+      by_key_.emplace(key, load_partition(in));
+    }
+  }
 
  private:
   static Micros slice_of(Micros time) {
     return time == base::kMinTime || time == base::kMaxTime ? time : base::floor_to(time, kSliceUs);
+  }
+
+  void save_indexed(StateWriter& out) {
+    index_->for_each_batch([&](const Column* keys, uint8_t* const* states, size_t n) {
+      out.number(n);
+      for (size_t k = 0; k < plan_.partition_by.size(); ++k) {
+        for (size_t i = 0; i < n; ++i) out.value(keys[k], i);
+      }
+      for (size_t i = 0; i < n; ++i) functions_.save(out, **reinterpret_cast<AnalyticPartition* const*>(states[i]));
+    });
+    out.number(0);
+  }
+  void load_indexed(StateReader& in) {
+    constexpr size_t kStep = 1024;
+    std::vector<batch::Type> types;
+    for (const int column : plan_.partition_by) types.push_back(types_[static_cast<size_t>(column)]);
+    batch::BatchBuffer keys(types, std::vector<bool>(types.size(), true), kStep);
+    std::vector<uint8_t*> states(kStep);
+    while (const size_t n = in.number(kStep)) {
+      keys.reset();
+      for (Column& column : keys.batch.columns) {
+        column.has_nulls = true;
+        for (size_t i = 0; i < n; ++i) in.value(column, i, keys.texts);
+      }
+      if (in.refused() || !in.check(n <= in.octets_left())) return;
+      index_->find_or_make(keys.batch.columns.data(), n, states.data());
+      for (size_t i = 0; i < n && !in.refused(); ++i) {
+        auto*& place = *reinterpret_cast<AnalyticPartition**>(states[i]);
+        if (in.check(place == nullptr)) place = load_partition(in);
+      }
+    }
+  }
+  AnalyticPartition* load_partition(StateReader& in) {
+    AnalyticPartition* partition = partitions_.emplace_back(functions_.make_partition()).get();
+    functions_.load(in, *partition);
+    if (in.refused() || !in.check(partitions_.size() <= partitions_max_)) return partition;
+    rows_held_ += partition->rows_held();
+    for (auto row = static_cast<size_t>(partition->next_out - partition->first); row < partition->order.size(); ++row)
+      ++waiting_[partition->order[row].at];
+    return partition;
+  }
+  void load_slices(StateReader& in) {
+    const size_t count = in.count(2);
+    if (!in.check(count <= kOpenSlicesMax)) return;
+    for (size_t left = count; left > 0 && !in.refused(); --left) {
+      const Micros start = in.bounded_time();
+      if (!in.check(!by_window_ && slice_of(start) == start && !slices_.contains(start))) return;
+      RowStore& rows = slices_.emplace(start, RowStore(types_, kSliceTextOctets)).first->second;
+      load(in, types_, rows);
+      const Column times = rows.slice(static_cast<size_t>(plan_.time_column), 0);
+      for (size_t row = 0; row < rows.row_count(); ++row) {
+        const Micros time = times.as<int64_t>()[row];
+        in.check(!times.is_null(row) && time >= start && time - start < kSliceUs);
+      }
+      rows_held_ += rows.row_count();
+    }
   }
 
   bool has_room(size_t rows) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "exec/analytic_partition.h"
+#include "exec/state_bytes.h"
 
 namespace backstream::exec {
 
@@ -100,6 +101,7 @@ CarriedFunctions::CarriedFunctions(const plan::Stage& stage, size_t partitions_m
       context_(std::make_unique<agg::StateContext>()),
       compact_at_(kContextOctetsMin) {
   for (const Call& call : calls_) result_types_.push_back(call.call->type);
+  for (const batch::ColumnDef& column : partition_columns(stage)) partition_types_.push_back(column.type);
   for (const int column : plan_.partition_by) sort_columns_.push_back({static_cast<size_t>(column)});
   for (const plan::Analytic::Order& key : plan_.order_by)
     sort_columns_.push_back({static_cast<size_t>(key.column), key.descending, key.nulls_first});
@@ -344,6 +346,120 @@ void CarriedFunctions::compact() {
   });
   static_cast<agg::NullResults&>(*fresh) = *context_;
   context_ = std::move(fresh);
+}
+
+/// Keys by column, then one state after another.
+void CarriedFunctions::save(StateWriter& out) {
+  out.number(window_number_);
+  exec::save(out, null_results());
+  partitions_.for_each_batch([&](const Column* keys, uint8_t* const* states, size_t n) {
+    out.number(n);
+    for (size_t k = 0; k < plan_.partition_by.size(); ++k) {
+      for (size_t i = 0; i < n; ++i) out.value(keys[k], i);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      out.time(head_of(states[i]).forget_after);
+      out.number(head_of(states[i]).window);
+      for (const Call& call : calls_) save_call(out, call, states[i] + call.state_at);
+    }
+  });
+  out.number(0);
+}
+
+namespace {
+
+/// What lag() keeps, as a column of call.number rows; validity is the caller's.
+Column kept_values(const AnalyticCall& call, uint8_t* state, uint8_t* validity) {
+  Column values;
+  values.type = call.type;
+  values.has_nulls = true;
+  values.values = state + 8;
+  values.validity = validity;
+  return values;
+}
+
+}  // namespace
+
+void CarriedFunctions::save_call(StateWriter& out, const Call& call, uint8_t* state) const {
+  switch (call.call->kind) {
+    case Kind::kLag: {
+      const uint64_t present = *reinterpret_cast<const uint64_t*>(state);
+      uint8_t validity[kLagMax];
+      for (int64_t k = 0; k < call.call->number; ++k) validity[k] = present >> k & 1;
+      const Column values = kept_values(*call.call, state, validity);
+      for (int64_t k = 0; k < call.call->number; ++k) out.value(values, static_cast<size_t>(k));
+      break;
+    }
+    case Kind::kEwma: {
+      const auto& average = *reinterpret_cast<const Average*>(state);
+      out.real(average.value);
+      out.time(average.time);
+      out.flag(average.any != 0);
+      break;
+    }
+    case Kind::kCounterDelta: {
+      const auto& reading = *reinterpret_cast<const Reading*>(state);
+      out.time(reading.value);
+      out.flag(reading.present != 0);
+      break;
+    }
+    default: call.call->aggregate->encode(state, out.octets());
+  }
+}
+
+void CarriedFunctions::load_call(StateReader& in, const Call& call, uint8_t* state, base::Arena& texts) {
+  switch (call.call->kind) {
+    case Kind::kLag: {
+      uint8_t validity[kLagMax] = {};
+      Column values = kept_values(*call.call, state, validity);
+      uint64_t present = 0;
+      for (int64_t k = 0; k < call.call->number; ++k) {
+        in.value(values, static_cast<size_t>(k), texts);
+        present |= uint64_t{validity[k]} << k;
+      }
+      *reinterpret_cast<uint64_t*>(state) = present;
+      break;
+    }
+    case Kind::kEwma: {
+      auto& average = *reinterpret_cast<Average*>(state);
+      average.value = in.real();
+      average.time = in.bounded_time();
+      average.any = in.flag();
+      break;
+    }
+    case Kind::kCounterDelta: {
+      auto& reading = *reinterpret_cast<Reading*>(state);
+      reading.value = in.integer();
+      reading.present = in.flag();
+      break;
+    }
+    default: in.state(*call.call->aggregate, state, *context_);
+  }
+}
+
+void CarriedFunctions::load(StateReader& in) {
+  window_number_ = in.number(UINT64_MAX / 2);
+  exec::load(in, nulls_gone_);
+  batch::BatchBuffer keys(partition_types_, std::vector<bool>(partition_types_.size(), true), kStep);
+  states_.resize(std::max(states_.size(), kStep));
+  size_t known = 0;
+  while (const size_t n = in.number(kStep)) {
+    keys.reset();
+    for (Column& column : keys.batch.columns) {
+      column.has_nulls = true;
+      for (size_t i = 0; i < n; ++i) in.value(column, i, keys.texts);
+    }
+    known += n;
+    if (in.refused() || !in.check(known <= partitions_max_ && n <= in.octets_left())) return;
+    partitions_.find_or_make(keys.batch.columns.data(), n, states_.data());
+    if (!in.check(partitions_.size() == known)) return;  // A key came twice.
+    for (size_t i = 0; i < n && !in.refused(); ++i) {
+      begin_partition(states_[i]);
+      const Micros forget_after = in.integer();
+      head_of(states_[i]) = {forget_after, in.number(window_number_)};
+      for (const Call& call : calls_) load_call(in, call, states_[i] + call.state_at, keys.texts);
+    }
+  }
 }
 
 void CarriedFunctions::forget_idle(Micros before) {

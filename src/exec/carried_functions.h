@@ -34,6 +34,8 @@ class CarriedFunctions {
   /// Forgets partitions of which no row may come any more before they begin anew.
   /// @param before  no row of an earlier window is waited for; kMaxTime: forgets all
   void forget_idle(Micros before);
+  void save(StateWriter& out);
+  void load(StateReader& in);
   size_t octets_held() const { return partitions_.octets_held() + context_->arena.octets_held(); }
   /// Over all that was computed.
   agg::NullResults null_results() const {
@@ -64,6 +66,8 @@ class CarriedFunctions {
   void ewma(const Call& call, const RowStore& store, const Sequence& rows, batch::Column& out);
   void run_in_store(const Call& call, const RowStore& store, batch::Column& out);
   void run_in_order(const Call& call, const RowStore& store, batch::Column& out);
+  void save_call(StateWriter& out, const Call& call, uint8_t* state) const;
+  void load_call(StateReader& in, const Call& call, uint8_t* state, base::Arena& texts);
   void forget_context();
   void compact();
 
@@ -71,7 +75,7 @@ class CarriedFunctions {
   const bool by_window_;
   const size_t partitions_max_;
   const std::vector<Call> calls_;
-  std::vector<batch::Type> result_types_;
+  std::vector<batch::Type> result_types_, partition_types_;
   std::vector<SortColumn> sort_columns_;  ///< partition, order, then ties by all columns
   KeyedStates partitions_;
   std::unique_ptr<agg::StateContext> context_;  ///< of running aggregates

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cassert>
 #include <mutex>
@@ -14,6 +15,8 @@
 #include "exec/hidden_columns.h"
 #include "exec/shared_stage.h"
 #include "exec/stage.h"
+#include "exec/state_bytes.h"
+#include "exec/state_form.h"
 #include "plan/late_join.h"
 
 namespace backstream::exec {
@@ -105,11 +108,42 @@ class RunningQuery final : public RowReceiver {
   /// @param root      the query that it is an input of; null: none
   RunningQuery(std::shared_ptr<const plan::Query> query, size_t index, const EngineOptions& options,
                StageSharing& sharing, ResultSink* sink, bool measured, RunningQuery* root = nullptr)
-      : query_(std::move(query)), index_(index), sink_(sink), root_(root == nullptr ? this : root->root_) {
+      : query_(std::move(query)),
+        index_(index),
+        options_(options),
+        sharing_(sharing),
+        sink_(sink),
+        measured_(measured),
+        root_(root == nullptr ? this : root->root_) {
     held_.resize(1 + options.edges);
     if (query_->inputs.empty() && query_->source.reads_hidden) hidden_.emplace();
     if (query_->options.truncation && query_->inputs.empty())
       truncations_.assign(options.edges, AddressTruncation(*query_->options.truncation));
+    make_stages();
+    for (size_t i = 0; i < query_->inputs.size(); ++i) {
+      inputs_.push_back(
+          std::make_unique<RunningQuery>(std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index,
+                                         options, sharing, nullptr, measured, this));
+      inputs_.back()->readers_.push_back({this, i});
+    }
+  }
+  /// As if no row had ever come. What was told of gaps is forgotten.
+  void begin_anew() {
+    for (const auto& input : inputs_) input->begin_anew();
+    stages_.clear();
+    make_stages();
+    connect_late();
+    result_rows_ = 0;
+    frontier_ = limit_cut_ = base::kMinTime;
+    life_from_ = base::kMinTime;
+    life_until_ = base::kMaxTime;
+  }
+  void make_stages() {
+    meters_.clear();
+    states_.clear();
+    input_meters_.clear();
+    const bool measured = measured_;
+    const EngineOptions& options = options_;
     stages_.resize(query_->stages.size());
     meters_.resize(measured ? stages_.size() : 0);
     states_.resize(meters_.size());
@@ -119,20 +153,14 @@ class RunningQuery final : public RowReceiver {
       if (measured) above = (meters_[s] = std::make_unique<Meter>(*above, state)).get();
       // What is measured is a query's own, and an input stops with the query that it is of: others may not depend on
       // it.
-      const bool shares = s == 0 && !measured && root == nullptr;
-      stages_[s] = shares ? sharing.make_first_stage(query_, *above) : make_stage(*query_, s, options, *above);
+      const bool shares = s == 0 && !measured && root_ == this;
+      stages_[s] = shares ? sharing_.make_first_stage(query_, *above) : make_stage(*query_, s, options, *above);
       above = stages_[s].get();
       if (measured) states_[s] = std::make_unique<StateMeter>(*stages_[s], 1 + options.edges);
     }
     if (measured) entry_ = std::make_unique<Meter>(*stages_.front(), states_.front().get());
-    for (size_t i = 0; i < query_->inputs.size(); ++i) {
-      inputs_.push_back(
-          std::make_unique<RunningQuery>(std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index,
-                                         options, sharing, nullptr, measured, this));
-      RowReceiver* input = &stages_.front()->input(i);
-      if (measured) input = input_meters_.emplace_back(std::make_unique<Meter>(*input, states_.front().get())).get();
-      inputs_.back()->readers_.push_back({this, input});
-    }
+    for (size_t i = 0; measured && i < query_->inputs.size(); ++i)
+      input_meters_.push_back(std::make_unique<Meter>(stages_.front()->input(i), states_.front().get()));
   }
   const plan::Query& query() const { return *query_; }
   /// The columns of its source that it reads, late rows included.
@@ -144,11 +172,11 @@ class RunningQuery final : public RowReceiver {
     for (auto& input : inputs_) input->refresh_lookups();
   }
   const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
-  void add_reader(RunningQuery& query) { readers_.push_back({&query, &query.entry()}); }
+  void add_reader(RunningQuery& query) { readers_.push_back({&query}); }
   /// A reader of `<view>_late`: its rows come without windows, in no order.
   void add_late_reader(RunningQuery& query) {
     if (late_rows_.readers.empty()) keep_late();
-    late_rows_.readers.push_back({&query, &query.entry()});
+    late_rows_.readers.push_back({&query});
   }
 
   bool released() const { return released_.has_value(); }
@@ -280,6 +308,31 @@ class RunningQuery final : public RowReceiver {
   }
   bool has_ended() const { return frontier_ >= life_until_; }
 
+  /// See form_of_state().
+  uint64_t form() {
+    if (!form_) form_ = form_of_state(*query_, options_);
+    return *form_;
+  }
+  void save_state(StateWriter& out) {
+    out.number(result_rows_);
+    for (const Micros time : {life_from_, life_until_, frontier_, limit_cut_}) out.time(time);
+    for (const auto& stage : stages_) out.part([&] { stage->save_state(out); });
+    for (const auto& input : inputs_) input->save_state(out);
+  }
+  void load_state(StateReader& in) {
+    result_rows_ = in.number();
+    for (Micros* time : {&life_from_, &life_until_, &frontier_, &limit_cut_}) *time = in.time();
+    for (const auto& stage : stages_) {
+      StateReader part(in.part());
+      if (in.refused()) return;
+      stage->load_state(part);
+      if (!in.check(part.is_done())) return;
+    }
+    for (const auto& input : inputs_) {
+      if (!in.refused()) input->load_state(in);
+    }
+  }
+
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
     const bool lives =
         window.end == 0 ? life_until_ != base::kMinTime : window.start >= life_from_ && window.start < life_until_;
@@ -309,7 +362,7 @@ class RunningQuery final : public RowReceiver {
   Micros next_cut(Micros frontier) const override {
     Micros cut = base::kMaxTime;
     for (const Reader& reader : readers_) {
-      if (!reader.query->failed()) cut = std::min(cut, reader.receiver->next_cut(frontier));
+      if (!reader.query->failed()) cut = std::min(cut, reader.receiver().next_cut(frontier));
     }
     return cut;
   }
@@ -318,29 +371,37 @@ class RunningQuery final : public RowReceiver {
   static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
   void keep_late() {
     late_ = plan::late_stage(*query_);
-    if (late_) return stages_.front()->keep_late(*late_, late_rows_);
-    late_sides_ = plan::late_sides(*query_);
-    assert(!late_sides_.empty());
+    if (!late_) late_sides_ = plan::late_sides(*query_);
+    assert(late_ || !late_sides_.empty());
+    connect_late();
+  }
+  void connect_late() {
+    if (late_) stages_.front()->keep_late(*late_, late_rows_);
     for (const plan::LateSide& late : late_sides_) {
       RunningQuery* at = this;
       for (const size_t input : late.path) at = at->inputs_[input].get();
       at->stages_.front()->keep_late_side(late.side, late.stage, late_rows_);
     }
   }
-  /// Where the rows of the view that it reads go.
-  RowReceiver& entry() { return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front(); }
+  static constexpr size_t kSource = SIZE_MAX;
+  /// Where the rows of the view that it reads go, or those of its input `number`.
+  RowReceiver& entry(size_t number) {
+    if (number == kSource) return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front();
+    return input_meters_.empty() ? stages_.front()->input(number) : *input_meters_[number];
+  }
   struct Reader {
     RunningQuery* query;
-    RowReceiver* receiver;  ///< a stage of it
+    size_t input = kSource;
+    RowReceiver& receiver() const { return query->entry(input); }
   };
   static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
                         bool last) {
     for (const Reader& reader : readers) {
-      reader.query->guard([&] { reader.receiver->on_rows(window, reader.query->as_read(window, rows), last); });
+      reader.query->guard([&] { reader.receiver().on_rows(window, reader.query->as_read(window, rows), last); });
     }
   }
   static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
-    for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver->on_frontier(frontier); });
+    for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver().on_frontier(frontier); });
   }
   /// Rows of its source as the query reads them.
   batch::ColumnBatch& as_read(const WindowRef& window, batch::ColumnBatch& rows) {
@@ -408,7 +469,10 @@ class RunningQuery final : public RowReceiver {
 
   const std::shared_ptr<const plan::Query> query_;  // With its root's life.
   size_t index_;
+  const EngineOptions& options_;  // The engine's, as sharing_ is.
+  StageSharing& sharing_;
   ResultSink* sink_;
+  const bool measured_;
   std::optional<plan::LateStage> late_;
   std::vector<plan::LateSide> late_sides_;  ///< of a query that joins
   struct LateReaders final : RowReceiver {
@@ -433,6 +497,7 @@ class RunningQuery final : public RowReceiver {
   std::vector<AddressTruncation> truncations_;                       ///< by edge; none: addresses are read as they are
   std::vector<Reader> readers_;
   uint64_t result_rows_ = 0;
+  std::optional<uint64_t> form_;
   RunningQuery* const root_;  ///< this, or the query that it is an input of: they fail together
   std::atomic<bool> failed_{false};
   std::mutex failure_mutex_;
@@ -664,6 +729,62 @@ void Engine::finish() {
     advance(s.name, base::kMaxTime, Clock::kEvent);
     advance(s.name, base::kMaxTime, Clock::kArrival);
   }
+}
+
+void Engine::save_state(size_t query_index, std::vector<uint8_t>& out) {
+  RunningQuery& query = *state_->queries[query_index];
+  if (query.failed()) return;
+  StateWriter writer(out);
+  begin_state(writer, query.form());
+  query.save_state(writer);
+}
+
+base::Result<void> Engine::restore_state(size_t query_index, std::span<const uint8_t> saved) {
+  RunningQuery& query = *state_->queries[query_index];
+  StateReader reader(saved);
+  if (auto begun = read_begin(reader, query.form()); !begun) return begun;
+  query.load_state(reader);
+  if (!reader.is_done()) {
+    query.begin_anew();
+    return state_damaged();
+  }
+  for (State::Stream& s : state_->streams) {
+    for (State::Stream::Reader& r : s.readers) r.fresh &= r.query->root() != &query;
+  }
+  return {};
+}
+
+void Engine::save_streams(std::vector<uint8_t>& out) const {
+  StateWriter writer(out);
+  begin_state(writer, 0);
+  writer.number(state_->streams.size());
+  for (const State::Stream& s : state_->streams) {
+    writer.text(s.name);
+    for (const Micros watermark : s.watermarks) writer.time(watermark);
+  }
+}
+
+base::Result<void> Engine::restore_streams(std::span<const uint8_t> saved) {
+  StateReader reader(saved);
+  if (auto begun = read_begin(reader, 0); !begun) return begun;
+  std::vector<std::pair<std::string, std::array<Micros, 2>>> streams(reader.count(3));
+  for (auto& [name, watermarks] : streams) {
+    name = reader.text();
+    for (Micros& watermark : watermarks) watermark = reader.watermark();
+  }
+  if (!reader.is_done()) return state_damaged();
+  for (const auto& [name, watermarks] : streams) {
+    State::Stream& s = state_->stream(name);
+    for (size_t clock = 0; clock < watermarks.size(); ++clock)
+      s.watermarks[clock] = std::max(s.watermarks[clock], watermarks[clock]);
+    for (State::Stream::Reader& r : s.readers) r.fresh = true;
+  }
+  return {};
+}
+
+Micros Engine::watermark(std::string_view stream, Clock clock) const {
+  const State::Stream* s = state_->find(stream);
+  return s == nullptr ? base::kMinTime : s->watermarks[static_cast<size_t>(clock)];
 }
 
 plan::QueryActivity Engine::activity(size_t query_index) const { return state_->queries[query_index]->activity(); }

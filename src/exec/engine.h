@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agg/aggregate.h"
+#include "base/diagnostic.h"
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
@@ -161,6 +163,30 @@ class Engine {
   void refresh_lookups();
   /// Closes everything: the end of a capture.
   void finish();
+
+  // Saved states (docs/design/0021-checkpoints.md). What was saved between two calls of the other members goes on in
+  // another engine, of another process, as if it had not been stopped: the same rows, late or not, the same ledgers.
+  //
+  // There, in this order: set_delay(), add_query() of all, in any order that they read each other in,
+  // restore_streams(), restore_state() of each, mark_gap() of what was missed, catch_up(), process().
+
+  /// Appends the state of a query: what is open of its windows, sessions, joins and partitions, its ledger, watermarks,
+  /// gaps and life. Nothing is appended of one that has failed. Costs about what the state takes in octets: see
+  /// bench/bench_checkpoint.cc.
+  void save_state(size_t query_index, std::vector<uint8_t>& out);
+  /// The query goes on where the saved one of the same plan stopped. Before its first row, once.
+  /// Errors: 55000, of another plan or options; 0A000, a format that this program does not know; XX001, octets that
+  /// save_state() has not written. Then the query begins anew, without gaps: it misses what was before, and its callers
+  /// must say so by mark_gap(), for it and for those that read it.
+  base::Result<void> restore_state(size_t query_index, std::span<const uint8_t> saved);
+  /// Appends the watermarks of all streams.
+  void save_streams(std::vector<uint8_t>& out) const;
+  /// Watermarks that are further than those that are known hold from now on, so that rows that were late are late
+  /// again. Queries get to know them by catch_up(), but for those that are restored: they know them already.
+  /// Errors: XX001, 0A000; nothing has happened then.
+  base::Result<void> restore_streams(std::span<const uint8_t> saved);
+  /// The stream's watermark; kMinTime: it has not begun. Rows of later times may be missing after a stop.
+  Micros watermark(std::string_view stream, Clock clock = Clock::kEvent) const;
 
   /// Why the query was stopped: SQLSTATE and message; "" while it runs. A stopped query gives no more rows, and what
   /// reads it is stopped, too; its memory is free. Its ledger stays as it was. All others go on.

@@ -10,6 +10,7 @@
 #include "exec/join_output.h"
 #include "exec/join_table.h"
 #include "exec/late_side_rows.h"
+#include "exec/state_bytes.h"
 
 namespace backstream::exec {
 namespace {
@@ -49,6 +50,33 @@ class IntervalJoinStage final : public CombiningStage {
     for (const Side& side : sides_) {
       for (const auto& [start, segment] : side.segments)
         nodes[0] += segment.table.octets_held() + segment.by_time.capacity() * 4;
+    }
+  }
+  void save_state(StateWriter& out) override {
+    exec::save(out, ledger_);
+    output_.save(out);
+    out.time(told_);
+    for (const Side& side : sides_) {
+      out.time(side.frontier);
+      out.number(side.segments.size());
+      for (const auto& [start, segment] : side.segments) {
+        out.time(start);
+        save_segment(out, segment);
+      }
+    }
+  }
+  void load_state(StateReader& in) override {
+    exec::load(in, ledger_);
+    output_.load(in);
+    told_ = in.time();
+    for (const auto which : {JoinOutput::kLeft, JoinOutput::kRight}) {
+      Side& side = sides_[which];
+      side.frontier = in.time();
+      for (size_t left = in.count(4); left > 0 && !in.refused(); --left) {
+        const Micros start = in.bounded_time();
+        if (in.refused() || !in.check(segment_of(start) == start && !side.segments.contains(start))) return;
+        load_segment(in, which, side.segments.try_emplace(start, output_.kept_types(which)).first->second);
+      }
     }
   }
 
@@ -96,6 +124,40 @@ class IntervalJoinStage final : public CombiningStage {
     IntervalJoinStage& stage_;
     const JoinOutput::Side which_;
   };
+
+  static void save_segment(StateWriter& out, const Segment& segment) {
+    out.number(segment.table.row_count());
+    for (size_t row = 0; row < segment.table.row_count(); ++row) {
+      out.time(segment.table.time(row));
+      out.flag(segment.table.mark(row) != 0);
+    }
+    out.number(segment.settled);
+    out.number(segment.by_time.size());
+    for (const uint32_t row : segment.by_time) out.number(row);
+    save(out, segment.table.rows());
+  }
+  void load_segment(StateReader& in, JoinOutput::Side which, Segment& segment) {
+    const size_t count = in.count(2);
+    std::vector<Micros> times(count);
+    std::vector<uint8_t> marks(count);
+    for (size_t row = 0; row < count; ++row) {
+      times[row] = in.bounded_time();
+      marks[row] = in.flag();
+    }
+    segment.settled = in.number();
+    const size_t sorted = in.count();
+    if (!in.check(segment.settled <= sorted && sorted <= count)) return;
+    for (size_t i = 0; i < sorted; ++i) segment.by_time.push_back(static_cast<uint32_t>(in.number(count - 1)));
+    JoinTable& table = segment.table;
+    load_join_rows(in, output_.kept_types(which), output_.keys(which), hash_mask_, [&](SavedJoinRows& some) {
+      const size_t first = table.row_count(), n = some.batch.row_count;
+      if (!in.check(first + n <= count)) return;
+      table.append(some.batch, some.numbers, n, some.hashes, some.present, times.data() + first);
+    });
+    if (!in.check(table.row_count() == count)) return;
+    for (size_t row = 0; row < count; ++row) table.mark(row) = marks[row];
+    rows_held_ += count;
+  }
 
   static Micros segment_length(const plan::Join& join) {
     const Micros reach = join.greatest_us - join.least_us;

@@ -61,6 +61,9 @@ class JoinOutput {
   void add_alone(Side side, const std::vector<batch::Column>& columns, const uint32_t* rows, size_t n);
   /// Hands on the pairs added.
   void flush();
+  /// Between windows, or batches.
+  void save(StateWriter& out) const { tail_->save(out); }
+  void load(StateReader& in) { tail_->load(in); }
   /// No more rows of the window (or, without windows, at all).
   void end() {
     flush();

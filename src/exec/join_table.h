@@ -1,6 +1,9 @@
 #pragma once
+#include <algorithm>
 #include <vector>
 
+#include "exec/join_key.h"
+#include "exec/state_bytes.h"
 #include "exec/tail.h"
 
 namespace backstream::exec {
@@ -32,6 +35,7 @@ class JoinTable {
   /// The rows' columns; valid until the next append().
   const std::vector<batch::Column>& columns() const { return columns_; }
   const std::vector<uint64_t>& hashes() const { return hashes_; }
+  const RowStore& rows() const { return rows_; }
   Micros time(size_t row) const { return entries_[row].time; }
   uint8_t& mark(size_t row) { return marks_[row]; }
   uint8_t mark(size_t row) const { return marks_[row]; }
@@ -89,5 +93,37 @@ class JoinTable {
   std::vector<uint32_t> heads_;  ///< row + 1; 0: none. A power of two of them, at least twice as many as rows
   unsigned shift_ = 63;          ///< the head of a hash is hash >> shift_
 };
+
+/// Saved rows of one side of a join, with what a table wants to know of them; valid during the call.
+struct SavedJoinRows {
+  batch::ColumnBatch batch;
+  const uint32_t* numbers;
+  const uint64_t* hashes;
+  const uint8_t* present;
+};
+/// Reads rows that save(RowStore) has written and calls take(SavedJoinRows&) with some of them at a time. Hashes are
+/// made anew: those of another build may differ.
+/// @param keys  of the columns
+template <typename Take>
+void load_join_rows(StateReader& in, const std::vector<batch::Type>& types, const std::vector<size_t>& keys,
+                    uint64_t hash_mask, Take&& take) {
+  RowStore rows(types);
+  load(in, types, rows);
+  if (in.refused()) return;
+  constexpr size_t kStep = 2048;
+  std::vector<uint32_t> numbers(kStep);
+  for (uint32_t i = 0; i < kStep; ++i) numbers[i] = i;
+  std::vector<uint64_t> hashes(kStep);
+  std::vector<uint8_t> present(kStep);
+  std::vector<const batch::Column*> key_columns(keys.size());
+  for (size_t first = 0; first < rows.row_count(); first += kStep) {
+    SavedJoinRows some{{}, numbers.data(), hashes.data(), present.data()};
+    some.batch.row_count = std::min(kStep, rows.row_count() - first);
+    for (size_t c = 0; c < types.size(); ++c) some.batch.columns.push_back(rows.slice(c, first));
+    for (size_t k = 0; k < keys.size(); ++k) key_columns[k] = &some.batch.columns[keys[k]];
+    hash_join_keys(key_columns.data(), keys.size(), some.batch.row_count, hash_mask, hashes.data(), present.data());
+    take(some);
+  }
+}
 
 }  // namespace backstream::exec

@@ -6,6 +6,16 @@
 
 namespace backstream::exec {
 
+namespace {
+
+std::vector<batch::Type> types_of(const std::vector<batch::ColumnDef>& keys) {
+  std::vector<batch::Type> types;
+  for (const batch::ColumnDef& key : keys) types.push_back(key.type);
+  return types;
+}
+
+}  // namespace
+
 bool KeyedStates::can_hold(const std::vector<batch::ColumnDef>& keys) {
   return std::none_of(keys.begin(), keys.end(), [](const batch::ColumnDef& key) {
     return batch::physical(key.type) == batch::Physical::kInterval;
@@ -17,7 +27,11 @@ KeyedStates::Tables::Tables(KeyedStates& of)
       wide(of.pool_, of.codec_.wide_words(), of.state_octets_, 0, RowPlace::kApart, of.hash_mask_) {}
 
 KeyedStates::KeyedStates(const std::vector<batch::ColumnDef>& keys, uint32_t state_octets, uint64_t hash_mask)
-    : state_octets_(state_octets), hash_mask_(hash_mask), codec_(keys), tables_(std::make_unique<Tables>(*this)) {}
+    : key_types_(types_of(keys)),
+      state_octets_(state_octets),
+      hash_mask_(hash_mask),
+      codec_(keys),
+      tables_(std::make_unique<Tables>(*this)) {}
 
 size_t KeyedStates::octets_held() const {
   return tables_->narrow.octets_held() + tables_->wide.octets_held() + tables_->texts.octets_held();

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -33,6 +34,27 @@ class KeyedStates {
       for (size_t group = 0; group < table->group_count(); ++group) visit(table->row(group) + table->states_at());
     }
   }
+  /// Calls visit(key columns, states, how many) for some keys at a time, all of them once. Texts are the tables'.
+  template <typename Visit>
+  void for_each_batch(Visit&& visit) {
+    batch::BatchBuffer keys(key_types_, std::vector<bool>(key_types_.size(), true), kVisitKeys);
+    const uint64_t* words[kVisitKeys];
+    uint8_t* states[kVisitKeys];
+    for (const bool wide : {false, true}) {
+      const GroupTable& table = wide ? tables_->wide : tables_->narrow;
+      for (size_t first = 0; first < table.group_count(); first += kVisitKeys) {
+        const size_t n = std::min(kVisitKeys, table.group_count() - first);
+        for (size_t i = 0; i < n; ++i) {
+          words[i] = table.key(first + i);
+          states[i] = table.row(first + i) + table.states_at();
+        }
+        for (batch::Column& column : keys.batch.columns) column.has_nulls = wide;
+        if (wide) codec_.unpack_wide(words, n, tables_->texts, keys.batch.columns.data(), 0);
+        else codec_.unpack_narrow(words, n, tables_->texts, keys.batch.columns.data(), 0);
+        visit(keys.batch.columns.data(), states, n);
+      }
+    }
+  }
   /// Forgets the keys whose state `keep` does not want. The others' states move.
   template <typename Keep>
   void keep_if(Keep&& keep) {
@@ -48,6 +70,7 @@ class KeyedStates {
   void clear() { tables_ = std::make_unique<Tables>(*this); }
 
  private:
+  static constexpr size_t kVisitKeys = 1024;
   struct Tables {
     explicit Tables(KeyedStates& of);
     GroupTable narrow, wide;
@@ -57,6 +80,7 @@ class KeyedStates {
   void pack(const batch::Column* keys, size_t n, Look&& look);
   void move(bool wide, const uint8_t* row, const TextDictionary& texts);
 
+  const std::vector<batch::Type> key_types_;
   const uint32_t state_octets_;
   const uint64_t hash_mask_;
   BlockPool pool_;

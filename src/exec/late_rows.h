@@ -3,6 +3,7 @@
 
 #include "exec/group_rows.h"
 #include "exec/row_aggregator.h"
+#include "exec/state_bytes.h"
 #include "exec/tail.h"
 #include "plan/late.h"
 #include "window/pane_grid.h"
@@ -22,6 +23,8 @@ class LateRows {
   uint64_t add(const batch::ColumnBatch& batch, const uint32_t* rows, size_t n, Micros pane_start);
   /// What was added since the last call; null: nothing.
   PaneTablePtr take() { return std::move(table_); }
+  void save(StateWriter& out);
+  void load(StateReader& in);
   size_t octets_held() const { return table_ ? table_->octets_held() : 0; }
 
  private:
@@ -47,6 +50,8 @@ class LateOutput {
   void adopt(const PaneTable& late) { pending().combine(late); }
   /// The table to which shipped groups are added.
   PaneTable& pending();
+  void save(StateWriter& out);
+  void load(StateReader& in);
   /// Sends what is pending: a row for each window of a group that ends at or before `final_end`.
   void send(Micros final_end);
   size_t octets_held() const { return pending_ ? pending_->octets_held() : 0; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "exec/state_bytes.h"
 #include "lookup/lookup_table.h"
 
 namespace backstream::exec {
@@ -403,6 +404,16 @@ class LookupStage final : public StageRunner {
     return total;
   }
   void measure(plan::StageActivity& activity) const override { inner_->measure(activity); }
+  void save_state(StateWriter& out) override {
+    WindowLedger total;
+    for (const auto& edge : edges_) total += edge->ledger;
+    save(out, total);
+    inner_->save_state(out);
+  }
+  void load_state(StateReader& in) override {
+    load(in, edges_.front()->ledger);
+    inner_->load_state(in);
+  }
   void add_state_octets(std::vector<uint64_t>& nodes) const override { inner_->add_state_octets(nodes); }
   bool shed(size_t node, double share) override { return inner_->shed(node, share); }
   void relax(size_t node) override { inner_->relax(node); }

@@ -87,7 +87,8 @@ void MergeHalf::mark_incomplete(Micros time) {
 }
 
 void MergeHalf::mark_gap(Micros from, Micros until) {
-  if (from >= until) return;
+  // Queries that share the windows may all tell the same.
+  if (from >= until || std::find(gaps_.begin(), gaps_.end(), Gap{from, until}) != gaps_.end()) return;
   if (gaps_.size() < kGapsMax) {
     gaps_.push_back({from, until});
   } else {

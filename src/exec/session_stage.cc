@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "exec/saved_groups.h"
 #include "exec/shipping.h"
 #include "exec/windowed_stage.h"
 #include "plan/split.h"
@@ -76,6 +77,49 @@ class SessionMerge final : public PaneReceiver {
     return oldest;
   }
   const WindowLedger& ledger() const { return ledger_; }
+
+  void save(StateWriter& out, SavedGroups& groups) {
+    exec::save(out, ledger_);
+    tail_.save(out);
+    out.number(ended_);
+    groups.save(*table_, out);
+    out.number(panes_.size());
+    for (const auto& [start, pane] : panes_) {
+      out.time(start);
+      groups.save(*pane, out);
+    }
+  }
+  void load(StateReader& in, SavedGroups& groups) {
+    exec::load(in, ledger_);
+    tail_.load(in);
+    ended_ = in.number();
+    table_ = groups.load(in, layout_, *pool_);
+    for (size_t left = in.count(2); left > 0 && !in.refused(); --left) {
+      const Micros start = in.bounded_time();
+      if (!in.check(grid_.pane_start(start) == start && !panes_.contains(start))) return;
+      PaneTablePtr& made = panes_[start] = groups.load(in, layout_, *pool_);
+      if (!in.refused()) in.check(has_usable_times(*made));
+    }
+    if (in.refused() || !in.check(has_usable_times(*table_))) return;
+    note_all();
+    for (const Form& form : forms_) {
+      for (const auto& [start, rows] : form.by_last) live_ += rows.size();
+    }
+  }
+  /// The first and last rows of all groups are of times that arithmetic cannot overflow with: true of all rows that
+  /// came, but not of all octets that may be read.
+  bool has_usable_times(PaneTable& table) {
+    const auto usable = [](Micros time) { return time >= -kSavedTimeMax && time <= kSavedTimeMax; };
+    for (const bool wide : {false, true}) {
+      rows_.resize(table.group_count(wide));
+      for (size_t g = 0; g < rows_.size(); ++g) rows_[g] = table.row(g, wide);
+      spans_of(table, wide, rows_.data(), rows_.size(), spans_);
+      for (const Span& span : spans_) {
+        if (span.open && (!usable(span.first) || !usable(span.last) || span.first > span.last)) return false;
+      }
+    }
+    return true;
+  }
 
  private:
   /// What is noted of the sessions whose keys are of one form: their rows in the table, by the pane of their last row
@@ -200,13 +244,19 @@ class SessionMerge final : public PaneReceiver {
       for (const Span& span : spans_) chosen.push_back(span.open);
     }
     table_->combine(*old, chosen.data());
+    note_all();
+    ended_ = 0;
+  }
+  /// Notes all sessions of the table that are open.
+  void note_all() {
     for (const bool wide : {false, true}) {
       rows_.resize(table_->group_count(wide));
       for (size_t g = 0; g < rows_.size(); ++g) rows_[g] = table_->row(g, wide);
       spans_of(*table_, wide, rows_.data(), rows_.size(), spans_);
-      for (size_t g = 0; g < rows_.size(); ++g) note(wide, rows_[g], spans_[g], Span{0, 0, false});
+      for (size_t g = 0; g < rows_.size(); ++g) {
+        if (spans_[g].open) note(wide, rows_[g], spans_[g], Span{0, 0, false});
+      }
     }
-    ended_ = 0;
   }
 
   Micros oldest_start(bool wide) {
@@ -269,7 +319,9 @@ class SessionStage final : public StageRunner {
  public:
   SessionStage(const plan::Query& query, const plan::Stage& stage, uint32_t edge_count, bool ship, bool of_stream,
                const EngineOptions& options, RowReceiver& receiver)
-      : grid_(plan::session_grid(stage.window)),
+      : stage_(stage),
+        batch_rows_(options.batch_rows),
+        grid_(plan::session_grid(stage.window)),
         receiver_(receiver),
         merge_(stage, query.options, grid_, options.batch_rows, options.hash_mask, pool_of(options, 0, of_stream),
                receiver) {
@@ -320,12 +372,31 @@ class SessionStage final : public StageRunner {
     for (size_t e = 0; e < edges_.size(); ++e) nodes[shipping_ ? 1 + e : 0] += edges_[e]->state_octets();
     nodes[0] += merge_.state_octets();
   }
+  void save_state(StateWriter& out) override {
+    SavedGroups groups(stage_, batch_rows_);
+    out.number(edges_.size());
+    for (const auto& edge : edges_) edge->save(out, groups);
+    merge_.save(out, groups);
+  }
+  void load_state(StateReader& in) override {
+    SavedGroups groups(stage_, batch_rows_);
+    const size_t edges = in.count();
+    in.check(edges > 0);
+    for (size_t e = 0; e < edges && !in.refused(); ++e) edges_[e % edges_.size()]->load(in, groups, nullptr);
+    for (size_t e = edges; e < edges_.size(); ++e) edges_[e]->judge_as(*edges_[0]);
+    if (in.refused()) return;
+    for (const auto& edge : edges_)
+      edge->for_each_pane([&](PaneTable& pane) { in.check(merge_.has_usable_times(pane)); });
+    merge_.load(in, groups);
+  }
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
     if (window.final) process(rows, {});
   }
   void on_frontier(Micros frontier) override { advance(frontier); }
 
  private:
+  const plan::Stage& stage_;
+  const size_t batch_rows_;
   const PaneGrid grid_;
   RowReceiver& receiver_;
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.

@@ -1,28 +1,51 @@
 #include "exec/shared_stage.h"
 
 #include <cassert>
+#include <deque>
+#include <map>
 #include <mutex>
+#include <random>
 
+#include "exec/state_bytes.h"
 #include "exec/windowed_stage.h"
 #include "plan/share.h"
 #include "plan/split.h"
 
 namespace backstream::exec {
+namespace {
+
+/// Never 0, and of no other process that may have saved its state. All take equally many octets.
+uint64_t new_cohort() {
+  std::random_device random;
+  return (uint64_t{random()} << 32 | random()) | uint64_t{1} << 63;
+}
+
+class NoReceiver final : public RowReceiver {
+ public:
+  void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override {}
+  void on_frontier(Micros) override {}
+};
+
+}  // namespace
 
 /// Queries whose groups are the same. Once their first rows come, those whose late rows nobody reads have one stage
-/// together; each of the others has its own, as `<view>_late` is of its own aggregates.
+/// together; each of the others has its own, as `<view>_late` is of its own aggregates. Queries
+/// whose saved states are taken over share only with those that they shared with before: others have seen other rows.
 class StageSharing::Group {
  public:
   explicit Group(const EngineOptions& options) : options_(options) {}
 
   bool takes(const plan::Query& query) const { return !made_ && plan::share_groups(*members_.front().query, query); }
   size_t add(std::shared_ptr<const plan::Query> query, RowReceiver& receiver) {
-    members_.push_back({std::move(query), &receiver});
+    Joined& joined = members_.emplace_back();
+    joined.query = std::move(query);
+    joined.receiver = &receiver;
     return members_.size() - 1;
   }
   /// Its receiver is not called any more. Stages that nobody is left of are gone.
   void leave(size_t member) {
     members_[member].receiver = nullptr;
+    members_[member].saved = {};
     if (!made_) return;
     Place& left = places_[member];
     size_t heir = members_.size();
@@ -49,63 +72,98 @@ class StageSharing::Group {
     WindowedStage* shared = nullptr;  ///< null: the stage is the member's own
     size_t reader = 0;
     bool drives = false;
+    uint64_t cohort = 0;  ///< of all that share the stage the same, and of no others; 0: it is not shared
   };
   const Place& place(size_t member) {
     std::call_once(once_, [&] { make(); });
     return places_[member];
   }
   void mark_gap(size_t member, Micros from, Micros until) {
-    if (!made_) gaps_.push_back({from, until});  // No row has come for any of them.
+    if (!made_) gaps_.push_back({member, from, until});
     else if (places_[member].drives) places_[member].stage->mark_gap(from, until);
   }
   const Place* place_if_made(size_t member) const { return made_ ? &places_[member] : nullptr; }
+  /// The octets are looked at by making a stage of them, which is thrown away: which one they go to is known when all
+  /// have theirs.
+  void restore(size_t member, uint64_t cohort, std::span<const uint8_t> saved, StateReader& in) {
+    if (!in.check(!made_)) return;
+    Joined& joined = members_[member];
+    NoReceiver receiver;
+    const auto tried = make_stage(*joined.query, 0, options_, receiver);
+    if (joined.late != nullptr) tried->keep_late(*joined.late, receiver);
+    StateReader reader(saved);
+    tried->load_state(reader);
+    if (!in.check(reader.is_done())) return;
+    joined.cohort = cohort;
+    joined.saved.assign(saved.begin(), saved.end());
+  }
 
  private:
   struct Joined {
     std::shared_ptr<const plan::Query> query;  ///< stages look at its options, also when it has left
-    RowReceiver* receiver;                     ///< null: it has left
+    RowReceiver* receiver = nullptr;           ///< null: it has left
     const plan::LateStage* late = nullptr;
     RowReceiver* late_receiver = nullptr;
+    uint64_t cohort = 0;         ///< when it was saved
+    std::vector<uint8_t> saved;  ///< empty: it begins now
+    bool shares() const { return late == nullptr && receiver != nullptr && (saved.empty() || cohort != 0); }
   };
 
   void make() {
     places_.resize(members_.size());
-    std::vector<const plan::Query*> queries;
-    std::vector<size_t> sharers;
+    std::map<uint64_t, std::vector<size_t>> cohorts;  // 0: those that begin now.
     for (size_t m = 0; m < members_.size(); ++m) {
-      if (members_[m].late != nullptr || members_[m].receiver == nullptr) continue;
-      queries.push_back(members_[m].query.get());
-      sharers.push_back(m);
+      if (members_[m].shares()) cohorts[members_[m].cohort].push_back(m);
     }
-    if (queries.size() >= 2) {
-      shared_ = plan::shared_stage(queries);
-      std::vector<GroupReader> readers;
-      for (size_t s = 0; s < sharers.size(); ++s)
-        readers.push_back({queries[s], members_[sharers[s]].receiver, shared_.columns[s]});
-      const Micros pane_us = plan::split(*queries.front(), options_.pane_us_max).edge.pane_us;
-      auto stage =
-          make_windowed_stage(shared_.stage, 0, pane_us, options_.edges, options_.ship, true, options_, readers);
-      for (size_t s = 0; s < sharers.size(); ++s) places_[sharers[s]] = {stage.get(), stage.get(), s, s == 0};
-      stages_.push_back(std::move(stage));
+    for (const auto& [cohort, sharers] : cohorts) {
+      if (sharers.size() >= 2) make_shared(sharers);
     }
     for (size_t m = 0; m < members_.size(); ++m) {
       if (places_[m].stage != nullptr || members_[m].receiver == nullptr) continue;
       stages_.push_back(make_stage(*members_[m].query, 0, options_, *members_[m].receiver));
-      places_[m] = {stages_.back().get(), nullptr, 0, true};
+      places_[m] = {stages_.back().get(), nullptr, 0, true, 0};
       if (members_[m].late != nullptr) stages_.back()->keep_late(*members_[m].late, *members_[m].late_receiver);
+      load(m, [&](StateReader& in) { stages_.back()->load_state(in); });
     }
-    for (const auto& [from, until] : gaps_) {
-      for (const auto& stage : stages_) stage->mark_gap(from, until);
+    for (const auto& [member, from, until] : gaps_) {
+      if (places_[member].stage != nullptr) places_[member].stage->mark_gap(from, until);
     }
     made_ = true;
+  }
+  void make_shared(const std::vector<size_t>& sharers) {
+    std::vector<const plan::Query*> queries;
+    for (const size_t m : sharers) queries.push_back(members_[m].query.get());
+    const plan::SharedStage& shared = shared_.emplace_back(plan::shared_stage(queries));
+    std::vector<GroupReader> readers;
+    for (size_t s = 0; s < sharers.size(); ++s)
+      readers.push_back({queries[s], members_[sharers[s]].receiver, shared.columns[s]});
+    const Micros pane_us = plan::split(*queries.front(), options_.pane_us_max).edge.pane_us;
+    auto stage = make_windowed_stage(shared.stage, 0, pane_us, options_.edges, options_.ship, true, options_, readers);
+    const uint64_t cohort = new_cohort();
+    for (size_t s = 0; s < sharers.size(); ++s) {
+      places_[sharers[s]] = {stage.get(), stage.get(), s, s == 0, cohort};
+      load(sharers[s], [&](StateReader& in) { stage->load_reader(s, in); });
+    }
+    stages_.push_back(std::move(stage));
+  }
+  /// What restore() has kept.
+  template <typename Load>
+  void load(size_t member, Load&& load_from) {
+    const std::vector<uint8_t> saved = std::move(members_[member].saved);
+    StateReader in(saved);
+    if (!saved.empty()) load_from(in);
   }
 
   const EngineOptions options_;
   std::vector<Joined> members_;
-  std::vector<std::pair<Micros, Micros>> gaps_;  ///< before it was made
+  struct Gap {
+    size_t member;
+    Micros from, until;
+  };
+  std::vector<Gap> gaps_;  ///< before it was made
   std::once_flag once_;
   bool made_ = false;
-  plan::SharedStage shared_;  // Before the stages that read it.
+  std::deque<plan::SharedStage> shared_;  // Before the stages that read them.
   std::vector<std::unique_ptr<StageRunner>> stages_;
   std::vector<Place> places_;
 };
@@ -125,7 +183,11 @@ class StageSharing::Member final : public StageRunner {
     const Group::Place& place = group_->place(number_);
     if (place.drives) place.stage->advance(watermark);
   }
-  Micros next_cut(Micros watermark) const override { return group_->place(number_).stage->next_cut(watermark); }
+  Micros next_cut(Micros watermark) const override {
+    // Whoever asks before anything has begun does not decide yet who shares with whom.
+    if (watermark == base::kMinTime && group_->place_if_made(number_) == nullptr) return base::kMinTime + 1;
+    return group_->place(number_).stage->next_cut(watermark);
+  }
   WindowLedger ledger() const override {
     const Group::Place* place = group_->place_if_made(number_);
     if (place == nullptr) return {};
@@ -143,6 +205,19 @@ class StageSharing::Member final : public StageRunner {
     group_->keep_late(number_, late, receiver);
   }
   void mark_gap(Micros from, Micros until) override { group_->mark_gap(number_, from, until); }
+  void save_state(StateWriter& out) override {
+    const Group::Place& place = group_->place(number_);
+    out.number(place.cohort);
+    out.part([&] {
+      if (place.shared != nullptr) place.shared->save_reader(place.reader, out);
+      else place.stage->save_state(out);
+    });
+  }
+  void load_state(StateReader& in) override {
+    const uint64_t cohort = in.number();
+    const auto saved = in.part();
+    if (!in.refused()) group_->restore(number_, cohort, saved, in);
+  }
   void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override { assert(!"fed by a stream"); }
   void on_frontier(Micros) override { assert(!"fed by a stream"); }
 

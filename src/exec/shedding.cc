@@ -86,6 +86,19 @@ void KeepBelow::forget_before(Micros pane_start) {
   while (steps_.size() > 1 && std::next(steps_.begin())->first <= pane_start) steps_.erase(steps_.begin());
 }
 
+void KeepBelow::add(const KeepBelow& other) {
+  if (other.steps_.empty()) return;
+  if (steps_.empty()) {
+    steps_ = other.steps_;
+    return;
+  }
+  std::map<Micros, uint64_t> both;
+  for (const KeepBelow* each : {static_cast<const KeepBelow*>(this), &other}) {
+    for (const auto& [start, keep] : each->steps_) both[start] = std::min(at(start), other.at(start));
+  }
+  steps_ = std::move(both);
+}
+
 // --- GroupShedder -------------------------------------------------------------------------------------------------
 
 GroupShedder::GroupShedder(const plan::Stage& stage, size_t batch_rows)

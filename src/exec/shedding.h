@@ -19,6 +19,9 @@ void shed_hashes(const batch::Column* keys, size_t key_count, const uint32_t* ro
 /// begun: a group that was dropped once would be counted in part.
 class KeepBelow {
  public:
+  KeepBelow() = default;
+  /// As steps() of another one had them.
+  explicit KeepBelow(std::map<Micros, uint64_t> steps) : steps_(std::move(steps)) {}
   uint64_t at(Micros pane_start) const;
   /// No threshold is higher than this any more.
   void lower(uint64_t keep_below);
@@ -26,6 +29,9 @@ class KeepBelow {
   void raise_after(Micros now, Micros next_start);
   void forget_before(Micros pane_start);
   uint64_t latest() const { return steps_.empty() ? kKeepAll : steps_.rbegin()->second; }
+  const std::map<Micros, uint64_t>& steps() const { return steps_; }
+  /// Keeps no more than either of the two does.
+  void add(const KeepBelow& other);
 
  private:
   std::map<Micros, uint64_t> steps_;  ///< from this start on; before the first: kKeepAll

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "exec/state_bytes.h"
+
 namespace backstream::exec {
 
 using batch::Column;
@@ -230,6 +232,16 @@ class SpreadStage final : public StageRunner {
   bool shed(size_t node, double share) override { return reader_->shed(node, share); }
   void relax(size_t node) override { reader_->relax(node); }
   void refresh_lookups() override { reader_->refresh_lookups(); }
+  void save_state(StateWriter& out) override {
+    WindowLedger total;
+    for (const auto& spreader : spreaders_) total += spreader->counts;
+    save(out, total);
+    reader_->save_state(out);
+  }
+  void load_state(StateReader& in) override {
+    load(in, spreaders_.front()->counts);
+    reader_->load_state(in);
+  }
   std::vector<WindowRecord> recent_windows() const override { return reader_->recent_windows(); }
   void keep_late(const plan::LateStage& late, RowReceiver& receiver) override {
     for (auto& spreader : spreaders_) spreader->use(late.stage.input_used);

@@ -49,6 +49,8 @@ class Reader final : public StageRunner {
   void advance(Micros) override {}
   WindowLedger ledger() const override { return {}; }
   void add_state_octets(std::vector<uint64_t>&) const override {}
+  void save_state(StateWriter&) override {}
+  void load_state(StateReader&) override {}
   std::map<int64_t, std::vector<Part>> parts;
 
  private:

@@ -12,6 +12,9 @@
 
 namespace backstream::exec {
 
+class StateReader;
+class StateWriter;
+
 struct ProcessContext {
   uint32_t edge = 0;
   Micros watermark = base::kMinTime;  ///< as it is now, for telling how late a row is
@@ -52,6 +55,12 @@ class StageRunner : public RowReceiver {
   virtual void mark_gap(Micros /*from*/, Micros /*until*/) {}
   /// From now on rows meet the lookup tables as they are now. No other call may run meanwhile.
   virtual void refresh_lookups() {}
+  /// Appends all that decides what the stage will give and count from now on. Between two calls of the other members.
+  virtual void save_state(StateWriter& out) = 0;
+  /// Takes over what save_state() has written of the same plan; the number of edges may be another one. Before the
+  /// first row; a stage whose late rows are read has been told so. When the reader has refused the octets (which may be
+  /// anything, but do no harm) the stage is no more to be used.
+  virtual void load_state(StateReader& in) = 0;
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.
   virtual RowReceiver& input(size_t) { return *this; }
 };

@@ -8,6 +8,7 @@
 #include "exec/session_stage.h"
 #include "exec/shipping.h"
 #include "exec/spread_stage.h"
+#include "exec/state_bytes.h"
 #include "exec/union_stage.h"
 #include "exec/window_join_stage.h"
 #include "exec/windowed_stage.h"
@@ -37,8 +38,10 @@ class TimeWindowStage final : public WindowedStage {
                   bool of_stream, const EngineOptions& options, std::vector<GroupReader> readers)
       : engine_options_(options),
         options_(readers.front().query->options),
+        stage_(stage),
         grid_(grid_of(stage, pane_us)),
-        readers_(std::move(readers)) {
+        readers_(std::move(readers)),
+        loaded_(stage.aggregates.size()) {
     for (uint32_t e = 0; e < edge_count; ++e) {
       edges_.push_back(std::make_unique<EdgeHalf>(stage, options_, grid_, options.batch_rows, options.hash_mask,
                                                   pool_of(options, e, of_stream)));
@@ -150,6 +153,38 @@ class TimeWindowStage final : public WindowedStage {
     if (shipping_) shipping_->carry_late(late);
   }
 
+  void save_state(StateWriter& out) override { save_reader(0, out); }
+  void load_state(StateReader& in) override { load_reader(0, in); }
+  void save_reader(size_t reader, StateWriter& out) override {
+    SavedGroups groups(stage_, engine_options_.batch_rows, aggregates_of(reader));
+    out.time(final_end_);
+    out.number(edges_.size());
+    for (const auto& edge : edges_) edge->save(out, groups);
+    merge_->save(out, groups, reader);
+    out.part([&] {
+      if (late_output_) late_output_->save(out);
+    });
+  }
+  void load_reader(size_t reader, StateReader& in) override {
+    const std::vector<size_t> aggregates = aggregates_of(reader);
+    SavedGroups groups(stage_, engine_options_.batch_rows, aggregates);
+    const std::vector<bool>* known = any_loaded_ ? &loaded_ : nullptr;
+    const Micros final_end = in.time();
+    if (known == nullptr) final_end_ = final_end;
+    const size_t edges = in.count();
+    in.check(edges > 0);
+    for (size_t e = 0; e < edges && !in.refused(); ++e) edges_[e % edges_.size()]->load(in, groups, known);
+    for (size_t e = edges; e < edges_.size(); ++e) edges_[e]->judge_as(*edges_[0]);
+    if (!in.refused()) merge_->load(in, groups, reader, known);
+    StateReader late(in.part());
+    if (late_output_ && late.octets_left() > 0) {
+      late_output_->load(late);
+      in.check(late.is_done());
+    }
+    any_loaded_ = true;
+    for (const size_t a : aggregates) loaded_[a] = true;
+  }
+
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
     if (!window.final) return;
     if (!window.complete) merge_->mark_incomplete(window.start);  // Which is the time of its rows.
@@ -178,10 +213,23 @@ class TimeWindowStage final : public WindowedStage {
     if (late_output_) late_output_->end(watermark);
   }
 
+  /// Of a reader's own: which of the stage's they are, in its order.
+  std::vector<size_t> aggregates_of(size_t reader) const {
+    const size_t key_end = 2 + stage_.keys.size();
+    std::vector<size_t> aggregates;
+    const std::vector<size_t>& columns = readers_[reader].columns;
+    for (size_t c = key_end; c < columns.size(); ++c) aggregates.push_back(columns[c] - key_end);
+    for (size_t a = 0; columns.empty() && a < stage_.aggregates.size(); ++a) aggregates.push_back(a);
+    return aggregates;
+  }
+
   const EngineOptions engine_options_;
   const plan::QueryOptions& options_;
+  const Stage& stage_;
   PaneGrid grid_;
   std::vector<GroupReader> readers_;  ///< those that were dropped have no receiver
+  bool any_loaded_ = false;           ///< a reader's state
+  std::vector<bool> loaded_;          ///< by aggregate: its states are there
   Micros final_end_ = base::kMinTime;
   uint64_t panes_taken_ = 0, pane_groups_ = 0, octets_max_ = 0;
   uint64_t most_merged_ = 0;                      ///< octets of the merge half before the last advance() closed windows
@@ -232,6 +280,11 @@ class InheritedStage final : public StageRunner {
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     nodes[0] += tail_.octets_held() + (table_ ? table_->octets_held() : 0);
   }
+  void save_state(StateWriter& out) override {
+    assert(table_ == nullptr);  // The rows of a window come in one go.
+    save(out, ledger_);
+  }
+  void load_state(StateReader& in) override { load(in, ledger_); }
 
  private:
   RowReceiver& receiver_;
@@ -288,6 +341,14 @@ class RowStage final : public StageRunner {
   Micros next_cut(Micros watermark) const override { return receiver_.next_cut(watermark); }
   WindowLedger ledger() const override { return ledger_; }
   void add_state_octets(std::vector<uint64_t>& nodes) const override { nodes[0] += tail_.octets_held(); }
+  void save_state(StateWriter& out) override {
+    save(out, ledger_);
+    tail_.save(out);
+  }
+  void load_state(StateReader& in) override {
+    load(in, ledger_);
+    tail_.load(in);
+  }
 
  private:
   void pass(const WindowRef& window, const batch::ColumnBatch& rows) {

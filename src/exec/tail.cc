@@ -9,6 +9,7 @@
 
 #include "exec/gather.h"
 #include "exec/row_order.h"
+#include "exec/state_bytes.h"
 
 namespace backstream::exec {
 
@@ -395,6 +396,17 @@ void Tail::send_partitions(const WindowRef& window, PaneTable& groups) {
   for (const RowRange& range : beyond) send_rest(window, groups, order.data() + range.begin, range.end - range.begin);
   store_.clear();
   group_numbers_.clear();
+}
+
+void Tail::save(StateWriter& out) const {
+  out.number(static_cast<uint64_t>(passed_));
+  exec::save(out, store_);
+}
+
+void Tail::load(StateReader& in) {
+  passed_ = static_cast<int64_t>(in.number(INT64_MAX / 2));
+  exec::load(in, output_types(stage_), store_);
+  in.check(rest_ == nullptr || store_.row_count() == 0);  // Of its rows the groups would be needed.
 }
 
 void Tail::end(const WindowRef& window, PaneTable* groups) {

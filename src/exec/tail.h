@@ -11,6 +11,9 @@
 
 namespace backstream::exec {
 
+class StateReader;
+class StateWriter;
+
 /// Rows kept for sorting, and between batches: columns that grow. Text is copied. One thread.
 class RowStore {
  public:
@@ -65,6 +68,9 @@ class Tail {
   void end(const WindowRef& window, PaneTable* groups = nullptr);
   /// Of rows that wait for their order.
   size_t octets_held() const { return store_.octets_held(); }
+  /// Between windows. Rows that wait for their order are those of a stage without windows.
+  void save(StateWriter& out) const;
+  void load(StateReader& in);
   /// A stage without windows: LIMIT counts over the whole run, not from end() to end().
   void keep_limit_over_windows() { limit_over_windows_ = true; }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "exec/state_bytes.h"
 #include "exec/tail.h"
 
 namespace backstream::exec {
@@ -26,6 +27,31 @@ class UnionStage final : public CombiningStage {
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const auto& [window, held] : windows_) nodes[0] += held.rows.octets_held();
   }
+  void save_state(StateWriter& out) override {
+    save(out, ledger_);
+    out.time(told_);
+    for (const auto& input : inputs_) out.time(input->frontier());
+    out.number(windows_.size());
+    for (const auto& [window, held] : windows_) {
+      out.time(window.first);
+      out.time(window.second);
+      out.flag(held.complete);
+      save(out, held.rows);
+    }
+  }
+  void load_state(StateReader& in) override {
+    load(in, ledger_);
+    told_ = in.time();
+    for (const auto& input : inputs_) input->set_frontier(in.time());
+    for (size_t left = in.count(4); left > 0 && !in.refused(); --left) {
+      const Micros start = in.bounded_time(), end = in.bounded_time();
+      Held& held = windows_.try_emplace({start, end}, types_).first->second;
+      if (!in.check(held.rows.row_count() == 0)) return;
+      held.complete = in.flag();
+      load(in, types_, held.rows);
+      rows_held_ += held.rows.row_count();
+    }
+  }
 
  private:
   class Input final : public RowReceiver {
@@ -40,6 +66,7 @@ class UnionStage final : public CombiningStage {
     }
     Micros next_cut(Micros frontier) const override { return stage_.receiver_.next_cut(frontier); }
     Micros frontier() const { return frontier_; }
+    void set_frontier(Micros frontier) { frontier_ = frontier; }
 
    private:
     UnionStage& stage_;

@@ -25,6 +25,8 @@ class WindowFunctions {
   size_t octets_held() const { return partitions_.octets_held(); }
   /// Over all that was computed.
   const agg::NullResults& null_results() const { return nulls_; }
+  /// Nothing else goes on from window to window.
+  void set_null_results(const agg::NullResults& nulls) { nulls_ = nulls; }
 
  private:
   struct Call {

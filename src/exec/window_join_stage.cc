@@ -9,6 +9,7 @@
 #include "exec/join_output.h"
 #include "exec/join_table.h"
 #include "exec/late_side_rows.h"
+#include "exec/state_bytes.h"
 
 namespace backstream::exec {
 namespace {
@@ -41,6 +42,40 @@ class WindowJoinStage final : public CombiningStage {
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const auto& [window, held] : windows_) {
       for (const JoinTable& table : held.tables) nodes[0] += table.octets_held();
+    }
+  }
+  void save_state(StateWriter& out) override {
+    save(out, ledger_);
+    output_.save(out);
+    out.time(told_);
+    for (const Side& side : sides_) out.time(side.frontier);
+    out.number(windows_.size());
+    for (const auto& [window, held] : windows_) {
+      out.time(window.first);
+      out.time(window.second);
+      out.flag(held.complete);
+      for (const JoinTable& table : held.tables) save(out, table.rows());
+    }
+  }
+  void load_state(StateReader& in) override {
+    load(in, ledger_);
+    output_.load(in);
+    told_ = in.time();
+    for (Side& side : sides_) side.frontier = in.time();
+    for (size_t left = in.count(5); left > 0 && !in.refused(); --left) {
+      const Micros start = in.bounded_time(), end = in.bounded_time();
+      const bool complete = in.flag();
+      if (in.refused() || !in.check(!windows_.contains({start, end}))) return;
+      Held* held = window(start, end);
+      if (!in.check(held != nullptr)) return;
+      held->complete = complete;
+      for (const auto which : {JoinOutput::kLeft, JoinOutput::kRight}) {
+        JoinTable& table = held->tables[which];
+        load_join_rows(in, output_.kept_types(which), output_.keys(which), hash_mask_, [&](auto& rows) {
+          table.append(rows.batch, rows.numbers, rows.batch.row_count, rows.hashes, rows.present, nullptr);
+        });
+        rows_held_ += table.row_count();
+      }
     }
   }
 

@@ -7,6 +7,7 @@
 #include "exec/group_rows.h"
 #include "exec/late_rows.h"
 #include "exec/row_aggregator.h"
+#include "exec/saved_groups.h"
 #include "exec/shedding.h"
 #include "exec/shipping.h"
 #include "exec/stage.h"
@@ -52,12 +53,28 @@ class EdgeHalf {
   /// Those that came since the last call; null: none.
   PaneTablePtr take_late() { return late_ ? late_->take() : nullptr; }
   const WindowLedger& ledger() const { return ledger_; }
+  template <typename Visit>
+  void for_each_pane(Visit&& visit) {
+    for (auto& [start, pane] : open_) visit(*pane);
+  }
   /// Of all that is held for open panes and late rows.
   uint64_t state_octets() const;
   /// From now on keeps about this share (0 to 1) of the groups that it keeps now, and drops the others at once.
   void shed(double share);
   /// Windows that begin later keep up to twice as many groups again.
   void relax();
+
+  void save(StateWriter& out, SavedGroups& groups);
+  /// Adds a saved half to this one. Before the first row; when the reader has refused, this is no half to go on with.
+  /// @param known  null: the first query of those that share the half; else the aggregates that are here already:
+  ///               nothing but the others is taken
+  void load(StateReader& in, SavedGroups& groups, const std::vector<bool>* known);
+  /// There were fewer edges when the state was saved: this one judges rows as another does.
+  void judge_as(const EdgeHalf& other) {
+    set_watermark(other.watermark_);
+    seen_ = std::max(seen_, other.seen_);
+    keep_below_ = other.keep_below_;
+  }
 
  private:
   /// Event times beyond these (year 146,000) would overflow the arithmetic of windows; such rows count as
@@ -146,6 +163,11 @@ class MergeHalf final : public PaneReceiver {
   const std::deque<WindowRecord>& recent_windows() const { return recent_; }
   uint64_t groups_closed() const { return groups_closed_; }  ///< of all final windows
 
+  /// What a reader needs to go on: all but the aggregates and the ledgers of others.
+  void save(StateWriter& out, SavedGroups& groups, size_t reader);
+  /// As EdgeHalf::load(), for a reader.
+  void load(StateReader& in, SavedGroups& groups, size_t reader, const std::vector<bool>* known);
+
  private:
   struct Reader {
     WindowLedger ledger;
@@ -175,9 +197,17 @@ class MergeHalf final : public PaneReceiver {
   void send_changes(Micros watermark);
   void drop_beyond(Micros start, Slide& slide);
 
+  bool is_slide(Micros start) const;
+  bool has_slide(Micros start, Micros end) const;
+  void load_slides(StateReader& in, SavedGroups& groups, const std::vector<bool>* known);
+  void load_windows(StateReader& in, bool take);
+  void load_recent(StateReader& in, bool take);
+  void load_gaps(StateReader& in, bool take);
+
   static constexpr size_t kGapsMax = 64;
   struct Gap {
     Micros from, until;
+    bool operator==(const Gap&) const = default;
   };
   bool whole(Micros start, Micros end) const;
 
@@ -207,6 +237,11 @@ class WindowedStage : public StageRunner {
   /// The query of this reader is going: it gets no more rows, and nothing of it is touched any more but its query,
   /// which must stay. At least one other reader is left.
   virtual void drop_reader(size_t reader) = 0;
+  /// As StageRunner::save_state() of the reader's query, had it the stage for itself.
+  virtual void save_reader(size_t reader, StateWriter& out) = 0;
+  /// Reads what save_reader() has written of a query that shared its groups with the other readers: of each reader,
+  /// before the first row.
+  virtual void load_reader(size_t reader, StateReader& in) = 0;
 };
 /// `stage` and the queries of the readers must outlive it.
 /// @param stage_index  of the readers' queries: the stage that reads the groups

@@ -1,7 +1,6 @@
 #include "partial/codec.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cstring>
 
@@ -9,17 +8,14 @@
 #include <xxhash.h>
 
 #include "base/varint.h"
+#include "partial/value_bytes.h"
 
 namespace backstream::partial {
 namespace {
 
-using base::get_varint;
-using base::get_varint_signed;
 using base::put_varint;
 using base::put_varint_signed;
 using batch::Column;
-using batch::Physical;
-using batch::Type;
 
 constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
 constexpr uint8_t kVersion = 1;
@@ -27,15 +23,6 @@ constexpr uint8_t kPane = static_cast<uint8_t>(ChunkId::Kind::kPane), kFrontier 
                   kCut = static_cast<uint8_t>(ChunkId::Kind::kCut);
 constexpr size_t kChecksumOctets = 8;
 constexpr size_t kHeadOctets = 5;
-
-void put_u64(std::vector<uint8_t>& out, uint64_t value) {
-  for (int i = 0; i < 8; ++i) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
-}
-uint64_t get_u64(const uint8_t* at) {
-  uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value |= static_cast<uint64_t>(at[i]) << (8 * i);
-  return value;
-}
 
 void put_head(std::vector<uint8_t>& out, uint8_t kind, const Origin& origin) {
   out.insert(out.end(), std::begin(kMagic), std::end(kMagic));
@@ -46,119 +33,6 @@ void put_head(std::vector<uint8_t>& out, uint8_t kind, const Origin& origin) {
   put_varint(out, origin.incarnation);
 }
 void put_checksum(std::vector<uint8_t>& out) { put_u64(out, XXH3_64bits(out.data(), out.size())); }
-
-/// Bytes that are read from the front; every read says whether it fitted.
-class Cursor {
- public:
-  explicit Cursor(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-  bool u64(uint64_t& value) { return advance(get_varint(bytes_.data(), bytes_.size(), value)); }
-  bool u32(uint32_t& value) {
-    uint64_t wide = 0;
-    if (!u64(wide) || wide > UINT32_MAX) return false;
-    value = static_cast<uint32_t>(wide);
-    return true;
-  }
-  bool i64(int64_t& value) { return advance(get_varint_signed(bytes_.data(), bytes_.size(), value)); }
-  bool octet(uint8_t& value) {
-    if (bytes_.empty()) return false;
-    value = bytes_[0];
-    return advance(1);
-  }
-  bool advance(size_t octets) {
-    if (octets == 0 || octets > bytes_.size()) return false;
-    bytes_ = bytes_.subspan(octets);
-    return true;
-  }
-  std::span<const uint8_t> rest() const { return bytes_; }
-
- private:
-  std::span<const uint8_t> bytes_;
-};
-
-void put_inet(std::vector<uint8_t>& out, const base::Inet& inet) {
-  out.push_back(inet.family);
-  out.push_back(inet.prefix_bits);
-  const int octets = inet.family == 4 ? 4 : 16;
-  for (int i = 0; i < octets; ++i) {
-    out.push_back(static_cast<uint8_t>(i < 8 ? inet.hi >> (56 - 8 * i) : inet.lo >> (120 - 8 * i)));
-  }
-}
-bool get_inet(Cursor& in, base::Inet& inet) {
-  uint8_t family = 0, prefix = 0;
-  if (!in.octet(family) || !in.octet(prefix) || (family != 4 && family != 6)) return false;
-  inet = base::Inet{};
-  inet.family = family;
-  inet.prefix_bits = prefix;
-  if (prefix > inet.max_prefix_bits()) return false;
-  for (int i = 0; i < (family == 4 ? 4 : 16); ++i) {
-    uint8_t octet = 0;
-    if (!in.octet(octet)) return false;
-    (i < 8 ? inet.hi : inet.lo) |= static_cast<uint64_t>(octet) << ((i < 8 ? 56 : 120) - 8 * i);
-  }
-  return true;
-}
-
-void put_key(std::vector<uint8_t>& out, const Column& column, size_t row) {
-  if (column.is_null(row)) {
-    out.push_back(0);
-    return;
-  }
-  out.push_back(1);
-  switch (batch::physical(column.type)) {
-    case Physical::kByte: out.push_back(column.as<uint8_t>()[row] != 0); break;
-    case Physical::kInt64: put_varint_signed(out, column.as<int64_t>()[row]); break;
-    case Physical::kDouble: put_u64(out, std::bit_cast<uint64_t>(column.as<double>()[row])); break;
-    case Physical::kText: {
-      const std::string_view text = column.as<std::string_view>()[row];
-      put_varint(out, text.size());
-      out.insert(out.end(), text.begin(), text.end());
-      break;
-    }
-    case Physical::kInet: put_inet(out, column.as<base::Inet>()[row]); break;
-    case Physical::kInterval: {
-      const base::Interval& interval = column.as<base::Interval>()[row];
-      put_varint_signed(out, interval.micros);
-      put_varint_signed(out, interval.days);
-      put_varint_signed(out, interval.months);
-      break;
-    }
-  }
-}
-
-bool get_key(Cursor& in, Column& column, size_t row, base::Arena& texts) {
-  uint8_t present = 0;
-  if (!in.octet(present) || present > 1) return false;
-  column.validity[row] = present;
-  const Physical physical = batch::physical(column.type);
-  if (present == 0) {
-    std::memset(static_cast<uint8_t*>(column.values) + row * batch::octets_per_value(physical), 0,
-                batch::octets_per_value(physical));
-    return true;
-  }
-  switch (physical) {
-    case Physical::kByte: return in.octet(column.as<uint8_t>()[row]) && column.as<uint8_t>()[row] <= 1;
-    case Physical::kInt64: return in.i64(column.as<int64_t>()[row]);
-    case Physical::kDouble:
-      if (in.rest().size() < 8) return false;
-      column.as<uint64_t>()[row] = get_u64(in.rest().data());
-      return in.advance(8);
-    case Physical::kText: {
-      uint64_t octets = 0;
-      if (!in.u64(octets) || octets > in.rest().size()) return false;
-      column.as<std::string_view>()[row] = texts.copy({reinterpret_cast<const char*>(in.rest().data()), octets});
-      return octets == 0 || in.advance(octets);
-    }
-    case Physical::kInet: return get_inet(in, column.as<base::Inet>()[row]);
-    case Physical::kInterval: {
-      int64_t micros = 0, days = 0, months = 0;
-      if (!in.i64(micros) || !in.i64(days) || !in.i64(months)) return false;
-      if (days != static_cast<int32_t>(days) || months != static_cast<int32_t>(months)) return false;
-      column.as<base::Interval>()[row] = {micros, static_cast<int32_t>(days), static_cast<int32_t>(months)};
-      return true;
-    }
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -179,7 +53,7 @@ PartialWriter::PartialWriter(GroupForm form, size_t chunk_octets_max)
 
 void PartialWriter::add(const Column* keys, size_t row, const uint8_t* states) {
   const size_t at = bytes_.size();
-  for (size_t k = 0; k < form_.keys.size(); ++k) put_key(bytes_, keys[k], row);
+  for (size_t k = 0; k < form_.keys.size(); ++k) put_value(bytes_, keys[k], row);
   const size_t key_octets = bytes_.size() - at;
   for (size_t a = 0; a < form_.aggregates.size(); ++a) {
     form_.aggregates[a]->encode(states + form_.state_offsets[a], bytes_);
@@ -333,7 +207,7 @@ bool PartialReader::read(const Message& message) {
   Cursor in(message.groups);
   for (size_t group = 0; group < groups; ++group) {
     for (Column& column : keys_.batch.columns) {
-      if (!get_key(in, column, group, context_.arena)) return false;
+      if (!get_value(in, column, group, context_.arena)) return false;
     }
     uint8_t* states = reinterpret_cast<uint8_t*>(states_.data()) + group * form_.state_octets;
     for (size_t a = 0; a < form_.aggregates.size(); ++a) {

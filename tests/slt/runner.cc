@@ -39,6 +39,7 @@ struct Variant {
   bool rewrites = true;
   bool share = true;
   uint32_t edges = 1;
+  bool restarts = false;        ///< after each batch the engine is saved, and another one goes on
   bool advance_always = false;  ///< the watermark is told after each row, not only where it cuts
 };
 
@@ -94,17 +95,20 @@ class Collector : public exec::ResultSink {
 class Scenario {
  public:
   Scenario(std::string file, const Variant& variant, Tally& tally)
-      : file_(std::move(file)), variant_(variant), tally_(tally), definitions_(variant.rewrites) {
-    exec::EngineOptions options;
-    options.batch_rows = variant.batch_rows;
-    if (variant.constant_hash) options.hash_mask = 0;
-    options.edges = variant.edges;
-    options.share = variant.share;
+      : file_(std::move(file)),
+        variant_(variant),
+        tally_(tally),
+        definitions_(variant.rewrites),
+        restarts_(variant.restarts) {
+    options_.batch_rows = variant.batch_rows;
+    if (variant.constant_hash) options_.hash_mask = 0;
+    options_.edges = variant.edges;
+    options_.share = variant.share;
     if (variant.edges > 1) {
-      options.ship = true;
-      options.pane_us_max = 60 * base::kMicrosPerSecond;
+      options_.ship = true;
+      options_.pane_us_max = 60 * base::kMicrosPerSecond;
     }
-    engine_ = std::make_unique<exec::Engine>(options);
+    engine_ = std::make_unique<exec::Engine>(options_);
   }
 
   void run(const std::vector<const Block*>& blocks) {
@@ -298,7 +302,9 @@ class Scenario {
           running.rows->types += type_letter(column.type);
         const bool analyzed = running.analyzed.has_value();
         running.changes = std::make_unique<exec::RevisionChanges>(*running.rows, kRevisionKeysMax);
-        engine_->add_query(std::move(entry->query), analyzed ? nullptr : running.changes.get(), analyzed);
+        added_.push_back({std::move(entry->query), analyzed ? nullptr : running.changes.get()});
+        engine_->add_query(added_.back().query, added_.back().sink, analyzed);
+        restarts_ = restarts_ && !analyzed;  // What was measured is of one run.
         running.changes->watch(engine_->query_count() - 1, engine_->query(engine_->query_count() - 1));
         break;
       }
@@ -393,6 +399,25 @@ class Scenario {
       for (batch::Column& column : rows.columns) column.has_nulls = false;
     }
     table.texts.reset();
+    restart();
+  }
+
+  /// Another engine goes on with what this one held. A query that has failed has nothing to go on with.
+  void restart() {
+    for (size_t q = 0; q < added_.size(); ++q) restarts_ = restarts_ && engine_->failure(q).empty();
+    if (!restarts_) return;
+    std::vector<uint8_t> streams;
+    engine_->save_streams(streams);
+    std::vector<std::vector<uint8_t>> states(added_.size());
+    for (size_t q = 0; q < added_.size(); ++q) engine_->save_state(q, states[q]);
+    engine_ = std::make_unique<exec::Engine>(options_);
+    for (const Added& added : added_) engine_->add_query(added.query, added.sink);
+    bool taken = engine_->restore_streams(streams).has_value();
+    for (size_t q = 0; q < added_.size(); ++q) taken &= engine_->restore_state(q, states[q]).has_value();
+    engine_->catch_up();
+    if (taken) return;
+    std::printf("%s: a saved state was refused\n", file_.c_str());
+    ++tally_.failed;
   }
 
   const Running* find(const Block& block) const {
@@ -520,6 +545,13 @@ class Scenario {
   plan::LookupTables lookup_tables_;
   std::vector<Running> queries_;  ///< before engine_: it holds pointers to the collectors
   std::map<std::string, Table> tables_;
+  struct Added {
+    std::shared_ptr<const plan::Query> query;
+    exec::ResultSink* sink;
+  };
+  std::vector<Added> added_;  ///< by number in the engine
+  bool restarts_;
+  exec::EngineOptions options_;
   std::unique_ptr<exec::Engine> engine_;
 };
 
@@ -569,6 +601,8 @@ int run_all(int argc, char** argv) {
       variant.rewrites = false;
     } else if (arg == "--no-sharing") {
       variant.share = false;
+    } else if (arg == "--restarts") {
+      variant.restarts = true;
     } else if (arg == "--edges") {
       variant.edges = static_cast<uint32_t>(number());
     } else if (arg == "--batch-rows") {
@@ -583,8 +617,8 @@ int run_all(int argc, char** argv) {
   }
   if (files.empty() || variant.edges == 0 || variant.batch_rows == 0) {
     std::fprintf(stderr,
-                 "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--no-sharing] [--edges N] "
-                 "[--batch-rows N] FILE|FOLDER...\n");
+                 "usage: slt_runner [--one-row-batches] [--constant-hash] [--no-rewrites] [--no-sharing] "
+                 "[--restarts] [--edges N] [--batch-rows N] FILE|FOLDER...\n");
     return 2;
   }
   std::sort(files.begin(), files.end());
