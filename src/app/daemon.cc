@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <unordered_map>
 
 #include "batch/flow_schema.h"
@@ -29,6 +30,8 @@ using base::Result;
 namespace {
 
 constexpr Micros kSecond = base::kMicrosPerSecond;
+constexpr Micros kCheckpointInterval = 10 * kSecond;
+constexpr std::string_view kFlows = "flows";
 
 Micros wall_clock() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -115,6 +118,75 @@ Result<void> Daemon::open_state() {
   return exporter_state_->load(*announcements_);
 }
 
+/// Before the first row: queries go on from what the process before this one has kept, and know what they have missed.
+void Daemon::go_on_from_before() {
+  const auto statuses = register_->list();
+  std::set<size_t> anew;
+  for (const auto& status : statuses) {
+    if (status.number) anew.insert(*status.number);
+  }
+  if (before_) {
+    const service::CheckpointHeader& header = before_->header;
+    outages_ = header.outages;
+    outages_.push_back({before_->state.saved_at, started_at_, before_->state.clean});
+    telemetry::TerminalLog& log = telemetry::terminal_log();
+    log.line(
+        fmt::format("open windows of {} are taken up ({}); windows that overlap the time until now are not complete",
+                    base::format_timestamp(before_->state.saved_at),
+                    before_->state.clean ? "it was stopped" : "it was killed: what came after is lost"));
+    if (auto streams = engine_->restore_streams(before_->state.streams); !streams)
+      log.warning("watermarks begin anew: " + streams.error().message);
+    for (const service::SavedQuery& saved : before_->state.queries) {
+      const auto at = std::find_if(statuses.begin(), statuses.end(), [&](const auto& status) {
+        return status.number && status.object.name == saved.name &&
+               status.object.incarnation.value == saved.incarnation && status.object.version == saved.version;
+      });
+      if (at == statuses.end()) continue;
+      if (auto restored = engine_->restore_state(*at->number, saved.octets); !restored) {
+        log.warning(fmt::format("query '{}' begins anew: {}", saved.name, restored.error().message));
+        continue;
+      }
+      anew.erase(*at->number);
+      // What was sent already is not sent again, though the state is from before.
+      const auto sent = before_->sent.find(saved.name);
+      engine_->set_life(*at->number, sent == before_->sent.end() ? base::kMinTime : sent->second + 1, base::kMaxTime);
+      engine_->mark_gap(*at->number, header.watermark, started_at_);
+    }
+    if (header.watermark != base::kMinTime) pipeline_->resume_at(header.watermark);
+    before_.reset();
+  }
+  for (const size_t number : anew) engine_->mark_gap(number, base::kMinTime, started_at_);
+  engine_->catch_up();
+}
+
+/// At rest.
+std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_now(Micros now, bool clean) {
+  service::SavedState state;
+  state.saved_at = now;
+  state.clean = clean;
+  engine_->save_streams(state.streams);
+  service::CheckpointHeader header;
+  header.watermark = engine_->watermark(kFlows);
+  header.outages = outages_;
+  for (const auto& status : register_->list()) {
+    if (status.temporary || !status.number) continue;
+    service::SavedQuery& query = state.queries.emplace_back();
+    query.name = status.object.name;
+    query.incarnation = status.object.incarnation.value;
+    query.version = status.object.version;
+    engine_->save_state(*status.number, query.octets);
+    if (clean) header.last_seqs[query.name] = board_->last_seq(query.name);
+  }
+  return {std::move(state), std::move(header)};
+}
+
+/// At rest.
+void Daemon::mark_gaps(Micros from, Micros until) {
+  for (size_t number = 0; number < engine_->query_count(); ++number) {
+    if (engine_->has_query(number)) engine_->mark_gap(number, from, until);
+  }
+}
+
 Result<void> Daemon::open_input() {
   const config::Settings& settings = options_.settings;
   exec::EngineOptions engine;
@@ -158,7 +230,14 @@ service::QueryGround Daemon::ground() {
           },
           [this] { return pipeline_->newest(); },
           [this](const catalog::Object& object, const plan::Query& query) {
-            return board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq_);
+            uint64_t first_seq = first_seq_;
+            if (before_ && before_->state.clean) {
+              // Who had the last result of the process before this one goes on without a gap.
+              if (const auto last = before_->header.last_seqs.find(object.name);
+                  last != before_->header.last_seqs.end() && last->second != 0)
+                first_seq = last->second + 1;
+            }
+            return board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq);
           },
           [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
             board_->close(sink);
@@ -167,8 +246,17 @@ service::QueryGround Daemon::ground() {
 }
 
 Result<void> Daemon::open_register() {
+  checkpoints_ = std::make_unique<service::Checkpoints>(options_.settings.state.folder);
+  if (options_.state_kept) {
+    auto before = checkpoints_->load();
+    // A damaged file was set aside: what it held is lost, and said to be; the service goes on.
+    if (before) before_ = std::move(*before);
+    else telemetry::terminal_log().line(before.error().render());
+  }
+  board_->on_window([this](const std::string& query, Micros start) { checkpoints_->note_sent(query, start); });
   register_ = std::make_unique<service::QueryRegister>(*catalog_, ground());
   if (auto started = register_->start(wall_clock()); !started) return started;
+  go_on_from_before();
   for (const auto& status : register_->list()) {
     if (status.definition.state == catalog::QueryState::kFailed)
       telemetry::terminal_log().warning(
@@ -341,6 +429,8 @@ std::string Daemon::doctor_json() {
   input.config->reload_failed = !counts.reload.last_good;
   const auto snapshot = snapshot_.snapshot();
   if (input.watermark && snapshot->held_by) input.watermark->held_by = base::to_string(*snapshot->held_by);
+  if (!input.checkpoint) input.checkpoint.emplace();
+  input.checkpoint->error = snapshot->checkpoint_error;
   input.outages.emplace();
   for (const service::Outage& outage : snapshot->outages)
     input.outages->push_back({outage.from, outage.until, outage.clean});
@@ -374,6 +464,11 @@ void Daemon::take_snapshot(Micros now) {
   s.exporters_known = known.size();
   s.exporters_sending = static_cast<size_t>(std::count_if(
       known.begin(), known.end(), [](const auto& exporter) { return exporter.clock.timed && !exporter.clock.idle; }));
+  const service::Checkpoints::Status checkpoint = checkpoints_->status();
+  s.checkpoint_at = checkpoint.at;
+  s.checkpoint_octets = checkpoint.octets;
+  s.checkpoint_error = checkpoint.error;
+  s.outages = outages_;
   s.ledgers.clear();
   for (size_t i = 0; i < engine_->query_count(); ++i) {
     if (engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
@@ -438,7 +533,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   refresh_.start();
   exporter_state_->start(announcements_);
   running_ = true;
-  Micros snapshot_at = 0, tended_at = 0;
+  Micros snapshot_at = 0, tended_at = 0, checkpoint_at = options_.state_kept ? wall_clock() : base::kMaxTime;
   std::optional<End> end;
   pipeline_->run([&] {
     const Micros now = wall_clock();
@@ -459,17 +554,33 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       tended_at = now;
       pipeline_->at_rest([&] { register_->tend(now); });
     }
+    if (checkpoint_at <= now - kCheckpointInterval) {
+      checkpoint_at = now;
+      pipeline_->at_rest([&] {
+        auto [state, header] = state_now(now, false);
+        checkpoints_->submit(std::move(state), std::move(header));
+      });
+    }
     end = go_on();
     if (end == End::kSave) pipeline_->leave_windows_open();
+    // What is open did not see all of its rows.
+    if (end == End::kDrain) pipeline_->at_rest([&] { mark_gaps(engine_->watermark(kFlows), base::kMaxTime); });
     return !end;
   });
   running_ = false;
   jobs_->close();
   board_->settle();
+  Result<void> kept;
+  if (end == End::kSave && options_.state_kept) {
+    auto [state, header] = state_now(wall_clock(), true);
+    kept = checkpoints_->write_now(std::move(state), std::move(header));
+  } else if (options_.state_kept) {
+    checkpoints_->clear();
+  }
   server_->stop(std::chrono::milliseconds(1'000));
   exporter_state_->stop();
   refresh_.stop();
-  return {};
+  return kept;
 }
 
 }  // namespace backstream::app

@@ -20,6 +20,7 @@
 #include "inventory/inventory.h"
 #include "service/access.h"
 #include "service/api.h"
+#include "service/checkpoints.h"
 #include "service/doctor.h"
 #include "service/metrics.h"
 #include "service/query_register.h"
@@ -80,6 +81,9 @@ class Daemon {
   base::Result<void> open_http();
   service::QueryGround ground();
   base::Result<std::string> reload_at_rest();
+  void go_on_from_before();
+  std::pair<service::SavedState, service::CheckpointHeader> state_now(base::Micros now, bool clean);
+  void mark_gaps(base::Micros from, base::Micros until);
   void take_snapshot(base::Micros now);
   std::vector<service::ExporterStatus> exporters();
   service::MetricsInput metrics_at_rest();
@@ -108,6 +112,9 @@ class Daemon {
   std::unique_ptr<service::RestJobs> jobs_;
   std::unique_ptr<service::QueryRegister> register_;
   std::unique_ptr<service::Sessions> sessions_;
+  std::unique_ptr<service::Checkpoints> checkpoints_;
+  std::optional<service::Checkpoints::Before> before_;  ///< until the queries go on from it
+  std::vector<service::Outage> outages_;
   std::unique_ptr<service::Access> access_;
   base::Published<service::Snapshot> snapshot_;
   service::Snapshot latest_;
@@ -118,7 +125,7 @@ class Daemon {
   std::deque<Count> counts_;  ///< of the last seconds
   bool running_ = false;
   base::Micros access_told_at_ = 0;
-  uint64_t first_seq_ = 0;
+  uint64_t first_seq_ = 0;  ///< of queries that are new to this process
 
   service::MetricsInput::Reload reloads_;
   service::EarlierCounts earlier_;

@@ -55,7 +55,8 @@ struct Snapshot {
   std::map<size_t, exec::WindowLedger> ledgers;  ///< by the engine's number
   Micros checkpoint_at = base::kMinTime;
   uint64_t checkpoint_octets = 0;
-  std::vector<Outage> outages;  ///< the last ones, oldest first
+  std::string checkpoint_error;  ///< of the last attempt
+  std::vector<Outage> outages;   ///< the last ones, oldest first
 };
 
 }  // namespace backstream::service
