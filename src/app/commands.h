@@ -36,6 +36,7 @@ int serve_command(const std::vector<std::string>& arguments);
 int token_command(const std::vector<std::string>& arguments);
 /// Its exit codes are those of monitoring plugins: 0 fine, 1 warnings, 2 errors.
 int doctor_command(const std::vector<std::string>& arguments);
+int sql_command(const std::vector<std::string>& arguments);
 int demo_command(const std::vector<std::string>& arguments);
 
 }  // namespace backstream::app

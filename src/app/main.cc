@@ -24,6 +24,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
     {"serve", "the service: receives, answers registered queries, shows results over HTTP", serve_command},
+    {"sql", "a shell for a running server: live results, and what it runs", sql_command},
     {"exporter", "who sends flows, and how to make a router send them", exporter_command},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"config", "are the settings right, and where does each come from", config_command},
