@@ -182,6 +182,7 @@ Problem problem_of(const base::Diagnostic& diagnostic, uint16_t status, std::str
   problem.line = diagnostic.line;
   problem.column = diagnostic.column;
   if (diagnostic.line == 0) return problem;
+  problem.source = diagnostic.source_name;
   problem.end_line = diagnostic.line;
   problem.end_column = diagnostic.column + diagnostic.caret_characters;
   const size_t at = diagnostic.span.offset_octets;
@@ -209,6 +210,7 @@ std::string to_json(const Problem& problem) {
   if (!problem.detail.empty()) json["detail"] = problem.detail;
   if (!problem.hint.empty()) json["hint"] = problem.hint;
   if (problem.line != 0) {
+    if (!problem.source.empty()) json["source"] = problem.source;
     json["line"] = problem.line;
     json["column"] = problem.column;
     json["end_line"] = problem.end_line;

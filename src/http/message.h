@@ -99,6 +99,7 @@ struct Problem {
   std::string code;   ///< SQLSTATE or one of ours; empty: the status says all
   std::string title;  ///< empty: the status's phrase
   std::string detail, hint;
+  std::string source;  ///< which of the texts that were sent, or that are there, the place is in; empty: the only one
   uint32_t line = 0, column = 0, end_line = 0, end_column = 0;  ///< 0: no place
 };
 /// @param text  what the diagnostic points into, so that a place over several lines ends where it ends; empty: its

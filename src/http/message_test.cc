@@ -14,11 +14,11 @@ TEST(HttpProblem, HasThePlaceOfADiagnostic) {
   diagnostic.message = "there is no stream \"flwos\"";
   diagnostic.hint = "did you mean \"flows\"?";
   diagnostic.span = {static_cast<uint32_t>(sql.find("flwos")), 5};
-  base::locate(diagnostic, "", sql);
+  base::locate(diagnostic, "b.sql", sql);
   const auto json = nlohmann::json::parse(to_json(problem_of(diagnostic, 422, sql)));
   EXPECT_EQ(json, nlohmann::json::parse(R"({"type": "urn:backstream:problem:42P01", "title": "Unprocessable Content",
     "status": 422, "code": "42P01", "detail": "there is no stream \"flwos\"", "hint": "did you mean \"flows\"?",
-    "line": 2, "column": 9, "end_line": 2, "end_column": 14})"));
+    "source": "b.sql", "line": 2, "column": 9, "end_line": 2, "end_column": 14})"));
 }
 TEST(HttpProblem, APlaceOverSeveralLinesEndsWhereItEnds) {
   const std::string sql = "SELECT (1 +\n  2";
