@@ -13,6 +13,9 @@ enum ExitCode : int {
   kExitFailure = 1,        ///< the machine: a file, a socket, a disk; or a check that failed
   kExitUsage = 2,          ///< flags and arguments
   kExitInvalid = 3,        ///< SQL or settings that cannot be understood
+  kExitUnreachable = 4,    ///< the server that was to be asked is not there
+  kExitForbidden = 5,      ///< it does not know who asks, or he may not
+  kExitNotFound = 6,       ///< it has no such query, token, ...
   kExitNothing = 7,        ///< what was waited for did not come in time
   kExitInterrupted = 130,  ///< a signal ended it before its work was done
 };

@@ -39,8 +39,8 @@ std::string help() {
   for (const Command& command : kCommands) text += fmt::format("  {:<10} {}\n", command.name, command.about);
   text +=
       "\nExit codes: 0 done; 1 the machine failed (file, socket, disk) or a check did not hold; 2 wrong flags;\n"
-      "3 SQL or settings that cannot be understood; 7 what was waited for did not come; 130 a signal ended it before "
-      "its work was done.\n";
+      "3 SQL or settings that cannot be understood; 4 the server is not there; 5 not signed in, or not allowed;\n"
+      "6 no such query; 7 what was waited for did not come; 130 a signal ended it before its work was done.\n";
   return text;
 }
 
