@@ -32,6 +32,12 @@ int run_command(const std::vector<std::string>& arguments);
 int exporter_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int config_command(const std::vector<std::string>& arguments);
+int query_command(const std::vector<std::string>& arguments);
+int tail_command(const std::vector<std::string>& arguments);
+int status_command(const std::vector<std::string>& arguments);
+int node_command(const std::vector<std::string>& arguments);
+int catalog_command(const std::vector<std::string>& arguments);
+int audit_command(const std::vector<std::string>& arguments);
 int demo_command(const std::vector<std::string>& arguments);
 
 }  // namespace backstream::app

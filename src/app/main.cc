@@ -23,7 +23,13 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
+    {"query", "the queries of a running server: add, list, show, alter, apply, ...", query_command},
+    {"tail", "the results of a query, as they come", tail_command},
+    {"status", "what a running server does, on one screen", status_command},
     {"exporter", "who sends flows, and how to make a router send them", exporter_command},
+    {"node", "the processes that make up an installation", node_command},
+    {"catalog", "all that a server keeps, as one document", catalog_command},
+    {"audit", "who changed what", audit_command},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"config", "are the settings right, and where does each come from", config_command},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
