@@ -15,24 +15,20 @@
 namespace backstream::app {
 namespace {
 
-struct Command {
-  std::string_view name;
-  std::string_view about;
-  int (*run)(const std::vector<std::string>& arguments);
-};
-
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
-    {"query", "the queries of a running server: add, list, show, alter, apply, ...", query_command},
+    {"query", "the queries of a running server: add, list, show, alter, apply, ...", query_command,
+     "add list show alter move pause resume drop history diff validate explain apply"},
     {"tail", "the results of a query, as they come", tail_command},
     {"status", "what a running server does, on one screen", status_command},
-    {"exporter", "who sends flows, and how to make a router send them", exporter_command},
-    {"node", "the processes that make up an installation", node_command},
-    {"catalog", "all that a server keeps, as one document", catalog_command},
+    {"exporter", "who sends flows, and how to make a router send them", exporter_command, "list show wait snippet"},
+    {"node", "the processes that make up an installation", node_command, "list"},
+    {"catalog", "all that a server keeps, as one document", catalog_command, "export import"},
     {"audit", "who changed what", audit_command},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
-    {"config", "are the settings right, and where does each come from", config_command},
+    {"config", "are the settings right, and where does each come from", config_command, "check show"},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
+    {"completion", "what makes Tab work in bash, zsh and fish", completion_command},
 };
 
 std::string help() {
@@ -51,7 +47,9 @@ std::string help() {
 }
 
 int dispatch(int argc, char** argv) {
+  tell_commands(kCommands, help);
   const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "help" && argc > 2) return help_command({argv + 2, argv + argc});
   if (name == "--help" || name == "-h" || name == "help") {
     std::fputs(help().c_str(), argc > 1 ? stdout : stderr);
     return argc > 1 ? kExitOk : kExitUsage;
