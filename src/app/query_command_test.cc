@@ -372,6 +372,9 @@ TEST(StatusText, SaysFirstWhyItIsNotReady) {
       "event time  no flow had a time yet\n"
       "queries     2 running, 1 FAILED: backstream query list\n"
       "outage      2026-01-31 09:00:00 to 2026-01-31 10:00:00 UTC, a crash: windows of that time are not complete\n");
+  EXPECT_NE(status_text({{"watermark", {{"event", "2026-01-31T12:00:00Z"}, {"lag_seconds", -3.04}}}})
+                .find("2026-01-31 12:00:00 UTC, 3.0 s ahead of the clock"),
+            std::string::npos);
   EXPECT_TRUE(status_text(json::array()).starts_with("ready       NO\n"));
 }
 

@@ -13,6 +13,11 @@ namespace {
 
 using plan::UnboundStatement;
 
+bool is_query(UnboundStatement::Kind kind) {
+  using Kind = UnboundStatement::Kind;
+  return kind == Kind::kSelect || kind == Kind::kCreateMaterializedView || kind == Kind::kCreateView;
+}
+
 bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 
 /// Behind the comment that begins at `at`; `at` itself where none does. Comments nest, as PostgreSQL's do.
@@ -95,8 +100,12 @@ base::Result<std::vector<QueryText>> split_queries(std::string_view text, const 
     const bool is_last = &statement == &statements->back();
     const size_t written = statement.span.offset_octets + size_t{statement.span.length_octets};
     const size_t end = is_last ? text.size() : end_of_statement(text, written);
+    if (!is_query(statement.kind)) {
+      return refuse(text, source_name, statement.span, "this statement is no query",
+                    "a query is a SELECT, CREATE MATERIALIZED VIEW or CREATE VIEW");
+    }
     QueryText query;
-    query.is_named = statement.kind != UnboundStatement::Kind::kSelect && !statement.name.empty();
+    query.is_named = statement.kind != UnboundStatement::Kind::kSelect;
     query.name = query.is_named ? statement.name : statements->size() == 1 ? name : "";
     query.place = query.is_named ? statement.name_span : statement.span;
     query.source = queries.empty() ? source_name : fmt::format("{}#{}", source_name, queries.size() + 1);

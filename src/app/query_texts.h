@@ -21,7 +21,8 @@ struct QueryText {
 /// above a query in its file stands above it in the register.
 /// @param source_name  for messages
 /// @param name         what a SELECT is called that is alone in the file; empty: nothing
-/// Errors: those of sql::parse, located; 42601 there is no statement, or a SELECT among several, which has no name.
+/// Errors: those of sql::parse, located; 42601 there is no statement, one that is no query, or a SELECT
+/// among several, which has no name.
 base::Result<std::vector<QueryText>> split_queries(std::string_view text, const std::string& source_name,
                                                    const std::string& name);
 

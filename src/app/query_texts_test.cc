@@ -38,12 +38,16 @@ TEST(QueryTexts, CommentsBelongToTheStatementBelowThem) {
   EXPECT_EQ((*queries)[1].source, "f.sql#2");
 }
 
-TEST(QueryTexts, ASelectAmongSeveralHasNoName) {
+TEST(QueryTexts, WhatIsNoQueryOrHasNoNameIsRefusedInItsPlace) {
   const auto queries =
       split_queries("CREATE VIEW a AS SELECT octets FROM flows;\n  SELECT 1 FROM flows;", "f.sql", "f");
   ASSERT_FALSE(queries);
   EXPECT_EQ(queries.error().line, 2u);
   EXPECT_EQ(queries.error().column, 3u);
+  const auto table = split_queries("CREATE VIEW a AS SELECT octets FROM flows;\nDROP VIEW a;", "f.sql", "f");
+  ASSERT_FALSE(table);
+  EXPECT_EQ(table.error().line, 2u);
+  EXPECT_EQ(table.error().column, 1u);
   EXPECT_EQ(split_queries("-- nothing\n", "f.sql", "f").error().code, "42601");
 }
 

@@ -129,8 +129,11 @@ ServiceResult<ServiceClient> ServiceClient::open(const ServiceOptions& options) 
 
 ServiceError ServiceClient::explain(base::Diagnostic diagnostic) const {
   const auto url = http::parse_url(options_.server);
-  if (diagnostic.code == "08001" && url && http::is_loopback_name(url->host))
-    diagnostic.hint = fmt::format("start it with `backstream serve`, or say where it is: {}", options_.flag);
+  if (diagnostic.code == "08001" && url && http::is_loopback_name(url->host)) {
+    diagnostic.hint = fmt::format("start it with `backstream serve`{}",
+                                  options_.flag.starts_with("--") ? ", or say where it is: " + options_.flag
+                                                                  : "; " + options_.flag + " says that it is there");
+  }
   return {std::move(diagnostic)};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -73,7 +74,10 @@ std::string watermark(const json& mark) {
   const std::string event = text_of(mark, "event");
   if (event.empty()) return "no flow had a time yet";
   std::string text = short_time(event) + " UTC";
-  if (const auto lag = number_of(mark, "lag_seconds")) text += fmt::format(", {:.1f} s behind the clock", *lag);
+  if (const auto lag = number_of(mark, "lag_seconds")) {
+    // Exporters whose clocks are ahead, or a generator: no lag, and worth knowing.
+    text += fmt::format(", {:.1f} s {} the clock", std::abs(*lag), *lag < 0 ? "ahead of" : "behind");
+  }
   if (const std::string held = text_of(mark, "held_by"); !held.empty()) text += ", held by " + printable(held);
   return text;
 }
