@@ -1,6 +1,8 @@
 // The commands against a server whose answers are written here: what they ask, print, and end with.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -299,6 +301,43 @@ TEST_F(QueryCommand, TailEndsWithItsReaderItsRowsOrWhatIsKept) {
   ::dup2(own, STDOUT_FILENO);
   ::close(own);
   EXPECT_EQ(code, kExitOk);
+}
+
+TEST_F(QueryCommand, WhoSeesNoRowsIsToldWhy) {
+  server.on(Method::kGet, "/api/v1/queries/{name}/results", json{{"query", "q"}, {"windows", json::array()}});
+  server.on(Method::kGet, "/api/v1/queries/{name}/why", json{{"reasons", {"no datagram has come yet"}}});
+  std::atomic<int> streams{0};
+  // Silent until the reason was asked for, or will never be; then it has what ends the test.
+  server.on(Method::kGet, "/api/v1/queries/{name}/events", [&](const http::Request&) {
+    const auto asked = server.asked();
+    const bool why =
+        std::any_of(asked.begin(), asked.end(), [](const auto& one) { return one.path.ends_with("/why"); });
+    http::Response response = http::text_response(
+        200, why || ++streams > 5
+                 ? "event: rows\ndata: {\"seq\":1,\"columns\":[{\"name\":\"a\"}],\"rows\":[[1]]}\nid: 1\n\n"
+                 : ":\n\n");
+    response.content_type = "text/event-stream";
+    return response;
+  });
+  server.start();
+  const Outcome outcome = run(tail_command, {"q", "-n", "1", "-o", "jsonl"});
+  EXPECT_EQ(outcome.code, kExitOk);
+  EXPECT_EQ(outcome.out, "{\"a\":1}\n");
+  EXPECT_EQ(outcome.err, "backstream: no rows yet: no datagram has come yet\n");
+}
+
+TEST_F(QueryCommand, ShowSaysWhoReadsItAndWhatItCounted) {
+  json query = kQueries["queries"][0];
+  query["columns"] = {{{"name", "n"}, {"type", "bigint"}}};
+  query["ledger"] = {{"assigned", 9}, {"counted", 8}, {"late", 1}, {"windows_closed", 12}, {"result_rows", 345}};
+  server.on(Method::kGet, "/api/v1/queries", kQueries);
+  server.on(Method::kGet, "/api/v1/queries/{name}", query);
+  server.start();
+  EXPECT_EQ(run(query_command, {"show", "base"}).out,
+            "query     base, version 2 (revision 7)\nstate     running\nowner     apply:queries\n"
+            "comment   for\\x1b[2J all\nread by   hand_made\n\ncolumn  type\nn       bigint\n\n"
+            "rows: 9 assigned 8 counted 1 late; windows: 12 closed, 345 result rows\n\nSELECT 1 FROM flows\n");
+  EXPECT_EQ(run(query_command, {"show", "base", "-o", "sql"}).out, "SELECT 1 FROM flows\n");
 }
 
 TEST_F(QueryCommand, AuditGoesBackPageByPageToItsTime) {

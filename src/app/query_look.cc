@@ -50,6 +50,43 @@ std::string with_newline(std::string text) {
   return text;
 }
 
+/// Empty: it has none.
+std::string ledger_text(const json& ledger) {
+  if (!ledger.is_object()) return {};
+  std::string text = "\nrows:";
+  for (const char* count : {"assigned", "counted", "filtered", "late", "errored", "shed", "time_null", "time_future"}) {
+    // Losses that did not happen are not worth a word.
+    const bool always = count == std::string_view("assigned") || count == std::string_view("counted");
+    if (always || count_of(ledger, count) != 0) text += fmt::format(" {} {}", count_of(ledger, count), count);
+  }
+  return text + fmt::format("; windows: {} closed, {} result rows\n", count_of(ledger, "windows_closed"),
+                            count_of(ledger, "result_rows"));
+}
+
+/// printable() would take line ends and tabs.
+std::string printable_lines(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find_first_of("\n\t"), text.size());
+    out += printable(text.substr(0, end));
+    if (end < text.size()) out += text[end];
+    text.remove_prefix(std::min(text.size(), end + 1));
+  }
+  return out;
+}
+
+std::string readers_of(ServiceClient& client, const std::string& name) {
+  std::string readers;
+  const auto all = client.get("/api/v1/queries");
+  if (!all) return readers;
+  for (const json& other : list_of(*all, "queries")) {
+    const json& reads = list_of(other, "reads");
+    if (std::find(reads.begin(), reads.end(), json(name)) != reads.end())
+      readers.append(readers.empty() ? "" : ", ").append(printable(text_of(other, "name")));
+  }
+  return readers;
+}
+
 }  // namespace
 
 int query_list(const Arguments& arguments) {
@@ -110,14 +147,6 @@ int query_show(const Arguments& arguments) {
   if (output == "json") return write_document(*query);
   if (output == "sql") return write_out(with_newline(text_of(*query, "text")));
 
-  std::string readers;
-  if (const auto all = client->get("/api/v1/queries")) {
-    for (const json& other : list_of(*all, "queries")) {
-      const json& reads = list_of(other, "reads");
-      if (std::find(reads.begin(), reads.end(), json(name)) != reads.end())
-        readers.append(readers.empty() ? "" : ", ").append(printable(text_of(other, "name")));
-    }
-  }
   std::string state = state_of(*query);
   if (const std::string reason = text_of(*query, "reason"); !reason.empty()) state += ": " + reason;
   const std::string since = text_of(*query, "collecting_since");
@@ -130,7 +159,7 @@ int query_show(const Arguments& arguments) {
       {"changed", short_time(text_of(*query, "changed_at"))},
       {"counting", since.empty() ? "" : "since " + short_time(since)},
       {"reads", joined(list_of(*query, "reads"))},
-      {"read by", readers}};
+      {"read by", readers_of(*client, name)}};
   std::string text;
   for (const auto& [label, value] : lines)
     text += value.empty() ? "" : fmt::format("{:<9} {}\n", label, printable(value));
@@ -138,28 +167,8 @@ int query_show(const Arguments& arguments) {
   for (const json& column : list_of(*query, "columns"))
     columns.push_back({text_of(column, "name"), text_of(column, "type")});
   if (columns.size() > 1) text += '\n' + text_table(columns);
-  if (const json& ledger = list_of(*query, "ledger"); ledger.is_object()) {
-    text += "\nrows:";
-    for (const char* count :
-         {"assigned", "counted", "filtered", "late", "errored", "shed", "time_null", "time_future"}) {
-      // Losses that did not happen are not worth a word.
-      const bool always = count == std::string_view("assigned") || count == std::string_view("counted");
-      if (always || count_of(ledger, count) != 0) text += fmt::format(" {} {}", text_of(ledger, count), count);
-    }
-    text += fmt::format("; windows: {} closed, {} result rows\n", text_of(ledger, "windows_closed"),
-                        text_of(ledger, "result_rows"));
-  }
-  std::string sql = with_newline(text_of(*query, "text"));
-  std::string shown;  // Line by line: printable() would take the line ends.
-  for (size_t at = 0; at < sql.size();) {
-    const size_t end = sql.find('\n', at);
-    std::string_view line = std::string_view(sql).substr(at, end - at);
-    for (size_t tab; (tab = line.find('\t')) != std::string_view::npos; line.remove_prefix(tab + 1))
-      shown += printable(line.substr(0, tab)) + '\t';
-    shown += printable(line) + '\n';
-    at = end + 1;
-  }
-  return write_out(text + '\n' + shown);
+  text += ledger_text(list_of(*query, "ledger"));
+  return write_out(text + '\n' + printable_lines(with_newline(text_of(*query, "text"))));
 }
 
 int query_history(const Arguments& arguments) {

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "app/client_command.h"
@@ -40,6 +42,35 @@ base::Result<std::string> first_time(const std::string& from, const std::string&
   }
   return base::format_rfc3339(*time);
 }
+
+/// Who sees nothing is told why, once: what is waited for, and when rows are due.
+class Patience {
+ public:
+  Patience(const http::ClientOptions& server, const std::string& query) : query_(query), client_(quick(server)) {}
+
+  void had_rows() { told_ = true; }
+  void look() {
+    if (told_ || std::chrono::steady_clock::now() - begin_ < std::chrono::seconds(2)) return;
+    told_ = true;
+    const auto why = client_.get(query_path(query_, "/why"));
+    if (!why) return;  // The tail itself finds out what is wrong.
+    for (const nlohmann::json& reason : list_of(*why, "reasons")) {
+      if (reason.is_string())
+        telemetry::terminal_log().line("backstream: no rows yet: " + printable(reason.get<std::string>()));
+    }
+  }
+
+ private:
+  static http::ClientOptions quick(http::ClientOptions options) {
+    options.timeout = std::min(options.timeout, std::chrono::milliseconds(2'000));
+    return options;
+  }
+
+  const std::string query_;
+  ServiceClient client_;
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  bool told_ = false;
+};
 
 }  // namespace
 
@@ -78,18 +109,21 @@ int tail_command(const Arguments& arguments) {
   if (!first) return complain(ServiceError(first.error()));
   options.from = std::move(*first);
   options.history = from != "end";
-  auto client = ServiceClient::open(service);
-  if (!client) return complain(client.error());
+  const auto server = client_options(service);
+  if (!server) return complain(ServiceError(server.error()));
+  ServiceClient client(*server);
+  Patience patience(*server, options.query);
 
   ResultPrinter printer(format, options.revisions, STDOUT_FILENO, rows_max);
   bool told_header = false, reader_gone = false;
   const auto say = [](const std::string& text) { telemetry::terminal_log().line("backstream: " + text); };
   ResultTail tail(
-      *client, options,
+      client, options,
       {.on_columns = [&](const auto& columns) { return printer.begin(columns); },
        .on_part =
            [&](const ResultPart& part) {
              const bool more = printer.put(part);
+             if (printer.row_count() != 0) patience.had_rows();
              if (printer.header_changed() && format == receiver::Format::kCsv && !std::exchange(told_header, true))
                say("the query has other columns now; another header was written");
              return more;
@@ -98,14 +132,16 @@ int tail_command(const Arguments& arguments) {
        .keep_on =
            [&] {
              reader_gone = reader_gone || reader_has_gone();
-             return !reader_gone && !stop_requested();
+             if (reader_gone || stop_requested()) return false;
+             patience.look();
+             return true;
            }});
   const auto end = tail.run();
   if (printer.error() != 0 && printer.error() != EPIPE) {
     telemetry::terminal_log().error(fmt::format("standard output: {}", std::strerror(printer.error())));
     return kExitFailure;
   }
-  if (!end) return complain(with_nearest_query(*client, end.error(), options.query));
+  if (!end) return complain(with_nearest_query(client, end.error(), options.query));
   if (*end == ResultTail::End::kDropped) say(fmt::format("query '{}' was dropped", printable(options.query)));
   const bool has_ended_itself =
       reader_gone || printer.error() == EPIPE || printer.row_count() >= rows_max || *end != ResultTail::End::kEnough;
