@@ -1,6 +1,8 @@
 #pragma once
 // The subcommands of `backstream`. main.cc calls them; each has a file of its own.
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/diagnostic.h"
@@ -37,6 +39,24 @@ int token_command(const std::vector<std::string>& arguments);
 /// Its exit codes are those of monitoring plugins: 0 fine, 1 warnings, 2 errors.
 int doctor_command(const std::vector<std::string>& arguments);
 int sql_command(const std::vector<std::string>& arguments);
+int query_command(const std::vector<std::string>& arguments);
+int tail_command(const std::vector<std::string>& arguments);
+int status_command(const std::vector<std::string>& arguments);
+int node_command(const std::vector<std::string>& arguments);
+int catalog_command(const std::vector<std::string>& arguments);
+int audit_command(const std::vector<std::string>& arguments);
+int completion_command(const std::vector<std::string>& arguments);
+int help_command(const std::vector<std::string>& arguments);
 int demo_command(const std::vector<std::string>& arguments);
+
+/// A line of the table of commands (main.cc), from which help, completion and man pages are made.
+struct Command {
+  std::string_view name;
+  std::string_view about;
+  int (*run)(const std::vector<std::string>& arguments);
+  std::string_view subcommands = {};  ///< their names, a space between
+};
+/// Before any of completion_command() and help_command(). `help` is the text of `backstream --help`.
+void tell_commands(std::span<const Command> commands, std::string (*help)());
 
 }  // namespace backstream::app

@@ -11,6 +11,7 @@
 
 #include "app/commands.h"
 #include "app/exporter_snippets.h"
+#include "app/exporters_of_server.h"
 #include "app/input.h"
 #include "app/pipeline.h"
 #include "app/run_options.h"
@@ -21,16 +22,16 @@
 namespace backstream::app {
 namespace {
 
-using Arguments = std::vector<std::string>;
-
 constexpr std::string_view kAbout =
     "Who sends flows, and how to make a router send them.\n\n"
     "  backstream exporter snippet junos --collector 192.0.2.10 --rate 1000   configuration for a router\n"
     "  backstream exporter wait 192.0.2.1 --listen udp://[::]:2055 --for 5m   until its flows can be read\n"
+    "  backstream exporter list                                               those of a running server\n"
     "  backstream exporter list --listen udp://[::]:2055 --for 60s            all that send, with their health\n"
     "  backstream exporter list --pcap mine.pcap\n"
     "  backstream exporter show 192.0.2.1 --pcap mine.pcap                    one of them, every counter\n\n"
-    "list, show and wait read captures or listen as `backstream run` does; each has --help.\n";
+    "show, wait, and list with --pcap or --listen, read captures or listen as `backstream run` does; each has "
+    "--help.\n";
 
 /// What decoders and clocks know of the exporters of an input, without any query.
 struct Observed {
@@ -94,7 +95,15 @@ void write_out(const std::string& text) {
   out.flush();
 }
 
+/// Whether there is an input to look at, or a server to ask.
+bool names_an_input(const Arguments& arguments) {
+  return std::any_of(arguments.begin(), arguments.end(), [](const std::string& argument) {
+    return argument.starts_with("--pcap") || argument.starts_with("--listen");
+  });
+}
+
 int list(const Arguments& arguments) {
+  if (!names_an_input(arguments)) return exporters_of_server(arguments);
   auto read = read_input_options(arguments, "backstream exporter list",
                                  "All exporters of an input: protocols, records, what is missing, sampling, clocks.");
   if (const int* code = std::get_if<int>(&read)) return *code;

@@ -15,22 +15,25 @@
 namespace backstream::app {
 namespace {
 
-struct Command {
-  std::string_view name;
-  std::string_view about;
-  int (*run)(const std::vector<std::string>& arguments);
-};
-
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
     {"serve", "the service: receives, answers registered queries, shows results over HTTP", serve_command},
+    {"query", "the queries of a running server: add, list, show, alter, apply, ...", query_command,
+     "add list show alter move pause resume drop history diff validate explain apply"},
     {"sql", "a shell for a running server: live results, and what it runs", sql_command},
-    {"exporter", "who sends flows, and how to make a router send them", exporter_command},
-    {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
-    {"config", "are the settings right, and where does each come from", config_command},
-    {"token", "who may ask the server over HTTP: tokens, their roles and their end", token_command},
+    {"tail", "the results of a query, as they come", tail_command},
+    {"status", "what a running server does, on one screen", status_command},
     {"doctor", "is all well, and if not, what is to be typed", doctor_command},
+    {"exporter", "who sends flows, and how to make a router send them", exporter_command, "list show wait snippet"},
+    {"node", "the processes that make up an installation", node_command, "list"},
+    {"catalog", "all that a server keeps, as one document", catalog_command, "export import"},
+    {"audit", "who changed what", audit_command},
+    {"token", "who may ask the server over HTTP: tokens, their roles and their end", token_command,
+     "create list revoke"},
+    {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
+    {"config", "are the settings right, and where does each come from", config_command, "check show"},
     {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
+    {"completion", "what makes Tab work in bash, zsh and fish", completion_command},
 };
 
 std::string help() {
@@ -49,7 +52,9 @@ std::string help() {
 }
 
 int dispatch(int argc, char** argv) {
+  tell_commands(kCommands, help);
   const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "help" && argc > 2) return help_command({argv + 2, argv + argc});
   if (name == "--help" || name == "-h" || name == "help") {
     std::fputs(help().c_str(), argc > 1 ? stdout : stderr);
     return argc > 1 ? kExitOk : kExitUsage;

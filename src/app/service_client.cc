@@ -129,8 +129,11 @@ ServiceResult<ServiceClient> ServiceClient::open(const ServiceOptions& options) 
 
 ServiceError ServiceClient::explain(base::Diagnostic diagnostic) const {
   const auto url = http::parse_url(options_.server);
-  if (diagnostic.code == "08001" && url && http::is_loopback_name(url->host))
-    diagnostic.hint = fmt::format("start it with `backstream serve`, or say where it is: {}", options_.flag);
+  if (diagnostic.code == "08001" && url && http::is_loopback_name(url->host)) {
+    diagnostic.hint = fmt::format("start it with `backstream serve`{}",
+                                  options_.flag.starts_with("--") ? ", or say where it is: " + options_.flag
+                                                                  : "; " + options_.flag + " says that it is there");
+  }
   return {std::move(diagnostic)};
 }
 
@@ -170,6 +173,7 @@ ServiceResult<nlohmann::json> ServiceClient::ask(http::Method method, std::strin
                                                  std::optional<uint64_t> if_revision) {
   http::Headers headers;
   headers.add("Accept", "application/json");
+  headers.add("X-Backstream-Via", "cli");
   if (if_revision) headers.add("If-Match", fmt::format("\"{}\"", *if_revision));
   // A text in another encoding than UTF-8 is the server's to refuse, not ours to throw for.
   const std::string sent = body == nullptr ? "" : body->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -209,18 +213,39 @@ ServiceResult<std::string> ServiceClient::get_text(std::string_view target, std:
   return std::move(response->body);
 }
 
+std::string text_of(const nlohmann::json& object, std::string_view member) {
+  if (!object.is_object()) return {};
+  const auto found = object.find(member);
+  if (found == object.end() || found->is_null() || found->is_structured()) return {};
+  return found->is_string() ? found->get<std::string>()
+                            : found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+uint64_t count_of(const nlohmann::json& object, std::string_view member) {
+  if (!object.is_object()) return 0;
+  const auto found = object.find(member);
+  const bool is_count = found != object.end() && found->is_number_integer() && !(*found < 0);
+  return is_count ? found->get<uint64_t>() : 0;
+}
+
+const nlohmann::json& list_of(const nlohmann::json& object, std::string_view member) {
+  static const nlohmann::json kNone = nlohmann::json::array();
+  if (!object.is_object()) return kNone;
+  const auto found = object.find(member);
+  return found != object.end() && found->is_structured() ? *found : kNone;
+}
+
 std::string query_path(std::string_view name, std::string_view more) {
   return fmt::format("/api/v1/queries/{}{}", http::percent_encode(name), more);
 }
 
 ServiceError with_nearest_query(ServiceClient& client, ServiceError error, std::string_view name) {
-  if (error.status != 404 || !error.hint.empty()) return error;
+  // The server's own hint names a request, not a command.
+  if (error.status != 404 || !(error.hint.empty() || error.hint.starts_with("GET "))) return error;
   const auto list = client.get("/api/v1/queries");
-  if (!list || !list->is_object() || !list->contains("queries") || !(*list)["queries"].is_array()) return error;
+  if (!list) return error;
   std::vector<std::string> names;
-  for (const auto& query : (*list)["queries"]) {
-    if (query.is_object()) names.push_back(query.value("name", ""));
-  }
+  for (const auto& query : list_of(*list, "queries")) names.push_back(text_of(query, "name"));
   const std::string_view near = base::nearest_name(name, {names.begin(), names.end()});
   error.hint = !near.empty()   ? fmt::format("did you mean '{}'?", near)
                : names.empty() ? "there are no queries yet: `backstream query add FILE.sql`"

@@ -95,6 +95,14 @@ class ServiceClient {
   http::Client client_;
 };
 
+/// A member that is a text, or a number, or true or false, as text; empty where it is null, something else or not
+/// there.
+std::string text_of(const nlohmann::json& object, std::string_view member);
+/// A member that is a whole number; 0 otherwise.
+uint64_t count_of(const nlohmann::json& object, std::string_view member);
+/// A member that is an object or a list; an empty list otherwise.
+const nlohmann::json& list_of(const nlohmann::json& object, std::string_view member);
+
 /// "/api/v1/queries/NAME" and what follows it ("/results"), the name percent-encoded.
 std::string query_path(std::string_view name, std::string_view more = {});
 /// A 404 of a query becomes "did you mean": asks the server for the names there are. Others stay as they are.

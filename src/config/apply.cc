@@ -285,6 +285,8 @@ void apply_environment(Settings& settings, const char* const* environment, Appli
     const std::string_view variable = entry.substr(0, equals);
     const auto setting =
         std::find_if(known.begin(), known.end(), [&](const auto& candidate) { return candidate.first == variable; });
+    // The commands that ask a server read these (app/service_client.h).
+    if (variable == "BACKSTREAM_SERVER" || variable == "BACKSTREAM_TOKEN_FILE") continue;
     if (setting == known.end()) {
       std::string hint = "settings are named BACKSTREAM_SECTION__KEY";
       std::vector<std::string_view> names;

@@ -225,6 +225,8 @@ TEST(Settings, VariablesThatAreNoSettingAreWarnedAboutWithTheNearest) {
                              "BACKSTREAM_EXPORTER__10_0_0_1__X=",
                              "BACKSTREAM_COLUMN__APP=9/1 string",
                              "BACKSTREAM_ZONE=1",
+                             "BACKSTREAM_SERVER=https://db.example",
+                             "BACKSTREAM_TOKEN_FILE=/run/token",
                              nullptr};
   apply_environment(settings, variables, applied);
   EXPECT_TRUE(applied.errors.empty());

@@ -1,0 +1,421 @@
+// The commands against a server whose answers are written here: what they ask, print, and end with.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "app/client_command.h"
+#include "app/commands.h"
+#include "app/query_apply.h"
+#include "app/scripted_server.h"
+#include "app/status_text.h"
+
+namespace backstream::app {
+namespace {
+
+using http::Method;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+class QueryCommand : public testing::Test {
+ protected:
+  QueryCommand() : folder(fs::temp_directory_path() / ("backstream_query_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder / "queries");
+  }
+  ~QueryCommand() override { fs::remove_all(folder); }
+
+  std::string write(const std::string& name, const std::string& text) {
+    std::ofstream(folder / name) << text;
+    return (folder / name).string();
+  }
+  Outcome run(int (*command)(const Arguments&), Arguments arguments) {
+    arguments.insert(arguments.end(), {"--server", server.url()});
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Outcome outcome;
+    outcome.code = command(arguments);
+    outcome.err = testing::internal::GetCapturedStderr();
+    outcome.out = testing::internal::GetCapturedStdout();
+    return outcome;
+  }
+  void refuse(Method method, const std::string& pattern, http::Problem problem) {
+    server.on(method, pattern, [problem](const http::Request&) { return http::respond(problem); });
+  }
+
+  const fs::path folder;
+  ScriptedServer server;
+};
+
+const json kQueries = {
+    {"queries",
+     {{{"name", "base"},
+       {"version", 2},
+       {"revision", 7},
+       {"state", "running"},
+       {"plain", false},
+       {"owner", "apply:queries"},
+       {"comment", "for\x1b[2J all"},
+       {"text", "SELECT 1 FROM flows"},
+       {"reads", json::array()},
+       {"ledger", {{"windows_closed", 12}, {"result_rows", 345}}}},
+      {{"name", "gone"}, {"version", 1}, {"revision", 5}, {"state", "failed"}, {"owner", "apply:queries"}},
+      {{"name", "hand_made"},
+       {"version", 1},
+       {"revision", 6},
+       {"state", "paused"},
+       {"owner", "alice"},
+       {"reads", {"base"}}}}}};
+
+TEST_F(QueryCommand, AddTakesItsNameFromTheTextOrTheFile) {
+  server.on(Method::kPost, "/api/v1/queries",
+            json{{"done", {{{"name", "x"}, {"verb", "add"}, {"also", json::array()}}}}, {"query", {{"version", 1}}}},
+            201);
+  server.start();
+  const std::string file = write("by_file.sql", "\n-- what\nSELECT count(*) FROM flows;\n");
+  const std::string view = write("other.sql", "CREATE MATERIALIZED VIEW by_text AS SELECT count(*) FROM flows");
+  EXPECT_EQ(run(query_command, {"add", file, "--comment", "c", "--owner", "o"}).code, kExitOk);
+  EXPECT_EQ(run(query_command, {"add", view}).code, kExitOk);
+  const Outcome given = run(query_command, {"add", "mine", "-e", "SELECT count(*) FROM flows"});
+  EXPECT_EQ(given.out, "added x (version 1)\nnext: backstream tail mine\n");
+  EXPECT_EQ(run(query_command, {"add", "-e", "SELECT count(*) FROM flows"}).code, kExitUsage);
+  EXPECT_EQ(run(query_command, {"add", "a", "b", "-e", "SELECT 1 FROM flows"}).code, kExitUsage);
+  const auto asked = server.asked();
+  ASSERT_EQ(asked.size(), 3u);
+  EXPECT_EQ(asked[0].json(), (json{{"name", "by_file"},
+                                   {"text", "-- what\nSELECT count(*) FROM flows;"},
+                                   {"source", file},
+                                   {"comment", "c"},
+                                   {"owner", "o"}}));
+  EXPECT_EQ(asked[1].json()["name"], "by_text");
+  EXPECT_EQ(asked[2].json()["name"], "mine");
+  EXPECT_EQ(asked[2].json()["source"], "-e");
+}
+
+TEST_F(QueryCommand, AMistakeIsShownInTheFileOfWhoMadeIt) {
+  http::Problem problem;
+  problem.status = 422;
+  problem.code = "42703";
+  problem.detail = "column \"scr_addr\" does not exist";
+  problem.hint = "did you mean \"src_addr\"?";
+  problem.line = problem.end_line = 2;
+  problem.column = 9;
+  problem.end_column = 17;
+  refuse(Method::kPost, "/api/v1/validate", problem);
+  server.start();
+  // A tab and an accent before it, and two lines that are not sent.
+  const std::string file = write("q.sql", "\n\nSELECT count(*)\n\t/* \xc3\xa9 */ scr_addr FROM flows");
+  const Outcome outcome = run(query_command, {"validate", file});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_EQ(outcome.err,
+            file +
+                ":4:9: error: column \"scr_addr\" does not exist\n    4 | \t/* \xc3\xa9 */ scr_addr FROM flows\n"
+                "      | \t       ^~~~~~~~ hint: did you mean \"src_addr\"?\n");
+}
+
+TEST_F(QueryCommand, WhatCannotBeParsedIsNotSent) {
+  server.start();
+  const std::string file = write("q.sql", "SELECT (1\nFROM flows");
+  const Outcome outcome = run(query_command, {"add", file});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_TRUE(outcome.err.starts_with(file + ":")) << outcome.err;
+  EXPECT_TRUE(server.asked().empty());
+}
+
+TEST_F(QueryCommand, ListIsForPeopleAndPrograms) {
+  server.on(Method::kGet, "/api/v1/queries", kQueries);
+  server.start();
+  EXPECT_EQ(run(query_command, {"list"}).out,
+            "name       state    version  windows  rows  owner          comment\n"
+            "base       running        2       12   345  apply:queries  for\\x1b[2J all\n"
+            "gone       FAILED         1                 apply:queries\n"
+            "hand_made  paused         1                 alice\n");
+  EXPECT_EQ(run(query_command, {"list", "-o", "names"}).out, "base\ngone\nhand_made\n");
+  EXPECT_EQ(run(query_command, {"list", "-o", "csv"}).out.substr(0, 49),
+            "name,state,version,windows,rows,owner,comment\nbas");
+  EXPECT_EQ(json::parse(run(query_command, {"list", "-o", "json"}).out), kQueries);
+}
+
+TEST_F(QueryCommand, AnUnknownNameEndsWithSix) {
+  server.on(Method::kGet, "/api/v1/queries", kQueries);
+  http::Problem unknown;
+  unknown.status = 404;
+  unknown.code = "42704";
+  unknown.detail = "there is no query 'bsae'";
+  refuse(Method::kGet, "/api/v1/queries/{name}", unknown);
+  refuse(Method::kPost, "/api/v1/apply", unknown);
+  server.start();
+  for (const char* verb : {"show", "drop", "pause", "resume"}) {
+    const Outcome outcome = run(query_command, {verb, "bsae"});
+    EXPECT_EQ(outcome.code, kExitNotFound) << verb;
+    EXPECT_EQ(outcome.err, "error: there is no query 'bsae'\nhint: did you mean 'base'?\n") << verb;
+  }
+}
+
+TEST_F(QueryCommand, SeveralAreDroppedInOneRequest) {
+  server.on(Method::kPost, "/api/v1/apply",
+            json{{"done", {{{"name", "a"}, {"verb", "drop"}, {"also", {"r"}}}, {{"name", "b"}, {"verb", "drop"}}}}});
+  server.start();
+  EXPECT_EQ(run(query_command, {"drop", "a", "b"}).out, "dropped a; starts anew with it: r\ndropped b\n");
+  EXPECT_EQ(server.asked()[0].json(),
+            (json{{"dry_run", false},
+                  {"edits", {{{"action", "drop"}, {"name", "a"}}, {{"action", "drop"}, {"name", "b"}}}}}));
+}
+
+TEST_F(QueryCommand, AlterDoesNotAddWhatIsNotThere) {
+  server.on(Method::kPost, "/api/v1/apply", json{{"done", {{{"name", "a"}, {"verb", "alter"}}}}});
+  server.start();
+  EXPECT_EQ(run(query_command, {"alter", "a", "-e", "SELECT 1 FROM flows", "--if-revision", "9"}).code, kExitOk);
+  const json edit = server.asked()[0].json()["edits"][0];
+  EXPECT_EQ(edit["action"], "alter");
+  EXPECT_EQ(edit["expected"], 9);
+  EXPECT_FALSE(edit.contains("owner"));
+}
+
+TEST_F(QueryCommand, DiffShowsVersionsAndFiles) {
+  server.on(
+      Method::kGet, "/api/v1/queries/{name}/history",
+      json{{"versions",
+            {{{"version", 3}, {"text", "SELECT 1\nFROM flows"}}, {{"version", 2}, {"text", "SELECT 2\nFROM flows"}}}}});
+  server.start();
+  EXPECT_EQ(run(query_command, {"diff", "q"}).out,
+            "--- q (version 2)\n+++ q (version 3)\n@@ -1,2 +1,2 @@\n-SELECT 2\n+SELECT 1\n FROM flows\n");
+  EXPECT_EQ(run(query_command, {"diff", "q", "3", "2"}).out.substr(0, 35), "--- q (version 3)\n+++ q (version 2)");
+  EXPECT_EQ(run(query_command, {"diff", "q", "9"}).code, kExitNotFound);
+  EXPECT_EQ(run(query_command, {"diff", "q", write("q.sql", "\nSELECT 1\nFROM flows\n\n")}).out, "");
+}
+
+TEST_F(QueryCommand, MoveTellsWhatTheServerSaysOfTheOption) {
+  server.on(Method::kGet, "/api/v1/queries/{name}",
+            json{{"text", "CREATE MATERIALIZED VIEW q AS SELECT 1 FROM flows"}, {"revision", 4}});
+  server.on(Method::kPut, "/api/v1/queries/{name}", [](const http::Request& request) {
+    const std::string text = json::parse(request.body)["text"];
+    base::Diagnostic no = base::fail("0A000", "option \"sites\" is not supported yet",
+                                     {static_cast<uint32_t>(text.find("sites")), 13}, "leave it out")
+                              .value();
+    base::locate(no, "q", text);
+    return http::respond(http::problem_of(no, 422, text));
+  });
+  server.start();
+  const Outcome outcome = run(query_command, {"move", "q", "--sites", "fra,ams"});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_EQ(outcome.err.substr(0, 64), "q (moved):1:34: error: option \"sites\" is not supported yet\n    1");
+  EXPECT_NE(outcome.err.find("WITH (sites = 'fra,ams') AS SELECT"), std::string::npos) << outcome.err;
+  EXPECT_EQ(server.asked()[1].headers.find("If-Match"), "\"4\"");
+  EXPECT_EQ(run(query_command, {"move", "q"}).code, kExitUsage);
+}
+
+TEST_F(QueryCommand, ApplySendsTheDirectoryInOneRequest) {
+  std::string answer = R"({"done":[{"name":"base","verb":"alter","also":["hand_made"]},{"name":"one","verb":"add"},)"
+                       R"({"name":"two","verb":"unchanged"},{"name":"gone","verb":"drop"}]})";
+  server.on(Method::kGet, "/api/v1/queries", kQueries);
+  server.on(Method::kPost, "/api/v1/apply", [&](const http::Request&) { return http::json_response(200, answer); });
+  server.start();
+  const std::string base = write("queries/base.sql", "SELECT count(*) FROM flows\n");
+  const std::string both = write("queries/several.sql",
+                                 "CREATE VIEW one AS SELECT octets FROM flows;\n"
+                                 "-- more\nCREATE VIEW two AS SELECT octets FROM flows;\n");
+  write("queries/notes.txt", "no query");
+  const std::string directory = (folder / "queries").string();
+  const Outcome outcome = run(query_command, {"apply", directory, "--prune", "--dry-run"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out, "alter  base  " + base + std::string(both.size() - base.size() + 2, ' ') +
+                             "starts anew with it: hand_made\nadd    one   " + both +
+                             "\ndrop   gone  no file names it\n"
+                             "would be: 1 added, 1 altered, 1 dropped, 1 unchanged\n"
+                             "1 query is kept: no file names it, and no apply of this set made it\n");
+  const json sent = server.asked()[1].json();
+  EXPECT_EQ(sent["dry_run"], true);
+  ASSERT_EQ(sent["edits"].size(), 4u);
+  EXPECT_EQ(sent["edits"][0], (json{{"action", "put"},
+                                    {"name", "base"},
+                                    {"text", "SELECT count(*) FROM flows"},
+                                    {"source", base},
+                                    {"owner", "apply:queries"}}));
+  EXPECT_EQ(sent["edits"][2]["text"], "-- more\nCREATE VIEW two AS SELECT octets FROM flows;");
+  EXPECT_EQ(sent["edits"][2]["source"], both + "#2");
+  EXPECT_EQ(sent["edits"][3], (json{{"action", "drop"}, {"name", "gone"}, {"expected", 5}}));
+
+  answer = R"({"done":[{"name":"base","verb":"unchanged"},{"name":"one","verb":"unchanged"}]})";
+  EXPECT_EQ(run(query_command, {"apply", directory}).out, "nothing to change: 2 queries are as the files say\n");
+  // Without --prune nobody is asked what there is, and nothing goes.
+  EXPECT_EQ(server.asked()[2].json()["edits"].size(), 3u);
+}
+
+TEST_F(QueryCommand, ApplyRefusesWhatItCannotRead) {
+  server.start();
+  const std::string directory = (folder / "queries").string();
+  EXPECT_EQ(run(query_command, {"apply", directory, "--prune"}).code, kExitUsage);
+  EXPECT_EQ(run(query_command, {"apply", (folder / "nowhere").string()}).code, kExitFailure);
+  write("queries/a.sql", "CREATE VIEW same AS SELECT octets FROM flows");
+  const std::string second = write("queries/b.sql", "\nCREATE VIEW same AS SELECT octets FROM flows");
+  Outcome outcome = run(query_command, {"apply", directory});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_TRUE(outcome.err.starts_with(second + ":2:13: error: query 'same' is in ")) << outcome.err;
+  write("queries/c.xml", "<borealis/>");
+  outcome = run(query_command, {"apply", directory});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_NE(outcome.err.find("Borealis XML is not accepted yet"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(server.asked().empty());
+}
+
+TEST_F(QueryCommand, TheOwnerOfASetIsItsDirectoryWhereverItLies) {
+  server.start();
+  EXPECT_EQ(apply_owner((folder / "queries/").string()), "apply:queries");
+  EXPECT_EQ(apply_owner((folder / "queries/../queries/.").string()), "apply:queries");
+  EXPECT_EQ(apply_owner("queries", "noc"), "apply:noc");
+}
+
+TEST_F(QueryCommand, TailEndsWithItsReaderItsRowsOrWhatIsKept) {
+  json window = {{"query", "q"},
+                 {"seq", 1},
+                 {"window_start", "2026-01-31T12:00:00Z"},
+                 {"window_end", "2026-01-31T12:05:00Z"},
+                 {"columns", {{{"name", "octets"}, {"type", "bigint"}}}},
+                 {"rows", {{1}, {2}, {3}, {4}, {5}}}};
+  server.on(
+      Method::kGet, "/api/v1/queries/{name}/results",
+      json{{"query", "q"}, {"columns", window["columns"]}, {"windows", {window}}, {"next", nullptr}, {"last_seq", 1}});
+  server.start();
+  const Outcome three = run(tail_command, {"q", "-o", "jsonl", "-n", "3"});
+  EXPECT_EQ(three.code, kExitOk);
+  EXPECT_EQ(three.out, "{\"octets\":1}\n{\"octets\":2}\n{\"octets\":3}\n");
+  EXPECT_EQ(run(tail_command, {"q", "-o", "csv", "--exit-at-end"}).out, "octets\n1\n2\n3\n4\n5\n");
+  EXPECT_EQ(run(tail_command, {"q", "--from", "yesterday"}).code, kExitUsage);
+  EXPECT_EQ(run(tail_command, {"q", "-o", "table", "--revisions"}).code, kExitUsage);
+  // A reader who goes: nothing will ever come from this server, and nothing is waited for.
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const int own = ::dup(STDOUT_FILENO);
+  ::dup2(ends[1], STDOUT_FILENO);
+  ::close(ends[1]);
+  ::close(ends[0]);
+  ::signal(SIGPIPE, SIG_IGN);
+  const int code = tail_command({"q", "-o", "jsonl", "--server", server.url()});
+  ::dup2(own, STDOUT_FILENO);
+  ::close(own);
+  EXPECT_EQ(code, kExitOk);
+}
+
+TEST_F(QueryCommand, WhoSeesNoRowsIsToldWhy) {
+  server.on(Method::kGet, "/api/v1/queries/{name}/results", json{{"query", "q"}, {"windows", json::array()}});
+  server.on(Method::kGet, "/api/v1/queries/{name}/why", json{{"reasons", {"no datagram has come yet"}}});
+  std::atomic<int> streams{0};
+  // Silent until the reason was asked for, or will never be; then it has what ends the test.
+  server.on(Method::kGet, "/api/v1/queries/{name}/events", [&](const http::Request&) {
+    const auto asked = server.asked();
+    const bool why =
+        std::any_of(asked.begin(), asked.end(), [](const auto& one) { return one.path.ends_with("/why"); });
+    http::Response response = http::text_response(
+        200, why || ++streams > 5
+                 ? "event: rows\ndata: {\"seq\":1,\"columns\":[{\"name\":\"a\"}],\"rows\":[[1]]}\nid: 1\n\n"
+                 : ":\n\n");
+    response.content_type = "text/event-stream";
+    return response;
+  });
+  server.start();
+  const Outcome outcome = run(tail_command, {"q", "-n", "1", "-o", "jsonl"});
+  EXPECT_EQ(outcome.code, kExitOk);
+  EXPECT_EQ(outcome.out, "{\"a\":1}\n");
+  EXPECT_EQ(outcome.err, "backstream: no rows yet: no datagram has come yet\n");
+}
+
+TEST_F(QueryCommand, ShowSaysWhoReadsItAndWhatItCounted) {
+  json query = kQueries["queries"][0];
+  query["columns"] = {{{"name", "n"}, {"type", "bigint"}}};
+  query["ledger"] = {{"assigned", 9}, {"counted", 8}, {"late", 1}, {"windows_closed", 12}, {"result_rows", 345}};
+  server.on(Method::kGet, "/api/v1/queries", kQueries);
+  server.on(Method::kGet, "/api/v1/queries/{name}", query);
+  server.start();
+  EXPECT_EQ(run(query_command, {"show", "base"}).out,
+            "query     base, version 2 (revision 7)\nstate     running\nowner     apply:queries\n"
+            "comment   for\\x1b[2J all\nread by   hand_made\n\ncolumn  type\nn       bigint\n\n"
+            "rows: 9 assigned 8 counted 1 late; windows: 12 closed, 345 result rows\n\nSELECT 1 FROM flows\n");
+  EXPECT_EQ(run(query_command, {"show", "base", "-o", "sql"}).out, "SELECT 1 FROM flows\n");
+}
+
+TEST_F(QueryCommand, AuditGoesBackPageByPageToItsTime) {
+  server.on(Method::kGet, "/api/v1/audit", [](const http::Request& request) {
+    uint64_t revision = std::stoull(std::string(request.parameter("before").value_or("2501")));
+    json entries = json::array();
+    for (uint64_t n = std::stoull(std::string(*request.parameter("limit"))); n > 0 && revision > 1; --n) {
+      --revision;
+      entries.push_back({{"revision", revision}, {"at", "2026-01-31T12:00:00Z"}, {"verb", "add"}, {"author", "a"}});
+    }
+    return http::json_response(200, json{{"entries", entries}}.dump());
+  });
+  server.start();
+  const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
+  EXPECT_EQ(lines(run(audit_command, {"-n", "2200", "-o", "jsonl"}).out), 2200);
+  EXPECT_EQ(lines(run(audit_command, {"-n", "9999", "-o", "csv"}).out), 2501);
+  EXPECT_EQ(lines(run(audit_command, {}).out), 101);
+  EXPECT_EQ(lines(run(audit_command, {"--since", "1us"}).out), 1);
+}
+
+TEST_F(QueryCommand, ACatalogIsWrittenWholeAndReadBack) {
+  server.on(Method::kGet, "/api/v1/catalog/export", json{{"objects", {1, 2}}});
+  server.on(Method::kPost, "/api/v1/catalog/import", json{{"imported", 2}});
+  server.start();
+  const std::string file = (folder / "catalog.json").string();
+  EXPECT_EQ(run(catalog_command, {"export", file}).code, kExitOk);
+  EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(run(catalog_command, {"import", file}).out, "imported 2 objects\n");
+  EXPECT_EQ(server.asked()[1].json(), (json{{"objects", {1, 2}}}));
+  EXPECT_EQ(run(catalog_command, {"import", write("bad.json", "{")}).code, kExitInvalid);
+  EXPECT_EQ(run(catalog_command, {"export", (folder / "no/where").string()}).code, kExitFailure);
+}
+
+TEST_F(QueryCommand, NodesAndExportersAreTables) {
+  server.on(Method::kGet, "/api/v1/nodes",
+            json{{"nodes", {{{"name", "n1"}, {"site", "fra"}, {"roles", {"edge", "merge"}}, {"state", "ready"}}}}});
+  server.on(Method::kGet, "/api/v1/exporters",
+            json{{"exporters",
+                  {{{"address", "192.0.2.1"},
+                    {"state", "active"},
+                    {"protocols", "ipfix"},
+                    {"flows", 7},
+                    {"sampling", {{"min", 1000}, {"max", 4000}, {"unknown", true}}}}}}});
+  server.start();
+  EXPECT_EQ(run(node_command, {"list"}).out, "name  site  roles       state\nn1    fra   edge,merge  ready\n");
+  const Outcome exporters = run(exporter_command, {"list"});
+  EXPECT_NE(exporters.out.find("1000 to 4000, in part unknown"), std::string::npos) << exporters.out << exporters.err;
+}
+
+TEST(StatusText, SaysFirstWhyItIsNotReady) {
+  const json status = {
+      {"version", "0.1.0"},
+      {"node", "n1"},
+      {"ready", false},
+      {"not_ready", {"the catalog is not open", "no listener"}},
+      {"started_at", "2026-01-31T10:00:00Z"},
+      {"now", "2026-01-31T12:05:10.5Z"},
+      {"ingest", {{"datagrams", 5}, {"flows", 7}, {"kernel_drops", 3}, {"missing", 0}}},
+      {"rates", {{"datagrams", 12.5}, {"flows", 15321.0}, {"octets", 2.5e6}}},
+      {"watermark", {{"event", nullptr}}},
+      {"queries", {{"running", 2}, {"failed", 1}}},
+      {"outages", {{{"from", "2026-01-31T09:00:00Z"}, {"until", "2026-01-31T10:00:00Z"}, {"clean", false}}}}};
+  EXPECT_EQ(
+      status_text(status),
+      "ready       NO: the catalog is not open; no listener\n"
+      "node        n1, version 0.1.0\n"
+      "up          2 h 5 min (since 2026-01-31 10:00:00 UTC)\n"
+      "traffic     12.5 datagrams/s, 15.3 k flows/s, 2.50 M octets/s (last 10 s)\n"
+      "received    5 datagrams, 7 flows\n"
+      "LOST        3 dropped by the kernel (receive buffer)\n"
+      "event time  no flow had a time yet\n"
+      "queries     2 running, 1 FAILED: backstream query list\n"
+      "outage      2026-01-31 09:00:00 to 2026-01-31 10:00:00 UTC, a crash: windows of that time are not complete\n");
+  EXPECT_NE(status_text({{"watermark", {{"event", "2026-01-31T12:00:00Z"}, {"lag_seconds", -3.04}}}})
+                .find("2026-01-31 12:00:00 UTC, 3.0 s ahead of the clock"),
+            std::string::npos);
+  EXPECT_TRUE(status_text(json::array()).starts_with("ready       NO\n"));
+}
+
+}  // namespace
+}  // namespace backstream::app
