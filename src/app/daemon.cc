@@ -160,7 +160,8 @@ void Daemon::go_on_from_before() {
 }
 
 /// At rest.
-std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_now(Micros now, bool clean) {
+std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_of(
+    const std::vector<service::QueryRegister::Status>& queries, Micros now, bool clean) {
   service::SavedState state;
   state.saved_at = now;
   state.clean = clean;
@@ -168,7 +169,7 @@ std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_now(Micr
   service::CheckpointHeader header;
   header.watermark = engine_->watermark(kFlows);
   header.outages = outages_;
-  for (const auto& status : register_->list()) {
+  for (const auto& status : queries) {
     if (status.temporary || !status.number) continue;
     service::SavedQuery& query = state.queries.emplace_back();
     query.name = status.object.name;
@@ -431,6 +432,7 @@ std::string Daemon::doctor_json() {
   if (input.watermark && snapshot->held_by) input.watermark->held_by = base::to_string(*snapshot->held_by);
   if (!input.checkpoint) input.checkpoint.emplace();
   input.checkpoint->error = snapshot->checkpoint_error;
+  if (!options_.state_kept) input.checkpoint.reset();
   input.outages.emplace();
   for (const service::Outage& outage : snapshot->outages)
     input.outages->push_back({outage.from, outage.until, outage.clean});
@@ -555,11 +557,14 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       pipeline_->at_rest([&] { register_->tend(now); });
     }
     if (checkpoint_at <= now - kCheckpointInterval) {
-      checkpoint_at = now;
-      pipeline_->at_rest([&] {
-        auto [state, header] = state_now(now, false);
-        checkpoints_->submit(std::move(state), std::move(header));
-      });
+      // A change that waits for this thread comes first; then it is tried again at once.
+      if (const auto queries = register_->list_unless_changing()) {
+        checkpoint_at = now;
+        pipeline_->at_rest([&] {
+          auto [state, header] = state_of(*queries, now, false);
+          checkpoints_->submit(std::move(state), std::move(header));
+        });
+      }
     }
     end = go_on();
     if (end == End::kSave) pipeline_->leave_windows_open();
@@ -572,7 +577,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   board_->settle();
   Result<void> kept;
   if (end == End::kSave && options_.state_kept) {
-    auto [state, header] = state_now(wall_clock(), true);
+    auto [state, header] = state_of(register_->list(), wall_clock(), true);
     kept = checkpoints_->write_now(std::move(state), std::move(header));
   } else if (options_.state_kept) {
     checkpoints_->clear();

@@ -71,7 +71,7 @@ class Daemon {
   std::vector<uint16_t> flow_ports() const;                          ///< in the order of listen.flow
   const std::string& http_address() const { return http_address_; }  ///< "http://127.0.0.1:8844"
   Pipeline& pipeline() { return *pipeline_; }
-  const service::Snapshot& snapshot_now();
+  exec::Engine& engine() { return *engine_; }
 
  private:
   explicit Daemon(Options options);
@@ -82,7 +82,8 @@ class Daemon {
   service::QueryGround ground();
   base::Result<std::string> reload_at_rest();
   void go_on_from_before();
-  std::pair<service::SavedState, service::CheckpointHeader> state_now(base::Micros now, bool clean);
+  std::pair<service::SavedState, service::CheckpointHeader> state_of(
+      const std::vector<service::QueryRegister::Status>& queries, base::Micros now, bool clean);
   void mark_gaps(base::Micros from, base::Micros until);
   void take_snapshot(base::Micros now);
   std::vector<service::ExporterStatus> exporters();

@@ -1,5 +1,5 @@
-// backstream demo: three PoPs on loopback, synthetic traffic with a port sweep in it, and the answers checked while
-// they come: every window of the traffic matrix against what the generator itself says was sent.
+// backstream demo: the service with three PoPs on loopback, synthetic traffic with a port sweep in it, and the answers
+// checked while they come: every window of the traffic matrix against what the generator itself says was sent.
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -9,14 +9,16 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
 
 #include "app/commands.h"
-#include "app/pipeline.h"
-#include "app/query_set.h"
+#include "app/daemon.h"
+#include "app/query_texts.h"
+#include "app/starter_queries.h"
 #include "app/stop_signal.h"
 #include "generate/backbone.h"
 #include "ingest/udp_sender.h"
@@ -37,20 +39,17 @@ constexpr size_t kPopCount = std::size(kPops);
 constexpr Micros kDurationBatch = 55 * kSecond, kDurationTerminal = 600 * kSecond;
 constexpr size_t kWindowsAtLeast = 4;
 
-constexpr std::string_view kSql = R"(CREATE MATERIALIZED VIEW traffic_matrix AS
-SELECT window_start, src_as, dst_as, sum(octets) AS octets
-FROM tumble(flows, time, interval '10 s') GROUP BY window_start, src_as, dst_as;
-
-CREATE MATERIALIZED VIEW port_sweep AS
-SELECT window_start, src_ip, dst_ip, count(DISTINCT dst_port) AS ports
+/// The demo's own queries, whose answers are checked; beside them run those that a new installation begins with.
+struct DemoQuery {
+  const char *name, *text;
+};
+constexpr DemoQuery kMatrix = {"demo_matrix", R"(SELECT window_start, src_as, dst_as, sum(octets) AS octets
+FROM tumble(flows, time, interval '10 s') GROUP BY window_start, src_as, dst_as)"};
+constexpr DemoQuery kSweep = {"demo_sweep", R"(SELECT window_start, src_ip, dst_ip, count(DISTINCT dst_port) AS ports
 FROM tumble(flows, time, interval '10 s') WHERE packets_raw = 1
-GROUP BY window_start, src_ip, dst_ip HAVING count(DISTINCT dst_port) > 100;
-
-CREATE MATERIALIZED VIEW pop_traffic AS
-SELECT window_start, site, sum(octets) AS octets, count(*) AS flows
-FROM tumble(flows, received_at, interval '1 s') GROUP BY window_start, site;
-)";
-enum View : size_t { kMatrix, kSweep, kPopTraffic };
+GROUP BY window_start, src_ip, dst_ip HAVING count(DISTINCT dst_port) > 100)"};
+constexpr DemoQuery kPopTraffic = {"demo_pops", R"(SELECT window_start, site, sum(octets) AS octets, count(*) AS flows
+FROM tumble(flows, received_at, interval '1 s') GROUP BY window_start, site)"};
 
 Micros wall_clock() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -78,6 +77,8 @@ class Truth final : public generate::RecordObserver {
   std::map<Micros, Matrix> windows_;
 };
 
+base::Inet source_of(size_t pop) { return base::Inet::v4(0x7f000101 + static_cast<uint32_t>(pop)); }
+
 /// The routers: sends each datagram when it is due, from the address of its exporter to the port of its PoP.
 class Routers {
  public:
@@ -85,7 +86,7 @@ class Routers {
       : backbone_(options) {
     backbone_.set_observer(&truth);
     for (size_t pop = 0; pop < kPopCount; ++pop) {
-      const base::Inet source = base::Inet::v4(0x7f000101 + static_cast<uint32_t>(pop));
+      const base::Inet source = source_of(pop);
       senders_.push_back(std::make_unique<ingest::UdpSender>(base::Inet::v4(0x7f000001), ports[pop], &source));
     }
     thread_ = std::thread([this] { run(); });
@@ -151,8 +152,8 @@ std::string sparkline(const std::deque<double>& values) {
 }
 std::string clock_text(Micros time) { return base::format_timestamp(time).substr(11, 8); }
 
-/// Collects the rows and checks each closed window. Engine's thread.
-class Answers final : public exec::ResultSink {
+/// Collects the rows that the service shows, and checks each closed window.
+class Answers {
  public:
   explicit Answers(Truth& truth) : truth_(truth) {}
 
@@ -169,13 +170,20 @@ class Answers final : public exec::ResultSink {
     int64_t ports = 0;
   };
 
-  void on_result(const exec::ResultBatch& result) override {
-    if (!result.final) return;
-    switch (result.query_index) {
-      case kMatrix: take_matrix(result); break;
-      case kSweep: take_sweep(result); break;
-      case kPopTraffic: take_pops(result); break;
-      default: break;
+  /// What has come since the last call.
+  void read(const service::ResultBoard& board) {
+    for (const auto& [query, take] : {std::pair(kMatrix.name, &Answers::take_matrix),
+                                      {kSweep.name, &Answers::take_sweep},
+                                      {kPopTraffic.name, &Answers::take_pops}}) {
+      service::ResultBoard::Range range;
+      uint64_t& after = after_[query];
+      range.after_seq = after;
+      const auto read = board.read(query, range);
+      if (!read) continue;
+      for (const auto& part : read->parts) {
+        (this->*take)(*part);
+        after = part->seq;
+      }
     }
   }
 
@@ -186,7 +194,7 @@ class Answers final : public exec::ResultSink {
   std::map<std::string, int64_t> pop_flows;            ///< of the last second
 
  private:
-  void take_matrix(const exec::ResultBatch& result) {
+  void take_matrix(const service::ShownPart& result) {
     const auto column = [&](size_t c) { return result.rows.columns[c].as<int64_t>(); };
     for (size_t row = 0; row < result.rows.row_count; ++row) {
       matrix_[{static_cast<uint32_t>(column(1)[row]), static_cast<uint32_t>(column(2)[row])}] +=
@@ -216,14 +224,14 @@ class Answers final : public exec::ResultSink {
     matrix_.clear();
     rows_ = 0;
   }
-  void take_sweep(const exec::ResultBatch& result) {
+  void take_sweep(const service::ShownPart& result) {
     for (size_t row = 0; row < result.rows.row_count; ++row) {
       sweeps.push_back({result.window_start, base::to_string(result.rows.columns[1].as<base::Inet>()[row]),
                         base::to_string(result.rows.columns[2].as<base::Inet>()[row]),
                         result.rows.columns[3].as<int64_t>()[row]});
     }
   }
-  void take_pops(const exec::ResultBatch& result) {
+  void take_pops(const service::ShownPart& result) {
     constexpr size_t kHistory = 40;
     for (size_t row = 0; row < result.rows.row_count; ++row) {
       if (result.rows.columns[1].is_null(row)) continue;
@@ -236,6 +244,7 @@ class Answers final : public exec::ResultSink {
   }
 
   Truth& truth_;
+  std::map<std::string, uint64_t> after_;  ///< by query: the newest result that was taken
   Matrix matrix_;
   size_t rows_ = 0;
   uint64_t drops_last_ = 0, drops_before_ = 0;
@@ -260,7 +269,11 @@ std::string verdict(const Answers::Window& window) {
 /// What is shown while it runs: on a terminal one screen that is redrawn, else a line for each thing that happened.
 class Display {
  public:
-  Display(bool terminal, Micros end) : terminal_(terminal), end_(end) {}
+  /// @param api  where the service answers
+  Display(bool terminal, Micros end, std::string api, size_t query_count)
+      : terminal_(terminal), end_(end), api_(std::move(api)), query_count_(query_count) {
+    if (api_ != "http://127.0.0.1:8844") server_flag_ = " --server " + api_;
+  }
 
   void update(const Answers& answers, const Routers& routers, const ingest::IngestStats& stats,
               const decode::IngestLedger& decoded, const exec::WindowLedger& matrix, Micros now) {
@@ -337,19 +350,25 @@ class Display {
         routers.sent(), stats.datagrams, stats.kernel_drops, matrix.late, decoded.undecodable + decoded.rejected, right,
         answers.windows.size()));
     line("");
-    line("  running:");
-    // A small terminal has room for the first statement only.
+    line(fmt::format("  running: {} queries, API {}; in another terminal:", query_count_, api_));
+    line(fmt::format("    backstream sql{}", server_flag_));
+    line(fmt::format("    backstream tail protocol_mix{}", server_flag_));
+    line(fmt::format("    backstream status{}", server_flag_));
+    line(fmt::format("    curl -N {}/api/v1/queries/demo_pops/events", api_));
+    line("");
+    // A small terminal has room for one statement only.
     winsize window{};
     const bool tall = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0 || window.ws_row >= 37;
-    const std::string_view sql = tall ? kSql : kSql.substr(0, kSql.find("\n\n") + 1);
-    for (size_t at = 0; at < sql.size();) {
-      const size_t newline = std::min(sql.find('\n', at), sql.size());
-      line(fmt::format("    {}", sql.substr(at, newline - at)));
-      at = newline + 1;
+    for (const DemoQuery* query : {&kMatrix, &kSweep, &kPopTraffic}) {
+      if (query != &kMatrix && !tall) break;
+      const std::string_view sql = query->text;
+      line(fmt::format("    {}:", query->name));
+      for (size_t at = 0; at < sql.size();) {
+        const size_t newline = std::min(sql.find('\n', at), sql.size());
+        line(fmt::format("      {}", sql.substr(at, newline - at)));
+        at = newline + 1;
+      }
     }
-    line("  try next:  backstream generate --protocol ipfix --records 1000000 --pcap mine.pcap");
-    line("             backstream run --pcap mine.pcap queries/traffic_matrix.sql");
-    line("             backstream run --listen udp://0.0.0.0:2055 queries/top_talkers.sql");
     screen += "\x1b[J";
     std::fwrite(screen.data(), 1, screen.size(), stdout);
     std::fflush(stdout);
@@ -357,8 +376,72 @@ class Display {
 
   const bool terminal_;
   const Micros end_;
+  const std::string api_;
+  const size_t query_count_;
+  std::string server_flag_;
   size_t windows_told_ = 0, sweeps_told_ = 0;
 };
+
+/// Removed with all that is in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "backstream-demo-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::runtime_error(
+          fmt::format("cannot make a folder in '{}'", std::filesystem::temp_directory_path().string()));
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// The service as `backstream serve` has it, on ports that are free; on the usual one of the API where it can be had.
+base::Result<std::unique_ptr<Daemon>> open_service(const std::string& folder) {
+  Daemon::Options options;
+  config::Settings& settings = options.settings;
+  settings.node.name = "demo";
+  settings.state.folder = folder;
+  settings.watermark.delay_us = kDelay;
+  settings.listen.flow.assign(kPopCount, {"udp", "127.0.0.1", 0});
+  for (size_t pop = 0; pop < kPopCount; ++pop) {
+    config::ExporterSettings& exporter = settings.exporters.emplace_back();
+    exporter.prefix = source_of(pop);
+    exporter.site = kPops[pop];
+  }
+  options.state_kept = false;
+  auto opened = Daemon::open(options);
+  if (opened || opened.error().code != "55006") return opened;
+  settings.http.listen = "http://127.0.0.1:0";
+  return Daemon::open(options);
+}
+
+base::Result<void> add_queries(service::QueryRegister& queries) {
+  std::vector<service::QueryRegister::Edit> edits;
+  const auto add = [&](std::string_view name, std::string_view text) {
+    service::QueryRegister::Edit& edit = edits.emplace_back();
+    edit.name = name;
+    edit.text = text;
+    edit.owner = "demo";
+  };
+  for (const DemoQuery& query : {kMatrix, kSweep, kPopTraffic}) add(query.name, query.text);
+  for (const StarterQuery& file : starter_queries()) {
+    const auto texts = split_queries(file.text, std::string(file.name) + ".sql", std::string(file.name));
+    if (!texts) return tl::unexpected(texts.error());
+    for (const QueryText& text : *texts) add(text.name, file.text.substr(text.offset_octets, text.length_octets));
+  }
+  const auto done = queries.change(edits, {"demo", "demo"}, wall_clock());
+  if (!done) return tl::unexpected(done.error());
+  return {};
+}
 
 }  // namespace
 
@@ -387,32 +470,15 @@ int demo_command(const std::vector<std::string>& arguments) {
     duration = *given;
   }
 
-  std::vector<std::string> sites;
-  std::vector<ingest::UdpListen> listens;
-  for (const char* pop : kPops) listens.push_back({"127.0.0.1", 0, pop});
-  ingest::UdpOptions udp;
-  udp.poll_interval_ms = 50;
-  auto opened = ingest::listen_udp(listens, udp, sites);
-  if (!opened) {
-    log.line(opened.error().render());
-    return kExitFailure;
-  }
-  ingest::UdpSource& source = *opened->front();
-
-  const auto inventory = inventory::Inventory::open({});
-  auto prepared = prepare_queries({{"demo", std::string(kSql)}}, config::Settings{}, **inventory);
-  if (!prepared) {
-    log.line(prepared.error().render());
-    return kExitInvalid;
-  }
+  const TemporaryFolder folder;
+  auto opened = open_service(folder.path());
+  if (!opened) return complain(opened.error(), kExitFailure);
+  Daemon& daemon = **opened;
+  if (auto added = add_queries(daemon.queries()); !added) return complain(added.error(), kExitInvalid);
+  const size_t query_count = daemon.queries().list().size();
+  const size_t matrix_number = *daemon.queries().find(kMatrix.name)->number;
   Truth truth;
   Answers answers(truth);
-  exec::Engine engine(exec::EngineOptions{});
-  for (QuerySet::Item& item : prepared->queries) engine.add_query(std::move(item.query), &answers);
-  Pipeline::Options pipeline_options;
-  pipeline_options.live = true;
-  pipeline_options.settings.watermark.delay_us = kDelay;
-  Pipeline pipeline(pipeline_options, {&source}, engine, sites);
 
   generate::BackboneOptions traffic;
   traffic.protocol = generate::Protocol::kIpfix;
@@ -432,41 +498,46 @@ int demo_command(const std::vector<std::string>& arguments) {
   if (!terminal) {
     fmt::print("three PoPs ({}, {}, {}) on loopback, IPFIX, {} flows/s for {} s; 10 s windows, delay {} s\n", kPops[0],
                kPops[1], kPops[2], kRecordsPerSecond, duration / kSecond, kDelay / kSecond);
+    fmt::print("{} queries run; API {}\n", query_count, daemon.http_address());
     std::fflush(stdout);
   } else {
     fmt::print("\x1b[2J");
   }
-  Display display(terminal, traffic.start + duration);
+  Display display(terminal, traffic.start + duration, daemon.http_address(), query_count);
   std::optional<Routers> routers;
-  routers.emplace(traffic, source.ports(), truth);
+  routers.emplace(traffic, daemon.flow_ports(), truth);
   Micros drawn_at = 0, drained_since = 0;
-  const auto show = [&] {
-    display.update(answers, *routers, pipeline.ingested(), pipeline.decoded(), engine.ledger(kMatrix), wall_clock());
-  };
-  pipeline.run([&] {
-    ingest::IngestStats stats;
-    const Micros now = wall_clock();
-    pipeline.at_rest([&] {
-      stats = pipeline.ingested();
-      if (now - drawn_at <= (terminal ? kSecond / 4 : kSecond / 2)) return;
-      drawn_at = now;
-      show();
-    });
+  ingest::IngestStats stats;
+  decode::IngestLedger decoded;
+  exec::WindowLedger matrix;
+  const auto look = [&] {
+    stats = daemon.pipeline().ingested();
+    decoded = daemon.pipeline().decoded();
+    if (daemon.engine().has_query(matrix_number)) matrix = daemon.engine().ledger(matrix_number);
     answers.kernel_drops = stats.kernel_drops;
+  };
+  const auto done = daemon.run([&]() -> std::optional<Daemon::End> {
+    const Micros now = wall_clock();
+    daemon.pipeline().at_rest(look);
+    answers.read(daemon.board());
+    if (now - drawn_at > (terminal ? kSecond / 4 : kSecond / 2)) {
+      drawn_at = now;
+      display.update(answers, *routers, stats, decoded, matrix, now);
+    }
     if (stop_requested()) routers->stop();
-    if (!routers->done()) return true;
+    if (!routers->done()) return std::nullopt;
     // All is sent: done when all has come, or nothing more comes for a second.
-    if (stats.datagrams + stats.kernel_drops >= routers->sent()) return false;
+    if (stats.datagrams + stats.kernel_drops >= routers->sent()) return Daemon::End::kClose;
     if (drained_since == 0) drained_since = now;
-    return now - drained_since < kSecond;
+    return now - drained_since < kSecond ? std::nullopt : std::optional(Daemon::End::kClose);
   });
+  if (!done) return complain(done.error(), kExitFailure);
   const bool interrupted = stop_requested();
-  show();
+  look();
+  answers.read(daemon.board());
+  display.update(answers, *routers, stats, decoded, matrix, wall_clock());
   display.finish();
 
-  const ingest::IngestStats stats = pipeline.ingested();
-  const decode::IngestLedger decoded = pipeline.decoded();
-  const exec::WindowLedger matrix = engine.ledger(kMatrix);
   const uint64_t sent = routers->sent();
   size_t right = 0, wrong = 0, dropped = 0;
   for (const Answers::Window& window : answers.windows) {

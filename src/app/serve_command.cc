@@ -67,6 +67,13 @@ class FolderLock {
       return fail("58030", fmt::format("cannot write '{}': {}", path, std::strerror(errno)));
     return {};
   }
+  static bool is_held(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (file < 0) return false;
+    const bool held = ::flock(file, LOCK_EX | LOCK_NB) != 0;
+    ::close(file);
+    return held;
+  }
   static pid_t holder(const std::string& path) {
     pid_t process = 0;
     std::ifstream(path) >> process;
@@ -85,10 +92,7 @@ std::string lock_path(const config::Settings& settings) {
 /// Asks the process that has the state folder to close its windows and end, and waits for it.
 int drain_other(const config::Settings& settings) {
   const std::string path = lock_path(settings);
-  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  const bool held = file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) != 0;
-  if (file >= 0) ::close(file);
-  const pid_t process = held ? FolderLock::holder(path) : 0;
+  const pid_t process = FolderLock::is_held(path) ? FolderLock::holder(path) : 0;
   if (process <= 1 || ::kill(process, SIGUSR1) != 0) {
     telemetry::terminal_log().error(
         fmt::format("no backstream serve runs on '{}'\nhint: --config and --set must name the state folder that it has",
@@ -96,7 +100,7 @@ int drain_other(const config::Settings& settings) {
     return kExitFailure;
   }
   telemetry::terminal_log().line(fmt::format("process {} closes its windows and ends", process));
-  while (!stop_requested() && ::kill(process, 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  while (!stop_requested() && FolderLock::is_held(path)) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   return stop_requested() ? kExitInterrupted : kExitOk;
 }
 

@@ -39,6 +39,8 @@ void install_daemon_signals() {
   ::sigaction(SIGHUP, &action, nullptr);
   action.sa_handler = on_drain;
   ::sigaction(SIGUSR1, &action, nullptr);
+  action.sa_handler = SIG_IGN;  // A file that may not grow is a write that fails, not an end.
+  ::sigaction(SIGXFSZ, &action, nullptr);
 }
 
 bool take_reload_request() { return reload.load(std::memory_order_relaxed) && reload.exchange(false); }

@@ -104,7 +104,9 @@ const Identity* identity_of(const Request& request) {
 catalog::Author author_of(const Request& request) {
   const Identity* identity = identity_of(request);
   if (identity == nullptr) return {"nobody", fmt::format("api {}", base::to_string(request.peer))};
-  return {identity->name, fmt::format("api {} by {}", base::to_string(request.peer), name(identity->by))};
+  // Said by the client, and believed as far as that goes: it tells a command from a program.
+  const char* const how = request.headers.find("X-Backstream-Via") == "cli" ? "cli" : "api";
+  return {identity->name, fmt::format("{} {} by {}", how, base::to_string(request.peer), name(identity->by))};
 }
 
 /// What the settings say, ready to be asked. Immutable.

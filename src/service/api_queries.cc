@@ -104,16 +104,16 @@ Result<Edit> edit_of(const Json& body, Action action, std::string name) {
   Edit edit;
   edit.action = action;
   edit.name = std::move(name);
-  const std::pair<const char*, std::string*> members[] = {{"name", &edit.name},
-                                                          {"text", &edit.text},
-                                                          {"source", &edit.source_name},
-                                                          {"owner", &edit.owner},
-                                                          {"comment", &edit.comment}};
+  const std::pair<const char*, std::string*> members[] = {
+      {"name", &edit.name}, {"text", &edit.text}, {"source", &edit.source_name}, {"owner", &edit.owner}};
   for (const auto& [member, to] : members) {
     auto value = text_member(body, member);
     if (!value) return tl::unexpected(std::move(value.error()));
     if (!value->empty() && (to != &edit.name || edit.name.empty())) *to = std::move(*value);
   }
+  auto comment = text_member(body, "comment");
+  if (!comment) return tl::unexpected(std::move(comment.error()));
+  if (body.contains("comment")) edit.comment = std::move(*comment);
   if (const auto expected = body.find("expected"); expected != body.end() && !expected->is_null()) {
     if (!expected->is_number_unsigned()) return fail("22023", "'expected' is no revision");
     edit.expected = catalog::Revision{expected->get<uint64_t>()};
@@ -204,10 +204,12 @@ class QueryRoutes {
   Response explain(const Request& request) const {
     const auto body = body_of(request);
     if (!body) return refuse(body.error());
-    const auto text = text_member(*body, "text"), source = text_member(*body, "source");
-    if (!text) return refuse(text.error());
-    if (!source) return refuse(source.error());
-    const auto plan = ground_->queries.explain(*text, *source);
+    const auto text = text_member(*body, "text"), source = text_member(*body, "source"),
+               options = text_member(*body, "options");
+    for (const auto* member : {&text, &source, &options}) {
+      if (!*member) return refuse(member->error());
+    }
+    const auto plan = ground_->queries.explain(*text, *source, *options);
     if (!plan) return refuse(plan.error(), *text);
     return json_answer(200, {{"plan", *plan}});
   }

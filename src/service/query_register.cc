@@ -320,7 +320,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
     change.kind = catalog::Kind::kQuery;
     change.name = edit.name;
     change.verb = verb_of(edit.action, there);
-    change.comment = edit.comment;
+    change.comment = edit.comment.value_or("");
     change.expected = edit.expected;
     if (edit.action == Action::kDrop) {
       change.action = catalog::Change::Action::kDrop;
@@ -332,7 +332,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
         definition.text = edit.text;
         definition.state = before.state == QueryState::kPaused ? QueryState::kPaused : QueryState::kRunning;
         if (!edit.owner.empty() || !there) definition.owner = edit.owner.empty() ? author.name : edit.owner;
-        if (!edit.comment.empty()) definition.comment = edit.comment;
+        if (edit.comment) definition.comment = *edit.comment;
         sources[edit.name] = edit.source_name;
         // What is paused is not bound with the others, but must be a query all the same.
         if (auto one = statement_of(edit.name, edit.text, edit.source_name.empty() ? edit.name : edit.source_name);
@@ -397,7 +397,27 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
   return done;
 }
 
-Result<std::string> QueryRegister::explain(const std::string& text, const std::string& source_name) {
+Result<std::string> QueryRegister::explain(const std::string& text, const std::string& source_name,
+                                           const std::string& options) {
+  plan::ExplainOptions explained;
+  if (!options.empty()) {
+    const std::string asked = "EXPLAIN (" + options + ") SELECT 1";
+    const auto located = [&](base::Diagnostic error) {
+      if (error.line == 0) base::locate(error, "options", asked);
+      return tl::unexpected(std::move(error));
+    };
+    auto parsed = sql::parse(asked, "options");
+    if (!parsed) return located(std::move(parsed.error()));
+    if (parsed->size() != 1 || parsed->front().kind != UnboundStatement::Kind::kExplain)
+      return fail("22023", "these are no options of EXPLAIN", {}, "for example DISTRIBUTED, FORMAT json");
+    const auto bound = plan::bind_explain_options(parsed->front().options);
+    if (!bound) return located(bound.error());
+    if (bound->analyze) {
+      return fail("0A000", "ANALYZE is not possible for a query that does not run", {},
+                  "backstream run -e 'EXPLAIN ANALYZE …' runs it");
+    }
+    explained = *bound;
+  }
   auto statements = sql::parse(text, source_name);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   const std::lock_guard lock(mutex_);
@@ -409,7 +429,7 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
       if (error.line == 0) base::locate(error, source_name, text);
       return tl::unexpected(std::move(error));
     }
-    plans += plan::explain(*query);
+    plans += plan::explain(*query, explained);
   }
   return plans;
 }
@@ -469,6 +489,16 @@ QueryRegister::Status QueryRegister::status_of(const std::string& name, const Wa
 
 std::vector<QueryRegister::Status> QueryRegister::list() {
   const std::lock_guard lock(mutex_);
+  return list_locked();
+}
+
+std::optional<std::vector<QueryRegister::Status>> QueryRegister::list_unless_changing() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return std::nullopt;
+  return list_locked();
+}
+
+std::vector<QueryRegister::Status> QueryRegister::list_locked() const {
   std::vector<Status> all;
   for (const auto& [name, entry] : wanted_) all.push_back(status_of(name, entry));
   std::stable_partition(all.begin(), all.end(), [](const Status& status) { return !status.temporary; });

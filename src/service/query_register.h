@@ -51,9 +51,10 @@ class QueryRegister {
     };
     Action action = Action::kAdd;
     std::string name;
-    std::string text;         ///< kAdd, kAlter, kPut: SELECT, or CREATE [MATERIALIZED] VIEW of the same name
-    std::string source_name;  ///< of the text, for messages; empty: the query's name
-    std::string owner, comment;
+    std::string text;                    ///< kAdd, kAlter, kPut: SELECT, or CREATE [MATERIALIZED] VIEW of the same name
+    std::string source_name;             ///< of the text, for messages; empty: the query's name
+    std::string owner;                   ///< empty: it stays, or is the author
+    std::optional<std::string> comment;  ///< nullopt: it stays
     std::optional<catalog::Revision> expected;  ///< as catalog::Change
   };
   /// What an edit came to.
@@ -72,7 +73,9 @@ class QueryRegister {
   base::Result<std::vector<Done>> change(std::span<const Edit> edits, const catalog::Author& author, base::Micros now,
                                          bool dry_run = false);
   /// EXPLAIN of a SELECT or CREATE MATERIALIZED VIEW as if it were added. Errors as change().
-  base::Result<std::string> explain(const std::string& text, const std::string& source_name);
+  /// @param options  as in EXPLAIN (DISTRIBUTED, FORMAT json); may be empty
+  base::Result<std::string> explain(const std::string& text, const std::string& source_name,
+                                    const std::string& options = {});
 
   /// Runs a SELECT that is nobody's but its asker's: the catalog does not hear of it, and what it reads may be altered
   /// and dropped: then it starts anew, or ends with it. Its name begins with kTemporaryMark. Errors as change().
@@ -93,6 +96,8 @@ class QueryRegister {
   };
   /// By name, the temporary ones last.
   std::vector<Status> list();
+  /// The same for the engine's thread, which must not wait for a change that waits for it: nullopt, one is under way.
+  std::optional<std::vector<Status>> list_unless_changing();
   std::optional<Status> find(const std::string& name);
 
   /// What statements can read, for people and completion.
@@ -139,6 +144,7 @@ class QueryRegister {
   std::vector<std::string> restarted(const Stage& stage, const WantedMap& wanted) const;
   void end(Running&& going, base::Micros boundary);
   Status status_of(const std::string& name, const Wanted& wanted) const;
+  std::vector<Status> list_locked() const;
 
   catalog::Catalog& catalog_;
   const QueryGround ground_;

@@ -6,8 +6,8 @@ import io
 import json
 import os
 import random
-import re
-import select
+import resource
+import shutil
 import signal
 import socket
 import sys
@@ -388,6 +388,46 @@ class Serve(daemon.Case):
     def resident(self, node):
         with open(f"/proc/{node.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def test_a_disk_that_takes_nothing_is_told_and_all_else_goes_on(self):
+        node = self.serve()
+        node.add("total", TOTAL)
+        stream = node.events("total")
+        load = Load(node, pause=0.01)
+        self.assertTrue(stream.wait(1))
+        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        code, problem = node.request("POST", "/api/v1/queries", {"name": "other", "text": TOTAL})
+        self.assertIn(code, (500, 507), problem)
+        self.assertTrue(problem["detail"])
+        self.assertEqual(node.request("GET", "/api/v1/queries/other")[0], 404)
+        node.said("the state of open windows cannot be kept", 30)
+        before = len(stream.events)
+        self.assertGreater(len(stream.wait(before + 2)), before + 1)
+        checks = {c["id"]: c for c in node.get("/api/v1/doctor")["checks"]}
+        self.assertNotEqual(checks["D16"]["state"], "ok", checks["D16"])
+        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        node.add("other", TOTAL)
+        deadline = time.time() + 40
+        while {c["id"]: c for c in node.get("/api/v1/doctor")["checks"]}["D16"]["state"] != "ok":
+            self.assertLess(time.time(), deadline)
+            time.sleep(0.5)
+        self.settle(node, load.stop())
+        self.assertEqual(node.end(), 0)
+
+    def test_a_state_folder_that_is_gone_is_told_and_all_else_goes_on(self):
+        node = self.serve()
+        node.add("total", TOTAL)
+        stream = node.events("total")
+        load = Load(node, pause=0.01)
+        self.assertTrue(stream.wait(1))
+        shutil.rmtree(self.path("state"))
+        node.said("the state of open windows cannot be kept", 30)
+        before = len(stream.events)
+        self.assertGreater(len(stream.wait(before + 2)), before + 1)
+        self.assertEqual(node.get("/-/healthy"), "healthy\n")
+        load.stop()
+        self.assertEqual(node.end(), 1, "what was open could not be kept")
+        self.assertIn("what is open now is lost", "\n".join(node.lines))
 
     def test_what_cannot_be_started_says_so(self):
         node = self.serve()
