@@ -78,7 +78,7 @@ struct EventStream {
   std::string last_event_id;
   uint32_t backlog_events = 0;        ///< without a last_event_id: so many of the newest of each topic come first
   std::string prelude;                ///< whole frames (format_event()) that come before all others; may be empty
-  std::shared_ptr<const void> lease;  ///< let go when the stream is over
+  std::shared_ptr<const void> lease = {};  ///< let go when the stream is over
 };
 
 struct Response {
