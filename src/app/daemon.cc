@@ -223,7 +223,11 @@ Result<void> Daemon::open_input() {
 
 service::QueryGround Daemon::ground() {
   return {*engine_,
-          [this] { return service::standing_definitions(*settings_.snapshot(), flow_schema_, *inventory_); },
+          [this] {
+            auto definitions = service::standing_definitions(*settings_.snapshot(), flow_schema_, *inventory_);
+            tables_->add_to(*definitions);
+            return definitions;
+          },
           [this](const std::function<void()>& work) {
             // Before run() this thread is the engine's.
             if (running_) jobs_->run([&] { pipeline_->change_queries(work); });
@@ -255,6 +259,21 @@ Result<void> Daemon::open_register() {
     else telemetry::terminal_log().line(before.error().render());
   }
   board_->on_window([this](const std::string& query, Micros start) { checkpoints_->note_sent(query, start); });
+  const std::string& folder = options_.settings.tables.folder;
+  service::TableRegister::Ground tables;
+  tables.folder = folder.empty() ? in_folder(options_.settings.state.folder, "tables") : folder;
+  tables.is_taken = [this](const std::string& name) {
+    const auto all = register_->relations();
+    return std::any_of(all.begin(), all.end(), [&](const auto& relation) { return relation.name == name; });
+  };
+  tables.readers = [this](const std::string& relation) { return register_->readers_of(relation); };
+  tables.watch = [this](lookup::FileTable& file) { refresh_.add(file); };
+  tables.unwatch = [this](lookup::FileTable& file) { refresh_.remove(file); };
+  tables.changed = [this] { refresh_.note_change(); };
+  tables_ = std::make_unique<service::TableRegister>(*catalog_, std::move(tables));
+  const auto left_out = tables_->start();
+  if (!left_out) return tl::unexpected(left_out.error());
+  for (const base::Diagnostic& error : *left_out) telemetry::terminal_log().warning(error.render());
   register_ = std::make_unique<service::QueryRegister>(*catalog_, ground());
   if (auto started = register_->start(wall_clock()); !started) return started;
   go_on_from_before();
@@ -289,6 +308,7 @@ Result<void> Daemon::open_http() {
   service::ApiGround ground{{BACKSTREAM_VERSION, settings.node.name, settings.node.site, {}, started_at_},
                             *catalog_,
                             *register_,
+                            *tables_,
                             *board_,
                             *sessions_,
                             snapshot_,
@@ -425,12 +445,12 @@ std::string Daemon::doctor_json() {
   const auto past = earlier_.get();
   service::add_counts(input, *settings, counts, past.get());
   input.started_at = started_at_;
-  if (!input.config) input.config.emplace();
+  if (!input.config) input.config.emplace(service::DoctorInput::Config{});
   input.config->files = *files_.snapshot();
   input.config->reload_failed = !counts.reload.last_good;
   const auto snapshot = snapshot_.snapshot();
   if (input.watermark && snapshot->held_by) input.watermark->held_by = base::to_string(*snapshot->held_by);
-  if (!input.checkpoint) input.checkpoint.emplace();
+  if (!input.checkpoint) input.checkpoint.emplace(service::DoctorInput::Checkpoint{});
   input.checkpoint->error = snapshot->checkpoint_error;
   if (!options_.state_kept) input.checkpoint.reset();
   input.outages.emplace();
@@ -441,7 +461,7 @@ std::string Daemon::doctor_json() {
     input.exposure->access_control = access_->is_required();
   }
   if (const auto listed = catalog_->list(catalog::Kind::kQuery); !listed) {
-    if (!input.catalog) input.catalog.emplace();
+    if (!input.catalog) input.catalog.emplace(service::DoctorInput::Catalog{});
     input.catalog->error = listed.error().message;
     input.catalog->hint = listed.error().hint;
   }
@@ -532,7 +552,7 @@ Result<std::string> Daemon::reload_at_rest() {
 Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   refresh_.add(as_table_);
   for (lookup::FileTable* file : inventory_->files()) refresh_.add(*file);
-  refresh_.start();
+  refresh_.start(true);
   exporter_state_->start(announcements_);
   running_ = true;
   Micros snapshot_at = 0, tended_at = 0, checkpoint_at = options_.state_kept ? wall_clock() : base::kMaxTime;

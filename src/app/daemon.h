@@ -111,6 +111,7 @@ class Daemon {
   std::unique_ptr<service::ResultBoard> board_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<service::RestJobs> jobs_;
+  std::unique_ptr<service::TableRegister> tables_;
   std::unique_ptr<service::QueryRegister> register_;
   std::unique_ptr<service::Sessions> sessions_;
   std::unique_ptr<service::Checkpoints> checkpoints_;

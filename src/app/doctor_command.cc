@@ -78,7 +78,7 @@ std::vector<Check> local_checks(const Asked& asked, bool try_ports) {
   // Settings with mistakes say neither which ports nor which folder.
   service::DoctorInput input = service::local_facts(valid ? loaded.settings : config::Settings(), valid && try_ports);
   if (!valid) input.admission.reset(), input.exposure.reset();
-  input.config.emplace();
+  input.config.emplace(service::DoctorInput::Config{});
   input.config->files = loaded.files;
   input.config->warnings = loaded.warnings;
   for (const base::Diagnostic& error : loaded.errors) {

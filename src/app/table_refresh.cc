@@ -11,11 +11,18 @@ void TableRefresh::add(const plan::LookupTables::Item& item) {
 }
 
 void TableRefresh::add(lookup::FileTable& file) {
-  if (file.options().refresh_us > 0) files_.push_back(&file);
+  if (file.options().refresh_us <= 0) return;
+  const std::lock_guard lock(files_mutex_);
+  files_.push_back(&file);
 }
 
-void TableRefresh::start() {
-  if (!files_.empty()) thread_ = std::thread([this] { run(); });
+void TableRefresh::remove(lookup::FileTable& file) {
+  const std::lock_guard lock(files_mutex_);
+  std::erase(files_, &file);
+}
+
+void TableRefresh::start(bool may_come) {
+  if (may_come || !files_.empty()) thread_ = std::thread([this] { run(); });
 }
 
 void TableRefresh::stop() {
@@ -33,20 +40,25 @@ void TableRefresh::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_.wait_for(lock, std::chrono::seconds(1), [&] { return stop_; })) {
     lock.unlock();
-    // Zero was the first look, when the statement or setting was read.
-    const base::Micros now =
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
-    for (lookup::FileTable* file : files_) {
-      switch (file->poll(now)) {
-        case lookup::FileTable::Poll::kLoaded: changed_ = true; break;
-        case lookup::FileTable::Poll::kFailed:
-          telemetry::terminal_log().warning(file->status().error->render() + "  the table stays as it is");
-          break;
-        case lookup::FileTable::Poll::kNotDue:
-        case lookup::FileTable::Poll::kUnchanged: break;
-      }
-    }
+    read_files(begin);
     lock.lock();
+  }
+}
+
+void TableRefresh::read_files(std::chrono::steady_clock::time_point begin) {
+  // Zero was the first look, when the statement or setting was read.
+  const base::Micros now =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
+  const std::lock_guard reading(files_mutex_);
+  for (lookup::FileTable* file : files_) {
+    switch (file->poll(now)) {
+      case lookup::FileTable::Poll::kLoaded: changed_ = true; break;
+      case lookup::FileTable::Poll::kFailed:
+        telemetry::terminal_log().warning(file->status().error->render() + "  the table stays as it is");
+        break;
+      case lookup::FileTable::Poll::kNotDue:
+      case lookup::FileTable::Poll::kUnchanged: break;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -19,11 +20,15 @@ class TableRefresh {
   TableRefresh(const TableRefresh&) = delete;
   TableRefresh& operator=(const TableRefresh&) = delete;
 
-  /// Before start(). The table must outlive this, and nobody else may change it between start() and stop().
+  /// The table must outlive this or its remove(), and nobody else may change it between start() and that. Any thread.
   void add(const plan::LookupTables::Item& item);
   void add(lookup::FileTable& file);
-  /// Begins to look at the files once a second. Nothing when there are none to be read again.
-  void start();
+  /// The file is looked at no more, and not at this moment. Any thread.
+  void remove(lookup::FileTable& file);
+  /// Rows of a table changed in another way. Any thread.
+  void note_change() { changed_.store(true); }
+  /// Begins to look at the files once a second. Nothing when there are none to be read again, unless some may come.
+  void start(bool may_come = false);
   /// Waits for the file that is being read.
   void stop();
   /// Whether a table was published since the last call. Any thread.
@@ -31,8 +36,10 @@ class TableRefresh {
 
  private:
   void run();
+  void read_files(std::chrono::steady_clock::time_point begin);
 
-  std::vector<lookup::FileTable*> files_;
+  std::mutex files_mutex_;                 // Held while one is read.
+  std::vector<lookup::FileTable*> files_;  // Under files_mutex_.
   std::atomic<bool> changed_{false};
   std::mutex mutex_;
   std::condition_variable stopping_;

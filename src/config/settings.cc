@@ -178,6 +178,12 @@ constexpr TextSettingDef kTextTable[] = {
      "$XDG_STATE_HOME/backstream)",
      [](Settings& settings) -> std::string& { return settings.state.folder; },
      [](std::string_view text) { return text.starts_with('/'); }, "the whole name of a folder, from / on"},
+    {"tables.folder",
+     "serve: where the files of CREATE TABLE … WITH (file = …) lie; none outside it is read (default: tables in "
+     "state.folder)",
+     [](Settings& settings) -> std::string& { return settings.tables.folder; },
+     [](std::string_view text) { return text.empty() || text.starts_with('/'); },
+     "the whole name of a folder, from / on"},
 };
 
 using Elements = std::span<const std::string_view>;

@@ -151,6 +151,9 @@ struct Settings {
   struct {
     std::string folder;  ///< absolute; empty only before load()
   } state;
+  struct {
+    std::string folder;  ///< empty: `tables` in state.folder
+  } tables;
   std::map<std::string, Secret, std::less<>> secrets;  ///< by key of the table of secrets; only those that are given
   std::vector<ExporterSettings> exporters;             ///< each prefix once, in no order
   /// Columns added to `flows`: settings "column.NAME". Names are unlike those that `flows` has, each once, in the order

@@ -17,6 +17,7 @@
 #include "service/result_board.h"
 #include "service/sessions.h"
 #include "service/snapshot.h"
+#include "service/table_register.h"
 
 namespace backstream::service {
 
@@ -27,6 +28,7 @@ struct ApiGround {
   NodeInfo node;
   catalog::Catalog& catalog;
   QueryRegister& queries;
+  TableRegister& tables;
   ResultBoard& board;
   Sessions& sessions;
   const base::Published<Snapshot>& snapshot;

@@ -199,6 +199,7 @@ class NodeRoutes {
   Response import_catalog(const Request& request) const {
     const auto imported = catalog::import_document(ground_->catalog, request.body, author_of(request), wall_clock());
     if (!imported) return refuse(imported.error(), request.body);
+    if (const auto tables = ground_->tables.start(); !tables) return refuse(tables.error());
     if (const auto started = ground_->queries.start(wall_clock()); !started) return refuse(started.error());
     return json_answer(200, {{"imported", *imported}});
   }

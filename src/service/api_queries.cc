@@ -248,6 +248,30 @@ class QueryRoutes {
     }
     return json_answer(200, {{"relations", std::move(list)}});
   }
+  Response list_tables(const Request&) const {
+    Json list = Json::array();
+    for (const auto& table : ground_->tables.list()) {
+      Json columns = Json::array();
+      for (const auto& column : table.columns)
+        columns.push_back({{"name", column.name}, {"type", batch::name(column.type)}});
+      list.push_back({{"name", table.name},
+                      {"text", table.text},
+                      {"file", table.file.empty() ? Json(nullptr) : Json(table.file)},
+                      {"rows", table.rows},
+                      {"columns", std::move(columns)}});
+    }
+    return json_answer(200, {{"tables", std::move(list)}});
+  }
+  Response change_table(const Request& request) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    const auto text = text_member(*body, "text"), source = text_member(*body, "source");
+    if (!text) return refuse(text.error());
+    if (!source) return refuse(source.error());
+    const auto done = ground_->tables.execute(*text, *source, author_of(request), wall_clock());
+    if (!done) return refuse(done.error(), *text);
+    return json_answer(200, {{"done", Json::array({{{"name", done->name}, {"verb", done->verb}}})}});
+  }
   Response open_session(const Request& request) const {
     const auto body = body_of(request);
     if (!body) return refuse(body.error());
@@ -337,6 +361,8 @@ void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGroun
   add(Method::kPost, "/api/v1/validate", kViewer, "validate", true, &QueryRoutes::validate);
   add(Method::kPost, "/api/v1/explain", kViewer, "explain", true, &QueryRoutes::explain);
   add(Method::kGet, "/api/v1/relations", kViewer, "relations", false, &QueryRoutes::relations);
+  add(Method::kGet, "/api/v1/tables", kViewer, "list_tables", false, &QueryRoutes::list_tables);
+  add(Method::kPost, "/api/v1/tables", kOperator, "change_table", true, &QueryRoutes::change_table);
   add(Method::kPost, "/api/v1/sessions", kViewer, "open_session", true, &QueryRoutes::open_session);
   add(Method::kDelete, "/api/v1/sessions/{name}", kViewer, "close_session", true, &QueryRoutes::close_session);
   const std::tuple<Method, const char*, const char*, Action> acts[] = {

@@ -105,7 +105,8 @@ class ResultRoutes {
     range.rows_max = std::min<uint64_t>(limit->value_or(range.rows_max), range.rows_max);
     range.revisions = request.parameter("revisions") == "true";
     auto read = ground_->board.read(name, range);
-    if (!read) return nothing_of(name);
+    // What was dropped just now may still be giving its last windows.
+    if (!read || !ground_->queries.find(name)) return nothing_of(name);
     Response response;
     response.content_type = kTypes[*form];
     if (read->next_seq) response.headers.set("X-Next-After", std::to_string(*read->next_seq));
@@ -174,7 +175,7 @@ class ResultRoutes {
     std::vector<std::shared_ptr<const void>> leases;
     for (const std::string& name : names) {
       auto topic = ground_->board.topic(name);
-      if (!topic) return nothing_of(name);
+      if (!topic || !ground_->queries.find(name)) return nothing_of(name);
       if (const Identity* const who = identity_of(request); who != nullptr && !who->row_filter.empty()) {
         auto filtered = ground_->board.filtered_topic(name, who->row_filter);
         if (!filtered) return refuse(filtered.error());

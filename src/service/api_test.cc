@@ -31,8 +31,18 @@ class ApiTest : public testing::Test {
     auto opened = catalog::open_sqlite_catalog((folder_ / "catalog.sqlite").string());
     if (!opened) throw std::runtime_error(opened.error().render());
     catalog_ = std::move(*opened);
+    TableRegister::Ground tables;
+    tables.is_taken = [](const std::string&) { return false; };
+    tables.readers = [this](const std::string& table) { return queries_->readers_of(table); };
+    tables.changed = [this] { engine_.refresh_lookups(); };
+    tables_.emplace(*catalog_, std::move(tables));
     queries_.emplace(
-        *catalog_, QueryGround{engine_, [] { return std::make_unique<plan::Definitions>(true); },
+        *catalog_, QueryGround{engine_,
+                               [this] {
+                                 auto definitions = std::make_unique<plan::Definitions>(true);
+                                 tables_->add_to(*definitions);
+                                 return definitions;
+                               },
                                [](const std::function<void()>& work) { work(); }, [] { return base::kMinTime; },
                                [this](const catalog::Object& object, const plan::Query& query) {
                                  return board_.open(object.name, {object.incarnation.value, object.version}, query, 1);
@@ -53,6 +63,7 @@ class ApiTest : public testing::Test {
     ground_ = std::make_shared<ApiGround>(ApiGround{{"1.2.3", "node", "ams", {"edge"}, 0},
                                                     *catalog_,
                                                     *queries_,
+                                                    *tables_,
                                                     board_,
                                                     *sessions_,
                                                     snapshot_,
@@ -121,6 +132,7 @@ class ApiTest : public testing::Test {
   exec::Engine engine_{exec::EngineOptions{}};
   http::EventHub hub_;
   ResultBoard board_{hub_, {}};
+  std::optional<TableRegister> tables_;
   std::optional<QueryRegister> queries_;
   std::optional<Sessions> sessions_;
   base::Published<Snapshot> snapshot_;
@@ -273,6 +285,36 @@ TEST_F(ApiTest, WhoMaySeeSomeRowsSeesThose) {
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total/results", nullptr, {}, token).status, 403);
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total/events", nullptr, {}, token).status, 403);
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries", nullptr, {}, token).status, 403);
+}
+
+TEST_F(ApiTest, TablesAreMadeFilledReadAndKept) {
+  const auto run = [&](const std::string& text) { return ask(Method::kPost, "/api/v1/tables", {{"text", text}}); };
+  EXPECT_EQ(run("CREATE TABLE names (asn bigint PRIMARY KEY, name text)").status, 200);
+  EXPECT_EQ(run("INSERT INTO names VALUES (64500, 'ours')").status, 200);
+  const std::string text =
+      "SELECT window_start, name, sum(octets) AS o FROM tumble(flows, time, interval '60 s') JOIN names ON asn = "
+      "src_as "
+      "GROUP BY 1, 2";
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/explain", {{"text", text}}).status, 200) << "it is known at once";
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/queries", {{"name", "named"}, {"text", text}}).status, 201);
+  flow(60, {64'500, 64'501});
+  flow(125, {});
+  EXPECT_EQ(get("/api/v1/queries/named/results")["windows"][0]["rows"],
+            Json::parse(R"([["1970-01-01T00:01:00Z","ours",100]])"));
+  auto response = run("DROP TABLE names");
+  EXPECT_EQ(response.status, 409);
+  EXPECT_NE(response.body.find("named"), std::string::npos);
+  EXPECT_EQ(get("/api/v1/tables")["tables"][0]["rows"], 1);
+  bool listed = false;
+  const Json relations = get("/api/v1/relations");
+  for (const Json& relation : relations["relations"])
+    listed |= relation["name"] == "names" && relation["kind"] == "table";
+  EXPECT_TRUE(listed);
+  ask(Method::kDelete, "/api/v1/queries/named");
+  EXPECT_EQ(run("DROP TABLE names").status, 200);
+  response = run("INSERT INTO names VALUES (1, 'x')");
+  EXPECT_EQ(response.status, 422);
+  EXPECT_EQ(Json::parse(response.body)["column"], 13);
 }
 
 TEST_F(ApiTest, ACatalogGoesOutAndComesIn) {

@@ -194,7 +194,7 @@ void add_listeners(DoctorInput& input, const config::Settings& settings, const M
 void add_admission(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
                    const MetricsInput* earlier) {
   constexpr auto kNotAllowed = static_cast<size_t>(ingest::IngestSkip::kNotAllowed);
-  DoctorInput::Admission& admission = input.admission.emplace();
+  DoctorInput::Admission& admission = input.admission.emplace(DoctorInput::Admission{});
   admission.listed = !settings.ingest.allow.empty();
   admission.open = open_to_all(settings);
   admission.recent_rejected =
@@ -318,10 +318,10 @@ DoctorInput local_facts(const config::Settings& settings, bool try_ports) {
   input.our_clock = our_clock();
   if (!settings.state.folder.empty()) input.disk = disk_of(settings.state.folder);
   input.memory = memory_facts();
-  input.admission.emplace();
+  input.admission.emplace(DoctorInput::Admission{});
   input.admission->listed = !settings.ingest.allow.empty();
   input.admission->open = open_to_all(settings);
-  DoctorInput::Exposure& exposure = input.exposure.emplace();
+  DoctorInput::Exposure& exposure = input.exposure.emplace(DoctorInput::Exposure{});
   exposure.listen = settings.http.listen;
   exposure.allow_insecure = settings.http.allow_insecure;
   const auto endpoint = config::parse_endpoint(settings.http.listen, "http");
@@ -347,14 +347,14 @@ void add_counts(DoctorInput& input, const config::Settings& settings, const Metr
   add_exporters(input, now, earlier);
   add_queries(input, now, earlier);
   add_limits(input, settings, now, earlier);
-  if (!input.watermark) input.watermark.emplace();
+  if (!input.watermark) input.watermark.emplace(DoctorInput::Watermark{});
   input.watermark->event = now.watermark_event;
   input.watermark->delay = settings.watermark.delay_us;
-  if (!input.catalog) input.catalog.emplace();
+  if (!input.catalog) input.catalog.emplace(DoctorInput::Catalog{});
   input.catalog->revision = now.catalog_revision;
-  if (!input.checkpoint) input.checkpoint.emplace();
+  if (!input.checkpoint) input.checkpoint.emplace(DoctorInput::Checkpoint{});
   input.checkpoint->at = now.checkpoint_at;
-  if (!input.config) input.config.emplace();
+  if (!input.config) input.config.emplace(DoctorInput::Config{});
   input.config->reload_failed = !now.reload.last_good;
   if (now.reload.last_good_at != 0) input.config->loaded_at = now.reload.last_good_at;
 }

@@ -90,7 +90,7 @@ Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
     const std::string* name;
     std::string source;
     UnboundStatement statement;
-    std::vector<std::string> reads;
+    std::vector<std::string> reads, relations;
   };
   Stage stage;
   stage.definitions = ground_.definitions();
@@ -102,16 +102,17 @@ Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
     std::string source = given == sources.end() || given->second.empty() ? name : given->second;
     auto statement = statement_of(name, entry.definition.text, source);
     if (!statement) return tl::unexpected(std::move(statement.error()));
-    auto reads = relations_of(*statement);
+    auto relations = relations_of(*statement);
     std::set<std::string> others;
-    for (const std::string& relation : reads) {
+    for (const std::string& relation : relations) {
       const std::string owner = owner_of(relation, wanted);
       const auto found = wanted.find(owner);
       if (found == wanted.end() || found->second.definition.state != QueryState::kRunning) continue;
       others.insert(owner);
       if (owner != relation) late_read.insert(owner);
     }
-    waiting.push_back({&name, std::move(source), std::move(*statement), {others.begin(), others.end()}});
+    waiting.push_back(
+        {&name, std::move(source), std::move(*statement), {others.begin(), others.end()}, std::move(relations)});
   }
   std::set<std::string> bound;
   while (!waiting.empty()) {
@@ -126,7 +127,7 @@ Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
       any = true;
       const std::string& name = *at->name;
       const std::string& text = wanted.find(name)->second.definition.text;
-      Staged staged{name, text, {}, nullptr, std::move(at->reads)};
+      Staged staged{name, text, {}, nullptr, std::move(at->reads), std::move(at->relations)};
       Result<void> done;
       if (at->statement.kind == UnboundStatement::Kind::kCreateView) {
         done = stage.definitions->change(std::move(at->statement));
@@ -421,9 +422,15 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   auto statements = sql::parse(text, source_name);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   const std::lock_guard lock(mutex_);
+  // Tables may have come since the last change of a query.
+  const auto staged = stage(wanted_, {});
+  const plan::Definitions& definitions = staged ? *staged->definitions : *definitions_;
   std::string plans;
-  for (const UnboundStatement& statement : *statements) {
-    auto query = definitions_->bind(statement, text);
+  for (UnboundStatement& statement : *statements) {
+    // A query that is there is explained as it is, or would be when it is altered.
+    if (statement.kind == UnboundStatement::Kind::kCreateMaterializedView && wanted_.contains(statement.name))
+      statement.kind = UnboundStatement::Kind::kSelect;
+    auto query = definitions.bind(statement, text);
     if (!query) {
       base::Diagnostic error = std::move(query.error());
       if (error.line == 0) base::locate(error, source_name, text);
@@ -512,12 +519,30 @@ std::optional<QueryRegister::Status> QueryRegister::find(const std::string& name
   return status_of(name, at->second);
 }
 
+std::vector<std::string> QueryRegister::readers_of(const std::string& relation) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> readers;
+  for (const auto& [name, running] : running_) {
+    const auto& named = running.staged.relations;
+    if (std::find(named.begin(), named.end(), relation) != named.end()) readers.push_back(name);
+  }
+  return readers;
+}
+
 std::vector<QueryRegister::RelationInfo> QueryRegister::relations() {
   const std::lock_guard lock(mutex_);
   std::vector<RelationInfo> all;
-  for (const std::string_view name : std::as_const(*definitions_).catalog().names()) {
+  // Tables may have come since the last change of a query.
+  const auto standing = ground_.definitions();
+  std::set<std::string_view> names;
+  for (const std::string_view name : std::as_const(*standing).catalog().names()) names.insert(name);
+  for (const std::string_view name : std::as_const(*definitions_).catalog().names()) names.insert(name);
+  for (const std::string_view name : names) {
     if (name.starts_with(kTemporaryMark)) continue;
-    const plan::Relation* const relation = std::as_const(*definitions_).catalog().find(name);
+    const plan::Relation* relation = std::as_const(*standing).catalog().find(name);
+    if (relation == nullptr) relation = std::as_const(*definitions_).catalog().find(name);
+    if (relation->kind == plan::Relation::Kind::kTable && std::as_const(*standing).catalog().find(name) == nullptr)
+      continue;  // It was dropped.
     RelationInfo& info = all.emplace_back(RelationInfo{std::string(name), relation->kind, {}});
     for (const batch::ColumnDef& column : relation->schema.columns) {
       if (!column.hidden) info.columns.push_back(column);

@@ -100,6 +100,9 @@ class QueryRegister {
   std::optional<std::vector<Status>> list_unless_changing();
   std::optional<Status> find(const std::string& name);
 
+  /// Names of running queries, temporary ones too, that name the relation.
+  std::vector<std::string> readers_of(const std::string& relation);
+
   /// What statements can read, for people and completion.
   struct RelationInfo {
     std::string name;
@@ -122,6 +125,7 @@ class QueryRegister {
     std::string name, text, plan;
     std::shared_ptr<const plan::Query> query;  ///< null: a plain view
     std::vector<std::string> reads;            ///< queries
+    std::vector<std::string> relations;        ///< all that it names
     bool late_kept = false;                    ///< another reads its late rows
   };
   struct Stage {

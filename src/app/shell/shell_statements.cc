@@ -13,6 +13,7 @@
 #include "app/shell/shell.h"
 #include "app/shell/terminal.h"
 #include "http/url.h"
+#include "plan/bind_table.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app::shell {
@@ -30,6 +31,18 @@ std::optional<uint64_t> number_of(const Json& object, const char* name) {
   if (!object.is_object()) return std::nullopt;
   const auto found = object.find(name);
   return found != object.end() && found->is_number_unsigned() ? std::optional(found->get<uint64_t>()) : std::nullopt;
+}
+
+/// As psql says it.
+std::string_view table_label(Kind kind) {
+  switch (kind) {
+    case Kind::kCreateTable: return "CREATE TABLE";
+    case Kind::kInsert: return "INSERT";
+    case Kind::kUpdate: return "UPDATE";
+    case Kind::kDelete: return "DELETE";
+    case Kind::kTruncate: return "TRUNCATE TABLE";
+    default: return "DROP TABLE";
+  }
 }
 
 std::string upper(std::string_view text) {
@@ -198,11 +211,13 @@ Shell::Done Shell::explain(const Statement& statement) {
 /// Tables and all else that the server may know: it is asked, and says what it does not do.
 Shell::Done Shell::other(const Statement& statement) {
   const SentText sent = statement.sent(statement.parsed.span);
-  const auto answer =
-      client_->post("/api/v1/queries", {{"text", statement.text()}, {"source", sent.source}}, std::span(&sent, 1));
+  const bool of_table = plan::LookupTables::is_statement(statement.parsed.kind) ||
+                        (statement.parsed.kind == Kind::kDrop && statement.parsed.object_type == "table");
+  const auto answer = client_->post(of_table ? "/api/v1/tables" : "/api/v1/queries",
+                                    {{"text", statement.text()}, {"source", sent.source}}, std::span(&sent, 1));
   known_is_old_ = true;
   if (!answer) return tl::unexpected(answer.error());
-  say_done("done", *answer);
+  say_done(of_table ? table_label(statement.parsed.kind) : "done", *answer);
   return kExitOk;
 }
 
