@@ -37,8 +37,19 @@ int run_subcommand(std::string_view command, std::string_view about, std::span<c
                  near.empty() ? "there are " + list : fmt::format("did you mean '{}'?", near));
 }
 
-std::optional<int> parse_arguments(CLI::App& app, const Arguments& arguments) {
-  app.get_formatter()->column_width(30);
+void add_settings_flags(CLI::App& app, std::optional<std::string>& file, Arguments& assignments,
+                        const std::string& when) {
+  app.add_option("--config", file, when + "the file of settings (default: /etc/backstream/backstream.toml)")
+      ->type_name("FILE");
+  app.add_option("--set", assignments, when + "a setting, as if it were set last")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false)
+      ->type_name("KEY=VALUE");
+}
+
+std::optional<int> parse_arguments(CLI::App& app, const Arguments& arguments, size_t column) {
+  app.get_formatter()->column_width(column);
   try {
     app.parse(Arguments(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {

@@ -27,7 +27,13 @@ int run_subcommand(std::string_view command, std::string_view about, std::span<c
                    const Arguments& arguments);
 
 /// An exit code where there is nothing more to do: help was asked for, or flags were wrong, which has been told.
-std::optional<int> parse_arguments(CLI::App& app, const Arguments& arguments);
+/// @param column  of the help at which what flags are about begins
+std::optional<int> parse_arguments(CLI::App& app, const Arguments& arguments, size_t column = 30);
+
+/// --config FILE and --set KEY=VALUE.
+/// @param when  said before what they are about: "without a server: "; may be empty
+void add_settings_flags(CLI::App& app, std::optional<std::string>& file, Arguments& assignments,
+                        const std::string& when = {});
 
 /// To standard output. A reader who has gone is no failure; all else is told.
 int write_out(std::string_view text);

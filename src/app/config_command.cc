@@ -4,21 +4,17 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <optional>
 
+#include "app/client_command.h"
 #include "app/commands.h"
 #include "base/utf8.h"
 #include "config/load.h"
-#include "receiver/text_buffer.h"
 #include "service/access.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
 namespace {
-
-using Arguments = std::vector<std::string>;
 
 constexpr std::string_view kAbout =
     "Are the settings right, and where does each come from?\n\n"
@@ -40,23 +36,8 @@ struct Asked {
 
 /// Nothing when the flags could be read.
 std::optional<int> parse(CLI::App& app, Asked& asked, const Arguments& arguments) {
-  app.add_option("--config", asked.config, "the file of settings (default: /etc/backstream/backstream.toml)")
-      ->type_name("FILE");
-  app.add_option("--set", asked.assignments, "a setting, as if it were set last")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
-  app.get_formatter()->column_width(30);
-  try {
-    app.parse(Arguments(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return misused(error.what(), app.get_name() + " --help lists the flags");
-  }
-  return std::nullopt;
+  add_settings_flags(app, asked.config, asked.assignments);
+  return parse_arguments(app, arguments);
 }
 
 /// Loads them, and tells what is wrong with them.
@@ -74,15 +55,6 @@ config::Loaded load(const Asked& asked) {
   }
   for (const base::Diagnostic& error : loaded.errors) telemetry::terminal_log().line(error.render());
   return loaded;
-}
-
-int write_out(const std::string& text) {
-  receiver::TextBuffer out(STDOUT_FILENO);
-  out.append(text);
-  out.flush();
-  if (out.error() == 0 || out.error() == EPIPE) return kExitOk;
-  telemetry::terminal_log().error(fmt::format("standard output: {}", std::strerror(out.error())));
-  return kExitFailure;
 }
 
 std::string count(size_t number, std::string_view what) {
@@ -179,16 +151,8 @@ int show(const Arguments& arguments) {
 }  // namespace
 
 int config_command(const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
-    std::fputs(std::string(kAbout).c_str(), arguments.empty() ? stderr : stdout);
-    return arguments.empty() ? kExitUsage : kExitOk;
-  }
-  const Arguments rest(arguments.begin() + 1, arguments.end());
-  if (arguments[0] == "check") return check(rest);
-  if (arguments[0] == "show") return show(rest);
-  const std::string_view near = base::nearest_name(arguments[0], {"check", "show"});
-  return misused(fmt::format("no command 'config {}'", arguments[0]),
-                 near.empty() ? "there are check and show" : fmt::format("did you mean '{}'?", near));
+  constexpr Subcommand kSubcommands[] = {{"check", check}, {"show", show}};
+  return run_subcommand("config", kAbout, kSubcommands, arguments);
 }
 
 }  // namespace backstream::app

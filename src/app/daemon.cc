@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 
@@ -229,8 +230,7 @@ service::QueryGround Daemon::ground() {
             return definitions;
           },
           [this](const std::function<void()>& work) {
-            // Before run() this thread is the engine's.
-            if (running_) jobs_->run([&] { pipeline_->change_queries(work); });
+            if (others_ask_) jobs_->run([&] { pipeline_->change_queries(work); });
             else pipeline_->change_queries(work);
           },
           [this] { return pipeline_->newest(); },
@@ -282,7 +282,32 @@ Result<void> Daemon::open_register() {
       telemetry::terminal_log().warning(
           fmt::format("query '{}' does not run: {}", status.object.name, status.definition.reason));
   }
+  if (!options_.queries.empty()) {
+    const auto done = register_->change(options_.queries, {options_.settings.node.name, "start"}, started_at_);
+    if (!done) return tl::unexpected(done.error());
+  }
+  others_ask_ = true;
   sessions_ = std::make_unique<service::Sessions>(*register_);
+  return join_catalog();
+}
+
+/// Tells the catalog which node this is, where it is another than it was.
+Result<void> Daemon::join_catalog() {
+  const config::Settings& settings = options_.settings;
+  nlohmann::json body = {
+      {"site", settings.node.site}, {"version", BACKSTREAM_VERSION}, {"roles", nlohmann::json::array()}};
+  for (const config::NodeRole role : settings.node.roles) body["roles"].push_back(role_name(role));
+  catalog::Change change;
+  change.action = catalog::Change::Action::kPut;
+  change.kind = catalog::Kind::kNode;
+  change.name = settings.node.name;
+  change.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  change.verb = "join";
+  const auto known = catalog_->find(change.kind, change.name);
+  if (!known) return tl::unexpected(known.error());
+  if (*known && (*known)->body == change.body) return {};
+  if (auto applied = catalog_->apply({&change, 1}, {"backstream", "start"}, started_at_); !applied)
+    return tl::unexpected(std::move(applied.error()));
   return {};
 }
 
@@ -427,6 +452,13 @@ service::MetricsInput Daemon::metrics_input() {
   }
   if (server_) input.http = server_->status();
   input.hub = service::HubCounts(hub_.counters());
+  const auto results = board_->counters();
+  input.results = {results.rows, results.rows_unshown, results.rows_refused, results.octets};
+  input.access = access_->status();
+  const auto checkpoints = checkpoints_->status();
+  input.checkpoints_written = checkpoints.written;
+  input.checkpoints_failed = checkpoints.failed;
+  input.checkpoints_skipped = checkpoints.skipped;
   input.request_duration_seconds = request_seconds_.snapshot();
   input.catalog_revision = catalog_->revision().value;
   std::error_code error;
@@ -554,8 +586,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   for (lookup::FileTable* file : inventory_->files()) refresh_.add(*file);
   refresh_.start(true);
   exporter_state_->start(announcements_);
-  running_ = true;
-  Micros snapshot_at = 0, tended_at = 0, checkpoint_at = options_.state_kept ? wall_clock() : base::kMaxTime;
+  Micros snapshot_at = 0, tended_at = 0, checkpoint_at = wall_clock();
   std::optional<End> end;
   pipeline_->run([&] {
     const Micros now = wall_clock();
@@ -576,7 +607,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       tended_at = now;
       pipeline_->at_rest([&] { register_->tend(now); });
     }
-    if (checkpoint_at <= now - kCheckpointInterval) {
+    if (options_.state_kept && (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
       // A change that waits for this thread comes first; then it is tried again at once.
       if (const auto queries = register_->list_unless_changing()) {
         checkpoint_at = now;
@@ -592,7 +623,6 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     if (end == End::kDrain) pipeline_->at_rest([&] { mark_gaps(engine_->watermark(kFlows), base::kMaxTime); });
     return !end;
   });
-  running_ = false;
   jobs_->close();
   board_->settle();
   Result<void> kept;

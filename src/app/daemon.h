@@ -43,6 +43,7 @@ class Daemon {
     std::vector<std::string> files;  ///< that were read
     uint32_t threads = 1;            ///< that receive
     bool state_kept = true;          ///< false: nothing of a run before this one is read, and nothing is left (a demo)
+    std::vector<service::QueryRegister::Edit> queries = {};  ///< are done before anything else can ask for some
   };
   /// Opens everything and starts what the catalog has; nothing is received yet. Errors: of settings that cannot be, of
   /// the state folder, the catalog, sockets, the HTTP listener.
@@ -78,6 +79,7 @@ class Daemon {
   base::Result<void> open_state();
   base::Result<void> open_input();
   base::Result<void> open_register();
+  base::Result<void> join_catalog();
   base::Result<void> open_http();
   service::QueryGround ground();
   base::Result<std::string> reload_at_rest();
@@ -125,7 +127,7 @@ class Daemon {
     uint64_t datagrams, flows, octets;
   };
   std::deque<Count> counts_;  ///< of the last seconds
-  bool running_ = false;
+  bool others_ask_ = false;   ///< from here on the engine is reached through jobs_
   base::Micros access_told_at_ = 0;
   uint64_t first_seq_ = 0;  ///< of queries that are new to this process
 

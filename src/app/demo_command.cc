@@ -404,6 +404,24 @@ class TemporaryFolder {
   std::string path_;
 };
 
+/// The demo's own queries, and those that a new installation begins with.
+base::Result<std::vector<service::QueryRegister::Edit>> demo_queries() {
+  std::vector<service::QueryRegister::Edit> edits;
+  const auto add = [&](std::string_view name, std::string_view text) {
+    service::QueryRegister::Edit& edit = edits.emplace_back();
+    edit.action = service::QueryRegister::Edit::Action::kPut;  // A second attempt finds those of the first.
+    edit.name = name;
+    edit.text = text;
+  };
+  for (const DemoQuery& query : {kMatrix, kSweep, kPopTraffic}) add(query.name, query.text);
+  for (const StarterQuery& file : starter_queries()) {
+    const auto texts = split_queries(file.text, std::string(file.name) + ".sql", std::string(file.name));
+    if (!texts) return tl::unexpected(texts.error());
+    for (const QueryText& text : *texts) add(text.name, file.text.substr(text.offset_octets, text.length_octets));
+  }
+  return edits;
+}
+
 /// The service as `backstream serve` has it, on ports that are free; on the usual one of the API where it can be had.
 base::Result<std::unique_ptr<Daemon>> open_service(const std::string& folder) {
   Daemon::Options options;
@@ -418,29 +436,13 @@ base::Result<std::unique_ptr<Daemon>> open_service(const std::string& folder) {
     exporter.site = kPops[pop];
   }
   options.state_kept = false;
+  auto queries = demo_queries();
+  if (!queries) return tl::unexpected(std::move(queries.error()));
+  options.queries = std::move(*queries);
   auto opened = Daemon::open(options);
   if (opened || opened.error().code != "55006") return opened;
   settings.http.listen = "http://127.0.0.1:0";
   return Daemon::open(options);
-}
-
-base::Result<void> add_queries(service::QueryRegister& queries) {
-  std::vector<service::QueryRegister::Edit> edits;
-  const auto add = [&](std::string_view name, std::string_view text) {
-    service::QueryRegister::Edit& edit = edits.emplace_back();
-    edit.name = name;
-    edit.text = text;
-    edit.owner = "demo";
-  };
-  for (const DemoQuery& query : {kMatrix, kSweep, kPopTraffic}) add(query.name, query.text);
-  for (const StarterQuery& file : starter_queries()) {
-    const auto texts = split_queries(file.text, std::string(file.name) + ".sql", std::string(file.name));
-    if (!texts) return tl::unexpected(texts.error());
-    for (const QueryText& text : *texts) add(text.name, file.text.substr(text.offset_octets, text.length_octets));
-  }
-  const auto done = queries.change(edits, {"demo", "demo"}, wall_clock());
-  if (!done) return tl::unexpected(done.error());
-  return {};
 }
 
 }  // namespace
@@ -474,7 +476,6 @@ int demo_command(const std::vector<std::string>& arguments) {
   auto opened = open_service(folder.path());
   if (!opened) return complain(opened.error(), kExitFailure);
   Daemon& daemon = **opened;
-  if (auto added = add_queries(daemon.queries()); !added) return complain(added.error(), kExitInvalid);
   const size_t query_count = daemon.queries().list().size();
   const size_t matrix_number = *daemon.queries().find(kMatrix.name)->number;
   Truth truth;

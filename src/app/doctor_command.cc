@@ -4,25 +4,20 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "app/client_command.h"
 #include "app/commands.h"
 #include "app/service_client.h"
 #include "config/endpoint.h"
 #include "config/load.h"
-#include "receiver/text_buffer.h"
 #include "service/doctor.h"
-#include "telemetry/terminal_log.h"
 
 namespace backstream::app {
 namespace {
 
 using service::Check;
 using service::CheckState;
-using Arguments = std::vector<std::string>;
 
 constexpr std::string_view kAbout =
     "Is it well, and if not, what is to be typed?\n\n"
@@ -42,25 +37,9 @@ std::optional<int> parse(Asked& asked, const Arguments& arguments) {
   CLI::App app(std::string(kAbout), "backstream doctor");
   app.add_flag("--json", asked.json, "as JSON");
   app.add_flag("--local", asked.local, "asks no server: are the settings valid, the ports free, clock and disk good");
-  app.add_option("--config", asked.config,
-                 "without a server: the file of settings (default: /etc/backstream/backstream.toml)")
-      ->type_name("FILE");
-  app.add_option("--set", asked.assignments, "without a server: a setting, as if it were set last")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+  add_settings_flags(app, asked.config, asked.assignments, "without a server: ");
   add_service_flags(app, asked.server);
-  app.get_formatter()->column_width(30);
-  try {
-    app.parse(Arguments(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return misused(error.what(), "backstream doctor --help lists the flags");
-  }
-  return std::nullopt;
+  return parse_arguments(app, arguments);
 }
 
 std::string first_line(std::string text) { return text.substr(0, text.find('\n')); }
@@ -149,15 +128,6 @@ std::vector<Check> all_checks(const Asked& asked, ServiceClient& client) {
   if (!here) return checks;
   for (Check& check : local_checks(asked, nobody)) checks.push_back(std::move(check));
   return checks;
-}
-
-int write_out(const std::string& text) {
-  receiver::TextBuffer out(STDOUT_FILENO);
-  out.append(text);
-  out.flush();
-  if (out.error() == 0 || out.error() == EPIPE) return kExitOk;
-  telemetry::terminal_log().error(fmt::format("standard output: {}", std::strerror(out.error())));
-  return 2;
 }
 
 }  // namespace

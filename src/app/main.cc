@@ -41,7 +41,9 @@ std::string help() {
       "backstream: continuous SQL over NetFlow, IPFIX and sFlow\n\n"
       "  backstream run --pcap mine.pcap -e \"SELECT window_start, src_as, dst_as, sum(octets) AS octets\n"
       "                 FROM tumble(flows, time, interval '5 min') GROUP BY 1, 2, 3\"\n"
-      "  backstream run --listen udp://127.0.0.1:2055 --for 60s -o csv queries/traffic_matrix.sql\n\n"
+      "  backstream serve                                      the service; then, in another terminal:\n"
+      "  backstream query add queries/traffic_matrix.sql && backstream tail traffic_matrix\n"
+      "  backstream demo                                       no router at hand: a minute of synthetic traffic\n\n"
       "Commands (backstream COMMAND --help says more):\n";
   for (const Command& command : kCommands) text += fmt::format("  {:<10} {}\n", command.name, command.about);
   text +=

@@ -71,9 +71,11 @@ batch::FlowColumnSet wanted_columns(const exec::Engine& engine) {
 /// The labels of inputs, and of settings those that are not among them.
 std::vector<std::string> all_sites(std::vector<std::string> sites, const config::Settings& settings) {
   if (sites.empty()) sites.emplace_back();
-  for (const config::ExporterSettings& exporter : settings.exporters) {
-    if (std::find(sites.begin(), sites.end(), exporter.site) == sites.end()) sites.push_back(exporter.site);
-  }
+  const auto add = [&](const std::string& site) {
+    if (std::find(sites.begin(), sites.end(), site) == sites.end()) sites.push_back(site);
+  };
+  for (const config::ExporterSettings& exporter : settings.exporters) add(exporter.site);
+  add(settings.node.site);
   return sites;
 }
 
@@ -309,8 +311,9 @@ Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
   if (found != sources_.end()) return *(last_source_ = &found->second);
   KnownSource fresh;
   fresh.edge = static_cast<uint32_t>(sources_.size());
-  if (const std::string_view site = options_.settings.site_of(address); !site.empty())
-    fresh.site = static_cast<uint32_t>(std::find(sites_.begin(), sites_.end(), site) - sites_.begin());
+  std::string_view site = options_.settings.site_of(address);
+  if (site.empty() && options_.live) site = options_.settings.node.site;
+  if (!site.empty()) fresh.site = static_cast<uint32_t>(std::find(sites_.begin(), sites_.end(), site) - sites_.begin());
   fresh.first_seen = received_at_;
   if (sources_.size() >= static_cast<size_t>(options_.settings.decode.exporter_limit)) {
     overflow_source_ = fresh;

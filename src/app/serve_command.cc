@@ -13,6 +13,7 @@
 #include <fstream>
 #include <thread>
 
+#include "app/client_command.h"
 #include "app/commands.h"
 #include "app/daemon.h"
 #include "app/stop_signal.h"
@@ -118,29 +119,17 @@ std::string listening(const Daemon& daemon) {
 int serve_command(const std::vector<std::string>& arguments) {
   Asked asked;
   CLI::App app(kAbout, "backstream serve");
-  app.add_option("--config", asked.config, "the file of settings (default: /etc/backstream/backstream.toml)")
-      ->type_name("FILE");
-  app.add_option("--set", asked.assignments, "a setting, as if it were set last")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+  add_settings_flags(app, asked.config, asked.assignments);
   app.add_option("--role", asked.roles, "edge, merge, receiver; may be repeated (default: all)")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false)
       ->type_name("ROLE");
-  app.add_option("--threads", asked.threads, "threads that receive and aggregate")->check(CLI::Range(1, 64));
+  app.add_option("--threads", asked.threads, "threads that receive and aggregate")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
   app.add_flag("--drain", asked.drain, "the serve that runs closes its windows as partial and ends");
-  app.get_formatter()->column_width(30);
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return misused(error.what(), "backstream serve --help lists the flags");
-  }
+  if (const auto code = parse_arguments(app, arguments)) return *code;
   telemetry::TerminalLog& log = telemetry::terminal_log();
 
   Daemon::Options options;

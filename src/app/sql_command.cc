@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <optional>
 
+#include "app/client_command.h"
 #include "app/commands.h"
 #include "app/service_client.h"
 #include "app/shell/display_text.h"
@@ -18,8 +18,6 @@
 
 namespace backstream::app {
 namespace {
-
-using Arguments = std::vector<std::string>;
 
 constexpr const char* kAbout =
     "Statements against a running server; SELECTs run live until Ctrl-C.\n\n"
@@ -67,15 +65,7 @@ std::optional<int> parse(Asked& asked, const Arguments& arguments) {
   app.add_flag("--no-color", asked.no_colour, "accepted: there are no colours");
   app.add_flag("--no-input", asked.no_input, "never prompt: read standard input as a file");
   add_service_flags(app, asked.service);
-  app.get_formatter()->column_width(34);
-  try {
-    app.parse(Arguments(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return misused(error.what(), "backstream sql --help lists the flags");
-  }
+  if (const auto code = parse_arguments(app, arguments, 34)) return *code;
   const auto format = shell::parse_table_format(asked.output);
   if (!format) return misused(fmt::format("'{}' is no output format", asked.output), "-o table, csv or jsonl");
   asked.settings.format = *format;

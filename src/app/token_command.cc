@@ -6,21 +6,19 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <optional>
 
+#include "app/client_command.h"
 #include "app/commands.h"
 #include "app/service_client.h"
 #include "base/time.h"
 #include "http/url.h"
-#include "receiver/text_buffer.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
 namespace {
 
-using Arguments = std::vector<std::string>;
 using nlohmann::json;
 
 constexpr std::string_view kAbout =
@@ -37,25 +35,7 @@ constexpr std::string_view kAbout =
 /// Nothing when the flags could be read.
 std::optional<int> parse(CLI::App& app, ServiceOptions& service, const Arguments& arguments) {
   add_service_flags(app, service);
-  app.get_formatter()->column_width(30);
-  try {
-    app.parse(Arguments(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return misused(error.what(), app.get_name() + " --help lists the flags");
-  }
-  return std::nullopt;
-}
-
-int write_out(const std::string& text) {
-  receiver::TextBuffer out(STDOUT_FILENO);
-  out.append(text);
-  out.flush();
-  if (out.error() == 0 || out.error() == EPIPE) return kExitOk;
-  telemetry::terminal_log().error(fmt::format("standard output: {}", std::strerror(out.error())));
-  return kExitFailure;
+  return parse_arguments(app, arguments);
 }
 
 /// A new file that only its owner reads. It is made before a token is, which would be lost without it.
@@ -216,17 +196,9 @@ int revoke_command(const Arguments& arguments) {
 }  // namespace
 
 int token_command(const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
-    std::fputs(std::string(kAbout).c_str(), arguments.empty() ? stderr : stdout);
-    return arguments.empty() ? kExitUsage : kExitOk;
-  }
-  const Arguments rest(arguments.begin() + 1, arguments.end());
-  if (arguments[0] == "create") return create_command(rest);
-  if (arguments[0] == "list") return list_command(rest);
-  if (arguments[0] == "revoke") return revoke_command(rest);
-  const std::string_view near = base::nearest_name(arguments[0], {"create", "list", "revoke"});
-  return misused(fmt::format("no command 'token {}'", arguments[0]),
-                 near.empty() ? "there are create, list and revoke" : fmt::format("did you mean '{}'?", near));
+  constexpr Subcommand kSubcommands[] = {
+      {"create", create_command}, {"list", list_command}, {"revoke", revoke_command}};
+  return run_subcommand("token", kAbout, kSubcommands, arguments);
 }
 
 }  // namespace backstream::app

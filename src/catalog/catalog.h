@@ -147,7 +147,7 @@ class Catalog {
 /// read in elsewhere must not open a door there.
 Result<std::string> export_document(Catalog& catalog);
 /// Makes the objects of an export in a catalog that has none but tokens, as one change: definitions and states;
-/// histories and the audit stay in the document. Errors: as apply(); 22P02 (located) where the text is no such
+/// histories, the audit and nodes stay in the document. Errors: as apply(); 22P02 (located) where the text is no such
 /// document; 55000 when the catalog is not empty.
 Result<size_t> import_document(Catalog& catalog, std::string_view json, const Author& author, Micros now);
 

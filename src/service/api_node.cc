@@ -140,12 +140,28 @@ class NodeRoutes {
   }
 
   Response nodes(const Request&) const {
+    const auto known = ground_->catalog.list(catalog::Kind::kNode);
+    if (!known) return refuse(known.error());
     const auto now = ground_->snapshot.snapshot();
-    Json node = {{"name", ground_->node.node},
-                 {"roles", ground_->node.roles},
-                 {"site", ground_->node.site},
-                 {"state", now->not_ready.empty() ? "ready" : "starting"}};
-    return json_answer(200, {{"nodes", Json::array({std::move(node)})}});
+    Json list = Json::array();
+    for (const catalog::Object& object : *known) {
+      const Json body = Json::parse(object.body, nullptr, false);
+      const auto member = [&](const char* name) { return body.is_object() ? body.value(name, Json()) : Json(); };
+      Json node = {{"name", object.name},
+                   {"roles", member("roles")},
+                   {"site", member("site")},
+                   {"version", member("version")},
+                   {"state", "unknown"}};
+      if (object.name == ground_->node.node) {
+        node["state"] = now->not_ready.empty() ? "ready" : "starting";
+        node["queries"] = Json::array();
+        for (const auto& query : ground_->queries.list()) {
+          if (query.number && !query.temporary) node["queries"].push_back(query.object.name);
+        }
+      }
+      list.push_back(std::move(node));
+    }
+    return json_answer(200, {{"nodes", std::move(list)}});
   }
   Response objects(catalog::Kind kind, const char* member) const {
     const auto all = ground_->catalog.list(kind);

@@ -62,6 +62,10 @@ void add_node(Exposition& page, const MetricsInput& input) {
         seconds(input.checkpoint_at));
   gauge(page, "backstream_checkpoint_size_bytes", "Size of that state.",
         input.checkpoint_at ? std::optional(input.checkpoint_octets) : std::nullopt);
+  page.family("backstream_checkpoints_total", MetricKind::kCounter, "States of open windows, by what became of them.");
+  page.add({{"result", "written"}}, input.checkpoints_written);
+  page.add({{"result", "failed"}}, input.checkpoints_failed);
+  page.add({{"result", "skipped"}}, input.checkpoints_skipped);
   gauge(page, "backstream_state_free_bytes", "Room left on the file system of state.folder.", input.state_free_octets);
   gauge(page, "backstream_state_size_bytes", "Size of that file system.", input.state_total_octets);
   gauge(page, "backstream_outages", "Times in which this node did not run, as far as its state tells.",
@@ -455,6 +459,22 @@ void add_http(Exposition& page, const MetricsInput& input) {
   counter(page, "backstream_live_gaps_total", "Streams that could not be resumed without a gap.", input.hub.gaps);
   gauge(page, "backstream_live_buffer_bytes", "Memory of events that are kept for who resumes or is slow.",
         std::optional<uint64_t>(input.hub.ring_octets));
+
+  counter(page, "backstream_results_rows_total", "Rows of results that became visible.", input.results.rows);
+  page.family("backstream_results_lost_rows_total", MetricKind::kCounter, "Rows of results that did not, by reason.");
+  page.add({{"reason", "rate"}}, input.results.rows_unshown);
+  page.add({{"reason", "behind"}}, input.results.rows_refused);
+  gauge(page, "backstream_results_bytes", "Memory of results that are kept.",
+        std::optional<uint64_t>(input.results.octets));
+
+  page.family("backstream_access_admitted_total", MetricKind::kCounter, "Requests that were let in, by how.");
+  for (size_t i = 0; i < kSignInCount; ++i) page.add({{"by", name(static_cast<SignIn>(i))}}, input.access.admitted[i]);
+  page.family("backstream_access_refused_total", MetricKind::kCounter, "Requests that were not, by reason.");
+  for (size_t i = 0; i < kAccessRefusalCount; ++i)
+    page.add({{"reason", name(static_cast<AccessRefusal>(i))}}, input.access.refused[i]);
+  gauge(page, "backstream_access_tokens", "Tokens of the catalog.", std::optional<uint64_t>(input.access.tokens));
+  gauge(page, "backstream_access_unreadable_tokens", "Tokens of the catalog that cannot be read.",
+        std::optional<uint64_t>(input.access.tokens_unreadable));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "http/server.h"
 #include "ingest/forwarder.h"
 #include "ingest/source.h"
+#include "service/access.h"
 #include "telemetry/exposition.h"
 #include "telemetry/process.h"
 #include "window/watermark.h"
@@ -69,9 +70,16 @@ struct MetricsInput {
   HubCounts hub;
   std::optional<telemetry::Histogram::Snapshot> request_duration_seconds;
 
+  /// Of the board where results become visible (result_board.h).
+  struct Results {
+    uint64_t rows = 0, rows_unshown = 0, rows_refused = 0, octets = 0;
+  } results;
+  AccessStatus access;
+
   uint64_t catalog_revision = 0;
   std::optional<base::Micros> checkpoint_at;
   uint64_t checkpoint_octets = 0;
+  uint64_t checkpoints_written = 0, checkpoints_failed = 0, checkpoints_skipped = 0;
   std::optional<uint64_t> state_free_octets, state_total_octets;  ///< of the file system of state.folder
   uint64_t outages = 0;                                           ///< times without us that are known
 

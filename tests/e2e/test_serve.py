@@ -95,7 +95,7 @@ class Serve(daemon.Case):
         self.assertEqual(events[-1][0], "end")
         self.assertEqual(node.request("GET", "/api/v1/queries/total")[0], 404)
         verbs = [entry["verb"] for entry in node.get("/api/v1/audit")["entries"]]
-        self.assertEqual(verbs, ["drop", "add"])
+        self.assertEqual(verbs, ["drop", "add", "join"])
         self.assertEqual(node.end(), 0)
 
     def test_mistakes_are_located(self):
@@ -334,6 +334,15 @@ class Serve(daemon.Case):
         code, answer = node.request("POST", "/api/v1/sessions", {"text": TOTAL})
         self.assertEqual(node.request("DELETE", "/api/v1/sessions/" + answer["name"])[0], 204)
         self.assertEqual(node.request("GET", "/api/v1/queries/" + answer["name"])[0], 404)
+
+    def test_a_flow_has_the_site_of_its_exporter_or_of_the_node(self):
+        node = self.serve("node.site=ams", "exporter.127.0.0.2.site=fra")
+        node.add("by_site", "SELECT window_start, site, count(*) AS flows FROM tumble(flows, received_at, interval '1 s') GROUP BY 1, 2")
+        stream = node.events("by_site")
+        node.router().send(3)
+        node.router("127.0.0.2").send(4)
+        rows = {row[1]: row[2] for w in self.windows(stream.wait(2, timeout=5)) for row in w["rows"]}
+        self.assertEqual(rows, {"ams": 3, "fra": 4})
 
     def test_why_there_are_no_rows_yet(self):
         node = self.serve("watermark.delay=30s")

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""What the API costs and how fast results are seen, of a daemon that receives over loopback.
+
+    python3 bench/serve.py                      # build/backstream, two minutes; a quiet machine, two cores
+
+1. A window's rows at a client after the window's end, by arrival time (which closes 1 s behind the clock): 60 windows of 1 s.
+2. Processor time of the daemon for a fixed number of records: alone, with requests and 1,000 event streams, alone again.
+"""
+import argparse
+import http.client
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+QUERIES = {
+    "total": "SELECT window_start, count(*) AS flows, sum(octets) AS octets FROM tumble(flows, received_at, interval '1 s') GROUP BY 1",
+    "matrix": "SELECT window_start, src_as, dst_as, sum(octets) AS octets FROM tumble(flows, time, interval '10 s') GROUP BY 1, 2, 3",
+}
+
+
+class Daemon:
+    def __init__(self, binary):
+        self.folder = tempfile.TemporaryDirectory()
+        self.process = subprocess.Popen(
+            [binary, "serve", "--set", "state.folder=" + self.folder.name, "--set", "listen.flow=udp://127.0.0.1:0", "--set",
+             "http.listen=http://127.0.0.1:0", "--set", "watermark.delay=1s"], stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if "API http://" in line:
+                self.flow_port = int(line.split(";")[0].rsplit(":", 1)[1])
+                self.port = int(line.split("API http://127.0.0.1:")[1].split(";")[0])
+                break
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        for name, text in QUERIES.items():
+            self.request("POST", "/api/v1/queries", json.dumps({"name": name, "text": text}))
+
+    def request(self, method, target, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, target, body)
+        content = connection.getresponse().read()
+        connection.close()
+        return content
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+def latency(daemon, binary, windows):
+    traffic = subprocess.Popen([binary, "generate", "--to", f"udp://127.0.0.1:{daemon.flow_port}", "--rate", "20000", "--records",
+                                str(20000 * (windows + 20))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    stream = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
+    stream.request("GET", "/api/v1/events?query=total")
+    delays = []
+    for line in stream.getresponse():
+        if not line.startswith(b"data: "):
+            continue
+        now = time.time()
+        window = json.loads(line[6:])
+        if not window["last"] or not window["complete"]:
+            continue
+        end = time.mktime(time.strptime(window["window_end"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+        delays.append(now - end - 1.0)  # Arrival time closes a window 1 s behind the clock.
+        if len(delays) == windows:
+            break
+    traffic.kill()
+    traffic.wait()
+    return delays
+
+
+def throughput(daemon, binary, records, with_api):
+    stop = threading.Event()
+    threads, sockets = [], []
+    if with_api:
+        selector = selectors.DefaultSelector()
+        for _ in range(1000):
+            one = socket.create_connection(("127.0.0.1", daemon.port))
+            one.sendall(b"GET /api/v1/events?query=total HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            one.setblocking(False)
+            selector.register(one, selectors.EVENT_READ)
+            sockets.append(one)
+
+        def read():
+            while not stop.is_set():
+                for key, _ in selector.select(0.2):
+                    key.fileobj.recv(65536)
+
+        def ask():
+            while not stop.wait(0.1):
+                for target in ("/api/v1/status", "/api/v1/queries", "/metrics", "/api/v1/queries/matrix/results?limit=100"):
+                    daemon.request("GET", target)
+
+        threads = [threading.Thread(target=read), threading.Thread(target=ask)]
+        for thread in threads:
+            thread.start()
+    before = json.loads(daemon.request("GET", "/api/v1/status"))["ingest"]
+    cpu = daemon.cpu_seconds()
+    subprocess.run([binary, "generate", "--to", f"udp://127.0.0.1:{daemon.flow_port}", "--rate", "200000", "--records", str(records)],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    time.sleep(2)
+    cpu = daemon.cpu_seconds() - cpu
+    after = json.loads(daemon.request("GET", "/api/v1/status"))["ingest"]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for one in sockets:
+        one.close()
+    read = after["flows"] - before["flows"]
+    return read, after["kernel_drops"] - before["kernel_drops"], cpu
+
+
+def main():
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--binary", default="build/backstream")
+    flags.add_argument("--windows", type=int, default=60)
+    flags.add_argument("--records", type=int, default=3_000_000)
+    asked = flags.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    daemon = Daemon(asked.binary)
+    delays = sorted(latency(daemon, asked.binary, asked.windows))
+    print(f"window end + 1 s to client: median {statistics.median(delays) * 1000:.0f} ms, p95 "
+          f"{delays[int(len(delays) * 0.95) - 1] * 1000:.0f} ms, most {delays[-1] * 1000:.0f} ms, of {len(delays)} windows")
+    for name, with_api in (("alone", False), ("with 1,000 streams and 40 requests/s", True), ("alone again", False)):
+        read, drops, cpu = throughput(daemon, asked.binary, asked.records, with_api)
+        print(f"{name}: {read} flows, {drops} drops, {cpu:.2f} s of processor time, {read / cpu / 1e6:.2f} M flows a second of it")
+    daemon.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
