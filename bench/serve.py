@@ -4,7 +4,8 @@
     python3 bench/serve.py                      # build/backstream, two minutes; a quiet machine, two cores
 
 1. A window's rows at a client after the window's end, by arrival time (which closes 1 s behind the clock): 60 windows of 1 s.
-2. Processor time of the daemon for a fixed number of records: alone, with requests and 1,000 event streams, alone again.
+2. Processor time for a fixed number of records, of the whole daemon and of the two threads that have the engine (the main one and
+   the one that receives and aggregates): alone, with requests and 1,000 event streams, alone again.
 """
 import argparse
 import http.client
@@ -50,9 +51,12 @@ class Daemon:
         return content
 
     def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """By thread."""
+        seconds = {}
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            with open(f"/proc/{self.process.pid}/task/{thread}/schedstat") as file:
+                seconds[int(thread)] = int(file.read().split()[0]) / 1e9
+        return seconds
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -107,11 +111,11 @@ def throughput(daemon, binary, records, with_api):
         for thread in threads:
             thread.start()
     before = json.loads(daemon.request("GET", "/api/v1/status"))["ingest"]
-    cpu = daemon.cpu_seconds()
+    cpu_before = daemon.cpu_seconds()
     subprocess.run([binary, "generate", "--to", f"udp://127.0.0.1:{daemon.flow_port}", "--rate", "200000", "--records", str(records)],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     time.sleep(2)
-    cpu = daemon.cpu_seconds() - cpu
+    cpu = {thread: seconds - cpu_before.get(thread, 0) for thread, seconds in daemon.cpu_seconds().items()}
     after = json.loads(daemon.request("GET", "/api/v1/status"))["ingest"]
     stop.set()
     for thread in threads:
@@ -133,9 +137,14 @@ def main():
     delays = sorted(latency(daemon, asked.binary, asked.windows))
     print(f"window end + 1 s to client: median {statistics.median(delays) * 1000:.0f} ms, p95 "
           f"{delays[int(len(delays) * 0.95) - 1] * 1000:.0f} ms, most {delays[-1] * 1000:.0f} ms, of {len(delays)} windows")
-    for name, with_api in (("alone", False), ("with 1,000 streams and 40 requests/s", True), ("alone again", False)):
+    receiving = None
+    for name, with_api in (("alone", False), ("with 1,000 streams and 40 requests/s", True)) * 3 + (("alone", False),):
         read, drops, cpu = throughput(daemon, asked.binary, asked.records, with_api)
-        print(f"{name}: {read} flows, {drops} drops, {cpu:.2f} s of processor time, {read / cpu / 1e6:.2f} M flows a second of it")
+        if receiving is None:
+            receiving = max((thread for thread in cpu if thread != daemon.process.pid), key=cpu.get)
+        engine = cpu[daemon.process.pid] + cpu[receiving]
+        print(f"{name}: {read} flows, {drops} drops, {sum(cpu.values()):.2f} s of processor time, of which the engine {engine:.2f} s: "
+              f"{read / engine / 1e6:.2f} M flows a second of it")
     daemon.end()
 
 

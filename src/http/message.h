@@ -76,8 +76,8 @@ struct EventStream {
   std::vector<std::shared_ptr<Topic>> topics;  ///< 1 to kStreamTopicsMax
   /// Of the request's header of that name, or what a handler knows better. Empty: from now on.
   std::string last_event_id;
-  uint32_t backlog_events = 0;        ///< without a last_event_id: so many of the newest of each topic come first
-  std::string prelude;                ///< whole frames (format_event()) that come before all others; may be empty
+  uint32_t backlog_events = 0;             ///< without a last_event_id: so many of the newest of each topic come first
+  std::string prelude;                     ///< whole frames (format_event()) that come before all others; may be empty
   std::shared_ptr<const void> lease = {};  ///< let go when the stream is over
 };
 

@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <regex>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "telemetry/exposition_test.h"
@@ -209,17 +210,33 @@ TEST(Metrics, AreTheSameInEveryOrderOfNothing) {
   EXPECT_EQ(HubCounts(http::HubCounters{}).published, 0U);
 }
 
+/// What stands between backticks.
+std::vector<std::string> quoted_words(const std::string& text) {
+  std::vector<std::string> words;
+  for (size_t begin = text.find('`'); begin != std::string::npos;) {
+    const size_t end = text.find('`', begin + 1);
+    if (end == std::string::npos) break;
+    words.push_back(text.substr(begin + 1, end - begin - 1));
+    begin = text.find('`', end + 1);
+  }
+  return words;
+}
+
 TEST(Metrics, AreThoseOfTheDocument) {
   std::map<std::string, std::pair<std::string, std::set<std::string>>> told;
   const std::string text = file_text("docs/metrics.md");
-  const std::regex row(R"(\| `([a-z0-9_]+)` \| (counter|gauge|histogram) \| ([^|]*)\|)");
-  for (auto at = std::sregex_iterator(text.begin(), text.end(), row); at != std::sregex_iterator(); ++at) {
-    std::set<std::string> labels;
-    const std::string names = (*at)[3];
-    const std::regex label("`([a-z]+)`");
-    for (auto l = std::sregex_iterator(names.begin(), names.end(), label); l != std::sregex_iterator(); ++l)
-      labels.insert((*l)[1]);
-    EXPECT_TRUE(told.emplace((*at)[1], std::pair((*at)[2].str(), labels)).second) << (*at)[1] << " is there twice";
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| `")) continue;
+    std::vector<std::string> cells;
+    std::istringstream row(line.substr(1));
+    for (std::string cell; std::getline(row, cell, '|');) cells.push_back(cell);
+    if (cells.size() < 3) continue;
+    const auto names = quoted_words(cells[0]), labels = quoted_words(cells[2]);
+    const std::string type = cells[1].substr(1, cells[1].size() - 2);
+    if (names.size() != 1 || (type != "counter" && type != "gauge" && type != "histogram")) continue;
+    const bool fresh = told.emplace(names[0], std::pair(type, std::set(labels.begin(), labels.end()))).second;
+    EXPECT_TRUE(fresh) << names[0] << " is there twice";
   }
   const ReadPage page = page_of(full_input());
   for (const auto& [name, family] : page.families) {
@@ -240,10 +257,16 @@ TEST(Metrics, AreThoseOfTheDocument) {
 TEST(Metrics, AlertRulesNameOnlyWhatIsThere) {
   const ReadPage page = page_of(full_input());
   const std::string rules = file_text("packaging/prometheus/backstream.rules.yml");
-  const std::regex name("backstream_[a-z0-9_]+");
   std::set<std::string> named;
-  for (auto at = std::sregex_iterator(rules.begin(), rules.end(), name); at != std::sregex_iterator(); ++at)
-    named.insert(std::regex_replace(at->str(), std::regex("_(bucket|sum|count)$"), ""));
+  for (size_t at = rules.find("backstream_"); at != std::string::npos;) {
+    const size_t end = rules.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_", at);
+    std::string name = rules.substr(at, end - at);
+    for (const std::string_view part : {"_bucket", "_sum", "_count"}) {
+      if (name.ends_with(part)) name.resize(name.size() - part.size());
+    }
+    named.insert(std::move(name));
+    at = rules.find("backstream_", end);
+  }
   EXPECT_GE(named.size(), 10U);
   for (const std::string& one : named) EXPECT_TRUE(page.families.contains(one)) << one;
 }
