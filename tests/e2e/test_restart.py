@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a daemon keeps over a stop, a kill and a drain: open windows, and what it says of the time in between."""
+import calendar
 import signal
-import subprocess
 import sys
 import time
 
@@ -31,7 +31,6 @@ class Restart(daemon.Case):
 
     @staticmethod
     def start_of(window):
-        import calendar
         return calendar.timegm(time.strptime(window["window_start"][:19], "%Y-%m-%dT%H:%M:%S"))
 
     def shown(self, node, name="w"):
