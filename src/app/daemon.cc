@@ -148,9 +148,10 @@ void Daemon::go_on_from_before() {
         continue;
       }
       anew.erase(*at->number);
-      // What was sent already is not sent again, though the state is from before.
+      // What was sent already is not sent again, though the state is from before; and what a version before this one
+      // had still to give is given by this one.
       const auto sent = before_->sent.find(saved.name);
-      engine_->set_life(*at->number, sent == before_->sent.end() ? base::kMinTime : sent->second + 1, base::kMaxTime);
+      register_->begin_at(saved.name, sent == before_->sent.end() ? base::kMinTime : sent->second + 1);
       engine_->mark_gap(*at->number, header.watermark, started_at_);
     }
     if (header.watermark != base::kMinTime) pipeline_->resume_at(header.watermark);
@@ -233,7 +234,8 @@ service::QueryGround Daemon::ground() {
             if (others_ask_) jobs_->run([&] { pipeline_->change_queries(work); });
             else pipeline_->change_queries(work);
           },
-          [this] { return pipeline_->newest(); },
+          // What the process before saw is older than this one.
+          [this] { return std::max(pipeline_->newest(), outages_.empty() ? base::kMinTime : started_at_); },
           [this](const catalog::Object& object, const plan::Query& query) {
             uint64_t first_seq = first_seq_;
             if (before_ && before_->state.clean) {

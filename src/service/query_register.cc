@@ -282,6 +282,14 @@ Result<void> QueryRegister::start(Micros now) {
   }
 }
 
+void QueryRegister::begin_at(const std::string& name, Micros begin) {
+  const std::lock_guard lock(mutex_);
+  const auto at = running_.find(name);
+  if (at == running_.end() || !at->second.staged.query) return;
+  at->second.begin = begin;
+  ground_.engine.set_life(at->second.number, begin, base::kMaxTime);
+}
+
 Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const Edit> edits,
                                                                const catalog::Author& author, Micros now,
                                                                bool dry_run) {

@@ -66,6 +66,9 @@ class QueryRegister {
   /// Starts what the catalog has. What cannot be bound any more is marked as failed there and left out. Once, before
   /// any other member.
   base::Result<void> start(base::Micros now);
+  /// A query gives no window that starts before `begin`: an earlier process gave them. After start(), at rest; nothing
+  /// where no query of that name runs.
+  void begin_at(const std::string& name, base::Micros begin);
   /// Binds everything as it would be, writes the catalog, then changes what runs. On an error nothing has changed.
   /// Errors: those of sql::parse and plan::bind, located in the edit's text; 42710, 42704 and 40001 as of the catalog;
   /// 2BP01 what others read cannot go; 42P17 queries that read each other.

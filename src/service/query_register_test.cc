@@ -201,6 +201,28 @@ TEST_F(QueryRegisterTest, ANewVersionTakesOverWithoutAGap) {
   ASSERT_EQ(history->size(), 2u);
 }
 
+TEST_F(QueryRegisterTest, WhatAnEarlierProcessGaveIsNotGivenAgainByAVersionThatEnds) {
+  change({edit(Action::kAdd, "matrix", kMatrix)});
+  process->run_until(100);
+  std::vector<uint8_t> streams, state;
+  process->engine.save_streams(streams);
+  process->engine.save_state(*process->queries->find("matrix")->number, state);
+  process->run_until(150);
+  ASSERT_EQ(windows("matrix v1"), (Windows{"0", "60"})) << "60 is newer than the state, and was given";
+
+  begin();
+  process->now = kStart + 150 * kSecond;
+  ASSERT_TRUE(process->engine.restore_streams(streams));
+  ASSERT_TRUE(process->engine.restore_state(*process->queries->find("matrix")->number, state));
+  process->queries->begin_at("matrix", kStart + 61 * kSecond);
+  process->queries->begin_at("nobody", kStart);
+  process->engine.catch_up();
+  EXPECT_EQ(change({edit(Action::kAlter, "matrix", kMatrix + " HAVING sum(octets) > 0")}), "alter matrix");
+  process->run_until(300);
+  EXPECT_EQ(windows("matrix v1"), (Windows{"120"}));
+  EXPECT_EQ(windows("matrix v2"), (Windows{"180"}));
+}
+
 TEST_F(QueryRegisterTest, TheSameTextAgainChangesNothing) {
   ASSERT_EQ(change({edit(Action::kPut, "matrix", kMatrix)}), "add matrix");
   const uint64_t revision = process->catalog->revision().value;
