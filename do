@@ -98,7 +98,8 @@ configure() {  # configure PRESET [OPTION...]
 compile() {  # compile DIRECTORY [TARGET...]
   local directory=$1
   shift
-  ninja -C "$directory" --quiet "$@"
+  # A compiler cache serves every checkout alike when it sees no folder's name.
+  CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 ninja -C "$directory" --quiet "$@"
 }
 build_release() { configure release -DBACKSTREAM_TESTS="${1:-OFF}" && compile build "${@:2}"; }
 
