@@ -129,7 +129,7 @@ int audit_command(const Arguments& arguments) {
   if (!since.empty()) {
     const auto duration = base::parse_duration(since);
     if (!duration || *duration <= 0) return misused(fmt::format("'{}' is no duration", printable(since)), "--since 1d");
-    oldest = wall_time() - *duration;
+    oldest = base::wall_clock() - *duration;
   }
   auto client = ServiceClient::open(service);
   if (!client) return complain(client.error());

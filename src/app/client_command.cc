@@ -205,9 +205,4 @@ std::string human_count(double count) {
   return fmt::format("{:.{}f}{}", count, whole || count >= 99.95 ? 0 : count >= 9.995 ? 1 : 2, kUnits[unit]);
 }
 
-base::Micros wall_time() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace backstream::app

@@ -61,7 +61,5 @@ std::string short_time(std::string_view rfc3339);
 std::string human_duration(base::Micros duration);
 /// "153 k", "1.42 G": three digits.
 std::string human_count(double count);
-/// Now, by this machine's clock.
-base::Micros wall_time();
 
 }  // namespace backstream::app

@@ -29,6 +29,7 @@ namespace backstream::app {
 namespace {
 
 using base::Micros;
+using base::wall_clock;
 constexpr Micros kSecond = base::kMicrosPerSecond;
 constexpr Micros kWindow = 10 * kSecond;
 constexpr Micros kDelay = 2 * kSecond;
@@ -50,11 +51,6 @@ FROM tumble(flows, time, interval '10 s') WHERE packets_raw = 1
 GROUP BY window_start, src_ip, dst_ip HAVING count(DISTINCT dst_port) > 100)"};
 constexpr DemoQuery kPopTraffic = {"demo_pops", R"(SELECT window_start, site, sum(octets) AS octets, count(*) AS flows
 FROM tumble(flows, received_at, interval '1 s') GROUP BY window_start, site)"};
-
-Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 using Matrix = std::map<std::pair<uint32_t, uint32_t>, uint64_t>;  ///< (src_as, dst_as) -> octets, scaled
 

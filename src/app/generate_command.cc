@@ -24,6 +24,7 @@ namespace backstream::app {
 namespace {
 
 using base::Micros;
+using base::wall_clock;
 
 /// Flags that are texts with a meaning of their own.
 struct Texts {
@@ -55,11 +56,6 @@ generate::Attack attack_of(const std::string& text) {
   if (text == "syn-flood") return generate::Attack::kSynFlood;
   if (text == "amplification") return generate::Attack::kAmplification;
   throw Misused(fmt::format("--attack '{}': it is port-sweep, host-scan, syn-flood or amplification", text));
-}
-
-Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 /// Several observers as one.

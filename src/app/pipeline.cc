@@ -14,6 +14,7 @@ namespace backstream::app {
 namespace {
 
 using base::Micros;
+using base::wall_clock;
 using batch::FlowColumn;
 
 constexpr std::string_view kFlows = "flows";
@@ -91,11 +92,6 @@ std::shared_ptr<const decode::WantedElements> wanted_elements(const exec::Engine
     if (used[index]) wanted.columns.push_back({index, columns[i]});
   }
   return std::make_shared<const decode::WantedElements>(std::move(wanted));
-}
-
-Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 /// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v1 to v9
@@ -548,6 +544,12 @@ std::vector<Pipeline::Exporter> Pipeline::exporters() const {
   }
   for (size_t i = 0; i < all.size(); ++i) all[i].protocols = decode::Decoder::protocol_names(protocols[i]);
   return all;
+}
+
+Pipeline::ExporterCounts Pipeline::exporter_counts() const {
+  const std::vector<uint32_t> places_of = places();
+  const auto absent = std::count(places_of.begin(), places_of.end(), UINT32_MAX);
+  return {places_of.size() - static_cast<size_t>(absent), tracker_.sending_count()};
 }
 
 decode::IngestLedger Pipeline::decoded() const {

@@ -95,6 +95,11 @@ class Pipeline {
     window::WatermarkTracker::ExporterState clock;
   };
   std::vector<Exporter> exporters() const;  ///< in order of first appearance
+  /// How many there are, and how many of them are sending: for who asks often.
+  struct ExporterCounts {
+    size_t known = 0, sending = 0;
+  };
+  ExporterCounts exporter_counts() const;
   std::vector<inventory::ExporterFact> exporter_facts() const;
   /// Of all exporters, those beyond the limit included.
   decode::IngestLedger decoded() const;

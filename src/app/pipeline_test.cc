@@ -16,12 +16,8 @@ namespace backstream::app {
 namespace {
 
 using base::Micros;
+using base::wall_clock;
 using namespace std::chrono_literals;
-
-Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 /// A NetFlow v5 datagram of `count` records that ended when it was exported.
 std::vector<uint8_t> netflow5(Micros time, uint16_t count, uint32_t sequence) {

@@ -32,7 +32,7 @@ base::Result<std::string> first_time(const std::string& from, const std::string&
     const auto duration = base::parse_duration(since);
     if (!duration || *duration <= 0)
       return base::fail("usage", fmt::format("'{}' is no duration", printable(since)), {}, "--since 10m");
-    return base::format_rfc3339(wall_time() - *duration);
+    return base::format_rfc3339(base::wall_clock() - *duration);
   }
   if (from == "beginning" || from == "end") return std::string();
   const auto time = base::parse_timestamp(from);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <chrono>
 
 namespace backstream::base {
 namespace {
@@ -125,6 +126,11 @@ constexpr std::array<Unit, 22> kUnits{
      {"microsecond", 1},      {"microseconds", 1}}};
 
 }  // namespace
+
+Micros wall_clock() noexcept {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 CivilTime to_civil(Micros time) noexcept {
   int64_t days = time / kMicrosPerDay;

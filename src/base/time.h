@@ -13,6 +13,9 @@ inline constexpr Micros kMicrosPerMilli = 1'000;
 inline constexpr Micros kMinTime = INT64_MIN;  ///< "before everything": a watermark that has not begun
 inline constexpr Micros kMaxTime = INT64_MAX;  ///< "after everything": the end of a replay
 
+/// The machine's clock, which may be set while the program runs.
+Micros wall_clock() noexcept;
+
 /// The largest multiple of `step_us` (> 0), shifted by `origin_us`, that is <= time_us; floor for negative times too.
 inline Micros floor_to(Micros time_us, Micros step_us, Micros origin_us = 0) noexcept {
   const Micros shifted = time_us - origin_us;

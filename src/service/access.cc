@@ -183,12 +183,7 @@ Result<std::shared_ptr<const Access::Policy>> Access::policy_of(const config::Se
 
 Access::Access(AccessOptions options)
     : catalog_(options.catalog),
-      now_(options.now ? std::move(options.now)
-                       : [] {
-                           return std::chrono::duration_cast<std::chrono::microseconds>(
-                                      std::chrono::system_clock::now().time_since_epoch())
-                               .count();
-                         }),
+      now_(options.now ? std::move(options.now) : [] { return base::wall_clock(); }),
       tokens_(options.catalog, std::move(options.use_file)),
       refused_(options.limits) {}
 

@@ -10,6 +10,7 @@ namespace backstream::service {
 
 using base::fail;
 using base::Micros;
+using base::wall_clock;
 using http::Request;
 using http::Response;
 

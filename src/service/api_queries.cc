@@ -13,15 +13,11 @@ namespace backstream::service {
 
 using base::fail;
 using base::Result;
+using base::wall_clock;
 using http::Request;
 using http::Response;
 using Edit = QueryRegister::Edit;
 using Action = Edit::Action;
-
-base::Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 namespace {
 

@@ -7,8 +7,6 @@
 
 namespace backstream::service {
 
-base::Micros wall_clock();
-
 void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_result_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);

@@ -23,11 +23,6 @@
 namespace backstream::service {
 namespace {
 
-base::Micros now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 std::optional<uint64_t> number_in(const std::string& path, std::string_view after = "") {
   std::ifstream in(path);
   std::string line;
@@ -313,7 +308,7 @@ void add_limits(DoctorInput& input, const config::Settings& settings, const Metr
 
 DoctorInput local_facts(const config::Settings& settings, bool try_ports) {
   DoctorInput input;
-  input.now = now_us();
+  input.now = base::wall_clock();
   input.rmem_max = number_in("/proc/sys/net/core/rmem_max");
   input.our_clock = our_clock();
   if (!settings.state.folder.empty()) input.disk = disk_of(settings.state.folder);

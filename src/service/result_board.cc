@@ -318,9 +318,7 @@ void ResultBoard::show(Pending pending) {
   }
   if (topic) publish(*topic, pending.query, part);
   if (latency && part.windowed() && part.final && part.last && !part.removed) {
-    const auto now =
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
-    latency->record(static_cast<double>(now.count() - part.window_end) / base::kMicrosPerSecond);
+    latency->record(static_cast<double>(base::wall_clock() - part.window_end) / base::kMicrosPerSecond);
   }
   publish_filtered(pending.query, part);
 }

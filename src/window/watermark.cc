@@ -216,6 +216,11 @@ std::optional<uint32_t> WatermarkTracker::furthest_behind() const {
   return behind;
 }
 
+size_t WatermarkTracker::sending_count() const {
+  return static_cast<size_t>(std::count_if(exporters_.begin(), exporters_.end(),
+                                           [](const Exporter& e) { return e.datagrams != 0 && e.active; }));
+}
+
 WatermarkTracker::ExporterState WatermarkTracker::state(uint32_t exporter) const {
   const Exporter& e = exporters_[exporter];
   ExporterState state;

@@ -97,6 +97,8 @@ class WatermarkTracker {
   std::optional<uint32_t> furthest_behind() const;
   size_t exporter_count() const { return exporters_.size(); }
   ExporterState state(uint32_t exporter) const;
+  /// Those that have sent rows with a time, and not fallen silent since. O(exporters).
+  size_t sending_count() const;
 
  private:
   struct Exporter {

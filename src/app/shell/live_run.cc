@@ -137,10 +137,7 @@ class LiveRun {
     const auto at = answer->find("due");
     if (at != answer->end() && at->is_string()) {
       if (const auto time = base::parse_timestamp(at->get<std::string>())) {
-        const auto now =
-            std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-                .count();
-        due = Clock::now() + std::chrono::microseconds(*time - now);
+        due = Clock::now() + std::chrono::microseconds(*time - base::wall_clock());
       }
     }
     const auto text = answer->find("text");

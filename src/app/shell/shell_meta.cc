@@ -119,10 +119,7 @@ Shell::Done Shell::watch(const MetaCommand& command, const std::string& typed) {
   }
   for (uint64_t n = 1;; ++n) {
     const auto next = std::chrono::steady_clock::now() + std::chrono::microseconds(options->interval);
-    const auto now =
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count();
-    const base::Micros second = base::floor_to(now, base::kMicrosPerSecond);
+    const base::Micros second = base::floor_to(base::wall_clock(), base::kMicrosPerSecond);
     out().write(
         fmt::format("{} (every {})\n", base::format_timestamp(second), base::format_duration(options->interval)));
     Done done = run_buffer(text);
