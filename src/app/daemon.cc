@@ -27,17 +27,13 @@ namespace backstream::app {
 using base::fail;
 using base::Micros;
 using base::Result;
+using base::wall_clock;
 
 namespace {
 
 constexpr Micros kSecond = base::kMicrosPerSecond;
 constexpr Micros kCheckpointInterval = 10 * kSecond;
 constexpr std::string_view kFlows = "flows";
-
-Micros wall_clock() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 /// A thousand browsers are a thousand descriptors; the usual limit of a shell is 1,024.
 void raise_descriptor_limit() {
@@ -424,6 +420,7 @@ service::MetricsInput Daemon::metrics_at_rest() {
   input.checkpoint_at = known(latest_.checkpoint_at);
   input.checkpoint_octets = latest_.checkpoint_octets;
   input.outages = latest_.outages.size();
+  input.clock_steps = latest_.clock_steps;
   input.ready = latest_.not_ready.empty();
   input.reload = reloads_;
   return input;
@@ -487,6 +484,7 @@ std::string Daemon::doctor_json() {
   if (!input.checkpoint) input.checkpoint.emplace(service::DoctorInput::Checkpoint{});
   input.checkpoint->error = snapshot->checkpoint_error;
   if (!options_.state_kept) input.checkpoint.reset();
+  input.clock_step = snapshot->clock_step;
   input.outages.emplace();
   for (const service::Outage& outage : snapshot->outages)
     input.outages->push_back({outage.from, outage.until, outage.clean});
@@ -516,15 +514,16 @@ void Daemon::take_snapshot(Micros now) {
   s.watermark = pipeline_->watermark();
   s.arrival_watermark = pipeline_->arrival_watermark();
   s.held_by = pipeline_->held_by();
-  const auto known = pipeline_->exporters();
-  s.exporters_known = known.size();
-  s.exporters_sending = static_cast<size_t>(std::count_if(
-      known.begin(), known.end(), [](const auto& exporter) { return exporter.clock.timed && !exporter.clock.idle; }));
+  const Pipeline::ExporterCounts exporters = pipeline_->exporter_counts();
+  s.exporters_known = exporters.known;
+  s.exporters_sending = exporters.sending;
   const service::Checkpoints::Status checkpoint = checkpoints_->status();
   s.checkpoint_at = checkpoint.at;
   s.checkpoint_octets = checkpoint.octets;
   s.checkpoint_error = checkpoint.error;
   s.outages = outages_;
+  s.clock_steps = clock_.count();
+  s.clock_step = clock_.last();
   s.ledgers.clear();
   for (size_t i = 0; i < engine_->query_count(); ++i) {
     if (engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
@@ -583,6 +582,15 @@ Result<std::string> Daemon::reload_at_rest() {
   return text;
 }
 
+void Daemon::watch_clock(Micros now) {
+  const auto steady = std::chrono::steady_clock::now().time_since_epoch();
+  const auto step = clock_.look(now, std::chrono::duration_cast<std::chrono::microseconds>(steady).count());
+  if (!step) return;
+  telemetry::terminal_log().warning(
+      fmt::format("our clock was set {} by {}; see D13 of backstream doctor", step->by < 0 ? "back" : "forward",
+                  base::format_duration(std::abs(step->by) / base::kMicrosPerMilli * base::kMicrosPerMilli)));
+}
+
 Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   refresh_.add(as_table_);
   for (lookup::FileTable* file : inventory_->files()) refresh_.add(*file);
@@ -595,6 +603,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     jobs_->do_all([&](const std::function<void()>& work) { pipeline_->at_rest(work); });
     if (now - snapshot_at >= kSecond || now < snapshot_at) {
       snapshot_at = now;
+      watch_clock(now);
       pipeline_->at_rest([&] {
         take_snapshot(now);
         if (earlier_.due(now)) earlier_.keep(metrics_at_rest());

@@ -88,6 +88,7 @@ class Daemon {
       const std::vector<service::QueryRegister::Status>& queries, base::Micros now, bool clean);
   void mark_gaps(base::Micros from, base::Micros until);
   void take_snapshot(base::Micros now);
+  void watch_clock(base::Micros now);
   std::vector<service::ExporterStatus> exporters();
   service::MetricsInput metrics_at_rest();
   service::MetricsInput metrics_input();
@@ -119,6 +120,7 @@ class Daemon {
   std::unique_ptr<service::Checkpoints> checkpoints_;
   std::optional<service::Checkpoints::Before> before_;  ///< until the queries go on from it
   std::vector<service::Outage> outages_;
+  telemetry::ClockWatch clock_;
   std::unique_ptr<service::Access> access_;
   base::Published<service::Snapshot> snapshot_;
   service::Snapshot latest_;

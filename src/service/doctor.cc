@@ -28,6 +28,7 @@ constexpr double kDiskFreeWarning = 0.10, kDiskFreeError = 0.05;
 constexpr double kLimitWarning = 0.80, kLimitError = 0.95;
 constexpr double kMemoryWarning = 0.80, kMemoryError = 0.92;
 constexpr Micros kOutageRecent = 24 * 60 * kMinute;
+constexpr Micros kClockStepRecent = 60 * kMinute;
 constexpr size_t kNamesMax = 3;
 
 // --- words ----------------------------------------------------------------------------------------------------------
@@ -456,6 +457,19 @@ void check_watermark(const DoctorInput& input, Checks& out) {
 }
 
 void check_our_clock(const DoctorInput& input, Checks& out) {
+  if (const auto& step = input.clock_step; step && input.now - step->at < kClockStepRecent) {
+    const bool back = step->by < 0;
+    out.push_back(
+        {"D13", kWarning,
+         fmt::format("our clock was set {} by {} at {}: {}", back ? "back" : "forward", rough(std::abs(step->by)),
+                     base::format_rfc3339(base::floor_to(step->at, kSecond)),
+                     back ? "what comes is late until it is where it was"
+                          : "windows that were open then closed early, rows of them that came after are late"),
+         back ? "windows begin anew with: systemctl kill -s USR1 backstream (drains); systemctl start backstream\n"
+                "why it was set: journalctl -u chrony -u systemd-timesyncd -e"
+              : "why it was set: journalctl -u chrony -u systemd-timesyncd -e"});
+    return;
+  }
   if (!input.our_clock) return;
   if (!input.our_clock->synchronized) {
     out.push_back({"D13", kWarning, "our clock is not synchronised: times of exporters cannot be judged",

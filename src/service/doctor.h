@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "service/metrics.h"
+#include "telemetry/clock_watch.h"
 #include "telemetry/process.h"
 
 namespace backstream::service {
@@ -88,6 +89,7 @@ struct DoctorInput {
     base::Micros error_max = 0;  ///< what the kernel thinks it is off by at most
   };
   std::optional<OurClock> our_clock;
+  std::optional<telemetry::ClockWatch::Step> clock_step;  ///< the last time that our clock was set
 
   struct Query {
     std::string name, state, reason;

@@ -180,6 +180,14 @@ const std::vector<Case>& cases() {
        "max_hold"},
       {"our clock, by the kernel", "D13", kWarning, [](I& i) { i.our_clock->synchronized = false; }, "not synchronised",
        "timedatectl"},
+      {"our clock, set back", "D13", kWarning,
+       [](I& i) { i.clock_step = {.at = kNow - 10 * kMinute, .by = -90 * kSecond}; },
+       "our clock was set back by 90 s at 2026-01-31T11:50:00Z: what comes is late until", "USR1"},
+      {"our clock, set forward", "D13", kWarning,
+       [](I& i) { i.clock_step = {.at = kNow - 10 * kMinute, .by = 90 * kSecond}; },
+       "set forward by 90 s at 2026-01-31T11:50:00Z: windows that were open then closed early", "chrony"},
+      {"our clock, set long ago", "D13", kOk,
+       [](I& i) { i.clock_step = {.at = kNow - 90 * kMinute, .by = 90 * kSecond}; }, "is synchronised", ""},
       {"a failed query", "D14", kError,
        [](I& i) {
          i.queries->at(0).state = "failed";

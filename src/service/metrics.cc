@@ -70,6 +70,9 @@ void add_node(Exposition& page, const MetricsInput& input) {
   gauge(page, "backstream_state_size_bytes", "Size of that file system.", input.state_total_octets);
   gauge(page, "backstream_outages", "Times in which this node did not run, as far as its state tells.",
         std::optional<uint64_t>(input.outages));
+  page.family("backstream_clock_steps_total", MetricKind::kCounter,
+              "Times that the machine's clock was set by 0.5 s or more.");
+  page.add({}, input.clock_steps);
 }
 
 void add_process(Exposition& page, const telemetry::ProcessFacts& process) {

@@ -81,6 +81,7 @@ struct MetricsInput {
   uint64_t checkpoint_octets = 0;
   uint64_t checkpoints_written = 0, checkpoints_failed = 0, checkpoints_skipped = 0;
   std::optional<uint64_t> state_free_octets, state_total_octets;  ///< of the file system of state.folder
+  uint64_t clock_steps = 0;                                       ///< times that the wall clock was set
   uint64_t outages = 0;                                           ///< times without us that are known
 
   struct Reload {

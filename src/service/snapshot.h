@@ -10,6 +10,7 @@
 #include "decode/decoder.h"
 #include "exec/engine.h"
 #include "ingest/source.h"
+#include "telemetry/clock_watch.h"
 #include "window/watermark.h"
 
 namespace backstream::service {
@@ -57,6 +58,8 @@ struct Snapshot {
   uint64_t checkpoint_octets = 0;
   std::string checkpoint_error;  ///< of the last attempt
   std::vector<Outage> outages;   ///< the last ones, oldest first
+  uint64_t clock_steps = 0;
+  std::optional<telemetry::ClockWatch::Step> clock_step;  ///< the last one
 };
 
 }  // namespace backstream::service

@@ -85,14 +85,14 @@ class Router:
 class Case(harness.Case):
     """Starts daemons with a state folder of the test's own."""
 
-    def serve(self, *settings, threads=1, wait=True):
+    def serve(self, *settings, threads=1, wait=True, **options):
         arguments = ["serve", "--threads", str(threads)]
         if "state.folder" not in " ".join(settings):
             arguments += ["--set", "state.folder=" + self.path("state")]
         for setting in ("listen.flow=udp://127.0.0.1:0", "http.listen=http://127.0.0.1:0", "watermark.delay=1s",
                         "ingest.receive_buffer=4MiB", "exec.ready_memory=0", *settings):
             arguments += ["--set", setting]
-        process = self.start(*arguments)
+        process = self.start(*arguments, **options)
         daemon = Daemon(self, process)
         if wait:
             daemon.wait_until_up()

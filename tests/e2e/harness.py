@@ -45,9 +45,9 @@ class Case(unittest.TestCase):
         with open(path) as file:
             return json.load(file), result
 
-    def start(self, *arguments):
+    def start(self, *arguments, **options):
         process = subprocess.Popen([BINARY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   cwd=self.folder)
+                                   cwd=self.folder, **options)
         self.addCleanup(self._end, process)
         return process
 
