@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The one door for people. Each verb installs what it needs and nothing else (Debian 12 packages only), says so before
-# it starts, and can be repeated at no cost. `./do help` lists the verbs.
+# The one door for people. Each verb installs what it needs and nothing else (Debian 12 packages, and for tests with
+# Kafka its jars from Maven Central), says so before it starts, and can be repeated at no cost. `./do help` lists the verbs.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
@@ -14,6 +14,7 @@ fuzz="clang-16 libclang-rt-16-dev lld-16"                                # 325 M
 lint="clang-16 clang-tidy-16 clang-format-16 libgtest-dev libmaxminddb-dev python3"  # 365 MB
 oracles="postgresql-15 tshark softflowd nfdump pmacct jq"                # 460 MB
 experiment="python3-matplotlib"                                          # 570 MB
+cluster="openjdk-17-jre-headless maven kcat librdkafka-dev python3"     # 245 MB; Kafka itself: kafka_jars
 postgresql="postgresql-15"                                               # 175 MB; of the oracles, what test uses
 
 say() { printf '%s\n' "$*"; }
@@ -103,17 +104,51 @@ compile() {  # compile DIRECTORY [TARGET...]
 }
 build_release() { configure release -DBACKSTREAM_TESTS="${1:-OFF}" && compile build "${@:2}"; }
 
+# Apache Kafka from Maven Central: the jars that tests/cluster/checksums.txt names, and no others, in build/kafka.
+kafka_versions() { sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' tests/cluster/pom.xml; }
+
+check_jars() {  # check_jars FOLDER VERSION: the first jar of FOLDER/VERSION/libs that is not as the checksums say, by name
+  local listed wrong
+  listed=$(grep -E "^[0-9a-f]{64}  $2/libs/" tests/cluster/checksums.txt) || { say "$2"; return 1; }
+  wrong=$(cd "$1" && { sha256sum --check --quiet 2>/dev/null <<<"$listed" | sed 's/: FAILED.*//'   # changed or missing
+                       comm -13 <(cut -c 67- <<<"$listed" | sort) <(find "$2/libs" -type f | sort)  # not named
+                     } | head -n 1)
+  [ -z "$wrong" ] || { say "$wrong"; return 1; }
+}
+
+kafka_jars() {
+  local version wrong fetched=build/kafka/fetched log=build/kafka/maven.log
+  for version in $(kafka_versions); do
+    if [ ! -d "build/kafka/$version/libs" ]; then
+      say "fetches Kafka $version from Maven Central (about 45 MB, and 20 MB of Maven's own the first time; 10 to 60 s)"
+      rm -rf "$fetched" && mkdir -p "$fetched" || return 1
+      mvn -B -C -U -ntp -f tests/cluster/pom.xml -P "$version" -Dlibs="$PWD/$fetched/$version/libs" package >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; say "do: error: Maven could not fetch Kafka $version (above)" >&2; return 1; }
+      wrong=$(check_jars "$fetched" "$version") ||
+        { say "do: error: Maven brought $wrong, which is not what tests/cluster/checksums.txt says" >&2
+          say "  Maven keeps what it brought in ~/.m2/repository; there it must go, too, to be fetched again" >&2; return 1; }
+      mkdir -p "build/kafka/$version" && mv "$fetched/$version/libs" "build/kafka/$version/libs" && rm -rf "$fetched" || return 1
+    fi
+    wrong=$(check_jars build/kafka "$version") ||
+      { say "do: error: build/kafka/$wrong is not what tests/cluster/checksums.txt says" >&2
+        say "  to fetch it again: rm -r build/kafka/$version" >&2; return 1; }
+  done
+  # Once, about 10 s and 95 MB: the brokers' classes ready-made, which takes a third off every start.
+  python3 tests/cluster/kafka.py prepare
+}
+
 verb_setup() {
   local groups=("$@") group
   [ ${#groups[@]} -gt 0 ] || groups=(core)
-  [ "${groups[0]}" != all ] || groups=(core tests bench fuzz lint oracles experiment)
+  [ "${groups[0]}" != all ] || groups=(core tests bench fuzz lint oracles experiment cluster)
   for group in "${groups[@]}"; do
     case $group in
-      core | tests | bench | fuzz | lint | oracles | experiment) ;;
-      *) die "no group '$group'; groups: core tests bench fuzz lint oracles experiment, or all" ;;
+      core | tests | bench | fuzz | lint | oracles | experiment | cluster) ;;
+      *) die "no group '$group'; groups: core tests bench fuzz lint oracles experiment cluster, or all" ;;
     esac
   done
   need "setup: installs the package groups: ${groups[*]}" "${groups[@]}"
+  [[ " ${groups[*]} " != *" cluster "* ]] || step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars
 }
 
 verb_build() {
@@ -133,10 +168,11 @@ verb_test() {
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
     need "test --long: as test, then PostgreSQL as oracle with 40 seeds, every fuzz target for 10 minutes and experiment 1 (about 3 GB, 2 hours)" \
-         core tests postgresql fuzz experiment
+         core tests postgresql cluster fuzz experiment
   else
-    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, under 25 minutes on two cores)" core tests postgresql
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, under 25 minutes on two cores)" core tests postgresql cluster
   fi
+  step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1
   rm -f build/tests.xml build-asan/tests.xml
   step "release build" build_release ON || status=1
   step "release tests" ctest --test-dir build -j "$(nproc)" --output-on-failure --output-junit tests.xml \
@@ -211,7 +247,8 @@ verb_experiment() {
 verb_help() {
   cat <<'END'
 ./do VERB: installs what the verb needs (Debian 12 packages; says what before it starts), then does it.
-  setup [GROUP... | all]   only installs: core tests bench fuzz lint oracles experiment (default: core)
+  setup [GROUP... | all]   only installs: core tests bench fuzz lint oracles experiment cluster (default: core);
+                           cluster: a JRE, kcat and Apache Kafka's jars (from Maven Central, into build/kafka)
   build                    build/backstream, release
   demo [--duration D ...]  three PoPs on loopback with synthetic traffic; no root, no network
   test [--long]            what CI runs: release and asan-ubsan tests; --long adds oracle seeds, fuzzing and experiment 1
