@@ -41,8 +41,10 @@ Result<UnboundStatement> statement_of(const std::string& name, const std::string
     statement.kind = Kind::kCreateMaterializedView;
     statement.name = name;
   } else if (statement.kind != Kind::kCreateMaterializedView && statement.kind != Kind::kCreateView) {
+    const bool table = statement.kind == Kind::kCreateTable;
     return refuse(statement.span, "this statement is no query",
-                  "a query is a SELECT, CREATE MATERIALIZED VIEW or CREATE VIEW");
+                  table ? "tables are made before the queries that read them: backstream sql -f FILE"
+                        : "a query is a SELECT, CREATE MATERIALIZED VIEW or CREATE VIEW");
   }
   if (statement.name != name) {
     return refuse(statement.name_span, fmt::format("the view is called \"{}\", the query '{}'", statement.name, name),

@@ -254,6 +254,8 @@ TEST_F(QueryRegisterTest, MistakesAreLocatedAndChangeNothing) {
   EXPECT_EQ(error.line, 2u);
   EXPECT_EQ(change({edit(Action::kAdd, "other", kMatrix)}), "42601") << "another name";
   EXPECT_EQ(change({edit(Action::kAdd, "other", "DROP VIEW matrix")}), "42601");
+  EXPECT_EQ(change({edit(Action::kAdd, "other", "CREATE TABLE t (a int)")}), "42601");
+  EXPECT_NE(error.hint.find("sql -f"), std::string::npos) << "of a set of files that has tables, too";
   EXPECT_EQ(change({edit(Action::kAdd, "other", "SELECT\n  octts FROM flows")}), "42703");
   EXPECT_EQ(error.line, 2u);
   EXPECT_EQ(error.column, 3u);
