@@ -67,7 +67,7 @@ bool equal(const Expr& a, const Expr& b) {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string quoted_text(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') out += '\'';
@@ -81,8 +81,8 @@ std::string literal_text(const Expr& e) {
   if (e.type == Type::kBool) return std::get<bool>(e.literal) ? "true" : "false";
   std::string text = value_text(e.literal, e.type);
   if (batch::is_numeric(e.type)) return text;
-  if (e.type == Type::kText || e.type == Type::kUnknown) return quoted(text);
-  return fmt::format("{}::{}", quoted(text), batch::name(e.type));
+  if (e.type == Type::kText || e.type == Type::kUnknown) return quoted_text(text);
+  return fmt::format("{}::{}", quoted_text(text), batch::name(e.type));
 }
 std::string joined(const Expr& e, size_t first, std::string_view separator, const batch::Schema& schema) {
   std::string text;
