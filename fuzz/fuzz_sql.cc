@@ -14,6 +14,13 @@ void require(bool condition) {
 void check(const backstream::plan::UnboundStatement& statement, std::string_view text) {
   require(statement.span.offset_octets + statement.span.length_octets <= text.size());
   require(statement.name_span.offset_octets + statement.name_span.length_octets <= text.size());
+  for (const auto& option : statement.options) {
+    const size_t octets = option.value.size();
+    require(option.places.empty() || option.places.size() == octets + 1);
+    require(!option.condition || option.condition->span.offset_octets + option.condition->span.length_octets <= octets);
+    const auto span = option.span_of({0, static_cast<uint32_t>(octets)});
+    require(span.offset_octets + span.length_octets <= text.size());
+  }
   if (statement.inner) check(*statement.inner, text);
 }
 

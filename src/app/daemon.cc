@@ -13,6 +13,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "app/site_names.h"
 #include "batch/flow_schema.h"
 #include "catalog/sqlite_catalog.h"
 #include "config/endpoint.h"
@@ -469,6 +470,17 @@ service::MetricsInput Daemon::metrics_input() {
   return input;
 }
 
+namespace {
+
+/// Empty: it has none.
+std::string site_of_node(const catalog::Object& node) {
+  const auto body = nlohmann::json::parse(node.body, nullptr, false);
+  const auto site = body.find("site");
+  return site == body.end() || !site->is_string() ? std::string() : site->get<std::string>();
+}
+
+}  // namespace
+
 std::string Daemon::doctor_json() {
   const auto settings = settings_.snapshot();
   const service::MetricsInput counts = metrics_input();
@@ -497,7 +509,15 @@ std::string Daemon::doctor_json() {
     input.catalog->error = listed.error().message;
     input.catalog->hint = listed.error().hint;
   }
+  std::set<std::string> sites = sites_of_settings(*settings);
+  sites.insert(settings->node.site);
+  for (const auto& exporter : counts.exporters) sites.insert(exporter.site);
+  if (const auto nodes = catalog_->list(catalog::Kind::kNode)) {
+    for (const catalog::Object& node : *nodes) sites.insert(site_of_node(node));
+  }
   for (const auto& status : register_->list()) {
+    if (status.query)
+      service::add_unknown_sites(input, status.object.name, unknown_sites(status.query->options.placement, sites));
     if (status.definition.state != catalog::QueryState::kRunning)
       service::add_query_reason(input, status.object.name, status.definition.reason, status.object.changed_at);
   }

@@ -302,25 +302,31 @@ int move(const Arguments& arguments) {
   ServiceOptions service;
   std::string name, sites, placement;
   CLI::App app(
-      "Has a query run at other sites: its text gets the options `sites` and `placement`, as a new version.\n\n"
-      "  backstream query move top_talkers --sites fra,ams --placement edge",
+      "Has a query count other sites, or run elsewhere: its text gets the options `sites` and `placement`, as a new\n"
+      "version, which takes over at the next begin of a window. What --sites or --placement do not name stays.\n\n"
+      "  backstream query move top_talkers --sites fra,ams --placement edge\n"
+      "  backstream query move top_talkers --sites all",
       "backstream query move");
   app.add_option("NAME", name, "the query")->required()->type_name("");
-  app.add_option("--sites", sites, "only rows of these sites")->type_name("SITE,SITE");
+  auto* sites_given = app.add_option("--sites", sites, "only rows of these sites; all: the option is taken away")
+                          ->type_name("SITE,SITE");
   app.add_option("--placement", placement, "auto, edge or central")
       ->check(CLI::IsMember({"auto", "edge", "central"}))
       ->type_name("WHERE");
   add_service_flags(app, service);
   if (const auto code = parse_arguments(app, arguments)) return *code;
-  if (sites.empty() && placement.empty()) return misused("where to?", "--sites fra,ams, --placement auto|edge|central");
+  if (sites_given->count() == 0 && placement.empty())
+    return misused("where to?", "--sites fra,ams, --placement auto|edge|central");
   auto client = ServiceClient::open(service);
   if (!client) return complain(client.error());
   const auto query = client->get(query_path(name));
   if (!query) return complain(with_nearest_query(*client, query.error(), name));
-  std::vector<std::pair<std::string, std::string>> options;
-  if (!sites.empty()) options.emplace_back("sites", sites);
-  if (!placement.empty()) options.emplace_back("placement", placement);
-  const auto text = with_options(text_of(*query, "text"), name, options);
+  std::vector<OptionChange> changes;
+  if (sites_given->count() != 0)
+    changes.push_back(sites.empty() || sites == "all" ? OptionChange{"sites", std::nullopt}
+                                                      : set_option("sites", sites));
+  if (!placement.empty()) changes.push_back(set_option("placement", placement));
+  const auto text = with_options(text_of(*query, "text"), name, changes);
   if (!text) return complain(ServiceError(text.error()));
   const std::vector<SentText> sent = {{name, name + " (moved)", *text}};
   const auto answer =

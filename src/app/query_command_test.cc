@@ -196,19 +196,40 @@ TEST_F(QueryCommand, MoveTellsWhatTheServerSaysOfTheOption) {
             json{{"text", "CREATE MATERIALIZED VIEW q AS SELECT 1 FROM flows"}, {"revision", 4}});
   server.on(Method::kPut, "/api/v1/queries/{name}", [](const http::Request& request) {
     const std::string text = json::parse(request.body)["text"];
-    base::Diagnostic no = base::fail("0A000", "option \"sites\" is not supported yet",
-                                     {static_cast<uint32_t>(text.find("sites")), 13}, "leave it out")
+    base::Diagnostic no = base::fail("22023", "site \"fra\" is there twice",
+                                     {static_cast<uint32_t>(text.rfind("fra")), 3}, "leave one of them out")
                               .value();
     base::locate(no, "q", text);
     return http::respond(http::problem_of(no, 422, text));
   });
   server.start();
-  const Outcome outcome = run(query_command, {"move", "q", "--sites", "fra,ams"});
+  const Outcome outcome = run(query_command, {"move", "q", "--sites", "fra,fra"});
   EXPECT_EQ(outcome.code, kExitInvalid);
-  EXPECT_EQ(outcome.err.substr(0, 64), "q (moved):1:34: error: option \"sites\" is not supported yet\n    1");
-  EXPECT_NE(outcome.err.find("WITH (sites = 'fra,ams') AS SELECT"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.substr(0, 51), "q (moved):1:47: error: site \"fra\" is there twice\n  ") << outcome.err;
+  EXPECT_NE(outcome.err.find("WITH (sites = 'fra,fra') AS SELECT"), std::string::npos) << outcome.err;
   EXPECT_EQ(server.asked()[1].headers.find("If-Match"), "\"4\"");
   EXPECT_EQ(run(query_command, {"move", "q"}).code, kExitUsage);
+  EXPECT_EQ(run(query_command, {"move", "q", "--placement", "here"}).code, kExitUsage);
+}
+
+TEST_F(QueryCommand, MoveSetsOptionsAndTakesSitesAway) {
+  server.on(Method::kGet, "/api/v1/queries/{name}",
+            json{{"text", "CREATE MATERIALIZED VIEW q WITH (sites = 'ams', late = 'drop') AS SELECT 1 FROM flows"}});
+  server.on(Method::kPut, "/api/v1/queries/{name}", json{{"done", {{{"name", "q"}, {"verb", "alter"}}}}});
+  server.start();
+  const auto sent = [&](const Arguments& flags) {
+    Arguments arguments = {"move", "q"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Outcome outcome = run(query_command, arguments);
+    EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+    const std::string text = server.asked().back().json()["text"];
+    return text.substr(0, text.find("AS SELECT"));
+  };
+  EXPECT_EQ(sent({"--sites", "fra"}), "CREATE MATERIALIZED VIEW q WITH (sites = 'fra', late = 'drop') ");
+  EXPECT_EQ(sent({"--sites", "all"}), "CREATE MATERIALIZED VIEW q WITH (late = 'drop') ");
+  EXPECT_EQ(sent({"--sites", ""}), "CREATE MATERIALIZED VIEW q WITH (late = 'drop') ");
+  EXPECT_EQ(sent({"--placement", "edge"}),
+            "CREATE MATERIALIZED VIEW q WITH (sites = 'ams', late = 'drop', placement = 'edge') ");
 }
 
 TEST_F(QueryCommand, ApplySendsTheDirectoryInOneRequest) {

@@ -75,6 +75,22 @@ std::string printable_lines(std::string_view text) {
   return out;
 }
 
+/// "edge; sites ams, fra; filter.ams: octets > 5; waits for absent sites"; empty: as without any option.
+std::string placement_text(const json& query) {
+  const auto found = query.find("placement");
+  if (found == query.end() || !found->is_object()) return {};
+  const std::string where = text_of(*found, "where");
+  std::string text = where == "auto" ? "" : where;
+  const auto add = [&](const std::string& more) { text.append(text.empty() ? "" : "; ").append(more); };
+  if (const json& sites = list_of(*found, "sites"); !sites.empty()) add("sites " + joined(sites));
+  if (const auto filters = found->find("filters"); filters != found->end()) {
+    for (const auto& filter : filters->items())
+      add(fmt::format("filter.{}: {}", filter.key(), text_of(*filters, filter.key().c_str())));
+  }
+  if (text_of(*found, "absent_sites") == "wait") add("waits for absent sites");
+  return text;
+}
+
 std::string readers_of(ServiceClient& client, const std::string& name) {
   std::string readers;
   const auto all = client.get("/api/v1/queries");
@@ -158,6 +174,7 @@ int query_show(const Arguments& arguments) {
       {"comment", text_of(*query, "comment")},
       {"changed", short_time(text_of(*query, "changed_at"))},
       {"counting", since.empty() ? "" : "since " + short_time(since)},
+      {"placed", placement_text(*query)},
       {"reads", joined(list_of(*query, "reads"))},
       {"read by", readers_of(*client, name)}};
   std::string text;

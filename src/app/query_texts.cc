@@ -7,6 +7,7 @@
 
 #include "plan/unbound.h"
 #include "sql/parse.h"
+#include "sql/tokens.h"
 
 namespace backstream::app {
 namespace {
@@ -31,31 +32,6 @@ size_t skip_comment(std::string_view text, size_t at) {
     else ++at;
   } while (depth > 0 && at < text.size());
   return std::min(at, text.size());
-}
-
-/// Where the word AS stands that the view's SELECT follows; the name and its list of columns are behind `from`.
-size_t find_as(std::string_view text, size_t from, size_t until) {
-  int depth = 0;
-  for (size_t at = from; at < until;) {
-    if (const size_t behind = skip_comment(text, at); behind != at) {
-      at = behind;
-      continue;
-    }
-    const char c = text[at];
-    if (c == '"' || c == '\'') {
-      at = std::min(text.find(c, at + 1), until - 1) + 1;
-      continue;
-    }
-    if (c == '(') ++depth;
-    if (c == ')') --depth;
-    const bool is_as = depth == 0 && std::tolower(c) == 'a' && at + 1 < until && std::tolower(text[at + 1]) == 's';
-    const auto ends_word = [&](size_t i) {
-      return i >= text.size() || (!std::isalnum(static_cast<unsigned char>(text[i])) && text[i] != '_');
-    };
-    if (is_as && ends_word(at + 2) && (at == 0 || ends_word(at - 1))) return at;
-    ++at;
-  }
-  return std::string_view::npos;
 }
 
 std::string literal(std::string_view value) {
@@ -124,36 +100,103 @@ base::Result<std::vector<QueryText>> split_queries(std::string_view text, const 
   return queries;
 }
 
-base::Result<std::string> with_options(std::string_view text, const std::string& query,
-                                       const std::vector<std::pair<std::string, std::string>>& options) {
+OptionChange set_option(const std::string& name, std::string_view value) {
+  return {name, fmt::format("{} = {}", quoted_name(name), literal(value))};
+}
+
+std::string quoted_name(std::string_view name) {
+  const bool plain = !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
+                     std::all_of(name.begin(), name.end(),
+                                 [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+  if (plain) return std::string(name);
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out += '"';
+}
+
+namespace {
+
+/// A piece of a text that is replaced.
+struct Replaced {
+  size_t begin, end;
+  std::string by;
+};
+
+std::string with_replaced(std::string text, std::vector<Replaced> pieces) {
+  // From behind, so that places before stay what they are.
+  std::stable_sort(pieces.begin(), pieces.end(), [](const auto& a, const auto& b) { return a.begin > b.begin; });
+  for (const Replaced& piece : pieces) text.replace(piece.begin, piece.end - piece.begin, piece.by);
+  return text;
+}
+
+size_t end_of(base::SourceSpan span) { return size_t{span.offset_octets} + span.length_octets; }
+
+/// What becomes of the options of a WITH list. None: nothing is left of it.
+std::optional<std::vector<Replaced>> changed_list(const std::vector<plan::UnboundOption>& options,
+                                                  const std::vector<OptionChange>& changes, const std::string& added) {
+  const auto change_of = [&](const plan::UnboundOption& option) {
+    const auto found = std::find_if(changes.begin(), changes.end(),
+                                    [&](const OptionChange& change) { return change.name == option.name; });
+    return found == changes.end() ? nullptr : &*found;
+  };
+  const auto stays = [&](const plan::UnboundOption& option) {
+    const OptionChange* change = change_of(option);
+    return change == nullptr || change->written;
+  };
+  std::vector<Replaced> pieces;
+  size_t kept = options.size();  // Those up to the last that stays.
+  while (kept > 0 && !stays(options[kept - 1])) --kept;
+  for (size_t i = 0; i < kept; ++i) {
+    const size_t begin = options[i].span.offset_octets;
+    if (!stays(options[i])) pieces.push_back({begin, options[i + 1].span.offset_octets, ""});
+    else if (const OptionChange* change = change_of(options[i]))
+      pieces.push_back({begin, end_of(options[i].span), *change->written});
+  }
+  if (kept == 0 && added.empty()) return std::nullopt;
+  pieces.push_back({kept == 0 ? options.front().span.offset_octets : end_of(options[kept - 1].span),
+                    end_of(options.back().span), kept == 0 || added.empty() ? added : ", " + added});
+  return pieces;
+}
+
+}  // namespace
+
+base::Result<std::string> with_options(const std::string& text, const std::string& query,
+                                       const std::vector<OptionChange>& changes) {
+  using Kind = UnboundStatement::Kind;
   auto statements = sql::parse(text, query);
   if (!statements) return tl::unexpected(std::move(statements.error()));
-  std::string out(text), added;
-  if (statements->size() != 1) return out;  // The server says what is wrong with it.
+  if (statements->size() != 1 ||
+      (statements->front().kind != Kind::kSelect && statements->front().kind != Kind::kCreateMaterializedView))
+    return base::fail("42809", fmt::format("\"{}\" is no materialized view", query));
   const UnboundStatement& statement = statements->front();
-  // From behind, so that places before stay what they are.
-  std::vector<std::pair<base::SourceSpan, std::string>> replaced;
-  for (const auto& [name, value] : options) {
-    const auto there = std::find_if(statement.options.begin(), statement.options.end(),
-                                    [&, wanted = name](const plan::UnboundOption& own) { return own.name == wanted; });
-    const std::string written = fmt::format("{} = {}", name, literal(value));
-    if (there != statement.options.end()) replaced.emplace_back(there->span, written);
-    else added.append(added.empty() ? "" : ", ").append(written);
+  const auto is_there = [&](const std::string& name) {
+    return std::any_of(statement.options.begin(), statement.options.end(),
+                       [&](const plan::UnboundOption& option) { return option.name == name; });
+  };
+  std::string added;
+  for (const OptionChange& change : changes) {
+    if (change.written && !is_there(change.name)) added.append(added.empty() ? "" : ", ").append(*change.written);
   }
-  if (statement.kind == UnboundStatement::Kind::kSelect)
-    return fmt::format("CREATE MATERIALIZED VIEW {} WITH ({}) AS\n{}", query, added, text);
-  if (!added.empty() && !statement.options.empty()) {
-    replaced.emplace_back(base::SourceSpan{statement.options.front().span.offset_octets, 0}, added + ", ");
-  } else if (!added.empty() && statement.select) {
-    const size_t from = statement.name_span.offset_octets + size_t{statement.name_span.length_octets};
-    const size_t as = find_as(text, from, statement.select->span.offset_octets);
-    if (as != std::string_view::npos)
-      replaced.emplace_back(base::SourceSpan{static_cast<uint32_t>(as), 0}, fmt::format("WITH ({}) ", added));
+  if (statement.kind == Kind::kSelect) {
+    if (added.empty()) return text;
+    return fmt::format("CREATE MATERIALIZED VIEW {} WITH ({}) AS\n{}", quoted_name(query), added, text);
   }
-  std::stable_sort(replaced.begin(), replaced.end(),
-                   [](const auto& a, const auto& b) { return a.first.offset_octets > b.first.offset_octets; });
-  for (const auto& [span, written] : replaced) out.replace(span.offset_octets, span.length_octets, written);
-  return out;
+  // After the name (and its columns) come WITH (…) or AS.
+  const sql::Tokens tokens(text);
+  uint32_t as = tokens.at(statement.name_span.offset_octets) + 1, with = sql::Token::kNone;
+  for (; as < tokens.size() && !tokens.is_word(as, "as"); ++as) {
+    if (tokens.is_word(as, "with")) with = as;
+    if (tokens.is(as, "(") && tokens[as].partner != sql::Token::kNone) as = tokens[as].partner;
+  }
+  if (as >= tokens.size()) return base::fail("42601", fmt::format("the text of \"{}\" has no AS", query));
+  const size_t as_begin = tokens[as].offset;
+  if (with == sql::Token::kNone)
+    return added.empty() ? text : with_replaced(text, {{as_begin, as_begin, fmt::format("WITH ({}) ", added)}});
+  if (auto pieces = changed_list(statement.options, changes, added)) return with_replaced(text, std::move(*pieces));
+  return with_replaced(text, {{tokens[with].offset, as_begin, ""}});
 }
 
 }  // namespace backstream::app

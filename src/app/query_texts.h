@@ -1,5 +1,6 @@
 #pragma once
 // Texts of queries as people keep them: in files, one or several statements each.
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,9 +31,21 @@ base::Result<std::vector<QueryText>> split_queries(std::string_view text, const 
 /// none.
 size_t end_of_statement(std::string_view text, size_t from);
 
-/// The text with options of its WITH set, written in where there are none: `name = 'value'`. A SELECT becomes a
-/// CREATE MATERIALIZED VIEW of `query`. Errors: those of sql::parse.
-base::Result<std::string> with_options(std::string_view text, const std::string& query,
-                                       const std::vector<std::pair<std::string, std::string>>& options);
+/// An option of a view as it is to be.
+struct OptionChange {
+  std::string name;                    ///< "sites"
+  std::optional<std::string> written;  ///< "sites = 'ams'", as it stands in WITH; none: it is taken away
+};
+/// name = 'value'
+OptionChange set_option(const std::string& name, std::string_view value);
+
+/// The text of a query with options of its WITH set or taken away: nothing else of it changes, comments stay. A SELECT
+/// becomes a CREATE MATERIALIZED VIEW of `query`. Taking away what is not there is no change.
+/// Errors: those of sql::parse; 42809 the text is no materialised view.
+base::Result<std::string> with_options(const std::string& text, const std::string& query,
+                                       const std::vector<OptionChange>& changes);
+
+/// An identifier as SQL has to write it: in quotes where it is not plain.
+std::string quoted_name(std::string_view name);
 
 }  // namespace backstream::app

@@ -51,12 +51,16 @@ TEST(QueryTexts, WhatIsNoQueryOrHasNoNameIsRefusedInItsPlace) {
   EXPECT_EQ(split_queries("-- nothing\n", "f.sql", "f").error().code, "42601");
 }
 
+std::string changed(const std::string& text, const std::vector<OptionChange>& changes) {
+  const auto out = with_options(text, "a", changes);
+  if (!out) return out.error().message;
+  EXPECT_TRUE(sql::parse(*out, "")) << *out;
+  return *out;
+}
+
 TEST(QueryTexts, OptionsAreWrittenIntoTheText) {
-  const auto moved = [](std::string_view text) {
-    const auto out = with_options(text, "a", {{"sites", "fra,o'x"}, {"placement", "edge"}});
-    EXPECT_TRUE(out) << out.error().render();
-    EXPECT_TRUE(sql::parse(out.value_or("("), "")) << out.value_or("");
-    return out.value_or("");
+  const auto moved = [](const std::string& text) {
+    return changed(text, {set_option("sites", "fra,o'x"), set_option("placement", "edge")});
   };
   EXPECT_EQ(moved("SELECT count(*) FROM flows"),
             "CREATE MATERIALIZED VIEW a WITH (sites = 'fra,o''x', placement = 'edge') AS\nSELECT count(*) FROM flows");
@@ -64,9 +68,43 @@ TEST(QueryTexts, OptionsAreWrittenIntoTheText) {
       moved("CREATE MATERIALIZED VIEW a (\"as\", b) /* as */ AS SELECT 1, 2 FROM flows"),
       "CREATE MATERIALIZED VIEW a (\"as\", b) /* as */ WITH (sites = 'fra,o''x', placement = 'edge') AS SELECT 1, "
       "2 FROM flows");
-  EXPECT_EQ(moved("CREATE MATERIALIZED VIEW a WITH (sites = 'x', on_limit = 'shed') AS SELECT 1 FROM flows"),
-            "CREATE MATERIALIZED VIEW a WITH (placement = 'edge', sites = 'fra,o''x', on_limit = 'shed') AS SELECT 1 "
-            "FROM flows");
+  EXPECT_EQ(moved("CREATE MATERIALIZED VIEW a WITH (sites = 'x' /* y */, on_limit = 'shed') AS SELECT 1 FROM flows"),
+            "CREATE MATERIALIZED VIEW a WITH (sites = 'fra,o''x' /* y */, on_limit = 'shed', placement = 'edge') AS "
+            "SELECT 1 FROM flows");
+  EXPECT_EQ(changed("SELECT 1", {set_option("filter.pop-rio", "a = 'b'")}),
+            "CREATE MATERIALIZED VIEW a WITH (\"filter.pop-rio\" = 'a = ''b''') AS\nSELECT 1");
+  EXPECT_EQ(moved("CREATE VIEW a AS SELECT 1"), "\"a\" is no materialized view");
+}
+
+TEST(QueryTexts, OptionsAreTakenOutOfTheText) {
+  const std::string list =
+      "CREATE MATERIALIZED VIEW a WITH (sites = 'x', -- one\n late = 'drop', delay = '1 s') AS SELECT 1";
+  const auto without = [&](const std::vector<std::string>& names, const std::vector<OptionChange>& more = {}) {
+    std::vector<OptionChange> changes = more;
+    for (const std::string& name : names) changes.push_back({name, std::nullopt});
+    const std::string out = changed(list, changes);
+    const size_t begin = out.find("VIEW a ") + 7;
+    return out.substr(begin, out.find("AS SELECT 1") - begin);
+  };
+  EXPECT_EQ(without({"sites"}), "WITH (late = 'drop', delay = '1 s') ");
+  EXPECT_EQ(without({"late"}), "WITH (sites = 'x', -- one\n delay = '1 s') ");
+  EXPECT_EQ(without({"delay"}), "WITH (sites = 'x', -- one\n late = 'drop') ");
+  EXPECT_EQ(without({"delay", "late"}), "WITH (sites = 'x') ");
+  EXPECT_EQ(without({"sites", "late"}), "WITH (delay = '1 s') ");
+  EXPECT_EQ(without({"sites", "delay"}), "WITH (late = 'drop') ");
+  EXPECT_EQ(without({"sites", "late", "delay"}), "");
+  EXPECT_EQ(without({"sites", "late", "delay"}, {set_option("rest_row", "on")}), "WITH (rest_row = 'on') ");
+  EXPECT_EQ(without({"delay", "late"}, {set_option("sites", "y"), set_option("rest_row", "on")}),
+            "WITH (sites = 'y', rest_row = 'on') ");
+  EXPECT_EQ(without({"placement"}), "WITH (sites = 'x', -- one\n late = 'drop', delay = '1 s') ");
+  EXPECT_EQ(changed("SELECT 1", {{"sites", std::nullopt}}), "SELECT 1");
+  EXPECT_EQ(changed("CREATE MATERIALIZED VIEW a WITH (sites = 'x'\n'y') AS SELECT 1", {{"sites", std::nullopt}}),
+            "CREATE MATERIALIZED VIEW a AS SELECT 1");
+}
+
+TEST(QueryTexts, NamesAreQuotedWhereTheyMustBe) {
+  EXPECT_EQ(quoted_name("top_dst"), "top_dst");
+  EXPECT_EQ(quoted_name("Top \"1\""), "\"Top \"\"1\"\"\"");
 }
 
 }  // namespace

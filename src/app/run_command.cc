@@ -10,6 +10,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "app/commands.h"
 #include "app/exporter_state.h"
@@ -18,6 +19,7 @@
 #include "app/query_set.h"
 #include "app/run_options.h"
 #include "app/run_report.h"
+#include "app/site_names.h"
 #include "app/stop_signal.h"
 #include "app/table_refresh.h"
 #include "exec/revision_changes.h"
@@ -205,6 +207,20 @@ exec::EngineOptions engine_options_of(const RunOptions& options, bool live) {
   return engine;
 }
 
+/// A slip of a key in `sites` would give no rows and no word of why.
+/// @param labels  of inputs
+void warn_of_unknown_sites(const RunOptions& options, const QuerySet& set, const std::vector<std::string>& labels) {
+  std::set<std::string> known = sites_of_settings(options.settings);
+  known.insert(labels.begin(), labels.end());
+  for (const QuerySet::Item& item : set.queries) {
+    for (const std::string& site : unknown_sites(item.query->options.placement, known)) {
+      telemetry::terminal_log().warning(fmt::format(
+          "{}: no input and no setting names the site \"{}\" (hint: --pcap {}=FILE, or exporter.PREFIX.site)",
+          item.label, site, site));
+    }
+  }
+}
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& arguments) {
@@ -257,6 +273,7 @@ int run_command(const std::vector<std::string>& arguments) {
   std::vector<std::string> sites;
   auto input = open_input(options, sites);
   if (!input) return complain(input.error(), kExitFailure);
+  warn_of_unknown_sites(options, set, sites);
   std::vector<ingest::DatagramSource*> sources;
   for (const auto& source : input->sources) sources.push_back(source.get());
 

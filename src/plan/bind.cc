@@ -70,6 +70,7 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   query.has_windows = bound->has_windows;
   query.window_size_us = bound->window_size_us;
   query.time_output = bound->time_column;
+  if (auto placed = apply_placement(query, statement.options); !placed) return tl::unexpected(placed.error());
   give_options(query);
   const UnboundOption* rest_row = query.options.rest_row ? find_option(statement.options, "rest_row") : nullptr;
   if (rest_row != nullptr) {

@@ -150,9 +150,9 @@ const OptionDef kOptions[] = {
      [](const UnboundOption& o, QueryOptions& to) { return read_prefix(o, 32, &AddressPrefixes::v4_bits, to); }},
     {"truncate_v6",
      [](const UnboundOption& o, QueryOptions& to) { return read_prefix(o, 128, &AddressPrefixes::v6_bits, to); }},
-    {"sites", nullptr},
-    {"placement", nullptr},
-    {"absent_sites", nullptr},
+    {"sites", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
+    {"placement", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
+    {"absent_sites", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
     {"retention", nullptr},
     {"timezone", nullptr},
     {"alert.for", nullptr},
@@ -225,7 +225,11 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
   for (const UnboundOption& option : options) {
     const auto def = std::find_if(std::begin(kOptions), std::end(kOptions),
                                   [&](const OptionDef& known) { return known.name == option.name; });
-    if (def == std::end(kOptions) && !option.name.starts_with("filter.")) {
+    if (option.name.starts_with("filter.")) {
+      if (auto read = bind_site_filter(option, bound.placement); !read) return tl::unexpected(read.error());
+      continue;
+    }
+    if (def == std::end(kOptions)) {
       std::vector<std::string_view> names;
       std::string list;
       for (const OptionDef& known : kOptions) {
@@ -234,13 +238,15 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
         list.append(list.empty() ? "" : ", ").append(known.name);
       }
       const auto near = base::nearest_name(option.name, names);
-      return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-                  near.empty() ? "options are " + list : fmt::format("did you mean '{}'?", near));
+      return fail(
+          "22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
+          near.empty() ? "options are " + list + " and \"filter.SITE\"" : fmt::format("did you mean '{}'?", near));
     }
-    if (def == std::end(kOptions) || def->read == nullptr)
+    if (def->read == nullptr)
       return fail("0A000", fmt::format("option \"{}\" is not supported yet", option.name), option.span);
     if (auto read = def->read(option, bound); !read) return tl::unexpected(read.error());
   }
+  if (auto fits = check_site_filters(options, bound.placement); !fits) return tl::unexpected(fits.error());
   const UnboundOption* late = find_option(options, "late");
   if (late != nullptr && late->value == "revise" && bound.allowed_lateness_us == 0) {
     return fail("22023", "late = 'revise' needs allowed_lateness: how long windows are revised", late->span,

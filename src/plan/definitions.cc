@@ -45,6 +45,15 @@ void rename_references(UnboundSelect& select, const std::string& name, const std
   });
 }
 
+/// Places of options that ALTER gave are told from those of the query's own text, which has at most 64 KiB, by these
+/// being added: of the ALTER that is being done, and of those before it, whose texts are not kept.
+constexpr uint32_t kAlterPlaces = uint32_t{1} << 24, kGonePlaces = 2 * kAlterPlaces;
+
+void move_places(UnboundOption& option, uint32_t by) {
+  option.span.offset_octets += by;
+  for (uint32_t& place : option.places) place += by;
+}
+
 bool same_columns(const batch::Schema& a, const batch::Schema& b) {
   return std::equal(
       a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
@@ -225,7 +234,8 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
                 "it holds the late rows of a view: alter that");
   }
   std::vector<UnboundOption> options = entry->statement.options;
-  for (const UnboundOption& option : statement.options) {
+  for (UnboundOption& option : statement.options) {
+    if (!statement.resets) move_places(option, kAlterPlaces);
     const auto same = std::find_if(options.begin(), options.end(),
                                    [&](const UnboundOption& other) { return other.name == option.name; });
     if (!statement.resets) {
@@ -253,9 +263,9 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
   };
   if (!query) {
     base::Diagnostic error = std::move(query.error());
-    const bool in_alter = std::any_of(statement.options.begin(), statement.options.end(),
-                                      [&](const UnboundOption& option) { return option.span == error.span; });
-    if (!in_alter) base::locate(error, entry->label, entry->text);
+    if (error.span.offset_octets >= kGonePlaces) error.span = statement.name_span;
+    else if (error.span.offset_octets >= kAlterPlaces) error.span.offset_octets -= kAlterPlaces;
+    else base::locate(error, entry->label, entry->text);
     restore();
     return tl::unexpected(std::move(error));
   }
@@ -282,6 +292,10 @@ Result<void> Definitions::alter(UnboundStatement& statement) {
                 fmt::format("{} reads {} of \"{}\", which would change", reader,
                             of_late ? "the late rows" : "the columns", old.name),
                 statement.name_span, "DROP it first");
+  }
+  for (UnboundOption& option : entry->statement.options) {
+    const uint32_t offset = option.span.offset_octets;
+    if (offset >= kAlterPlaces && offset < kGonePlaces) move_places(option, kGonePlaces - kAlterPlaces);
   }
   entry->query = std::make_shared<Query>(std::move(*query));
   for (const auto& other : entries_) ask_for_late(*other->query);

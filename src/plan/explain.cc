@@ -205,15 +205,18 @@ class Shower {
     const SplitPlan plan = split(query_, kShippedPaneMax);
     const bool session = stage.window.kind == Window::Kind::kSession;
     open("edge (where flows arrive)");
-    if (options_.distributed) fact("runs", "edge: every node that flows arrive at");
+    if (options_.distributed) fact("runs", edge_place());
     fact("window", window_text(stage));
     fact("panes", base::format_duration(plan.edge.pane_us));
     add_aggregation(stage);
     if (options_.distributed) {
       fact("group", group_octets(stage));
-      fact("ships", fmt::format("the groups of a pane (keys, partial states) when the edge's watermark passes its end, "
-                                "at least every {}; then its frontier",
-                                base::format_duration(plan.edge.pane_us)));
+      fact("ships",
+           query_.options.placement.where == Placement::Where::kCentral
+               ? "nothing more: the flows are there"
+               : fmt::format("the groups of a pane (keys, partial states) when the edge's watermark passes its end, "
+                             "at least every {}; then its frontier",
+                             base::format_duration(plan.edge.pane_us)));
     }
     if (const StageActivity* own = activity_of(0)) {
       std::string rows = count_text(own->rows_in) + " in" + rate(own->rows_in);
@@ -285,10 +288,20 @@ class Shower {
     add_counters(index);
   }
 
+  /// Where what reads flows runs.
+  std::string edge_place() const {
+    const Placement& placement = query_.options.placement;
+    if (placement.where == Placement::Where::kCentral) return "merge: edges send their flows as they are";
+    if (placement.sites.empty()) return "edge: every node that flows arrive at";
+    return fmt::format("edge: every node that flows of {} arrive at", list_of(placement.sites));
+  }
   /// Where a stage that is not cut in two would run.
   std::string place(size_t index, bool stream) const {
     const Stage& stage = query_.stages[index];
-    if (index == 0 && stream) return "edge: every node that flows arrive at; rows are shipped";
+    if (index == 0 && stream) {
+      const bool central = query_.options.placement.where == Placement::Where::kCentral;
+      return edge_place() + (central ? "" : "; rows are shipped");
+    }
     if (stage.analytic) {
       std::vector<std::string> names;
       for (const int column : stage.analytic->partition_by) {
@@ -571,6 +584,23 @@ std::string_view merge_form(const agg::AggregateFunction& function) {
   return "add";  // Counts, sums, moments.
 }
 
+namespace {
+
+/// Nothing is said where nothing was asked for.
+void add_placement(const Placement& placement, ShownPlan& plan) {
+  if (placement == Placement()) return;
+  PlanOperator shown{fmt::format("placement {}", name(placement.where)), {}, {}};
+  shown.facts.emplace_back("sites", placement.sites.empty() ? "all" : list_of(placement.sites));
+  for (const Placement::Filter& filter : placement.filters)
+    shown.facts.emplace_back("filter", fmt::format("{}: {}", filter.site, filter.condition));
+  shown.facts.emplace_back("absent", placement.absent_sites == Placement::AbsentSites::kMark
+                                         ? "windows close without sites that are absent, and name them"
+                                         : "windows wait for sites that are absent");
+  plan.operators.insert(plan.operators.begin(), std::move(shown));
+}
+
+}  // namespace
+
 ShownPlan show(const Query& query, const ExplainOptions& options, const QueryActivity* activity) {
   ShownPlan plan;
   plan.title = query.is_view ? fmt::format("view {}", query.name) : "query";
@@ -584,6 +614,7 @@ ShownPlan show(const Query& query, const ExplainOptions& options, const QueryAct
          {},
          {}});
   }
+  if (options.distributed) add_placement(query.options.placement, plan);
   if (activity != nullptr && options.timing) plan.title += fmt::format(" (ran for {:.3f} s)", activity->seconds);
   return plan;
 }

@@ -112,6 +112,83 @@ TEST(Bind, AViewIsARelationOfItsWindows) {
   EXPECT_EQ(hourly.stages[0].window.size_us, 3'600 * kSecond);
 }
 
+TEST(Bind, WhereAQueryIsPlacedCanBeRead) {
+  const Query query = bound(
+      "CREATE MATERIALIZED VIEW v WITH (sites = 'fra, ams', \"filter.fra\" = 'time > received_at', \"filter.ams\" = "
+      "'exporter IS NULL', placement = 'central', absent_sites = 'wait') AS "
+      "SELECT window_start, count(*) AS n FROM tumble(flows, time, "
+      "interval '1 min') WHERE protocol = 6 GROUP BY window_start UNION ALL SELECT window_start, count(*) FROM "
+      "tumble(counters, time, interval '1 min') GROUP BY window_start");
+  const Placement& placement = query.options.placement;
+  EXPECT_EQ(placement.sites, (std::vector<std::string>{"ams", "fra"}));
+  EXPECT_TRUE(placement.counts("ams") && !placement.counts("rio") && Placement().counts("rio"));
+  EXPECT_EQ(placement.filters,
+            (std::vector<Placement::Filter>{{"ams", "exporter IS NULL"}, {"fra", "time > received_at"}}));
+  EXPECT_EQ(name(placement.where), "central");
+  EXPECT_EQ(name(placement.absent_sites), "wait");
+  ASSERT_EQ(query.inputs.size(), 2u);
+  EXPECT_EQ(query.inputs[1]->options.placement, placement);
+}
+
+TEST(Bind, SitesAreConditionsOfEveryStream) {
+  const auto where = [](const Query& query) {
+    const Stage& stage = query.stages.front();
+    return stage.where ? expr::to_string(*stage.where, stage.input) : "";
+  };
+  const std::string count = " AS SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '1 min') ";
+  const Query one =
+      bound("CREATE MATERIALIZED VIEW v WITH (sites = 'ams')" + count + "WHERE octets > 1 AND packets > 2 GROUP BY 1");
+  EXPECT_EQ(where(one), "(NOT site IS NULL AND (site = 'ams') AND (octets > 1) AND (packets > 2))");
+  EXPECT_TRUE(one.stages[0].input_used[static_cast<size_t>(batch::FlowColumn::kSite)]);
+  const Query several = bound("CREATE MATERIALIZED VIEW v WITH (sites = 'b,a')" + count + "GROUP BY 1");
+  EXPECT_EQ(where(several), "(NOT site IS NULL AND site IN ('a', 'b'))");
+  // Of a join each side, and the view below a UNION as it is.
+  Catalog catalog;
+  catalog.add(as_relation(bound("CREATE MATERIALIZED VIEW m" + count + "GROUP BY 1")));
+  const Query joined = bound(
+      "CREATE MATERIALIZED VIEW v WITH (sites = 'ams') AS SELECT a.octets FROM flows a JOIN counters b ON a.exporter = "
+      "b.exporter AND b.time BETWEEN a.time AND a.time + interval '1 s' WHERE a.octets > 1");
+  EXPECT_EQ(where(*joined.inputs[0]), "(NOT site IS NULL AND (site = 'ams') AND (octets > 1))");
+  EXPECT_EQ(where(*joined.inputs[1]), "(NOT site IS NULL AND (site = 'ams'))");
+  const Query united = bound(
+      "CREATE MATERIALIZED VIEW v WITH (sites = 'ams')" + count + "GROUP BY 1 UNION ALL SELECT window_start, n FROM m",
+      catalog);
+  EXPECT_EQ(where(*united.inputs[0]), "(NOT site IS NULL AND (site = 'ams'))");
+  EXPECT_EQ(where(*united.inputs[1]), "");
+}
+
+TEST(Bind, WhatCannotBeCutIsNotForTheEdge) {
+  const auto obstacle = [](const std::string& select) { return edge_obstacle(bound(select)); };
+  const std::string window = "tumble(flows, time, interval '1 min')";
+  EXPECT_EQ(obstacle("SELECT window_start, src_as, count(*) FROM " + window + " GROUP BY 1, 2 ORDER BY 3 LIMIT 5"), "");
+  EXPECT_EQ(obstacle("SELECT window_start, count(*) FROM session(flows, time, interval '1 min') GROUP BY 1"), "");
+  EXPECT_EQ(obstacle("SELECT time, octets FROM flows WHERE octets > 5"), "");
+  EXPECT_EQ(obstacle("SELECT window_start, lag(count(*)) OVER (ORDER BY window_start) FROM " + window + " GROUP BY 1"),
+            "");
+  EXPECT_EQ(obstacle("SELECT window_start, max(n) FROM (SELECT window_start, src_as, count(*) AS n FROM " + window +
+                     " GROUP BY 1, 2) s GROUP BY 1"),
+            "");
+  EXPECT_EQ(
+      obstacle("SELECT window_start, count(*) FROM tumble((SELECT time FROM flows WHERE octets > 1), time, interval "
+               "'1 min') GROUP BY 1"),
+      "");
+  EXPECT_EQ(obstacle("SELECT window_start, count(*) AS n FROM " + window +
+                     " GROUP BY 1 UNION ALL SELECT window_start, "
+                     "count(*) FROM " +
+                     window + " GROUP BY 1 ORDER BY n LIMIT 1"),
+            "");
+  EXPECT_EQ(obstacle("SELECT time FROM flows UNION ALL SELECT time FROM counters"), "");
+  EXPECT_NE(obstacle("SELECT time, lag(octets) OVER (ORDER BY time) FROM flows"), "");
+  EXPECT_NE(obstacle("SELECT window_start, count(*) FROM tumble((SELECT time FROM flows UNION ALL SELECT time FROM "
+                     "counters), time, interval '1 min') GROUP BY 1"),
+            "");
+  const std::string join =
+      "SELECT a.time FROM flows a JOIN flows b ON a.src_ip = b.dst_ip AND b.time BETWEEN a.time AND a.time + interval "
+      "'1 s'";
+  EXPECT_NE(obstacle(join), "");
+  EXPECT_NE(obstacle(join + " UNION ALL SELECT time FROM flows"), "");
+}
+
 TEST(Bind, MistakesAreLocatedWithAHint) {
   const std::string window = " FROM tumble(flows, time, interval '1 min') GROUP BY window_start";
   EXPECT_EQ(refused("SELECT window_start, sum(octetts)" + window),

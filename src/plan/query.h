@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agg/aggregate.h"
@@ -259,6 +260,33 @@ struct AddressPrefixes {
   bool operator==(const AddressPrefixes&) const = default;
 };
 
+/// Which sites a query counts, and where: WITH (sites, "filter.SITE", placement, absent_sites). A site is a label of
+/// exporters (column `site`). Sites and filters are conditions of every stream that the query reads itself, too
+/// (Stage::where); here they can be read.
+struct Placement {
+  enum class Where : uint8_t {
+    kAuto,
+    kEdge,     ///< flows are grouped where they arrive, and groups travel
+    kCentral,  ///< flows travel, all else is done where they meet
+  };
+  struct Filter {
+    std::string site;
+    std::string condition;  ///< as written; rows of other sites need not meet it
+    bool operator==(const Filter&) const = default;
+  };
+  std::vector<std::string> sites;  ///< in order, each once; empty: all
+  std::vector<Filter> filters;     ///< by site in order, each once; only of sites that are counted
+  Where where = Where::kAuto;
+  /// What becomes of a window while a site is absent: it closes and says so, or it stays open.
+  enum class AbsentSites : uint8_t { kMark, kWait } absent_sites = AbsentSites::kMark;
+  bool operator==(const Placement&) const = default;
+
+  /// False: no row of the site is counted, so nothing of the query need run there.
+  bool counts(std::string_view site) const;
+};
+std::string_view name(Placement::Where where);               ///< as in WITH: "auto", "edge", "central"
+std::string_view name(Placement::AbsentSites absent_sites);  ///< "mark", "wait"
+
 /// The policies of WITH (...).
 struct QueryOptions {
   enum class OnError : uint8_t { kNull, kDrop, kFail };
@@ -278,6 +306,7 @@ struct QueryOptions {
   bool rest_row = false;  ///< a window's rows beyond LIMIT become one row (exec/rest_row.h)
   /// Addresses are cut to these lengths before the query sees them (exec/address_truncation.h).
   std::optional<AddressPrefixes> truncation;
+  Placement placement;
   bool operator==(const QueryOptions&) const = default;
 };
 

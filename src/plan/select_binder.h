@@ -144,6 +144,15 @@ Result<void> add_rest_row(Query& query, SourceSpan span);
 /// Where row_number() <= n chooses among the groups of a query, its groups are put in order and limited where they are
 /// made, as the states of a rest row are there. Any other query stays as it is, and add_rest_row() judges it.
 Result<void> number_in_place(Query& query, SourceSpan span);
+/// WITH (sites, placement, absent_sites): reads the option. Errors: 22023.
+Result<void> bind_placement_option(const UnboundOption& option, Placement& to);
+/// "filter.SITE": reads the site. Errors: 22023.
+Result<void> bind_site_filter(const UnboundOption& option, Placement& to);
+/// 22023 for a filter of a site that `sites` leaves out.
+Result<void> check_site_filters(const std::vector<UnboundOption>& options, const Placement& placement);
+/// Makes sites and filters of QueryOptions::placement conditions of the streams that the query reads. 0A000 where it
+/// reads none, where one has no site, or where it cannot run as it is asked to; errors of the filters' conditions.
+Result<void> apply_placement(Query& query, const std::vector<UnboundOption>& options);
 /// What options ask of the plan, or refuse of it: 0A000. Before add_rest_row().
 Result<void> apply_options(Query& query, const std::vector<UnboundOption>& options);
 /// The option of that name, or null.

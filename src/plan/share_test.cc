@@ -31,6 +31,18 @@ TEST(Share, EqualWindowsShareWhateverIsAggregated) {
   EXPECT_FALSE(share(by_as("hop(flows, time, interval '1 min', interval '2 min')"), by_as(minute)));
 }
 
+TEST(Share, ThoseOfOtherSitesOrPlacesDoNot) {
+  const std::string minute = by_as("tumble(flows, time, interval '1 min')");
+  const auto with = [&](const std::string& name, const std::string& options) {
+    return "CREATE MATERIALIZED VIEW " + name + " WITH (" + options + ") AS " + minute;
+  };
+  EXPECT_TRUE(share(with("a", "sites = 'ams,fra'"), with("b", "sites = 'fra, ams'")));
+  EXPECT_FALSE(share(with("a", "sites = 'ams'"), minute));
+  EXPECT_FALSE(share(with("a", "sites = 'ams'"), with("b", "sites = 'fra'")));
+  EXPECT_FALSE(share(with("a", "placement = 'central'"), minute));
+  EXPECT_FALSE(share(with("a", "\"filter.ams\" = 'octets > 1'"), with("b", "\"filter.ams\" = 'octets > 2'")));
+}
+
 TEST(Share, CalendarsAreTheSameWhenTheirWindowsAre) {
   const std::string berlin = by_as("tumble(flows, time, interval '1 day', timezone => 'Europe/Berlin')");
   EXPECT_TRUE(share(berlin, berlin));

@@ -16,6 +16,25 @@ base::Micros pane_of(const Window& window) {
   return window.calendar ? window.calendar->step_us() : std::gcd(window.size_us, window.slide_us);
 }
 
+std::string edge_obstacle(const Query& query) {
+  for (const auto& input : query.inputs) {
+    if (std::string obstacle = edge_obstacle(*input); !obstacle.empty()) return obstacle;
+  }
+  const Stage& first = query.stages.front();
+  if (first.join) return "rows that a join puts together may arrive at different edges";
+  if (query.inputs.empty() && query.source.kind != Relation::Kind::kStream)
+    return {};  // What it reads is made already.
+  if (query.inputs.empty() ? first.aggregates_rows : query.inputs.front()->has_windows) return {};
+  // Rows travel one by one; what stands above needs those of all edges.
+  for (size_t s = 1; s < query.stages.size(); ++s) {
+    if (query.stages[s].analytic) return "OVER along a stream needs the rows of all edges in their order";
+    if (!query.stages[s].aggregates_rows) continue;
+    return query.inputs.empty() ? "its groups are made of rows that a subquery has made"
+                                : "its groups are made of the rows of several inputs together";
+  }
+  return {};
+}
+
 SplitPlan split(const Query& query, base::Micros pane_us_max) {
   const Stage& stage = query.stages.front();
   SplitPlan plan;

@@ -1,4 +1,6 @@
 #pragma once
+#include <string>
+
 #include "plan/query.h"
 #include "window/pane_grid.h"
 
@@ -34,6 +36,10 @@ window::PaneGrid session_grid(const Window& window);
 
 /// The longest pane that tiles all windows of tumble or hop: gcd(size, slide), or what divides every day of the zone.
 base::Micros pane_of(const Window& window);
+
+/// Why placement = 'edge' is not possible: the groups of the query cannot be made from groups of each edge's rows.
+/// Empty: they can, or its rows are only filtered and computed.
+std::string edge_obstacle(const Query& query);
 
 /// Cuts `query` in two. Pane = gcd(size, slide), cut to at most `pane_us_max` (a divisor is taken, so panes tile both).
 /// Shipped partials use 60 s; one process that adopts its own panes may pass kMaxTime (docs/design/0002-partials.md).

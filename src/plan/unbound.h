@@ -145,6 +145,18 @@ struct UnboundOption {  ///< WITH (name = value); a dotted name is joined: "aler
   std::string value;
   bool has_value = true;
   SourceSpan span;
+  /// Where each octet of `value` stands in the text, and at last where it ends; empty: not known octet by octet (a word
+  /// without quotes, a text with escapes).
+  std::vector<uint32_t> places;
+  /// Of "filter.SITE" in CREATE and ALTER MATERIALIZED VIEW: what `value` says, its spans in `value`. Else null.
+  std::shared_ptr<const UnboundExpr> condition;
+
+  /// A place in `value` as one in the text: the whole option where that is not known.
+  SourceSpan span_of(SourceSpan in_value) const {
+    const size_t begin = in_value.offset_octets, end = begin + in_value.length_octets;
+    if (end >= places.size()) return span;
+    return {places[begin], places[end] - places[begin]};
+  }
 };
 
 struct UnboundName {

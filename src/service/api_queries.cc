@@ -41,6 +41,15 @@ Json ledger_json(const exec::WindowLedger& ledger) {
           {"result_rows", ledger.result_rows}};
 }
 
+Json placement_json(const plan::Placement& placement) {
+  Json filters = Json::object();
+  for (const plan::Placement::Filter& filter : placement.filters) filters[filter.site] = filter.condition;
+  return {{"where", name(placement.where)},
+          {"sites", placement.sites},
+          {"filters", std::move(filters)},
+          {"absent_sites", name(placement.absent_sites)}};
+}
+
 Json query_json(const QueryRegister::Status& status, const Snapshot* snapshot) {
   Json json = {{"name", status.object.name},
                {"version", status.object.version},
@@ -56,6 +65,7 @@ Json query_json(const QueryRegister::Status& status, const Snapshot* snapshot) {
                {"text", status.definition.text},
                {"reads", status.reads},
                {"columns", status.query ? columns_of(status.query->output()) : Json::array()},
+               {"placement", status.query ? placement_json(status.query->options.placement) : Json(nullptr)},
                {"ledger", nullptr},
                {"collecting_since", time_json(status.since)}};
   if (snapshot != nullptr && status.number) {

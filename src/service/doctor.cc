@@ -482,8 +482,8 @@ void check_our_clock(const DoctorInput& input, Checks& out) {
 
 void check_queries(const DoctorInput& input, Checks& out) {
   if (!input.queries) return;
-  Names failed, paused, shedding;
-  std::string first;
+  Names failed, paused, shedding, unknown;
+  std::string first, lost;
   size_t running = 0;
   for (const DoctorInput::Query& query : *input.queries) {
     const std::string when = query.changed_at ? fmt::format(" {}", since(input, *query.changed_at)) : "";
@@ -495,6 +495,10 @@ void check_queries(const DoctorInput& input, Checks& out) {
     } else {
       ++running;
     }
+    for (const std::string& site : query.unknown_sites) {
+      if (lost.empty()) lost = query.name;
+      unknown.add(fmt::format("{} ({})", site, query.name));
+    }
     if (query.recent_shed != 0) shedding.add(fmt::format("{} ({} rows)", query.name, grouped(query.recent_shed)));
   }
   if (failed.count() != 0) {
@@ -505,6 +509,11 @@ void check_queries(const DoctorInput& input, Checks& out) {
   } else if (shedding.count() != 0) {
     out.push_back({"D14", kWarning, fmt::format("drop rows because they hold all that they may: {}", shedding.text()),
                    "group more coarsely, or set state_limit of the query higher"});
+  } else if (unknown.count() != 0) {
+    out.push_back({"D14", kWarning, fmt::format("name sites that no exporter, setting or node has: {}", unknown.text()),
+                   fmt::format("backstream query move {} --sites …; what gives an exporter its site: "
+                               "exporter.PREFIX.site, node.site",
+                               lost)});
   } else if (paused.count() != 0) {
     out.push_back({"D14", kWarning,
                    fmt::format("{}, paused: {}", plural(running, "query runs", "queries run"), paused.text()),

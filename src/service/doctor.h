@@ -96,6 +96,7 @@ struct DoctorInput {
     std::optional<base::Micros> changed_at;
     uint64_t recent_rows = 0, recent_late = 0, recent_shed = 0;
     base::Micros late_by_max = 0;  ///< a delay longer by this would have kept every late row since the start
+    std::vector<std::string> unknown_sites = {};  ///< that it names, and no input, setting or node has
   };
   std::optional<std::vector<Query>> queries;
 
@@ -162,7 +163,8 @@ DoctorInput local_facts(const config::Settings& settings, bool try_ports);
 
 /// Adds what the daemon counts. Both are copies as /metrics has them; the server keeps one of some minutes ago, so that
 /// what went wrong yesterday and was mended does not alarm for ever. Left to the caller: config, catalog errors,
-/// outages, access_control and tls of exposure, Watermark::held_by, reasons of failed queries (see add_query_reason()).
+/// outages, access_control and tls of exposure, Watermark::held_by, reasons of failed queries (see add_query_reason()),
+/// their unknown sites.
 /// @param earlier  null: since the start
 void add_counts(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
                 const MetricsInput* earlier);
@@ -184,6 +186,9 @@ class EarlierCounts {
 };
 /// Why a query is paused or failed, and since when.
 void add_query_reason(DoctorInput& input, std::string_view query, std::string reason, base::Micros changed_at);
+
+/// Sites that a query names, and nothing else does.
+void add_unknown_sites(DoctorInput& input, std::string_view query, std::vector<std::string> sites);
 
 /// {"checks":[{"id","state","text","fix"}],"warnings":N,"errors":N}
 std::string checks_json(const std::vector<Check>& checks);

@@ -371,6 +371,13 @@ std::shared_ptr<const MetricsInput> EarlierCounts::get() const {
   return older_ != nullptr ? older_ : newer_;
 }
 
+void add_unknown_sites(DoctorInput& input, std::string_view query, std::vector<std::string> sites) {
+  if (!input.queries) return;
+  for (DoctorInput::Query& facts : *input.queries) {
+    if (facts.name == query) facts.unknown_sites = std::move(sites);
+  }
+}
+
 void add_query_reason(DoctorInput& input, std::string_view query, std::string reason, base::Micros changed_at) {
   if (!input.queries) return;
   for (DoctorInput::Query& facts : *input.queries) {

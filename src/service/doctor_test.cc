@@ -197,6 +197,12 @@ const std::vector<Case>& cases() {
        "stopped: matrix since 2026-01-31T11:57:00Z (3 min): 22012: division by zero", "query resume matrix"},
       {"a query that sheds", "D14", kWarning, [](I& i) { i.queries->at(0).recent_shed = 1234; }, "matrix (1,234 rows)",
        "state_limit"},
+      {"a site that nothing else names", "D14", kWarning,
+       [](I& i) {
+         add_unknown_sites(i, "matrix", {"frq"});
+         add_unknown_sites(i, "none", {"ams"});
+       },
+       "node has: frq (matrix)", "query move matrix --sites"},
       {"a paused query", "D14", kWarning, [](I& i) { i.queries->at(0).state = "paused"; }, "paused: matrix",
        "query resume"},
       {"a damaged catalog", "D15", kError, [](I& i) { i.catalog->error = "XX001: it is damaged"; }, "damaged",

@@ -37,6 +37,7 @@ UnboundStatement Lowering::lower_alter(const Json& fields, Span span) {
   }
   statement.resets = subtype == "AT_ResetRelOptions";
   statement.options = lower_options(field(field(field(command, "def"), "List"), "items"));
+  if (!statement.resets) lower_conditions(statement.options);
   return statement;
 }
 

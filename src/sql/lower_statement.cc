@@ -11,6 +11,23 @@ namespace {
 
 constexpr const char* kSeveralKeysHint = "a key of several columns is written behind them: PRIMARY KEY (a, b)";
 
+/// UnboundOption::places of a text that is written 'so' or $$so$$; empty for other ways.
+std::vector<uint32_t> places_of(std::string_view written, uint32_t offset, std::string_view value) {
+  std::vector<uint32_t> places;
+  const bool dollars = written.starts_with('$');
+  const size_t open = dollars ? written.find('$', 1) + 1 : 1;
+  if (written.size() < 2 * open || (!dollars && !written.starts_with('\''))) return places;
+  std::string read;
+  for (size_t at = open; at < written.size() - open; ++at) {
+    places.push_back(offset + static_cast<uint32_t>(at));
+    read += written[at];
+    if (!dollars && written[at] == '\'') ++at;  // Twice for one.
+  }
+  places.push_back(offset + static_cast<uint32_t>(written.size() - open));
+  if (read != value) places.clear();  // In pieces, over several lines.
+  return places;
+}
+
 }  // namespace
 
 std::vector<UnboundStatement> Lowering::lower_all(const Json& root) {
@@ -143,6 +160,7 @@ UnboundStatement Lowering::lower_materialized_view(const Json& fields, Span span
   statement.with_no_data = flag(into, "skipData");
   statement.column_aliases = strings_of(field(into, "colNames"));
   statement.options = lower_options(field(into, "options"));
+  lower_conditions(statement.options);
   statement.select = lower_query(field(fields, "query"), span);
   return statement;
 }
@@ -296,7 +314,9 @@ plan::UnboundOption Lowering::lower_option(const Json& fields) {
     option.has_value = false;
     last = value - 1;
   } else if (arg.tag == "String") {
+    while (tokens_.is_kind(last + 1, Token::Kind::kString)) ++last;  // 'a' and 'b' on the next line are one.
     option.value = text_field(arg.fields, "sval");
+    option.places = places_of(tokens_.text(value), tokens_.span(value).offset_octets, option.value);
   } else if (arg.tag == "Integer" || arg.tag == "Float") {
     option.value = number_text(value);
     if (!tokens_.is_kind(value, Token::Kind::kNumber)) ++last;

@@ -1,5 +1,6 @@
 #pragma once
 // From PostgreSQL's parse tree, as libpg_query writes it in JSON, to the unbound plan. Inside this room only.
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ std::string string_of(const Json& node);
 /// The names of a list of String nodes.
 std::vector<std::string> strings_of(const Json& list);
 
+/// PostgreSQL's parse tree of a text, after what it would not refuse has been. Throws Refused. On the parser thread.
+Json parse_tree(const Tokens& tokens);
+
 /// Lowers the statements of one text. Throws Refused. Runs on the parser thread.
 class Lowering {
  public:
@@ -67,6 +71,8 @@ class Lowering {
   plan::UnboundColumnDef lower_column(const Json& fields, std::vector<plan::UnboundName>* primary_key = nullptr);
   std::vector<plan::UnboundOption> lower_options(const Json& list);
   plan::UnboundOption lower_option(const Json& fields);
+  /// lower_condition.cc: reads the conditions that options are ("filter.SITE").
+  void lower_conditions(std::vector<plan::UnboundOption>& options) const;
   void set_name(plan::UnboundStatement& statement, const Json& range_var);
 
   // lower_table.cc

@@ -137,30 +137,33 @@ struct FreeResult {
 /// On the parser thread.
 base::Result<Statements> parse_here(const std::string& text) {
   const Tokens tokens(text);
-  if (auto found = check_identifiers(tokens)) return tl::unexpected(std::move(*found));
-  if (auto found = check_lookalikes(tokens)) return tl::unexpected(std::move(*found));
-  Json tree;
-  {
-    const FreeResult parsed{pg_query_parse(text.c_str())};
-    if (parsed.result.error) {
-      const PgQueryError& error = *parsed.result.error;
-      return tl::unexpected(
-          explain_syntax_error(tokens, error.message ? error.message : "", octets_of(text, error.cursorpos)));
-    }
-    tree = Json::parse(parsed.result.parse_tree, nullptr, false);
-  }
-  if (tree.is_discarded()) {
-    return tl::unexpected(refusal("XX000", "the parser's answer cannot be read", {}, "please report this text"));
-  }
-  if (auto found = check_quotes(tokens)) return tl::unexpected(std::move(*found));
   try {
-    return Lowering(tokens).lower_all(tree);
+    return Lowering(tokens).lower_all(parse_tree(tokens));
   } catch (Refused& refused) {
     return tl::unexpected(std::move(refused.diagnostic));
   }
 }
 
 }  // namespace
+
+Json parse_tree(const Tokens& tokens) {
+  if (auto found = check_identifiers(tokens)) throw Refused{std::move(*found)};
+  if (auto found = check_lookalikes(tokens)) throw Refused{std::move(*found)};
+  const std::string text(tokens.whole_text());
+  Json tree;
+  {
+    const FreeResult parsed{pg_query_parse(text.c_str())};
+    if (parsed.result.error) {
+      const PgQueryError& error = *parsed.result.error;
+      throw Refused{explain_syntax_error(tokens, error.message ? error.message : "", octets_of(text, error.cursorpos))};
+    }
+    tree = Json::parse(parsed.result.parse_tree, nullptr, false);
+  }
+  if (tree.is_discarded())
+    throw Refused{refusal("XX000", "the parser's answer cannot be read", {}, "please report this text")};
+  if (auto found = check_quotes(tokens)) throw Refused{std::move(*found)};
+  return tree;
+}
 
 base::Result<Statements> parse(std::string_view text, std::string_view source_name) {
   const auto located = [&](Diagnostic diagnostic) {

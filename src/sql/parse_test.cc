@@ -280,6 +280,54 @@ TEST(Places, OfStatementsNamesAndOptions) {
   EXPECT_EQ(piece(text, (*statements)[3].name_span), "y");
 }
 
+TEST(Places, OfWhatAnOptionsTextSays) {
+  const std::string text =
+      "CREATE MATERIALIZED VIEW v WITH (a = 'b''c', b = $x$d'e$x$, c = E'f\\'g', d = word, e = 'h'\n'i', "
+      "\"filter.ams\" = "
+      "'a = ''ä'' AND (b > 1)') AS SELECT 1";
+  auto statements = parse(text, "");
+  ASSERT_TRUE(statements.has_value()) << statements.error().render();
+  const auto& options = statements->front().options;
+  const auto in_text = [&](size_t option, uint32_t offset, uint32_t length) {
+    return piece(text, options[option].span_of({offset, length}));
+  };
+  EXPECT_EQ(options[0].value, "b'c");
+  EXPECT_EQ(in_text(0, 0, 1), "b");
+  EXPECT_EQ(in_text(0, 2, 1), "c");
+  EXPECT_EQ(in_text(0, 0, 3), "b''c");
+  EXPECT_EQ(options[0].span_of({3, 0}).offset_octets, text.find("c', b") + 1) << "behind it";
+  EXPECT_EQ(in_text(1, 1, 2), "'e");
+  // Escapes, words and pieces: all of it.
+  EXPECT_EQ(in_text(2, 0, 1), "c = E'f\\'g'");
+  EXPECT_EQ(in_text(3, 0, 1), "d = word");
+  EXPECT_EQ(in_text(4, 0, 1), "e = 'h'\n'i'");
+  ASSERT_TRUE(options[5].condition);
+  EXPECT_EQ(print(options[5].condition.get()), "(and (= a 'ä') (> b 1))");
+  EXPECT_EQ(piece(text, options[5].span_of(options[5].condition->args[0]->span)), "a = ''ä''");
+  EXPECT_EQ(piece(text, options[5].span_of(options[5].condition->args[1]->span)), "b > 1");
+  for (size_t i = 0; i < 5; ++i) EXPECT_FALSE(options[i].condition);
+}
+
+TEST(Places, OfMistakesInAnOptionsCondition) {
+  const auto of = [](const std::string& written) {
+    return lowered("CREATE MATERIALIZED VIEW v\nWITH (\"filter.a\" = " + written + ") AS SELECT 1");
+  };
+  EXPECT_EQ(of("'a >'"), "42601 2:24 the statement ends too early");
+  EXPECT_EQ(of("'a = ''x'' AND and'"), "42601 2:35 unexpected 'and'");
+  EXPECT_EQ(of("$$a\n  == 1$$"), "42601 3:3 '==' is not an operator");
+  EXPECT_EQ(of("'(a'"), "42601 2:21 this '(' is never closed");
+  EXPECT_EQ(of("'a) OR (b'"), "42601 2:22 unexpected ')'");
+  EXPECT_EQ(of("'a; SELECT 1'"), "42601 2:21 \"filter.a\" is one condition and nothing else");
+  EXPECT_EQ(of("'a ORDER BY b'"), "42601 2:21 \"filter.a\" is one condition and nothing else");
+  EXPECT_EQ(of("'a FROM t'"), "42601 2:23 unexpected 'FROM'");
+  EXPECT_EQ(of("''"), "42601 2:21 \"filter.a\" is empty: a condition belongs there");
+  EXPECT_EQ(of("'EXISTS (SELECT 1)'"), "0A000 2:21 a subquery in \"filter.a\" is not supported");
+  EXPECT_EQ(of("E'a\\x20>'"), "42601 2:7 the statement ends too early");
+  std::string nots = "'";
+  for (int i = 0; i < 600; ++i) nots += "NOT ";
+  EXPECT_EQ(of(nots + "a'").substr(0, 5), "54001");
+}
+
 TEST(Places, ColumnsAreCountedInCharacters) {
   EXPECT_EQ(lowered("SELECT 'ä€😀',\n  é, ü FROM t WHERE é = 1 and and"), "42601 2:31 unexpected 'and'");
   EXPECT_EQ(lowered("SELECT 'é' == 1"), "42601 1:12 '==' is not an operator");

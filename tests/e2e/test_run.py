@@ -60,6 +60,26 @@ class Answers(harness.Case):
         self.assertEqual(self.rows("--pcap", "ams=" + path, "--pcap", "fra=" + path, "-e", query)[1:],
                          ["2026-01-31 12:00:00+00,ams,357", "2026-01-31 12:00:00+00,fra,357"])
 
+    def test_sites_and_their_filters_choose_rows(self):
+        path = self.write("a.pcap", simple_capture())
+        select = ("SELECT window_start, site, sum(octets) AS octets FROM tumble(flows, time, interval '1 h') "
+                  "GROUP BY window_start, site ORDER BY site")
+        inputs = ("--pcap", "ams=" + path, "--pcap", "fra=" + path, "--pcap", "rio=" + path, "--pcap", path)
+        for more in [[], ["--edges", "3"], ["--edges", "3", "--deal", "site"], ["--set", "exec.batch_rows=1"]]:
+            for options, rows in [("sites = 'rio'", ["rio,357"]), ("sites = 'fra, ams'", ["ams,357", "fra,357"]),
+                                  ("sites = 'ams,rio', \"filter.rio\" = 'octets < 0'", ["ams,357"]),
+                                  ('"filter.ams" = \'false\', placement = \'edge\'', ["fra,357", "rio,357", ",357"])]:
+                self.assertEqual(self.rows(*inputs, "-e", f"CREATE MATERIALIZED VIEW v WITH ({options}) AS {select}", *more)[1:],
+                                 ["2026-01-31 12:00:00+00," + row for row in rows], (options, more))
+
+    def test_a_site_that_no_input_has_is_told(self):
+        path = self.write("a.pcap", simple_capture())
+        result = self.run_backstream("run", "--pcap", "ams=" + path, "--set", "exporter.10.0.0.1.site=fra", "-e",
+                                     "CREATE MATERIALIZED VIEW v WITH (sites = 'ams,fra,rio') AS SELECT site FROM flows")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn('v: no input and no setting names the site "rio" (hint: --pcap rio=FILE, or exporter.PREFIX.site)', result.stderr)
+        self.assertNotIn("fra", result.stderr)
+
     def test_port_restricts(self):
         path = self.write("a.pcap", simple_capture())
         self.assertEqual(self.rows("--pcap", path, "--port", "4739", "-e", MATRIX), SIMPLE_ROWS[:1])

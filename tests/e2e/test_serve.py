@@ -343,6 +343,46 @@ class Serve(daemon.Case):
         rows = {row[1]: row[2] for w in self.windows(stream.wait(2, timeout=5)) for row in w["rows"]}
         self.assertEqual(rows, {"ams": 3, "fra": 4})
 
+    def test_a_query_moves_to_other_sites_at_the_begin_of_a_window(self):
+        node = self.serve("node.site=ams", "exporter.127.0.0.2.site=fra")
+        text = "SELECT window_start, site, count(*) AS flows FROM tumble(flows, received_at, interval '1 s') GROUP BY 1, 2"
+        node.add("by_site", f"CREATE MATERIALIZED VIEW by_site WITH (sites = 'ams') AS {text}")
+        stream = node.events("by_site")
+        server = f"http://127.0.0.1:{node.port}"
+        loads = [Load(node, pause=0.01), Load(node, pause=0.01, source="127.0.0.2")]
+
+        def move(version, *flags):
+            time.sleep(2.5)
+            result = self.run_backstream("query", "move", "by_site", *flags, "--server", server)
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, f"altered by_site (version {version})\n", ""))
+        try:
+            move(2, "--sites", "fra", "--placement", "edge")
+            move(3, "--sites", "all")
+            refused = self.run_backstream("query", "move", "by_site", "--sites", "fra,,ams", "--server", server)
+            time.sleep(2.5)
+        finally:
+            for load in loads:
+                load.stop()
+        windows = self.windows(stream.wait(10**6, timeout=3))
+        starts = [seconds(w["window_start"]) for w in windows]
+        self.assertEqual(starts, list(range(starts[0], starts[0] + len(starts))), "no window is left out or comes twice")
+        sites = {1: {"ams"}, 2: {"fra"}, 3: {"ams", "fra"}}
+        self.assertEqual({w["version"] for w in windows}, set(sites))
+        for window in windows:
+            self.assertLessEqual({row[1] for row in window["rows"]}, sites[window["version"]], window)
+        self.assertEqual({version: {row[1] for w in windows if w["version"] == version for row in w["rows"]} for version in sites}, sites)
+        query = node.get("/api/v1/queries/by_site")
+        self.assertEqual(query["placement"], {"where": "edge", "sites": [], "filters": {}, "absent_sites": "mark"})
+        self.assertEqual(query["text"], f"CREATE MATERIALIZED VIEW by_site WITH (placement = 'edge') AS {text}")
+        self.assertIn('by_site (moved):1:73: error: a site without a name in sites', refused.stderr)
+        self.assertEqual(refused.returncode, 3)
+
+        node.add("lost", f"CREATE MATERIALIZED VIEW lost WITH (sites = 'ams,frq', \"filter.ams\" = 'octets > 5') AS {text}")
+        shown = self.run_backstream("query", "show", "lost", "--server", server).stdout
+        self.assertIn("placed    sites ams, frq; filter.ams: octets > 5\n", shown)
+        found = {check["id"]: check for check in node.get("/api/v1/doctor")["checks"]}["D14"]
+        self.assertEqual((found["state"], found["text"]), ("warning", "name sites that no exporter, setting or node has: frq (lost)"))
+
     def test_why_there_are_no_rows_yet(self):
         node = self.serve("watermark.delay=30s")
         node.add("slow", "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '1 min') GROUP BY 1")

@@ -79,7 +79,8 @@ class Commands(daemon.Case):
         self.ask("query", "alter", "total", "-e", TOTAL.replace("'1 s'", "'2 s'"))
         self.assertIn("+", self.ask("query", "diff", "total").stdout)
         self.assertIn("2", self.ask("query", "history", "total").stdout)
-        self.assertIn("sites", self.ask("query", "move", "total", "--sites", "ams", code=3).stderr)
+        self.assertIn("sites", self.ask("query", "move", "total", "--sites", "ams,ams", code=3).stderr)
+        self.assertEqual(self.ask("query", "move", "total", "--sites", "ams", "--placement", "edge").stdout, "altered total (version 3)\n")
         self.assertIn("did you mean", self.ask("query", "drop", "totl", code=6).stderr)
         audit = self.ask("audit", "-o", "jsonl").stdout
         self.assertIn("cli 127.0.0.1", audit)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <random>
 
@@ -83,7 +84,27 @@ const char* const kQueries[] = {
     "tumble(flows, time, interval '60 s') GROUP BY window_start, dst_as), window_start, interval '1 month', "
     "timezone => 'Pacific/Honolulu') GROUP BY window_start",
     "SELECT DISTINCT window_start, exporter, protocol FROM tumble(flows, time, interval '60 s') WHERE packets > 2",
+    // Sites and their filters, each with what they mean (see kSitesFirst).
+    "CREATE MATERIALIZED VIEW of_sites WITH (sites = 'fra,ams', \"filter.fra\" = 'packets / (dst_port - 3) >= 0 AND "
+    "src_as < 15', placement = 'edge') AS SELECT window_start, site, dst_as, sum(octets) AS octets, count(*) AS n "
+    "FROM tumble(flows, time, interval '60 s') WHERE protocol = 6 GROUP BY window_start, site, dst_as",
+    "CREATE MATERIALIZED VIEW of_where AS SELECT window_start, site, dst_as, sum(octets) AS octets, count(*) AS n "
+    "FROM tumble(flows, time, interval '60 s') WHERE protocol = 6 AND (site = 'ams' OR site = 'fra' AND "
+    "packets / (dst_port - 3) >= 0 AND src_as < 15) GROUP BY window_start, site, dst_as",
+    "CREATE MATERIALIZED VIEW without_sites WITH (\"filter.rio\" = 'false') AS SELECT window_start, window_end, "
+    "src_as, "
+    "min(octets) AS least, count(*) AS n FROM session(flows, time, interval '20 s', partition_by => (src_as)) "
+    "GROUP BY window_start, window_end, src_as",
+    "CREATE MATERIALIZED VIEW without_where AS SELECT window_start, window_end, src_as, min(octets) AS least, count(*) "
+    "AS n FROM session(flows, time, interval '20 s', partition_by => (src_as)) WHERE site IS DISTINCT FROM 'rio' "
+    "GROUP BY window_start, window_end, src_as",
+    "CREATE MATERIALIZED VIEW rows_of_sites WITH (sites = 'rio') AS SELECT time, site, octets FROM flows WHERE packets "
+    "= 2",
+    "CREATE MATERIALIZED VIEW rows_of_where AS SELECT time, site, octets FROM flows WHERE packets = 2 AND site = 'rio'",
+    "SELECT * FROM of_sites_late",
+    "SELECT * FROM of_where_late",
 };
+constexpr size_t kSitesFirst = std::size(kQueries) - 8;  ///< from here on each query has the rows of the one after it
 
 /// One flow of the test's own making, all columns that the queries read.
 struct Flow {
@@ -116,6 +137,8 @@ std::vector<Flow> make_flows(std::mt19937_64& random, size_t count, Micros disor
     f.exporter = base::Inet::v4(static_cast<uint32_t>(0x7f000001 + random() % 4));
     f.version = random() % 2 ? "5" : "10";
     f.site = random() % 2 ? "ams" : "fra";
+    if (f.octets % 5 == 0) f.site = "rio";
+    if (f.octets % 7 == 0) f.site = "";  // None.
     f.sampling_rate = random() % 3 ? 1000 : static_cast<int64_t>(1 + random() % 100);
     f.rate_present = random() % 200 != 0;
     flows.push_back(f);
@@ -201,7 +224,7 @@ Outcome run(const std::vector<Flow>& flows, exec::EngineOptions options, size_t 
     set(FlowColumn::kDstIp, f.dst);
     set(FlowColumn::kExporter, f.exporter);
     set(FlowColumn::kProtocolVersion, f.version);
-    set(FlowColumn::kSite, f.site);
+    set(FlowColumn::kSite, f.site, !f.site.empty());
     set(FlowColumn::kReceivedAt, f.time + f.octets);
     if (batch.row_count == options.batch_rows) flush(edge);
   };
@@ -265,6 +288,26 @@ void expect_late_rows(const Outcome& outcome, size_t view, size_t late_view, uin
   EXPECT_EQ(rows, outcome.ledgers[view].late) << "seed " << seed;
 }
 
+/// The rows of a query, without its number.
+std::vector<std::string> rows_of(const Outcome& outcome, size_t query) {
+  const std::string number = std::to_string(query) + '|';
+  std::vector<std::string> rows;
+  for (const std::string& row : outcome.rows) {
+    if (row.starts_with(number)) rows.push_back(row.substr(number.size()));
+  }
+  return rows;
+}
+
+/// Sites and filters are conditions of the rows that are read, and nothing else.
+void expect_sites_are_conditions(const Outcome& outcome, uint64_t seed) {
+  for (size_t q = kSitesFirst; q < std::size(kQueries); q += 2) {
+    EXPECT_EQ(rows_of(outcome, q), rows_of(outcome, q + 1)) << kQueries[q] << ", seed " << seed;
+    EXPECT_EQ(outcome.ledgers[q].filtered, outcome.ledgers[q + 1].filtered) << kQueries[q] << ", seed " << seed;
+  }
+  EXPECT_FALSE(rows_of(outcome, kSitesFirst).empty());
+  EXPECT_GT(outcome.ledgers[kSitesFirst].filtered, 0u);
+}
+
 uint64_t rounds() {
   const char* given = std::getenv("BACKSTREAM_PROPERTY_ROUNDS");
   return given == nullptr ? 6 : std::strtoull(given, nullptr, 10);
@@ -285,6 +328,7 @@ TEST(WholeIsSplit, ForAnyDealBatchSizeAndHash) {
       EXPECT_GT(whole.ledgers[9].counted, 0u);
     }
     expect_late_rows(whole, 0, 8, seed);
+    expect_sites_are_conditions(whole, seed);
 
     exec::EngineOptions small;
     small.batch_rows = 1 + random() % 7;

@@ -15,7 +15,4 @@ namespace backstream::app::shell {
 base::Result<std::string> altered_text(const std::string& name, const std::string& text,
                                        const plan::UnboundStatement& alter, std::string_view alter_text);
 
-/// An identifier as SQL has to write it: in quotes where it is not plain.
-std::string quoted_name(std::string_view name);
-
 }  // namespace backstream::app::shell

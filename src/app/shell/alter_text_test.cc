@@ -37,8 +37,6 @@ TEST(AlterText, ASelectBecomesAView) {
 TEST(AlterText, OthersAreRefused) {
   EXPECT_EQ(altered("CREATE VIEW v AS SELECT 1", "ALTER MATERIALIZED VIEW v SET (delay = '1 s')"),
             "error: \"v\" is no materialized view");
-  EXPECT_EQ(quoted_name("top_dst"), "top_dst");
-  EXPECT_EQ(quoted_name("Top \"1\""), "\"Top \"\"1\"\"\"");
 }
 
 }  // namespace

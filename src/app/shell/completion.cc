@@ -6,7 +6,7 @@
 #include <cctype>
 #include <filesystem>
 
-#include "app/shell/alter_text.h"
+#include "app/query_texts.h"
 #include "app/shell/meta_command.h"
 #include "app/shell/statement_scanner.h"
 #include "sql/tokens.h"

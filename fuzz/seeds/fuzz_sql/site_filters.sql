@@ -1,0 +1,1 @@
+CREATE MATERIALIZED VIEW v WITH (sites = 'a''b, c', "filter.a''b" = 'x = ''y'' AND z > 1', "filter.c" = $q$(a) OR b$q$) AS SELECT x FROM flows
