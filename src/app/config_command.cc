@@ -8,6 +8,7 @@
 
 #include "app/client_command.h"
 #include "app/commands.h"
+#include "app/kafka_options.h"
 #include "base/utf8.h"
 #include "config/load.h"
 #include "service/access.h"
@@ -46,6 +47,7 @@ config::Loaded load(const Asked& asked) {
   request.file = asked.config;
   request.default_file = config::kDefaultFile;
   request.environment = environ;
+  request.kafka_property = kafka_property_fault;
   request.assignments = asked.assignments;
   config::Loaded loaded = config::load(request);
   for (const std::string& warning : loaded.warnings) telemetry::terminal_log().warning(warning);

@@ -8,6 +8,7 @@
 
 #include "app/client_command.h"
 #include "app/commands.h"
+#include "app/kafka_options.h"
 #include "app/service_client.h"
 #include "config/endpoint.h"
 #include "config/load.h"
@@ -51,6 +52,7 @@ std::vector<Check> local_checks(const Asked& asked, bool try_ports) {
   request.file = asked.config;
   request.default_file = config::kDefaultFile;
   request.environment = environ;
+  request.kafka_property = kafka_property_fault;
   request.assignments = asked.assignments;
   const config::Loaded loaded = config::load(request);
   const bool valid = loaded.errors.empty();

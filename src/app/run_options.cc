@@ -14,6 +14,7 @@
 
 #include "app/commands.h"
 #include "app/input.h"
+#include "app/kafka_options.h"
 #include "config/load.h"
 #include "telemetry/terminal_log.h"
 
@@ -133,6 +134,7 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
   config::LoadRequest request;
   if (!given.config.empty()) request.file = given.config;
   request.environment = environ;
+  request.kafka_property = kafka_property_fault;
   request.assignments = given.settings;
   config::Loaded loaded = config::load(request);
   for (const std::string& warning : loaded.warnings) telemetry::terminal_log().warning(warning);

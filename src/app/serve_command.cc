@@ -16,6 +16,7 @@
 #include "app/client_command.h"
 #include "app/commands.h"
 #include "app/daemon.h"
+#include "app/kafka_options.h"
 #include "app/stop_signal.h"
 #include "telemetry/notify.h"
 #include "telemetry/terminal_log.h"
@@ -136,6 +137,7 @@ int serve_command(const std::vector<std::string>& arguments) {
   options.load.file = asked.config;
   options.load.default_file = config::kDefaultFile;
   options.load.environment = environ;
+  options.load.kafka_property = kafka_property_fault;
   if (!asked.roles.empty()) {
     std::string roles = "node.roles=";
     for (const std::string& role : asked.roles) roles.append(&role == &asked.roles.front() ? "" : ",").append(role);

@@ -109,7 +109,9 @@ class TomlReader {
         continue;
       }
       if (known) {
-        descend(*node.as_table(), name, name + "." != kExporterSection && name + "." != kForwardSection);
+        const std::string section = name + ".";
+        descend(*node.as_table(), name,
+                section != kExporterSection && section != kForwardSection && section != kKafkaSection);
         continue;
       }
       const std::string_view near = base::nearest_name(name, {sections_.begin(), sections_.end()});
@@ -294,9 +296,10 @@ void apply_environment(Settings& settings, const char* const* environment, Appli
       for (const auto& [name, key] : known) names.push_back(std::string_view(name).substr(kPrefix.size()));
       if (const std::string_view near = base::nearest_name(variable.substr(kPrefix.size()), names); !near.empty())
         hint = fmt::format("did you mean {}{}?", kPrefix, near);
-      for (const std::string_view section : {kExporterSection, kForwardSection, kColumnSection}) {
+      for (const std::string_view section :
+           {kExporterSection, kForwardSection, kColumnSection, kKafkaPropertySection}) {
         if (variable.starts_with(variable_of(section)))
-          hint = "exporter.PREFIX, forward.NAME and column.NAME are set by a file or --set";
+          hint = "exporter.PREFIX, forward.NAME, column.NAME and kafka.property.NAME are set by a file or --set";
       }
       applied.warnings.push_back(fmt::format("variable {} is no setting and has no effect; {}", variable, hint));
       continue;

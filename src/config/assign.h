@@ -46,6 +46,7 @@ std::string_view trim(std::string_view text);
 std::string toml_string(std::string_view text);
 
 inline constexpr std::string_view kExporterSection = "exporter.", kForwardSection = "forward.",
-                                  kColumnSection = "column.", kSecretFileSuffix = "_file";
+                                  kColumnSection = "column.", kKafkaSection = "kafka.",
+                                  kKafkaPropertySection = "kafka.property.", kSecretFileSuffix = "_file";
 
 }  // namespace backstream::config

@@ -158,8 +158,14 @@ std::string state_folder(const char* const* environment) {
 }
 
 /// What no single key can tell.
-void check_together(Loaded& loaded) {
+void check_together(Loaded& loaded, PropertyCheck kafka_property) {
   const Settings& settings = loaded.settings;
+  if (kafka_property != nullptr) {
+    for (const auto& [name, value] : settings.kafka.properties) {
+      const auto fault = kafka_property(name, value);
+      if (fault) tell(loaded, fmt::format("{}{}", kKafkaPropertySection, name), fault->message, fault->hint);
+    }
+  }
   const bool allow_unknown =
       std::find(loaded.refused.begin(), loaded.refused.end(), "ingest.allow") != loaded.refused.end();
   for (const Endpoint& endpoint : settings.listen.flow) {
@@ -298,7 +304,7 @@ Loaded load(const LoadRequest& request) {
   if (loaded.settings.node.name.empty()) loaded.settings.node.name = host_name();
   if (loaded.settings.state.folder.empty()) loaded.settings.state.folder = state_folder(request.environment);
   read_secrets(loaded, request);
-  check_together(loaded);
+  check_together(loaded, request.kafka_property);
   return loaded;
 }
 

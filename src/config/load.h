@@ -14,12 +14,19 @@ inline constexpr const char* kDefaultFile = "/etc/backstream/backstream.toml";
 
 /// Where settings come from; a later one wins: defaults, the file, conf.d/*.toml beside it by name, the environment,
 /// assignments. Of secrets, $CREDENTIALS_DIRECTORY comes right behind the defaults.
+/// What is wrong with a property of a library that this room does not know.
+struct PropertyFault {
+  std::string message, hint;
+};
+using PropertyCheck = std::optional<PropertyFault> (*)(const std::string& name, const std::string& value);
+
 struct LoadRequest {
   std::optional<std::string> file;  ///< --config: must be there
   std::string default_file;         ///< without `file`; need not be there; empty: none
   std::vector<std::string> assignments;
   const char* const* environment = nullptr;  ///< null-terminated, as `environ`
   std::span<const SecretDef> secrets = secret_table();
+  PropertyCheck kafka_property = nullptr;  ///< of kafka.property.NAME; null: any is taken
 };
 
 struct Loaded : Applied {

@@ -290,6 +290,37 @@ TEST_F(Load, ASecretInTheOpenIsRefusedAndNotRepeated) {
   EXPECT_TRUE(loaded.settings.secrets.empty());
 }
 
+TEST_F(Load, PropertiesOfKafkaAreCheckedByWhoKnowsThem) {
+  write("node.toml", R"([kafka]
+brokers = ["kafka-1.example:9092"]
+[kafka.property]
+"sasl.username" = "edge"
+linger.ms = 20
+"sasl.password" = "hunter2"
+"no.such" = "x"
+)");
+  LoadRequest asked = request();
+  asked.kafka_property = [](const std::string& name, const std::string& value) -> std::optional<PropertyFault> {
+    if (name == "no.such") return PropertyFault{"no '" + name + "', nor '" + value + "'", "leave it out"};
+    return std::nullopt;
+  };
+  const Loaded loaded = load(asked);
+  const std::string text = told(loaded);
+  EXPECT_EQ(loaded.errors.size(), 2U) << text;
+  EXPECT_NE(text.find(path("node.toml") + ":6:1: error: 'sasl.password' is a secret: it never stands in settings\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("hunter2"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find(path("node.toml") + ":7:13: error: no 'no.such', nor 'x'\n    7 | \"no.such\" = \"x\"\n      |    "
+                                    "         ^~~ hint: leave it out\n"),
+      std::string::npos)
+      << text;
+  using Properties = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(loaded.settings.kafka.properties,
+            (Properties{{"sasl.username", "edge"}, {"linger.ms", "20"}, {"no.such", "x"}}));
+}
+
 /// As `config show` writes it.
 std::string toml(const Settings& settings) {
   std::string text, section;
@@ -327,6 +358,13 @@ to = "udp://[2001:db8::10]:2055"
 spoof = false
 ports = [2055, 4739]
 queue = "1 MiB"
+[kafka]
+brokers = ["kafka-1.example:9092", "[2001:db8::1]:9093"]
+prefix = "lab"
+partitions = 4
+[kafka.property]
+"security.protocol" = "sasl_ssl"
+sasl.mechanism = "PLAIN"
 [exporter."10.1.2.3/16"]
 delay = "2 min"
 site = "ams"
@@ -343,6 +381,9 @@ sampling_default = 7
             std::string::npos)
       << text;
   EXPECT_NE(text.find("[forward.z]\nto = "), std::string::npos);
+  EXPECT_NE(text.find("[kafka.property]\n\"security.protocol\" = \"sasl_ssl\"\n\"sasl.mechanism\" = \"PLAIN\"\n"),
+            std::string::npos)
+      << text;
   write("node.toml", text);
   const Loaded second = load(request());
   ASSERT_TRUE(second.errors.empty()) << told(second);

@@ -107,6 +107,29 @@ constexpr SettingDef kTable[] = {
      BACKSTREAM_FIELD(plan.rewrites)},
     {"plan.share", SettingKind::kSwitch, 0, 1, "",
      "queries with the same groups make them once; results never depend on it", BACKSTREAM_FIELD(plan.share)},
+    {"kafka.partitions", SettingKind::kCount, 1, 10'000, "",
+     "partitions of the topics, the same on every node and for good: other ones need another kafka.prefix",
+     BACKSTREAM_FIELD(kafka.partitions)},
+    {"kafka.replication", SettingKind::kCount, 0, 100, "", "replicas of topics that are made; 0: the brokers' default",
+     BACKSTREAM_FIELD(kafka.replication)},
+    {"kafka.min_insync_replicas", SettingKind::kCount, 0, 100, "",
+     "replicas that must have a record before it counts as kept; topics with fewer are refused; 0: 2 for topics that "
+     "are "
+     "made with three replicas or more, else the brokers' default",
+     BACKSTREAM_FIELD(kafka.min_insync_replicas)},
+    {"kafka.create_topics", SettingKind::kSwitch, 0, 1, "", "topics that are missing are made",
+     BACKSTREAM_FIELD(kafka.create_topics)},
+    {"kafka.retention", SettingKind::kDuration, 60 * base::kMicrosPerSecond, 3'650 * kDay, "",
+     "how long brokers keep partial aggregates at least: the longest window and the longest outage of a merge node",
+     BACKSTREAM_FIELD(kafka.retention_us)},
+    {"kafka.timeout", SettingKind::kDuration, base::kMicrosPerSecond, 3'600 * base::kMicrosPerSecond, "",
+     "how long a record may wait for the brokers before it goes back to the spool", BACKSTREAM_FIELD(kafka.timeout_us)},
+    {"kafka.queue", SettingKind::kOctets, 1 << 20, int64_t{1} << 31, "",
+     "memory for records that are on their way to the brokers", BACKSTREAM_FIELD(kafka.queue_octets)},
+    {"kafka.read_memory", SettingKind::kOctets, 1 << 20, int64_t{1} << 36, "",
+     "memory for records that were fetched before they are asked for, all partitions of a topic together, at least "
+     "1 MiB each",
+     BACKSTREAM_FIELD(kafka.read_memory_octets)},
 };
 #undef BACKSTREAM_FIELD
 
@@ -142,7 +165,18 @@ bool is_node_name(std::string_view text) {
   });
 }
 
+/// Topics are PREFIX.NAME, whose names have at most 249 characters.
+bool is_topic_prefix(std::string_view text) {
+  return !text.empty() && text.size() <= 100 && text != "." && text != ".." &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+         });
+}
+
 constexpr TextSettingDef kTextTable[] = {
+    {"kafka.prefix", "what the names of our topics begin with; one for each deployment",
+     [](Settings& settings) -> std::string& { return settings.kafka.prefix; }, is_topic_prefix,
+     "1 to 100 letters, digits, '.', '_' and '-'"},
     {"decode.state_file", "file that keeps what exporters announced (templates, sampling) over a restart",
      [](Settings& settings) -> std::string& { return settings.decode.state_file; }},
     {"enrich.as_table", "file of networks and their AS (MMDB, MRT, CSV): fills src_as and dst_as where routers send 0",
@@ -251,7 +285,24 @@ std::vector<std::string> load_roles(const Settings& settings) {
   return elements;
 }
 
+std::optional<ListFault> store_brokers(Settings& settings, Elements elements) {
+  std::vector<std::string> brokers;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    const auto endpoint = parse_endpoint(fmt::format("kafka://{}", elements[i]), "kafka");
+    if (!endpoint || endpoint->is_any() || endpoint->port == 0) return ListFault{i, {}, {}};
+    if (std::find(brokers.begin(), brokers.end(), elements[i]) != brokers.end())
+      return ListFault{i, fmt::format("'{}' is there twice", elements[i]), {}};
+    brokers.emplace_back(elements[i]);
+  }
+  settings.kafka.brokers = std::move(brokers);
+  return std::nullopt;
+}
+
+std::vector<std::string> load_brokers(const Settings& settings) { return settings.kafka.brokers; }
+
 constexpr ListSettingDef kListTable[] = {
+    {"kafka.brokers", "some brokers of Apache Kafka, which name the others; none: no Kafka", store_brokers,
+     load_brokers, "HOST:PORT, such as 'kafka-1.example:9092, [2001:db8::1]:9092'; in TOML a list of texts"},
     {"ingest.allow", "exporters that are heard, by address or prefix; others are counted and dropped (default: all)",
      store_allow, load_allow, "addresses and prefixes, such as '192.0.2.0/24, 2001:db8::/32'; in TOML a list of texts",
      Reload::kLive},
@@ -579,6 +630,47 @@ Result<std::string> assign_column(Settings& settings, std::string_view key, std:
   return std::string(key);
 }
 
+constexpr std::pair<std::string_view, std::string_view> kKafkaSecrets[] = {
+    {"sasl.password", "kafka.sasl_password_file names a file that holds it"},
+    {"ssl.key.password", "kafka.ssl_key_password_file names a file that holds it"},
+    {"ssl.key.pem", "ssl.key.location names a file that holds it"},
+    {"ssl.keystore.password",
+     "ssl.key.location and ssl.certificate.location take PEM, kafka.ssl_key_password_file names "
+     "a file with the password"},
+    {"sasl.oauthbearer.client.secret", "this build has no OpenID Connect"},
+};
+
+/// "kafka.property.NAME", where NAME is librdkafka's and has dots. Nothing here knows which there are: LoadRequest.
+Result<std::string> assign_kafka_property(Settings& settings, std::string_view key, std::string_view value,
+                                          SourceSpan key_span, SourceSpan value_span) {
+  std::string_view name = key.substr(kKafkaPropertySection.size());
+  if (name.size() >= 2 && name.front() == '"' && name.back() == '"') name = name.substr(1, name.size() - 2);
+  for (const auto& [secret, hint] : kKafkaSecrets) {
+    if (name == secret)
+      return fail(kUnquotable, fmt::format("'{}' is a secret: it never stands in settings", name), key_span,
+                  std::string(hint));
+  }
+  const bool plain = !name.empty() && name.size() <= 100 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
+  });
+  if (!plain)
+    return fail("config", fmt::format("'{}' cannot name a property of librdkafka", name), key_span,
+                "such as kafka.property.security.protocol; in TOML: [kafka.property] \"security.protocol\" = ...");
+  if (!is_plain_text(value)) return bad_text(key, value_span);
+  auto& properties = settings.kafka.properties;
+  const auto at =
+      std::find_if(properties.begin(), properties.end(), [&](const auto& known) { return known.first == name; });
+  if (at != properties.end()) {
+    at->second = value;
+  } else {
+    if (properties.size() >= Settings::kKafkaPropertiesMax)
+      return fail("config", fmt::format("more than {} properties of librdkafka", Settings::kKafkaPropertiesMax),
+                  key_span);
+    properties.emplace_back(name, value);
+  }
+  return fmt::format("{}{}", kKafkaPropertySection, name);
+}
+
 Result<std::string> assign_list(Settings& settings, const ListSettingDef& list, const ValueText& value) {
   std::vector<std::string_view> elements;
   if (value.is_array) {
@@ -658,6 +750,8 @@ Result<std::string> assign(const AssignContext& context, std::string_view key, S
   if (key.starts_with(kExporterSection)) return assign_exporter(settings, key, value.text, key_span, value.span);
   if (key.starts_with(kForwardSection)) return assign_forward(settings, key, value.text, key_span, value.span);
   if (key.starts_with(kColumnSection)) return assign_column(settings, key, value.text, key_span, value.span);
+  if (key.starts_with(kKafkaPropertySection))
+    return assign_kafka_property(settings, key, value.text, key_span, value.span);
   for (const TextSettingDef& known : kTextTable) {
     if (known.key != key) continue;
     if (!is_plain_text(value.text)) return bad_text(key, value.span);
@@ -728,6 +822,8 @@ std::span<const ListSettingDef> list_setting_table() { return kListTable; }
 std::span<const ForwardSettingDef> forward_setting_table() { return kForwardTable; }
 constexpr SecretDef kSecretTable[] = {
     {"access.admin_token", "serve: a token that may do all, also while the catalog cannot be read", Reload::kLive},
+    {"kafka.sasl_password", "the password for Kafka, with kafka.property.sasl.username"},
+    {"kafka.ssl_key_password", "the password of the private key that kafka.property.ssl.key.location names"},
 };
 std::span<const SecretDef> secret_table() { return kSecretTable; }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/diagnostic.h"
@@ -154,6 +155,21 @@ struct Settings {
   struct {
     std::string folder;  ///< empty: `tables` in state.folder
   } tables;
+  struct {
+    std::vector<std::string> brokers;  ///< "HOST:PORT"; empty: there is no Kafka
+    std::string prefix = "backstream";
+    int64_t partitions = 32;
+    int64_t replication = 0;          ///< of topics that are made; 0: the brokers' default
+    int64_t min_insync_replicas = 0;  ///< 0: the brokers' default
+    bool create_topics = true;
+    Micros retention_us = Micros{86'400} * base::kMicrosPerSecond;
+    Micros timeout_us = 30'000'000;
+    int64_t queue_octets = 64 << 20;
+    int64_t read_memory_octets = 64 << 20;
+    /// Of librdkafka, by its names, each once, in the order of their first setting; no secrets among them.
+    std::vector<std::pair<std::string, std::string>> properties;
+  } kafka;
+  static constexpr size_t kKafkaPropertiesMax = 256;
   std::map<std::string, Secret, std::less<>> secrets;  ///< by key of the table of secrets; only those that are given
   std::vector<ExporterSettings> exporters;             ///< each prefix once, in no order
   /// Columns added to `flows`: settings "column.NAME". Names are unlike those that `flows` has, each once, in the order

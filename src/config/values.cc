@@ -115,6 +115,14 @@ std::vector<SettingValue> setting_values(const Settings& settings, std::span<con
     value.literal = toml_string(fmt::format("{} {}", element, batch::name(column.from.type)));
     all.push_back(std::move(value));
   }
+  for (const auto& [name, text] : settings.kafka.properties) {
+    SettingValue value;
+    value.key = fmt::format("{}{}", kKafkaPropertySection, name);
+    value.section = kKafkaPropertySection.substr(0, kKafkaPropertySection.size() - 1);
+    value.name = toml_string(name);
+    value.literal = toml_string(text);
+    all.push_back(std::move(value));
+  }
   return all;
 }
 

@@ -100,9 +100,14 @@ using SmallSegments = FileLogFactory<4096, 1>;
 using OneRecordASegment = FileLogFactory<FileLog::kSegmentOctetsMin, 0>;
 INSTANTIATE_TYPED_TEST_SUITE_P(File, LogConformance, AsItComes);
 INSTANTIATE_TYPED_TEST_SUITE_P(File, DurableLogConformance, AsItComes);
+INSTANTIATE_TYPED_TEST_SUITE_P(File, BoundedLogConformance, AsItComes);
+INSTANTIATE_TYPED_TEST_SUITE_P(File, BoundedDurableLogConformance, AsItComes);
 INSTANTIATE_TYPED_TEST_SUITE_P(FileOfSmallSegments, LogConformance, SmallSegments);
 INSTANTIATE_TYPED_TEST_SUITE_P(FileOfSmallSegments, DurableLogConformance, SmallSegments);
+INSTANTIATE_TYPED_TEST_SUITE_P(FileOfSmallSegments, BoundedLogConformance, SmallSegments);
+INSTANTIATE_TYPED_TEST_SUITE_P(FileOfSmallSegments, BoundedDurableLogConformance, SmallSegments);
 INSTANTIATE_TYPED_TEST_SUITE_P(FileOfTinySegments, DurableLogConformance, OneRecordASegment);
+INSTANTIATE_TYPED_TEST_SUITE_P(FileOfTinySegments, BoundedDurableLogConformance, OneRecordASegment);
 
 /// Partition and number of a record say what is in it.
 std::string record_of(uint32_t partition, uint64_t number) {

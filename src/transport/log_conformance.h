@@ -4,6 +4,8 @@
 // where the factory has  static std::unique_ptr<Log> make(uint32_t partitions, size_t octets_max);
 // One that outlives its process runs DurableLogConformance, too; then its factory has
 //   static std::unique_ptr<Log> reopen(std::unique_ptr<Log> log);   closes it and opens the same again
+// One that keeps within `octets_max` runs BoundedLogConformance (and, if durable, BoundedDurableLogConformance), too;
+// of others no record may be larger than that.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -73,7 +75,10 @@ TYPED_TEST_P(LogConformance, PartitionsAreApart) {
   log->append(2, this->bytes("two"));
   log->trim(0, log->end_offset(0));
   EXPECT_EQ(this->all(*log, 2, log->begin_offset(2)), "two");
-  EXPECT_EQ(this->all(*log, 0, log->begin_offset(0)), "");
+  EXPECT_EQ(this->all(*log, 1, log->begin_offset(1)), "");
+  if (log->begin_offset(0) == log->end_offset(0)) {
+    EXPECT_EQ(this->all(*log, 0, log->begin_offset(0)), "");
+  }
 }
 
 TYPED_TEST_P(LogConformance, ReadStopsAtItsOctetsButGivesAtLeastOne) {
@@ -156,7 +161,8 @@ TYPED_TEST_P(LogConformance, WritersOfOnePartitionKeepEachTheirOrder) {
 TYPED_TEST_P(LogConformance, EmptyRecordsAreReadInPieces) {
   const auto log = TypeParam::make(1, 16 * this->kOctets);
   constexpr size_t kRecords = Log::kReadRecordsMax + 100;
-  for (size_t i = 0; i < kRecords; ++i) ASSERT_EQ(log->append(0, {}).status, LogStatus::kOk);
+  std::vector<Log::Appended> appended;
+  ASSERT_EQ(log->append_all(std::vector<Log::Addition>(kRecords), appended), LogStatus::kOk);
   size_t count = 0;
   std::vector<LogRecord> records;
   for (uint64_t next = log->begin_offset(0);; next = records.back().offset + 1, records.clear()) {
@@ -168,6 +174,45 @@ TYPED_TEST_P(LogConformance, EmptyRecordsAreReadInPieces) {
   EXPECT_EQ(count, kRecords);
 }
 
+TYPED_TEST_P(LogConformance, ManyAreAppendedAsOneByOne) {
+  const auto log = TypeParam::make(3, 16 * this->kOctets);
+  log->append(1, this->bytes("first"));
+  std::vector<std::string> texts, expected(3);
+  expected[1] = "first";
+  for (int i = 0; i < 1000; ++i) texts.push_back(std::to_string(i) + std::string(static_cast<size_t>(i % 50), '.'));
+  std::vector<Log::Addition> additions;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto partition = static_cast<uint32_t>(i % 7 % 3);
+    additions.push_back({partition, this->bytes(texts[i])});
+    expected[partition] += (expected[partition].empty() ? "" : ",") + texts[i];
+  }
+  std::vector<Log::Appended> results(3);
+  ASSERT_EQ(log->append_all(additions, results), LogStatus::kOk);
+  ASSERT_EQ(results.size(), additions.size());
+  for (uint32_t p = 0; p < 3; ++p) EXPECT_EQ(this->all(*log, p, log->begin_offset(p)), expected[p]);
+  for (size_t i = 0; i < additions.size(); i += 101) {
+    EXPECT_EQ(results[i].status, LogStatus::kOk);
+    std::vector<LogRecord> records;
+    ASSERT_EQ(log->read(additions[i].partition, results[i].offset, 0, records), LogStatus::kOk);
+    EXPECT_EQ(this->text(records.at(0)), texts[i]);
+  }
+  EXPECT_EQ(log->append_all({}, results), LogStatus::kOk);
+  EXPECT_TRUE(results.empty());
+}
+
+TYPED_TEST_P(LogConformance, OfManyThatAreAppendedOneIsTooLarge) {
+  const auto log = TypeParam::make(1, this->kOctets);
+  const std::string large(2 * this->kOctets, 'x');
+  const std::vector<Log::Addition> additions = {
+      {0, this->bytes("before")}, {0, this->bytes(large)}, {0, this->bytes("behind")}};
+  std::vector<Log::Appended> results;
+  EXPECT_EQ(log->append_all(additions, results), LogStatus::kTooLarge);
+  ASSERT_EQ(results.size(), 3U);
+  EXPECT_EQ(results[0].status, LogStatus::kOk);
+  EXPECT_EQ(results[1].status, LogStatus::kTooLarge);
+  EXPECT_EQ(this->all(*log, 0, results[0].offset), results[2].status == LogStatus::kOk ? "before,behind" : "before");
+}
+
 TYPED_TEST_P(LogConformance, ReadAddsToWhatIsThere) {
   const auto log = TypeParam::make(1, this->kOctets);
   for (const auto* part : {"aaaa", "bbbb"}) log->append(0, this->bytes(part));
@@ -175,64 +220,6 @@ TYPED_TEST_P(LogConformance, ReadAddsToWhatIsThere) {
   ASSERT_EQ(log->read(0, log->begin_offset(0), 0, records), LogStatus::kOk);
   ASSERT_EQ(records.size(), 4U) << "the first record is given whatever its size, and no second one";
   EXPECT_EQ(this->text(records[3]), "aaaa");
-}
-
-TYPED_TEST_P(LogConformance, LargestRecordIsTakenWheneverTheLogIsEmpty) {
-  const auto log = TypeParam::make(2, 1 << 16);
-  size_t taken = 0, refused = (1 << 16) + 1;
-  while (refused - taken > 1) {
-    const size_t octets = (taken + refused) / 2;
-    const std::string record(octets, static_cast<char>('a' + octets % 26));
-    const auto appended = log->append(1, this->bytes(record));
-    if (appended.status == LogStatus::kTooLarge) {
-      refused = octets;
-      continue;
-    }
-    ASSERT_EQ(appended.status, LogStatus::kOk) << octets;
-    taken = octets;
-    std::vector<LogRecord> records;
-    ASSERT_EQ(log->read(1, appended.offset, 1, records), LogStatus::kOk);
-    ASSERT_EQ(records.size(), 1U);
-    EXPECT_TRUE(this->text(records[0]) == record);
-    log->trim(1, appended.offset + 1);
-  }
-  EXPECT_GT(taken, (1U << 16) * 9 / 10);
-  EXPECT_EQ(log->append(1, this->bytes(std::string(taken, 'x'))).status, LogStatus::kOk);
-  EXPECT_EQ(log->append(0, this->bytes(std::string(taken, 'x'))).status, LogStatus::kFull) << "full for all partitions";
-  EXPECT_EQ(log->append(0, this->bytes(std::string(taken + 1, 'x'))).status, LogStatus::kTooLarge);
-  log->trim(1, log->end_offset(1));
-  EXPECT_EQ(log->append(0, this->bytes(std::string(taken, 'x'))).status, LogStatus::kOk);
-}
-
-TYPED_TEST_P(LogConformance, FullLogKeepsAllAndTakesAsMuchAgainAfterTrim) {
-  const auto log = TypeParam::make(3, 1 << 16);
-  std::mt19937 random(1);
-  size_t first_count = 0;
-  for (int round = 0; round < 4; ++round) {
-    std::vector<std::string> expected(3);
-    std::vector<uint64_t> begin;
-    for (uint32_t p = 0; p < 3; ++p) begin.push_back(log->end_offset(p));
-    size_t count = 0;
-    for (uint32_t p = 0;; p = (p + 1) % 3) {
-      const std::string record(random() % 300, static_cast<char>('a' + random() % 26));
-      const uint64_t end = log->end_offset(p);
-      const auto appended = log->append(p, this->bytes(record));
-      if (appended.status == LogStatus::kFull) {
-        EXPECT_EQ(log->end_offset(p), end) << "a refused record is not in the log";
-        break;
-      }
-      ASSERT_EQ(appended.status, LogStatus::kOk);
-      if (!expected[p].empty() || appended.offset != begin[p]) expected[p] += ',';
-      expected[p] += record;
-      ++count;
-    }
-    if (round == 0) first_count = count;
-    EXPECT_GT(count, first_count * 3 / 4) << "round " << round;
-    for (uint32_t p = 0; p < 3; ++p) {
-      EXPECT_EQ(this->all(*log, p, begin[p]), expected[p]);
-      log->trim(p, log->end_offset(p));
-    }
-  }
 }
 
 TYPED_TEST_P(LogConformance, ReadersGoOnWhereTheyCan) {
@@ -339,10 +326,75 @@ TYPED_TEST_P(LogConformance, WhatIsTrimmedWhileItIsReadIsWholeOrToldAsGone) {
 REGISTER_TYPED_TEST_SUITE_P(LogConformance, RecordsComeBackInOrderAndWhole, OffsetsGrowAndLeadToTheirRecord,
                             PartitionsAreApart, ReadStopsAtItsOctetsButGivesAtLeastOne, EndIsNoFaultButBeyondItIs,
                             TrimmedRecordsAreToldFromAbsentOnes, RecordLargerThanTheLogIsRefusedForGood,
-                            WritersOfOnePartitionKeepEachTheirOrder, EmptyRecordsAreReadInPieces, ReadAddsToWhatIsThere,
-                            LargestRecordIsTakenWheneverTheLogIsEmpty, FullLogKeepsAllAndTakesAsMuchAgainAfterTrim,
+                            WritersOfOnePartitionKeepEachTheirOrder, EmptyRecordsAreReadInPieces,
+                            ManyAreAppendedAsOneByOne, OfManyThatAreAppendedOneIsTooLarge, ReadAddsToWhatIsThere,
                             ReadersGoOnWhereTheyCan, ManyPartitionsHaveEachTheirOwn,
                             WhatIsTrimmedWhileItIsReadIsWholeOrToldAsGone);
+
+template <typename Factory>
+class BoundedLogConformance : public LogConformance<Factory> {};
+TYPED_TEST_SUITE_P(BoundedLogConformance);
+
+TYPED_TEST_P(BoundedLogConformance, LargestRecordIsTakenWheneverTheLogIsEmpty) {
+  const auto log = TypeParam::make(2, 1 << 16);
+  size_t taken = 0, refused = (1 << 16) + 1;
+  while (refused - taken > 1) {
+    const size_t octets = (taken + refused) / 2;
+    const std::string record(octets, static_cast<char>('a' + octets % 26));
+    const auto appended = log->append(1, this->bytes(record));
+    if (appended.status == LogStatus::kTooLarge) {
+      refused = octets;
+      continue;
+    }
+    ASSERT_EQ(appended.status, LogStatus::kOk) << octets;
+    taken = octets;
+    std::vector<LogRecord> records;
+    ASSERT_EQ(log->read(1, appended.offset, 1, records), LogStatus::kOk);
+    ASSERT_EQ(records.size(), 1U);
+    EXPECT_TRUE(this->text(records[0]) == record);
+    log->trim(1, appended.offset + 1);
+  }
+  EXPECT_GT(taken, (1U << 16) * 9 / 10);
+  EXPECT_EQ(log->append(1, this->bytes(std::string(taken, 'x'))).status, LogStatus::kOk);
+  EXPECT_EQ(log->append(0, this->bytes(std::string(taken, 'x'))).status, LogStatus::kFull) << "full for all partitions";
+  EXPECT_EQ(log->append(0, this->bytes(std::string(taken + 1, 'x'))).status, LogStatus::kTooLarge);
+  log->trim(1, log->end_offset(1));
+  EXPECT_EQ(log->append(0, this->bytes(std::string(taken, 'x'))).status, LogStatus::kOk);
+}
+
+TYPED_TEST_P(BoundedLogConformance, FullLogKeepsAllAndTakesAsMuchAgainAfterTrim) {
+  const auto log = TypeParam::make(3, 1 << 16);
+  std::mt19937 random(1);
+  size_t first_count = 0;
+  for (int round = 0; round < 4; ++round) {
+    std::vector<std::string> expected(3);
+    std::vector<uint64_t> begin;
+    for (uint32_t p = 0; p < 3; ++p) begin.push_back(log->end_offset(p));
+    size_t count = 0;
+    for (uint32_t p = 0;; p = (p + 1) % 3) {
+      const std::string record(random() % 300, static_cast<char>('a' + random() % 26));
+      const uint64_t end = log->end_offset(p);
+      const auto appended = log->append(p, this->bytes(record));
+      if (appended.status == LogStatus::kFull) {
+        EXPECT_EQ(log->end_offset(p), end) << "a refused record is not in the log";
+        break;
+      }
+      ASSERT_EQ(appended.status, LogStatus::kOk);
+      if (!expected[p].empty() || appended.offset != begin[p]) expected[p] += ',';
+      expected[p] += record;
+      ++count;
+    }
+    if (round == 0) first_count = count;
+    EXPECT_GT(count, first_count * 3 / 4) << "round " << round;
+    for (uint32_t p = 0; p < 3; ++p) {
+      EXPECT_EQ(this->all(*log, p, begin[p]), expected[p]);
+      log->trim(p, log->end_offset(p));
+    }
+  }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(BoundedLogConformance, LargestRecordIsTakenWheneverTheLogIsEmpty,
+                            FullLogKeepsAllAndTakesAsMuchAgainAfterTrim);
 
 template <typename Factory>
 class DurableLogConformance : public LogConformance<Factory> {};
@@ -384,17 +436,24 @@ TYPED_TEST_P(DurableLogConformance, OffsetsGoOnWhateverWasTrimmed) {
       EXPECT_EQ(*used.rbegin(), appended.offset) << "they grow";
     }
     const uint64_t end = log->end_offset(0);
-    log->trim(0, round % 2 == 0 ? end : end - 10);
+    const uint64_t needed = round % 2 == 0 ? end : end - 10;
+    log->trim(0, needed);
     const uint64_t begin = log->begin_offset(0);
     log = TypeParam::reopen(std::move(log));
     EXPECT_EQ(log->end_offset(0), end);
     EXPECT_LE(log->begin_offset(0), begin) << "what was trimmed may be there again, and never more than that is gone";
     EXPECT_EQ(log->resume_offset(0, begin), begin);
-    EXPECT_EQ(this->all(*log, 0, std::max(begin, end - 10)).size(), round % 2 == 0 ? 0U : 10 * 50 + 9);
+    EXPECT_EQ(this->all(*log, 0, std::max(begin, needed)).size(), round % 2 == 0 ? 0U : 10 * 50 + 9);
   }
 }
 
-TYPED_TEST_P(DurableLogConformance, WhatItHoldsCountsAfterItWasClosed) {
+REGISTER_TYPED_TEST_SUITE_P(DurableLogConformance, IsTheSameAfterItWasClosed, OffsetsGoOnWhateverWasTrimmed);
+
+template <typename Factory>
+class BoundedDurableLogConformance : public LogConformance<Factory> {};
+TYPED_TEST_SUITE_P(BoundedDurableLogConformance);
+
+TYPED_TEST_P(BoundedDurableLogConformance, WhatItHoldsCountsAfterItWasClosed) {
   auto log = TypeParam::make(2, 1 << 16);
   const std::string record(500, 'f');
   size_t count = 0;
@@ -407,7 +466,6 @@ TYPED_TEST_P(DurableLogConformance, WhatItHoldsCountsAfterItWasClosed) {
   EXPECT_EQ(log->append(1, this->bytes(record)).status, LogStatus::kOk);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(DurableLogConformance, IsTheSameAfterItWasClosed, OffsetsGoOnWhateverWasTrimmed,
-                            WhatItHoldsCountsAfterItWasClosed);
+REGISTER_TYPED_TEST_SUITE_P(BoundedDurableLogConformance, WhatItHoldsCountsAfterItWasClosed);
 
 }  // namespace backstream::transport

@@ -11,6 +11,7 @@ struct MemoryLogFactory {
   }
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, LogConformance, MemoryLogFactory);
+INSTANTIATE_TYPED_TEST_SUITE_P(Memory, BoundedLogConformance, MemoryLogFactory);
 
 TEST(MemoryLog, IsFullAtItsBoundAndTakesMoreAfterTrim) {
   MemoryLog log(2, 2 * (100 + MemoryLog::kRecordOverhead));

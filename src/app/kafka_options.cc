@@ -1,0 +1,62 @@
+#include "app/kafka_options.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "telemetry/terminal_log.h"
+
+namespace backstream::app {
+
+namespace {
+
+std::chrono::milliseconds milliseconds_of(base::Micros micros) { return std::chrono::milliseconds(micros / 1'000); }
+
+}  // namespace
+
+std::optional<config::PropertyFault> kafka_property_fault(const std::string& name, const std::string& value) {
+  auto fault = transport::kafka_property_fault(name, value);
+  if (!fault) return std::nullopt;
+  return config::PropertyFault{std::move(fault->message), std::move(fault->hint)};
+}
+
+transport::KafkaOptions kafka_options(const config::Settings& settings,
+                                      std::function<void(const transport::KafkaNotice&)> notice) {
+  const auto& kafka = settings.kafka;
+  transport::KafkaOptions options;
+  options.brokers = kafka.brokers;
+  options.properties = kafka.properties;
+  const auto add_secret = [&](std::string_view key, const char* property) {
+    const auto secret = settings.secrets.find(key);
+    if (secret != settings.secrets.end() && !secret->second.value.empty())
+      options.properties.emplace_back(property, secret->second.value);
+  };
+  add_secret("kafka.sasl_password", "sasl.password");
+  add_secret("kafka.ssl_key_password", "ssl.key.password");
+  options.append_timeout = milliseconds_of(kafka.timeout_us);
+  options.request_timeout = std::min(options.append_timeout, std::chrono::milliseconds(10'000));
+  options.queue_octets = static_cast<uint64_t>(kafka.queue_octets);
+  options.read_octets = static_cast<uint64_t>(kafka.read_memory_octets);
+  options.read_partitions = static_cast<uint32_t>(kafka.partitions);
+  options.notice = std::move(notice);
+  return options;
+}
+
+transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings, std::string_view name) {
+  const auto& kafka = settings.kafka;
+  transport::KafkaTopicOptions options;
+  options.name = transport::kafka_topic_name(kafka.prefix, name);
+  options.partition_count = static_cast<uint32_t>(kafka.partitions);
+  options.retention = milliseconds_of(kafka.retention_us);
+  options.replication = static_cast<int>(kafka.replication);
+  options.min_insync_replicas = static_cast<int>(kafka.min_insync_replicas);
+  options.create = kafka.create_topics;
+  return options;
+}
+
+void tell_kafka_notice(const transport::KafkaNotice& notice) {
+  using Level = transport::KafkaNotice::Level;
+  // An error of the library is none of the process: it tries again.
+  if (notice.level != Level::kInfo) telemetry::terminal_log().warning(notice.text);
+}
+
+}  // namespace backstream::app
