@@ -185,7 +185,7 @@ fuzz_all() {  # fuzz_all SECONDS: every target that long, one after the other
 verb_fuzz() {
   local seconds=${1:-60}
   [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "fuzz takes the seconds for each target, not '$seconds'"
-  need "fuzz: builds the fuzz targets with clang in build-fuzz (about 1 GB, 6 minutes), then $seconds s for each" core fuzz
+  need "fuzz: builds the fuzz targets with clang in build-fuzz (about 1 GB, 7 minutes), then $seconds s for each" core fuzz
   fuzz_all "$seconds"
 }
 
