@@ -12,7 +12,7 @@
 namespace backstream::transport {
 namespace {
 
-constexpr uint64_t kSeed = 42;
+constexpr uint64_t kSeed = 42;  ///< of records in bytes as they are
 constexpr uint64_t kFirstOffset = 7;
 
 class Memory : public OctetsAt {
@@ -37,14 +37,14 @@ using Records = std::vector<std::vector<uint8_t>>;
 /// Reads all of it. Whatever the bytes are, offsets grow, records lie apart, and what is not read is lost or at the
 /// end.
 /// @param written  what the records were, or null: not known
-void walk(std::span<const uint8_t> octets, const Records* written) {
+void walk(std::span<const uint8_t> octets, uint64_t seed, const Records* written) {
   FileHeader header;
   if (read_header(octets, header) == HeaderVerdict::kGood) {
     const auto again = write_header(header);
     check(std::equal(again.begin(), again.begin() + 32, octets.begin()));
   }
   Memory memory(octets);
-  const SegmentContent content = inspect_segment(memory, kSeed, kFirstOffset, octets.size());
+  const SegmentContent content = inspect_segment(memory, seed, kFirstOffset, octets.size());
   check(!content.unreadable && content.lost.size() <= kLostRangesMax && content.end.offset >= kFirstOffset);
   check(content.torn_octets == 0 || content.end.position + content.torn_octets == octets.size());
   uint64_t lost_count = 0, lost_to = kFirstOffset;
@@ -55,7 +55,7 @@ void walk(std::span<const uint8_t> octets, const Records* written) {
   }
   // The same, record by record, in blocks that hold none of them whole.
   for (const RecordPlace& from : content.index) {
-    SegmentWalk stepping(memory, kSeed, from, octets.size(), 32);
+    SegmentWalk stepping(memory, seed, from, octets.size(), 32);
     uint64_t read_count = 0;
     std::vector<uint8_t> payload;
     while (stepping.place().offset < content.end.offset) {
@@ -69,7 +69,7 @@ void walk(std::span<const uint8_t> octets, const Records* written) {
       if (stepping.payload(payload) == SegmentWalk::Found::kRecord) {
         ++read_count;
         check(place.position + kRecordHeadOctets + payload.size() <= octets.size());
-        const auto head = write_record_head(kSeed, place.offset, payload.size(), payload_checksum(payload));
+        const auto head = write_record_head(seed, place.offset, payload.size(), payload_checksum(payload));
         check(std::equal(head.begin(), head.end(), octets.begin() + static_cast<ptrdiff_t>(place.position)));
         if (written != nullptr) {
           check(place.offset - kFirstOffset < written->size() && (*written)[place.offset - kFirstOffset] == payload);
@@ -90,12 +90,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 3) return 0;
   const std::span<const uint8_t> input(data + 3, size - 3);
   if (data[0] % 2 == 0) {
-    walk(input, nullptr);
+    walk(input, kSeed, nullptr);
     return 0;
   }
   const size_t change_octets = std::min<size_t>(data[1] | data[2] << 8, input.size());
   auto changes = input.first(change_octets);
   auto rest = input.subspan(change_octets);
+  // Of the input, as a log's is random: a payload that holds a right record would be found as one behind damage.
+  const uint64_t seed = payload_checksum(input);
   FileHeader header;
   header.first_offset = kFirstOffset;
   const auto head = write_header(header);
@@ -107,7 +109,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rest = rest.subspan(1 + length);
     const auto& payload = written.back();
     const auto record =
-        write_record_head(kSeed, kFirstOffset + written.size() - 1, payload.size(), payload_checksum(payload));
+        write_record_head(seed, kFirstOffset + written.size() - 1, payload.size(), payload_checksum(payload));
     octets.insert(octets.end(), record.begin(), record.end());
     octets.insert(octets.end(), payload.begin(), payload.end());
   }
@@ -126,6 +128,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       }
     }
   }
-  walk(octets, &written);
+  walk(octets, seed, &written);
   return 0;
 }

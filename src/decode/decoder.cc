@@ -94,8 +94,7 @@ struct Decoder::State {
   std::unordered_map<SenderKey, Sender, SenderHash> senders;
   Sender* recent[256] = {};  ///< senders of the last datagrams, by hash: the map divides, which costs as much as a row
   const ColumnKernels& kernels = column_kernels(base::cpu_level());
-  RecordPlan netflow1_plan = decode::netflow1_plan(), netflow5_plan = decode::netflow5_plan(),
-             netflow7_plan = decode::netflow7_plan();
+  std::unique_ptr<RecordPlan> netflow1_plan, netflow5_plan, netflow7_plan;  ///< made when the first message comes
   std::vector<Micros> time_scratch;
   size_t pending_octets = 0;
   Micros purged_at = base::kMinTime;
@@ -205,8 +204,22 @@ struct Decoder::State {
     return sender.exporter;
   }
 
+  /// Null: the protocol's records have templates.
+  RecordPlan* fixed_plan(Protocol protocol) {
+    const auto made = [](std::unique_ptr<RecordPlan>& plan, RecordPlan (*make)()) {
+      if (plan == nullptr) plan = std::make_unique<RecordPlan>(make());
+      return plan.get();
+    };
+    switch (protocol) {
+      case Protocol::kNetflow1: return made(netflow1_plan, decode::netflow1_plan);
+      case Protocol::kNetflow5: return made(netflow5_plan, decode::netflow5_plan);
+      case Protocol::kNetflow7: return made(netflow7_plan, decode::netflow7_plan);
+      default: return nullptr;
+    }
+  }
+
   DecodeContext context(const base::Datagram& datagram, Exporter& exporter, Sender& sender, FlowWriter& out,
-                        DecodeOutcome& outcome, SideWriters* side, RecordPlan& fixed_plan) {
+                        DecodeOutcome& outcome, SideWriters* side, RecordPlan* fixed_plan) {
     return {settings,       sites,   datagram,   exporter,
             sender,         *store,  store_seen, out,
             outcome,        kernels, fixed_plan, time_scratch,
@@ -294,10 +307,8 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
     return outcome;
   }
   exporter->protocols |= 1u << static_cast<unsigned>(protocol);
-  RecordPlan& fixed_plan = protocol == Protocol::kNetflow1   ? state_->netflow1_plan
-                           : protocol == Protocol::kNetflow7 ? state_->netflow7_plan
-                                                             : state_->netflow5_plan;
-  DecodeContext context = state_->context(datagram, *exporter, *sender, out, outcome, side, fixed_plan);
+  DecodeContext context =
+      state_->context(datagram, *exporter, *sender, out, outcome, side, state_->fixed_plan(protocol));
   switch (protocol) {
     case Protocol::kNetflow1: decode_netflow1(context); break;
     case Protocol::kNetflow5: decode_netflow5(context); break;
@@ -348,7 +359,7 @@ void Decoder::read_released(Micros now, FlowWriter& out, SideWriters* side,
     datagram.site = exporter.site;
     datagram.received_at = now;
     DecodeOutcome outcome;
-    DecodeContext context = state_->context(datagram, exporter, sender, out, outcome, side, state_->netflow5_plan);
+    DecodeContext context = state_->context(datagram, exporter, sender, out, outcome, side, nullptr);
     decode::read_released(context);
   }
 }

@@ -24,9 +24,19 @@ const batch::Element* find_element(uint16_t id) {
 }
 
 void append_octets(std::string& out, const uint8_t* at, unsigned width) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
   out += "0x";
-  for (unsigned i = 0; i < std::min(width, kShownMax); ++i) fmt::format_to(std::back_inserter(out), "{:02x}", at[i]);
+  for (unsigned i = 0; i < std::min(width, kShownMax); ++i) {
+    out += kDigits[at[i] >> 4];
+    out += kDigits[at[i] & 0xf];
+  }
   if (width > kShownMax) out += "...";
+}
+
+template <typename Integer>
+void append_integer(std::string& out, Integer value) {
+  const fmt::format_int digits(value);
+  out.append(digits.data(), digits.size());
 }
 
 void append_text(std::string& out, std::string_view text) {
@@ -68,7 +78,7 @@ bool append_value(std::string& out, ElementType type, const uint8_t* at, unsigne
     case E::kUnsigned32:
     case E::kUnsigned64:
       if (width > 8) return false;
-      fmt::format_to(std::back_inserter(out), "{}", bits);
+      append_integer(out, bits);
       return true;
     case E::kSigned8:
     case E::kSigned16:
@@ -76,7 +86,7 @@ bool append_value(std::string& out, ElementType type, const uint8_t* at, unsigne
     case E::kSigned64: {
       if (width > 8) return false;
       const unsigned shift = 64 - 8 * width;
-      fmt::format_to(std::back_inserter(out), "{}", static_cast<int64_t>(bits << shift) >> shift);
+      append_integer(out, static_cast<int64_t>(bits << shift) >> shift);
       return true;
     }
     case E::kFloat32:

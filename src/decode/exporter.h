@@ -208,7 +208,7 @@ struct DecodeContext {
   FlowWriter& out;
   DecodeOutcome& outcome;
   const ColumnKernels& kernels;
-  RecordPlan& fixed_plan;  ///< of the records of NetFlow v1, v5 and v7
+  RecordPlan* fixed_plan;  ///< of the records of NetFlow v1, v5 and v7; null in messages of the others
   std::vector<Micros>& time_scratch;
   size_t& pending_octets;
   SideWriters* side;                                    ///< null: no query reads any of them

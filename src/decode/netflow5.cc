@@ -60,7 +60,7 @@ void write_records(DecodeContext& context, FixedMessage& message) {
   IngestLedger& ledger = context.exporter.ledger;
   message.facts.sampling_rate = context.exporter.sampling_rate(message.facts.sampling_rate);
   context.exporter.rates.add(message.facts.sampling_rate);
-  RecordPlan& plan = context.fixed_plan;
+  RecordPlan& plan = *context.fixed_plan;
   RecordCounts counts;
   for (size_t done = 0; done < message.count;) {
     const size_t n = context.out.room(message.count - done);

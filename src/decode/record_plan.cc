@@ -303,6 +303,10 @@ void RecordPlan::add_icmp(Step::Kind combined, FlowColumn column, std::initializ
 }
 
 RecordPlan::RecordPlan(std::span<const FieldSpec> fields) : fields_(fields.begin(), fields.end()) {
+  offsets_.reserve(fields_.size());
+  widths_.reserve(fields_.size());
+  steps_.reserve(std::min(fields_.size(), batch::kFlowColumnCount));
+  absent_.reserve(batch::kFlowColumnCount);
   for (const FieldSpec& field : fields_) {
     offsets_.push_back(static_cast<uint32_t>(record_octets_));
     widths_.push_back(field.width);
@@ -493,6 +497,7 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   choose(starts_, start_, other_start_);
   element_steps_.clear();
   if (elements != nullptr) {
+    element_steps_.reserve(elements->columns.size());
     for (const auto& [column, from] : elements->columns) {
       const auto field = std::find_if(fields_.begin(), fields_.end(), [&](const FieldSpec& f) {
         return f.element == from.element && f.enterprise == from.enterprise && f.width != 0;
@@ -503,6 +508,8 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
   }
   wanted_steps_.clear();
   wanted_absent_.clear();
+  wanted_steps_.reserve(steps_.size());
+  wanted_absent_.reserve(absent_.size());
   pairs_.clear();
   paired_ = {};
   for (const Step& step : steps_) {
@@ -535,6 +542,7 @@ void RecordPlan::bind(const FlowWriter& out, bool has_uptime) {
     FlowColumn column;
   };
   std::vector<Load> loads;
+  loads.reserve(wanted_steps_.size() + 4);
   const auto add_load = [&](int field, FlowColumn column) {
     const auto f = static_cast<size_t>(field);
     if (field >= 0 && widths_[f] > 0 && widths_[f] <= 8) loads.push_back({offsets_[f], widths_[f], column});

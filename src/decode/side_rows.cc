@@ -124,8 +124,11 @@ void write_minute(const MinuteLedger& minute, const Inet& exporter, std::string_
   std::string faults;
   for (size_t f = 0; f < kDecodeFaultCount; ++f) {
     if (l.faults[f] == 0) continue;
-    fmt::format_to(std::back_inserter(faults), "{}{}={}", faults.empty() ? "" : " ", name(static_cast<DecodeFault>(f)),
-                   static_cast<int64_t>(l.faults[f]));
+    if (!faults.empty()) faults += ' ';
+    faults += name(static_cast<DecodeFault>(f));
+    faults += '=';
+    const fmt::format_int count(static_cast<int64_t>(l.faults[f]));
+    faults.append(count.data(), count.size());
   }
   if (!faults.empty()) out.set(C::kFaults, std::string_view(faults));
 }
