@@ -93,7 +93,7 @@ need() {
 configure() {  # configure PRESET [OPTION...]
   local preset=$1 launcher=()
   shift
-  have ccache && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  have ccache && [ -z "${CCACHE_DISABLE:-}" ] && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   cmake --preset "$preset" --log-level=WARNING "${launcher[@]}" "$@" >/dev/null
 }
 compile() {  # compile DIRECTORY [TARGET...]
