@@ -170,7 +170,7 @@ verb_test() {
     need "test --long: as test, then PostgreSQL as oracle with 40 seeds, all 20 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 5 hours)" \
          core tests postgresql cluster fuzz experiment
   else
-    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, under 25 minutes on two cores)" core tests postgresql cluster
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, 30 to 45 minutes on two cores)" core tests postgresql cluster
   fi
   step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1
   rm -f build/tests.xml build-asan/tests.xml
