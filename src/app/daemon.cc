@@ -13,6 +13,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "app/client_command.h"
 #include "app/site_names.h"
 #include "batch/flow_schema.h"
 #include "catalog/sqlite_catalog.h"
@@ -606,9 +607,9 @@ void Daemon::watch_clock(Micros now) {
   const auto steady = std::chrono::steady_clock::now().time_since_epoch();
   const auto step = clock_.look(now, std::chrono::duration_cast<std::chrono::microseconds>(steady).count());
   if (!step) return;
-  telemetry::terminal_log().warning(
-      fmt::format("our clock was set {} by {}; see D13 of backstream doctor", step->by < 0 ? "back" : "forward",
-                  base::format_duration(std::abs(step->by) / base::kMicrosPerMilli * base::kMicrosPerMilli)));
+  telemetry::terminal_log().warning(fmt::format("our clock was set {} by {}; see D13 of backstream doctor",
+                                                step->by < 0 ? "back" : "forward",
+                                                human_duration(std::abs(step->by) + kSecond / 2)));
 }
 
 Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {

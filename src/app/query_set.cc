@@ -22,7 +22,7 @@ tl::unexpected<base::Diagnostic> refuse(const UnboundStatement& statement, std::
 }
 
 /// A name as SQL takes it in any case.
-std::string quoted_name(std::string_view name) {
+std::string in_quotes(std::string_view name) {
   std::string text = "\"";
   for (const char c : name) text.append(c == '"' ? 2 : 1, c);
   return text + '"';
@@ -90,7 +90,7 @@ class Preparation {
     for (const auto& entry : definitions_->entries()) {
       if (entry->label == view) return {};
     }
-    const std::string text = "SELECT * FROM " + quoted_name(view);
+    const std::string text = "SELECT * FROM " + in_quotes(view);
     auto statements = sql::parse(text, "--view");
     if (!statements) return tl::unexpected(statements.error());
     if (auto added = definitions_->add_query(std::move(statements->front()), text, view); !added)
