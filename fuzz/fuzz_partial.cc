@@ -78,6 +78,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     });
   };
   inbox.accept(message, bytes, deliver);
-  if (message.is_data) inbox.forget_before(message.chunk.pane_start);
+  if (message.kind == Message::Kind::kData) inbox.forget_before(message.chunk.pane_start);
   return 0;
 }

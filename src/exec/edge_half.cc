@@ -233,13 +233,14 @@ void EdgeHalf::add_to_pane(Micros start, const uint32_t* rows, size_t n) {
   if (count_with_groups_) counts.assigned += n;
   bool late_for_some = false;
   if (last_pane_ == nullptr || start != last_start_) {
-    late_for_some = grid_.first_window_end(start) + options_.allowed_lateness_us <= watermark_;
+    const Micros judged_at = judges_ ? watermark_ : base::kMinTime;
+    late_for_some = grid_.first_window_end(start) + options_.allowed_lateness_us <= judged_at;
     if (late_for_some && late_) {
       // Late rows are told apart by slide, whatever the length of panes.
       ledger_.late_unkept += late_->add(*batch_, rows, n, grid_.last_window_start(start));
     }
     const Micros kept_until = grid_.last_window_end(start) + options_.allowed_lateness_us;
-    if (kept_until <= watermark_) {
+    if (kept_until <= judged_at) {
       ledger_.late += n;
       counts.late += n;
       // With a delay greater by this the watermark would still have been before the end of the row's last window.

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <unordered_map>
 
 #include "exec/address_truncation.h"
 #include "exec/block_pool.h"
@@ -17,6 +18,7 @@
 #include "exec/stage.h"
 #include "exec/state_bytes.h"
 #include "exec/state_form.h"
+#include "partial/rows.h"
 #include "plan/late_join.h"
 
 namespace backstream::exec {
@@ -101,15 +103,30 @@ class Meter final : public RowReceiver {
   uint64_t rows_ = 0;
 };
 
+/// Merge half: where what the edges send of one query over a stream arrives.
+struct EdgesInbox {
+  EdgesInbox(const plan::Query& query, size_t batch_rows) : inbox({}) {
+    if (!sends_panes(query)) rows.emplace(row_form(query.stages.front()), batch_rows);
+  }
+  partial::Inbox inbox;
+  std::optional<partial::RowsReader> rows;  ///< none: panes arrive
+  Micros frontier = base::kMinTime;         ///< that the query was advanced to
+  Micros whole = base::kMinTime;            ///< frontier of absent edges, too, as it was then
+  uint64_t rows_too_late = 0;               ///< of messages about panes that were forgotten
+  bool malformed = false;                   ///< scratch of take()
+};
+
 /// A query at work: its stages in a chain, and at their end this: the sink and the views above.
 class RunningQuery final : public RowReceiver {
  public:
   /// @param measured  for EXPLAIN ANALYZE
   /// @param root      the query that it is an input of; null: none
   RunningQuery(std::shared_ptr<const plan::Query> query, size_t index, const EngineOptions& options,
-               StageSharing& sharing, ResultSink* sink, bool measured, RunningQuery* root = nullptr)
+               StageSharing& sharing, ResultSink* sink, bool measured, uint64_t incarnation,
+               RunningQuery* root = nullptr)
       : query_(std::move(query)),
         index_(index),
+        incarnation_(incarnation),
         options_(options),
         sharing_(sharing),
         sink_(sink),
@@ -123,7 +140,8 @@ class RunningQuery final : public RowReceiver {
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
       inputs_.push_back(
           std::make_unique<RunningQuery>(std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index,
-                                         options, sharing, nullptr, measured, this));
+                                         options, sharing, nullptr, measured,
+                                         partial::incarnation_of(incarnation, i + 1), this));
       inputs_.back()->readers_.push_back({this, i});
     }
   }
@@ -142,6 +160,12 @@ class RunningQuery final : public RowReceiver {
     meters_.clear();
     states_.clear();
     input_meters_.clear();
+    if (options_.half == Half::kEdge) {
+      if (reads_stream()) stages_.push_back(make_edge_stage(*query_, incarnation_, options_));
+      return;
+    }
+    if (options_.half == Half::kMerge && reads_stream())
+      edges_ = std::make_unique<EdgesInbox>(*query_, options_.batch_rows);
     const bool measured = measured_;
     const EngineOptions& options = options_;
     stages_.resize(query_->stages.size());
@@ -153,7 +177,7 @@ class RunningQuery final : public RowReceiver {
       if (measured) above = (meters_[s] = std::make_unique<Meter>(*above, state)).get();
       // What is measured is a query's own, and an input stops with the query that it is of: others may not depend on
       // it.
-      const bool shares = s == 0 && !measured && root_ == this;
+      const bool shares = s == 0 && !measured && root_ == this && options.half == Half::kBoth;
       stages_[s] = shares ? sharing_.make_first_stage(query_, *above) : make_stage(*query_, s, options, *above);
       above = stages_[s].get();
       if (measured) states_[s] = std::make_unique<StateMeter>(*stages_[s], 1 + options.edges);
@@ -163,6 +187,18 @@ class RunningQuery final : public RowReceiver {
       input_meters_.push_back(std::make_unique<Meter>(stages_.front()->input(i), states_.front().get()));
   }
   const plan::Query& query() const { return *query_; }
+  bool reads_stream() const {
+    return query_->inputs.empty() && query_->source.kind == plan::Relation::Kind::kStream;
+  }
+  uint64_t incarnation() const { return incarnation_; }
+  /// Merge half, of a query that reads a stream.
+  EdgesInbox& edges() { return *edges_; }
+  /// Calls visit(query) for those that read a stream, of this one and its inputs.
+  template <typename Visit>
+  void for_each_reading(Visit&& visit) {
+    if (reads_stream()) visit(*this);
+    for (const auto& input : inputs_) input->for_each_reading(visit);
+  }
   /// The columns of its source that it reads, late rows included.
   const std::vector<bool>& columns_used() const {
     return late_ ? late_->stage.input_used : query_->stages.front().input_used;
@@ -188,7 +224,7 @@ class RunningQuery final : public RowReceiver {
       std::erase_if(*readers, [&](const Reader& reader) { return reader.query->root_ == &root; });
   }
   void mark_gap(Micros from, Micros until) {
-    if (!failed() && inputs_.empty()) stages_.front()->mark_gap(from, until);
+    if (!failed() && inputs_.empty() && !stages_.empty()) stages_.front()->mark_gap(from, until);
     for (const auto& input : inputs_) input->mark_gap(from, until);
   }
 
@@ -214,7 +250,8 @@ class RunningQuery final : public RowReceiver {
     return failed() ? base::kMaxTime : stages_.front()->next_cut(watermark);
   }
   std::vector<WindowRecord> recent_windows() const {
-    return released_ ? released_->windows : stages_.front()->recent_windows();
+    if (released_) return released_->windows;
+    return stages_.empty() ? std::vector<WindowRecord>() : stages_.front()->recent_windows();
   }
 
   bool failed() const { return root_->failed_.load(std::memory_order_acquire); }
@@ -248,7 +285,9 @@ class RunningQuery final : public RowReceiver {
     WindowLedger ledger;
     for (const auto& input : inputs_) ledger += input->ledger();
     bool rows_as_read = passes_rows(*query_, 0);
+    if (stages_.empty()) return ledger;
     if (inputs_.empty()) ledger = stages_.front()->ledger();
+    if (edges_) add_reported(ledger);
     for (size_t s = inputs_.empty() ? 1 : 0; s < stages_.size(); ++s) {
       rows_as_read = rows_as_read && (s == 0 || passes_rows(query_->stages[s - 1]));
       const WindowLedger later = stages_[s]->ledger();
@@ -302,11 +341,61 @@ class RunningQuery final : public RowReceiver {
     return activity;
   }
 
+  // Of a query that reads a stream, where halves are apart.
+  void send_open() {
+    guard([&] { stages_.front()->send_open(); });
+  }
+  /// False: it does not fit the plan.
+  bool take(const partial::Message& message, std::span<const uint8_t> bytes) {
+    if (failed()) return true;
+    EdgesInbox& edges = *edges_;
+    edges.malformed = false;
+    const uint64_t stale = edges.inbox.drops(partial::InboxDrop::kStale);
+    guard([&] {
+      edges.inbox.accept(message, bytes, [&](const partial::ChunkId&, std::span<const uint8_t> chunk) {
+        partial::Message whole;
+        partial::PartialFault fault{};
+        edges.malformed |= !partial::read_message(chunk, whole, fault) || !take_whole(whole);
+      });
+    });
+    if (edges.inbox.drops(partial::InboxDrop::kStale) != stale) {
+      for (const partial::PaneLedger& ledger : message.ledgers) edges.rows_too_late += ledger.counts.counted;
+    }
+    return !edges.malformed;
+  }
+  /// Closes what the edges are through with.
+  void close_reported() {
+    if (failed()) return;
+    EdgesInbox& edges = *edges_;
+    const Micros whole = edges.inbox.whole_frontier();
+    const Micros frontier = std::max(edges.frontier, edges.inbox.frontier());
+    if (frontier == edges.frontier && whole == edges.whole) return;
+    edges.frontier = frontier;
+    edges.whole = whole;
+    StageRunner& stage = *stages_.front();
+    stage.hold_final(whole >= frontier ? base::kMaxTime : std::max(whole, frontier - kSiteGrace));
+    if (frontier == base::kMinTime) return;
+    advance(frontier);
+    if (failed() || frontier == base::kMaxTime) return;
+    const Micros oldest = edges.rows ? frontier : stage.oldest_pane(frontier);
+    if (oldest != base::kMinTime) edges.inbox.forget_before(oldest - kRepeatsKnown);
+  }
+
   void set_life(Micros from, Micros until) {
     life_from_ = from;
     life_until_ = until;
   }
   bool has_ended() const { return frontier_ >= life_until_; }
+  std::vector<uint32_t> edges_behind(Micros time) const {
+    if (edges_) return edges_->inbox.edges_behind(time);
+    std::vector<uint32_t> behind;
+    for (const auto& input : inputs_) {
+      for (const uint32_t edge : input->edges_behind(time)) {
+        if (std::find(behind.begin(), behind.end(), edge) == behind.end()) behind.push_back(edge);
+      }
+    }
+    return behind;
+  }
 
   /// See form_of_state().
   uint64_t form() {
@@ -317,6 +406,7 @@ class RunningQuery final : public RowReceiver {
     out.number(result_rows_);
     for (const Micros time : {life_from_, life_until_, frontier_, limit_cut_}) out.time(time);
     for (const auto& stage : stages_) out.part([&] { stage->save_state(out); });
+    if (edges_) out.part([&] { save_edges(out); });
     for (const auto& input : inputs_) input->save_state(out);
   }
   void load_state(StateReader& in) {
@@ -328,6 +418,7 @@ class RunningQuery final : public RowReceiver {
       stage->load_state(part);
       if (!in.check(part.is_done())) return;
     }
+    if (edges_ && !load_edges(in)) return;
     for (const auto& input : inputs_) {
       if (!in.refused()) input->load_state(in);
     }
@@ -346,6 +437,7 @@ class RunningQuery final : public RowReceiver {
       result.revision = window.revision;
       result.final = window.final;
       result.complete = window.complete;
+      if (!window.complete && window.end != 0) result.edges_missing = edges_behind(window.end);
       result.last = last;
       result.schema = &query_->output();
       result.rows = rows;
@@ -369,6 +461,38 @@ class RunningQuery final : public RowReceiver {
 
  private:
   static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
+  bool take_whole(const partial::Message& message) {
+    EdgesInbox& edges = *edges_;
+    if (!edges.rows) return stages_.front()->take(message);
+    if (message.chunk.kind != partial::ChunkId::Kind::kRows || !edges.rows->read(message)) return false;
+    ProcessContext context;
+    context.watermark = edges.frontier;
+    edges.rows->for_each_batch([&](const batch::ColumnBatch& rows) { stages_.front()->process(rows, context); });
+    return true;
+  }
+  /// What the edges have counted.
+  void add_reported(WindowLedger& ledger) const {
+    const partial::Frontier totals = edges_->inbox.totals();
+    ledger.assigned += totals.assigned;
+    ledger.counted += totals.counted - edges_->rows_too_late;
+    ledger.filtered += totals.filtered;
+    ledger.late += totals.late + edges_->rows_too_late;
+    ledger.errored += totals.errored;
+    ledger.shed += totals.shed;
+    ledger.time_null += totals.time_null;
+    ledger.time_future += totals.time_future;
+  }
+  void save_edges(StateWriter& out) const {
+    out.time(edges_->frontier);
+    out.number(edges_->rows_too_late);
+    edges_->inbox.save(out.octets());
+  }
+  bool load_edges(StateReader& in) {
+    StateReader part(in.part());
+    edges_->frontier = part.time();
+    edges_->rows_too_late = part.number();
+    return in.check(!part.refused() && edges_->inbox.load(part.rest()));
+  }
   void keep_late() {
     late_ = plan::late_stage(*query_);
     if (!late_) late_sides_ = plan::late_sides(*query_);
@@ -443,13 +567,13 @@ class RunningQuery final : public RowReceiver {
     const uint64_t limit = query_->options.state_octets_max;
     for (size_t node = 0; node < held_.size(); ++node) {
       uint64_t held = held_[node];
-      if (held < limit / 2) stages_.front()->relax(node);
+      if (held < limit / 2 && !stages_.empty()) stages_.front()->relax(node);
       constexpr double kRoom = 0.75;  // So that the next pane does not shed again.
       constexpr int kStepsMax = 8;
       for (int step = 0; held > limit; ++step) {
         // One group may hold nearly all: in the end all are dropped.
         const double share = step < kStepsMax ? kRoom * static_cast<double>(limit) / static_cast<double>(held) : 0.0;
-        if (!stages_.front()->shed(node, share) || step > kStepsMax)
+        if (stages_.empty() || !stages_.front()->shed(node, share) || step > kStepsMax)
           throw too_much(held, "what it holds above its groups cannot be shed");
         std::vector<uint64_t> now(held_.size());
         add_state_octets(now);
@@ -467,8 +591,15 @@ class RunningQuery final : public RowReceiver {
                        [](const auto& input) { return passes_rows(*input, input->stages.size()); });
   }
 
+  /// How long a window stays open to a site that was absent when it closed (DESIGN §7, site_grace).
+  static constexpr Micros kSiteGrace = 24 * 3600 * base::kMicrosPerSecond;
+  /// Repeats of what was delivered are known for this long after no window can take it any more.
+  static constexpr Micros kRepeatsKnown = 600 * base::kMicrosPerSecond;
+
   const std::shared_ptr<const plan::Query> query_;  // With its root's life.
   size_t index_;
+  const uint64_t incarnation_;
+  std::unique_ptr<EdgesInbox> edges_;  ///< null: it reads no stream, or both halves are here
   const EngineOptions& options_;  // The engine's, as sharing_ is.
   StageSharing& sharing_;
   ResultSink* sink_;
@@ -571,6 +702,11 @@ struct Engine::State {
     if (!query.inputs().empty()) return;
     const plan::Relation& source = query.query().source;
     if (source.kind == plan::Relation::Kind::kStream) {
+      if (options.half == Half::kMerge) {
+        readers_of_edges.emplace(query.incarnation(), &query);
+        query.edges().inbox.set_members(members.edges);
+        return;
+      }
       Stream& read = stream(source.name);
       const int time_column = query.query().stages.front().window.time_column;
       const bool arrival = time_column >= 0 && time_column == source.arrival_column;
@@ -601,6 +737,10 @@ struct Engine::State {
 
   EngineOptions options;
   StageSharing sharing;
+  // Merge half:
+  std::unordered_map<uint64_t, RunningQuery*> readers_of_edges;  ///< by what they are called in partials
+  partial::Members members;
+  PartialCounts counts;
   std::vector<std::unique_ptr<RunningQuery>> queries;  ///< null: it was removed
   std::vector<Stream> streams;
   size_t failed_count = 0;
@@ -614,9 +754,10 @@ Engine::Engine(EngineOptions options) {
 }
 Engine::~Engine() = default;
 
-size_t Engine::add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured) {
+size_t Engine::add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured,
+                         uint64_t incarnation) {
   auto& added = state_->queries.emplace_back(std::make_unique<RunningQuery>(
-      std::move(query), state_->queries.size(), state_->options, state_->sharing, sink, measured));
+      std::move(query), state_->queries.size(), state_->options, state_->sharing, sink, measured, incarnation));
   state_->attach(*added);
   return state_->queries.size() - 1;
 }
@@ -627,6 +768,7 @@ bool Engine::remove_query(size_t query_index) {
   for (const auto& query : state_->queries) {
     if (query) query->forget_reader(going);
   }
+  std::erase_if(state_->readers_of_edges, [&](const auto& reader) { return reader.second->root() == &going; });
   for (State::Stream& stream : state_->streams) {
     std::erase_if(stream.readers, [&](const auto& reader) { return reader.query->root() == &going; });
     // What it alone computed of a batch would be computed for ever.
@@ -725,10 +867,83 @@ void Engine::refresh_lookups() {
 }
 
 void Engine::finish() {
+  for (const auto& [incarnation, query] : state_->readers_of_edges) query->advance(base::kMaxTime);
   for (State::Stream& s : state_->streams) {
     advance(s.name, base::kMaxTime, Clock::kEvent);
     advance(s.name, base::kMaxTime, Clock::kArrival);
   }
+}
+
+void Engine::send_open() {
+  for (State::Stream& s : state_->streams) {
+    for (const auto& reader : s.readers) reader.query->send_open();
+  }
+}
+
+Engine::Taken Engine::take(std::span<const uint8_t> bytes) {
+  State& state = *state_;
+  partial::Message message;
+  partial::PartialFault fault{};
+  const auto refuse = [&](partial::PartialFault why) {
+    ++state.counts.refused[static_cast<size_t>(why)];
+    return Taken::kRefused;
+  };
+  if (!partial::read_message(bytes, message, fault)) return refuse(fault);
+  state.counts.octets += bytes.size();
+  if (message.kind == partial::Message::Kind::kMembers) {
+    set_members(message.members);
+    return Taken::kTaken;
+  }
+  const uint64_t incarnation = message.origin().incarnation;
+  if (message.kind == partial::Message::Kind::kPresence) {
+    const partial::Presence& presence = message.presence;
+    for (const auto& [name, query] : state.readers_of_edges) {
+      if (incarnation == 0 || incarnation == name) query->mark_gap(presence.gap_from, presence.gap_until);
+    }
+    return Taken::kTaken;
+  }
+  const auto reader = state.readers_of_edges.find(incarnation);
+  if (reader == state.readers_of_edges.end()) {
+    ++state.counts.unknown;
+    return Taken::kUnknown;
+  }
+  if (!reader->second->take(message, bytes)) return refuse(partial::PartialFault::kMalformed);
+  ++state.counts.taken;
+  return Taken::kTaken;
+}
+
+void Engine::settle() {
+  for (const auto& [incarnation, query] : state_->readers_of_edges) query->close_reported();
+  state_->settle();
+}
+
+void Engine::set_members(const partial::Members& members) {
+  state_->members = members;
+  for (const auto& [incarnation, query] : state_->readers_of_edges) query->edges().inbox.set_members(members.edges);
+}
+const partial::Members& Engine::members() const { return state_->members; }
+
+Micros Engine::frontier(size_t query_index) const {
+  Micros least = base::kMaxTime;
+  state_->queries[query_index]->for_each_reading(
+      [&](RunningQuery& query) { least = std::min(least, query.edges().frontier); });
+  return least;
+}
+std::vector<uint32_t> Engine::edges_behind(size_t query_index, Micros time) const {
+  return state_->queries[query_index]->edges_behind(time);
+}
+
+Engine::PartialCounts Engine::partial_counts() const {
+  PartialCounts counts = state_->counts;
+  for (const auto& [incarnation, query] : state_->readers_of_edges) {
+    for (size_t why = 0; why < counts.dropped.size(); ++why)
+      counts.dropped[why] += query->edges().inbox.drops(static_cast<partial::InboxDrop>(why));
+  }
+  return counts;
+}
+bool Engine::has_pending_chunks() const {
+  return std::any_of(state_->readers_of_edges.begin(), state_->readers_of_edges.end(),
+                     [](const auto& reader) { return reader.second->edges().inbox.has_pending(); });
 }
 
 void Engine::save_state(size_t query_index, std::vector<uint8_t>& out) {
@@ -762,6 +977,13 @@ void Engine::save_streams(std::vector<uint8_t>& out) const {
     writer.text(s.name);
     for (const Micros watermark : s.watermarks) writer.time(watermark);
   }
+  if (state_->options.half != Half::kMerge) return;
+  writer.time(state_->members.decided_at);
+  writer.number(state_->members.edges.size());
+  for (const partial::Members::Member& member : state_->members.edges) {
+    writer.number(member.edge);
+    writer.flag(member.absent);
+  }
 }
 
 base::Result<void> Engine::restore_streams(std::span<const uint8_t> saved) {
@@ -772,7 +994,17 @@ base::Result<void> Engine::restore_streams(std::span<const uint8_t> saved) {
     name = reader.text();
     for (Micros& watermark : watermarks) watermark = reader.watermark();
   }
+  partial::Members members;
+  if (state_->options.half == Half::kMerge) {
+    members.decided_at = reader.time();
+    members.edges.resize(reader.count(2));
+    for (partial::Members::Member& member : members.edges) {
+      member.edge = static_cast<uint32_t>(reader.number(UINT32_MAX));
+      member.absent = reader.flag();
+    }
+  }
   if (!reader.is_done()) return state_damaged();
+  if (state_->options.half == Half::kMerge) set_members(members);
   for (const auto& [name, watermarks] : streams) {
     State::Stream& s = state_->stream(name);
     for (size_t clock = 0; clock < watermarks.size(); ++clock)

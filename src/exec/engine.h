@@ -1,5 +1,6 @@
 #pragma once
 // Runs queries over batches. One engine a process; one thread calls it, but for process().
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
+#include "partial/inbox.h"
 #include "plan/explain.h"
 #include "plan/query.h"
 #include "window/pane_counts.h"
@@ -31,6 +33,8 @@ struct ResultBatch {
   int revision = 1;
   bool final = true;
   bool complete = true;
+  /// Where halves are apart, of a window that is not complete: the edges that it does not have whole, if that is why.
+  std::vector<uint32_t> edges_missing = {};
   /// Rows of the revision before that this one does not have: their keys, all else null (exec/revision_changes.h).
   bool removed = false;
   bool last = true;  ///< no more batches of this window and revision follow
@@ -96,6 +100,23 @@ struct RowsContext {
 
 class BlockPools;
 
+/// The longest pane that travels (docs/design/0002-partials.md).
+inline constexpr Micros kShippedPaneMax = 60 * base::kMicrosPerSecond;
+
+/// Which halves of its queries an engine runs.
+enum class Half : uint8_t {
+  kBoth,
+  kEdge,   ///< rows of streams come in, and partials of each query go out; nothing is completed
+  kMerge,  ///< partials come in, from any number of edges; all that reads streams lies behind them
+};
+
+/// Where the messages of an edge half go (partial/codec.h): into a log, in this order.
+class PartialsOut {
+ public:
+  virtual ~PartialsOut() = default;
+  virtual void append(std::vector<uint8_t>&& message) = 0;
+};
+
 struct EngineOptions {
   size_t batch_rows = batch::kBatchRows;
   uint64_t hash_mask = ~uint64_t{0};  ///< 0: every key collides (a test of the tables)
@@ -110,6 +131,11 @@ struct EngineOptions {
   size_t ready_octets = 0;
   std::shared_ptr<BlockPools> pools;    ///< the engine's; null: each stage has memory of its own
   Micros pane_us_max = base::kMaxTime;  ///< with ship: 60 s (docs/design/0002-partials.md)
+  Half half = Half::kBoth;
+  // kEdge only.
+  PartialsOut* partials_out = nullptr;  ///< outlives the engine
+  uint32_t edge = 0;                    ///< the number of this edge among all
+  uint64_t epoch = 1;                   ///< greater than in any process of the edge before this one
 };
 
 class Engine {
@@ -123,9 +149,11 @@ class Engine {
   /// Queries may come and go while the engine runs, between calls of the other members; what is there does not notice.
   /// After adding to streams that have begun, and before the next process(): mark_gap() for what the query has not
   /// seen, then catch_up().
-  /// @param measured  activity() will be asked
-  /// @return          its number: of no other query, also after it is gone
-  size_t add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured = false);
+  /// @param measured     activity() will be asked
+  /// @param incarnation  where halves are apart: names the query and its version in partials, for all engines alike
+  /// @return             its number: of no other query, also after it is gone
+  size_t add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured = false,
+                   uint64_t incarnation = 0);
   /// Ends a query: its open windows are not sent. False, and nothing has happened: others read it.
   bool remove_query(size_t query_index);
   /// Rows whose event time is in [from, until) may be missing: windows that overlap it have `_complete` false. Rows
@@ -161,8 +189,40 @@ class Engine {
   /// Rows that are processed from now on meet the lookup tables as they are now; until the first call, as they were
   /// when their query was added. Between batches, so that all edges see a change at the same row.
   void refresh_lookups();
-  /// Closes everything: the end of a capture.
+  /// Closes everything: the end of a capture. Of an edge half: it will never send anything again.
   void finish();
+
+  // Halves apart (docs/design/0027-halves-apart.md). An edge half is used as one that does both, but that its queries
+  // have no results, and no query may read `<view>_late`. A merge half is not given rows, but messages:
+
+  /// kEdge: sends what is open, though more of it may come: before a stop.
+  void send_open();
+  /// What became of a message.
+  enum class Taken : uint8_t {
+    kTaken,    ///< or it was a repeat
+    kUnknown,  ///< of a query that is not here
+    kRefused,  ///< it is no message, or one that its query's plan does not fit: see faults()
+  };
+  /// kMerge: takes a message of a log. What it completes is sent by settle().
+  Taken take(std::span<const uint8_t> message);
+  /// kMerge: closes what can be closed by now.
+  void settle();
+  /// kMerge: from now on these edges are waited for (partial::Members), by queries that come later, too.
+  void set_members(const partial::Members& members);
+  const partial::Members& members() const;
+  /// kMerge: how far the edges of a query are; kMinTime: not all have told.
+  Micros frontier(size_t query_index) const;
+  /// kMerge: the edges that a window of the query which ends then does not have whole.
+  std::vector<uint32_t> edges_behind(size_t query_index, Micros time) const;
+  /// kMerge: messages that were refused, and chunks that were dropped (partial::InboxDrop).
+  struct PartialCounts {
+    uint64_t taken = 0, unknown = 0, octets = 0;
+    std::array<uint64_t, partial::kFaultCount> refused{};
+    std::array<uint64_t, partial::kInboxDropCount> dropped{};
+  };
+  PartialCounts partial_counts() const;
+  /// kMerge: chunks of some attempt have come, and not all: a state that is saved now does not have them.
+  bool has_pending_chunks() const;
 
   // Saved states (docs/design/0021-checkpoints.md). What was saved between two calls of the other members goes on in
   // another engine, of another process, as if it had not been stopped: the same rows, late or not, the same ledgers.

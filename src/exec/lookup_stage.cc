@@ -425,6 +425,8 @@ class LookupStage final : public StageRunner {
   void refresh_lookups() override {
     for (auto& edge : edges_) edge->refresh();
   }
+  void mark_gap(Micros from, Micros until) override { inner_->mark_gap(from, until); }
+  void send_open() override { inner_->send_open(); }
 
  private:
   std::unique_ptr<StageRunner> inner_;

@@ -105,7 +105,7 @@ void MergeHalf::close_until(Micros watermark) {
   // Oldest first. A window that is sent stays until no row can come for it any more.
   for (auto at = windows_.begin(); at != windows_.end() && at->first <= watermark;) {
     const Micros end = at->first;
-    const bool final = watermark == base::kMaxTime || end + lateness <= watermark;
+    const bool final = watermark == base::kMaxTime || (end + lateness <= watermark && end <= final_limit_);
     Open& window = at->second;
     // A window none of whose rows were counted has a ledger, but nothing to send.
     if (window.dirty || (final && window.revision > 0)) send(end, window, final);
@@ -117,8 +117,11 @@ void MergeHalf::close_until(Micros watermark) {
     at = final ? windows_.erase(at) : std::next(at);
   }
   if (options_.emit == plan::QueryOptions::Emit::kOnChange) send_changes(watermark);
-  while (!slides_.empty() &&
-         (watermark == base::kMaxTime || grid_.last_window_end(slides_.begin()->first) + lateness <= watermark)) {
+  const auto is_over = [&](Micros start) {
+    const Micros end = grid_.last_window_end(start);
+    return watermark == base::kMaxTime || (end + lateness <= watermark && end <= final_limit_);
+  };
+  while (!slides_.empty() && is_over(slides_.begin()->first)) {
     forget(slides_.begin()->second);
     slides_.erase(slides_.begin());
   }
@@ -218,7 +221,8 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
     table = combined.get();
   }
   if (final) window.counts.shed_counted(shed.rows, shed.octets);
-  const bool complete = shed.rows + window.counts.shed == 0 && window.below_complete && whole(start, end);
+  const bool complete =
+      shed.rows + window.counts.shed == 0 && window.below_complete && whole(start, end) && end <= final_limit_;
   const WindowRef ref{start, end, window.revision, final, complete};
   for (const auto& reader : readers_) {
     if (reader) reader->errors_before = reader->ledger.value_errors;

@@ -51,12 +51,13 @@ class SessionMerge final : public PaneReceiver {
 
   /// All panes that end at or before `done` (a pane's boundary, or kMaxTime) are here.
   void close_until(Micros done) {
-    for (auto& [start, pane] : panes_) {
-      close(start);
-      for (const bool wide : {false, true}) join(*pane, wide);
+    // Later ones wait: where edges are apart, another may still send an earlier one.
+    while (!panes_.empty() && (done == base::kMaxTime || panes_.begin()->first + grid_.pane_us <= done)) {
+      const auto oldest = panes_.extract(panes_.begin());
+      close(oldest.key());
+      for (const bool wide : {false, true}) join(*oldest.mapped(), wide);
       make_anew();
     }
-    panes_.clear();
     close(done);
     if (done == base::kMaxTime) tail_.end(WindowRef{});
   }
@@ -328,6 +329,7 @@ class SessionStage final : public StageRunner {
     for (uint32_t e = 0; e < edge_count; ++e)
       edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask,
                                                   pool_of(options, e, of_stream)));
+    if (edge_count == 0) panes_ = std::make_unique<PaneReader>(stage, options.batch_rows);
     if (!ship) return;
     shipping_ =
         std::make_unique<PaneShipping>(stage, std::hash<std::string>{}(query.text), edge_count, options.batch_rows,
@@ -341,18 +343,19 @@ class SessionStage final : public StageRunner {
     for (uint32_t e = 0; e < edges_.size(); ++e) {
       EdgeHalf& edge = *edges_[e];
       edge.set_watermark(watermark);
+      window::CountsByPane counts = edge.take_counts(watermark);
       edge.take_until(watermark, [&](Micros start, PaneTablePtr pane) {
-        if (shipping_) shipping_->ship(e, start, *pane);
+        if (shipping_) shipping_->edge(e).send(start, *pane, counts[start]);
         else merge_.adopt(start, std::move(pane));
       });
-      edge.take_counts(watermark);
-      if (shipping_) shipping_->report(e, watermark, edge.ledger());
+      if (shipping_) shipping_->edge(e).report(watermark, edge.ledger());
     }
     const Micros merged = shipping_ ? shipping_->receive(merge_, nullptr) : watermark;
     const bool bound = merged == base::kMaxTime || merged == base::kMinTime;
     const Micros done = bound ? merged : grid_.pane_start(merged);
     if (done == base::kMinTime) return;
     merge_.close_until(done);
+    done_ = std::max(done_, done);
     // A row that is not late makes a session that begins at most this long ago.
     const Micros row_floor = bound ? merged : done - grid_.size_us;
     if (shipping_ && !bound) shipping_->forget_before(row_floor);
@@ -366,7 +369,24 @@ class SessionStage final : public StageRunner {
   WindowLedger ledger() const override {
     WindowLedger total = merge_.ledger();
     for (const auto& edge : edges_) total += edge->ledger();
+    total += late_panes_;
+    total.counted -= late_panes_.late;
     return total;
+  }
+  bool take(const partial::Message& message) override {
+    const partial::ChunkId& id = message.chunk;
+    if (id.kind == partial::ChunkId::Kind::kRows) return false;
+    if (id.kind == partial::ChunkId::Kind::kCut) return panes_->take(message, merge_, nullptr);
+    if (grid_.pane_start(id.pane_start) != id.pane_start) return false;
+    // As an edge half has it: a session that ended with such a row would be closed for certain.
+    const Micros over_at = grid_.last_window_end(id.pane_start);
+    if (over_at > done_) return panes_->take(message, merge_, nullptr);
+    late_counts_of(message.ledgers, done_ - over_at + 1, late_panes_);
+    return true;
+  }
+  Micros oldest_pane(Micros watermark) const override {
+    const bool bound = watermark == base::kMaxTime || watermark == base::kMinTime;
+    return bound ? watermark : grid_.pane_start(watermark) - grid_.size_us;
   }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (size_t e = 0; e < edges_.size(); ++e) nodes[shipping_ ? 1 + e : 0] += edges_[e]->state_octets();
@@ -376,14 +396,22 @@ class SessionStage final : public StageRunner {
     SavedGroups groups(stage_, batch_rows_);
     out.number(edges_.size());
     for (const auto& edge : edges_) edge->save(out, groups);
+    if (panes_) {
+      out.time(done_);
+      save(out, late_panes_);
+    }
     merge_.save(out, groups);
   }
   void load_state(StateReader& in) override {
     SavedGroups groups(stage_, batch_rows_);
     const size_t edges = in.count();
-    in.check(edges > 0);
+    in.check((edges > 0) == (panes_ == nullptr));
     for (size_t e = 0; e < edges && !in.refused(); ++e) edges_[e % edges_.size()]->load(in, groups, nullptr);
     for (size_t e = edges; e < edges_.size(); ++e) edges_[e]->judge_as(*edges_[0]);
+    if (panes_) {
+      done_ = in.time();
+      load(in, late_panes_);
+    }
     if (in.refused()) return;
     for (const auto& edge : edges_)
       edge->for_each_pane([&](PaneTable& pane) { in.check(merge_.has_usable_times(pane)); });
@@ -402,6 +430,10 @@ class SessionStage final : public StageRunner {
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
   SessionMerge merge_;
   std::unique_ptr<PaneShipping> shipping_;  // null: panes are adopted
+  // Merge half only, as in stages.cc:
+  std::unique_ptr<PaneReader> panes_;
+  Micros done_ = base::kMinTime;
+  WindowLedger late_panes_;
 };
 
 }  // namespace

@@ -232,6 +232,8 @@ class SpreadStage final : public StageRunner {
   bool shed(size_t node, double share) override { return reader_->shed(node, share); }
   void relax(size_t node) override { reader_->relax(node); }
   void refresh_lookups() override { reader_->refresh_lookups(); }
+  void mark_gap(Micros from, Micros until) override { reader_->mark_gap(from, until); }
+  void send_open() override { reader_->send_open(); }
   void save_state(StateWriter& out) override {
     WindowLedger total;
     for (const auto& spreader : spreaders_) total += spreader->counts;

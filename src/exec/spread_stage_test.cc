@@ -47,6 +47,8 @@ class Reader final : public StageRunner {
   void on_rows(const WindowRef&, batch::ColumnBatch&, bool) override {}
   void on_frontier(Micros) override {}
   void advance(Micros) override {}
+  void mark_gap(Micros from, Micros until) override { gaps.emplace_back(from, until); }
+  std::vector<std::pair<Micros, Micros>> gaps;
   WindowLedger ledger() const override { return {}; }
   void add_state_octets(std::vector<uint64_t>&) const override {}
   void save_state(StateWriter&) override {}
@@ -56,6 +58,15 @@ class Reader final : public StageRunner {
  private:
   const size_t batch_rows_;
 };
+
+TEST(Spread, TellsWhatIsMissing) {
+  const plan::Stage stage = stage_of(60 * kSecond);
+  auto reader = std::make_unique<Reader>(16);
+  Reader& told = *reader;
+  const auto spread = make_spread_stage(stage, {}, std::move(reader));
+  spread->mark_gap(1, 2);
+  EXPECT_EQ(told.gaps, (std::vector<std::pair<Micros, Micros>>{{1, 2}}));
+}
 
 TEST(Spread, ShareIsExact) {
   EXPECT_EQ(spread_share(10, 1, 3), 3);

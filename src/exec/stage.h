@@ -7,6 +7,7 @@
 #include "exec/common_columns.h"
 #include "exec/engine.h"
 #include "exec/rows.h"
+#include "partial/rows.h"
 #include "plan/late.h"
 #include "plan/query.h"
 
@@ -63,6 +64,17 @@ class StageRunner : public RowReceiver {
   virtual void load_state(StateReader& in) = 0;
   /// Where the rows of Query::inputs[i] go, for a stage that combines them.
   virtual RowReceiver& input(size_t) { return *this; }
+
+  // Halves apart (Half). process() and advance() of an edge's stage send partials; a merge half's is given them:
+  /// Edge: sends what is open, though more of it may come.
+  virtual void send_open() {}
+  /// Merge: a pane, a supplement to one, or a cut; false: it cannot be read, and nothing has happened. Rows that came
+  /// too late for all of their windows are counted as late.
+  virtual bool take(const partial::Message&) { return false; }
+  /// Merge: windows that end after `time` are neither complete nor final, even where the watermark has passed them.
+  virtual void hold_final(Micros /*time*/) {}
+  /// Merge: at this watermark, the least start of a pane that can still be added to an open window.
+  virtual Micros oldest_pane(Micros watermark) const { return watermark; }
 };
 
 /// Memory for the groups that a stage has of an edge.
@@ -80,6 +92,14 @@ class CombiningStage : public StageRunner {
   void process(const batch::ColumnBatch&, const ProcessContext&) final { assert(!"fed by its inputs"); }
   void advance(Micros) final { assert(!"fed by its inputs"); }
 };
+
+/// Whether a query over a stream sends panes from its edges, or its rows.
+bool sends_panes(const plan::Query& query);
+/// The columns that such rows have.
+partial::RowForm row_form(const plan::Stage& stage);
+/// What an edge runs of a query over a stream (Half::kEdge).
+std::unique_ptr<StageRunner> make_edge_stage(const plan::Query& query, uint64_t incarnation,
+                                             const EngineOptions& engine);
 
 /// Makes the runner that a stage needs. `stage` and `query` must outlive it.
 std::unique_ptr<StageRunner> make_stage(const plan::Query& query, size_t stage_index, const EngineOptions& options,

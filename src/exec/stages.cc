@@ -48,6 +48,7 @@ class TimeWindowStage final : public WindowedStage {
     }
     merge_ = std::make_unique<MergeHalf>(stage, stage_index, options_, grid_, options.batch_rows, options.hash_mask,
                                          pool_of(options, 0, of_stream), readers_);
+    if (edge_count == 0) panes_ = std::make_unique<PaneReader>(stage, options.batch_rows);
     if (!ship) return;
     std::string texts;
     for (const GroupReader& reader : readers_) texts += reader.query->text;
@@ -66,27 +67,29 @@ class TimeWindowStage final : public WindowedStage {
     for (uint32_t e = 0; e < edges_.size(); ++e) {
       EdgeHalf& edge = *edges_[e];
       edge.set_watermark(watermark);
+      CountsByPane counts = edge.take_counts(watermark);
       edge.take_until(watermark, [&](Micros start, PaneTablePtr pane) {
         ++panes_taken_;
         pane_groups_ += pane->group_count();
-        if (shipping_) shipping_->ship(e, start, *pane);
-        else merge_->adopt(start, std::move(pane));
+        if (!shipping_) return merge_->adopt(start, std::move(pane));
+        const auto own = counts.extract(start);
+        shipping_->edge(e).send(start, *pane, own.empty() ? PaneCounts{} : own.mapped());
       });
-      const CountsByPane counts = edge.take_counts(watermark);
       const PaneTablePtr late = edge.take_late();
       if (shipping_) {
-        shipping_->ship_cut(e, grid_.pane_start(watermark), counts, late.get());
-        shipping_->report(e, watermark, edge.ledger());
+        shipping_->edge(e).send_cut(grid_.pane_start(watermark), counts, late.get());
+        shipping_->edge(e).report(watermark, edge.ledger());
       } else {
         merge_->add_counts(counts);
         if (late) late_output_->adopt(*late);
       }
     }
     const Micros merged = shipping_ ? shipping_->receive(*merge_, late_output_.get()) : watermark;
-    if (shipping_) merge_->trim();
-    if (shipping_ && options_.has_state_limit()) most_merged_ = merge_->state_octets();
+    if (shipping_ || panes_) merge_->trim();
+    if ((shipping_ || panes_) && options_.has_state_limit()) most_merged_ = merge_->state_octets();
     send_late(merged);
     merge_->close_until(merged);
+    done_ = std::max(done_, merged);
     if (shipping_) shipping_->forget_before(frontier(watermark));
     for (const GroupReader& reader : readers_) {
       if (reader.receiver != nullptr) reader.receiver->on_frontier(frontier(watermark));
@@ -104,6 +107,8 @@ class TimeWindowStage final : public WindowedStage {
   WindowLedger ledger_of(size_t reader) const override {
     WindowLedger total = merge_->ledger(reader);
     for (const auto& edge : edges_) total += edge->ledger();
+    total += late_panes_;
+    total.counted -= late_panes_.late;
     const GroupShedder::Shed& shed = merge_->shed_here();
     total.counted -= shed.rows;
     total.shed += shed.rows;
@@ -160,6 +165,11 @@ class TimeWindowStage final : public WindowedStage {
     out.time(final_end_);
     out.number(edges_.size());
     for (const auto& edge : edges_) edge->save(out, groups);
+    if (panes_) {
+      out.time(done_);
+      out.time(final_limit_);
+      exec::save(out, late_panes_);
+    }
     merge_->save(out, groups, reader);
     out.part([&] {
       if (late_output_) late_output_->save(out);
@@ -172,9 +182,14 @@ class TimeWindowStage final : public WindowedStage {
     const Micros final_end = in.time();
     if (known == nullptr) final_end_ = final_end;
     const size_t edges = in.count();
-    in.check(edges > 0);
+    in.check((edges > 0) == (panes_ == nullptr));
     for (size_t e = 0; e < edges && !in.refused(); ++e) edges_[e % edges_.size()]->load(in, groups, known);
     for (size_t e = edges; e < edges_.size(); ++e) edges_[e]->judge_as(*edges_[0]);
+    if (panes_) {
+      done_ = in.time();
+      hold_final(in.time());
+      exec::load(in, late_panes_);
+    }
     if (!in.refused()) merge_->load(in, groups, reader, known);
     StateReader late(in.part());
     if (late_output_ && late.octets_left() > 0) {
@@ -184,6 +199,21 @@ class TimeWindowStage final : public WindowedStage {
     any_loaded_ = true;
     for (const size_t a : aggregates) loaded_[a] = true;
   }
+
+  bool take(const partial::Message& message) override {
+    const partial::ChunkId& id = message.chunk;
+    if (id.kind == partial::ChunkId::Kind::kRows) return false;
+    if (id.kind == partial::ChunkId::Kind::kCut) return panes_->take(message, *merge_, nullptr);
+    if (grid_.pane_start(id.pane_start) != id.pane_start) return false;
+    if (!is_over(id.pane_start)) return panes_->take(message, *merge_, nullptr);
+    merge_->add_counts(late_counts_of(message.ledgers, done_ - over_at(id.pane_start) + 1, late_panes_));
+    return true;
+  }
+  void hold_final(Micros time) override {
+    final_limit_ = time;
+    merge_->hold_final(time);
+  }
+  Micros oldest_pane(Micros watermark) const override { return frontier(watermark); }
 
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool) override {
     if (!window.final) return;
@@ -198,7 +228,13 @@ class TimeWindowStage final : public WindowedStage {
   /// The least start that a window which is not final yet can have.
   Micros frontier(Micros watermark) const {
     if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
-    return grid_.first_start_open_at(watermark - options_.allowed_lateness_us);
+    if (final_limit_ == base::kMinTime) return base::kMinTime;
+    return grid_.first_start_open_at(std::min(watermark - options_.allowed_lateness_us, final_limit_));
+  }
+  /// The watermark at which the pane's last window is final.
+  Micros over_at(Micros pane_start) const { return grid_.last_window_end(pane_start) + options_.allowed_lateness_us; }
+  bool is_over(Micros pane_start) const {
+    return over_at(pane_start) <= done_ && grid_.last_window_end(pane_start) <= final_limit_;
   }
 
   /// Rows that came after the windows up to `final_end_` were final. Sent before more windows become final, so that a
@@ -206,7 +242,7 @@ class TimeWindowStage final : public WindowedStage {
   void send_late(Micros watermark) {
     const Micros end = watermark == base::kMaxTime || watermark == base::kMinTime
                            ? watermark
-                           : grid_.last_end_until(watermark - options_.allowed_lateness_us);
+                           : grid_.last_end_until(std::min(watermark - options_.allowed_lateness_us, final_limit_));
     if (end <= final_end_) return;
     if (late_output_) late_output_->send(final_end_);
     final_end_ = end;
@@ -237,6 +273,11 @@ class TimeWindowStage final : public WindowedStage {
   std::unique_ptr<MergeHalf> merge_;
   std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
   std::unique_ptr<PaneShipping> shipping_;   // null: panes are adopted
+  // Merge half only:
+  std::unique_ptr<PaneReader> panes_;     ///< null: the edge halves are here
+  Micros done_ = base::kMinTime;          ///< the watermark that windows were closed by last
+  Micros final_limit_ = base::kMaxTime;   ///< see hold_final()
+  WindowLedger late_panes_;               ///< of panes that came too late: what their rows were counted as late
 };
 
 /// Aggregates the rows of each window of the stage below.
@@ -431,16 +472,19 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   if (stage.window.kind == Window::Kind::kSession) {
     const bool streamed =
         stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
-    return make_session_stage(query, stage, streamed ? options.edges : 1, streamed && options.ship, streamed, options,
-                              receiver);
+    const bool from_edges = streamed && options.half == Half::kMerge && sends_panes(query);
+    const uint32_t edges = from_edges ? 0 : streamed ? options.edges : 1;
+    return make_session_stage(query, stage, edges, streamed && options.ship, streamed, options, receiver);
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
+  const bool from_edges = from_stream && options.half == Half::kMerge && sends_panes(query);
   const plan::SplitPlan split = plan::split(query, options.pane_us_max);
   const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
   const Micros pane_us = split_panes ? split.edge.pane_us : plan::pane_of(stage.window);
-  return make_windowed_stage(stage, stage_index, pane_us, from_stream ? options.edges : 1, from_stream && options.ship,
-                             from_stream, options, {{&query, &receiver, {}}});
+  const uint32_t edges = from_edges ? 0 : from_stream ? options.edges : 1;
+  return make_windowed_stage(stage, stage_index, pane_us, edges, from_stream && options.ship, from_stream, options,
+                             {{&query, &receiver, {}}});
 }
 
 }  // namespace
@@ -457,6 +501,7 @@ std::unique_ptr<StageRunner> make_stage(const Query& query, size_t stage_index, 
   const Stage& stage = query.stages[stage_index];
   auto runner = make_reading_stage(query, stage_index, options, receiver);
   const bool streamed = stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
+  if (streamed && options.half == Half::kMerge) return runner;  // Edges have done the rest.
   if (!stage.lookups.empty())
     runner = make_lookup_stage(query, stage, streamed ? options.edges : 1, options, std::move(runner));
   if (stage.spread) runner = make_spread_stage(stage, options, std::move(runner));

@@ -57,6 +57,8 @@ class StateReader {
   /// All has been read, and was as it should be.
   bool is_done() const { return !refused_ && cursor_.rest().empty(); }
   size_t octets_left() const { return refused_ ? 0 : cursor_.rest().size(); }
+  /// What has not been read, for who reads it in another way.
+  std::span<const uint8_t> rest() const { return refused_ ? std::span<const uint8_t>() : cursor_.rest(); }
 
   uint64_t number(uint64_t max = UINT64_MAX);
   /// How many follow that take at least `octets_min` (>= 1) each: never more than there is room for.

@@ -45,6 +45,7 @@ uint64_t form_of_state(const plan::Query& query, const EngineOptions& options) {
   std::string text = plan::explain(query, explain);
   add_form(query, text);
   text += fmt::format("{} {} {} {}", options.share, options.ship, options.analytic_in_place, options.pane_us_max);
+  if (options.half == Half::kMerge) text += " merge";
   return XXH3_64bits(text.data(), text.size());
 }
 

@@ -36,6 +36,8 @@ class EdgeHalf {
     watermark_ = std::max(watermark_, watermark);
     seen_ = std::max(seen_, watermark);
   }
+  /// Rows are never late here: that is judged elsewhere. Before the first row.
+  void leave_judging() { judges_ = false; }
   /// Hands over the panes that end at or before `watermark`, oldest first: take(start, table).
   template <typename Take>
   void take_until(Micros watermark, Take&& take) {
@@ -117,6 +119,7 @@ class EdgeHalf {
   size_t group_hint_ = 0;               ///< groups of the pane that was handed over last
   Micros prepare_at_ = base::kMinTime;  ///< event time at which the pane after the newest is prepared for
   Micros watermark_ = base::kMinTime, seen_ = base::kMinTime;
+  bool judges_ = true;
   Micros time_max_ = kTimeMax;
   std::vector<uint32_t> timed_, by_pane_;
   std::vector<uint8_t> pane_of_row_;
@@ -144,6 +147,8 @@ class MergeHalf final : public PaneReceiver {
   /// Also to windows that are final.
   void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
+  /// As StageRunner's.
+  void hold_final(Micros time) { final_limit_ = time; }
   /// Windows around this time read rows of a window that is not complete, and are not, either.
   void mark_incomplete(Micros time);
   /// As StageRunner's. Gaps beyond kGapsMax are joined with the last one.
@@ -225,6 +230,7 @@ class MergeHalf final : public PaneReceiver {
   uint64_t groups_closed_ = 0;
   Micros sent_step_ = base::kMinTime;     ///< on_change: open windows were sent at this multiple of `every` last
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
+  Micros final_limit_ = base::kMaxTime;   ///< windows that end after this are not
   std::deque<WindowRecord> recent_;       ///< final ones, by end
   std::vector<Gap> gaps_;                 ///< that windows which are not final may overlap
 };

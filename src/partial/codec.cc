@@ -18,9 +18,10 @@ using base::put_varint_signed;
 using batch::Column;
 
 constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr uint8_t kPane = static_cast<uint8_t>(ChunkId::Kind::kPane), kFrontier = 2,
-                  kCut = static_cast<uint8_t>(ChunkId::Kind::kCut);
+                  kCut = static_cast<uint8_t>(ChunkId::Kind::kCut), kRows = static_cast<uint8_t>(ChunkId::Kind::kRows),
+                  kPresence = 5, kMembers = 6;
 constexpr size_t kChecksumOctets = 8;
 constexpr size_t kHeadOctets = 5;
 
@@ -31,6 +32,22 @@ void put_head(std::vector<uint8_t>& out, uint8_t kind, const Origin& origin) {
   put_varint(out, origin.edge);
   put_varint(out, origin.epoch);
   put_varint(out, origin.incarnation);
+}
+void put_data_head(std::vector<uint8_t>& out, const ChunkId& id, std::span<const PaneLedger> ledgers) {
+  put_head(out, static_cast<uint8_t>(id.kind), id.origin);
+  put_varint_signed(out, id.pane_start);
+  put_varint(out, id.supplement);
+  put_varint(out, id.attempt);
+  put_varint(out, id.chunk);
+  out.push_back(id.last);
+  put_varint(out, ledgers.size());
+  for (const PaneLedger& ledger : ledgers) {
+    put_varint_signed(out, ledger.pane_start);
+    const window::PaneCounts& c = ledger.counts;
+    for (const uint64_t count :
+         {c.assigned, c.counted, c.filtered, c.late, c.errored, c.shed, c.shed_octets, ~c.keep_below})
+      put_varint(out, count);
+  }
 }
 void put_checksum(std::vector<uint8_t>& out) { put_u64(out, XXH3_64bits(out.data(), out.size())); }
 
@@ -44,6 +61,13 @@ std::string_view name(PartialFault fault) {
 #undef BACKSTREAM_X
   }
   return "";
+}
+
+uint64_t incarnation_of(uint64_t whole, uint64_t part) {
+  std::vector<uint8_t> octets;
+  put_u64(octets, whole);
+  put_u64(octets, part);
+  return XXH3_64bits(octets.data(), octets.size());
 }
 
 // --- writing ------------------------------------------------------------------------------------------------------
@@ -69,7 +93,6 @@ void PartialWriter::sort() {
 }
 
 std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, std::span<const PaneLedger> ledgers, size_t& next) {
-  assert(ledgers.empty() || id.kind == ChunkId::Kind::kCut);
   const size_t first = next;
   size_t octets = 0;
   while (next < groups_.size() && (next == first || octets + groups_[next].octets <= chunk_octets_max_)) {
@@ -78,22 +101,7 @@ std::vector<uint8_t> PartialWriter::write_chunk(ChunkId& id, std::span<const Pan
   id.last = next == groups_.size();
   std::vector<uint8_t> out;
   out.reserve(octets + 80);
-  put_head(out, static_cast<uint8_t>(id.kind), id.origin);
-  put_varint_signed(out, id.pane_start);
-  put_varint(out, id.supplement);
-  put_varint(out, id.attempt);
-  put_varint(out, id.chunk);
-  out.push_back(id.last);
-  if (id.kind == ChunkId::Kind::kCut) {
-    put_varint(out, ledgers.size());
-    for (const PaneLedger& ledger : ledgers) {
-      put_varint_signed(out, ledger.pane_start);
-      const window::PaneCounts& c = ledger.counts;
-      for (const uint64_t count :
-           {c.assigned, c.counted, c.filtered, c.late, c.errored, c.shed, c.shed_octets, ~c.keep_below})
-        put_varint(out, count);
-    }
-  }
+  put_data_head(out, id, ledgers);
   put_varint(out, next - first);
   for (size_t g = first; g < next; ++g) {
     const auto from = bytes_.begin() + static_cast<long>(groups_[g].at);
@@ -120,6 +128,38 @@ std::vector<uint8_t> write_frontier(const Frontier& frontier) {
   return out;
 }
 
+std::vector<uint8_t> write_presence(const Presence& presence) {
+  std::vector<uint8_t> out;
+  put_head(out, kPresence, presence.origin);
+  for (const Micros time : {presence.sent_at, presence.gap_from, presence.gap_until}) put_varint_signed(out, time);
+  put_checksum(out);
+  return out;
+}
+
+std::vector<uint8_t> write_members(const Members& members) {
+  std::vector<uint8_t> out;
+  put_head(out, kMembers, {});
+  put_varint_signed(out, members.decided_at);
+  put_varint(out, members.edges.size());
+  for (const Members::Member& member : members.edges) {
+    put_varint(out, member.edge);
+    out.push_back(member.absent);
+  }
+  put_checksum(out);
+  return out;
+}
+
+std::vector<uint8_t> write_data(const ChunkId& id, std::span<const PaneLedger> ledgers, uint64_t count,
+                                std::span<const uint8_t> content) {
+  std::vector<uint8_t> out;
+  out.reserve(content.size() + 80);
+  put_data_head(out, id, ledgers);
+  put_varint(out, count);
+  out.insert(out.end(), content.begin(), content.end());
+  put_checksum(out);
+  return out;
+}
+
 // --- reading ------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -142,6 +182,19 @@ bool read_ledgers(Cursor& in, std::vector<PaneLedger>& ledgers) {
   return true;
 }
 
+bool read_members(Cursor& in, Members& members) {
+  uint64_t count = 0;
+  if (!in.i64(members.decided_at) || !in.u64(count) || count > kEdgesMax || count > in.rest().size()) return false;
+  members.edges.resize(count);
+  for (size_t m = 0; m < count; ++m) {
+    uint8_t absent = 0;
+    if (!in.u32(members.edges[m].edge) || !in.octet(absent) || absent > 1) return false;
+    if (m > 0 && members.edges[m].edge <= members.edges[m - 1].edge) return false;
+    members.edges[m].absent = absent != 0;
+  }
+  return in.rest().empty();
+}
+
 }  // namespace
 
 bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault& fault) {
@@ -162,15 +215,13 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
   if (!in.u32(origin.edge) || !in.u64(origin.epoch) || !in.u64(origin.incarnation))
     return refuse(PartialFault::kMalformed);
   message = Message{};
-  if (kind == kPane || kind == kCut) {
-    message.is_data = true;
+  if (kind == kPane || kind == kCut || kind == kRows) {
     ChunkId& id = message.chunk;
     id.kind = static_cast<ChunkId::Kind>(kind);
     id.origin = origin;
     uint8_t last = 0;
     if (!in.i64(id.pane_start) || !in.u32(id.supplement) || !in.u32(id.attempt) || !in.u32(id.chunk) ||
-        !in.octet(last) || last > 1 || (kind == kCut && !read_ledgers(in, message.ledgers)) ||
-        !in.u64(message.group_count)) {
+        !in.octet(last) || last > 1 || !read_ledgers(in, message.ledgers) || !in.u64(message.group_count)) {
       return refuse(PartialFault::kMalformed);
     }
     id.last = last != 0;
@@ -179,7 +230,21 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
     if (message.group_count > message.groups.size() && message.group_count > 1) return refuse(PartialFault::kMalformed);
     return true;
   }
+  if (kind == kPresence) {
+    message.kind = Message::Kind::kPresence;
+    Presence& p = message.presence;
+    p.origin = origin;
+    if (!in.i64(p.sent_at) || !in.i64(p.gap_from) || !in.i64(p.gap_until) || !in.rest().empty())
+      return refuse(PartialFault::kMalformed);
+    return true;
+  }
+  if (kind == kMembers) {
+    message.kind = Message::Kind::kMembers;
+    if (!read_members(in, message.members)) return refuse(PartialFault::kMalformed);
+    return true;
+  }
   if (kind != kFrontier) return refuse(PartialFault::kMalformed);
+  message.kind = Message::Kind::kFrontier;
   Frontier& f = message.frontier;
   f.origin = origin;
   if (!in.i64(f.frontier)) return refuse(PartialFault::kMalformed);
@@ -194,7 +259,7 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
 PartialReader::PartialReader(GroupForm form) : form_(std::move(form)) {}
 
 bool PartialReader::read(const Message& message) {
-  assert(message.is_data);
+  assert(message.kind == Message::Kind::kData);
   group_count_ = 0;
   context_.arena.reset();
   for (auto& blocks : context_.free_blocks) blocks.clear();

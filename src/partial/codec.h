@@ -1,16 +1,19 @@
 #pragma once
-// The bytes between edge and merge, version 1 (docs/design/0002-partials.md). Little end first where an integer is
+// The bytes between edge and merge, version 2 (docs/design/0002-partials.md). Little end first where an integer is
 // fixed, LEB128 elsewhere:
 //
 //   "BSP" version:1 kind:1 edge epoch incarnation  body  xxh3:8
-//   pane:      pane_start supplement attempt chunk last:1 group_count  group...
-//   cut:       cut supplement attempt chunk last:1 ledger_count ledger... group_count  group...
+//   pane, cut: pane_start supplement attempt chunk last:1 ledger_count ledger... group_count group...
+//   rows:      cut supplement attempt chunk last:1 ledger_count ledger... row_count column...
 //   frontier:  frontier assigned counted filtered late errored shed time_null time_future
+//   presence:  sent_at gap_from gap_until
+//   members:   decided_at member_count, (edge absent:1)...
 //   ledger:    pane_start assigned counted filtered late errored shed shed_octets 2^64-1-keep_below
 //   group:     key value..., aggregate state...      (types known from the plan; the incarnation names it)
-//   key value: 0 | 1 value                           (0: null)
+//   column:    value...                              (those that the plan reads, in its order)
+//   value:     0 | 1 value                           (0: null)
 //
-// Groups come in the order of their key bytes, so that equal content gives equal bytes.
+// Groups come in the order of their key bytes, so that equal content gives equal bytes. Rows come as they came.
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -33,15 +36,21 @@ struct Origin {
   auto operator<=>(const Origin&) const = default;
 };
 
+/// What a part of something is called, the same on every machine and for ever: an input of a query, the version of an
+/// object of the catalog.
+uint64_t incarnation_of(uint64_t whole, uint64_t part);
+
 /// One chunk of the groups of one pane. A pane is sent whole as supplement 0; rows that come later are sent as
 /// supplement 1, 2, ... Each may be tried again as another attempt: the first complete one counts.
+/// A pane's own ledger travels with its groups, so that both are judged at once where windows close.
 /// What an edge tells beside panes when it closes some, a cut, is sent alike: the ledgers of panes, and the groups of
-/// rows that came too late for a window (in the form of plan::late_stage()).
+/// rows that came too late for a window (in the form of plan::late_stage()). And so are rows that are not grouped where
+/// they arrive (rows.h). Neither has a pane to be told by: `supplement` numbers those of one origin from 0.
 struct ChunkId {
-  enum class Kind : uint8_t { kPane = 1, kCut = 3 };
+  enum class Kind : uint8_t { kPane = 1, kCut = 3, kRows = 4 };
   Kind kind = Kind::kPane;
   Origin origin;
-  Micros pane_start = 0;  ///< kCut: start of the pane that the edge's watermark has reached
+  Micros pane_start = 0;  ///< kCut, kRows: how far the edge had got, to be read by people
   uint32_t supplement = 0;
   uint32_t attempt = 0;
   uint32_t chunk = 0;
@@ -62,6 +71,30 @@ struct Frontier {
   uint64_t assigned = 0, counted = 0, filtered = 0, late = 0, errored = 0, shed = 0, time_null = 0, time_future = 0;
 };
 
+/// "This edge is there." Sent to every partition when an edge's process begins and again and again; of no query.
+struct Presence {
+  Origin origin;        ///< incarnation 0
+  Micros sent_at = 0;   ///< by the edge's clock
+  /// What arrived in between, if anything, no process of the edge has seen; equal: nothing is missing.
+  Micros gap_from = 0, gap_until = 0;
+  bool operator==(const Presence&) const = default;
+};
+
+/// Which edges must report before windows close, and which of them are not waited for. A decision that depends on the
+/// wall clock: it is written to the log by who completes windows, and obeyed once it is read back, so that whoever
+/// reads the log again closes the same windows at the same place.
+struct Members {
+  struct Member {
+    uint32_t edge = 0;
+    bool absent = false;
+    bool operator==(const Member&) const = default;
+  };
+  Micros decided_at = 0;
+  std::vector<Member> edges;  ///< by edge, each once
+  bool operator==(const Members&) const = default;
+};
+inline constexpr size_t kEdgesMax = 65'536;
+
 /// Why a message was dropped.
 #define BACKSTREAM_PARTIAL_FAULTS(X)                                  \
   X(kTooShort, "too_short", "shorter than the smallest message")      \
@@ -74,6 +107,9 @@ enum class PartialFault : uint8_t {
   BACKSTREAM_PARTIAL_FAULTS(BACKSTREAM_X)
 #undef BACKSTREAM_X
 };
+#define BACKSTREAM_X(enumerator, name, about) +1
+inline constexpr size_t kFaultCount = BACKSTREAM_PARTIAL_FAULTS(BACKSTREAM_X);
+#undef BACKSTREAM_X
 std::string_view name(PartialFault fault);
 
 /// The types that both halves know from the plan.
@@ -90,8 +126,8 @@ class PartialWriter {
   explicit PartialWriter(GroupForm form, size_t chunk_octets_max = 256 * 1024);
   /// Adds a group: row `row` of the key columns, and its states.
   void add(const batch::Column* keys, size_t row, const uint8_t* states);
-  /// Writes all groups added since the last call, and the ledgers (kCut only) before them; `id.chunk` and `id.last` are
-  /// set here. take(std::vector<uint8_t>&&) is called once a chunk, at least once.
+  /// Writes all groups added since the last call, and the ledgers before them; `id.chunk` and `id.last` are set here.
+  /// take(std::vector<uint8_t>&&) is called once a chunk, at least once.
   template <typename Take>
   void finish(ChunkId id, std::span<const PaneLedger> ledgers, Take&& take) {
     sort();
@@ -120,15 +156,26 @@ class PartialWriter {
 };
 
 std::vector<uint8_t> write_frontier(const Frontier& frontier);
+std::vector<uint8_t> write_presence(const Presence& presence);
+std::vector<uint8_t> write_members(const Members& members);
+/// A data message whose groups, or rows, are these bytes.
+std::vector<uint8_t> write_data(const ChunkId& id, std::span<const PaneLedger> ledgers, uint64_t count,
+                                std::span<const uint8_t> content);
 
 /// What a message is, without its groups. Views into `bytes`.
 struct Message {
-  bool is_data = false;
-  ChunkId chunk;  ///< data
+  enum class Kind : uint8_t { kData, kFrontier, kPresence, kMembers } kind = Kind::kData;
+  ChunkId chunk;  ///< kData, as are the next three
   std::vector<PaneLedger> ledgers;
-  uint64_t group_count = 0;
+  uint64_t group_count = 0;  ///< of groups, or rows
   std::span<const uint8_t> groups;
-  Frontier frontier;  ///< otherwise
+  Frontier frontier;
+  Presence presence;
+  Members members;
+  /// Who sent it, and for which query; of kMembers nobody and none.
+  const Origin& origin() const {
+    return kind == Kind::kData ? chunk.origin : kind == Kind::kFrontier ? frontier.origin : presence.origin;
+  }
 };
 /// Reads and checks everything but the groups. Returns false and says why otherwise.
 bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault& fault);

@@ -32,17 +32,33 @@ class Inbox {
  public:
   /// @param edges                 the edges that must report before a frontier holds
   /// @param pending_octets_max    of chunks whose attempt is not complete
-  Inbox(const std::vector<uint32_t>& edges, size_t pending_octets_max = size_t{256} << 20);
+  explicit Inbox(const std::vector<uint32_t>& edges, size_t pending_octets_max = size_t{256} << 20);
 
   /// Called with each chunk of an attempt, in order, as soon as the attempt is complete and the first to be so.
   using Deliver = std::function<void(const ChunkId& id, std::span<const uint8_t> message)>;
-  /// `bytes` is the message that `message` was read from.
+  /// `bytes` is the message that `message` was read from. Presence and members are none of its business.
   void accept(const Message& message, std::span<const uint8_t> bytes, const Deliver& deliver);
 
-  /// The least frontier over all edges: all panes that end at or before it are here. kMinTime until each has reported.
+  /// From now on these edges must report, but for the absent ones. What others have reported is remembered.
+  void set_members(std::span<const Members::Member> edges);
+  /// The least frontier over all edges that are waited for: all their panes that end at or before it are here. kMinTime
+  /// until each has reported.
   Micros frontier() const;
+  /// Over the absent ones, too.
+  Micros whole_frontier() const;
+  /// The edges whose panes up to `time` are not all here.
+  std::vector<uint32_t> edges_behind(Micros time) const;
+  /// What the edges have counted so far, of all their epochs.
+  Frontier totals() const;
   /// Panes that begin before `pane_start` are final: forgets their identities; what still comes for them is stale.
   void forget_before(Micros pane_start);
+
+  /// Octets of a saved state. Chunks that wait for others are not in it: who goes on from it reads the log again from
+  /// before them.
+  void save(std::vector<uint8_t>& out) const;
+  /// Replaces all but the members. False: these are no such octets; then it is as it was.
+  bool load(std::span<const uint8_t> saved);
+  bool has_pending() const { return !pending_.empty(); }
 
   uint64_t drops(InboxDrop drop) const { return drops_[static_cast<size_t>(drop)]; }
   size_t pending_octets() const { return pending_octets_; }
@@ -55,14 +71,39 @@ class Inbox {
     ChunkId::Kind kind;
     auto operator<=>(const Pane&) const = default;
   };
+  /// Cuts and rows have no pane to be told apart by: those of one process of an edge are numbered.
+  struct Stream {
+    Origin origin;
+    ChunkId::Kind kind;
+    auto operator<=>(const Stream&) const = default;
+  };
+  struct Numbers {
+    uint64_t below = 0;       ///< all before this one have come, or are given up
+    std::set<uint32_t> come;  ///< from there on, at most kGapsMax
+    bool contains(uint32_t number) const { return number < below || come.contains(number); }
+    void add(uint32_t number);
+  };
   struct Attempt {
     std::map<uint32_t, std::vector<uint8_t>> chunks;
     uint32_t chunk_count = 0;  ///< 0: the last one has not come
   };
+  static constexpr size_t kEpochsMax = 8;
   void drop_attempts(std::map<Pane, std::map<uint32_t, Attempt>>::iterator at, InboxDrop why, uint32_t but_attempt);
 
-  std::map<uint32_t, Micros> frontiers_;
+  struct Edge {
+    bool member = false, absent = false;
+    Micros frontier = base::kMinTime;
+    std::map<uint64_t, Frontier> epochs;  ///< the last report of each, at most kEpochsMax
+    uint64_t epochs_before = 0;           ///< those below are summed up in `before`
+    Frontier before;
+  };
+  void count(Edge& edge, const Frontier& frontier);
+  std::map<uint32_t, Edge> edges_;  ///< at most kEdgesMax
+  bool is_done(const Pane& pane) const;
+  void set_done(const Pane& pane);
+  static constexpr size_t kGapsMax = 65'536;
   std::set<Pane> done_;
+  std::map<Stream, Numbers> numbers_;  ///< of the newest kEpochsMax epochs of an edge
   std::map<Pane, std::map<uint32_t, Attempt>> pending_;
   size_t pending_octets_ = 0;
   size_t pending_octets_max_;

@@ -72,15 +72,15 @@ std::string hex(const std::vector<uint8_t>& bytes) {
   return text;
 }
 
-TEST(PartialCodec, GoldenBytesOfVersion1) {
+TEST(PartialCodec, GoldenBytesOfVersion2) {
   Sample sample;
   const auto chunks = sample.write();
   ASSERT_EQ(chunks.size(), 1u);
   EXPECT_EQ(hex(chunks[0]),
-            "425350010103014dff9b9c3900000001020001068020010db80000000000000000000000010101e0c50801f0a2040180f00701"
-            "04200a0000010201b21702dc0ba1f4ffffffffffffff018b13864d3e8a61dc");
+            "425350020103014dff9b9c390000000100020001068020010db80000000000000000000000010101e0c50801f0a2040180f00701"
+            "04200a0000010201b21702dc0ba1f4ffffffffffffff01dbd31524ab5918a3");
   Frontier frontier{{3, 1, 77}, 1'000'000, 10, 5, 4, 1, 0, 0, 2, 0};
-  EXPECT_EQ(hex(write_frontier(frontier)), "425350010203014d80897a0a050401000002004742a588abc50967");
+  EXPECT_EQ(hex(write_frontier(frontier)), "425350020203014d80897a0a050401000002006837cc403b3ce291");
 }
 
 TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
@@ -94,7 +94,7 @@ TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
   std::vector<std::vector<uint8_t>> chunks;
   writer.finish(id, ledgers, [&](std::vector<uint8_t>&& chunk) { chunks.push_back(std::move(chunk)); });
   ASSERT_EQ(chunks.size(), 2u);
-  EXPECT_EQ(hex(chunks[1]).substr(0, 10), "4253500103");
+  EXPECT_EQ(hex(chunks[1]).substr(0, 10), "4253500203");
   for (size_t c = 0; c < 2; ++c) {
     Message message;
     PartialFault fault{};
@@ -107,6 +107,28 @@ TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
     EXPECT_EQ(message.ledgers[0].counts, ledgers[0].counts);
     EXPECT_EQ(message.ledgers[1].counts, ledgers[1].counts);
   }
+}
+
+TEST(PartialCodec, IncarnationsAreTheSameEverywhere) {
+  EXPECT_EQ(incarnation_of(7, 1), 17331758776565137014u);
+  EXPECT_NE(incarnation_of(7, 1), incarnation_of(1, 7));
+}
+
+TEST(PartialCodec, PresenceAndMembersReadAsTheyWereWritten) {
+  const Presence presence{{3, 2, 0}, 1'000'000, -5, 7};
+  Members members;
+  members.decided_at = 9;
+  members.edges = {{3, false}, {4, true}};
+  Message message;
+  PartialFault fault{};
+  ASSERT_TRUE(read_message(write_presence(presence), message, fault));
+  EXPECT_EQ(message.kind, Message::Kind::kPresence);
+  EXPECT_EQ(message.presence, presence);
+  ASSERT_TRUE(read_message(write_members(members), message, fault));
+  EXPECT_EQ(message.kind, Message::Kind::kMembers);
+  EXPECT_EQ(message.members, members);
+  members.edges = {{4, false}, {4, true}};
+  EXPECT_FALSE(read_message(write_members(members), message, fault)) << "an edge is in it twice";
 }
 
 TEST(PartialCodec, OrderOfGroupsDoesNotShow) {
@@ -175,7 +197,7 @@ TEST(PartialCodec, EveryChangedOctetIsFound) {
     EXPECT_FALSE(read_message(cut, message, fault)) << octets << " octets";
   }
   auto newer = whole;
-  newer[3] = 2;
+  newer[3] = 3;
   Message message;
   PartialFault fault{};
   EXPECT_FALSE(read_message(newer, message, fault));
@@ -204,14 +226,20 @@ struct Delivered {
 };
 Message data(uint32_t edge, Micros pane, uint32_t supplement, uint32_t attempt, uint32_t chunk, bool last) {
   Message message;
-  message.is_data = true;
   message.chunk = {ChunkId::Kind::kPane, {edge, 1, 9}, pane, supplement, attempt, chunk, last};
   return message;
 }
 Message frontier(uint32_t edge, Micros time) {
   Message message;
+  message.kind = Message::Kind::kFrontier;
   message.frontier.origin = {edge, 1, 9};
   message.frontier.frontier = time;
+  return message;
+}
+Message rows(uint32_t edge, uint64_t epoch, uint32_t number) {
+  Message message = data(edge, 0, number, 0, 0, true);
+  message.chunk.kind = ChunkId::Kind::kRows;
+  message.chunk.origin.epoch = epoch;
   return message;
 }
 const std::vector<uint8_t> kBytes(10, 1);
@@ -271,6 +299,74 @@ TEST(Inbox, WhatIsFinalIsForgottenAndStaysClosed) {
   inbox.accept(data(1, 60, 0, 0, 1, true), kBytes, out.deliver);
   EXPECT_EQ(inbox.drops(InboxDrop::kStale), 1u);
   EXPECT_TRUE(out.chunks.empty());
+}
+
+TEST(Inbox, RowsAreToldApartByTheirNumbers) {
+  Inbox inbox({1});
+  Delivered out;
+  inbox.forget_before(1'000);  // Rows are of no pane, so of none that is final.
+  for (const uint32_t number : {2, 0, 0, 1, 2, 1, 3}) inbox.accept(rows(1, 1, number), kBytes, out.deliver);
+  EXPECT_EQ(out.chunks, (std::vector<std::string>{"1/0/2/0/0", "1/0/0/0/0", "1/0/1/0/0", "1/0/3/0/0"}));
+  EXPECT_EQ(inbox.drops(InboxDrop::kDuplicate), 3u);
+  inbox.accept(rows(1, 2, 0), kBytes, out.deliver);
+  EXPECT_EQ(out.chunks.size(), 5u) << "another process of the edge begins anew";
+}
+
+TEST(Inbox, AnAbsentEdgeIsNotWaitedFor) {
+  Inbox inbox({});
+  EXPECT_EQ(inbox.frontier(), base::kMinTime) << "nobody is waited for, so nothing is known";
+  const std::vector<Members::Member> both = {{1, false}, {2, false}}, without = {{1, false}, {2, true}};
+  Delivered out;
+  inbox.accept(frontier(1, 100), kBytes, out.deliver);
+  inbox.set_members(both);
+  EXPECT_EQ(inbox.frontier(), base::kMinTime);
+  inbox.set_members(without);
+  EXPECT_EQ(inbox.frontier(), 100) << "what it had reported is remembered";
+  EXPECT_EQ(inbox.whole_frontier(), base::kMinTime);
+  EXPECT_EQ(inbox.edges_behind(50), std::vector<uint32_t>{2});
+  inbox.accept(frontier(2, 60), kBytes, out.deliver);
+  EXPECT_EQ(inbox.whole_frontier(), 60);
+  EXPECT_TRUE(inbox.edges_behind(60).empty());
+}
+
+TEST(Inbox, ReportsAreTotalsOfEachEpoch) {
+  Inbox inbox({1});
+  Delivered out;
+  const auto report = [&](uint64_t epoch, Micros time, uint64_t counted) {
+    Message message = frontier(1, time);
+    message.frontier.origin.epoch = epoch;
+    message.frontier.counted = counted;
+    inbox.accept(message, kBytes, out.deliver);
+  };
+  report(1, 100, 10);
+  report(1, 90, 8);  // A repeat.
+  report(1, 200, 15);
+  report(2, 150, 1);
+  EXPECT_EQ(inbox.totals().counted, 16u);
+  for (uint64_t epoch = 3; epoch < 40; ++epoch) report(epoch, 200, 1);
+  EXPECT_EQ(inbox.totals().counted, 53u);
+  report(1, 200, 15);
+  EXPECT_EQ(inbox.totals().counted, 53u) << "what is summed up is not counted again";
+}
+
+TEST(Inbox, GoesOnFromASavedState) {
+  Inbox inbox({1});
+  Delivered out;
+  inbox.accept(data(1, 60, 0, 0, 0, true), kBytes, out.deliver);
+  inbox.accept(rows(1, 1, 0), kBytes, out.deliver);
+  inbox.accept(rows(1, 1, 5), kBytes, out.deliver);
+  inbox.accept(frontier(1, 70), kBytes, out.deliver);
+  std::vector<uint8_t> saved;
+  inbox.save(saved);
+  Inbox next({1});
+  ASSERT_TRUE(next.load(saved));
+  EXPECT_EQ(next.frontier(), 70);
+  for (const uint32_t number : {0, 1, 5}) next.accept(rows(1, 1, number), kBytes, out.deliver);
+  next.accept(data(1, 60, 0, 0, 0, true), kBytes, out.deliver);
+  EXPECT_EQ(out.chunks.size(), 4u) << "only the rows with the number 1 are new";
+  for (size_t octets = 0; octets < saved.size(); ++octets)
+    EXPECT_FALSE(next.load(std::span(saved).first(octets))) << octets << " octets";
+  EXPECT_EQ(next.frontier(), 70) << "what cannot be read changes nothing";
 }
 
 TEST(Inbox, WaitingChunksAreBounded) {

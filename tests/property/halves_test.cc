@@ -1,0 +1,421 @@
+// The law of DESIGN rule 4 where the halves of queries run in engines of their own: edges that know nothing of each
+// other, each with a watermark of its own; messages that come in any order between edges, and again; a merge half, and
+// edges, that are stopped and go on in another process.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <deque>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "plan/bind.h"
+#include "random_flows.h"
+#include "sql/parse.h"
+
+namespace backstream {
+namespace {
+
+using Queries = std::vector<std::shared_ptr<const plan::Query>>;
+
+void make_central(plan::Query& query) {
+  query.options.placement.where = plan::Placement::Where::kCentral;
+  for (const auto& input : query.inputs) make_central(*input);
+}
+
+/// All of kQueries that do not read late rows.
+Queries bind_queries(bool central) {
+  plan::Catalog catalog;
+  Queries queries;
+  for (const char* text : kQueries) {
+    if (std::string_view(text).find("_late") != std::string_view::npos) continue;
+    auto statements = sql::parse(text, "");
+    auto query = plan::bind(statements->front(), text, catalog);
+    EXPECT_TRUE(query.has_value()) << text << ": " << query.error().message;
+    plan::rewrite(*query);
+    if (central) make_central(*query);
+    if (query->is_view) catalog.add_view(*query);
+    queries.push_back(std::make_shared<plan::Query>(std::move(*query)));
+  }
+  return queries;
+}
+
+void add_all(exec::Engine& engine, const Queries& queries, exec::ResultSink* sink) {
+  for (size_t q = 0; q < queries.size(); ++q) engine.add_query(queries[q], sink, false, 1000 + q);
+}
+
+/// An edge: rows in, messages out.
+class Edge : exec::PartialsOut {
+ public:
+  Edge(const Queries& queries, uint32_t number, uint32_t threads, size_t batch_rows) : queries_(queries) {
+    options_.half = exec::Half::kEdge;
+    options_.edge = number;
+    options_.edges = threads;
+    options_.batch_rows = batch_rows;
+    options_.pane_us_max = 60 * kSecond;
+    options_.partials_out = this;
+    begin();
+  }
+  void add(const Flow& flow, size_t thread) {
+    batch::ColumnBatch& batch = buffers_[thread].batch;
+    put(batch, flow);
+    if (batch.row_count == options_.batch_rows) flush(thread);
+    if (flow.time_present) high_ = std::max(high_, flow.time);
+  }
+  uint32_t threads() const { return options_.edges; }
+  /// Between datagrams.
+  void advance(Micros delay) {
+    if (high_ == base::kMinTime || high_ - delay < engine_->next_cut("flows")) return;
+    flush_all();
+    engine_->advance("flows", high_ - delay);
+  }
+  /// Another process goes on.
+  void restart() {
+    flush_all();
+    engine_->send_open();
+    ++options_.epoch;
+    begin();
+  }
+  void finish() {
+    flush_all();
+    engine_->finish();
+  }
+  std::vector<std::vector<uint8_t>> messages;
+
+ private:
+  void begin() {
+    engine_ = std::make_unique<exec::Engine>(options_);
+    add_all(*engine_, queries_, nullptr);
+    const std::vector<batch::Type> types = batch::flow_schema().types();
+    const auto used = engine_->columns_used("flows", types.size());
+    buffers_.clear();
+    for (uint32_t t = 0; t < options_.edges; ++t) {
+      buffers_.emplace_back(types, used, options_.batch_rows);
+      buffers_.back().batch.row_count = 0;
+    }
+  }
+  void append(std::vector<uint8_t>&& message) override { messages.push_back(std::move(message)); }
+  void flush(size_t thread) {
+    engine_->process("flows", buffers_[thread].batch, static_cast<uint32_t>(thread));
+    buffers_[thread].batch.row_count = 0;
+  }
+  void flush_all() {
+    for (size_t t = 0; t < buffers_.size(); ++t) flush(t);
+  }
+
+  const Queries& queries_;
+  exec::EngineOptions options_;
+  std::unique_ptr<exec::Engine> engine_;
+  std::vector<batch::BatchBuffer> buffers_;
+  Micros high_ = base::kMinTime;
+};
+
+struct Outcome {
+  std::vector<std::string> rows;
+  std::vector<exec::WindowLedger> ledgers;
+};
+Outcome outcome_of(const exec::Engine& engine, const Rows& rows, size_t count) {
+  Outcome outcome{rows.sorted(), {}};
+  for (size_t q = 0; q < count; ++q) outcome.ledgers.push_back(engine.ledger(q));
+  return outcome;
+}
+
+Outcome run_whole(const Queries& queries, const std::vector<Flow>& flows, size_t datagram_rows, Micros delay) {
+  exec::Engine engine({});
+  Rows rows;
+  add_all(engine, queries, &rows);
+  const std::vector<batch::Type> types = batch::flow_schema().types();
+  batch::BatchBuffer buffer(types, engine.columns_used("flows", types.size()), batch::kBatchRows);
+  Micros high = base::kMinTime;
+  for (size_t at = 0; at < flows.size(); at += datagram_rows) {
+    buffer.batch.row_count = 0;
+    for (size_t i = at; i < std::min(flows.size(), at + datagram_rows); ++i) {
+      put(buffer.batch, flows[i]);
+      if (flows[i].time_present) high = std::max(high, flows[i].time);
+    }
+    engine.process("flows", buffer.batch);
+    if (high != base::kMinTime) engine.advance("flows", high - delay);
+  }
+  engine.finish();
+  return outcome_of(engine, rows, queries.size());
+}
+
+/// What may go otherwise than well.
+struct Faults {
+  bool repeats = false;         ///< messages come twice or more, at any time later
+  bool edges_restart = false;   ///< an edge is stopped and begins anew
+  bool merge_restarts = false;  ///< the merge half is saved, and another reads the log from before the save
+};
+
+Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t datagram_rows, Micros delay,
+                  uint64_t seed, const Faults& faults) {
+  std::mt19937_64 random(seed);
+  const size_t edge_count = 1 + random() % 4;
+  std::deque<Edge> edges;
+  partial::Members members;
+  for (size_t e = 0; e < edge_count; ++e) {
+    const auto number = static_cast<uint32_t>(7 + e);
+    edges.emplace_back(queries, number, 1 + static_cast<uint32_t>(random() % 3), 1 + random() % 100);
+    members.edges.push_back({number, false});
+  }
+  for (size_t at = 0; at < flows.size(); at += datagram_rows) {
+    Edge& edge = edges[random() % edge_count];
+    for (size_t i = at; i < std::min(flows.size(), at + datagram_rows); ++i)
+      edge.add(flows[i], random() % edge.threads());
+    edge.advance(delay);
+    if (faults.edges_restart && random() % 40 == 0) edge.restart();
+  }
+  for (Edge& edge : edges) edge.finish();
+
+  // One log: messages of an edge in their order, and of several in any.
+  std::vector<std::span<const uint8_t>> log;
+  std::vector<size_t> next(edge_count);
+  for (size_t left = edge_count; left > 0;) {
+    const size_t e = random() % edge_count;
+    if (next[e] > edges[e].messages.size()) continue;
+    if (next[e] == edges[e].messages.size()) {
+      ++next[e];
+      --left;
+      continue;
+    }
+    log.push_back(edges[e].messages[next[e]++]);
+    if (faults.repeats && random() % 3 == 0) log.push_back(log[log.size() - 1 - random() % std::min<size_t>(log.size(), 50)]);
+  }
+
+  exec::EngineOptions options;
+  options.half = exec::Half::kMerge;
+  options.pane_us_max = 60 * kSecond;
+  options.batch_rows = 1 + random() % 300;
+  auto engine = std::make_unique<exec::Engine>(options);
+  Rows rows;
+  add_all(*engine, queries, &rows);
+  engine->set_members(members);
+  struct Saved {
+    size_t offset, row_count;
+    std::vector<uint8_t> streams;
+    std::vector<std::vector<uint8_t>> queries;
+  };
+  std::optional<Saved> saved;
+  for (size_t offset = 0; offset < log.size(); ++offset) {
+    EXPECT_EQ(engine->take(log[offset]), exec::Engine::Taken::kTaken);
+    if (random() % 4 == 0) engine->settle();
+    if (!faults.merge_restarts) continue;
+    const bool ended = engine->frontier(0) == base::kMaxTime;
+    if (!ended && !engine->has_pending_chunks() && random() % 30 == 0) {
+      saved.emplace();
+      // What is read again are repeats.
+      saved->offset = offset + 1 - random() % std::min<size_t>(offset + 1, 20);
+      saved->row_count = rows.rows.size();
+      engine->save_streams(saved->streams);
+      for (size_t q = 0; q < queries.size(); ++q) engine->save_state(q, saved->queries.emplace_back());
+    }
+    if (saved && random() % 100 == 0) {  // Killed: rows that were given since are given again.
+      engine = std::make_unique<exec::Engine>(options);
+      rows.rows.resize(saved->row_count);
+      add_all(*engine, queries, &rows);
+      EXPECT_TRUE(engine->restore_streams(saved->streams).has_value());
+      for (size_t q = 0; q < queries.size(); ++q) {
+        const auto restored = engine->restore_state(q, saved->queries[q]);
+        EXPECT_TRUE(restored.has_value()) << restored.error().message << ": " << queries[q]->text;
+      }
+      offset = saved->offset - 1;
+      saved.reset();
+    }
+  }
+  engine->settle();
+  for (const Edge& edge : edges) EXPECT_FALSE(edge.messages.empty());
+  return outcome_of(*engine, rows, queries.size());
+}
+
+void expect_same(const Queries& queries, const Outcome& whole, const Outcome& apart, const std::string& what) {
+  EXPECT_EQ(whole.rows, apart.rows) << what;
+  for (size_t q = 0; q < queries.size(); ++q) {
+    const exec::WindowLedger &x = whole.ledgers[q], &y = apart.ledgers[q];
+    const std::string at = what + ": " + queries[q]->text;
+    EXPECT_EQ(x.assigned, y.assigned) << at;
+    EXPECT_EQ(x.counted, y.counted) << at;
+    EXPECT_EQ(x.filtered, y.filtered) << at;
+    EXPECT_EQ(x.late, y.late) << at;
+    EXPECT_EQ(x.time_null, y.time_null) << at;
+    EXPECT_EQ(x.result_rows, y.result_rows) << at;
+    EXPECT_EQ(y.assigned, y.counted + y.filtered + y.late + y.errored + y.shed) << at;
+  }
+}
+
+uint64_t rounds() {
+  const char* given = std::getenv("BACKSTREAM_PROPERTY_ROUNDS");
+  return given == nullptr ? 3 : std::strtoull(given, nullptr, 10);
+}
+
+TEST(HalvesApart, AreTheWhole) {
+  for (uint64_t seed = 1; seed <= rounds(); ++seed) {
+    std::mt19937_64 random(seed);
+    const auto flows = make_flows(random, 1500 + random() % 3000, 30 * kSecond);
+    const size_t datagram_rows = 1 + random() % 30;
+    const Micros delay = 40 * kSecond;
+    for (const bool central : {false, true}) {
+      const Queries queries = bind_queries(central);
+      const Outcome whole = run_whole(queries, flows, datagram_rows, delay);
+      ASSERT_FALSE(whole.rows.empty());
+      const std::string what = std::string(central ? "central" : "panes") + ", seed " + std::to_string(seed) + ", ";
+      expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {}), what + "all well");
+      expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {.repeats = true}),
+                  what + "repeats");
+      expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {.edges_restart = true}),
+                  what + "edges restart");
+      expect_same(
+          queries, whole,
+          run_apart(queries, flows, datagram_rows, delay, seed, {.repeats = true, .merge_restarts = true}),
+          what + "the merge half restarts");
+    }
+  }
+}
+
+/// What is told of each window beside its rows: the last time that it was sent.
+struct Windows : exec::ResultSink {
+  struct Told {
+    int revision = 0;
+    bool final = false, complete = false;
+    std::vector<uint32_t> edges_missing;
+  };
+  void on_result(const exec::ResultBatch& result) override {
+    windows[result.window_start] = {result.revision, result.final, result.complete, result.edges_missing};
+    rows.on_result(result);
+  }
+  std::map<Micros, Told> windows;
+  Rows rows;
+};
+
+/// The port sweep: windows of 60 s.
+Queries one_query() {
+  const Queries all = bind_queries(false);
+  return {all[1]};
+}
+
+TEST(HalvesApart, WithoutAnAbsentEdgeWindowsAreMarkedAndThenRevised) {
+  std::mt19937_64 random(5);
+  const auto flows = make_flows(random, 2000, 0);
+  const Queries queries = one_query();
+  const Outcome whole = run_whole(queries, flows, 10, 0);
+  std::deque<Edge> edges;
+  for (const uint32_t number : {1, 2}) edges.emplace_back(queries, number, 1, 100);
+  for (size_t i = 0; i < flows.size(); ++i) {
+    Edge& edge = edges[i % 2];
+    edge.add(flows[i], 0);
+    edge.advance(0);
+  }
+  const size_t before_end[] = {edges[0].messages.size(), edges[1].messages.size()};
+  for (Edge& edge : edges) edge.finish();
+
+  exec::EngineOptions options;
+  options.half = exec::Half::kMerge;
+  options.pane_us_max = exec::kShippedPaneMax;
+  exec::Engine engine(options);
+  Windows windows;
+  add_all(engine, queries, &windows);
+  engine.set_members({0, {{1, false}, {2, false}}});
+  // Of the second edge only the first third comes.
+  const size_t third = before_end[1] / 3;
+  for (size_t m = 0; m < before_end[0]; ++m) engine.take(edges[0].messages[m]);
+  for (size_t m = 0; m < third; ++m) engine.take(edges[1].messages[m]);
+  engine.settle();
+  const size_t closed = windows.windows.size();
+  EXPECT_GT(closed, 1u);
+  EXPECT_LT(closed, 14u) << "those that the second edge is not through with are waited for";
+  for (const auto& [start, window] : windows.windows) EXPECT_TRUE(window.final && window.complete);
+
+  engine.set_members({0, {{1, false}, {2, true}}});
+  engine.settle();
+  EXPECT_EQ(windows.windows.size(), 14u) << "it is absent: they close without it";
+  size_t marked = 0;
+  for (const auto& [start, window] : windows.windows) {
+    if (window.complete) continue;
+    ++marked;
+    EXPECT_FALSE(window.final);
+    EXPECT_EQ(window.edges_missing, std::vector<uint32_t>{2});
+  }
+  EXPECT_EQ(marked, 14 - closed);
+  EXPECT_EQ(engine.edges_behind(0, kStart + 800 * kSecond), std::vector<uint32_t>{2});
+
+  // It comes back, still called absent; the engine goes on meanwhile in another process.
+  std::vector<uint8_t> streams, state;
+  engine.save_streams(streams);
+  engine.save_state(0, state);
+  exec::Engine next(options);
+  add_all(next, queries, &windows);
+  ASSERT_TRUE(next.restore_streams(streams).has_value());
+  ASSERT_TRUE(next.restore_state(0, state).has_value());
+  EXPECT_EQ(next.members().edges, (std::vector<partial::Members::Member>{{1, false}, {2, true}}));
+  for (size_t m = third; m < edges[1].messages.size(); ++m) next.take(edges[1].messages[m]);
+  for (size_t m = before_end[0]; m < edges[0].messages.size(); ++m) next.take(edges[0].messages[m]);
+  next.settle();
+  for (const auto& [start, window] : windows.windows) EXPECT_TRUE(window.final && window.complete);
+  EXPECT_GT(windows.windows.rbegin()->second.revision, 0);
+  EXPECT_EQ(windows.rows.sorted(), whole.rows);
+  EXPECT_EQ(next.ledger(0).late, 0u) << "what an absent edge sends later is not late";
+}
+
+TEST(HalvesApart, WhatComesAfterItsWindowsWereFinalIsLateAndCounted) {
+  std::mt19937_64 random(6);
+  const auto flows = make_flows(random, 2000, 200 * kSecond);
+  const Queries queries = bind_queries(false);
+  const Outcome whole = run_whole(queries, flows, 10, 40 * kSecond);
+  const Outcome apart = run_apart(queries, flows, 10, 40 * kSecond, 6, {});
+  for (size_t q = 0; q < queries.size(); ++q) {
+    const exec::WindowLedger &x = whole.ledgers[q], &y = apart.ledgers[q];
+    EXPECT_EQ(x.counted + x.late, y.counted + y.late) << queries[q]->text;
+    EXPECT_EQ(y.assigned, y.counted + y.filtered + y.late + y.errored + y.shed) << queries[q]->text;
+  }
+  EXPECT_GT(whole.ledgers[1].late, 0u);
+  EXPECT_GT(apart.ledgers[1].late, 0u);
+  EXPECT_LE(apart.ledgers[1].late, whole.ledgers[1].late) << "windows wait for the slowest edge";
+}
+
+TEST(HalvesApart, AGapOfAnEdgeIsTold) {
+  std::mt19937_64 random(7);
+  const auto flows = make_flows(random, 2000, 0);
+  const Queries queries = one_query();
+  Edge edge(queries, 1, 1, 100);
+  for (const Flow& flow : flows) edge.add(flow, 0);
+  edge.finish();
+  exec::EngineOptions options;
+  options.half = exec::Half::kMerge;
+  options.pane_us_max = exec::kShippedPaneMax;
+  exec::Engine engine(options);
+  Windows windows;
+  add_all(engine, queries, &windows);
+  engine.set_members({0, {{1, false}}});
+  engine.take(partial::write_presence({{1, 1, 0}, 0, kStart + 130 * kSecond, kStart + 190 * kSecond}));
+  for (const auto& message : edge.messages) engine.take(message);
+  engine.settle();
+  for (const auto& [start, window] : windows.windows) {
+    const bool overlaps = start < kStart + 190 * kSecond && start + 60 * kSecond > kStart + 130 * kSecond;
+    EXPECT_EQ(window.complete, !overlaps) << (start - kStart) / kSecond;
+    EXPECT_TRUE(window.final);
+  }
+}
+
+TEST(HalvesApart, WhatIsNoMessageOfAKnownQueryIsCounted) {
+  const Queries queries = one_query();
+  exec::EngineOptions options;
+  options.half = exec::Half::kMerge;
+  exec::Engine engine(options);
+  add_all(engine, queries, nullptr);
+  const std::vector<uint8_t> garbage(40, 7);
+  EXPECT_EQ(engine.take(garbage), exec::Engine::Taken::kRefused);
+  partial::ChunkId id{partial::ChunkId::Kind::kPane, {1, 1, 1'000'000}, 0, 0, 0, 0, true};
+  EXPECT_EQ(engine.take(partial::write_data(id, {}, 0, {})), exec::Engine::Taken::kUnknown);
+  id.origin.incarnation = 1'000;
+  EXPECT_EQ(engine.take(partial::write_data(id, {}, 5, garbage)), exec::Engine::Taken::kRefused);
+  id.pane_start = 1;  // No pane of this query begins there.
+  EXPECT_EQ(engine.take(partial::write_data(id, {}, 0, {})), exec::Engine::Taken::kRefused);
+  const auto counts = engine.partial_counts();
+  EXPECT_EQ(counts.unknown, 1u);
+  EXPECT_EQ(counts.taken, 0u);
+  EXPECT_EQ(counts.refused[static_cast<size_t>(partial::PartialFault::kNotPartial)], 1u);
+  EXPECT_EQ(counts.refused[static_cast<size_t>(partial::PartialFault::kMalformed)], 2u);
+}
+
+}  // namespace
+}  // namespace backstream
