@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/time.h"
+#include "partial/codec.h"
+
+namespace backstream::cluster {
+
+using base::Micros;
+
+/// Which edges windows wait for, as seen by who completes them. One thread.
+///
+/// An edge is absent when nothing of it has come for `absent_after`, or what comes is that old: it was cut off and is
+/// still catching up. The decision is written to the log and obeyed once it is read there (partial::Members).
+class Membership {
+ public:
+  /// @param now  of the process's start: as if every edge had been heard just then
+  Membership(Micros absent_after, Micros now) : absent_after_(absent_after), started_at_(now) {}
+
+  /// Those that the catalog knows, and has not drained.
+  void set_edges(const std::vector<uint32_t>& edges);
+  /// An edge's own words have come, at `now`.
+  void heard(const partial::Presence& presence, Micros now);
+  /// What should be in force; nullopt: what is.
+  std::optional<partial::Members> decide(const partial::Members& in_force, Micros now) const;
+
+  struct Edge {
+    uint32_t number = 0;
+    uint64_t epoch = 0;
+    Micros heard_at = 0;  ///< by our clock; 0: never
+    Micros sent_at = 0;   ///< by the edge's
+  };
+  std::vector<Edge> edges() const;
+
+ private:
+  const Micros absent_after_, started_at_;
+  std::vector<uint32_t> edges_;
+  std::map<uint32_t, Edge> heard_;  ///< of those of edges_
+};
+
+}  // namespace backstream::cluster
