@@ -35,6 +35,7 @@ namespace {
 
 constexpr Micros kSecond = base::kMicrosPerSecond;
 constexpr Micros kCheckpointInterval = 10 * kSecond;
+constexpr Micros kEdgesHear = 10 * kSecond;
 constexpr std::string_view kFlows = "flows";
 
 /// A thousand browsers are a thousand descriptors; the usual limit of a shell is 1,024.
@@ -85,7 +86,8 @@ Daemon::~Daemon() {
 Result<std::unique_ptr<Daemon>> Daemon::open(Options options) {
   raise_descriptor_limit();
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
-  for (const auto step : {&Daemon::open_state, &Daemon::open_input, &Daemon::open_register, &Daemon::open_http}) {
+  for (const auto step : {&Daemon::open_state, &Daemon::join_catalog, &Daemon::open_halves, &Daemon::open_input,
+                          &Daemon::open_register, &Daemon::open_http}) {
     if (auto done = ((*daemon).*step)(); !done) return tl::unexpected(std::move(done.error()));
   }
   return daemon;
@@ -126,13 +128,18 @@ void Daemon::go_on_from_before() {
   }
   if (before_) {
     const service::CheckpointHeader& header = before_->header;
+    // A merge node reads what came meanwhile where the one before it stopped: nothing is missing.
+    const bool misses = half_ != exec::Half::kMerge;
+    partials_from_ = header.partials;
     outages_ = header.outages;
-    outages_.push_back({before_->state.saved_at, started_at_, before_->state.clean});
+    if (misses) outages_.push_back({before_->state.saved_at, started_at_, before_->state.clean});
     telemetry::TerminalLog& log = telemetry::terminal_log();
-    log.line(
-        fmt::format("open windows of {} are taken up ({}); windows that overlap the time until now are not complete",
-                    base::format_timestamp(before_->state.saved_at),
-                    before_->state.clean ? "it was stopped" : "it was killed: what came after is lost"));
+    log.line(fmt::format("open windows of {} are taken up ({}); {}", base::format_timestamp(before_->state.saved_at),
+                         before_->state.clean ? "it was stopped"
+                         : misses             ? "it was killed: what came after is lost"
+                                              : "it was killed",
+                         misses ? "windows that overlap the time until now are not complete"
+                                : "what edges have sent since is read again"));
     if (auto streams = engine_->restore_streams(before_->state.streams); !streams)
       log.warning("watermarks begin anew: " + streams.error().message);
     for (const service::SavedQuery& saved : before_->state.queries) {
@@ -149,13 +156,17 @@ void Daemon::go_on_from_before() {
       // What was sent already is not sent again, though the state is from before; and what a version before this one
       // had still to give is given by this one.
       const auto sent = before_->sent.find(saved.name);
-      register_->begin_at(saved.name, sent == before_->sent.end() ? base::kMinTime : sent->second + 1);
-      engine_->mark_gap(*at->number, header.watermark, started_at_);
+      // A merge node gives again what it gave since: the same rows, and perhaps newer revisions.
+      if (misses) register_->begin_at(saved.name, sent == before_->sent.end() ? base::kMinTime : sent->second + 1);
+      if (misses) engine_->mark_gap(*at->number, header.watermark, started_at_);
     }
     if (header.watermark != base::kMinTime) pipeline_->resume_at(header.watermark);
     before_.reset();
   }
-  for (const size_t number : anew) engine_->mark_gap(number, base::kMinTime, started_at_);
+  // Of edges the spool tells what they missed.
+  for (const size_t number : anew) {
+    if (half_ == exec::Half::kBoth) engine_->mark_gap(number, base::kMinTime, started_at_);
+  }
   engine_->catch_up();
 }
 
@@ -169,6 +180,7 @@ std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_of(
   service::CheckpointHeader header;
   header.watermark = engine_->watermark(kFlows);
   header.outages = outages_;
+  if (feed_) header.partials = feed_->next_offsets();
   for (const auto& status : queries) {
     if (status.temporary || !status.number) continue;
     service::SavedQuery& query = state.queries.emplace_back();
@@ -195,6 +207,14 @@ Result<void> Daemon::open_input() {
   engine.batch_rows = static_cast<size_t>(settings.exec.batch_rows);
   engine.ready_octets = static_cast<size_t>(settings.exec.ready_memory_octets);
   engine.edges = options_.threads;
+  engine.half = half_;
+  if (half_ != exec::Half::kBoth) engine.pane_us_max = exec::kShippedPaneMax;
+  if (half_ == exec::Half::kMerge) engine.edges = 1;
+  if (spool_) {
+    engine.partials_out = spool_.get();
+    engine.edge = edge_;
+    engine.epoch = spool_->epoch();
+  }
   engine_ = std::make_unique<exec::Engine>(engine);  // Takes its memory before a socket fills.
 
   RunOptions input;
@@ -205,9 +225,11 @@ Result<void> Daemon::open_input() {
   auto forwards = forward_targets(settings);
   if (!forwards) return tl::unexpected(std::move(forwards.error()));
   input.forwards = std::move(*forwards);
-  auto opened = app::open_input(input, sites_);
-  if (!opened) return tl::unexpected(std::move(opened.error()));
-  input_ = std::move(*opened);
+  if (half_ != exec::Half::kMerge) {
+    auto opened = app::open_input(input, sites_);
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    input_ = std::move(*opened);
+  }
 
   std::vector<ingest::DatagramSource*> sources;
   for (const auto& source : input_.sources) sources.push_back(source.get());
@@ -233,8 +255,13 @@ service::QueryGround Daemon::ground() {
             else pipeline_->change_queries(work);
           },
           // What the process before saw is older than this one.
-          [this] { return std::max(pipeline_->newest(), outages_.empty() ? base::kMinTime : started_at_); },
-          [this](const catalog::Object& object, const plan::Query& query) {
+          [this] {
+            // Edges hear of a query up to some seconds after this node: its windows begin when all have.
+            if (half_ == exec::Half::kMerge) return others_ask_ ? wall_clock() + kEdgesHear : base::kMinTime;
+            return std::max(pipeline_->newest(), outages_.empty() ? base::kMinTime : started_at_);
+          },
+          [this](const catalog::Object& object, const plan::Query& query) -> exec::ResultSink* {
+            if (half_ == exec::Half::kEdge) return nullptr;
             uint64_t first_seq = first_seq_;
             if (before_ && before_->state.clean) {
               // Who had the last result of the process before this one goes on without a gap.
@@ -245,6 +272,7 @@ service::QueryGround Daemon::ground() {
             return board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq);
           },
           [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
+            if (sink == nullptr) return;
             board_->close(sink);
             if (last) board_->drop(object.name);
           }};
@@ -252,7 +280,7 @@ service::QueryGround Daemon::ground() {
 
 Result<void> Daemon::open_register() {
   checkpoints_ = std::make_unique<service::Checkpoints>(options_.settings.state.folder);
-  if (options_.state_kept) {
+  if (keeps_windows()) {
     auto before = checkpoints_->load();
     // A damaged file was set aside: what it held is lost, and said to be; the service goes on.
     if (before) before_ = std::move(*before);
@@ -287,8 +315,15 @@ Result<void> Daemon::open_register() {
     if (!done) return tl::unexpected(done.error());
   }
   others_ask_ = true;
+  if (half_ == exec::Half::kMerge) {
+    cluster::PartialsFeed::Options feed;
+    for (uint32_t p = 0; p < partials_->partition_count(); ++p) feed.partitions.push_back(p);
+    feed.from = partials_from_;
+    feed.nudge = [this] { pipeline_->nudge(); };
+    feed_ = std::make_unique<cluster::PartialsFeed>(*partials_, std::move(feed));
+  }
   sessions_ = std::make_unique<service::Sessions>(*register_);
-  return join_catalog();
+  return {};
 }
 
 /// Tells the catalog which node this is, where it is another than it was.
@@ -369,6 +404,7 @@ Result<void> Daemon::open_http() {
 }
 
 std::vector<uint16_t> Daemon::flow_ports() const {
+  if (input_.sources.empty()) return {};
   return dynamic_cast<const ingest::UdpSource&>(*input_.sources.front()).ports();
 }
 
@@ -496,7 +532,7 @@ std::string Daemon::doctor_json() {
   if (input.watermark && snapshot->held_by) input.watermark->held_by = base::to_string(*snapshot->held_by);
   if (!input.checkpoint) input.checkpoint.emplace(service::DoctorInput::Checkpoint{});
   input.checkpoint->error = snapshot->checkpoint_error;
-  if (!options_.state_kept) input.checkpoint.reset();
+  if (!keeps_windows()) input.checkpoint.reset();
   input.clock_step = snapshot->clock_step;
   input.outages.emplace();
   for (const service::Outage& outage : snapshot->outages)
@@ -622,13 +658,16 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   pipeline_->run([&] {
     const Micros now = wall_clock();
     jobs_->do_all([&](const std::function<void()>& work) { pipeline_->at_rest(work); });
+    if (feed_) pipeline_->at_rest([&] { take_partials(); });
     if (now - snapshot_at >= kSecond || now < snapshot_at) {
       snapshot_at = now;
       watch_clock(now);
       pipeline_->at_rest([&] {
         take_snapshot(now);
         if (earlier_.due(now)) earlier_.keep(metrics_at_rest());
+        if (spool_) spool_->note_watermark(engine_->watermark(kFlows));
       });
+      if (membership_) tend_members(now);
       // The disk may be slow: not at rest.
       if (const auto tended = access_->tend(); !tended && now - access_told_at_ > 60 * kSecond) {
         access_told_at_ = now;
@@ -639,7 +678,8 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       tended_at = now;
       pipeline_->at_rest([&] { register_->tend(now); });
     }
-    if (options_.state_kept && (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
+    // Chunks that wait for others are in no checkpoint.
+    if (keeps_windows() && !engine_->has_pending_chunks() && (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
       // A change that waits for this thread comes first; then it is tried again at once.
       if (const auto queries = register_->list_unless_changing()) {
         checkpoint_at = now;
@@ -650,18 +690,23 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       }
     }
     end = go_on();
-    if (end == End::kSave) pipeline_->leave_windows_open();
+    if (end == End::kSave || (end && spool_)) pipeline_->leave_windows_open();
     // What is open did not see all of its rows.
-    if (end == End::kDrain) pipeline_->at_rest([&] { mark_gaps(engine_->watermark(kFlows), base::kMaxTime); });
+    if (end == End::kDrain && !spool_) pipeline_->at_rest([&] { mark_gaps(engine_->watermark(kFlows), base::kMaxTime); });
     return !end;
   });
   jobs_->close();
   board_->settle();
   Result<void> kept;
-  if (end == End::kSave && options_.state_kept) {
+  if (spool_) {
+    engine_->send_open();
+    spool_->note_watermark(engine_->watermark(kFlows));
+    spool_->close(std::chrono::seconds(5));
+  }
+  if (end == End::kSave && keeps_windows()) {
     auto [state, header] = state_of(register_->list(), wall_clock(), true);
     kept = checkpoints_->write_now(std::move(state), std::move(header));
-  } else if (options_.state_kept) {
+  } else if (keeps_windows()) {
     checkpoints_->clear();
   }
   server_->stop(std::chrono::milliseconds(1'000));

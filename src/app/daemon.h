@@ -12,6 +12,9 @@
 #include "app/table_refresh.h"
 #include "base/published.h"
 #include "catalog/catalog.h"
+#include "cluster/membership.h"
+#include "cluster/partials_feed.h"
+#include "cluster/partials_spool.h"
 #include "config/load.h"
 #include "exec/engine.h"
 #include "http/events.h"
@@ -28,11 +31,15 @@
 #include "service/result_board.h"
 #include "service/sessions.h"
 #include "service/snapshot.h"
+#include "transport/kafka_log.h"
 
 namespace backstream::app {
 
 /// One process of the service: sockets, engine, catalog, register, results, API. `backstream serve` is this and
 /// signals; `backstream demo` is this and routers of its own.
+///
+/// With some of the roles it runs one half of each query: an edge has no results, and a merge node no sockets; between
+/// them lies a log in Kafka (docs/design/0027-halves-apart.md).
 ///
 /// The thread that calls run() is the engine's; handlers of the API are others, and reach the engine through RestJobs.
 class Daemon {
@@ -77,6 +84,12 @@ class Daemon {
  private:
   explicit Daemon(Options options);
   base::Result<void> open_state();
+  base::Result<void> open_halves();
+  base::Result<void> read_nodes();
+  /// An edge's windows are open elsewhere.
+  bool keeps_windows() const { return options_.state_kept && half_ != exec::Half::kEdge; }
+  void take_partials();
+  void tend_members(base::Micros now);
   base::Result<void> open_input();
   base::Result<void> open_register();
   base::Result<void> join_catalog();
@@ -105,6 +118,19 @@ class Daemon {
   plan::LookupTables::Item as_table_;
   std::shared_ptr<decode::TemplateStore> announcements_;
   std::unique_ptr<ExporterState> exporter_state_;
+  // Where halves are apart; the engine uses them.
+  exec::Half half_ = exec::Half::kBoth;
+  uint32_t edge_ = 0;  ///< number of this node among the edges
+  std::shared_ptr<transport::KafkaConnection> kafka_;
+  std::unique_ptr<transport::Log> partials_;
+  std::unique_ptr<cluster::PartialsSpool> spool_;    ///< edge
+  std::optional<cluster::Membership> membership_;    ///< merge node, as are the next four
+  std::map<uint32_t, std::string> edge_sites_;       ///< by number
+  catalog::Revision nodes_at_;                       ///< of the catalog, when they were read
+  std::map<uint32_t, uint64_t> partials_from_;       ///< where the process before this one had got to
+  std::deque<cluster::PartialsFeed::Record> early_;  ///< partials of queries that have not come yet
+  size_t early_octets_ = 0, early_seen_ = 0;         ///< seen: queries that there were when they were tried last
+  base::Micros decided_at_ = 0;                      ///< about who is waited for
   std::unique_ptr<exec::Engine> engine_;
   std::vector<std::string> sites_;
   Input input_;
@@ -113,6 +139,7 @@ class Daemon {
   http::EventHub hub_;
   std::unique_ptr<service::ResultBoard> board_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<cluster::PartialsFeed> feed_;  ///< merge node; nudges the pipeline
   std::unique_ptr<service::RestJobs> jobs_;
   std::unique_ptr<service::TableRegister> tables_;
   std::unique_ptr<service::QueryRegister> register_;

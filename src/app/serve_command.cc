@@ -152,11 +152,6 @@ int serve_command(const std::vector<std::string>& arguments) {
   options.files = loaded.files;
   options.threads = asked.threads;
   if (asked.drain) return drain_other(options.settings);
-  if (options.settings.node.roles.size() != 3) {
-    return misused("one process has all roles: edge, merge and receiver",
-                   "nodes with some of them need a log between them, which this version does not have");
-  }
-
   install_daemon_signals();
   auto notifier = telemetry::Notifier::of_environment();
   std::error_code ignored;

@@ -130,6 +130,13 @@ constexpr SettingDef kTable[] = {
      "memory for records that were fetched before they are asked for, all partitions of a topic together, at least "
      "1 MiB each",
      BACKSTREAM_FIELD(kafka.read_memory_octets)},
+    {"edge.spool", SettingKind::kOctets, 16 << 20, int64_t{1} << 42, "",
+     "serve as an edge: disk in state.folder for partial aggregates that Kafka does not take yet; when it is full the "
+     "oldest go, and are counted",
+     BACKSTREAM_FIELD(edge.spool_octets)},
+    {"merge.absent_after", SettingKind::kDuration, 10 * base::kMicrosPerSecond, 30 * kDay, "",
+     "serve as a merge node: an edge of which nothing came for so long is not waited for; its windows say so",
+     BACKSTREAM_FIELD(merge.absent_after_us)},
 };
 #undef BACKSTREAM_FIELD
 

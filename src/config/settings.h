@@ -170,6 +170,12 @@ struct Settings {
     std::vector<std::pair<std::string, std::string>> properties;
   } kafka;
   static constexpr size_t kKafkaPropertiesMax = 256;
+  struct {
+    int64_t spool_octets = int64_t{4} << 30;
+  } edge;
+  struct {
+    Micros absent_after_us = 90 * base::kMicrosPerSecond;
+  } merge;
   std::map<std::string, Secret, std::less<>> secrets;  ///< by key of the table of secrets; only those that are given
   std::vector<ExporterSettings> exporters;             ///< each prefix once, in no order
   /// Columns added to `flows`: settings "column.NAME". Names are unlike those that `flows` has, each once, in the order

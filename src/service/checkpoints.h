@@ -21,6 +21,7 @@ struct CheckpointHeader {
   std::map<std::string, uint64_t> last_seqs;  ///< newest number of a result, by query
   std::vector<Outage> outages;                ///< that were known
   uint64_t journal = 0;                       ///< number of the journal that follows
+  std::map<uint32_t, uint64_t> partials;      ///< of a merge node: the first record to read, by partition
 };
 
 /// The states of open windows in a folder, and between two of them a journal of the windows that have been sent: what

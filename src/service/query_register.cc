@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "partial/codec.h"
 #include "plan/explain.h"
 #include "plan/late.h"
 #include "plan/references.h"
@@ -233,7 +234,8 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
     running.staged = std::move(staged);
     if (const auto& query = running.staged.query) {
       running.sink = ground_.sink_of(object, *query);
-      running.number = ground_.engine.add_query(query, running.sink);
+      running.number = ground_.engine.add_query(query, running.sink, false,
+                                                partial::incarnation_of(object.incarnation.value, object.version));
       running.since = boundary;
       if (newest != base::kMinTime) ground_.engine.mark_gap(running.number, base::kMinTime, boundary);
       if (taken_over.contains(running.staged.name)) {
