@@ -286,6 +286,10 @@ Result<void> Daemon::open_register() {
     if (before) before_ = std::move(*before);
     else telemetry::terminal_log().line(before.error().render());
   }
+  board_->name_edges([this](uint32_t edge) {
+    const auto site = edge_sites_.find(edge);
+    return site == edge_sites_.end() ? std::to_string(edge) : site->second;
+  });
   board_->on_window([this](const std::string& query, Micros start) { checkpoints_->note_sent(query, start); });
   const std::string& folder = options_.settings.tables.folder;
   service::TableRegister::Ground tables;

@@ -151,7 +151,12 @@ void ResultPrinter::put_table(const ResultPart& part, size_t row_count) {
       for (const auto& row : cells) widths_[c] = std::max(widths_[c], character_count(row[c]));
     }
     std::string rule;
-    if (windowed) text += window + (part.complete ? "" : ", not complete") + '\n';
+    if (windowed) {
+      text += window + (part.complete ? "" : ", not complete");
+      for (const std::string& site : part.sites_missing)
+        text += (&site == &part.sites_missing.front() ? ": missing " : ", ") + printable(site);
+      text += '\n';
+    }
     for (size_t c = 0; c < widths_.size(); ++c) {
       text += c == 0 ? " " : " | ";
       pad(text, printable(part.columns[c].name), widths_[c], is_number(part.columns[c]));

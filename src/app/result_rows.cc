@@ -115,6 +115,9 @@ base::Result<ResultPart> part_of(Node& node) {
   part.revision = static_cast<int64_t>(node.count_at("revision").value_or(1));
   part.final = node.flag_at("final", true);
   part.complete = node.flag_at("complete", true);
+  for (const Node& site : node.at("sites_missing").items) {
+    if (site.kind == Node::Kind::kText) part.sites_missing.push_back(site.text);
+  }
   part.removed = node.flag_at("removed", false);
   part.last = node.flag_at("last", true);
   part.truncated = node.flag_at("truncated", false);

@@ -26,6 +26,7 @@ struct ResultPart {
   std::string window_start, window_end;  ///< RFC 3339; both empty: rows without a window
   int64_t revision = 1;
   bool final = true, complete = true, removed = false;
+  std::vector<std::string> sites_missing;  ///< that are why it is not complete
   bool last = true;        ///< of its window and revision
   bool truncated = false;  ///< there are more rows than these, and no events for them
   std::vector<ResultColumn> columns;

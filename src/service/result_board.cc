@@ -110,7 +110,15 @@ std::string window_json(const std::string& query, const ShownPart& part, size_t 
     }
     out += ']';
   }
-  return out + "]}";
+  out += ']';
+  if (!part.sites_missing.empty()) out += ",\"sites_missing\":" + texts_json(part.sites_missing);
+  return out + '}';
+}
+
+std::string texts_json(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) out.append(out.size() > 1 ? "," : "").append(http::json_string(text));
+  return out + ']';
 }
 
 /// One version of a query. Windowed rows come on one thread; rows without windows on several at once.
@@ -153,6 +161,8 @@ class ResultBoard::Sink final : public exec::ResultSink {
     part->revision = result.revision;
     part->final = result.final;
     part->complete = result.complete;
+    for (const uint32_t edge : result.edges_missing)
+      part->sites_missing.push_back(board_.edge_name_ ? board_.edge_name_(edge) : std::to_string(edge));
     part->removed = result.removed;
     part->last = result.window_start == result.window_end;
     part->schema = schema_;
@@ -202,6 +212,7 @@ ResultBoard::~ResultBoard() {
   thread_.join();
 }
 
+void ResultBoard::name_edges(std::function<std::string(uint32_t edge)> name) { edge_name_ = std::move(name); }
 void ResultBoard::on_window(std::function<void(const std::string&, Micros)> listener) {
   window_listener_ = std::move(listener);
 }

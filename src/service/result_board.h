@@ -33,6 +33,7 @@ struct ShownPart {
   int revision = 1;
   uint32_t part = 0;  ///< of the window and revision, from 0
   bool final = true, complete = true, removed = false, last = true;
+  std::vector<std::string> sites_missing;  ///< of a window that is not complete: which are not in it whole
   uint64_t rows_before = 0;  ///< of the same window and revision, in parts before this one
   std::shared_ptr<const batch::Schema> schema;
   batch::ColumnBatch rows;
@@ -80,6 +81,10 @@ class ResultBoard {
 
   /// Called on the engine's threads when a window of a query has been handed over whole. Before the first open().
   void on_window(std::function<void(const std::string& query, Micros start)> listener);
+
+  /// What the site of an edge is called, for who reads that it is missing; empty: unknown. Called on the engine's
+  /// threads. Before the first open().
+  void name_edges(std::function<std::string(uint32_t edge)> name);
 
   /// Null: no query of this name has been opened.
   std::shared_ptr<http::Topic> topic(const std::string& query) const;
@@ -160,6 +165,7 @@ class ResultBoard {
   http::EventHub& hub_;
   const BoardLimits limits_;
   std::function<void(const std::string&, Micros)> window_listener_;
+  std::function<std::string(uint32_t)> edge_name_;
 
   mutable std::mutex mutex_;  ///< of all below
   std::condition_variable changed_;
@@ -181,5 +187,7 @@ std::shared_ptr<ShownPart> filtered_part(const ShownPart& part, RowFilter& filte
 std::string window_json(const std::string& query, const ShownPart& part, size_t row_begin, size_t row_end, bool last,
                         bool truncated);
 std::string columns_json(const batch::Schema& schema);
+/// Texts as a JSON array.
+std::string texts_json(const std::vector<std::string>& texts);
 
 }  // namespace backstream::service

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Edges and a merge node as processes of their own over a real Kafka: the rows are those of everything that was sent, whoever is
+stopped, killed or cut off meanwhile."""
+import collections
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import daemon   # noqa: E402
+import harness  # noqa: E402
+import kafka    # noqa: E402
+
+PATIENCE_S = 120
+WINDOW_S = 5
+MATRIX = (f"SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FROM tumble(flows, time, interval '{WINDOW_S} s') "
+          "GROUP BY window_start, src_as")
+
+
+class Halves(daemon.Case):
+    """@param version  of Kafka"""
+    version = "4"
+
+    def setUp(self):
+        super().setUp()
+        self.cluster = kafka.Cluster(self.version, brokers=1)
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__, None, None, None)
+
+    def node(self, name, *settings, roles, **options):
+        return self.serve(f"node.name={name}", f"node.site=site-{name}", f"node.roles={roles}", "catalog.store=kafka",
+                          f"kafka.brokers={self.cluster.bootstrap}", "kafka.timeout=5s", "kafka.partitions=3",
+                          "state.folder=" + self.path(name), *settings, **options)
+
+    def edge(self, name, *settings):
+        return self.node(name, *settings, roles="edge")
+
+    def merge(self, *settings):
+        return self.node("merge", "merge.absent_after=10s", *settings, roles="merge,receiver")
+
+    def until(self, condition, what, patience=PATIENCE_S):
+        begin = time.monotonic()
+        while True:
+            found = condition()
+            if found:
+                print(f"  {what}: {time.monotonic() - begin:.2f} s", flush=True)
+                return found
+            self.assertLess(time.monotonic(), begin + patience, what)
+            time.sleep(0.05)
+
+    def windows(self, merge, name="matrix"):
+        """window_start -> the newest revision of it: (its first part, {src_as: (octets, n)})"""
+        windows = {}
+        for part in merge.get(f"/api/v1/queries/{name}/results?limit=1000000")["windows"]:
+            at = windows.setdefault(part["window_start"], (part, {}))
+            if part["revision"] > at[0]["revision"]:
+                at = windows[part["window_start"]] = (part, {})
+            for row in part["rows"]:
+                at[1][row[1]] = (row[2], row[3])
+        return windows
+
+    def counts(self, merge, name="matrix"):
+        """src_as -> flows counted in all windows"""
+        total = collections.Counter()
+        for _, rows in self.windows(merge, name).values():
+            for key, (_, n) in rows.items():
+                total[key] += n
+        return total
+
+    def runs_at(self, nodes, name):
+        def running():
+            return all(any(query["name"] == name and query["state"] == "running" for query in node.get("/api/v1/queries")["queries"])
+                       for node in nodes)
+        self.until(running, f"{name} runs everywhere", 30)
+
+    def test_rows_are_those_of_all_that_was_sent(self):
+        merge = self.merge()
+        edges = {name: self.edge(name) for name in ("ams", "fra", "rio")}
+        merge.add("matrix", MATRIX)
+        merge.add("all_flows", "SELECT src_as, octets FROM flows WHERE src_as = 64501")
+        self.runs_at([merge, *edges.values()], "all_flows")
+        self.assertEqual({node["name"] for node in merge.get("/api/v1/nodes")["nodes"]}, {"merge", *edges})
+        time.sleep(2)
+        routers = {name: edge.router() for name, edge in edges.items()}
+        sent = collections.Counter()
+
+        def send(names, seconds):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for number, name in enumerate(names):
+                    routers[name].send(3 + number, src_as=64500 + number)
+                    sent[64500 + number] += 3 + number
+                time.sleep(0.05)
+
+        send(edges, 12)
+        # The merge node is killed, and then stopped: what came meanwhile is read again.
+        merge.end(signal.SIGKILL)
+        send(edges, 6)
+        merge = self.merge()
+        send(edges, 6)
+        self.assertEqual(merge.end(), 0)
+        send(edges, 6)
+        merge = self.merge()
+        send(edges, 12)
+        # An edge is stopped on purpose and comes back: it sends what was open, and nothing is missing but what it did not hear.
+        self.assertEqual(edges["fra"].end(), 0)
+        edges["fra"] = self.edge("fra")
+        routers["fra"].close()
+        routers["fra"] = edges["fra"].router()
+        send(edges, 3)
+        self.until(lambda: self.counts(merge) == sent, "every flow is in a window")
+        self.until(lambda: all(part["final"] for part, _ in self.windows(merge).values()), "all are final")
+        for start, (part, rows) in self.windows(merge).items():
+            self.assertNotIn("sites_missing", part, start)
+            for key, (octets, n) in rows.items():
+                self.assertEqual(octets, 100 * n)
+        self.assertTrue(any(part["complete"] for part, _ in self.windows(merge).values()))
+
+    def test_an_edge_that_is_away_is_marked_and_then_revised(self):
+        merge = self.merge()
+        edges = {name: self.edge(name) for name in ("ams", "rio")}
+        merge.add("matrix", MATRIX)
+        self.runs_at([merge, *edges.values()], "matrix")
+        routers = {name: edge.router() for name, edge in edges.items()}
+        sent = collections.Counter()
+
+        def send(names):
+            for name in names:
+                key = 64500 + list(edges).index(name)
+                routers[name].send(5, src_as=key)
+                sent[key] += 5
+            time.sleep(0.05)
+
+        def marked():
+            send(edges)
+            return [part for part, _ in self.windows(merge).values()
+                    if not part["complete"] and part.get("sites_missing") == ["site-rio"]]
+
+        def whole():
+            send(edges)
+            return [part for part, _ in self.windows(merge).values() if part["complete"]]
+
+        self.until(whole, "a window of both")
+        # It stands still, as behind a link that is cut: its socket holds what comes.
+        edges["rio"].process.send_signal(signal.SIGSTOP)
+        stopped_at = time.time()
+        self.until(marked, "a window without the edge that stands still")
+        merge.said(r"site site-rio is absent", 5)
+        edges["rio"].process.send_signal(signal.SIGCONT)
+        merge.said(r"site site-rio is back", PATIENCE_S)
+        self.until(lambda: send(edges) or self.counts(merge)[64501] > 0 and time.time() > stopped_at + 40, "it is heard again")
+        self.until(lambda: self.counts(merge) == sent, "what it had is in the windows")
+        for start, (part, _) in self.windows(merge).items():
+            self.assertTrue(part["final"], start)
+            self.assertNotIn("sites_missing", part, start)
+
+    def test_without_kafka_an_edge_keeps_what_it_has(self):
+        merge, edge = self.merge(), self.edge("ams")
+        merge.add("matrix", MATRIX)
+        self.runs_at([merge, edge], "matrix")
+        router = edge.router()
+        sent = 0
+
+        def send(seconds):
+            nonlocal sent
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                router.send(5, src_as=64500)
+                sent += 5
+                time.sleep(0.05)
+
+        send(8)
+        self.cluster.kill()
+        send(15)
+        # The edge is stopped and started without Kafka: what it had to say waits in its files.
+        self.assertEqual(edge.end(), 0)
+        self.cluster.start()
+        edge = self.edge("ams")
+        router.close()
+        router = edge.router()
+        send(3)
+        self.until(lambda: self.counts(merge)[64500] == sent, "all that was sent, once")
+
+    def test_what_cannot_be_is_said(self):
+        for roles, message in (("edge,merge", "a process is an edge, or merge and receiver, or all three"),
+                               ("receiver", "a process is an edge, or merge and receiver, or all three")):
+            process = self.serve("state.folder=" + self.path("wrong"), f"node.roles={roles}", wait=False)
+            process.said(message)
+        process = self.serve("state.folder=" + self.path("wrong"), "node.roles=edge", wait=False)
+        process.said("kafka.brokers is empty")
+
+
+if __name__ == "__main__":
+    try:
+        kafka.installed("4"), kafka.java()
+    except kafka.NotFetched as missing:
+        print(f"skipped: {missing}")
+        sys.exit(kafka.SKIPPED)
+    sys.exit(harness.main())
