@@ -83,6 +83,10 @@ uint32_t head_sum(uint8_t version, uint64_t octets, uint64_t payload_sum, uint64
   return static_cast<uint32_t>(XXH3_64bits_withSeed(covered.data(), covered.size(), seed + version));
 }
 
+uint64_t seed_of(uint64_t seed, std::optional<std::string_view> key) {
+  return key ? XXH3_64bits_withSeed(key->data(), key->size(), seed) : seed;
+}
+
 void write_head(uint8_t* head, std::span<const uint8_t> payload, uint64_t seed) {
   const uint64_t payload_sum = XXH3_64bits_withSeed(payload.data(), payload.size(), seed);
   std::memcpy(head, kMagic.data(), kMagic.size());
@@ -138,6 +142,11 @@ struct KafkaLog::Message {
     if (message != nullptr) rd_kafka_message_destroy(message);
   }
   uint64_t offset() const { return static_cast<uint64_t>(message->offset); }
+  std::optional<std::string_view> key() const {
+    if (message->key == nullptr) return std::nullopt;
+    return std::string_view(static_cast<const char*>(message->key), message->key_len);
+  }
+  bool is_tombstone() const { return message->payload == nullptr && message->key != nullptr; }
 };
 
 struct KafkaLog::Reader {
@@ -229,6 +238,28 @@ Log::Appended KafkaLog::append(uint32_t partition, std::span<const uint8_t> byte
 }
 
 LogStatus KafkaLog::append_all(std::span<const Addition> additions, std::vector<Appended>& results) {
+  std::vector<Outgoing> all;
+  all.reserve(additions.size());
+  for (const Addition& addition : additions) all.push_back({addition.partition, addition.bytes});
+  return append_outgoing(all, results);
+}
+
+LogStatus KafkaLog::append_keyed(uint32_t partition, std::span<const KeyedLog::Addition> additions,
+                                 std::vector<Appended>& results) {
+  std::vector<Outgoing> all;
+  all.reserve(additions.size());
+  for (const KeyedLog::Addition& addition : additions) {
+    assert(!addition.key.empty() && addition.key.size() <= KeyedLog::kKeyOctetsMax);
+    const std::string_view value = addition.value.value_or(std::string_view());
+    all.push_back({partition,
+                   {reinterpret_cast<const uint8_t*>(value.data()), value.size()},
+                   addition.key,
+                   !addition.value.has_value()});
+  }
+  return append_outgoing(all, results);
+}
+
+LogStatus KafkaLog::append_outgoing(std::span<const Outgoing> additions, std::vector<Appended>& results) {
   results.assign(additions.size(), {LogStatus::kUnavailable, 0});
   if (additions.empty()) return LogStatus::kOk;
   const std::shared_ptr<Topic> topic = producer_topic();
@@ -283,19 +314,24 @@ LogStatus KafkaLog::append_all(std::span<const Addition> additions, std::vector<
   return refused;
 }
 
-LogStatus KafkaLog::produce(Topic& topic, const Addition& addition, KafkaDeliveries& deliveries, size_t index,
+LogStatus KafkaLog::produce(Topic& topic, const Outgoing& record, KafkaDeliveries& deliveries, size_t index,
                             Time until) {
-  assert(addition.partition < partition_count());
-  if (addition.bytes.size() > options_.record_octets_max) return LogStatus::kTooLarge;
-  const size_t octets = kRecordHead + addition.bytes.size();
-  std::unique_ptr<uint8_t, void (*)(void*)> payload(static_cast<uint8_t*>(std::malloc(octets)), std::free);
-  if (payload == nullptr) return LogStatus::kFull;
-  write_head(payload.get(), addition.bytes, seed_);
-  if (!addition.bytes.empty()) std::memcpy(payload.get() + kRecordHead, addition.bytes.data(), addition.bytes.size());
+  assert(record.partition < partition_count());
+  if (record.bytes.size() > options_.record_octets_max) return LogStatus::kTooLarge;
+  const size_t octets = record.tombstone ? 0 : kRecordHead + record.bytes.size();
+  std::unique_ptr<uint8_t, void (*)(void*)> payload(
+      record.tombstone ? nullptr : static_cast<uint8_t*>(std::malloc(octets)), std::free);
+  if (!record.tombstone) {
+    if (payload == nullptr) return LogStatus::kFull;
+    write_head(payload.get(), record.bytes, seed_of(seed_, record.key));
+    if (!record.bytes.empty()) std::memcpy(payload.get() + kRecordHead, record.bytes.data(), record.bytes.size());
+  }
+  const void* const key = record.key ? record.key->data() : nullptr;
   while (true) {
     KafkaDeliveries::Slot* slot = deliveries.expect(index);
-    if (rd_kafka_produce(topic.handle, static_cast<int32_t>(addition.partition), RD_KAFKA_MSG_F_FREE, payload.get(),
-                         octets, nullptr, 0, slot) == 0) {
+    if (rd_kafka_produce(topic.handle, static_cast<int32_t>(record.partition),
+                         record.tombstone ? 0 : RD_KAFKA_MSG_F_FREE, payload.get(), octets, key,
+                         record.key ? record.key->size() : 0, slot) == 0) {
       payload.release();  // NOLINT(bugprone-unused-return-value): the library frees it.
       return LogStatus::kOk;
     }
@@ -306,7 +342,7 @@ LogStatus KafkaLog::produce(Topic& topic, const Addition& addition, KafkaDeliver
     if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL && open > 0 && deliveries.wait(open / 2, until)) continue;
     if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL && error != RD_KAFKA_RESP_ERR__FATAL) {
       connection_->set_last_error(
-          fmt::format("append to {} [{}]: {}", options_.name, addition.partition, rd_kafka_err2str(error)));
+          fmt::format("append to {} [{}]: {}", options_.name, record.partition, rd_kafka_err2str(error)));
     }
     if (error == RD_KAFKA_RESP_ERR__FATAL) connection_->give_up(topic.client);
     return status_of(error);
@@ -365,6 +401,11 @@ uint64_t KafkaLog::begin_offset(uint32_t partition) const {
 uint64_t KafkaLog::end_offset(uint32_t partition) const {
   assert(partition < partition_count());
   return query(partition, true, deadline()).value_or(readers_[partition]->end.load());
+}
+
+std::optional<uint64_t> KafkaLog::ask_offset(uint32_t partition, bool end) const {
+  assert(partition < partition_count());
+  return query(partition, end, deadline());
 }
 
 LogStatus KafkaLog::unavailable() {
@@ -428,10 +469,11 @@ KafkaLog::Kind KafkaLog::kind_of(const Message& taken) const {
   if (message.len < kRecordHead || !std::equal(kMagic.begin(), kMagic.end() - 1, head)) return Kind::kForeign;
   const size_t octets = message.len - kRecordHead;
   const auto payload_sum = load<uint64_t>(head + 8);
-  if (load<uint32_t>(head + 4) != head_sum(head[3], octets, payload_sum, seed_)) return Kind::kForeign;
+  const uint64_t seed = seed_of(seed_, taken.key());
+  if (load<uint32_t>(head + 4) != head_sum(head[3], octets, payload_sum, seed)) return Kind::kForeign;
   // What a later version wrote is ours, and cannot be read.
   if (head[3] != kMagic[3]) return Kind::kDamaged;
-  return XXH3_64bits_withSeed(head + kRecordHead, octets, seed_) == payload_sum ? Kind::kRecord : Kind::kDamaged;
+  return XXH3_64bits_withSeed(head + kRecordHead, octets, seed) == payload_sum ? Kind::kRecord : Kind::kDamaged;
 }
 
 /// Waits only while more is known to be there.
@@ -495,7 +537,8 @@ LogStatus KafkaLog::on_stall(Reader& r) {
 }
 
 /// kRecord, kDamaged: `record` is the next one of ours. kNothing: none is there yet. kEvent: `status` says what.
-KafkaLog::Step KafkaLog::next_record(Reader& r, Message& record, LogStatus& status, Time until) {
+/// @param foreign_too  what is not ours is given as well, and tombstones as records
+KafkaLog::Step KafkaLog::next_record(Reader& r, Message& record, LogStatus& status, Time until, bool foreign_too) {
   while (true) {
     record = take(r, until);
     if (record.message == nullptr) return Step::kNothing;
@@ -521,13 +564,78 @@ KafkaLog::Step KafkaLog::next_record(Reader& r, Message& record, LogStatus& stat
       continue;
     }
     r.next = record.offset();
+    if (foreign_too && record.is_tombstone()) return Step::kRecord;
     const Kind kind = kind_of(record);
     if (kind != Kind::kForeign) return kind == Kind::kRecord ? Step::kRecord : Step::kDamaged;
     r.next = record.offset() + 1;
     ++foreign_records_;
     connection_->set_last_error(
         fmt::format("record {} of {} [{}] was not written by us", record.offset(), options_.name, r.partition));
+    if (foreign_too) return Step::kForeign;
   }
+}
+
+/// At the end: what comes by then is the next that is taken.
+void KafkaLog::await_more(Reader& r, Time until) {
+  if (r.pending.message == nullptr) r.pending = Message(rd_kafka_consume(r.topic->handle, r.partition, left_ms(until)));
+}
+
+LogStatus KafkaLog::read_keyed(uint32_t partition, uint64_t offset, size_t octets_max, milliseconds patience,
+                               std::vector<KeyedRecord>& out, uint64_t& next) {
+  assert(partition < partition_count());
+  Reader& r = *readers_[partition];
+  const std::lock_guard lock(r.mutex);
+  const auto begun = Clock::now();
+  auto until = begun + connection_->options().request_timeout;
+  next = offset;
+  if (offset < r.begin) return LogStatus::kTrimmed;
+  if (!r.goes_on_at(offset)) {
+    if (const LogStatus placed = place(r, offset, until); placed != LogStatus::kOk) return placed;
+  }
+  r.next = std::max(r.next, offset);
+  size_t octets = 0, count = 0;
+  bool awaited = false;
+  while (count < kReadRecordsMax && octets < octets_max) {
+    Message taken;
+    LogStatus status = LogStatus::kOk;
+    const Step step = next_record(r, taken, status, until, true);
+    if (step == Step::kEvent) {
+      if (count > 0) break;  // Then the next call finds it.
+      return status;
+    }
+    if (step == Step::kNothing) {
+      if (!at_end(r) && Clock::now() < until) continue;
+      if (count > 0) break;
+      if (!at_end(r)) return on_stall(r);
+      if (!std::exchange(awaited, true)) {
+        await_more(r, begun + patience);
+        continue;
+      }
+      if (Clock::now() - r.contact >= kContactTimeout) {
+        if (const LogStatus proved = prove_end(r, until); proved != LogStatus::kOk) return proved;
+      }
+      break;
+    }
+    KeyedRecord& record = out.emplace_back();
+    record.offset = taken.offset();
+    record.key = taken.key().value_or(std::string_view());
+    record.is = step == Step::kDamaged   ? KeyedRecord::Is::kDamaged
+                : step == Step::kForeign ? KeyedRecord::Is::kForeign
+                : taken.is_tombstone()   ? KeyedRecord::Is::kTombstone
+                                         : KeyedRecord::Is::kValue;
+    if (record.is == KeyedRecord::Is::kValue)
+      record.value.assign(static_cast<const char*>(taken.message->payload) + kRecordHead,
+                          taken.message->len - kRecordHead);
+    octets += record.key.size() + record.value.size();
+    r.from = r.next = record.offset + 1;
+    raise(r.end, r.next);
+    if (count++ > 0) continue;
+    r.contact = Clock::now();
+    connection_->note_consumer(true);
+    until = std::min(until, r.contact + kMorePause);
+  }
+  next = std::max(r.next, count == 0 ? r.no_record_before.value_or(0) : 0);
+  return LogStatus::kOk;
 }
 
 LogStatus KafkaLog::read(uint32_t partition, uint64_t offset, size_t octets_max, std::vector<LogRecord>& out) {

@@ -13,6 +13,7 @@
 
 #include "base/diagnostic.h"
 #include "transport/kafka_connection.h"
+#include "transport/keyed_log.h"
 #include "transport/log.h"
 
 namespace backstream::transport {
@@ -33,6 +34,8 @@ struct KafkaTopicOptions {
   size_t record_octets_max = 900'000;
   /// Goes into the checksum of each record: those of another deployment are told from ours. Any text.
   std::string deployment = {};
+  /// kCompact: for how long at least a reader can find out that a key was removed (delete.retention.ms).
+  std::chrono::milliseconds tombstones_kept{3'600'000};
   /// For the brokers to say how the topic is set; then it is not checked.
   std::chrono::milliseconds check_timeout{3'000};
 };
@@ -98,6 +101,15 @@ class KafkaLog : public Log {
   /// Where the brokers do not allow it (right DELETE on the topic) retention does it, and faults() counts.
   void trim(uint32_t partition, uint64_t offset) override;
 
+  /// What KafkaKeyedLog is made of, on topics with compaction. A record's key is in both of its checksums.
+  LogStatus append_keyed(uint32_t partition, std::span<const KeyedLog::Addition> additions,
+                         std::vector<Appended>& results);
+  /// As KeyedLog::read(), and kLost as read().
+  LogStatus read_keyed(uint32_t partition, uint64_t offset, size_t octets_max, std::chrono::milliseconds patience,
+                       std::vector<KeyedRecord>& out, uint64_t& next);
+  /// The end, or the begin, as the brokers say it now; nullopt: they do not answer.
+  std::optional<uint64_t> ask_offset(uint32_t partition, bool end) const;
+
   /// Nobody here reads the partition any more: gives back what was fetched of it, and fetches no more.
   void stop_reading(uint32_t partition);
 
@@ -118,15 +130,23 @@ class KafkaLog : public Log {
   bool query(std::span<const uint32_t> partitions, bool end, Time until) const;
   LogStatus unavailable();
 
-  LogStatus produce(Topic& topic, const Addition& addition, KafkaDeliveries& deliveries, size_t index, Time until);
+  struct Outgoing {
+    uint32_t partition = 0;
+    std::span<const uint8_t> bytes;
+    std::optional<std::string_view> key = {};
+    bool tombstone = false;
+  };
+  LogStatus append_outgoing(std::span<const Outgoing> all, std::vector<Appended>& results);
+  LogStatus produce(Topic& topic, const Outgoing& record, KafkaDeliveries& deliveries, size_t index, Time until);
   LogStatus place(Reader& r, uint64_t offset, Time until);
   bool start(Reader& r, uint64_t offset);
   void stop(Reader& r);
   enum class Kind : uint8_t { kRecord, kForeign, kDamaged };
   Kind kind_of(const Message& taken) const;
   Message take(Reader& r, Time until);
-  enum class Step : uint8_t { kRecord, kDamaged, kNothing, kEvent };
-  Step next_record(Reader& r, Message& record, LogStatus& status, Time until);
+  enum class Step : uint8_t { kRecord, kDamaged, kForeign, kNothing, kEvent };
+  Step next_record(Reader& r, Message& record, LogStatus& status, Time until, bool foreign_too = false);
+  void await_more(Reader& r, Time until);
   LogStatus on_event(Reader& r, const Message& event, Time until);
   bool at_end(const Reader& r) const;
   LogStatus prove_end(Reader& r, Time until);

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "transport/kafka_keyed_log.h"
 #include "transport/log_conformance.h"
 
 /// A client of librdkafka 2.0.2 that ends while it is still asking brokers leaves 176 octets of its own behind
@@ -661,6 +662,160 @@ TEST_F(KafkaLogTest, OtherPartitionsThanAskedForAreRefused) {
   EXPECT_EQ(error.hint, "kafka.partitions = 4 on every node, or another kafka.prefix");
 }
 
+/// Records with keys, on a mock cluster of their own or real brokers. The mock does not compact.
+class KafkaKeyedLogTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    topic_.name = topic_name();
+    if (real_brokers() == nullptr) {
+      mock_ = std::make_unique<MockCluster>(1);
+      mock_->make_topic(topic_.name, 1);
+      topic_.check_timeout = milliseconds(20);  // It cannot.
+    }
+    options_ = options_of(real_brokers() != nullptr ? real_brokers() : mock_->brokers());
+    log_ = open();
+    ASSERT_NE(log_, nullptr);
+  }
+  std::unique_ptr<KeyedLog> open() {
+    auto connection = KafkaConnection::open(options_);
+    EXPECT_TRUE(connection);
+    auto log = KafkaKeyedLog::open(std::move(*connection), topic_);
+    EXPECT_TRUE(log) << log.error().render();
+    return log ? std::move(*log) : nullptr;
+  }
+  /// What is from `from` on: "key=value", "key-", "key?", and so on.
+  std::string all(KeyedLog& log, uint64_t from = 0) {
+    std::string text;
+    std::vector<KeyedRecord> records;
+    const auto end = log.end_offset();
+    while (from < end.value_or(0)) {
+      records.clear();
+      uint64_t next = from;
+      const LogStatus status = log.read(from, 1 << 20, milliseconds(10), records, next);
+      if (status != LogStatus::kOk) return text + std::string(name(status));
+      for (const KeyedRecord& record : records) {
+        text += fmt::format("{} ", record.is == KeyedRecord::Is::kValue       ? record.key + "=" + record.value
+                                   : record.is == KeyedRecord::Is::kTombstone ? record.key + "-"
+                                   : record.is == KeyedRecord::Is::kForeign   ? record.key + "?"
+                                                                              : record.key + "!");
+        EXPECT_GE(record.offset, from);
+        EXPECT_LT(record.offset, next);
+      }
+      from = next;
+    }
+    return text;
+  }
+
+  std::unique_ptr<MockCluster> mock_;
+  KafkaOptions options_;
+  KafkaTopicOptions topic_;
+  std::unique_ptr<KeyedLog> log_;
+};
+
+TEST_F(KafkaKeyedLogTest, RecordsHaveKeysAndTombstones) {
+  EXPECT_EQ(*log_->begin_offset(), 0u);
+  EXPECT_EQ(*log_->end_offset(), 0u);
+  EXPECT_EQ(log_->append("a", "1").status, LogStatus::kOk);
+  std::vector<Log::Appended> results;
+  const std::vector<KeyedLog::Addition> additions = {{"b", "2"}, {"a", std::nullopt}, {"c", ""}, {"b", "3"}};
+  ASSERT_EQ(log_->append_all(additions, results), LogStatus::kOk);
+  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].offset, i + 1);
+  EXPECT_EQ(*log_->end_offset(), 5u);
+  EXPECT_EQ(all(*log_), "a=1 b=2 a- c= b=3 ");
+  EXPECT_EQ(all(*log_, 3), "c= b=3 ");
+  EXPECT_EQ(all(*log_), "a=1 b=2 a- c= b=3 ") << "from the begin again";
+  std::vector<KeyedRecord> records;
+  uint64_t next = 0;
+  ASSERT_EQ(log_->read(0, 1, milliseconds(0), records, next), LogStatus::kOk);
+  EXPECT_EQ(records.size(), 1u) << "the first one always";
+  EXPECT_EQ(next, 1u);
+  EXPECT_EQ(log_->read(6, 1, milliseconds(0), records, next), LogStatus::kBeyondEnd);
+  EXPECT_EQ(log_->append("large", std::string(topic_.record_octets_max + 1, 'x')).status, LogStatus::kTooLarge);
+}
+
+TEST_F(KafkaKeyedLogTest, AReaderAtTheEndIsWokenUp) {
+  ASSERT_EQ(log_->append("a", "1").status, LogStatus::kOk);
+  std::vector<KeyedRecord> records;
+  uint64_t next = 0;
+  ASSERT_EQ(log_->read(0, 1 << 20, milliseconds(0), records, next), LogStatus::kOk);
+  ASSERT_EQ(log_->read(1, 1 << 20, milliseconds(1), records, next), LogStatus::kOk);
+  EXPECT_EQ(records.size(), 1u);
+  EXPECT_EQ(next, 1u);
+  const auto writer = open();
+  std::thread later([&] { EXPECT_EQ(writer->append("b", "2").status, LogStatus::kOk); });
+  while (records.size() == 1) {
+    ASSERT_EQ(log_->read(next, 1 << 20, std::chrono::minutes(2), records, next), LogStatus::kOk);
+  }
+  later.join();
+  EXPECT_EQ(records[1].key, "b");
+  EXPECT_EQ(next, 2u);
+}
+
+TEST_F(KafkaKeyedLogTest, WhatIsNotOursOrNotWholeIsGivenAsSuch) {
+  ASSERT_EQ(log_->append("a", "1").status, LogStatus::kOk);
+  KafkaTopicOptions other = topic_;
+  other.deployment = "of others";
+  std::swap(topic_, other);
+  ASSERT_EQ(open()->append("b", "2").status, LogStatus::kOk);
+  std::swap(topic_, other);
+  // The record of `a`, with another octet, and under another key.
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  rd_kafka_conf_set_log_cb(conf, nullptr);
+  rd_kafka_conf_set(conf, "bootstrap.servers", options_.brokers[0].c_str(), nullptr, 0);
+  rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_dup(conf), nullptr, 0);
+  rd_kafka_topic_t* read = rd_kafka_topic_new(consumer, topic_.name.c_str(), nullptr);
+  rd_kafka_consume_start(read, 0, 0);
+  rd_kafka_message_t* message = rd_kafka_consume(read, 0, 120'000);
+  ASSERT_TRUE(message != nullptr && message->err == RD_KAFKA_RESP_ERR_NO_ERROR);
+  std::string payload(static_cast<const char*>(message->payload), message->len);
+  rd_kafka_message_destroy(message);
+  rd_kafka_consume_stop(read, 0);
+  rd_kafka_topic_destroy(read);
+  rd_kafka_destroy(consumer);
+  rd_kafka_t* producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, nullptr, 0);
+  rd_kafka_topic_t* written = rd_kafka_topic_new(producer, topic_.name.c_str(), nullptr);
+  const auto produce = [&](std::string key, std::string value) {
+    EXPECT_EQ(rd_kafka_produce(written, 0, RD_KAFKA_MSG_F_COPY, value.data(), value.size(),
+                               key.empty() ? nullptr : key.data(), key.size(), nullptr),
+              0);
+    EXPECT_EQ(rd_kafka_flush(producer, 120'000), RD_KAFKA_RESP_ERR_NO_ERROR);
+  };
+  produce("c", payload);
+  if (mock_ != nullptr) produce("", payload);  // Brokers take none without a key.
+  produce("d", "short");
+  std::string changed = payload;
+  changed.back() ^= 1;
+  produce("a", changed);
+  rd_kafka_topic_destroy(written);
+  rd_kafka_destroy(producer);
+  ASSERT_EQ(log_->append("e", "5").status, LogStatus::kOk);
+  EXPECT_EQ(all(*log_), mock_ != nullptr ? "a=1 b? c? ? d? a! e=5 " : "a=1 b? c? d? a! e=5 ");
+}
+
+TEST_F(KafkaKeyedLogTest, BrokersThatAreAwayAreSaidToBe) {
+  WANTS_MOCK;
+  log_.reset();
+  options_.append_timeout = options_.request_timeout = milliseconds(1'000);
+  log_ = open();
+  ASSERT_EQ(log_->append("a", "1").status, LogStatus::kOk);
+  EXPECT_EQ(all(*log_), "a=1 ");
+  mock_->set_down();
+  EXPECT_EQ(log_->append("b", "2").status, LogStatus::kUnavailable);
+  EXPECT_EQ(log_->end_offset(), std::nullopt) << "not the last known one";
+  std::vector<KeyedRecord> records;
+  uint64_t next = 1;
+  LogStatus status = LogStatus::kOk;
+  for (int i = 0; i < 1'000 && status == LogStatus::kOk; ++i)
+    status = log_->read(1, 100, milliseconds(50), records, next);
+  EXPECT_EQ(status, LogStatus::kUnavailable);
+  EXPECT_FALSE(log_->last_error().empty());
+  mock_->set_up();
+  for (int i = 0; i < 1'000 && status != LogStatus::kOk; ++i)
+    status = log_->read(1, 100, milliseconds(50), records, next);
+  EXPECT_EQ(status, LogStatus::kOk);
+  EXPECT_TRUE(log_->end_offset().has_value());
+}
+
 /// Against real brokers.
 class KafkaBrokers : public ::testing::Test {
  protected:
@@ -772,7 +927,8 @@ TEST_F(KafkaBrokers, TopicThatWouldLoseRecordsIsRefusedWithWhatMendsIt) {
   EXPECT_EQ(error.code, "55000") << error.render();
   EXPECT_EQ(error.hint, alter("cleanup.policy=delete,max.message.bytes=1000512,unclean.leader.election.enable=false"));
   topic_.cleanup = KafkaTopicOptions::Cleanup::kCompact;
-  EXPECT_EQ(refusal(options_, topic_).hint, alter("max.message.bytes=1000512,unclean.leader.election.enable=false"));
+  EXPECT_EQ(refusal(options_, topic_).hint,
+            alter("retention.ms=-1,max.message.bytes=1000512,unclean.leader.election.enable=false"));
 }
 
 TEST_F(KafkaBrokers, TopicThatForgetsTooSoonIsRefused) {
@@ -788,7 +944,69 @@ TEST_F(KafkaBrokers, TopicThatForgetsTooSoonIsRefused) {
   EXPECT_NE(open_log(options_, topic_), nullptr);
   EXPECT_NE(notices_.text().find("keeps 1000000 octets a partition at most"), std::string::npos) << notices_.text();
   topic_.cleanup = KafkaTopicOptions::Cleanup::kCompact;
-  EXPECT_EQ(refusal(options_, topic_).hint, alter("cleanup.policy=compact"));
+  EXPECT_EQ(refusal(options_, topic_).hint, alter("cleanup.policy=compact,retention.ms=-1"));
+}
+
+TEST_F(KafkaBrokers, ACompactedTopicKeepsTheLastOfAKey) {
+  topic_.partition_count = 1;
+  make_topic({{"cleanup.policy", "compact"},
+              {"retention.ms", "-1"},
+              {"segment.ms", "100"},
+              {"min.cleanable.dirty.ratio", "0.001"},
+              {"delete.retention.ms", "0"}});
+  const auto open_keyed = [&] { return KafkaKeyedLog::open(*KafkaConnection::open(options_), topic_); };
+  const auto refused = open_keyed();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().hint, alter("delete.retention.ms=3600000"));
+  topic_.tombstones_kept = milliseconds(0);
+  auto log = open_keyed();
+  ASSERT_TRUE(log) << log.error().render();
+  for (const char* key : {"gone", "a", "b"}) ASSERT_EQ((*log)->append(key, "1").status, LogStatus::kOk);
+  ASSERT_EQ((*log)->append("gone", std::nullopt).status, LogStatus::kOk);
+  std::vector<KeyedRecord> records;
+  const auto until = Clock::now() + std::chrono::minutes(5);
+  const auto is_compact = [&] {
+    records.clear();
+    uint64_t next = 0;
+    const auto end = (*log)->end_offset();
+    while (end && next < *end) {
+      if ((*log)->read(next, 1 << 20, milliseconds(10), records, next) != LogStatus::kOk) return false;
+    }
+    return std::none_of(records.begin(), records.end(), [](const auto& record) { return record.key == "gone"; }) &&
+           std::count_if(records.begin(), records.end(), [](const auto& record) { return record.key == "a"; }) < 3;
+  };
+  uint64_t written = 0;
+  while (!is_compact() && Clock::now() < until) {  // A segment ends with what comes after its time.
+    ASSERT_EQ((*log)->append("a", std::to_string(++written)).status, LogStatus::kOk);
+    std::this_thread::sleep_for(milliseconds(200));
+  }
+  ASSERT_TRUE(is_compact()) << "brokers never compacted it";
+  EXPECT_EQ(std::count_if(records.begin(), records.end(), [](const auto& record) { return record.key == "b"; }), 1);
+  EXPECT_EQ(records.back().value, std::to_string(written));
+  std::vector<KeyedRecord> again;
+  uint64_t next = 0;
+  EXPECT_EQ((*log)->read(0, 1, milliseconds(0), again, next), LogStatus::kOk) << "in the middle of what is gone";
+  ASSERT_FALSE(again.empty());
+  EXPECT_EQ(again[0].offset, records[0].offset);
+}
+
+TEST_F(KafkaBrokers, ACompactedTopicHasOnePartition) {
+  make_topic({{"cleanup.policy", "compact"}, {"retention.ms", "-1"}});
+  const auto refused = KafkaKeyedLog::open(*KafkaConnection::open(options_), topic_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "55000");
+  EXPECT_NE(refused.error().message.find("has 2 partitions, not 1"), std::string::npos) << refused.error().render();
+  EXPECT_NE(refused.error().hint.find("--delete --topic"), std::string::npos);
+}
+
+TEST_F(KafkaBrokers, ACompactedTopicIsMadeAsItMustBe) {
+  topic_.record_octets_max = 2'000'000;
+  auto log = KafkaKeyedLog::open(*KafkaConnection::open(options_), topic_);
+  ASSERT_TRUE(log) << log.error().render();
+  EXPECT_NE(notices_.text().find(fmt::format("topic '{}' was made", topic_.name)), std::string::npos);
+  EXPECT_EQ((*log)->append("k", std::string(1'900'000, 'x')).status, LogStatus::kOk) << (*log)->last_error();
+  topic_.create = false;
+  EXPECT_TRUE(KafkaKeyedLog::open(*KafkaConnection::open(options_), topic_)) << "it is as it must be";
 }
 
 TEST(KafkaConnection, BrokersThatAreNotThereAreNamed) {

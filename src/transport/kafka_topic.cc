@@ -73,6 +73,7 @@ class Preparation {
       wanted.emplace_back("retention.ms", std::to_string(options_.retention.count()));
     } else {
       wanted.emplace_back("cleanup.policy", "compact");
+      wanted.emplace_back("retention.ms", "-1");
     }
     const int in_sync = options_.min_insync_replicas > 0 ? options_.min_insync_replicas
                         : options_.replication >= 3      ? 2
@@ -99,6 +100,14 @@ class Preparation {
   }
 
   Result<void> wrong_partitions(const Layout& layout) const {
+    if (options_.cleanup == Cleanup::kCompact) {  // Nothing makes partitions fewer.
+      return fail("55000",
+                  fmt::format("topic '{}' has {} partitions, not {}: its records have no order", options_.name,
+                              layout.partitions, options_.partition_count),
+                  {},
+                  fmt::format("another kafka.prefix; or, if nothing of worth is in it: {}",
+                              command("kafka-topics", fmt::format("--delete --topic {}", options_.name))));
+    }
     std::string hint = fmt::format("kafka.partitions = {} on every node, or another kafka.prefix", layout.partitions);
     if (layout.partitions < options_.partition_count) {
       hint += fmt::format("; while nothing was written: {}",
@@ -294,8 +303,17 @@ class Preparation {
         wrong("retention.ms", fmt::format("at least {} is needed", options_.retention.count()),
               std::to_string(options_.retention.count()));
       }
-    } else if (text_of(*config, "cleanup.policy") != "compact") {
-      wrong("cleanup.policy", "what is to be kept would be deleted", "compact");
+    } else {
+      if (text_of(*config, "cleanup.policy") != "compact")
+        wrong("cleanup.policy", "what is to be kept would be deleted", "compact");
+      // Nothing to a topic that is only compacted, and all to one whose policy somebody changes.
+      if (const auto retention = number_of(*config, "retention.ms"); retention && *retention >= 0)
+        wrong("retention.ms", "what is to be kept would be deleted", "-1");
+      const auto tombstones = number_of(*config, "delete.retention.ms");
+      if (tombstones && *tombstones < options_.tombstones_kept.count()) {
+        wrong("delete.retention.ms", fmt::format("at least {} is needed", options_.tombstones_kept.count()),
+              std::to_string(options_.tombstones_kept.count()));
+      }
     }
     const auto in_sync = number_of(*config, "min.insync.replicas");
     if (in_sync && *in_sync < options_.min_insync_replicas) {
