@@ -1,7 +1,7 @@
 #pragma once
 // The global catalog: what the service is to do, the same for all nodes. Objects of a few kinds, each a name and a
 // body; every change is atomic, numbered, signed and kept. This header is what stores have in common: SQLite in one
-// process (sqlite_catalog.h); a compacted topic for many can keep the same contract.
+// process (sqlite_catalog.h), a compacted topic for many (kafka_catalog.h).
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -35,7 +35,9 @@ std::optional<Kind> kind_of(std::string_view name);
 /// Whether this can be a body.
 bool is_body(std::string_view json);
 
-/// A number that every change of the catalog gets, from 1, without gaps. 0: nothing was ever changed.
+/// A number that every change of the catalog gets, from 1, without gaps. 0: nothing was ever changed. A node that is
+/// new, or was away, may find the objects and not the changes that made them: gaps are then in its audit and its
+/// histories, not in the numbers. Only what was brought back after the topic of many nodes was lost may skip some.
 struct Revision {
   uint64_t value = 0;
   auto operator<=>(const Revision&) const = default;
@@ -108,12 +110,13 @@ struct AuditEntry {
 
 /// Errors are SQLSTATEs: 42710 is there already, 42704 is not there, 40001 changed in between, 22023 a name or body
 /// that cannot be, 53400 too many, 53100 disk full, 58030 the store cannot be read or written, XX001 it is damaged.
-/// After an error nothing has changed. Any thread.
+/// After an error nothing has changed (but see apply()). Any thread.
 class Catalog {
  public:
   virtual ~Catalog() = default;
 
-  /// Makes all changes or none, as one revision, and returns when they outlive the machine.
+  /// Makes all changes or none, as one revision, and returns when they outlive the machine. After an error of 58030 it
+  /// may be that they are made all the same: the message says so where that is not known (kafka_catalog.h).
   virtual Result<Revision> apply(std::span<const Change> changes, const Author& author, Micros now) = 0;
 
   virtual Result<std::optional<Object>> find(Kind kind, std::string_view name) = 0;
