@@ -166,6 +166,10 @@ void check_together(Loaded& loaded, PropertyCheck kafka_property) {
       if (fault) tell(loaded, fmt::format("{}{}", kKafkaPropertySection, name), fault->message, fault->hint);
     }
   }
+  if (settings.catalog.store == CatalogStore::kKafka && settings.kafka.brokers.empty()) {
+    tell(loaded, "catalog.store", "the catalog is to be in Kafka, and no broker is named",
+         "set kafka.brokers, such as ['kafka-1.example:9092']");
+  }
   const bool allow_unknown =
       std::find(loaded.refused.begin(), loaded.refused.end(), "ingest.allow") != loaded.refused.end();
   for (const Endpoint& endpoint : settings.listen.flow) {

@@ -321,6 +321,18 @@ linger.ms = 20
             (Properties{{"sasl.username", "edge"}, {"linger.ms", "20"}, {"no.such", "x"}}));
 }
 
+TEST_F(Load, ACatalogInKafkaNeedsBrokers) {
+  write("node.toml", "[catalog]\nstore = 'kafka'\n");
+  const Loaded loaded = load(request());
+  EXPECT_NE(told(loaded).find(path("node.toml") + ":2:9: error: the catalog is to be in Kafka, and no broker is named"),
+            std::string::npos)
+      << told(loaded);
+  write("node.toml", "[catalog]\nstore = 'kafka'\n[kafka]\nbrokers = ['kafka-1.example:9092']\n");
+  const Loaded with = load(request());
+  EXPECT_EQ(told(with), "");
+  EXPECT_EQ(with.settings.catalog.store, CatalogStore::kKafka);
+}
+
 /// As `config show` writes it.
 std::string toml(const Settings& settings) {
   std::string text, section;

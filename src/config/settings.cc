@@ -107,6 +107,10 @@ constexpr SettingDef kTable[] = {
      BACKSTREAM_FIELD(plan.rewrites)},
     {"plan.share", SettingKind::kSwitch, 0, 1, "",
      "queries with the same groups make them once; results never depend on it", BACKSTREAM_FIELD(plan.share)},
+    {"catalog.store", SettingKind::kChoice, 0, 1, "sqlite|kafka",
+     "serve: where the catalog is: sqlite, in a file of this node alone; kafka, in a topic that all nodes share, and a "
+     "copy at each",
+     BACKSTREAM_FIELD(catalog.store)},
     {"kafka.partitions", SettingKind::kCount, 1, 10'000, "",
      "partitions of the topics, the same on every node and for good: other ones need another kafka.prefix",
      BACKSTREAM_FIELD(kafka.partitions)},

@@ -26,6 +26,8 @@ enum class Biflow : uint8_t { kSplit, kForward };
 enum class Steering : uint8_t { kExporter, kSpread };
 /// Who is the exporter of a flow: docs/operations.md, "Exporters".
 enum class ExporterIdentity : uint8_t { kSource, kElement, kAgent };
+/// Where the catalog is: in a file of this node alone, or in a topic that all nodes share.
+enum class CatalogStore : uint8_t { kSqlite, kKafka };
 /// What a node of `backstream serve` does.
 enum class NodeRole : uint8_t { kEdge, kMerge, kReceiver };
 
@@ -155,6 +157,9 @@ struct Settings {
   struct {
     std::string folder;  ///< empty: `tables` in state.folder
   } tables;
+  struct {
+    CatalogStore store = CatalogStore::kSqlite;  ///< kKafka: there are brokers
+  } catalog;
   struct {
     std::vector<std::string> brokers;  ///< "HOST:PORT"; empty: there is no Kafka
     std::string prefix = "backstream";
