@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 namespace backstream::service {
 namespace {
@@ -58,6 +59,28 @@ void add_node(Exposition& page, const MetricsInput& input) {
 
   gauge(page, "backstream_catalog_revision", "Revision of the catalog: one more with every change.",
         std::optional<uint64_t>(input.catalog_revision));
+  const auto shared = [&](auto member) {
+    return input.shared_catalog ? std::optional<uint64_t>((*input.shared_catalog).*member) : std::nullopt;
+  };
+  using Shared = MetricsInput::SharedCatalog;
+  gauge(page, "backstream_catalog_following", "1 when changes of other nodes are heard of, and can be made here.",
+        shared(&Shared::following));
+  gauge(page, "backstream_catalog_records", "Records of the topic that the catalog is in.", shared(&Shared::records));
+  page.family("backstream_catalog_ignored_records_total", MetricKind::kCounter,
+              "Records of that topic that say nothing to this node, by reason.");
+  if (input.shared_catalog) {
+    for (const auto& [reason, count] : input.shared_catalog->faults) page.add({{"reason", reason}}, count);
+  }
+  const std::tuple<const char*, const char*, uint64_t Shared::*> counters[] = {
+      {"backstream_catalog_races_total",
+       "Changes of this node that another one's was before, and that were decided anew.", &Shared::races},
+      {"backstream_catalog_rereads_total", "Readings of the topic from its begin.", &Shared::rereads},
+      {"backstream_catalog_restored_total", "Changes by which this node brought back what was gone from the topic.",
+       &Shared::restored}};
+  for (const auto& [name, help, member] : counters) {
+    page.family(name, MetricKind::kCounter, help);
+    if (const auto value = shared(member)) page.add({}, *value);
+  }
   gauge(page, "backstream_checkpoint_timestamp_seconds", "When the state of open windows was written last.",
         seconds(input.checkpoint_at));
   gauge(page, "backstream_checkpoint_size_bytes", "Size of that state.",

@@ -77,6 +77,13 @@ struct MetricsInput {
   AccessStatus access;
 
   uint64_t catalog_revision = 0;
+  /// Of a catalog that many nodes share.
+  struct SharedCatalog {
+    bool following = false;
+    uint64_t records = 0, races = 0, rereads = 0, restored = 0;
+    std::vector<std::pair<std::string_view, uint64_t>> faults;  ///< records that say nothing, by reason
+  };
+  std::optional<SharedCatalog> shared_catalog;
   std::optional<base::Micros> checkpoint_at;
   uint64_t checkpoint_octets = 0;
   uint64_t checkpoints_written = 0, checkpoints_failed = 0, checkpoints_skipped = 0;

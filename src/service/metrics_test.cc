@@ -80,6 +80,7 @@ MetricsInput full_input() {
   for (size_t i = 0; i < http::kRefusalCount; ++i) input.http.refused[i] = i + 1;
   input.request_duration_seconds = telemetry::Histogram(telemetry::latency_bounds_seconds()).snapshot();
   input.catalog_revision = 17;
+  input.shared_catalog = {true, 9, 2, 1, 3, {{"foreign", 4}}};
   input.checkpoint_at = kNow - 8 * kSecond;
   input.checkpoint_octets = 4096;
   input.state_free_octets = 1 << 30;
@@ -107,6 +108,12 @@ TEST(Metrics, TellWhatIsCounted) {
   const ReadPage page = page_of(full_input());
   for (const auto& [series, value] : std::initializer_list<std::pair<std::string, double>>{
            {"backstream_edge_udp_packets_total{listener=\"udp://0.0.0.0:2055\"}", 30},
+           {"backstream_catalog_following", 1},
+           {"backstream_catalog_records", 9},
+           {"backstream_catalog_ignored_records_total{reason=\"foreign\"}", 4},
+           {"backstream_catalog_races_total", 2},
+           {"backstream_catalog_rereads_total", 1},
+           {"backstream_catalog_restored_total", 3},
            {"backstream_edge_udp_dropped_packets_total{listener=\"udp://0.0.0.0:2055\"}", 7},
            {"backstream_edge_udp_packets_total{listener=\"udp://[::]:4739\"}", 1},
            {"backstream_edge_rejected_packets_total{reason=\"not_allowed\"}", 9},

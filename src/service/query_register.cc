@@ -250,8 +250,18 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
   ground_.engine.catch_up();
 }
 
+/// Under change_mutex_ alone: the engine's thread, which does it, takes the other.
+void QueryRegister::run(Stage stage, WantedMap wanted) {
+  ground_.change([&] {
+    const std::lock_guard lock(mutex_);
+    settle(std::move(stage), wanted);
+    wanted_ = std::move(wanted);
+  });
+}
+
 Result<void> QueryRegister::start(Micros now) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard changing(change_mutex_);
+  if (ground_.shared) return follow_locked(true);
   const auto listed = catalog_.list(catalog::Kind::kQuery);
   if (!listed) return tl::unexpected(listed.error());
   for (const catalog::Object& object : *listed) {
@@ -263,7 +273,7 @@ Result<void> QueryRegister::start(Micros now) {
   for (;;) {
     auto staged = stage(wanted_, {});
     if (staged) {
-      ground_.change([&] { settle(std::move(*staged), wanted_); });
+      run(std::move(*staged), wanted_);
       return {};
     }
     const auto wrong = wanted_.find(staged.error().source_name);
@@ -286,7 +296,84 @@ Result<void> QueryRegister::start(Micros now) {
   }
 }
 
+Result<void> QueryRegister::follow(bool tables_changed) {
+  const std::lock_guard changing(change_mutex_);
+  return follow_locked(tables_changed);
+}
+
+Result<void> QueryRegister::follow_locked(bool tables_changed) {
+  if (!ground_.shared || (catalog_.revision() == seen_ && !tables_changed)) return {};
+  WantedMap wanted;
+  catalog::Revision at;
+  bool differs = tables_changed;
+  do {  // Until all was read of one revision: changes of several queries are whole.
+    wanted = wanted_;
+    at = catalog_.revision();
+    std::set<std::string> names;
+    const auto changed = catalog_.changed_since(seen_);
+    if (!changed) return tl::unexpected(changed.error());
+    if (*changed) {
+      for (const auto& one : **changed) {
+        if (one.kind == catalog::Kind::kQuery) names.insert(one.name);
+      }
+    }
+    if (!*changed || seen_ == catalog::Revision{}) {
+      const auto listed = catalog_.list(catalog::Kind::kQuery);
+      if (!listed) return tl::unexpected(listed.error());
+      for (const catalog::Object& object : *listed) names.insert(object.name);
+      for (const auto& [name, entry] : wanted) {
+        if (!entry.temporary) names.insert(name);
+      }
+    }
+    for (const auto& [name, entry] : wanted) {
+      if (entry.unbound) names.insert(name);
+    }
+    for (const std::string& name : names) {
+      const auto object = catalog_.find(catalog::Kind::kQuery, name);
+      if (!object) return tl::unexpected(object.error());
+      if (!*object) {
+        differs = wanted.erase(name) > 0 || differs;
+        continue;
+      }
+      Wanted& entry = wanted[name];
+      if (entry.object == **object && !entry.unbound) continue;
+      differs = true;
+      entry = {**object, {}};
+      if (auto definition = catalog::query_of(**object)) {
+        entry.definition = std::move(*definition);
+      } else {
+        entry.definition.state = QueryState::kFailed;
+        entry.definition.reason = definition.error().code + ' ' + definition.error().message;
+        entry.unbound = true;
+      }
+    }
+  } while (catalog_.revision() != at);
+  if (!differs) {
+    seen_ = at;
+    return {};
+  }
+  for (;;) {
+    auto staged = stage(wanted, {});
+    if (staged) {
+      run(std::move(*staged), std::move(wanted));
+      seen_ = at;
+      return {};
+    }
+    const auto wrong = wanted.find(staged.error().source_name);
+    if (wrong == wanted.end() || wrong->second.definition.state != QueryState::kRunning)
+      return tl::unexpected(staged.error());
+    if (wrong->second.temporary) {
+      wanted.erase(wrong);
+      continue;
+    }
+    wrong->second.definition.state = QueryState::kFailed;
+    wrong->second.definition.reason = staged.error().code + ' ' + staged.error().message;
+    wrong->second.unbound = true;
+  }
+}
+
 void QueryRegister::begin_at(const std::string& name, Micros begin) {
+  const std::lock_guard changing(change_mutex_);
   const std::lock_guard lock(mutex_);
   const auto at = running_.find(name);
   if (at == running_.end() || !at->second.staged.query) return;
@@ -298,11 +385,13 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
                                                                const catalog::Author& author, Micros now,
                                                                bool dry_run) {
   using Action = Edit::Action;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard changing(change_mutex_);
+  if (auto followed = follow_locked(false); !followed) return tl::unexpected(std::move(followed.error()));
   WantedMap wanted = wanted_;
   std::map<std::string, std::string> sources;
   std::vector<catalog::Change> changes;
   std::vector<Done> done;
+  std::set<std::string> touched;
   for (const Edit& edit : edits) {
     if (edit.name.starts_with(kTemporaryMark)) {
       return fail("42939",
@@ -335,6 +424,9 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
     change.verb = verb_of(edit.action, there);
     change.comment = edit.comment.value_or("");
     change.expected = edit.expected;
+    // What another node changes in this moment is not to be written over by what was made of the definition before it.
+    if (ground_.shared && there && !edit.expected && touched.insert(edit.name).second)
+      change.expected = at->second.object.revision;
     if (edit.action == Action::kDrop) {
       change.action = catalog::Change::Action::kDrop;
       wanted.erase(at);
@@ -366,6 +458,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
       change.body = catalog::to_body(definition);
       if (!there) at = wanted.emplace(edit.name, Wanted{}).first;
       at->second.definition = std::move(definition);
+      at->second.unbound = false;
     }
     done.push_back({edit.name, change.verb, {}});
     changes.push_back(std::move(change));
@@ -398,15 +491,17 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
     done.front().also.push_back(name);
   }
   if (dry_run || changes.empty()) return done;
-  if (const auto applied = catalog_.apply(changes, author, now); !applied) return tl::unexpected(applied.error());
+  const auto applied = catalog_.apply(changes, author, now);
+  if (!applied) return tl::unexpected(applied.error());
   for (const catalog::Change& change : changes) {
     const auto at = wanted.find(change.name);
     if (at == wanted.end()) continue;
     const auto object = catalog_.find(catalog::Kind::kQuery, change.name);
-    if (object && *object) at->second.object = **object;
+    if (!object || !*object) continue;
+    at->second.object = **object;
+    at->second.object.revision = *applied;  // If another node has changed it since, follow() sees that.
   }
-  ground_.change([&] { settle(std::move(*staged), wanted); });
-  wanted_ = std::move(wanted);
+  run(std::move(*staged), std::move(wanted));
   return done;
 }
 
@@ -454,7 +549,7 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
 }
 
 Result<std::string> QueryRegister::add_temporary(const std::string& text, const std::string& source_name, Micros now) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard changing(change_mutex_);
   WantedMap wanted = wanted_;
   const std::string name = fmt::format("{}{}", kTemporaryMark, ++temporary_count_);
   auto statements = sql::parse(text, source_name);
@@ -474,21 +569,19 @@ Result<std::string> QueryRegister::add_temporary(const std::string& text, const 
   entry.definition.text = text;
   auto staged = stage(wanted, {{name, source_name}});
   if (!staged) return tl::unexpected(std::move(staged.error()));
-  ground_.change([&] { settle(std::move(*staged), wanted); });
-  wanted_ = std::move(wanted);
+  run(std::move(*staged), std::move(wanted));
   return name;
 }
 
 void QueryRegister::drop_temporary(const std::string& name) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard changing(change_mutex_);
   const auto at = wanted_.find(name);
   if (at == wanted_.end() || !at->second.temporary) return;
   WantedMap wanted = wanted_;
   wanted.erase(name);
   auto staged = stage(wanted, {});
   if (!staged) return;  // Nothing of the others has changed: they could be bound before.
-  ground_.change([&] { settle(std::move(*staged), wanted); });
-  wanted_ = std::move(wanted);
+  run(std::move(*staged), std::move(wanted));
 }
 
 QueryRegister::Status QueryRegister::status_of(const std::string& name, const Wanted& wanted) const {
@@ -512,9 +605,9 @@ std::vector<QueryRegister::Status> QueryRegister::list() {
 }
 
 std::optional<std::vector<QueryRegister::Status>> QueryRegister::list_unless_changing() {
-  const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock) return std::nullopt;
-  return list_locked();
+  const std::unique_lock changing(change_mutex_, std::try_to_lock);
+  if (!changing) return std::nullopt;
+  return list();
 }
 
 std::vector<QueryRegister::Status> QueryRegister::list_locked() const {
@@ -564,8 +657,9 @@ std::vector<QueryRegister::RelationInfo> QueryRegister::relations() {
 }
 
 size_t QueryRegister::tend(Micros now) {
-  const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock) return 0;  // A change is being made; it waits for this thread.
+  const std::unique_lock changing(change_mutex_, std::try_to_lock);
+  if (!changing) return 0;  // A change is being made; it waits for this thread.
+  const std::lock_guard lock(mutex_);
   exec::Engine& engine = ground_.engine;
   // Readers began after what they read.
   for (size_t i = ending_.size(); i-- > 0;) {
@@ -582,6 +676,7 @@ size_t QueryRegister::tend(Micros now) {
   }
   if (engine.failed_count() == 0) return 0;
   std::vector<catalog::Change> changes;
+  size_t failed_here = 0;
   for (auto at = running_.begin(); at != running_.end();) {
     Running& running = at->second;
     if (!running.staged.query || engine.failure(running.number).empty()) {
@@ -591,7 +686,8 @@ size_t QueryRegister::tend(Micros now) {
     Wanted& wanted = wanted_.find(at->first)->second;
     wanted.definition.state = QueryState::kFailed;
     wanted.definition.reason = engine.failure(running.number);
-    if (wanted.temporary) {
+    if (wanted.temporary || ground_.shared) {  // Elsewhere it may run on.
+      failed_here += !wanted.temporary;
       end(std::move(running), base::kMinTime);
       at = running_.erase(at);
       continue;
@@ -607,7 +703,7 @@ size_t QueryRegister::tend(Micros now) {
     end(std::move(running), base::kMinTime);
     at = running_.erase(at);
   }
-  if (changes.empty()) return 0;
+  if (changes.empty()) return failed_here;
   if (catalog_.apply(changes, {"backstream", "engine"}, now)) {
     for (const catalog::Change& change : changes) {
       if (const auto object = catalog_.find(catalog::Kind::kQuery, change.name); object && *object)

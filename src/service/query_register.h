@@ -30,6 +30,9 @@ struct QueryGround {
   std::function<exec::ResultSink*(const catalog::Object&, const plan::Query&)> sink_of;
   /// @param last  the query is no more: nothing of its name runs
   std::function<void(const catalog::Object&, exec::ResultSink*, bool last)> forget;
+  /// The catalog is that of many nodes: others change it (follow()), and what fails here may run elsewhere, so it is
+  /// not told of that.
+  bool shared = false;
 };
 
 /// The query register: what the catalog says is to run, runs; a change of either is a change of both. Queries come, go
@@ -69,6 +72,11 @@ class QueryRegister {
   /// A query gives no window that starts before `begin`: an earlier process gave them. After start(), at rest; nothing
   /// where no query of that name runs.
   void begin_at(const std::string& name, base::Micros begin);
+  /// Makes what runs equal to what the catalog says, where others have changed it. What cannot be bound here fails here
+  /// alone, and is tried again with each call that finds a change, or is told of one of tables. Any thread but the
+  /// engine's. Errors: the catalog's; then all stays, and the next call finds it.
+  /// @param tables_changed  there are others than at the last call
+  base::Result<void> follow(bool tables_changed = false);
   /// Binds everything as it would be, writes the catalog, then changes what runs. On an error nothing has changed.
   /// Errors: those of sql::parse and plan::bind, located in the edit's text; 42710, 42704 and 40001 as of the catalog;
   /// 2BP01 what others read cannot go; 42P17 queries that read each other.
@@ -123,6 +131,7 @@ class QueryRegister {
     catalog::Object object;
     catalog::QueryDefinition definition;
     bool temporary = false;
+    bool unbound = false;  ///< it cannot be bound here, of which a shared catalog does not hear
   };
   struct Staged {
     std::string name, text, plan;
@@ -146,6 +155,8 @@ class QueryRegister {
   };
 
   using WantedMap = std::map<std::string, Wanted, std::less<>>;
+  base::Result<void> follow_locked(bool tables_changed);
+  void run(Stage stage, WantedMap wanted);
   base::Result<Stage> stage(const WantedMap& wanted, const std::map<std::string, std::string>& sources) const;
   void settle(Stage stage, const WantedMap& wanted);
   std::vector<std::string> restarted(const Stage& stage, const WantedMap& wanted) const;
@@ -155,7 +166,9 @@ class QueryRegister {
 
   catalog::Catalog& catalog_;
   const QueryGround ground_;
-  std::mutex mutex_;  ///< of all below
+  std::mutex change_mutex_;  ///< one change at a time, which may wait for a catalog elsewhere; taken before mutex_
+  catalog::Revision seen_;   ///< under change_mutex_: wanted_ has the catalog's changes up to it
+  std::mutex mutex_;         ///< of all below: held only shortly. Who changes them holds both
   WantedMap wanted_;
   std::map<std::string, Running, std::less<>> running_;
   std::vector<Running> ending_;  ///< versions that complete the windows that they began, in the order of their starts

@@ -3,13 +3,17 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <deque>
 #include <filesystem>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "batch/flow_schema.h"
+#include "catalog/kafka_catalog.h"
 #include "catalog/sqlite_catalog.h"
+#include "transport/memory_keyed_log.h"
 
 namespace backstream::service {
 namespace {
@@ -42,10 +46,8 @@ class Sink : public exec::ResultSink {
 /// A process: an engine, a catalog in a file, and a register. One flow of 100 octets a second, from AS 1.
 class Process {
  public:
-  explicit Process(const std::string& path) {
-    auto opened = catalog::open_sqlite_catalog(path);
-    if (!opened) throw std::runtime_error(opened.error().render());
-    catalog = std::move(*opened);
+  explicit Process(const std::string& path) : Process(open(path), false) {}
+  Process(std::unique_ptr<catalog::Catalog> store, bool shared) : catalog(std::move(store)) {
     const std::vector<batch::Type> types = batch::flow_schema().types();
     std::vector<bool> used(types.size());
     for (const FlowColumn column : {FlowColumn::kTime, FlowColumn::kOctets, FlowColumn::kSrcAs})
@@ -63,8 +65,14 @@ class Process {
                        },
                        [this](const catalog::Object& object, exec::ResultSink*, bool last) {
                          forgotten.push_back(label(object) + (last ? ", last" : ""));
-                       }};
+                       },
+                       shared};
     queries.emplace(*catalog, std::move(ground));
+  }
+  static std::unique_ptr<catalog::Catalog> open(const std::string& path) {
+    auto opened = catalog::open_sqlite_catalog(path);
+    if (!opened) throw std::runtime_error(opened.error().render());
+    return std::move(*opened);
   }
   static std::string label(const catalog::Object& object) { return fmt::format("{} v{}", object.name, object.version); }
 
@@ -406,6 +414,192 @@ TEST_F(QueryRegisterTest, ManyComeAndGoAndOneStays) {
   for (int second = 0; second + 60 < 1030; second += 60) expected.push_back(std::to_string(second));
   EXPECT_EQ(windows("matrix v1"), expected);
   EXPECT_EQ(process->sinks.at("matrix v1")->rows, expected.size());
+}
+
+/// Two nodes over one topic, in memory.
+class SharedQueryRegister : public testing::Test {
+ protected:
+  SharedQueryRegister() {
+    std::string name = (std::filesystem::temp_directory_path() / "backstream-register-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    folder_ = name;
+    for (const auto& [node, process] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
+      process->emplace(open(node), true);
+      const auto started = (*process)->queries->start(kStart);
+      if (!started) throw std::runtime_error(started.error().render());
+    }
+  }
+  ~SharedQueryRegister() override {
+    a.reset();
+    b.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  std::unique_ptr<catalog::Catalog> open(const std::string& node) {
+    catalog::KafkaCatalogOptions options;
+    options.copy_path = (folder_ / (node + ".sqlite")).string();
+    options.patience = std::chrono::seconds(60);
+    options.poll = std::chrono::milliseconds(5);
+    auto opened = catalog::open_log_catalog(
+        [this](bool) -> base::Result<std::unique_ptr<transport::KeyedLog>> {
+          return std::unique_ptr<transport::KeyedLog>(std::make_unique<transport::MemoryKeyedLog>(topic_));
+        },
+        "t.catalog", std::move(options));
+    if (!opened) throw std::runtime_error(opened.error().render());
+    return std::move(*opened);
+  }
+  static std::string change(Process& process, Action action, std::string name, std::string text = "") {
+    QueryRegister::Edit edit;
+    edit.action = action;
+    edit.name = std::move(name);
+    edit.text = std::move(text);
+    const auto done = process.queries->change({&edit, 1}, kAnn, process.now);
+    return done ? done->front().verb : done.error().code;
+  }
+  /// When it has heard of all that the other one knows.
+  static void follow(Process& process, Process& other) {
+    const catalog::Revision newest = other.catalog->revision();
+    while (process.catalog->wait_beyond({newest.value - 1}, std::chrono::seconds(60)) < newest) {
+    }
+    const auto followed = process.queries->follow();
+    EXPECT_TRUE(followed) << followed.error().render();
+  }
+  static std::string states(Process& process) {
+    std::string text;
+    for (const auto& status : process.queries->list())
+      text += fmt::format("{} v{} {}{}; ", status.object.name, status.object.version, name(status.definition.state),
+                          status.number ? "*" : "");
+    return text;
+  }
+
+  std::filesystem::path folder_;
+  transport::MemoryTopic topic_;
+  std::optional<Process> a, b;
+};
+
+TEST_F(SharedQueryRegister, WhatOneNodeIsToldAllNodesRun) {
+  EXPECT_EQ(change(*a, Action::kAdd, "matrix", kMatrix), "add");
+  follow(*b, *a);
+  EXPECT_EQ(states(*b), "matrix v1 running*; ");
+  b->run_until(150);
+  EXPECT_EQ(b->sinks.at("matrix v1")->windows, (Windows{"0", "60"}));
+  EXPECT_EQ(change(*b, Action::kAlter, "matrix",
+                   "SELECT window_start, src_as, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY "
+                   "window_start, src_as"),
+            "alter");
+  follow(*a, *b);
+  EXPECT_EQ(states(*a), "matrix v2 running*; ");
+  EXPECT_EQ(change(*a, Action::kPause, "matrix"), "pause");
+  EXPECT_EQ(change(*a, Action::kAdd, "idle", "SELECT octets FROM flows"), "add");
+  follow(*b, *a);
+  EXPECT_EQ(states(*b), "idle v1 running*; matrix v2 paused; ");
+  EXPECT_EQ(change(*b, Action::kResume, "matrix"), "resume");
+  EXPECT_EQ(change(*b, Action::kDrop, "idle"), "drop");
+  follow(*a, *b);
+  EXPECT_EQ(states(*a), "matrix v2 running*; ");
+  const size_t changes = a->changes;
+  follow(*a, *b);
+  EXPECT_EQ(a->changes, changes) << "nothing is touched where nothing has changed";
+}
+
+/// Who changes something has not followed yet; the catalog knows.
+TEST_F(SharedQueryRegister, ANodeThatIsBehindDoesNotWriteOver) {
+  ASSERT_EQ(change(*a, Action::kAdd, "q", "SELECT octets FROM flows"), "add");
+  while (b->catalog->revision().value < 1) b->catalog->wait_beyond({0}, std::chrono::seconds(1));
+  EXPECT_EQ(change(*b, Action::kAdd, "q", "SELECT src_as FROM flows"), "42710");
+  EXPECT_EQ(states(*b), "q v1 running*; ") << "it has followed before it decided";
+  ASSERT_EQ(change(*b, Action::kAlter, "q", "SELECT src_as FROM flows"), "alter");
+  while (a->catalog->revision().value < 2) a->catalog->wait_beyond({1}, std::chrono::seconds(1));
+  ASSERT_EQ(change(*a, Action::kPause, "q"), "pause");
+  EXPECT_EQ((*a->queries->find("q")).definition.text, "SELECT src_as FROM flows") << "not of the text before";
+}
+
+TEST_F(SharedQueryRegister, WhatCannotRunHereFailsHereAlone) {
+  ASSERT_EQ(change(*a, Action::kAdd, "good", "SELECT octets FROM flows"), "add");
+  catalog::QueryDefinition definition;
+  definition.text = "SELECT n FROM of_a_table_that_comes_later";
+  definition.state = catalog::QueryState::kRunning;
+  catalog::Change bad;
+  bad.name = "bad";
+  bad.body = catalog::to_body(definition);
+  bad.verb = "add";
+  ASSERT_TRUE(a->catalog->apply({&bad, 1}, kAnn, kStart));
+  follow(*b, *a);
+  EXPECT_EQ(states(*b), "bad v1 failed; good v1 running*; ");
+  EXPECT_NE(b->queries->find("bad")->definition.reason.find("of_a_table_that_comes_later"), std::string::npos);
+  const auto object = b->catalog->find(catalog::Kind::kQuery, "bad");
+  EXPECT_EQ(catalog::query_of(**object)->state, catalog::QueryState::kRunning) << "the catalog does not hear of it";
+  EXPECT_EQ(b->catalog->revision().value, 2u);
+  // Bodies that are none are no reason to stop, too.
+  bad.name = "worse";
+  bad.body = R"({"state":7})";
+  ASSERT_TRUE(a->catalog->apply({&bad, 1}, kAnn, kStart));
+  follow(*b, *a);
+  EXPECT_EQ(states(*b), "bad v1 failed; good v1 running*; worse v1 failed; ");
+  ASSERT_EQ(change(*a, Action::kAlter, "bad", "SELECT octets FROM flows"), "alter");
+  follow(*b, *a);
+  EXPECT_EQ(states(*b), "bad v2 running*; good v1 running*; worse v1 failed; ");
+}
+
+/// A catalog that does not answer for a while.
+class SlowCatalog : public catalog::Catalog {
+ public:
+  explicit SlowCatalog(std::unique_ptr<catalog::Catalog> inner) : inner_(std::move(inner)) {}
+  base::Result<catalog::Revision> apply(std::span<const catalog::Change> changes, const catalog::Author& author,
+                                        Micros now) override {
+    std::unique_lock lock(mutex_);
+    waiting_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    return inner_->apply(changes, author, now);
+  }
+  void await_waiter() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return waiting_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  base::Result<std::optional<catalog::Object>> find(catalog::Kind kind, std::string_view of) override {
+    return inner_->find(kind, of);
+  }
+  base::Result<std::vector<catalog::Object>> list(catalog::Kind kind) override { return inner_->list(kind); }
+  base::Result<std::vector<catalog::Version>> history(catalog::Kind kind, std::string_view of, size_t max) override {
+    return inner_->history(kind, of, max);
+  }
+  base::Result<std::vector<catalog::AuditEntry>> audit(const AuditOf& which) override { return inner_->audit(which); }
+  base::Result<std::optional<std::vector<Changed>>> changed_since(catalog::Revision after) override {
+    return inner_->changed_since(after);
+  }
+  catalog::Revision revision() override { return inner_->revision(); }
+  catalog::Revision wait_beyond(catalog::Revision after, std::chrono::milliseconds patience) override {
+    return inner_->wait_beyond(after, patience);
+  }
+
+ private:
+  const std::unique_ptr<catalog::Catalog> inner_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool waiting_ = false, open_ = false;
+};
+
+TEST_F(SharedQueryRegister, WhileACatalogIsWaitedForQueriesAreShown) {
+  ASSERT_EQ(change(*a, Action::kAdd, "q", "SELECT octets FROM flows"), "add");
+  auto slow = std::make_unique<SlowCatalog>(open("c"));
+  SlowCatalog& gate = *slow;
+  Process c(std::move(slow), true);
+  ASSERT_TRUE(c.queries->start(kStart));
+  std::thread writer([&] { EXPECT_EQ(change(c, Action::kAdd, "r", "SELECT octets FROM flows"), "add"); });
+  gate.await_waiter();
+  EXPECT_EQ(states(c), "q v1 running*; ");
+  EXPECT_TRUE(c.queries->find("q"));
+  EXPECT_EQ(c.queries->readers_of("flows").size(), 1u);
+  EXPECT_FALSE(c.queries->list_unless_changing());
+  EXPECT_EQ(c.queries->tend(kStart), 0u);
+  gate.open();
+  writer.join();
+  EXPECT_EQ(states(c), "q v1 running*; r v1 running*; ");
 }
 
 }  // namespace

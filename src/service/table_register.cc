@@ -122,38 +122,121 @@ std::string TableRegister::body_of(const Held& held) {
       -1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// Under mutex_.
+/// Under change_mutex_.
 void TableRegister::adopt(const std::string& name, Held held) {
+  const std::lock_guard lock(mutex_);
   const auto [at, fresh] = held_.insert_or_assign(name, std::move(held));
   for (const auto& item : at->second.tables->items()) {
     if (item.file) ground_.watch(*item.file);
   }
 }
 
-Result<std::vector<base::Diagnostic>> TableRegister::start() {
-  const auto listed = catalog_.list(catalog::Kind::kTable);
-  if (!listed) return tl::unexpected(listed.error());
-  std::vector<base::Diagnostic> left_out;
+/// Under change_mutex_. What reads it may do so on.
+void TableRegister::let_go(const std::string& name) {
   const std::lock_guard lock(mutex_);
-  for (const catalog::Object& object : *listed) {
-    const auto body = nlohmann::json::parse(object.body, nullptr, false);
-    std::vector<std::string> statements;
-    std::string text;
-    if (body.is_object() && body.contains("text") && body["text"].is_string()) text = body["text"].get<std::string>();
-    if (body.is_object() && body.contains("statements") && body["statements"].is_array()) {
-      for (const auto& statement : body["statements"]) {
-        if (statement.is_string()) statements.push_back(statement.get<std::string>());
-      }
-    }
-    auto made = make(text, statements);
-    if (made) {
-      adopt(object.name, std::move(*made));
-    } else {
-      made.error().message = fmt::format("table '{}': {}", object.name, made.error().message);
-      left_out.push_back(std::move(made.error()));
+  const auto there = held_.find(name);
+  if (there == held_.end()) return;
+  for (const auto& item : there->second.tables->items()) {
+    if (item.file) ground_.unwatch(*item.file);
+  }
+  held_.erase(there);
+}
+
+Result<TableRegister::Held> TableRegister::make_of(const catalog::Object& object) const {
+  const auto body = nlohmann::json::parse(object.body, nullptr, false);
+  std::vector<std::string> statements;
+  std::string text;
+  if (body.is_object() && body.contains("text") && body["text"].is_string()) text = body["text"].get<std::string>();
+  if (body.is_object() && body.contains("statements") && body["statements"].is_array()) {
+    for (const auto& statement : body["statements"]) {
+      if (statement.is_string()) statements.push_back(statement.get<std::string>());
     }
   }
+  auto made = make(text, statements);
+  if (made) {
+    made->incarnation = object.incarnation;
+    made->revision = object.revision;
+  } else {
+    made.error().message = fmt::format("table '{}': {}", object.name, made.error().message);
+  }
+  return made;
+}
+
+Result<std::vector<base::Diagnostic>> TableRegister::start() {
+  const std::lock_guard changing(change_mutex_);
+  std::vector<base::Diagnostic> left_out;
+  if (auto followed = follow_locked(left_out); !followed) return tl::unexpected(std::move(followed.error()));
   return left_out;
+}
+
+Result<bool> TableRegister::follow(std::vector<base::Diagnostic>& left_out) {
+  const std::lock_guard changing(change_mutex_);
+  return follow_locked(left_out);
+}
+
+Result<bool> TableRegister::follow_locked(std::vector<base::Diagnostic>& left_out) {
+  const catalog::Revision now = catalog_.revision();
+  if (now == seen_) return false;
+  const auto changed = catalog_.changed_since(seen_);
+  if (!changed) return tl::unexpected(changed.error());
+  if (*changed && seen_ != catalog::Revision{} &&
+      std::none_of((*changed)->begin(), (*changed)->end(),
+                   [](const auto& one) { return one.kind == catalog::Kind::kTable; })) {
+    seen_ = now;
+    return false;
+  }
+  const auto listed = catalog_.list(catalog::Kind::kTable);
+  if (!listed) return tl::unexpected(listed.error());
+  bool others = false;
+  std::vector<std::string> gone;
+  for (const auto& [name, held] : held_) {
+    if (std::none_of(listed->begin(), listed->end(), [&](const auto& object) { return object.name == name; }))
+      gone.push_back(name);
+  }
+  for (const std::string& name : gone) {
+    let_go(name);
+    others = true;
+  }
+  for (const catalog::Object& object : *listed) {
+    const auto there = held_.find(object.name);
+    if (there != held_.end() && there->second.revision == object.revision) continue;
+    auto made = make_of(object);
+    if (!made) {
+      left_out.push_back(std::move(made.error()));
+      continue;
+    }
+    if (there != held_.end() && there->second.incarnation == object.incarnation) {
+      // The one that queries read, so that they see the new rows.
+      if (auto done = bring_up_to(there->second, std::move(*made)); !done) left_out.push_back(std::move(done.error()));
+      ground_.changed();
+      continue;
+    }
+    let_go(object.name);
+    adopt(object.name, std::move(*made));
+    others = true;
+  }
+  seen_ = now;
+  return others;
+}
+
+/// Does to a table what another node has done to it. All of it was tried on `wanted`.
+Result<void> TableRegister::bring_up_to(Held& held, Held wanted) const {
+  const std::lock_guard lock(mutex_);
+  size_t done = held.statements.size();
+  if (done > wanted.statements.size() ||
+      !std::equal(held.statements.begin(), held.statements.end(), wanted.statements.begin())) {
+    auto truncate = statement_of(held.text, "");
+    if (!truncate) return tl::unexpected(std::move(truncate.error()));
+    truncate->kind = Kind::kTruncate;
+    if (auto emptied = held.tables->execute(*truncate, *held.names); !emptied) return emptied;
+    done = 0;
+  }
+  for (; done < wanted.statements.size(); ++done) {
+    if (auto ran = run(held, wanted.statements[done], ""); !ran) return ran;
+  }
+  held.statements = std::move(wanted.statements);
+  held.revision = wanted.revision;
+  return {};
 }
 
 Result<TableRegister::Done> TableRegister::execute(const std::string& text, const std::string& source_name,
@@ -162,7 +245,12 @@ Result<TableRegister::Done> TableRegister::execute(const std::string& text, cons
   if (!statement) return tl::unexpected(std::move(statement.error()));
   const std::string& name = statement->name;
   const base::SourceSpan place = statement->name_span.length_octets != 0 ? statement->name_span : statement->span;
-  // The register of queries is asked before this one's mutex is taken: it asks us with its own held.
+  const std::lock_guard changing(change_mutex_);
+  if (ground_.shared) {
+    std::vector<base::Diagnostic> left_out;  // Told when they were followed first.
+    if (auto followed = follow_locked(left_out); !followed) return tl::unexpected(std::move(followed.error()));
+  }
+  // The register of queries is not asked under this one's mutex: it asks us with its own held.
   if (statement->kind == Kind::kCreateTable && ground_.is_taken(name))
     return refuse(source_name, text, "42P07", place, fmt::format("relation \"{}\" already exists", name), "");
   if (statement->kind == Kind::kDrop) {
@@ -174,7 +262,6 @@ Result<TableRegister::Done> TableRegister::execute(const std::string& text, cons
     }
   }
 
-  const std::lock_guard lock(mutex_);
   const auto there = held_.find(name);
   if (statement->kind != Kind::kCreateTable && there == held_.end()) {
     std::vector<std::string_view> names;
@@ -192,6 +279,7 @@ Result<TableRegister::Done> TableRegister::execute(const std::string& text, cons
   change.kind = catalog::Kind::kTable;
   change.name = name;
   change.verb = verb_of(statement->kind);
+  if (there != held_.end()) change.expected = there->second.revision;  // Statements of two nodes have an order.
   std::optional<Held> made;
   if (statement->kind == Kind::kDrop) {
     change.action = catalog::Change::Action::kDrop;
@@ -222,17 +310,18 @@ Result<TableRegister::Done> TableRegister::execute(const std::string& text, cons
     }
     made = std::move(*trial);
   }
-  if (const auto applied = catalog_.apply({&change, 1}, author, now); !applied) return tl::unexpected(applied.error());
+  const auto applied = catalog_.apply({&change, 1}, author, now);
+  if (!applied) return tl::unexpected(applied.error());
   if (statement->kind == Kind::kCreateTable) {
+    made->incarnation = made->revision = *applied;
     adopt(name, std::move(*made));
   } else if (statement->kind == Kind::kDrop) {
-    for (const auto& item : there->second.tables->items()) {
-      if (item.file) ground_.unwatch(*item.file);
-    }
-    held_.erase(there);
+    let_go(name);
   } else {
     // The same statement on the same rows, as the trial had it.
+    const std::lock_guard lock(mutex_);
     there->second.statements = std::move(made->statements);
+    there->second.revision = *applied;
     if (auto done = run(there->second, text, source_name); !done) return tl::unexpected(std::move(done.error()));
   }
   ground_.changed();

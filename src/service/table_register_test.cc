@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "catalog/kafka_catalog.h"
 #include "catalog/sqlite_catalog.h"
 #include "lookup/lookup_table.h"
+#include "transport/memory_keyed_log.h"
 
 namespace backstream::service {
 namespace {
@@ -150,6 +152,86 @@ TEST_F(TableRegisterTest, FilesAreReadFromTheirFolderOnly) {
   ASSERT_EQ(left_out.size(), 1u);
   EXPECT_NE(left_out[0].message.find("names"), std::string::npos);
   EXPECT_TRUE(tables_->list().empty());
+}
+
+/// Two nodes over one topic, in memory.
+TEST(SharedTableRegister, WhatOneNodeDoesToATableAllNodesDo) {
+  std::string name = (std::filesystem::temp_directory_path() / "backstream-tables-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const std::filesystem::path folder = name;
+  transport::MemoryTopic topic;
+  struct Node {
+    std::unique_ptr<catalog::Catalog> catalog;
+    std::optional<TableRegister> tables;
+    int changes = 0;
+    std::string run(const std::string& text) {
+      const auto done = tables->execute(text, "t.sql", kAnn, 7);
+      return done ? done->verb : done.error().code;
+    }
+    /// "name:rows" of each, and whether there were others.
+    std::string follow(Node& other) {
+      const catalog::Revision newest = other.catalog->revision();
+      while (catalog->wait_beyond({newest.value - 1}, std::chrono::seconds(60)) < newest) {
+      }
+      std::vector<base::Diagnostic> left_out;
+      const auto others = tables->follow(left_out);
+      std::string text = others ? *others ? "others " : "" : others.error().render();
+      for (const auto& error : left_out) text += error.message + ' ';
+      for (const auto& info : tables->list()) text += info.name + ':' + std::to_string(info.rows) + ' ';
+      return text;
+    }
+  };
+  Node a, b;
+  for (const auto& [node, file] : {std::pair{&a, "a"}, std::pair{&b, "b"}}) {
+    catalog::KafkaCatalogOptions options;
+    options.copy_path = (folder / file).string();
+    options.patience = std::chrono::seconds(60);
+    options.poll = std::chrono::milliseconds(5);
+    auto opened = catalog::open_log_catalog(
+        [&](bool) -> base::Result<std::unique_ptr<transport::KeyedLog>> {
+          return std::unique_ptr<transport::KeyedLog>(std::make_unique<transport::MemoryKeyedLog>(topic));
+        },
+        "t.catalog", std::move(options));
+    ASSERT_TRUE(opened);
+    node->catalog = std::move(*opened);
+    TableRegister::Ground ground;
+    ground.folder = folder.string();
+    ground.is_taken = [](const std::string&) { return false; };
+    ground.readers = [](const std::string&) { return std::vector<std::string>(); };
+    ground.watch = ground.unwatch = [](lookup::FileTable&) {};
+    ground.changed = [node = node] { ++node->changes; };
+    ground.shared = true;
+    node->tables.emplace(*node->catalog, std::move(ground));
+    ASSERT_TRUE(node->tables->start());
+  }
+  EXPECT_EQ(a.run(kCreate), "create");
+  EXPECT_EQ(a.run("INSERT INTO names VALUES (1, 'one'), (2, 'two'), (3, 'three')"), "insert");
+  EXPECT_EQ(b.follow(a), "others names:3 ");
+  EXPECT_EQ(b.run("DELETE FROM names WHERE asn = 3"), "delete");
+  EXPECT_EQ(a.follow(b), "names:2 ") << "the same table, with other rows";
+  EXPECT_EQ(a.run("TRUNCATE names"), "truncate");
+  EXPECT_EQ(a.run("INSERT INTO names VALUES (7, 'seven')"), "insert");
+  const int changes = b.changes;
+  EXPECT_EQ(b.follow(a), "names:1 ");
+  EXPECT_GT(b.changes, changes) << "queries that read it are told";
+  EXPECT_EQ(b.run(kCreate), "42P07");
+  EXPECT_EQ(b.run("DROP TABLE names"), "drop");
+  EXPECT_EQ(b.run("CREATE TABLE names (asn bigint PRIMARY KEY)"), "create") << "another one of that name";
+  EXPECT_EQ(a.follow(b), "others names:0 ");
+  EXPECT_EQ(a.run("INSERT INTO names VALUES (1)"), "insert") << "the other one's columns";
+  EXPECT_EQ(b.follow(a), "names:1 ");
+  EXPECT_EQ(b.run("INSERT INTO names VALUES (2)"), "insert");
+  EXPECT_EQ(a.follow(b), "names:2 ");
+  EXPECT_EQ(a.run("DROP TABLE names"), "drop");
+  EXPECT_EQ(b.follow(a), "others ");
+  // A file that is on one machine alone.
+  catalog::Change change;
+  change.kind = catalog::Kind::kTable;
+  change.name = "elsewhere";
+  change.body = R"json({"text":"CREATE TABLE elsewhere (asn bigint) WITH (file = 'missing.csv')","statements":[]})json";
+  ASSERT_TRUE(a.catalog->apply({&change, 1}, kAnn, 7));
+  EXPECT_NE(b.follow(a).find("table 'elsewhere': "), std::string::npos);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
