@@ -10,11 +10,15 @@
 #include <cstring>
 #include <optional>
 
+#include "app/catalog_store.h"
 #include "app/client_command.h"
 #include "app/commands.h"
+#include "app/kafka_options.h"
 #include "app/service_client.h"
+#include "config/load.h"
 #include "http/url.h"
 #include "receiver/text_buffer.h"
+#include "telemetry/terminal_log.h"
 
 namespace backstream::app {
 namespace {
@@ -24,8 +28,9 @@ using nlohmann::json;
 constexpr std::string_view kAbout =
     "The catalog of a running server: queries, nodes, sinks, alerts, as one document.\n\n"
     "  backstream catalog export catalog.json      for a copy, or another installation\n"
-    "  backstream catalog import catalog.json\n\n"
-    "Each has --help. Both need an admin's token.\n";
+    "  backstream catalog import catalog.json\n"
+    "  backstream catalog restore                  without a server: the topic of many nodes, from this one's copy\n\n"
+    "Each has --help. Export and import need an admin's token.\n";
 
 base::Diagnostic file_error(const std::string& path) {
   return base::fail("file", fmt::format("cannot write '{}': {}", printable(path), std::strerror(errno))).value();
@@ -96,10 +101,41 @@ int import_catalog(const Arguments& arguments) {
   return write_out(fmt::format("imported {} objects\n", count_of(*answer, "imported")));
 }
 
+int restore(const Arguments& arguments) {
+  std::optional<std::string> file;
+  Arguments assignments;
+  CLI::App app(
+      "After the topic of the catalog was lost (catalog.store = kafka): makes it anew, and puts into it what this "
+      "node's\n"
+      "copy has. On the node whose copy is at the highest revision, while no serve runs there.\n\n"
+      "  backstream catalog restore --config edge.toml",
+      "backstream catalog restore");
+  add_settings_flags(app, file, assignments);
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  config::LoadRequest request;
+  request.file = file;
+  request.default_file = config::kDefaultFile;
+  request.environment = environ;
+  request.kafka_property = kafka_property_fault;
+  request.assignments = assignments;
+  const config::Loaded loaded = config::load(request);
+  for (const base::Diagnostic& error : loaded.errors) telemetry::terminal_log().line(error.render());
+  if (!loaded.errors.empty()) return kExitInvalid;
+  if (loaded.settings.catalog.store != config::CatalogStore::kKafka) {
+    return complain(base::fail("55000", "the catalog of these settings is not in Kafka", {},
+                               "--config and --set must be those of the node (catalog.store = 'kafka')")
+                        .value(),
+                    kExitInvalid);
+  }
+  const auto restored = restore_catalog(loaded.settings, {loaded.settings.node.name, "restore"});
+  if (!restored) return complain(restored.error(), kExitFailure);
+  return write_out(fmt::format("restored {} objects\n", *restored));
+}
+
 }  // namespace
 
 int catalog_command(const Arguments& arguments) {
-  constexpr Subcommand kSubcommands[] = {{"export", export_catalog}, {"import", import_catalog}};
+  constexpr Subcommand kSubcommands[] = {{"export", export_catalog}, {"import", import_catalog}, {"restore", restore}};
   return run_subcommand("catalog", kAbout, kSubcommands, arguments);
 }
 

@@ -16,7 +16,6 @@
 #include "app/client_command.h"
 #include "app/site_names.h"
 #include "batch/flow_schema.h"
-#include "catalog/sqlite_catalog.h"
 #include "config/endpoint.h"
 #include "service/access_routes.h"
 #include "service/exposure.h"
@@ -78,6 +77,7 @@ Daemon::Daemon(Options options)
 Daemon::~Daemon() {
   if (jobs_) jobs_->close();
   server_.reset();  // No handler runs from here on.
+  follower_.reset();
   sessions_.reset();
   refresh_.stop();
   if (exporter_state_) exporter_state_->stop();
@@ -86,7 +86,7 @@ Daemon::~Daemon() {
 Result<std::unique_ptr<Daemon>> Daemon::open(Options options) {
   raise_descriptor_limit();
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
-  for (const auto step : {&Daemon::open_state, &Daemon::join_catalog, &Daemon::open_halves, &Daemon::open_input,
+  for (const auto step : {&Daemon::open_state, &Daemon::join_at_start, &Daemon::open_halves, &Daemon::open_input,
                           &Daemon::open_register, &Daemon::open_http}) {
     if (auto done = ((*daemon).*step)(); !done) return tl::unexpected(std::move(done.error()));
   }
@@ -97,9 +97,10 @@ Result<void> Daemon::open_state() {
   const config::Settings& settings = options_.settings;
   const std::string& folder = settings.state.folder;
   if (auto made = make_folder(folder); !made) return made;
-  auto opened = catalog::open_sqlite_catalog(in_folder(folder, "catalog.sqlite"));
+  auto opened = open_catalog_store(settings);
   if (!opened) return tl::unexpected(std::move(opened.error()));
-  catalog_ = std::move(*opened);
+  catalog_ = std::move(opened->catalog);
+  shared_catalog_ = opened->shared;
 
   auto inventory = inventory::Inventory::open(
       {settings.inventory.sites, settings.inventory.exporters, settings.inventory.interfaces});
@@ -275,7 +276,8 @@ service::QueryGround Daemon::ground() {
             if (sink == nullptr) return;
             board_->close(sink);
             if (last) board_->drop(object.name);
-          }};
+          },
+          shared_catalog_ != nullptr};
 }
 
 Result<void> Daemon::open_register() {
@@ -302,6 +304,7 @@ Result<void> Daemon::open_register() {
   tables.watch = [this](lookup::FileTable& file) { refresh_.add(file); };
   tables.unwatch = [this](lookup::FileTable& file) { refresh_.remove(file); };
   tables.changed = [this] { refresh_.note_change(); };
+  tables.shared = shared_catalog_ != nullptr;
   tables_ = std::make_unique<service::TableRegister>(*catalog_, std::move(tables));
   const auto left_out = tables_->start();
   if (!left_out) return tl::unexpected(left_out.error());
@@ -327,7 +330,28 @@ Result<void> Daemon::open_register() {
     feed_ = std::make_unique<cluster::PartialsFeed>(*partials_, std::move(feed));
   }
   sessions_ = std::make_unique<service::Sessions>(*register_);
+  if (shared_catalog_ != nullptr) {
+    follower_ = std::make_unique<CatalogFollower>(CatalogFollower::Ground{
+        *catalog_, *tables_, *register_, [this] { return join_catalog(); }, [this] { tend_access(wall_clock()); }});
+  }
   return {};
+}
+
+/// The disk may be slow, and a catalog elsewhere slower still: not at rest.
+void Daemon::tend_access(Micros now) {
+  if (const auto tended = access_->tend(); !tended && now - access_told_at_ > 60 * kSecond) {
+    access_told_at_ = now;
+    telemetry::terminal_log().warning("the audit of who was refused is behind: " + tended.error().message);
+  }
+}
+
+/// When the brokers are away it is done later, unless it is the catalog that must say which edge this is.
+Result<void> Daemon::join_at_start() {
+  auto joined = join_catalog();
+  if (joined || shared_catalog_ == nullptr || joined.error().code != "58030") return joined;
+  const auto known = catalog_->find(catalog::Kind::kNode, options_.settings.node.name);
+  if (options_.settings.node.roles.size() == 3 || (known && *known)) return {};
+  return joined;
 }
 
 /// Tells the catalog which node this is, where it is another than it was.
@@ -502,6 +526,17 @@ service::MetricsInput Daemon::metrics_input() {
   input.checkpoints_skipped = checkpoints.skipped;
   input.request_duration_seconds = request_seconds_.snapshot();
   input.catalog_revision = catalog_->revision().value;
+  if (shared_catalog_ != nullptr) {
+    const catalog::KafkaCatalogStatus status = shared_catalog_->status();
+    auto& shared = input.shared_catalog.emplace();
+    shared.following = status.following;
+    shared.records = status.records;
+    shared.races = status.races;
+    shared.rereads = status.rereads;
+    shared.restored = status.restored;
+    for (size_t fault = 0; fault < catalog::kCatalogFaultCount; ++fault)
+      shared.faults.emplace_back(catalog::name(static_cast<catalog::CatalogFault>(fault)), status.faults[fault]);
+  }
   std::error_code error;
   if (const auto space = std::filesystem::space(settings->state.folder, error); !error) {
     input.state_free_octets = space.available;
@@ -549,6 +584,12 @@ std::string Daemon::doctor_json() {
     if (!input.catalog) input.catalog.emplace(service::DoctorInput::Catalog{});
     input.catalog->error = listed.error().message;
     input.catalog->hint = listed.error().hint;
+  } else if (shared_catalog_ != nullptr) {
+    if (const auto status = shared_catalog_->status(); !status.trouble.empty()) {
+      if (!input.catalog) input.catalog.emplace(service::DoctorInput::Catalog{});
+      input.catalog->error = status.trouble;
+      input.catalog->hint = "what runs goes on, with what this node knows; changes are refused until then";
+    }
   }
   std::set<std::string> sites = sites_of_settings(*settings);
   sites.insert(settings->node.site);
@@ -657,6 +698,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   for (lookup::FileTable* file : inventory_->files()) refresh_.add(*file);
   refresh_.start(true);
   exporter_state_->start(announcements_);
+  if (follower_) follower_->start();
   Micros snapshot_at = 0, tended_at = 0, checkpoint_at = wall_clock();
   std::optional<End> end;
   pipeline_->run([&] {
@@ -672,11 +714,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
         if (spool_) spool_->note_watermark(engine_->watermark(kFlows));
       });
       if (membership_) tend_members(now);
-      // The disk may be slow: not at rest.
-      if (const auto tended = access_->tend(); !tended && now - access_told_at_ > 60 * kSecond) {
-        access_told_at_ = now;
-        telemetry::terminal_log().warning("the audit of who was refused is behind: " + tended.error().message);
-      }
+      if (follower_ == nullptr) tend_access(now);
     }
     if (now - tended_at >= kSecond / 4 || now < tended_at) {
       tended_at = now;
@@ -696,10 +734,12 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     end = go_on();
     if (end == End::kSave || (end && spool_)) pipeline_->leave_windows_open();
     // What is open did not see all of its rows.
-    if (end == End::kDrain && !spool_) pipeline_->at_rest([&] { mark_gaps(engine_->watermark(kFlows), base::kMaxTime); });
+    if (end == End::kDrain && !spool_)
+      pipeline_->at_rest([&] { mark_gaps(engine_->watermark(kFlows), base::kMaxTime); });
     return !end;
   });
   jobs_->close();
+  if (follower_) follower_->stop();
   board_->settle();
   Result<void> kept;
   if (spool_) {

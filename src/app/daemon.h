@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/catalog_store.h"
 #include "app/exporter_state.h"
 #include "app/input.h"
 #include "app/pipeline.h"
@@ -92,7 +93,9 @@ class Daemon {
   void tend_members(base::Micros now);
   base::Result<void> open_input();
   base::Result<void> open_register();
+  base::Result<void> join_at_start();
   base::Result<void> join_catalog();
+  void tend_access(base::Micros now);
   base::Result<void> open_http();
   service::QueryGround ground();
   base::Result<std::string> reload_at_rest();
@@ -114,6 +117,7 @@ class Daemon {
   batch::Schema flow_schema_;
   const base::Micros started_at_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  catalog::KafkaCatalog* shared_catalog_ = nullptr;  ///< the same, where other nodes have it, too
   std::unique_ptr<inventory::Inventory> inventory_;
   plan::LookupTables::Item as_table_;
   std::shared_ptr<decode::TemplateStore> announcements_;
@@ -166,7 +170,8 @@ class Daemon {
 
   http::Router router_;
   std::string http_address_;
-  std::unique_ptr<http::Server> server_;  ///< Last: handlers use all of the above.
+  std::unique_ptr<CatalogFollower> follower_;  ///< of shared_catalog_
+  std::unique_ptr<http::Server> server_;       ///< Last: handlers use all of the above.
 };
 
 }  // namespace backstream::app

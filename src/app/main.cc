@@ -26,7 +26,7 @@ constexpr Command kCommands[] = {
     {"doctor", "is all well, and if not, what is to be typed", doctor_command},
     {"exporter", "who sends flows, and how to make a router send them", exporter_command, "list show wait snippet"},
     {"node", "the processes that make up an installation", node_command, "list"},
-    {"catalog", "all that a server keeps, as one document", catalog_command, "export import"},
+    {"catalog", "all that a server keeps, as one document", catalog_command, "export import restore"},
     {"audit", "who changed what", audit_command},
     {"token", "who may ask the server over HTTP: tokens, their roles and their end", token_command,
      "create list revoke"},
