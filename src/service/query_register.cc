@@ -493,13 +493,17 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
   if (dry_run || changes.empty()) return done;
   const auto applied = catalog_.apply(changes, author, now);
   if (!applied) return tl::unexpected(applied.error());
+  bool overtaken = false;  // By another node, since: then what it made is what is to run.
   for (const catalog::Change& change : changes) {
     const auto at = wanted.find(change.name);
     if (at == wanted.end()) continue;
     const auto object = catalog_.find(catalog::Kind::kQuery, change.name);
-    if (!object || !*object) continue;
-    at->second.object = **object;
-    at->second.object.revision = *applied;  // If another node has changed it since, follow() sees that.
+    if (object && *object) at->second.object = **object;
+    overtaken = overtaken || (ground_.shared && at->second.object.revision != *applied);
+  }
+  if (overtaken) {
+    (void)follow_locked(false);  // If it cannot now, it will when it is called for the others' changes.
+    return done;
   }
   run(std::move(*staged), std::move(wanted));
   return done;

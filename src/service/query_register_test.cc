@@ -456,8 +456,9 @@ class SharedQueryRegister : public testing::Test {
     return done ? done->front().verb : done.error().code;
   }
   /// When it has heard of all that the other one knows.
-  static void follow(Process& process, Process& other) {
-    const catalog::Revision newest = other.catalog->revision();
+  static void follow(Process& process, Process& other) { follow(process, *other.catalog); }
+  static void follow(Process& process, catalog::Catalog& other) {
+    const catalog::Revision newest = other.revision();
     while (process.catalog->wait_beyond({newest.value - 1}, std::chrono::seconds(60)) < newest) {
     }
     const auto followed = process.queries->follow();
@@ -550,8 +551,11 @@ class SlowCatalog : public catalog::Catalog {
     waiting_ = true;
     changed_.notify_all();
     changed_.wait(lock, [&] { return open_; });
-    return inner_->apply(changes, author, now);
+    auto applied = inner_->apply(changes, author, now);
+    if (when_applied) std::exchange(when_applied, {})();
+    return applied;
   }
+  std::function<void()> when_applied;  ///< once, before it returns
   void await_waiter() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return waiting_; });
@@ -600,6 +604,25 @@ TEST_F(SharedQueryRegister, WhileACatalogIsWaitedForQueriesAreShown) {
   gate.open();
   writer.join();
   EXPECT_EQ(states(c), "q v1 running*; r v1 running*; ");
+}
+
+TEST_F(SharedQueryRegister, WhatAnotherNodeMakesOfItMeanwhileIsWhatRuns) {
+  auto slow = std::make_unique<SlowCatalog>(open("c"));
+  SlowCatalog& gate = *slow;
+  Process c(std::move(slow), true);
+  ASSERT_TRUE(c.queries->start(kStart));
+  gate.open();
+  gate.when_applied = [&] {
+    follow(*b, *c.catalog);
+    EXPECT_EQ(change(*b, Action::kAlter, "q", "SELECT src_as FROM flows"), "alter");
+    while (c.catalog->wait_beyond({1}, std::chrono::seconds(1)).value < 2) {
+    }
+  };
+  EXPECT_EQ(change(c, Action::kAdd, "q", "SELECT octets FROM flows"), "add");
+  EXPECT_EQ(states(c), "q v2 running*; ");
+  EXPECT_EQ(c.queries->find("q")->definition.text, "SELECT src_as FROM flows");
+  EXPECT_TRUE(c.sinks.contains("q v2"));
+  EXPECT_FALSE(c.sinks.contains("q v1")) << "the version that it was never runs under the other's name";
 }
 
 }  // namespace
