@@ -704,7 +704,7 @@ struct Engine::State {
     if (source.kind == plan::Relation::Kind::kStream) {
       if (options.half == Half::kMerge) {
         readers_of_edges.emplace(query.incarnation(), &query);
-        query.edges().inbox.set_members(members.edges);
+        tell_members(query);
         return;
       }
       Stream& read = stream(source.name);
@@ -728,6 +728,15 @@ struct Engine::State {
     RunningQuery* below = find(view);
     assert(below != nullptr);
     below->add_late_reader(query);
+  }
+
+  /// Some queries wait for absent edges, too.
+  void tell_members(RunningQuery& query) const {
+    std::vector<partial::Members::Member> waited_for = members.edges;
+    if (query.query().options.placement.absent_sites == plan::Placement::AbsentSites::kWait) {
+      for (partial::Members::Member& member : waited_for) member.absent = false;
+    }
+    query.edges().inbox.set_members(waited_for);
   }
 
   /// Frees what failed. A view stands before those that read it, so one pass finds all that fail with it.
@@ -786,6 +795,7 @@ void Engine::mark_gap(size_t query_index, Micros from, Micros until) {
 void Engine::set_life(size_t query_index, Micros from, Micros until) {
   state_->queries[query_index]->set_life(from, until);
 }
+Half Engine::half() const { return state_->options.half; }
 bool Engine::has_ended(size_t query_index) const { return state_->queries[query_index]->has_ended(); }
 
 void Engine::catch_up() {
@@ -919,7 +929,7 @@ void Engine::settle() {
 
 void Engine::set_members(const partial::Members& members) {
   state_->members = members;
-  for (const auto& [incarnation, query] : state_->readers_of_edges) query->edges().inbox.set_members(members.edges);
+  for (const auto& [incarnation, query] : state_->readers_of_edges) state_->tell_members(*query);
 }
 const partial::Members& Engine::members() const { return state_->members; }
 

@@ -168,6 +168,7 @@ class Engine {
   /// Queries that were added since the streams began get to know their watermarks, so that what is late for the others
   /// is late for them.
   void catch_up();
+  Half half() const;
   /// What the stages of a measured query have done (EXPLAIN ANALYZE). `seconds` is left 0.
   plan::QueryActivity activity(size_t query_index) const;
   /// Whether any query reads the stream.

@@ -356,6 +356,36 @@ TEST(HalvesApart, WithoutAnAbsentEdgeWindowsAreMarkedAndThenRevised) {
   EXPECT_EQ(next.ledger(0).late, 0u) << "what an absent edge sends later is not late";
 }
 
+TEST(HalvesApart, AQueryMayWaitForAnAbsentEdge) {
+  std::mt19937_64 random(8);
+  const auto flows = make_flows(random, 500, 0);
+  plan::Catalog catalog;
+  const std::string text =
+      "CREATE MATERIALIZED VIEW v WITH (absent_sites = 'wait') AS SELECT window_start, count(*) AS n FROM "
+      "tumble(flows, time, interval '60 s') GROUP BY window_start";
+  auto query = plan::bind(sql::parse(text, "")->front(), text, catalog);
+  ASSERT_TRUE(query.has_value()) << query.error().message;
+  const Queries queries = {std::make_shared<plan::Query>(std::move(*query))};
+  Edge edge(queries, 1, 1, 100);
+  for (const Flow& flow : flows) {
+    edge.add(flow, 0);
+    edge.advance(0);
+  }
+  exec::EngineOptions options;
+  options.half = exec::Half::kMerge;
+  options.pane_us_max = exec::kShippedPaneMax;
+  exec::Engine engine(options);
+  Windows windows;
+  add_all(engine, queries, &windows);
+  engine.set_members({0, {{1, false}, {2, true}}});
+  for (const auto& message : edge.messages) engine.take(message);
+  engine.settle();
+  EXPECT_TRUE(windows.windows.empty());
+  engine.set_members({0, {{1, false}}});  // It is no longer one of them.
+  engine.settle();
+  EXPECT_GT(windows.windows.size(), 10u);
+}
+
 TEST(HalvesApart, WhatComesAfterItsWindowsWereFinalIsLateAndCounted) {
   std::mt19937_64 random(6);
   const auto flows = make_flows(random, 2000, 200 * kSecond);
