@@ -289,8 +289,8 @@ Result<void> Daemon::open_register() {
     else telemetry::terminal_log().line(before.error().render());
   }
   board_->name_edges([this](uint32_t edge) {
-    const auto site = edge_sites_.find(edge);
-    return site == edge_sites_.end() ? std::to_string(edge) : site->second;
+    const auto node = edge_nodes_.find(edge);
+    return node == edge_nodes_.end() ? std::to_string(edge) : node->second.site;
   });
   board_->on_window([this](const std::string& query, Micros start) { checkpoints_->note_sent(query, start); });
   const std::string& folder = options_.settings.tables.folder;
@@ -489,6 +489,7 @@ service::MetricsInput Daemon::metrics_at_rest() {
   input.clock_steps = latest_.clock_steps;
   input.ready = latest_.not_ready.empty();
   input.reload = reloads_;
+  add_halves(input);
   return input;
 }
 

@@ -91,6 +91,7 @@ class Daemon {
   bool keeps_windows() const { return options_.state_kept && half_ != exec::Half::kEdge; }
   void take_partials();
   void tend_members(base::Micros now);
+  void add_halves(service::MetricsInput& input) const;
   base::Result<void> open_input();
   base::Result<void> open_register();
   base::Result<void> join_at_start();
@@ -129,7 +130,10 @@ class Daemon {
   std::unique_ptr<transport::Log> partials_;
   std::unique_ptr<cluster::PartialsSpool> spool_;    ///< edge
   std::optional<cluster::Membership> membership_;    ///< merge node, as are the next four
-  std::map<uint32_t, std::string> edge_sites_;       ///< by number
+  struct EdgeNode {
+    std::string name, site;
+  };
+  std::map<uint32_t, EdgeNode> edge_nodes_;          ///< by number
   catalog::Revision nodes_at_;                       ///< of the catalog, when they were read
   std::map<uint32_t, uint64_t> partials_from_;       ///< where the process before this one had got to
   std::deque<cluster::PartialsFeed::Record> early_;  ///< partials of queries that have not come yet

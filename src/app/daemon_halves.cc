@@ -6,6 +6,7 @@
 
 #include "app/daemon.h"
 #include "app/kafka_options.h"
+#include "cluster/deferred_log.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -55,15 +56,33 @@ Result<void> Daemon::open_halves() {
   auto connection = transport::KafkaConnection::open(kafka_options(settings, tell_kafka_notice));
   if (!connection) return tl::unexpected(std::move(connection.error()));
   kafka_ = std::move(*connection);
-  auto log = transport::KafkaLog::open(kafka_, kafka_topic_options(settings, "partials"));
-  if (!log) return tl::unexpected(std::move(log.error()));
-  partials_ = std::move(*log);
+  const auto open_log = [connection = kafka_, topic = kafka_topic_options(settings, "partials")]()
+      -> Result<std::unique_ptr<transport::Log>> {
+    auto log = transport::KafkaLog::open(connection, topic);
+    if (!log) return tl::unexpected(std::move(log.error()));
+    return std::unique_ptr<transport::Log>(std::move(*log));
+  };
+  if (auto log = open_log()) {
+    partials_ = std::move(*log);
+  } else if (half_ == exec::Half::kEdge && log.error().code == "08001") {
+    // Flows do not wait: what is made of them waits in the spool.
+    telemetry::terminal_log().warning(log.error().message + "; partial aggregates wait in the spool");
+    partials_ = std::make_unique<cluster::DeferredLog>(
+        static_cast<uint32_t>(settings.kafka.partitions), open_log,
+        [](const base::Diagnostic& why) { telemetry::terminal_log().warning(why.message); });
+  } else {
+    return tl::unexpected(std::move(log.error()));
+  }
   if (half_ == exec::Half::kMerge) {
     membership_.emplace(settings.merge.absent_after_us, started_at_);
     return read_nodes();
   }
   const auto node = catalog_->find(catalog::Kind::kNode, settings.node.name);
   if (!node) return tl::unexpected(node.error());
+  if (!*node) {
+    return fail("08001", "this edge was never in the catalog, and cannot be put there now", {},
+                "an edge needs Kafka when it starts for the first time");
+  }
   edge_ = static_cast<uint32_t>((*node)->incarnation.value);
   cluster::PartialsSpool::Options spool;
   spool.folder = settings.state.folder + "/spool";
@@ -81,13 +100,13 @@ Result<void> Daemon::read_nodes() {
   const auto nodes = catalog_->list(catalog::Kind::kNode);
   if (!nodes) return tl::unexpected(nodes.error());
   std::vector<uint32_t> edges;
-  edge_sites_.clear();
+  edge_nodes_.clear();
   for (const catalog::Object& node : *nodes) {
     const NodeFacts facts = facts_of(node);
     if (!facts.is_edge) continue;
     const auto number = static_cast<uint32_t>(node.incarnation.value);
     edges.push_back(number);
-    edge_sites_[number] = facts.site.empty() ? node.name : facts.site;
+    edge_nodes_[number] = {node.name, facts.site.empty() ? node.name : facts.site};
   }
   membership_->set_edges(edges);
   return {};
@@ -136,6 +155,46 @@ void Daemon::take_partials() {
   engine_->settle();
 }
 
+/// At rest.
+void Daemon::add_halves(service::MetricsInput& input) const {
+  if (spool_) {
+    const auto status = spool_->status();
+    auto& spool = input.spool.emplace();
+    spool.appended = status.appended;
+    spool.sent = status.sent;
+    spool.dropped = status.dropped;
+    spool.octets_sent = status.octets_sent;
+    spool.rows_dropped = status.rows_dropped;
+    spool.octets_held = status.octets_held;
+    if (status.oldest_unsent != 0)
+      spool.lag_seconds = static_cast<double>(std::max<Micros>(0, input.now - status.oldest_unsent)) / base::kMicrosPerSecond;
+  }
+  if (!feed_) return;
+  const auto counts = engine_->partial_counts();
+  auto& partials = input.partials.emplace();
+  partials.octets = counts.octets;
+  partials.taken = counts.taken;
+  partials.waiting = early_octets_;
+  partials.places_lost = feed_->status().places_lost;
+  for (size_t why = 0; why < counts.refused.size(); ++why)
+    partials.dropped.emplace_back(partial::name(static_cast<partial::PartialFault>(why)), counts.refused[why]);
+  for (size_t why = 0; why < counts.dropped.size(); ++why)
+    partials.dropped.emplace_back(partial::name(static_cast<partial::InboxDrop>(why)), counts.dropped[why]);
+  partials.dropped.emplace_back("unknown_query", counts.unknown);
+  const auto& members = engine_->members().edges;
+  for (const cluster::Membership::Edge& heard : membership_->edges()) {
+    auto& edge = partials.edges.emplace_back();
+    if (const auto node = edge_nodes_.find(heard.number); node != edge_nodes_.end()) {
+      edge.node = node->second.name;
+      edge.site = node->second.site;
+    }
+    const auto member =
+        std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.edge == heard.number; });
+    edge.absent = member != members.end() && member->absent;
+    if (heard.heard_at != 0) edge.heard_at = heard.heard_at;
+  }
+}
+
 /// Once a second: decisions about who is waited for go to the log, and come back from it.
 void Daemon::tend_members(Micros now) {
   if (catalog_->revision() != nodes_at_) {
@@ -149,7 +208,7 @@ void Daemon::tend_members(Micros now) {
     const auto was = std::find_if(before.begin(), before.end(), [&](const auto& b) { return b.edge == member.edge; });
     const bool was_absent = was != before.end() && was->absent;
     if (member.absent == was_absent && was != before.end()) continue;
-    telemetry::terminal_log().line(fmt::format("site {} {}", edge_sites_[member.edge],
+    telemetry::terminal_log().line(fmt::format("site {} {}", edge_nodes_[member.edge].site,
                                                member.absent ? "is absent: windows close without it"
                                                : was_absent  ? "is back: its windows are revised"
                                                              : "is waited for from now on"));

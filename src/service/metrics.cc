@@ -450,6 +450,37 @@ void add_watermark(Exposition& page, const MetricsInput& input) {
 
 // --- console and API ------------------------------------------------------------------------------------------------
 
+// --- halves apart ---------------------------------------------------------------------------------------------------
+
+void add_spool(Exposition& page, const MetricsInput::Spool& spool) {
+  page.family("backstream_spool_messages_total", MetricKind::kCounter, "Messages of partial aggregates, by what became of them.");
+  page.add({{"result", "appended"}}, spool.appended);
+  page.add({{"result", "sent"}}, spool.sent);
+  page.add({{"result", "dropped"}}, spool.dropped);
+  counter(page, "backstream_spool_dropped_rows_total", "Rows that dropped messages had counted.", spool.rows_dropped);
+  counter(page, "backstream_spool_sent_bytes_total", "Octets of messages that Kafka has taken.", spool.octets_sent);
+  gauge(page, "backstream_spool_size_bytes", "Size of the spool's files.", std::optional<uint64_t>(spool.octets_held));
+  gauge(page, "backstream_spool_lag_seconds", "Since when messages wait for Kafka.", std::optional<double>(spool.lag_seconds));
+}
+
+void add_partials(Exposition& page, const MetricsInput::Partials& partials) {
+  counter(page, "backstream_partials_received_bytes_total", "Octets of messages of edges.", partials.octets);
+  counter(page, "backstream_partials_taken_total", "Messages of edges that went into queries, or were repeats.",
+          partials.taken);
+  page.family("backstream_partials_dropped_total", MetricKind::kCounter, "Messages of edges that did not, by reason.");
+  for (const auto& [reason, count] : partials.dropped) page.add({{"reason", reason}}, count);
+  counter(page, "backstream_partials_lost_places_total",
+          "Runs of records of the log that could not be read, or were gone before they were.", partials.places_lost);
+  gauge(page, "backstream_partials_waiting_bytes", "Messages of queries that this node has not heard of yet.",
+        std::optional<uint64_t>(partials.waiting));
+  page.family("backstream_edge_absent", MetricKind::kGauge, "1: windows do not wait for this edge.");
+  for (const auto& edge : partials.edges) page.add({{"node", edge.node}, {"site", edge.site}}, uint64_t{edge.absent});
+  page.family("backstream_edge_heard_timestamp_seconds", MetricKind::kGauge, "When an edge was heard last.");
+  for (const auto& edge : partials.edges) {
+    if (edge.heard_at) page.add({{"node", edge.node}, {"site", edge.site}}, seconds(*edge.heard_at));
+  }
+}
+
 void add_http(Exposition& page, const MetricsInput& input) {
   const http::ServerStatus& http = input.http;
   counter(page, "backstream_http_connections_total", "Connections that were taken.", http.connections);
@@ -522,6 +553,8 @@ std::string metrics_page(const MetricsInput& input) {
   add_forwards(page, input.forwards);
   add_watermark(page, input);
   add_queries(page, input);
+  if (input.spool) add_spool(page, *input.spool);
+  if (input.partials) add_partials(page, *input.partials);
   add_http(page, input);
   add_process(page, input.process);
   return page.text();

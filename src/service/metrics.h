@@ -84,6 +84,26 @@ struct MetricsInput {
     std::vector<std::pair<std::string_view, uint64_t>> faults;  ///< records that say nothing, by reason
   };
   std::optional<SharedCatalog> shared_catalog;
+  /// Of an edge: the way of its partials (cluster/partials_spool.h).
+  struct Spool {
+    uint64_t appended = 0, sent = 0, dropped = 0;  ///< messages
+    uint64_t octets_sent = 0, rows_dropped = 0, octets_held = 0;
+    double lag_seconds = 0;  ///< age of the oldest that is not sent
+  };
+  std::optional<Spool> spool;
+  /// Of a merge node: what has come from the edges.
+  struct Partials {
+    uint64_t octets = 0, taken = 0, waiting = 0, places_lost = 0;
+    std::vector<std::pair<std::string_view, uint64_t>> dropped;  ///< messages, by reason
+    struct Edge {
+      std::string node, site;
+      bool absent = false;
+      std::optional<base::Micros> heard_at;
+    };
+    std::vector<Edge> edges;
+  };
+  std::optional<Partials> partials;
+
   std::optional<base::Micros> checkpoint_at;
   uint64_t checkpoint_octets = 0;
   uint64_t checkpoints_written = 0, checkpoints_failed = 0, checkpoints_skipped = 0;

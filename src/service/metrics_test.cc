@@ -61,6 +61,10 @@ MetricsInput full_input() {
   input.roles = {"edge", "merge"};
   input.ready = true;
   input.now = kNow;
+  input.spool = MetricsInput::Spool{10, 8, 1, 1000, 3, 4096, 0.5};
+  auto& partials = input.partials.emplace();
+  partials.dropped = {{"duplicate", 2}};
+  partials.edges = {{"ams1", "ams", true, kNow}};
   input.ingest.sockets = {{"0.0.0.0", 2055, 10, 1000, 3, 1 << 20},
                           {"0.0.0.0", 2055, 20, 2000, 4, 1 << 20},
                           {"::", 4739, 1, 100, 0, 1 << 20}};

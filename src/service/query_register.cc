@@ -67,6 +67,11 @@ std::string owner_of(const std::string& relation, const auto& wanted) {
   return relation;
 }
 
+bool reads_stream(const plan::Query& query) {
+  if (query.inputs.empty()) return query.source.kind == plan::Relation::Kind::kStream;
+  return std::any_of(query.inputs.begin(), query.inputs.end(), [](const auto& input) { return reads_stream(*input); });
+}
+
 std::string_view verb_of(QueryRegister::Edit::Action action, bool there) {
   using Action = QueryRegister::Edit::Action;
   switch (action) {
@@ -162,7 +167,30 @@ Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
     if (staged.query) staged.plan = plan::explain(*staged.query);
     staged.late_kept = late_read.contains(staged.name);
   }
+  if (ground_.engine.half() != exec::Half::kBoth) {
+    if (auto possible = check_apart(stage, sources); !possible) return tl::unexpected(std::move(possible.error()));
+  }
   return stage;
+}
+
+/// Where halves are apart, late rows are told where windows close, and only rows that travel as such can be told.
+Result<void> QueryRegister::check_apart(const Stage& stage, const std::map<std::string, std::string>& sources) const {
+  for (const Staged& view : stage.items) {
+    if (!view.late_kept || !view.query || view.query->options.placement.where == plan::Placement::Where::kCentral)
+      continue;
+    for (const Staged& reader : stage.items) {
+      if (std::find(reader.relations.begin(), reader.relations.end(), view.name + std::string(plan::kLateSuffix)) ==
+          reader.relations.end())
+        continue;
+      auto error = fail("0A000", fmt::format("the late rows of \"{}\" are at no one place", view.name), {},
+                        fmt::format("its groups are made at the edges; give {} WITH (placement = 'central')", view.name));
+      const auto given = sources.find(reader.name);
+      base::locate(error.value(), given == sources.end() || given->second.empty() ? reader.name : given->second,
+                   reader.text);
+      return error;
+    }
+  }
+  return {};
 }
 
 /// The names of those that are to start, or to start anew: they have another text or plan, something that they read
@@ -573,6 +601,11 @@ Result<std::string> QueryRegister::add_temporary(const std::string& text, const 
   entry.definition.text = text;
   auto staged = stage(wanted, {{name, source_name}});
   if (!staged) return tl::unexpected(std::move(staged.error()));
+  for (const Staged& item : staged->items) {
+    if (item.name != name || ground_.engine.half() == exec::Half::kBoth || !reads_stream(*item.query)) continue;
+    return fail("0A000", "no flows come to this node: edges group them for the queries that are registered", {},
+                "read a view, or register it: backstream query add NAME");
+  }
   run(std::move(*staged), std::move(wanted));
   return name;
 }

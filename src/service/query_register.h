@@ -159,6 +159,7 @@ class QueryRegister {
   void run(Stage stage, WantedMap wanted);
   base::Result<Stage> stage(const WantedMap& wanted, const std::map<std::string, std::string>& sources) const;
   void settle(Stage stage, const WantedMap& wanted);
+  base::Result<void> check_apart(const Stage& stage, const std::map<std::string, std::string>& sources) const;
   std::vector<std::string> restarted(const Stage& stage, const WantedMap& wanted) const;
   void end(Running&& going, base::Micros boundary);
   Status status_of(const std::string& name, const Wanted& wanted) const;
