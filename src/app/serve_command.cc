@@ -30,6 +30,8 @@ constexpr const char* kAbout =
     "The service: receives NetFlow, IPFIX and sFlow, runs the registered queries, shows their results over HTTP.\n\n"
     "  backstream serve                                      loopback only, state in $XDG_STATE_HOME/backstream\n"
     "  backstream serve --config edge.toml --set node.name=ams1\n"
+    "  backstream serve --role edge                          one half of each query; the other, elsewhere:\n"
+    "  backstream serve --role merge --role receiver         both with kafka.brokers and catalog.store = \"kafka\"\n"
     "  backstream serve --drain                              the one that runs closes its windows as partial and "
     "ends\n\n"
     "Then, elsewhere: backstream query add …, backstream sql, backstream tail QUERY, backstream status.\n"
@@ -112,7 +114,7 @@ std::string listening(const Daemon& daemon) {
   const auto& listens = daemon.settings().listen.flow;
   for (size_t i = 0; i < ports.size() && i < listens.size(); ++i)
     text += fmt::format("{}{}", text.empty() ? "" : " ", config::Endpoint{"udp", listens[i].host, ports[i]}.text());
-  return text;
+  return text.empty() ? "from edges" : text;
 }
 
 }  // namespace

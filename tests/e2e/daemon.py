@@ -130,8 +130,8 @@ class Daemon:
         return match
 
     def wait_until_up(self):
-        match = self.said(r"flows (\S+); API http://127\.0\.0\.1:(\d+);", 120)
-        self.flow_port = int(match.group(1).rsplit(":", 1)[1])
+        match = self.said(r"flows (.+); API http://127\.0\.0\.1:(\d+);", 120)
+        self.flow_port = None if match.group(1) == "from edges" else int(match.group(1).rsplit(":", 1)[1])
         self.port = int(match.group(2))
         deadline = time.time() + 60
         while self.request("GET", "/-/ready")[0] != 200:
