@@ -722,7 +722,8 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       pipeline_->at_rest([&] { register_->tend(now); });
     }
     // Chunks that wait for others are in no checkpoint.
-    if (keeps_windows() && !engine_->has_pending_chunks() && (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
+    if (keeps_windows() && !engine_->has_pending_chunks() &&
+        (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
       // A change that waits for this thread comes first; then it is tried again at once.
       if (const auto queries = register_->list_unless_changing()) {
         checkpoint_at = now;

@@ -128,8 +128,8 @@ class Daemon {
   uint32_t edge_ = 0;  ///< number of this node among the edges
   std::shared_ptr<transport::KafkaConnection> kafka_;
   std::unique_ptr<transport::Log> partials_;
-  std::unique_ptr<cluster::PartialsSpool> spool_;    ///< edge
-  std::optional<cluster::Membership> membership_;    ///< merge node, as are the next four
+  std::unique_ptr<cluster::PartialsSpool> spool_;  ///< edge
+  std::optional<cluster::Membership> membership_;  ///< merge node, as are the next four
   struct EdgeNode {
     std::string name, site;
   };

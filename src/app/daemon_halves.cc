@@ -56,8 +56,8 @@ Result<void> Daemon::open_halves() {
   auto connection = transport::KafkaConnection::open(kafka_options(settings, tell_kafka_notice));
   if (!connection) return tl::unexpected(std::move(connection.error()));
   kafka_ = std::move(*connection);
-  const auto open_log = [connection = kafka_, topic = kafka_topic_options(settings, "partials")]()
-      -> Result<std::unique_ptr<transport::Log>> {
+  const auto open_log = [connection = kafka_, topic = kafka_topic_options(
+                                                  settings, "partials")]() -> Result<std::unique_ptr<transport::Log>> {
     auto log = transport::KafkaLog::open(connection, topic);
     if (!log) return tl::unexpected(std::move(log.error()));
     return std::unique_ptr<transport::Log>(std::move(*log));
@@ -167,7 +167,8 @@ void Daemon::add_halves(service::MetricsInput& input) const {
     spool.rows_dropped = status.rows_dropped;
     spool.octets_held = status.octets_held;
     if (status.oldest_unsent != 0)
-      spool.lag_seconds = static_cast<double>(std::max<Micros>(0, input.now - status.oldest_unsent)) / base::kMicrosPerSecond;
+      spool.lag_seconds =
+          static_cast<double>(std::max<Micros>(0, input.now - status.oldest_unsent)) / base::kMicrosPerSecond;
   }
   if (!feed_) return;
   const auto counts = engine_->partial_counts();

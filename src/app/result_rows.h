@@ -27,8 +27,8 @@ struct ResultPart {
   int64_t revision = 1;
   bool final = true, complete = true, removed = false;
   std::vector<std::string> sites_missing;  ///< that are why it is not complete
-  bool last = true;        ///< of its window and revision
-  bool truncated = false;  ///< there are more rows than these, and no events for them
+  bool last = true;                        ///< of its window and revision
+  bool truncated = false;                  ///< there are more rows than these, and no events for them
   std::vector<ResultColumn> columns;
   std::vector<std::vector<ResultCell>> rows;  ///< each as long as `columns`
 };

@@ -35,9 +35,7 @@ class DeferredLog final : public transport::Log {
     Log* log = ready();
     return log == nullptr ? transport::LogStatus::kUnavailable : log->read(partition, offset, octets_max, out);
   }
-  uint64_t begin_offset(uint32_t partition) const override {
-    return opened_ ? log_->begin_offset(partition) : 0;
-  }
+  uint64_t begin_offset(uint32_t partition) const override { return opened_ ? log_->begin_offset(partition) : 0; }
   uint64_t end_offset(uint32_t partition) const override { return opened_ ? log_->end_offset(partition) : 0; }
   uint64_t resume_offset(uint32_t partition, uint64_t offset) override {
     Log* log = ready();

@@ -7,9 +7,8 @@ namespace backstream::cluster {
 void Membership::set_edges(const std::vector<uint32_t>& edges) {
   edges_ = edges;
   std::sort(edges_.begin(), edges_.end());
-  std::erase_if(heard_, [&](const auto& heard) {
-    return !std::binary_search(edges_.begin(), edges_.end(), heard.first);
-  });
+  std::erase_if(heard_,
+                [&](const auto& heard) { return !std::binary_search(edges_.begin(), edges_.end(), heard.first); });
 }
 
 void Membership::heard(const partial::Presence& presence, Micros now) {

@@ -39,8 +39,8 @@ class PartialsFeed {
 
   struct Status {
     uint64_t records = 0, octets = 0;  ///< read
-    uint64_t places_lost = 0;    ///< runs of records that could not be read any more, or were gone before they were read
-    uint64_t offsets_lost = 0;   ///< that those had
+    uint64_t places_lost = 0;   ///< runs of records that could not be read any more, or were gone before they were read
+    uint64_t offsets_lost = 0;  ///< that those had
     uint64_t waiting_octets = 0;
     std::string last_error;  ///< while it lasts
   };

@@ -94,10 +94,9 @@ Result<void> PartialsSpool::open_files() {
   partial::Presence presence;
   presence.origin = {options_.edge, epoch_, 0};
   presence.sent_at = presence.gap_until = now();
-  presence.gap_from = last.epoch == 0 ? presence.gap_until
-                      : last.closed || last.watermark == base::kMinTime
-                          ? last.watermark
-                          : base::floor_to(last.watermark, kPaneMax, 0);
+  presence.gap_from = last.epoch == 0                                   ? presence.gap_until
+                      : last.closed || last.watermark == base::kMinTime ? last.watermark
+                                                                        : base::floor_to(last.watermark, kPaneMax, 0);
   if (!put(kNotes, octets_of({epoch_, watermark_, next_offset_, false})) ||
       !put(kMessages, partial::write_presence(presence))) {
     return base::fail("58030", fmt::format("the spool '{}' takes no records: {}", options_.folder, status_.last_error),
@@ -135,9 +134,8 @@ void PartialsSpool::close(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
   closed_ = true;
   changed_.notify_all();
-  progressed_.wait_for(lock, patience, [&] {
-    return waiting_.empty() && !writing_ && next_offset_ >= files_->end_offset(kMessages);
-  });
+  progressed_.wait_for(lock, patience,
+                       [&] { return waiting_.empty() && !writing_ && next_offset_ >= files_->end_offset(kMessages); });
   lock.unlock();
   note(true);
   files_->sync();

@@ -28,9 +28,9 @@ uint32_t partition_of(uint64_t incarnation, uint32_t partition_count);
 class PartialsSpool final : public exec::PartialsOut {
  public:
   struct Options {
-    std::string folder;       ///< of the files
-    uint64_t octets_max = 0;  ///< of the files; when they are full the oldest messages go, and are counted
-    uint32_t edge = 0;        ///< its number among all
+    std::string folder;                  ///< of the files
+    uint64_t octets_max = 0;             ///< of the files; when they are full the oldest messages go, and are counted
+    uint32_t edge = 0;                   ///< its number among all
     std::function<Micros()> clock = {};  ///< for tests; empty: ours
   };
   /// Errors: those of FileLog::open().

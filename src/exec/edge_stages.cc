@@ -191,8 +191,7 @@ class RowEdgeStage final : public StageRunner {
         ++thread.ledger.time_future;
         continue;
       }
-      if (thread.where && thread.errors[row] == 0 &&
-          (condition.is_null(row) || condition.as<uint8_t>()[row] == 0)) {
+      if (thread.where && thread.errors[row] == 0 && (condition.is_null(row) || condition.as<uint8_t>()[row] == 0)) {
         ++thread.ledger.filtered;
         continue;
       }

@@ -138,10 +138,9 @@ class RunningQuery final : public RowReceiver {
       truncations_.assign(options.edges, AddressTruncation(*query_->options.truncation));
     make_stages();
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
-      inputs_.push_back(
-          std::make_unique<RunningQuery>(std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index,
-                                         options, sharing, nullptr, measured,
-                                         partial::incarnation_of(incarnation, i + 1), this));
+      inputs_.push_back(std::make_unique<RunningQuery>(
+          std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index, options, sharing, nullptr,
+          measured, partial::incarnation_of(incarnation, i + 1), this));
       inputs_.back()->readers_.push_back({this, i});
     }
   }
@@ -187,9 +186,7 @@ class RunningQuery final : public RowReceiver {
       input_meters_.push_back(std::make_unique<Meter>(stages_.front()->input(i), states_.front().get()));
   }
   const plan::Query& query() const { return *query_; }
-  bool reads_stream() const {
-    return query_->inputs.empty() && query_->source.kind == plan::Relation::Kind::kStream;
-  }
+  bool reads_stream() const { return query_->inputs.empty() && query_->source.kind == plan::Relation::Kind::kStream; }
   uint64_t incarnation() const { return incarnation_; }
   /// Merge half, of a query that reads a stream.
   EdgesInbox& edges() { return *edges_; }
@@ -600,7 +597,7 @@ class RunningQuery final : public RowReceiver {
   size_t index_;
   const uint64_t incarnation_;
   std::unique_ptr<EdgesInbox> edges_;  ///< null: it reads no stream, or both halves are here
-  const EngineOptions& options_;  // The engine's, as sharing_ is.
+  const EngineOptions& options_;       // The engine's, as sharing_ is.
   StageSharing& sharing_;
   ResultSink* sink_;
   const bool measured_;

@@ -94,9 +94,7 @@ void PaneSender::report(Micros frontier, const WindowLedger& ledger) {
   out_.append(partial::write_frontier(message));
 }
 
-void PaneSender::forget_before(Micros pane_start) {
-  sent_.erase(sent_.begin(), sent_.lower_bound(pane_start));
-}
+void PaneSender::forget_before(Micros pane_start) { sent_.erase(sent_.begin(), sent_.lower_bound(pane_start)); }
 
 // --- merge --------------------------------------------------------------------------------------------------------
 

@@ -274,10 +274,10 @@ class TimeWindowStage final : public WindowedStage {
   std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
   std::unique_ptr<PaneShipping> shipping_;   // null: panes are adopted
   // Merge half only:
-  std::unique_ptr<PaneReader> panes_;     ///< null: the edge halves are here
-  Micros done_ = base::kMinTime;          ///< the watermark that windows were closed by last
-  Micros final_limit_ = base::kMaxTime;   ///< see hold_final()
-  WindowLedger late_panes_;               ///< of panes that came too late: what their rows were counted as late
+  std::unique_ptr<PaneReader> panes_;    ///< null: the edge halves are here
+  Micros done_ = base::kMinTime;         ///< the watermark that windows were closed by last
+  Micros final_limit_ = base::kMaxTime;  ///< see hold_final()
+  WindowLedger late_panes_;              ///< of panes that came too late: what their rows were counted as late
 };
 
 /// Aggregates the rows of each window of the stage below.

@@ -73,8 +73,8 @@ struct Frontier {
 
 /// "This edge is there." Sent to every partition when an edge's process begins and again and again; of no query.
 struct Presence {
-  Origin origin;        ///< incarnation 0
-  Micros sent_at = 0;   ///< by the edge's clock
+  Origin origin;       ///< incarnation 0
+  Micros sent_at = 0;  ///< by the edge's clock
   /// What arrived in between, if anything, no process of the edge has seen; equal: nothing is missing.
   Micros gap_from = 0, gap_until = 0;
   bool operator==(const Presence&) const = default;

@@ -75,7 +75,8 @@ void RowsReader::slice(size_t first) {
   slice_.columns = rows_.batch.columns;
   for (Column& column : slice_.columns) {
     if (column.values == nullptr) continue;
-    column.values = static_cast<uint8_t*>(column.values) + first * batch::octets_per_value(batch::physical(column.type));
+    column.values =
+        static_cast<uint8_t*>(column.values) + first * batch::octets_per_value(batch::physical(column.type));
     column.validity += first;
   }
 }

@@ -452,33 +452,57 @@ void add_watermark(Exposition& page, const MetricsInput& input) {
 
 // --- halves apart ---------------------------------------------------------------------------------------------------
 
-void add_spool(Exposition& page, const MetricsInput::Spool& spool) {
-  page.family("backstream_spool_messages_total", MetricKind::kCounter, "Messages of partial aggregates, by what became of them.");
-  page.add({{"result", "appended"}}, spool.appended);
-  page.add({{"result", "sent"}}, spool.sent);
-  page.add({{"result", "dropped"}}, spool.dropped);
-  counter(page, "backstream_spool_dropped_rows_total", "Rows that dropped messages had counted.", spool.rows_dropped);
-  counter(page, "backstream_spool_sent_bytes_total", "Octets of messages that Kafka has taken.", spool.octets_sent);
-  gauge(page, "backstream_spool_size_bytes", "Size of the spool's files.", std::optional<uint64_t>(spool.octets_held));
-  gauge(page, "backstream_spool_lag_seconds", "Since when messages wait for Kafka.", std::optional<double>(spool.lag_seconds));
+void add_spool(Exposition& page, const std::optional<MetricsInput::Spool>& spool) {
+  const auto count = [&](std::string_view name, std::string_view help, uint64_t MetricsInput::Spool::*value) {
+    page.family(name, MetricKind::kCounter, help);
+    if (spool) page.add({}, (*spool).*value);
+  };
+  page.family("backstream_spool_messages_total", MetricKind::kCounter,
+              "Messages of partial aggregates, by what became of them.");
+  if (spool) {
+    page.add({{"result", "appended"}}, spool->appended);
+    page.add({{"result", "sent"}}, spool->sent);
+    page.add({{"result", "dropped"}}, spool->dropped);
+  }
+  count("backstream_spool_dropped_rows_total", "Rows that dropped messages had counted.",
+        &MetricsInput::Spool::rows_dropped);
+  count("backstream_spool_sent_bytes_total", "Octets of messages that Kafka has taken.",
+        &MetricsInput::Spool::octets_sent);
+  gauge(page, "backstream_spool_size_bytes", "Size of the spool's files.",
+        spool ? std::optional(spool->octets_held) : std::nullopt);
+  gauge(page, "backstream_spool_lag_seconds", "Since when messages wait for Kafka.",
+        spool ? std::optional(spool->lag_seconds) : std::nullopt);
 }
 
-void add_partials(Exposition& page, const MetricsInput::Partials& partials) {
-  counter(page, "backstream_partials_received_bytes_total", "Octets of messages of edges.", partials.octets);
-  counter(page, "backstream_partials_taken_total", "Messages of edges that went into queries, or were repeats.",
-          partials.taken);
+void add_partials(Exposition& page, const std::optional<MetricsInput::Partials>& partials) {
+  const auto count = [&](std::string_view name, std::string_view help, uint64_t MetricsInput::Partials::*value) {
+    page.family(name, MetricKind::kCounter, help);
+    if (partials) page.add({}, (*partials).*value);
+  };
+  using Edge = MetricsInput::Partials::Edge;
+  const auto by_edge = [&](std::string_view name, std::string_view help, auto&& value) {
+    page.family(name, MetricKind::kGauge, help);
+    if (!partials) return;
+    for (const Edge& edge : partials->edges) {
+      if (const auto of_edge = value(edge)) page.add({{"node", edge.node}, {"site", edge.site}}, *of_edge);
+    }
+  };
+  count("backstream_partials_received_bytes_total", "Octets of messages of edges.", &MetricsInput::Partials::octets);
+  count("backstream_partials_taken_total", "Messages of edges that went into queries, or were repeats.",
+        &MetricsInput::Partials::taken);
   page.family("backstream_partials_dropped_total", MetricKind::kCounter, "Messages of edges that did not, by reason.");
-  for (const auto& [reason, count] : partials.dropped) page.add({{"reason", reason}}, count);
-  counter(page, "backstream_partials_lost_places_total",
-          "Runs of records of the log that could not be read, or were gone before they were.", partials.places_lost);
-  gauge(page, "backstream_partials_waiting_bytes", "Messages of queries that this node has not heard of yet.",
-        std::optional<uint64_t>(partials.waiting));
-  page.family("backstream_edge_absent", MetricKind::kGauge, "1: windows do not wait for this edge.");
-  for (const auto& edge : partials.edges) page.add({{"node", edge.node}, {"site", edge.site}}, uint64_t{edge.absent});
-  page.family("backstream_edge_heard_timestamp_seconds", MetricKind::kGauge, "When an edge was heard last.");
-  for (const auto& edge : partials.edges) {
-    if (edge.heard_at) page.add({{"node", edge.node}, {"site", edge.site}}, seconds(*edge.heard_at));
+  if (partials) {
+    for (const auto& [reason, value] : partials->dropped) page.add({{"reason", reason}}, value);
   }
+  count("backstream_partials_lost_places_total",
+        "Runs of records of the log that could not be read, or were gone before they were.",
+        &MetricsInput::Partials::places_lost);
+  gauge(page, "backstream_partials_waiting_bytes", "Messages of queries that this node has not heard of yet.",
+        partials ? std::optional(partials->waiting) : std::nullopt);
+  by_edge("backstream_edge_absent", "1: windows do not wait for this edge.",
+          [](const Edge& edge) { return std::optional<uint64_t>(edge.absent); });
+  by_edge("backstream_edge_heard_timestamp_seconds", "When an edge was heard last.",
+          [](const Edge& edge) { return edge.heard_at ? std::optional(seconds(*edge.heard_at)) : std::nullopt; });
 }
 
 void add_http(Exposition& page, const MetricsInput& input) {
@@ -553,8 +577,8 @@ std::string metrics_page(const MetricsInput& input) {
   add_forwards(page, input.forwards);
   add_watermark(page, input);
   add_queries(page, input);
-  if (input.spool) add_spool(page, *input.spool);
-  if (input.partials) add_partials(page, *input.partials);
+  add_spool(page, input.spool);
+  add_partials(page, input.partials);
   add_http(page, input);
   add_process(page, input.process);
   return page.text();

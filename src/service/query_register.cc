@@ -182,8 +182,9 @@ Result<void> QueryRegister::check_apart(const Stage& stage, const std::map<std::
       if (std::find(reader.relations.begin(), reader.relations.end(), view.name + std::string(plan::kLateSuffix)) ==
           reader.relations.end())
         continue;
-      auto error = fail("0A000", fmt::format("the late rows of \"{}\" are at no one place", view.name), {},
-                        fmt::format("its groups are made at the edges; give {} WITH (placement = 'central')", view.name));
+      auto error =
+          fail("0A000", fmt::format("the late rows of \"{}\" are at no one place", view.name), {},
+               fmt::format("its groups are made at the edges; give {} WITH (placement = 'central')", view.name));
       const auto given = sources.find(reader.name);
       base::locate(error.value(), given == sources.end() || given->second.empty() ? reader.name : given->second,
                    reader.text);

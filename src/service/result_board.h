@@ -34,7 +34,7 @@ struct ShownPart {
   uint32_t part = 0;  ///< of the window and revision, from 0
   bool final = true, complete = true, removed = false, last = true;
   std::vector<std::string> sites_missing;  ///< of a window that is not complete: which are not in it whole
-  uint64_t rows_before = 0;  ///< of the same window and revision, in parts before this one
+  uint64_t rows_before = 0;                ///< of the same window and revision, in parts before this one
   std::shared_ptr<const batch::Schema> schema;
   batch::ColumnBatch rows;
   std::shared_ptr<const void> memory;  ///< of `rows`

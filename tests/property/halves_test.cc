@@ -180,7 +180,8 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
       continue;
     }
     log.push_back(edges[e].messages[next[e]++]);
-    if (faults.repeats && random() % 3 == 0) log.push_back(log[log.size() - 1 - random() % std::min<size_t>(log.size(), 50)]);
+    if (faults.repeats && random() % 3 == 0)
+      log.push_back(log[log.size() - 1 - random() % std::min<size_t>(log.size(), 50)]);
   }
 
   exec::EngineOptions options;
@@ -264,10 +265,9 @@ TEST(HalvesApart, AreTheWhole) {
                   what + "repeats");
       expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {.edges_restart = true}),
                   what + "edges restart");
-      expect_same(
-          queries, whole,
-          run_apart(queries, flows, datagram_rows, delay, seed, {.repeats = true, .merge_restarts = true}),
-          what + "the merge half restarts");
+      expect_same(queries, whole,
+                  run_apart(queries, flows, datagram_rows, delay, seed, {.repeats = true, .merge_restarts = true}),
+                  what + "the merge half restarts");
     }
   }
 }

@@ -101,7 +101,8 @@ inline const char* const kQueries[] = {
     "SELECT * FROM of_sites_late",
     "SELECT * FROM of_where_late",
 };
-inline constexpr size_t kSitesFirst = std::size(kQueries) - 8;  ///< from here on each query has the rows of the one after it
+inline constexpr size_t kSitesFirst =
+    std::size(kQueries) - 8;  ///< from here on each query has the rows of the one after it
 
 /// One flow of the test's own making, all columns that the queries read.
 struct Flow {
