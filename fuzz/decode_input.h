@@ -13,6 +13,7 @@
 #include "base/byte_order.h"
 #include "base/utf8.h"
 #include "decode/decoder.h"
+#include "decode/flow_message.h"
 #include "decode/template_store.h"
 
 namespace backstream::fuzz {
@@ -107,7 +108,9 @@ struct Writers {
 
 /// Each datagram is `length:2 octets`; `head` is put before its octets, so that most of them are of the protocol. Two
 /// decoders that share what they learn take turns; of one of the senders records name the exporter.
-inline void decode_input(const uint8_t* data, size_t size, std::initializer_list<uint8_t> head) {
+/// @param form  of records of Kafka: the exporter is the one that they name, if they do
+inline void decode_input(const uint8_t* data, size_t size, std::initializer_list<uint8_t> head,
+                         base::PayloadForm form = base::PayloadForm::kExport) {
   // What a minute's row says depends little on the input, and to write it takes as long as a datagram: one input of 32.
   static Writers without_minutes(false), with_minutes(true);
   Writers& writers = std::accumulate(data, data + size, 0u) % 32 == 0 ? with_minutes : without_minutes;
@@ -124,6 +127,11 @@ inline void decode_input(const uint8_t* data, size_t size, std::initializer_list
     datagram.payload = payload.get();
     datagram.payload_octets = static_cast<uint32_t>(head.size() + octets);
     datagram.source = base::Inet::v4(0x0a000000 + (data[0] >> 4) % 5);
+    datagram.payload_form = form;
+    if (form != base::PayloadForm::kExport) {
+      const base::Inet named = decode::exporter_of_message(form, {payload.get(), head.size() + octets});
+      if (named.family != 0) datagram.source = named;
+    }
     datagram.received_at = now += 1'000'000;
     datagram.source_port = data[0] >> 7;
     std::optional<decode::Decoder>& decoder = decoders[(data[0] >> 5) % 2];

@@ -7,6 +7,7 @@
 
 #include "base/byte_order.h"
 #include "decode/exporter.h"
+#include "decode/flow_fields.h"
 #include "decode/side_rows.h"
 
 namespace backstream::decode {
@@ -38,6 +39,11 @@ namespace {
 constexpr uint64_t kMinute = 60 * base::kMicrosPerSecond;
 
 bool protocol_of(const base::Datagram& datagram, Protocol& protocol) {
+  switch (datagram.payload_form) {
+    case base::PayloadForm::kExport: break;
+    case base::PayloadForm::kFlowBatch: protocol = Protocol::kFlowBatch; return true;
+    case base::PayloadForm::kGoflow2: protocol = Protocol::kGoflow2; return true;
+  }
   if (datagram.payload_octets < 4) return false;
   switch (base::load_be16(datagram.payload)) {
     case 5: protocol = Protocol::kNetflow5; return true;
@@ -96,6 +102,7 @@ struct Decoder::State {
   const ColumnKernels& kernels = column_kernels(base::cpu_level());
   std::unique_ptr<RecordPlan> netflow1_plan, netflow5_plan, netflow7_plan;  ///< made when the first message comes
   std::vector<Micros> time_scratch;
+  std::unique_ptr<FlowChunk> flow_chunk;
   size_t pending_octets = 0;
   Micros purged_at = base::kMinTime;
   std::function<void(const NameNews&)> on_name;
@@ -223,7 +230,8 @@ struct Decoder::State {
     return {settings,       sites,   datagram,   exporter,
             sender,         *store,  store_seen, out,
             outcome,        kernels, fixed_plan, time_scratch,
-            pending_octets, side,    on_name,    outbox.order == nullptr ? nullptr : &outbox};
+            pending_octets, side,    on_name,    outbox.order == nullptr ? nullptr : &outbox,
+            flow_chunk};
   }
 
   // --- what other decoders learnt
@@ -316,6 +324,8 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
     case Protocol::kNetflow9: decode_netflow9(context); break;
     case Protocol::kIpfix: decode_ipfix(context); break;
     case Protocol::kSflow: decode_sflow(context); break;
+    case Protocol::kFlowBatch: decode_flow_batch(context); break;
+    case Protocol::kGoflow2: decode_goflow2(context); break;
   }
   return outcome;
 }
@@ -384,8 +394,8 @@ const base::Inet& Decoder::exporter_address(ExporterIndex exporter) const {
 }
 uint32_t Decoder::protocols(ExporterIndex exporter) const { return state_->exporters[exporter]->protocols; }
 std::string Decoder::protocol_names(uint32_t protocols) {
-  static constexpr std::string_view kNames[] = {"NetFlow v5", "NetFlow v9", "IPFIX",
-                                                "sFlow",      "NetFlow v1", "NetFlow v7"};
+  static constexpr std::string_view kNames[] = {"NetFlow v5", "NetFlow v9", "IPFIX", "sFlow",
+                                                "NetFlow v1", "NetFlow v7", "flows", "goflow2"};
   std::string text;
   for (size_t p = 0; p < std::size(kNames); ++p) {
     if ((protocols >> p & 1) == 0) continue;

@@ -32,9 +32,12 @@ using base::Micros;
   X(kTemplateInvalid, "template_invalid", "a template with impossible id, counts or widths")              \
   X(kTemplateLimit, "template_limit", "an exporter's template table is full")                             \
   X(kOptionsLimit, "options_limit", "an exporter's table of facts from options is full")                  \
-  X(kRecordMalformed, "record_malformed", "a record that its template cannot read")                       \
+  X(kRecordMalformed, "record_malformed", "a record that its template, or its schema, cannot read")       \
   X(kSampleMalformed, "sample_malformed", "an sFlow sample that cannot be read")                          \
-  X(kExporterLimit, "exporter_limit", "the exporter table is full")
+  X(kExporterLimit, "exporter_limit", "the exporter table is full")                                       \
+  X(kMessageMalformed, "message_malformed", "a record of Kafka that is no message of its format")         \
+  X(kMessageVersion, "message_version", "a FlowBatch of a version that is not known, or without one")     \
+  X(kExporterMissing, "exporter_missing", "a record of Kafka that names no exporter")
 
 enum class DecodeFault : uint8_t {
 #define BACKSTREAM_X(enumerator, name, about) enumerator,

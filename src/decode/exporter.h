@@ -187,7 +187,9 @@ struct Sender {
   }
 };
 
-enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow, kNetflow1, kNetflow7 };
+enum class Protocol : uint8_t { kNetflow5, kNetflow9, kIpfix, kSflow, kNetflow1, kNetflow7, kFlowBatch, kGoflow2 };
+
+struct FlowChunk;
 
 /// What a decoder has read of streams that it shares with others (SequenceOrder) and not handed over yet.
 struct SequenceOutbox {
@@ -214,6 +216,7 @@ struct DecodeContext {
   SideWriters* side;                                    ///< null: no query reads any of them
   const std::function<void(const NameNews&)>& on_name;  ///< empty: nobody asks
   SequenceOutbox* outbox;                               ///< null: the streams are this decoder's alone
+  std::unique_ptr<FlowChunk>& flow_chunk;               ///< null: no message had flows yet
 
   /// Null: no query reads the stream.
   SideWriter* side_writer(batch::SideStream stream) const { return side == nullptr ? nullptr : side->of(stream); }
@@ -257,6 +260,8 @@ void decode_netflow7(DecodeContext& context);
 void decode_netflow9(DecodeContext& context);
 void decode_ipfix(DecodeContext& context);
 void decode_sflow(DecodeContext& context);
+void decode_flow_batch(DecodeContext& context);
+void decode_goflow2(DecodeContext& context);
 
 /// Reads what the sender's data waited for, where other decoders have learnt it: no message of it is at hand.
 void read_released(DecodeContext& context);
