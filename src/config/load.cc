@@ -170,6 +170,17 @@ void check_together(Loaded& loaded, PropertyCheck kafka_property) {
     tell(loaded, "catalog.store", "the catalog is to be in Kafka, and no broker is named",
          "set kafka.brokers, such as ['kafka-1.example:9092']");
   }
+  for (const FlowTopic& topic : settings.listen.kafka) {
+    if (topic.name == settings.flows.topic) {
+      tell(loaded, "flows.topic",
+           fmt::format("'{}' is read by listen.kafka, too: flows would come again and again", topic.name),
+           "what is read has been acquired already");
+    }
+  }
+  if (settings.kafka.brokers.empty() && !(settings.listen.kafka.empty() && settings.flows.topic.empty())) {
+    tell(loaded, settings.listen.kafka.empty() ? "flows.topic" : "listen.kafka",
+         "no brokers are named that have the topic", "set kafka.brokers, such as ['kafka-1.example:9092']");
+  }
   const bool allow_unknown =
       std::find(loaded.refused.begin(), loaded.refused.end(), "ingest.allow") != loaded.refused.end();
   for (const Endpoint& endpoint : settings.listen.flow) {

@@ -333,6 +333,38 @@ TEST_F(Load, ACatalogInKafkaNeedsBrokers) {
   EXPECT_EQ(with.settings.catalog.store, CatalogStore::kKafka);
 }
 
+TEST_F(Load, TopicsOfFlowsHaveAFormatAndARangeOfPartitions) {
+  write("node.toml", R"([kafka]
+brokers = ["kafka-1.example:9092"]
+[listen]
+kafka = ["flows", "backstream:other", "goflow2:flow-messages/0-15"]
+kafka_start = "begin"
+[flows]
+topic = "out"
+)");
+  const Loaded loaded = load(request());
+  EXPECT_EQ(told(loaded), "");
+  using Format = FlowTopic::Format;
+  EXPECT_EQ(loaded.settings.listen.kafka, (std::vector<FlowTopic>{{Format::kBackstream, "flows"},
+                                                                  {Format::kBackstream, "other"},
+                                                                  {Format::kGoflow2, "flow-messages", 0, 15}}));
+  EXPECT_TRUE(loaded.settings.listen.kafka_from_begin);
+  EXPECT_EQ(loaded.settings.flows.topic, "out");
+  for (const char* text : {"", "a b", "avro:flows", "flows/3", "flows/3-2", "flows/-3", "flows/1-2x", "goflow2:", ".."})
+    EXPECT_FALSE(parse_flow_topic(text)) << text;
+  EXPECT_EQ(parse_flow_topic("goflow2:t/3-3")->text(), "goflow2:t/3-3");
+  EXPECT_EQ(parse_flow_topic("backstream:t")->text(), "t");
+}
+
+TEST_F(Load, ATopicThatIsReadIsNotSentTo) {
+  write("node.toml", "[listen]\nkafka = ['flows']\n[flows]\ntopic = 'flows'\n");
+  const std::string text = told(load(request()));
+  EXPECT_NE(text.find(":4:9: error: 'flows' is read by listen.kafka, too"), std::string::npos) << text;
+  EXPECT_NE(text.find(":2:9: error: no brokers are named that have the topic"), std::string::npos) << text;
+  write("node.toml", "[listen]\nkafka = ['flows', 'goflow2:flows']\n");
+  EXPECT_NE(told(load(request())).find("topic 'flows' is there twice"), std::string::npos);
+}
+
 /// As `config show` writes it.
 std::string toml(const Settings& settings) {
   std::string text, section;

@@ -96,6 +96,12 @@ constexpr SettingDef kTable[] = {
      "live: memory for groups that each receiving thread takes before the first datagram; more is made ready as tables "
      "grow; 0: none is taken before it is needed",
      BACKSTREAM_FIELD(exec.ready_memory_octets)},
+    {"listen.kafka_start", SettingKind::kChoice, 0, 1, "end|begin",
+     "where reading of a topic begins that was not read before: with what comes from now on, or with what is kept",
+     BACKSTREAM_FIELD(listen.kafka_from_begin)},
+    {"flows.queue", SettingKind::kOctets, 1 << 20, int64_t{1} << 31, "",
+     "memory for flows that are on their way to flows.topic; what finds no room is dropped and counted",
+     BACKSTREAM_FIELD(flows.queue_octets)},
     {"http.allow_insecure", SettingKind::kSwitch, 0, 1, "",
      "serve: http.listen may be an address that others reach, though tokens and results can be read on the way",
      BACKSTREAM_FIELD(http.allow_insecure)},
@@ -184,7 +190,18 @@ bool is_topic_prefix(std::string_view text) {
          });
 }
 
+bool is_topic(std::string_view text) {
+  return !text.empty() && text.size() <= 249 && text != "." && text != ".." &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+         });
+}
+
 constexpr TextSettingDef kTextTable[] = {
+    {"flows.topic", "topic of Kafka that all decoded flows are sent to, in the schema of docs/flows.proto; empty: none",
+     [](Settings& settings) -> std::string& { return settings.flows.topic; },
+     [](std::string_view text) { return text.empty() || is_topic(text); },
+     "the whole name of a topic: 1 to 249 letters, digits, '.', '_' and '-'"},
     {"kafka.prefix", "what the names of our topics begin with; one for each deployment",
      [](Settings& settings) -> std::string& { return settings.kafka.prefix; }, is_topic_prefix,
      "1 to 100 letters, digits, '.', '_' and '-'"},
@@ -269,6 +286,26 @@ std::vector<std::string> load_flow(const Settings& settings) {
   return elements;
 }
 
+std::optional<ListFault> store_kafka(Settings& settings, Elements elements) {
+  std::vector<FlowTopic> topics;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    auto topic = parse_flow_topic(elements[i]);
+    if (!topic) return ListFault{i, {}, {}};
+    // One reader a topic: what a partition is read as does not depend on the order of settings.
+    if (std::any_of(topics.begin(), topics.end(), [&](const FlowTopic& other) { return other.name == topic->name; }))
+      return ListFault{i, fmt::format("topic '{}' is there twice", topic->name), {}};
+    topics.push_back(std::move(*topic));
+  }
+  settings.listen.kafka = std::move(topics);
+  return std::nullopt;
+}
+
+std::vector<std::string> load_kafka(const Settings& settings) {
+  std::vector<std::string> elements;
+  for (const FlowTopic& topic : settings.listen.kafka) elements.push_back(topic.text());
+  return elements;
+}
+
 constexpr std::string_view kRoleNames[] = {"edge", "merge", "receiver"};  // In the order of NodeRole.
 
 std::optional<ListFault> store_roles(Settings& settings, Elements elements) {
@@ -335,6 +372,10 @@ constexpr ListSettingDef kListTable[] = {
      "edge, merge and receiver"},
     {"listen.flow", "serve: where routers send to (default: udp://127.0.0.1 with the ports 2055, 4739 and 6343)",
      store_flow, load_flow, "udp://HOST:PORT, such as 'udp://[::]:2055'; in TOML a list of texts"},
+    {"listen.kafka", "serve: topics of Kafka that flows are read from, in the schema of docs/flows.proto or goflow2's",
+     store_kafka, load_kafka,
+     "[FORMAT:]TOPIC[/FIRST-LAST], FORMAT backstream or goflow2, such as 'flows, goflow2:flow-messages/0-15'; in TOML "
+     "a list of texts"},
 };
 
 constexpr std::pair<std::string_view, int64_t> kOctetUnits[] = {
@@ -861,6 +902,36 @@ Micros Settings::delay_of(const base::Inet& exporter) const {
 std::string_view Settings::site_of(const base::Inet& exporter) const {
   const auto* best = longest(exporters, exporter, [](const ExporterSettings& of) { return !of.site.empty(); });
   return best == nullptr ? std::string_view() : best->site;
+}
+
+std::string FlowTopic::text() const {
+  std::string text = format == Format::kGoflow2 ? "goflow2:" : "";
+  text += name;
+  if (first_partition != 0 || last_partition != UINT32_MAX)
+    text += fmt::format("/{}-{}", first_partition, last_partition);
+  return text;
+}
+
+std::optional<FlowTopic> parse_flow_topic(std::string_view text) {
+  FlowTopic topic;
+  if (const size_t colon = text.find(':'); colon != std::string_view::npos) {
+    const std::string_view format = text.substr(0, colon);
+    if (format == "goflow2") topic.format = FlowTopic::Format::kGoflow2;
+    else if (format != "backstream") return std::nullopt;
+    text.remove_prefix(colon + 1);
+  }
+  if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
+    const std::string_view range = text.substr(slash + 1);
+    text = text.substr(0, slash);
+    const char* const end = range.data() + range.size();
+    const auto first = std::from_chars(range.data(), end, topic.first_partition);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') return std::nullopt;
+    const auto last = std::from_chars(first.ptr + 1, end, topic.last_partition);
+    if (last.ec != std::errc() || last.ptr != end || topic.last_partition < topic.first_partition) return std::nullopt;
+  }
+  if (!is_topic(text)) return std::nullopt;
+  topic.name = text;
+  return topic;
 }
 
 std::string setting_text(const SettingDef& setting, const Settings& settings) {

@@ -49,6 +49,20 @@ struct ForwardSettings {
   int64_t queue_octets = 16 << 20;
 };
 
+/// A topic of Kafka that flows are read from.
+struct FlowTopic {
+  enum class Format : uint8_t {
+    kBackstream,  ///< docs/flows.proto
+    kGoflow2,     ///< goflow2's FlowMessage
+  } format = Format::kBackstream;
+  std::string name;  ///< whole, as the brokers know it
+  uint32_t first_partition = 0, last_partition = UINT32_MAX;
+  bool operator==(const FlowTopic&) const = default;
+  std::string text() const;  ///< "flows", "goflow2:flow-messages/0-15"
+};
+/// [FORMAT:]TOPIC[/FIRST-LAST]. Nothing when it is not of that form.
+std::optional<FlowTopic> parse_flow_topic(std::string_view text);
+
 /// What somebody may do over HTTP; each includes those before it.
 enum class AccessRole : uint8_t {
   kViewer = 1,  ///< look
@@ -135,6 +149,8 @@ struct Settings {
   struct {
     /// Scheme udp; no two are alike.
     std::vector<Endpoint> flow = {{"udp", "127.0.0.1", 2055}, {"udp", "127.0.0.1", 4739}, {"udp", "127.0.0.1", 6343}};
+    std::vector<FlowTopic> kafka;  ///< no two of one name
+    bool kafka_from_begin = false;
   } listen;
   struct {
     std::string listen = "http://127.0.0.1:8844";  ///< parse_http_endpoint() takes it; https has certificate and key
@@ -151,6 +167,10 @@ struct Settings {
     std::vector<AccessGrant> grants;                         ///< each subject once
     std::vector<AccessFilter> filters;                       ///< each subject once
   } access;
+  struct {
+    std::string topic;  ///< empty: decoded flows are not sent on
+    int64_t queue_octets = 64 << 20;
+  } flows;
   struct {
     std::string folder;  ///< absolute; empty only before load()
   } state;
