@@ -42,6 +42,7 @@ class Backlog {
     octets_ = 0;
     used_chunks_ = used_octets_ = 0;
     if (chunks_.size() > kKeptChunks) chunks_.resize(kKeptChunks);
+    std::erase_if(chunks_, [](const auto& chunk) { return chunk.size() > kChunkOctets; });
   }
 
  private:
@@ -50,8 +51,10 @@ class Backlog {
   static_assert(kChunkOctets >= 65'536);
 
   uint8_t* room(uint32_t octets) {
-    if (used_chunks_ == 0 || used_octets_ + octets > kChunkOctets) {
+    if (used_chunks_ == 0 || used_octets_ + octets > chunks_[used_chunks_ - 1].size()) {
       if (used_chunks_ == chunks_.size()) chunks_.emplace_back(kChunkOctets);
+      // A record of Kafka may be larger than any datagram.
+      if (chunks_[used_chunks_].size() < octets) chunks_[used_chunks_] = base::HugePageVector<uint8_t>(octets);
       ++used_chunks_;
       used_octets_ = 0;
     }

@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "app/client_command.h"
 #include "app/site_names.h"
@@ -36,6 +38,7 @@ constexpr Micros kSecond = base::kMicrosPerSecond;
 constexpr Micros kCheckpointInterval = 10 * kSecond;
 constexpr Micros kEdgesHear = 10 * kSecond;
 constexpr std::string_view kFlows = "flows";
+constexpr const char* kPlacesFile = "topics.json";
 
 /// A thousand browsers are a thousand descriptors; the usual limit of a shell is 1,024.
 void raise_descriptor_limit() {
@@ -182,6 +185,7 @@ std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_of(
   header.watermark = engine_->watermark(kFlows);
   header.outages = outages_;
   if (feed_) header.partials = feed_->next_offsets();
+  header.topics = topic_places();
   for (const auto& status : queries) {
     if (status.temporary || !status.number) continue;
     service::SavedQuery& query = state.queries.emplace_back();
@@ -192,6 +196,45 @@ std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_of(
     if (clean) header.last_seqs[query.name] = board_->last_seq(query.name);
   }
   return {std::move(state), std::move(header)};
+}
+
+/// At rest.
+std::vector<service::TopicPlace> Daemon::topic_places() const {
+  std::vector<service::TopicPlace> places;
+  if (input_.topics == nullptr) return places;
+  for (const transport::KafkaPlace& place : input_.topics->places())
+    places.push_back({place.topic, place.partition, place.next});
+  return places;
+}
+
+/// Where there is no state of windows to keep them with: on an edge, and when all windows have been closed.
+Result<void> Daemon::keep_places() const {
+  if (input_.topics == nullptr || !options_.state_kept) return {};
+  nlohmann::json places = nlohmann::json::array();
+  for (const service::TopicPlace& place : topic_places()) places.push_back({place.topic, place.partition, place.next});
+  const std::string text = places.dump();
+  return write_atomically(in_folder(options_.settings.state.folder, kPlacesFile),
+                          {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+/// Where topics were read to by the state that is gone on from; without one, by the process that closed its windows.
+std::vector<transport::KafkaPlace> Daemon::places_of_before() {
+  std::vector<transport::KafkaPlace> places;
+  if (!options_.state_kept) return places;
+  if (before_) {
+    for (const service::TopicPlace& place : before_->header.topics)
+      places.push_back({place.topic, place.partition, place.next});
+    return places;
+  }
+  std::ifstream file(in_folder(options_.settings.state.folder, kPlacesFile));
+  const auto json = nlohmann::json::parse(file, nullptr, false);
+  if (!json.is_array()) return places;
+  for (const auto& place : json) {
+    if (place.is_array() && place.size() == 3 && place[0].is_string() && place[1].is_number_unsigned() &&
+        place[2].is_number_unsigned())
+      places.push_back({place[0].get<std::string>(), place[1].get<uint32_t>(), place[2].get<uint64_t>()});
+  }
+  return places;
 }
 
 /// At rest.
@@ -207,7 +250,28 @@ Result<void> Daemon::open_input() {
   engine.share = settings.plan.share;
   engine.batch_rows = static_cast<size_t>(settings.exec.batch_rows);
   engine.ready_octets = static_cast<size_t>(settings.exec.ready_memory_octets);
-  engine.edges = options_.threads;
+  RunOptions input;
+  input.settings = settings;
+  input.threads = options_.threads;
+  for (const config::Endpoint& endpoint : settings.listen.flow)
+    input.listen.push_back({endpoint.host == "*" ? "" : endpoint.host, endpoint.port, ""});
+  checkpoints_ = std::make_unique<service::Checkpoints>(settings.state.folder);
+  if (keeps_windows()) {
+    auto before = checkpoints_->load();
+    // A damaged file was set aside: what it held is lost, and said to be; the service goes on.
+    if (before) {
+      before_ = std::move(*before);
+    } else {
+      telemetry::terminal_log().line(before.error().render());
+      std::error_code ignored;
+      std::filesystem::remove(in_folder(settings.state.folder, kPlacesFile), ignored);  // It is older.
+    }
+  }
+
+  auto forwards = forward_targets(settings);
+  if (!forwards) return tl::unexpected(std::move(forwards.error()));
+  input.forwards = std::move(*forwards);
+  engine.edges = source_count(input);
   engine.half = half_;
   if (half_ != exec::Half::kBoth) engine.pane_us_max = exec::kShippedPaneMax;
   if (half_ == exec::Half::kMerge) engine.edges = 1;
@@ -217,17 +281,13 @@ Result<void> Daemon::open_input() {
     engine.epoch = spool_->epoch();
   }
   engine_ = std::make_unique<exec::Engine>(engine);  // Takes its memory before a socket fills.
-
-  RunOptions input;
-  input.settings = settings;
-  input.threads = options_.threads;
-  for (const config::Endpoint& endpoint : settings.listen.flow)
-    input.listen.push_back({endpoint.host == "*" ? "" : endpoint.host, endpoint.port, ""});
-  auto forwards = forward_targets(settings);
-  if (!forwards) return tl::unexpected(std::move(forwards.error()));
-  input.forwards = std::move(*forwards);
   if (half_ != exec::Half::kMerge) {
-    auto opened = app::open_input(input, sites_);
+    if (!settings.flows.topic.empty()) {
+      auto output = FlowOutput::open(settings, engine.edges);
+      if (!output) return tl::unexpected(std::move(output.error()));
+      flow_output_ = std::move(*output);
+    }
+    auto opened = app::open_input(input, sites_, places_of_before());
     if (!opened) return tl::unexpected(std::move(opened.error()));
     input_ = std::move(*opened);
   }
@@ -235,11 +295,11 @@ Result<void> Daemon::open_input() {
   std::vector<ingest::DatagramSource*> sources;
   for (const auto& source : input_.sources) sources.push_back(source.get());
   board_ = std::make_unique<service::ResultBoard>(hub_, service::BoardLimits{});
-  pipeline_ =
-      std::make_unique<Pipeline>(Pipeline::Options{settings, engine.edges, options_.threads, Deal{}, true, true,
-                                                   as_table_.table.get(), announcements_, inventory_.get(), true,
-                                                   [this] { return refresh_.take_changed(); }, input_.forwarder.get()},
-                                 sources, *engine_, sites_);
+  pipeline_ = std::make_unique<Pipeline>(
+      Pipeline::Options{settings, engine.edges, engine.edges, Deal{}, true, true, as_table_.table.get(), announcements_,
+                        inventory_.get(), true, [this] { return refresh_.take_changed(); }, input_.forwarder.get(),
+                        flow_output_.get()},
+      sources, *engine_, sites_);
   jobs_ = std::make_unique<service::RestJobs>([this] { pipeline_->nudge(); });
   return {};
 }
@@ -281,13 +341,6 @@ service::QueryGround Daemon::ground() {
 }
 
 Result<void> Daemon::open_register() {
-  checkpoints_ = std::make_unique<service::Checkpoints>(options_.settings.state.folder);
-  if (keeps_windows()) {
-    auto before = checkpoints_->load();
-    // A damaged file was set aside: what it held is lost, and said to be; the service goes on.
-    if (before) before_ = std::move(*before);
-    else telemetry::terminal_log().line(before.error().render());
-  }
   board_->name_edges([this](uint32_t edge) {
     const auto node = edge_nodes_.find(edge);
     return node == edge_nodes_.end() ? std::to_string(edge) : node->second.site;
@@ -433,7 +486,8 @@ Result<void> Daemon::open_http() {
 
 std::vector<uint16_t> Daemon::flow_ports() const {
   if (input_.sources.empty()) return {};
-  return dynamic_cast<const ingest::UdpSource&>(*input_.sources.front()).ports();
+  const auto* sockets = dynamic_cast<const ingest::UdpSource*>(input_.sources.front().get());
+  return sockets == nullptr ? std::vector<uint16_t>() : sockets->ports();
 }
 
 std::vector<service::ExporterStatus> Daemon::exporters() {
@@ -467,6 +521,11 @@ service::MetricsInput Daemon::metrics_at_rest() {
   input.now = wall_clock();
   input.ingest = pipeline_->ingested();
   if (input_.forwarder) input.forwards = input_.forwarder->stats();
+  if (flow_output_) {
+    const transport::KafkaPublishCounts sent = flow_output_->counts();
+    input.flows_sent = {{options_.settings.flows.topic, sent.records, sent.octets, sent.delivered, sent.failed,
+                         sent.dropped, sent.waiting}};
+  }
   input.decoded = pipeline_->decoded();
   for (service::ExporterStatus& status : exporters()) {
     auto& exporter = input.exporters.emplace_back();
@@ -716,6 +775,11 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       });
       if (membership_) tend_members(now);
       if (follower_ == nullptr) tend_access(now);
+      if (!keeps_windows()) {
+        const auto places = keep_places();
+        if (!places && !std::exchange(places_told_, true))
+          telemetry::terminal_log().warning("places in topics are not kept: " + places.error().message);
+      }
     }
     if (now - tended_at >= kSecond / 4 || now < tended_at) {
       tended_at = now;
@@ -752,9 +816,11 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   if (end == End::kSave && keeps_windows()) {
     auto [state, header] = state_of(register_->list(), wall_clock(), true);
     kept = checkpoints_->write_now(std::move(state), std::move(header));
-  } else if (keeps_windows()) {
-    checkpoints_->clear();
+  } else {
+    if (keeps_windows()) checkpoints_->clear();
+    kept = keep_places();
   }
+  if (flow_output_) flow_output_->finish(std::chrono::seconds(2));
   server_->stop(std::chrono::milliseconds(1'000));
   exporter_state_->stop();
   refresh_.stop();

@@ -103,6 +103,9 @@ class Daemon {
   void go_on_from_before();
   std::pair<service::SavedState, service::CheckpointHeader> state_of(
       const std::vector<service::QueryRegister::Status>& queries, base::Micros now, bool clean);
+  std::vector<service::TopicPlace> topic_places() const;
+  base::Result<void> keep_places() const;
+  std::vector<transport::KafkaPlace> places_of_before();
   void mark_gaps(base::Micros from, base::Micros until);
   void take_snapshot(base::Micros now);
   void watch_clock(base::Micros now);
@@ -146,6 +149,7 @@ class Daemon {
 
   http::EventHub hub_;
   std::unique_ptr<service::ResultBoard> board_;
+  std::unique_ptr<FlowOutput> flow_output_;  ///< null: flows are not sent on
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<cluster::PartialsFeed> feed_;  ///< merge node; nudges the pipeline
   std::unique_ptr<service::RestJobs> jobs_;
@@ -166,7 +170,8 @@ class Daemon {
   std::deque<Count> counts_;  ///< of the last seconds
   bool others_ask_ = false;   ///< from here on the engine is reached through jobs_
   base::Micros access_told_at_ = 0;
-  uint64_t first_seq_ = 0;  ///< of queries that are new to this process
+  bool places_told_ = false;  ///< that they cannot be kept
+  uint64_t first_seq_ = 0;    ///< of queries that are new to this process
 
   service::MetricsInput::Reload reloads_;
   service::EarlierCounts earlier_;

@@ -55,7 +55,7 @@ base::Result<std::unique_ptr<Observed>> observe(const RunOptions& options,
   observed->source = std::move(input->sources.front());
   Pipeline::Options pipeline_options;
   pipeline_options.settings = options.settings;
-  pipeline_options.live = !options.listen.empty();
+  pipeline_options.live = options.live();
   pipeline_options.live_rules = options.live_rules;
   pipeline_options.inventory = observed->inventory.get();
   pipeline_options.exporters_read = true;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "enrich/enrich.h"
@@ -10,10 +12,16 @@
 
 namespace backstream::app {
 
-base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites) {
+uint32_t source_count(const RunOptions& options) {
+  const uint32_t sockets = options.listen.empty() ? 0 : options.threads;
+  return std::max(sockets + (options.settings.listen.kafka.empty() ? 0 : 1), 1U);
+}
+
+base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites,
+                               std::vector<transport::KafkaPlace> places) {
   Input input;
   const config::Settings& settings = options.settings;
-  if (options.listen.empty()) {
+  if (options.listen.empty() && options.settings.listen.kafka.empty()) {
     auto captures =
         ingest::open_captures(options.captures, options.ports, sites, base::PrefixSet(settings.ingest.allow));
     if (!captures) return tl::unexpected(captures.error());
@@ -35,6 +43,18 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
   input.allow =
       std::make_shared<base::Published<base::PrefixSet>>(std::make_shared<base::PrefixSet>(settings.ingest.allow));
   udp.allow = input.allow;
+  if (!settings.listen.kafka.empty()) {
+    auto topics = FlowTopics::open(settings, std::move(places), input.allow);
+    if (!topics) return tl::unexpected(topics.error());
+    input.topics = topics->get();
+    input.sources.push_back(std::move(*topics));
+  }
+  if (options.listen.empty()) {
+    if (sites.empty()) sites.emplace_back();
+    if (!options.forwards.empty())
+      telemetry::terminal_log().warning("records of Kafka are not forwarded, only what sockets receive");
+    return input;
+  }
   auto sources = ingest::listen_udp(options.listen, udp, sites);
   if (!sources) return tl::unexpected(sources.error());
   if (!options.forwards.empty()) {
@@ -43,7 +63,8 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
     input.forwarder = std::move(*forwarder);
     for (const std::string& note : input.forwarder->notes()) telemetry::terminal_log().line("backstream: " + note);
   }
-  for (auto& source : *sources) input.sources.push_back(std::move(source));
+  input.sources.insert(input.sources.begin(), std::make_move_iterator(sources->begin()),
+                       std::make_move_iterator(sources->end()));
   return input;
 }
 

@@ -69,6 +69,12 @@ batch::FlowColumnSet wanted_columns(const exec::Engine& engine) {
   return wanted;
 }
 
+batch::FlowColumnSet wanted_columns(const exec::Engine& engine, const FlowOutput* output) {
+  batch::FlowColumnSet wanted = wanted_columns(engine);
+  if (output != nullptr) FlowOutput::columns().for_each([&](FlowColumn column) { wanted.add(column); });
+  return wanted;
+}
+
 /// The labels of inputs, and of settings those that are not among them.
 std::vector<std::string> all_sites(std::vector<std::string> sites, const config::Settings& settings) {
   if (sites.empty()) sites.emplace_back();
@@ -97,7 +103,7 @@ std::shared_ptr<const decode::WantedElements> wanted_elements(const exec::Engine
 /// The export time in a message header, at second precision, before anything of it is decoded: NetFlow v1 to v9
 /// (RFC 3954 §5.1) have it at octet 8, IPFIX (RFC 7011 §3.1) at octet 4. sFlow has none.
 std::optional<Micros> export_time(const base::Datagram& datagram) {
-  if (datagram.payload_octets < 16) return std::nullopt;
+  if (datagram.payload_octets < 16 || datagram.payload_form != base::PayloadForm::kExport) return std::nullopt;
   const auto at = [&](size_t offset) { return uint32_t{datagram.payload[offset]}; };
   const auto seconds = [&](size_t o) {
     return Micros{at(o) << 24 | at(o + 1) << 16 | at(o + 2) << 8 | at(o + 3)} * base::kMicrosPerSecond;
@@ -186,7 +192,7 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
       live_rules_(options.live || options.live_rules),
       engine_(engine),
       enrichers_(std::max(options.threads, 1u),
-                 enrich::Enricher(wanted_columns(engine),
+                 enrich::Enricher(app::wanted_columns(engine, options.flow_output),
                                   {options.as_table,
                                    options.inventory == nullptr ? nullptr : options.inventory->interfaces().get()})),
       tracker_(watermark_rules(options)),
@@ -230,6 +236,7 @@ Pipeline::Pipeline(const Options& options, std::vector<ingest::DatagramSource*> 
       options.threads, [this] { return lanes_[0]->edges[0]->writer.make_buffer(); },
       [this](uint32_t number, batch::ColumnBatch& rows, exec::RowsContext& context) {
         enrichers_[number].enrich(rows);
+        if (options_.flow_output != nullptr) options_.flow_output->take(number, rows);
         context.edge = number;
         engine_.process(kFlows, rows, context);
       });
@@ -243,7 +250,7 @@ void Pipeline::change_queries(const std::function<void()>& change) {
   change();
   side_.queries_changed();
   const auto elements = wanted_elements(engine_, options_.settings);
-  for (enrich::Enricher& enricher : enrichers_) enricher.set_wanted(wanted_columns(engine_));
+  for (enrich::Enricher& enricher : enrichers_) enricher.set_wanted(app::wanted_columns(engine_, options_.flow_output));
   for (auto& lane : lanes_) {
     for (auto& edge : lane->edges)
       edge = std::make_unique<Edge>(*this, *lane, edge->number, enrichers_[0].columns_to_decode(), elements);
@@ -285,6 +292,7 @@ void Pipeline::hand_over(Lane& lane, decode::FlowWriter& writer, batch::ColumnBa
                          const exec::RowsContext& context) {
   if (threads_ == nullptr) {
     enrichers_[lane.number].enrich(rows);
+    if (options_.flow_output != nullptr) options_.flow_output->take(lane.number, rows);
     engine_.process(kFlows, rows, context);
     return;
   }
@@ -308,6 +316,7 @@ Pipeline::KnownSource& Pipeline::known(const base::Inet& address) {
   KnownSource fresh;
   fresh.edge = static_cast<uint32_t>(sources_.size());
   std::string_view site = options_.settings.site_of(address);
+  fresh.site_assumed = site.empty();
   if (site.empty() && options_.live) site = options_.settings.node.site;
   if (!site.empty()) fresh.site = static_cast<uint32_t>(std::find(sites_.begin(), sites_.end(), site) - sites_.begin());
   fresh.first_seen = received_at_;
@@ -360,6 +369,7 @@ Pipeline::Prepared Pipeline::prepare(Lane& lane, const base::Datagram& datagram)
   Prepared prepared;
   prepared.source = &source;
   prepared.site = datagram.site == 0 ? source.site : datagram.site;
+  prepared.site_assumed = datagram.site == 0 && source.site_assumed;
   prepared.edge = &edge_of(lane, prepared.site, source);
   if (live_rules_ && &source != &overflow_source_) {
     if (const auto exported_at = export_time(datagram))
@@ -372,6 +382,7 @@ decode::DecodeOutcome Pipeline::decode(Lane& lane, const base::Datagram& receive
   lane.received_at = received.received_at;
   base::Datagram datagram = received;
   datagram.site = prepared.site;
+  datagram.site_assumed = prepared.site_assumed;
   Edge& edge = *prepared.edge;
   // Rows of a shifted datagram make batches of their own.
   if (prepared.shift_us != 0) edge.writer.flush();
@@ -652,6 +663,7 @@ void Pipeline::take_block(Lane& lane, std::span<const base::Datagram> block) {
   for (size_t i = 0; i < block.size(); ++i) reached |= conclude(lane, block[i], lane.prepared[i], lane.outcomes[i]);
   const Micros now = block.back().received_at;
   publish_watermarks(now);
+  lane.source.processed(block.size());
   if (reached || now - kArrivalDelay >= arrival_cut_.load(std::memory_order_relaxed)) wake();
 }
 
@@ -709,7 +721,8 @@ void Pipeline::count_sequences() {
 void Pipeline::receive(Lane& lane) {
   while (!stopping_.load(std::memory_order_relaxed)) {
     const auto block = lane.source.next_block();
-    if (options_.forwarder != nullptr && !block.empty()) options_.forwarder->take(block);
+    const bool exports = !block.empty() && block.front().payload_form == base::PayloadForm::kExport;
+    if (options_.forwarder != nullptr && exports) options_.forwarder->take(block);
     std::unique_lock lock(lane.mutex, std::defer_lock);
     for (;;) {
       if (!resting_.load() && lock.try_lock()) break;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "app/aggregation_threads.h"
+#include "app/flow_topics.h"
 #include "app/run_options.h"
 #include "app/side_feeds.h"
 #include "base/datagram.h"
@@ -55,6 +56,7 @@ class Pipeline {
     /// Asked once a second when live: whether a lookup table changed since the last time. May be empty.
     std::function<bool()> tables_changed;
     ingest::Forwarder* forwarder = nullptr;  ///< is given every datagram as it comes; null: there is none
+    FlowOutput* flow_output = nullptr;       ///< is given every row as it is enriched; null: there is none
   };
   /// @param sources  one; live: one a thread. They and the engine, which has its queries, must outlive the pipeline
   /// @param sites    labels of Datagram::site
@@ -132,6 +134,7 @@ class Pipeline {
     KnownSource* source = nullptr;
     Edge* edge = nullptr;
     uint32_t site = 0;
+    bool site_assumed = false;
     base::Micros shift_us = 0;
   };
 
@@ -192,6 +195,7 @@ class Pipeline {
     uint32_t edge = 0;
     bool introduced = false;                     ///< the tracker knows its delay
     uint32_t site = 0;                           ///< by the settings, where the input has no label; 0: none
+    bool site_assumed = false;                   ///< it is node.site, for want of another
     base::Micros first_seen = 0, last_seen = 0;  ///< arrival
   };
   std::unordered_map<base::Inet, KnownSource, base::InetHash> sources_;  // At most the decoder's exporter limit.

@@ -83,7 +83,7 @@ class Progress {
 
 /// Rows on the same screen would be torn by a bar.
 bool shows_progress(const RunOptions& options) {
-  return !options.quiet && options.listen.empty() && telemetry::terminal_log().on_terminal() &&
+  return !options.quiet && !options.live() && telemetry::terminal_log().on_terminal() &&
          (options.format == receiver::Format::kNone || ::isatty(STDOUT_FILENO) == 0);
 }
 
@@ -202,7 +202,7 @@ exec::EngineOptions engine_options_of(const RunOptions& options, bool live) {
     engine.ship = true;
     engine.pane_us_max = kShippedPane;
   } else {
-    engine.edges = options.threads;
+    engine.edges = live ? source_count(options) : options.threads;
   }
   return engine;
 }
@@ -252,7 +252,7 @@ int run_command(const std::vector<std::string>& arguments) {
 
   auto views = chosen_views(options, set);
   if (!views) return complain(views.error(), kExitUsage);
-  if (options.captures.empty() && options.listen.empty()) {
+  if (options.captures.empty() && !options.live()) {
     return misused("no input", "give --pcap FILE or --listen udp://HOST:PORT");
   }
   plan::LookupTables::Item as_table;
@@ -267,7 +267,7 @@ int run_command(const std::vector<std::string>& arguments) {
   if (keeps_state) {
     if (const auto loaded = exporter_state.load(*announcements); !loaded) return complain(loaded.error(), kExitFailure);
   }
-  const bool live = !options.listen.empty();
+  const bool live = options.live();
   const exec::EngineOptions engine_options = engine_options_of(options, live);
   exec::Engine engine(engine_options);  // Takes its memory before a socket fills.
   std::vector<std::string> sites;
@@ -276,6 +276,13 @@ int run_command(const std::vector<std::string>& arguments) {
   warn_of_unknown_sites(options, set, sites);
   std::vector<ingest::DatagramSource*> sources;
   for (const auto& source : input->sources) sources.push_back(source.get());
+  const uint32_t threads = live ? static_cast<uint32_t>(sources.size()) : options.threads;
+  std::unique_ptr<FlowOutput> flow_output;
+  if (!options.settings.flows.topic.empty()) {
+    auto opened = FlowOutput::open(options.settings, threads);
+    if (!opened) return complain(opened.error(), kExitFailure);
+    flow_output = std::move(*opened);
+  }
 
   receiver::ResultWriter writer(options.format, *views, STDOUT_FILENO, options.revisions);
   exec::RevisionChanges changes(writer, kRevisionKeysMax);
@@ -293,9 +300,9 @@ int run_command(const std::vector<std::string>& arguments) {
   for (lookup::FileTable* file : (*inventory)->files()) refresh.add(*file);
   if (live) refresh.start();  // A replay reads each table once: its rows do not depend on how long it takes.
   if (live && keeps_state) exporter_state.start(announcements);  // A replay says nothing about exporters of today.
-  Pipeline pipeline({options.settings, engine_options.edges, options.threads, options.deal, live, options.live_rules,
+  Pipeline pipeline({options.settings, engine_options.edges, threads, options.deal, live, options.live_rules,
                      as_table.table.get(), announcements, inventory->get(), exporters_read,
-                     [&] { return refresh.take_changed(); }, input->forwarder.get()},
+                     [&] { return refresh.take_changed(); }, input->forwarder.get(), flow_output.get()},
                     sources, engine, sites);
   Progress progress(*sources[0], shows_progress(options));
   const auto begin = Clock::now();
@@ -328,9 +335,19 @@ int run_command(const std::vector<std::string>& arguments) {
   tell_failures();
 
   if (input->forwarder) input->forwarder->stop();
+  if (flow_output) {
+    flow_output->finish(std::chrono::milliseconds(options.settings.kafka.timeout_us / base::kMicrosPerMilli));
+    const transport::KafkaPublishCounts sent = flow_output->counts();
+    if (sent.dropped + sent.failed + sent.waiting != 0) {
+      log.warning(fmt::format("of {} flows that were to go to '{}', {} found no room, {} were not taken by the brokers",
+                              sent.units + sent.dropped, options.settings.flows.topic, sent.dropped,
+                              sent.failed + sent.waiting));
+    }
+  }
 
   RunReport report = make_report(options, set, pipeline, engine);
   if (input->forwarder) report.forwards = input->forwarder->stats();
+  if (flow_output) report.flows_sent = flow_output->counts();
   for (const plan::LookupTables::Item& item : set.tables.items()) report.tables.push_back(report_table(item));
   if (as_table.table) report.tables.push_back(report_table(as_table));
   report.as_filled = pipeline.as_filled_count();

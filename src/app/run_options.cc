@@ -27,7 +27,8 @@ constexpr const char* kAbout =
     "  backstream run --pcap mine.pcap -e \"SELECT window_start, src_as, dst_as, sum(octets) AS octets\n"
     "                 FROM tumble(flows, time, interval '5 min') GROUP BY 1, 2, 3\"\n"
     "  backstream run --pcap ams=a.pcap.zst --pcap fra=b.pcap.gz -o csv queries/traffic_matrix.sql > matrix.csv\n"
-    "  backstream run --listen udp://127.0.0.1:2055 --for 60s -o jsonl queries/port_sweep.sql\n";
+    "  backstream run --listen udp://127.0.0.1:2055 --for 60s -o jsonl queries/port_sweep.sql\n"
+    "  backstream run --listen kafka://goflow2:flow-messages --set kafka.brokers=kafka-1.example:9092 ...\n";
 
 std::string footer() {
   std::string text = "Settings (--set KEY=VALUE, TOML file, or environment BACKSTREAM_SECTION__KEY):\n";
@@ -80,7 +81,7 @@ ingest::CaptureInput capture_input(const std::string& text) {
 /// The texts of the command line as they were given, before anything is opened.
 struct Given {
   std::vector<std::string> captures, listen, execute, files, settings, ports;
-  std::string duration, output = "table", config, delay, deal;
+  std::string duration, output = "table", config, delay, deal, send_flows;
   std::vector<std::pair<bool, size_t>> sql_order;  // (is a file, index into files or execute)
   bool reads_statements = true;
 };
@@ -96,7 +97,18 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     options.captures.push_back(capture_input(text));
     if (options.captures.back().path.empty()) return usage(fmt::format("no file in --pcap '{}'", text));
   }
+  constexpr std::string_view kTopicScheme = "kafka://";
+  std::vector<config::FlowTopic> topics;
   for (const std::string& text : given.listen) {
+    if (text.starts_with(kTopicScheme)) {
+      auto topic = config::parse_flow_topic(std::string_view(text).substr(kTopicScheme.size()));
+      if (!topic) {
+        return usage(fmt::format("'{}' names no topic", text),
+                     "write --listen kafka://TOPIC, kafka://goflow2:TOPIC or kafka://TOPIC/0-15");
+      }
+      topics.push_back(std::move(*topic));
+      continue;
+    }
     auto listen = ingest::parse_listen(text);
     if (!listen) return usage(listen.error().message, listen.error().hint);
     options.listen.push_back(std::move(*listen));
@@ -112,7 +124,7 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     options.duration_us = base::parse_duration(given.duration);
     if (!options.duration_us || *options.duration_us <= 0)
       return usage(fmt::format("'{}' is no duration", given.duration), "write --for 60s, 500ms or 5m");
-    if (options.listen.empty()) return usage("--for needs --listen", "a capture ends by itself");
+    if (given.listen.empty()) return usage("--for needs --listen", "a capture ends by itself");
   }
   const auto format = receiver::parse_format(given.output);
   if (!format) return usage(fmt::format("'{}' is no output format", given.output), "-o table, csv, jsonl or none");
@@ -143,6 +155,19 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     return tl::unexpected(std::move(loaded.errors.back()));
   }
   options.settings = std::move(loaded.settings);
+  // What the machine's daemon reads and sends is its own.
+  options.settings.listen.kafka = std::move(topics);
+  options.settings.flows.topic = given.send_flows;
+  if (!options.settings.listen.kafka.empty() || !given.send_flows.empty()) {
+    if (options.settings.kafka.brokers.empty())
+      return usage("no brokers are named that have the topic", "give --set kafka.brokers=HOST:9092");
+    for (const config::FlowTopic& topic : options.settings.listen.kafka) {
+      if (topic.name == given.send_flows)
+        return usage(fmt::format("'{}' is read and sent to: flows would come again and again", topic.name));
+    }
+  }
+  if (options.edges > 0 && source_count(options) > 1)
+    return usage("--edges goes with one source", "--listen udp://... or --listen kafka://..., not both");
   if (!given.delay.empty()) {
     if (auto result = config::apply_assignment(options.settings, fmt::format("watermark.delay={}", given.delay));
         !result)
@@ -182,7 +207,9 @@ void add_input_flags(CLI::App& app, Given& given, RunOptions& options) {
            "a capture (pcap, pcapng; plain, gzip, bzip2, zstd; - is standard input); several are one input in the "
            "listed order, each SITE=FILE is an input of its own, merged by capture time"))
       ->type_name("[SITE=]FILE");
-  each(app.add_option("--listen", given.listen, "a UDP socket, such as udp://127.0.0.1:2055"))
+  each(app.add_option("--listen", given.listen,
+                      "a UDP socket, such as udp://127.0.0.1:2055, or a topic of Kafka, such as kafka://flows or "
+                      "kafka://goflow2:TOPIC (needs --set kafka.brokers=HOST:PORT)"))
       ->type_name("udp://HOST:PORT");
   app.add_option("--for", given.duration, "stop listening after this long")->type_name("DURATION");
   each(app.add_option("--port", given.ports, "of a capture only datagrams to this UDP port"))->type_name("PORT");
@@ -244,6 +271,9 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
                  "with --pcap: threads that aggregate, besides the one that decodes (default 1: one does both); with "
                  "--listen: threads that receive, decode and aggregate (default 1)")
       ->type_name("N");
+  app.add_option("--send-flows", given.send_flows,
+                 "sends all decoded flows to this topic of Kafka (needs --set kafka.brokers=HOST:PORT)")
+      ->type_name("TOPIC");
   app.add_option("--delay", given.delay, "as --set watermark.delay=D")->type_name("D");
   app.add_option("--edges", options.edges, "run the edge and merge halves of each plan apart, N edges")->type_name("N");
   app.add_option("--deal", given.deal, "how exporters' rows go to edges: site, exporter (default) or random:SEED")

@@ -30,7 +30,7 @@ struct Deal {
 /// What `backstream run` was asked to do.
 struct RunOptions {
   std::vector<ingest::CaptureInput> captures;
-  std::vector<ingest::UdpListen> listen;
+  std::vector<ingest::UdpListen> listen;  ///< topics of --listen are in settings.listen.kafka
   std::vector<ingest::ForwardTarget> forwards;
   std::optional<base::Micros> duration_us;  ///< --for
   std::vector<uint16_t> ports;              ///< --port; empty: all
@@ -45,6 +45,9 @@ struct RunOptions {
   bool quiet = false;
   bool revisions = false;
   config::Settings settings;
+
+  /// Whether the input is sockets or topics, not captures.
+  bool live() const { return !listen.empty() || !settings.listen.kafka.empty(); }
 };
 
 /// Reads the command line, the environment, the settings file and the SQL files.

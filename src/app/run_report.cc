@@ -183,6 +183,20 @@ std::string summary_text(const RunReport& report) {
       text += fmt::format("  socket    {} port {}: {} datagrams, {} dropped by the kernel\n", socket.address,
                           socket.port, socket.datagrams, socket.kernel_drops);
   }
+  for (const ingest::TopicStats& topic : report.ingest.topics) {
+    text += fmt::format("  topic     {}: {} records", topic.name, topic.records);
+    if (topic.behind != 0) text += fmt::format(", {} not read yet", topic.behind);
+    if (topic.lost != 0) text += fmt::format("; {} lost: removed before they were read, or damaged", topic.lost);
+    text += '\n';
+  }
+  if (report.flows_sent) {
+    text +=
+        fmt::format("  sent      {} flows in {} records, {:.1f} octets a flow; {} found no room, {} were not taken\n",
+                    report.flows_sent->delivered, report.flows_sent->records,
+                    static_cast<double>(report.flows_sent->octets) /
+                        static_cast<double>(std::max<uint64_t>(report.flows_sent->units, 1)),
+                    report.flows_sent->dropped, report.flows_sent->failed + report.flows_sent->waiting);
+  }
   for (const ingest::ForwardStats& forward : report.forwards) {
     text += fmt::format("  forward   {} {}: {} datagrams sent", forward.name, forward.to, forward.sent);
     if (forward.own_source != 0) text += fmt::format(", {} of them from our own address", forward.own_source);
@@ -315,6 +329,24 @@ std::string stats_json(const RunReport& report) {
     out["octets"] = socket.octets;
     out["kernel_drops"] = socket.kernel_drops;
     out["buffer_octets"] = socket.buffer_octets;
+  }
+
+  ingest["topics"] = ordered_json::array();
+  for (const ingest::TopicStats& topic : report.ingest.topics) {
+    ingest["topics"].push_back({{"name", topic.name},
+                                {"records", topic.records},
+                                {"octets", topic.octets},
+                                {"lost", topic.lost},
+                                {"failures", topic.failures},
+                                {"behind", topic.behind}});
+  }
+  if (report.flows_sent) {
+    ordered_json& out = json["flows_sent"];
+    out["records"] = report.flows_sent->records;
+    out["octets"] = report.flows_sent->octets;
+    out["delivered"] = report.flows_sent->delivered;
+    out["failed"] = report.flows_sent->failed + report.flows_sent->waiting;
+    out["dropped"] = report.flows_sent->dropped;
   }
 
   json["forward"] = ordered_json::array();

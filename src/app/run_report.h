@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "exec/engine.h"
 #include "ingest/forwarder.h"
 #include "ingest/source.h"
+#include "transport/kafka_publisher.h"
 #include "window/watermark.h"
 
 namespace backstream::app {
@@ -36,8 +38,9 @@ struct RunReport {
   };
   ingest::IngestStats ingest;
   std::vector<ingest::ForwardStats> forwards;
-  decode::IngestLedger decoded;  ///< of all exporters
-  uint64_t sequence_early = 0;   ///< decode::SequenceOrder::early_count()
+  std::optional<transport::KafkaPublishCounts> flows_sent;  ///< to --send-flows; in flows
+  decode::IngestLedger decoded;                             ///< of all exporters
+  uint64_t sequence_early = 0;                              ///< decode::SequenceOrder::early_count()
   std::vector<Exporter> exporters;
   std::vector<decode::MinuteLedger> minutes;  ///< the last ones; `exporter` is an index of `exporters`
   std::vector<View> views;

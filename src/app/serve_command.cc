@@ -114,6 +114,8 @@ std::string listening(const Daemon& daemon) {
   const auto& listens = daemon.settings().listen.flow;
   for (size_t i = 0; i < ports.size() && i < listens.size(); ++i)
     text += fmt::format("{}{}", text.empty() ? "" : " ", config::Endpoint{"udp", listens[i].host, ports[i]}.text());
+  for (const config::FlowTopic& topic : daemon.settings().listen.kafka)
+    text += fmt::format("{}kafka://{}", text.empty() ? "" : " ", topic.text());
   return text.empty() ? "from edges" : text;
 }
 

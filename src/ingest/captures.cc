@@ -41,6 +41,7 @@ IngestStats& IngestStats::operator+=(const IngestStats& other) {
     else if (rejected.size() < kRejectedNamedMax) rejected.emplace_back(address, count);
   }
   sockets.insert(sockets.end(), other.sockets.begin(), other.sockets.end());
+  topics.insert(topics.end(), other.topics.begin(), other.topics.end());
   truncated |= other.truncated;
   warnings.insert(warnings.end(), other.warnings.begin(), other.warnings.end());
   return *this;

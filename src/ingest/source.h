@@ -21,7 +21,8 @@ namespace backstream::ingest {
   X(kFragment, "fragment", "an IP fragment; captures are not reassembled")                      \
   X(kCutShort, "cut_short", "the capture kept fewer bytes than the datagram had (snap length)") \
   X(kMalformed, "malformed", "headers that contradict each other")                              \
-  X(kNotAllowed, "not_allowed", "from an address that is not in ingest.allow")
+  X(kNotAllowed, "not_allowed", "from an address that is not in ingest.allow")                  \
+  X(kNoExporter, "no_exporter", "a record of Kafka that names no exporter, or is no message")
 
 enum class IngestSkip : uint8_t {
 #define BACKSTREAM_X(enumerator, name, about) enumerator,
@@ -44,6 +45,15 @@ struct SocketStats {
   uint64_t buffer_octets = 0;  ///< receive buffer that was granted
 };
 
+/// What was read of one topic of Kafka.
+struct TopicStats {
+  std::string name;
+  uint64_t records = 0, octets = 0;  ///< those that were not handed on included
+  uint64_t lost = 0;                 ///< offsets passed over: removed before they were read, or damaged
+  uint64_t failures = 0;             ///< what brokers answered instead of records
+  uint64_t behind = 0;               ///< records that wait there now
+};
+
 struct IngestStats {
   uint64_t frames = 0;     ///< captured packets read
   uint64_t datagrams = 0;  ///< handed on
@@ -54,6 +64,7 @@ struct IngestStats {
   std::vector<std::pair<base::Inet, uint64_t>> rejected;
   static constexpr size_t kRejectedNamedMax = 8;
   std::vector<SocketStats> sockets;
+  std::vector<TopicStats> topics;
   bool truncated = false;             ///< a capture ended in the middle of a record
   std::vector<std::string> warnings;  ///< one line each, for people: "x.pcap: cut in the middle of packet 17 ..."
 
@@ -76,6 +87,9 @@ class DatagramSource {
   /// Octets read so far and in all (0: unknown), for a progress bar.
   virtual uint64_t octets_read() const { return stats().octets; }
   virtual uint64_t octets_total() const { return 0; }
+  /// So many of the datagrams that were handed on, in their order, have been read to the end: a source that can be read
+  /// again need not give them again.
+  virtual void processed(size_t datagrams) { (void)datagrams; }
 };
 
 struct CaptureInput {

@@ -25,11 +25,10 @@ std::string to_text(const CheckpointHeader& header) {
   for (const Outage& outage : header.outages) outages.push_back({outage.from, outage.until, outage.clean});
   Json partials = Json::array();
   for (const auto& [partition, offset] : header.partials) partials.push_back({partition, offset});
-  return Json{{"watermark", header.watermark},
-              {"last_seqs", header.last_seqs},
-              {"partials", std::move(partials)},
-              {"outages", std::move(outages)},
-              {"journal", header.journal}}
+  Json topics = Json::array();
+  for (const TopicPlace& place : header.topics) topics.push_back({place.topic, place.partition, place.next});
+  return Json{{"watermark", header.watermark}, {"last_seqs", header.last_seqs}, {"partials", std::move(partials)},
+              {"topics", std::move(topics)},   {"outages", std::move(outages)}, {"journal", header.journal}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -47,6 +46,15 @@ CheckpointHeader header_of(const std::string& text) {
   if (seqs.is_object()) {
     for (const auto& [name, seq] : seqs.items()) {
       if (seq.is_number_unsigned()) header.last_seqs[name] = seq.get<uint64_t>();
+    }
+  }
+  const Json topics = json.value("topics", Json());
+  if (topics.is_array()) {
+    for (const Json& place : topics) {
+      if (!place.is_array() || place.size() != 3 || !place[0].is_string() || !place[1].is_number_unsigned() ||
+          !place[2].is_number_unsigned())
+        continue;
+      header.topics.push_back({place[0].get<std::string>(), place[1].get<uint32_t>(), place[2].get<uint64_t>()});
     }
   }
   const Json outages = json.value("outages", Json());

@@ -15,11 +15,20 @@
 
 namespace backstream::service {
 
+/// Where reading of a partition of a topic of flows goes on.
+struct TopicPlace {
+  std::string topic;
+  uint32_t partition = 0;
+  uint64_t next = 0;  ///< offset of the first record that is not in the state
+  bool operator==(const TopicPlace&) const = default;
+};
+
 /// What this service keeps beside the engine's own state.
 struct CheckpointHeader {
   Micros watermark = base::kMinTime;          ///< of flows, when it was saved: before it no row was to come
   std::map<std::string, uint64_t> last_seqs;  ///< newest number of a result, by query
   std::vector<Outage> outages;                ///< that were known
+  std::vector<TopicPlace> topics;             ///< all that came before is in the state, and nothing that came after
   uint64_t journal = 0;                       ///< number of the journal that follows
   std::map<uint32_t, uint64_t> partials;      ///< of a merge node: the first record to read, by partition
 };

@@ -29,6 +29,7 @@ class CheckpointsTest : public testing::Test {
     made.watermark = 1'000;
     made.last_seqs = {{"q", 41}};
     made.outages = {{10, 20, true}};
+    made.topics = {{"flows", 3, 77}, {"other", 0, 0}};
     return made;
   }
   std::vector<std::string> files() const {
@@ -56,6 +57,7 @@ TEST_F(CheckpointsTest, WhatWasKeptIsThereForTheNextProcess) {
   EXPECT_EQ((*before)->header.watermark, 1'000);
   EXPECT_EQ((*before)->header.last_seqs.at("q"), 41u);
   EXPECT_EQ((*before)->header.outages.size(), 1u);
+  EXPECT_EQ((*before)->header.topics, (std::vector<TopicPlace>{{"flows", 3, 77}, {"other", 0, 0}}));
   EXPECT_TRUE((*before)->header.outages[0].clean);
   EXPECT_TRUE((*before)->sent.empty());
 }

@@ -147,6 +147,37 @@ void add_sockets(Exposition& page, const ingest::IngestStats& ingest) {
     page.add({{"reason", ingest::name(static_cast<ingest::IngestSkip>(i))}}, ingest.skipped[i]);
 }
 
+void add_topics(Exposition& page, const MetricsInput& input) {
+  const auto family = [&](std::string_view name, MetricKind kind, std::string_view help,
+                          uint64_t ingest::TopicStats::*member) {
+    page.family(name, kind, help);
+    for (const ingest::TopicStats& topic : input.ingest.topics) page.add({{"topic", topic.name}}, topic.*member);
+  };
+  family("backstream_topic_records_total", MetricKind::kCounter, "Records that were read of a topic of flows.",
+         &ingest::TopicStats::records);
+  family("backstream_topic_bytes_total", MetricKind::kCounter, "Their values.", &ingest::TopicStats::octets);
+  family("backstream_topic_lost_records_total", MetricKind::kCounter,
+         "Offsets that were passed over: removed before they were read, or damaged.", &ingest::TopicStats::lost);
+  family("backstream_topic_failures_total", MetricKind::kCounter, "What brokers answered instead of records.",
+         &ingest::TopicStats::failures);
+  family("backstream_topic_behind_records", MetricKind::kGauge, "Records that wait in the topic.",
+         &ingest::TopicStats::behind);
+  page.family("backstream_flows_sent_total", MetricKind::kCounter,
+              "Flows for flows.topic by what became of them: acknowledged, not taken by the brokers, no room in the "
+              "queue.");
+  if (input.flows_sent) {
+    page.add({{"topic", input.flows_sent->topic}, {"result", "delivered"}}, input.flows_sent->delivered);
+    page.add({{"topic", input.flows_sent->topic}, {"result", "failed"}}, input.flows_sent->failed);
+    page.add({{"topic", input.flows_sent->topic}, {"result", "dropped"}}, input.flows_sent->dropped);
+  }
+  page.family("backstream_flows_sent_records_total", MetricKind::kCounter, "Records that were made of them.");
+  if (input.flows_sent) page.add({{"topic", input.flows_sent->topic}}, input.flows_sent->records);
+  page.family("backstream_flows_sent_bytes_total", MetricKind::kCounter, "Their values, before compression.");
+  if (input.flows_sent) page.add({{"topic", input.flows_sent->topic}}, input.flows_sent->octets);
+  page.family("backstream_flows_waiting", MetricKind::kGauge, "Flows on their way to flows.topic.");
+  if (input.flows_sent) page.add({{"topic", input.flows_sent->topic}}, input.flows_sent->waiting);
+}
+
 /// A set that waited and was read is no longer among the faults. A counter may not go back, so here it still is.
 uint64_t faults_ever(const decode::IngestLedger& ledger, size_t fault) {
   const bool unknown = static_cast<decode::DecodeFault>(fault) == decode::DecodeFault::kTemplateUnknown;
@@ -572,6 +603,7 @@ std::string metrics_page(const MetricsInput& input) {
   Exposition page;
   add_node(page, input);
   add_sockets(page, input.ingest);
+  add_topics(page, input);
   add_decoding(page, input.decoded);
   add_exporters(page, input);
   add_forwards(page, input.forwards);

@@ -35,6 +35,13 @@ struct MetricsInput {
 
   ingest::IngestStats ingest;
   std::vector<ingest::ForwardStats> forwards;
+  /// To flows.topic, in flows.
+  struct FlowsSent {
+    std::string topic;
+    uint64_t records = 0, octets = 0;
+    uint64_t delivered = 0, failed = 0, dropped = 0, waiting = 0;
+  };
+  std::optional<FlowsSent> flows_sent;
   decode::IngestLedger decoded;  ///< of all exporters
 
   struct Exporter {

@@ -69,6 +69,8 @@ MetricsInput full_input() {
                           {"0.0.0.0", 2055, 20, 2000, 4, 1 << 20},
                           {"::", 4739, 1, 100, 0, 1 << 20}};
   input.ingest.skipped[static_cast<size_t>(ingest::IngestSkip::kNotAllowed)] = 9;
+  input.ingest.topics = {{"flows", 40, 4000, 1, 2, 3}};
+  input.flows_sent = {{"out", 5, 600, 70, 8, 9, 10}};
   input.forwards.emplace_back();
   input.forwards[0].name = "nfcapd";
   input.forwards[0].dropped[0] = 7;

@@ -131,7 +131,8 @@ class Daemon:
 
     def wait_until_up(self):
         match = self.said(r"flows (.+); API http://127\.0\.0\.1:(\d+);", 120)
-        self.flow_port = None if match.group(1) == "from edges" else int(match.group(1).rsplit(":", 1)[1])
+        ports = re.findall(r"udp://\S+:(\d+)", match.group(1))
+        self.flow_port = int(ports[-1]) if ports else None
         self.port = int(match.group(2))
         deadline = time.time() + 60
         while self.request("GET", "/-/ready")[0] != 200:
