@@ -383,6 +383,13 @@ class RunningQuery final : public RowReceiver {
     life_until_ = until;
   }
   bool has_ended() const { return frontier_ >= life_until_; }
+  Micros life_until() const { return life_until_; }
+  /// No row of a window that begins before `until` is expected at this watermark, or would still be taken.
+  bool is_over(Micros watermark, Micros until) const {
+    if (watermark == base::kMaxTime || until == base::kMinTime) return true;
+    if (watermark == base::kMinTime || until == base::kMaxTime) return false;
+    return watermark - query_->stages.front().window.size_us - query_->options.allowed_lateness_us >= until;
+  }
   std::vector<uint32_t> edges_behind(Micros time) const {
     if (edges_) return edges_->inbox.edges_behind(time);
     std::vector<uint32_t> behind;
@@ -793,7 +800,17 @@ void Engine::set_life(size_t query_index, Micros from, Micros until) {
   state_->queries[query_index]->set_life(from, until);
 }
 Half Engine::half() const { return state_->options.half; }
-bool Engine::has_ended(size_t query_index) const { return state_->queries[query_index]->has_ended(); }
+bool Engine::has_ended(size_t query_index) const {
+  RunningQuery& query = *state_->queries[query_index];
+  if (state_->options.half != Half::kEdge) return query.has_ended();
+  // Its windows close elsewhere: it goes when no row is to be expected any more that they would take.
+  bool ended = true;
+  query.for_each_reading([&](const RunningQuery& reading) {
+    const State::Stream* s = state_->find(reading.query().source.name);
+    ended &= s != nullptr && reading.is_over(s->watermarks[static_cast<size_t>(Clock::kEvent)], query.life_until());
+  });
+  return ended;
+}
 
 void Engine::catch_up() {
   for (State::Stream& s : state_->streams) {

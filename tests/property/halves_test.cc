@@ -426,6 +426,28 @@ TEST(HalvesApart, AGapOfAnEdgeIsTold) {
   }
 }
 
+TEST(HalvesApart, AVersionGoesFromAnEdgeWhenItsWindowsAreOver) {
+  struct Out : exec::PartialsOut {
+    void append(std::vector<uint8_t>&&) override {}
+  } out;
+  exec::EngineOptions options;
+  options.half = exec::Half::kEdge;
+  options.pane_us_max = exec::kShippedPaneMax;
+  options.partials_out = &out;
+  exec::Engine engine(options);
+  const Queries queries = one_query();  // Windows of 60 s.
+  add_all(engine, queries, nullptr);
+  EXPECT_FALSE(engine.has_ended(0));
+  engine.set_life(0, base::kMinTime, kStart);
+  EXPECT_FALSE(engine.has_ended(0)) << "nothing has come yet";
+  engine.advance("flows", kStart + 59 * kSecond);
+  EXPECT_FALSE(engine.has_ended(0));
+  engine.advance("flows", kStart + 60 * kSecond);
+  EXPECT_TRUE(engine.has_ended(0));
+  engine.set_life(0, base::kMinTime, base::kMinTime);
+  EXPECT_TRUE(engine.has_ended(0)) << "it was dropped";
+}
+
 TEST(HalvesApart, WhatIsNoMessageOfAKnownQueryIsCounted) {
   const Queries queries = one_query();
   exec::EngineOptions options;
