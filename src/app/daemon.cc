@@ -632,6 +632,14 @@ std::string Daemon::doctor_json() {
   if (!input.checkpoint) input.checkpoint.emplace(service::DoctorInput::Checkpoint{});
   input.checkpoint->error = snapshot->checkpoint_error;
   if (!keeps_windows()) input.checkpoint.reset();
+  if (half_ == exec::Half::kMerge) {  // No flows come here.
+    input.listeners.reset();
+    input.exporters.reset();
+    input.admission.reset();
+    input.watermark.reset();
+  }
+  // Topics may be all that it reads.
+  if (!settings->listen.kafka.empty() && settings->listen.flow.empty()) input.listeners.reset();
   input.clock_step = snapshot->clock_step;
   input.outages.emplace();
   for (const service::Outage& outage : snapshot->outages)

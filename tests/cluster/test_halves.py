@@ -140,6 +140,11 @@ class Halves(daemon.Case):
             for key, (octets, n) in rows.items():
                 self.assertEqual(octets, 100 * n)
         self.assertTrue(any(part["complete"] for part, _ in self.collect(merge).values()))
+        checks = {check["id"]: check for check in merge.get("/api/v1/doctor")["checks"]}
+        self.assertNotIn("D02", checks, "no flows come to a merge node")
+        page = merge.get("/metrics")
+        self.assertIn('backstream_edge_absent{node="ams",site="site-ams"} 0', page)
+        self.assertRegex(edges["ams"].get("/metrics"), r'backstream_spool_messages_total\{result="sent"\} [1-9]')
 
     def test_an_edge_that_is_away_is_marked_and_then_revised(self):
         merge = self.merge()
