@@ -155,6 +155,7 @@ TEST_F(Folder, WhatWasNotSentIsSentByTheNextProcess) {
     for (uint32_t i = 0; i < 5; ++i) spool->append(pane(77, i, 1));
     spool->note_watermark(130'000'000);
     spool->close(0s);
+    std::this_thread::sleep_for(1'200ms);  // What is noted meanwhile is no other.
   }
   log.away = false;
   auto spool = open(log);

@@ -136,8 +136,9 @@ void PartialsSpool::close(std::chrono::milliseconds patience) {
   changed_.notify_all();
   progressed_.wait_for(lock, patience,
                        [&] { return waiting_.empty() && !writing_ && next_offset_ >= files_->end_offset(kMessages); });
+  ended_ = true;
   lock.unlock();
-  note(true);
+  note();
   files_->sync();
 }
 
@@ -158,11 +159,11 @@ bool PartialsSpool::put(uint32_t partition, const std::vector<uint8_t>& octets) 
   return false;
 }
 
-void PartialsSpool::note(bool closed) {
+void PartialsSpool::note() {
   Note last;
   {
     const std::lock_guard lock(mutex_);
-    last = {epoch_, watermark_, next_offset_, closed};
+    last = {epoch_, watermark_, next_offset_, ended_};
   }
   const auto appended = files_->append(kNotes, octets_of(last));
   if (appended.status == LogStatus::kOk) files_->trim(kNotes, appended.offset);
@@ -255,7 +256,7 @@ void PartialsSpool::write() {
     progressed_.notify_all();
     if (const Micros at = now(); at - noted_at >= base::kMicrosPerSecond || at < noted_at) {
       noted_at = at;
-      note(false);
+      note();
     }
   }
 }

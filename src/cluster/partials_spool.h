@@ -73,7 +73,7 @@ class PartialsSpool final : public exec::PartialsOut {
   void write();
   void send();
   bool put(uint32_t partition, const std::vector<uint8_t>& octets);
-  void note(bool closed);
+  void note();
   void drop_oldest();
   void count_dropped(const transport::LogRecord& record);
   bool send_some(const std::vector<transport::LogRecord>& records);
@@ -87,7 +87,8 @@ class PartialsSpool final : public exec::PartialsOut {
   std::condition_variable changed_, progressed_;
   std::deque<std::vector<uint8_t>> waiting_;  ///< for the disk
   size_t waiting_octets_ = 0;
-  bool writing_ = false, stopping_ = false, closed_ = false;
+  bool writing_ = false, stopping_ = false;
+  bool closed_ = false, ended_ = false;  ///< close() was called; it was done
   uint64_t next_offset_ = 0;  ///< in the files: what is sent next
   Micros watermark_ = base::kMinTime;
   Micros dropped_from_ = base::kMaxTime, dropped_until_ = base::kMinTime;  ///< event times of what went unsent
