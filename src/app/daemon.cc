@@ -822,8 +822,11 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     spool_->close(std::chrono::seconds(5));
   }
   if (end == End::kSave && keeps_windows()) {
-    auto [state, header] = state_of(register_->list(), wall_clock(), true);
-    kept = checkpoints_->write_now(std::move(state), std::move(header));
+    // While chunks wait for others the last checkpoint is what is gone on from, and the log is read from there.
+    if (!engine_->has_pending_chunks()) {
+      auto [state, header] = state_of(register_->list(), wall_clock(), true);
+      kept = checkpoints_->write_now(std::move(state), std::move(header));
+    }
   } else {
     if (keeps_windows()) checkpoints_->clear();
     kept = keep_places();
