@@ -53,6 +53,9 @@ class Daemon {
     bool state_kept = true;          ///< false: nothing of a run before this one is read, and nothing is left (a demo)
     std::vector<service::QueryRegister::Edit> queries = {};  ///< are done before anything else can ask for some
   };
+  /// Which halves of queries a process with these settings runs. Errors: roles that do not go together, or have no log
+  /// between them.
+  static base::Result<exec::Half> half_of(const config::Settings& settings);
   /// Opens everything and starts what the catalog has; nothing is received yet. Errors: of settings that cannot be, of
   /// the state folder, the catalog, sockets, the HTTP listener.
   static base::Result<std::unique_ptr<Daemon>> open(Options options);

@@ -38,14 +38,11 @@ NodeFacts facts_of(const catalog::Object& node) {
 
 }  // namespace
 
-/// Before there is an engine: which half it is, and what lies between the two.
-Result<void> Daemon::open_halves() {
-  const config::Settings& settings = options_.settings;
+Result<exec::Half> Daemon::half_of(const config::Settings& settings) {
   const std::vector<NodeRole>& roles = settings.node.roles;
-  if (roles.size() == 3) return {};
-  if (roles == std::vector{NodeRole::kEdge}) half_ = exec::Half::kEdge;
-  else if (roles == std::vector{NodeRole::kMerge, NodeRole::kReceiver}) half_ = exec::Half::kMerge;
-  else {
+  if (roles.size() == 3) return exec::Half::kBoth;
+  const bool edge = roles == std::vector{NodeRole::kEdge};
+  if (!edge && roles != std::vector{NodeRole::kMerge, NodeRole::kReceiver}) {
     return fail("0A000", "a process is an edge, or merge and receiver, or all three", {},
                 "--role edge in one process, --role merge --role receiver in another");
   }
@@ -53,6 +50,16 @@ Result<void> Daemon::open_halves() {
     return fail("22023", "an edge and a merge node need a log between them, and kafka.brokers is empty", {},
                 "set kafka.brokers, or leave node.roles out: then one process does all");
   }
+  return edge ? exec::Half::kEdge : exec::Half::kMerge;
+}
+
+/// Before there is an engine: which half it is, and what lies between the two.
+Result<void> Daemon::open_halves() {
+  const config::Settings& settings = options_.settings;
+  const auto half = half_of(settings);
+  if (!half) return tl::unexpected(half.error());
+  half_ = *half;
+  if (half_ == exec::Half::kBoth) return {};
   auto connection = transport::KafkaConnection::open(kafka_options(settings, tell_kafka_notice));
   if (!connection) return tl::unexpected(std::move(connection.error()));
   kafka_ = std::move(*connection);

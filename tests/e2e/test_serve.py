@@ -489,7 +489,9 @@ class Serve(daemon.Case):
         result = self.run_backstream("serve", "--set", "watermark.deley=1s")
         self.assertEqual(result.returncode, 3)
         self.assertIn("did you mean 'watermark.delay'", result.stderr)
-        self.assertEqual(self.run_backstream("serve", "--role", "edge").returncode, 2)
+        result = self.run_backstream("serve", "--role", "edge")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("kafka.brokers is empty", result.stderr)
         self.assertEqual(node.end(), 0)
         with open(self.path("state/catalog.sqlite"), "r+b") as file:
             file.seek(0)
