@@ -588,7 +588,7 @@ service::MetricsInput Daemon::metrics_input() {
   input.catalog_revision = catalog_->revision().value;
   if (shared_catalog_ != nullptr) {
     const catalog::KafkaCatalogStatus status = shared_catalog_->status();
-    auto& shared = input.shared_catalog.emplace();
+    auto& shared = input.shared_catalog.emplace(service::MetricsInput::SharedCatalog{});
     shared.following = status.following;
     shared.records = status.records;
     shared.races = status.races;

@@ -166,7 +166,7 @@ void Daemon::take_partials() {
 void Daemon::add_halves(service::MetricsInput& input) const {
   if (spool_) {
     const auto status = spool_->status();
-    auto& spool = input.spool.emplace();
+    auto& spool = input.spool.emplace(service::MetricsInput::Spool{});
     spool.appended = status.appended;
     spool.sent = status.sent;
     spool.dropped = status.dropped;
@@ -179,7 +179,7 @@ void Daemon::add_halves(service::MetricsInput& input) const {
   }
   if (!feed_) return;
   const auto counts = engine_->partial_counts();
-  auto& partials = input.partials.emplace();
+  auto& partials = input.partials.emplace(service::MetricsInput::Partials{});
   partials.octets = counts.octets;
   partials.taken = counts.taken;
   partials.waiting = early_octets_;

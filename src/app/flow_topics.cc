@@ -25,7 +25,7 @@ base::PayloadForm form_of(config::FlowTopic::Format format) {
 }  // namespace
 
 base::Result<std::unique_ptr<FlowTopics>> FlowTopics::open(
-    const config::Settings& settings, std::vector<transport::KafkaPlace> places,
+    const config::Settings& settings, const std::vector<transport::KafkaPlace>& places,
     std::shared_ptr<const base::Published<base::PrefixSet>> allow) {
   transport::KafkaOptions client = kafka_options(settings, tell_kafka_notice);
   client.read_partitions = kReadPartitions;
@@ -39,11 +39,11 @@ base::Result<std::unique_ptr<FlowTopics>> FlowTopics::open(
   auto records = transport::KafkaRecords::open(std::move(*connection), options);
   if (!records) return tl::unexpected(std::move(records.error()));
   return std::unique_ptr<FlowTopics>(
-      new FlowTopics(settings.listen.kafka, std::move(*records), std::move(places), std::move(allow)));
+      new FlowTopics(settings.listen.kafka, std::move(*records), places, std::move(allow)));
 }
 
 FlowTopics::FlowTopics(std::vector<config::FlowTopic> topics, std::unique_ptr<transport::KafkaRecords> records,
-                       std::vector<transport::KafkaPlace> places,
+                       const std::vector<transport::KafkaPlace>& places,
                        std::shared_ptr<const base::Published<base::PrefixSet>> allow)
     : topics_(std::move(topics)), records_(std::move(records)), allow_(std::move(allow)), allowed_(*allow_) {
   for (const transport::KafkaPlace& place : places) next_[{place.topic, place.partition}] = place.next;

@@ -29,7 +29,7 @@ class FlowTopics final : public ingest::DatagramSource {
   /// @param allow   exporters that are heard; a set that is empty: all
   /// Errors: those of KafkaConnection::open() and KafkaRecords::open().
   static base::Result<std::unique_ptr<FlowTopics>> open(const config::Settings& settings,
-                                                        std::vector<transport::KafkaPlace> places,
+                                                        const std::vector<transport::KafkaPlace>& places,
                                                         std::shared_ptr<const base::Published<base::PrefixSet>> allow);
 
   std::span<const base::Datagram> next_block() override;
@@ -44,7 +44,8 @@ class FlowTopics final : public ingest::DatagramSource {
 
  private:
   FlowTopics(std::vector<config::FlowTopic> topics, std::unique_ptr<transport::KafkaRecords> records,
-             std::vector<transport::KafkaPlace> places, std::shared_ptr<const base::Published<base::PrefixSet>> allow);
+             const std::vector<transport::KafkaPlace>& places,
+             std::shared_ptr<const base::Published<base::PrefixSet>> allow);
   void take_counts();
 
   const std::vector<config::FlowTopic> topics_;

@@ -86,7 +86,7 @@ class LogCatalog final : public KafkaCatalog {
       // What passes, or was done to the topic, does not keep a node that knows something from running.
       if (!known || (found->trouble != Trouble::kAway && found->trouble != Trouble::kTopic))
         return tl::unexpected(std::move(found->error));
-      set_trouble(std::move(*found));
+      set_trouble(*found);
     }
     follower_ = std::thread([this] { follow(); });
     return {};
@@ -146,7 +146,7 @@ class LogCatalog final : public KafkaCatalog {
   bool remove(const std::vector<ChangeKey>& keys);
   void settle_attempt(const ChangeId& id, bool counts);
   void count_fault(CatalogFault fault, uint64_t offset);
-  void set_trouble(Problem found);
+  void set_trouble(const Problem& found);
   void clear_trouble(Trouble of);
   void judge_standing();
   void tell_trouble(const Problem& found) const;
@@ -420,7 +420,7 @@ void LogCatalog::tell_trouble(const Problem& found) const {
                    found.error.hint.empty() ? "" : fmt::format(" (hint: {})", found.error.hint)));
 }
 
-void LogCatalog::set_trouble(Problem found) {
+void LogCatalog::set_trouble(const Problem& found) {
   bool news = false;
   {
     const std::lock_guard lock(mutex_);
@@ -613,7 +613,7 @@ void LogCatalog::follow() {
     }();
     if (!opened) {
       if (auto found = open_topic()) {
-        set_trouble(std::move(*found));
+        set_trouble(*found);
         pause(options_.retry);
       }
       continue;
@@ -624,7 +624,7 @@ void LogCatalog::follow() {
         current_ = false;
       }
       if (auto found = read_all()) {
-        set_trouble(std::move(*found));
+        set_trouble(*found);
         pause(options_.retry);
       }
       continue;

@@ -356,7 +356,7 @@ Result<void> SqliteStore::write(const SettledChange& change, uint64_t deployment
       count(change.revision);
       return {};
     });
-    if (!written) return written;
+    if (!written) return tl::unexpected(written.error());
     known_from_ = known_from;
     deployment_ = deployment;
     revision_ = change.revision;
@@ -374,7 +374,7 @@ Result<void> SqliteStore::write_unknown(Revision revision, uint64_t deployment) 
       count(revision);
       return {};
     });
-    if (!written) return written;
+    if (!written) return tl::unexpected(written.error());
     known_from_ = known_from;
     deployment_ = deployment;
     revision_ = revision;
@@ -431,7 +431,7 @@ Result<void> SqliteStore::replace(const Reading& reading) {
       count(reading.revision);
       return {};
     });
-    if (!written) return written;
+    if (!written) return tl::unexpected(written.error());
     known_from_ = known_from;
     deployment_ = reading.deployment;
     revision_ = reading.revision;

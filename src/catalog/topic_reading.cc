@@ -39,15 +39,16 @@ std::optional<SettledChange> content_of(const KeyedRecord& record, const ChangeK
 }
 
 void TopicReading::take(KeyedRecord&& record, const OnFault& fault) {
+  const uint64_t offset = record.offset;
   if (record.is == KeyedRecord::Is::kDamaged && record.key.empty()) {
-    fault(CatalogFault::kDamaged, record.offset);
-    kept_.emplace(record.offset, Kept{std::nullopt, std::move(record)});
+    fault(CatalogFault::kDamaged, offset);
+    kept_.emplace(offset, Kept{std::nullopt, std::move(record)});
     return;
   }
   // Whether a value is ours its key says: a head that was damaged makes ours a stranger's.
   const auto key = parse_change_key(record.key);
   if (!key) {
-    fault(CatalogFault::kForeign, record.offset);
+    fault(CatalogFault::kForeign, offset);
     return;
   }
   if (record.is == KeyedRecord::Is::kTombstone) {
@@ -63,8 +64,8 @@ void TopicReading::take(KeyedRecord&& record, const OnFault& fault) {
     }
     return;
   }
-  offsets_.emplace(key->id, record.offset);
-  kept_.emplace(record.offset, Kept{key, std::move(record)});
+  offsets_.emplace(key->id, offset);
+  kept_.emplace(offset, Kept{key, std::move(record)});
 }
 
 TopicReading::Found TopicReading::decide(const OnFault& fault) && {

@@ -62,7 +62,7 @@ MetricsInput full_input() {
   input.ready = true;
   input.now = kNow;
   input.spool = MetricsInput::Spool{10, 8, 1, 1000, 3, 4096, 0.5};
-  auto& partials = input.partials.emplace();
+  auto& partials = input.partials.emplace(MetricsInput::Partials{});
   partials.dropped = {{"duplicate", 2}};
   partials.edges = {{"ams1", "ams", true, kNow}};
   input.ingest.sockets = {{"0.0.0.0", 2055, 10, 1000, 3, 1 << 20},
