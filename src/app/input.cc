@@ -18,7 +18,7 @@ uint32_t source_count(const RunOptions& options) {
 }
 
 base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites,
-                               std::vector<transport::KafkaPlace> places) {
+                               const std::vector<transport::KafkaPlace>& places) {
   Input input;
   const config::Settings& settings = options.settings;
   if (options.listen.empty() && options.settings.listen.kafka.empty()) {
@@ -44,7 +44,7 @@ base::Result<Input> open_input(const RunOptions& options, std::vector<std::strin
       std::make_shared<base::Published<base::PrefixSet>>(std::make_shared<base::PrefixSet>(settings.ingest.allow));
   udp.allow = input.allow;
   if (!settings.listen.kafka.empty()) {
-    auto topics = FlowTopics::open(settings, std::move(places), input.allow);
+    auto topics = FlowTopics::open(settings, places, input.allow);
     if (!topics) return tl::unexpected(topics.error());
     input.topics = topics->get();
     input.sources.push_back(std::move(*topics));

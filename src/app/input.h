@@ -34,7 +34,7 @@ uint32_t source_count(const RunOptions& options);
 /// @param sites  out: labels of Datagram::site
 /// @param places  where reading of topics goes on
 base::Result<Input> open_input(const RunOptions& options, std::vector<std::string>& sites,
-                               std::vector<transport::KafkaPlace> places = {});
+                               const std::vector<transport::KafkaPlace>& places = {});
 
 /// The targets of the settings forward.NAME. Error "config".
 base::Result<std::vector<ingest::ForwardTarget>> forward_targets(const config::Settings& settings);

@@ -12,7 +12,7 @@ using base::Inet;
 using batch::Column;
 using batch::Type;
 
-const agg::AggregateFunction* aggregate(std::string_view name, std::vector<Type> types, bool distinct = false) {
+const agg::AggregateFunction* aggregate(std::string_view name, const std::vector<Type>& types, bool distinct = false) {
   return *agg::resolve(name, types, distinct, types.empty(), {});
 }
 GroupForm form(std::vector<Type> keys, std::vector<const agg::AggregateFunction*> aggregates) {
@@ -54,7 +54,7 @@ struct Sample {
   }
   uint8_t* state(size_t group) { return reinterpret_cast<uint8_t*>(states.data()) + group * f.state_octets; }
   ChunkId id() const { return {ChunkId::Kind::kPane, {3, 1, 77}, -60'000'000, 0, 0, 0, false}; }
-  std::vector<std::vector<uint8_t>> write(std::vector<size_t> order = {0, 1}, size_t chunk_max = 1 << 20) {
+  std::vector<std::vector<uint8_t>> write(const std::vector<size_t>& order = {0, 1}, size_t chunk_max = 1 << 20) {
     PartialWriter writer(f, chunk_max);
     for (const size_t group : order) writer.add(keys.data(), group, state(group));
     std::vector<std::vector<uint8_t>> chunks;
