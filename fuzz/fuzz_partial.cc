@@ -9,6 +9,7 @@
 
 #include "partial/codec.h"
 #include "partial/inbox.h"
+#include "partial/rows.h"
 
 namespace backstream::partial {
 namespace {
@@ -52,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const GroupForm& form = forms()[data[0] % forms().size()];
   std::vector<uint8_t> bytes(data + 2, data + size);
   if (data[1] % 2 != 0) {
-    constexpr uint8_t kHead[4] = {'B', 'S', 'P', 1};
+    constexpr uint8_t kHead[4] = {'B', 'S', 'P', kVersion};
     bytes.insert(bytes.begin(), std::begin(kHead), std::end(kHead));
     const uint64_t checksum = XXH3_64bits(bytes.data(), bytes.size());
     for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<uint8_t>(checksum >> (8 * i)));
@@ -60,6 +61,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Message message;
   PartialFault fault{};
   if (!read_message(bytes, message, fault)) return 0;
+  if (message.kind == Message::Kind::kData && message.chunk.kind == ChunkId::Kind::kRows) {
+    RowsReader rows({form.keys, std::vector<bool>(form.keys.size(), true)}, 7);
+    if (rows.read(message)) rows.for_each_batch([](const backstream::batch::ColumnBatch&) {});
+  }
   Inbox inbox({0, 1, 2}, 4096);
   PartialReader reader(form);
   const auto deliver = [&](const ChunkId&, std::span<const uint8_t> chunk) {

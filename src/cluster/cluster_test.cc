@@ -123,7 +123,8 @@ TEST_F(Folder, WhatIsAppendedArrivesInOrderInThePartitionOfItsQuery) {
   for (uint32_t p = 0; p < 4; ++p) {
     const auto messages = messages_of(log, p);
     EXPECT_EQ(panes_of(messages), p == partition_of(77, 4) ? expected : std::vector<uint32_t>()) << p;
-    EXPECT_EQ(presences_of(messages).size(), 1u) << "every partition hears of the edge";
+    ASSERT_EQ(presences_of(messages).size(), 1u) << "every partition hears of the edge";
+    EXPECT_EQ(presences_of(messages)[0].gap_from, base::kMinTime) << "it has seen nothing of what was before";
   }
 }
 

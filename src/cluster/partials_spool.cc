@@ -94,9 +94,9 @@ Result<void> PartialsSpool::open_files() {
   partial::Presence presence;
   presence.origin = {options_.edge, epoch_, 0};
   presence.sent_at = presence.gap_until = now();
-  presence.gap_from = last.epoch == 0                                   ? presence.gap_until
-                      : last.closed || last.watermark == base::kMinTime ? last.watermark
-                                                                        : base::floor_to(last.watermark, kPaneMax, 0);
+  const bool is_first = last.epoch == 0;  // It has seen nothing of what was before: kMinTime.
+  const bool left_nothing = is_first || last.closed || last.watermark == base::kMinTime;
+  presence.gap_from = left_nothing ? last.watermark : base::floor_to(last.watermark, kPaneMax, 0);
   if (!put(kNotes, octets_of({epoch_, watermark_, next_offset_, false})) ||
       !put(kMessages, partial::write_presence(presence))) {
     return base::fail("58030", fmt::format("the spool '{}' takes no records: {}", options_.folder, status_.last_error),

@@ -18,7 +18,6 @@ using base::put_varint_signed;
 using batch::Column;
 
 constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
-constexpr uint8_t kVersion = 2;
 constexpr uint8_t kPane = static_cast<uint8_t>(ChunkId::Kind::kPane), kFrontier = 2,
                   kCut = static_cast<uint8_t>(ChunkId::Kind::kCut), kRows = static_cast<uint8_t>(ChunkId::Kind::kRows),
                   kPresence = 5, kMembers = 6;

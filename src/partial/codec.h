@@ -28,6 +28,8 @@ namespace backstream::partial {
 
 using base::Micros;
 
+inline constexpr uint8_t kVersion = 2;  ///< of all that is written here; no other one is read
+
 /// Who sent it, and for which query. Epoch: counts the starts of the edge's process.
 struct Origin {
   uint32_t edge = 0;
