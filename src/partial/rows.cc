@@ -45,6 +45,7 @@ std::vector<uint8_t> RowsWriter::take(const ChunkId& id) {
 
 RowsReader::RowsReader(const RowForm& form, size_t batch_rows) : form_(form), batch_rows_(batch_rows) {
   form_.used.resize(form_.types.size());
+  rows_ = batch::BatchBuffer(form_.types, form_.used, batch_rows_);
 }
 
 bool RowsReader::read(const Message& message) {
@@ -54,7 +55,7 @@ bool RowsReader::read(const Message& message) {
   // Every value takes an octet: a number of rows that is not true makes no memory be taken.
   const auto travelling = static_cast<size_t>(std::count(form_.used.begin(), form_.used.end(), true));
   if (rows * travelling > message.groups.size()) return false;
-  if (rows_.capacity() < rows) rows_ = batch::BatchBuffer(form_.types, form_.used, std::max<size_t>(rows, batch_rows_));
+  if (rows_.capacity() < rows) rows_ = batch::BatchBuffer(form_.types, form_.used, rows);
   rows_.reset();
   Cursor in(message.groups);
   for (size_t c = 0; c < form_.used.size(); ++c) {

@@ -57,6 +57,17 @@ TEST(PartialRows, ComeBackABatchAtATime) {
   EXPECT_EQ(read, (std::vector<std::string>{"3 frankfurt", "1 ams", "null "}));
 }
 
+TEST(PartialRows, AMessageMayHoldNone) {
+  RowsWriter writer(form());
+  const auto bytes = writer.take(id());
+  Message message;
+  PartialFault fault{};
+  ASSERT_TRUE(read_message(bytes, message, fault));
+  RowsReader reader(form(), 2);
+  EXPECT_TRUE(reader.read(message));
+  reader.for_each_batch([](const batch::ColumnBatch&) { ADD_FAILURE() << "there are no rows"; });
+}
+
 TEST(PartialRows, WhatDoesNotFitIsRefused) {
   Rows rows;
   RowsWriter writer(form());
