@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
-#include <cstring>
 
 namespace backstream::transport {
 namespace {
@@ -14,67 +12,9 @@ namespace {
 using base::fail;
 using Clock = std::chrono::steady_clock;
 using Level = KafkaNotice::Level;
-using ConfPointer = std::unique_ptr<rd_kafka_conf_t, void (*)(rd_kafka_conf_t*)>;
 
-constexpr std::chrono::seconds kRepeatPause{10};   // Between two lines of one facility of librdkafka.
-constexpr std::chrono::seconds kCloseTimeout{10};  // 2.0.2 can wait for ever for a partition that is lost.
 constexpr std::chrono::milliseconds kServePause{20};
-constexpr size_t kFacilitiesMax = 64;
-
-struct OwnProperty {
-  std::string_view name, instead;
-};
-/// What the log's promises rest on, and what other settings say.
-constexpr OwnProperty kOwn[] = {
-    {"bootstrap.servers", "kafka.brokers has the brokers"},
-    {"metadata.broker.list", "kafka.brokers has the brokers"},
-    {"message.timeout.ms", "kafka.timeout says how long"},
-    {"delivery.timeout.ms", "kafka.timeout says how long"},
-    {"queue.buffering.max.kbytes", "kafka.queue says how much"},
-    {"queue.buffering.max.messages", "kafka.queue says how much"},
-    {"queued.max.messages.kbytes", "kafka.read_memory says how much"},
-    {"batch.size", ""},
-    {"message.max.bytes", ""},
-    {"enable.idempotence", ""},
-    {"acks", ""},
-    {"request.required.acks", ""},
-    {"transactional.id", ""},
-    {"partitioner", ""},
-    {"allow.auto.create.topics", "kafka.create_topics says whether topics are made"},
-    {"auto.offset.reset", ""},
-    {"enable.partition.eof", ""},
-    {"enable.auto.commit", ""},
-    {"auto.commit.enable", ""},
-    {"enable.auto.offset.store", ""},
-    {"isolation.level", ""},
-    {"check.crcs", ""},
-    {"log.queue", ""},
-    {"enabled_events", ""},
-    {"opaque", ""},
-};
-
-/// That have no value by default: the library's list leaves them out.
-constexpr std::string_view kWithoutDefault[] = {"sasl.username",    "ssl.ca.location",   "ssl.certificate.location",
-                                                "ssl.key.location", "ssl.cipher.suites", "client.rack"};
-
-ConfPointer make_conf() { return {rd_kafka_conf_new(), rd_kafka_conf_destroy}; }
-
-std::string nearest_property(const std::string& name) {
-  const ConfPointer conf = make_conf();
-  rd_kafka_topic_conf_t* topic_conf = rd_kafka_topic_conf_new();
-  size_t count = 0, topic_count = 0;
-  const char** dump = rd_kafka_conf_dump(conf.get(), &count);
-  const char** topic_dump = rd_kafka_topic_conf_dump(topic_conf, &topic_count);
-  std::vector<std::string_view> names(std::begin(kWithoutDefault), std::end(kWithoutDefault));
-  // Names and values by turns.
-  for (size_t i = 0; i < count; i += 2) names.emplace_back(dump[i]);
-  for (size_t i = 0; i < topic_count; i += 2) names.emplace_back(topic_dump[i]);
-  std::string near(base::nearest_name(name, names));
-  rd_kafka_conf_dump_free(dump, count);
-  rd_kafka_conf_dump_free(topic_dump, topic_count);
-  rd_kafka_topic_conf_destroy(topic_conf);
-  return near;
-}
+constexpr auto& set = set_kafka_property;
 
 int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count();
@@ -82,27 +22,6 @@ int64_t now_ms() {
 
 void delivered(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
   KafkaDeliveries::report(*static_cast<KafkaDeliveries::Slot*>(message->_private), message->err, message->offset);
-}
-
-/// Ours; they are right, or the program is wrong.
-void set(rd_kafka_conf_t* conf, const char* name, const std::string& value) {
-  std::array<char, 256> error{};
-  [[maybe_unused]] const auto result = rd_kafka_conf_set(conf, name, value.c_str(), error.data(), error.size());
-  assert(result == RD_KAFKA_CONF_OK);
-}
-
-void set_common(rd_kafka_conf_t* conf, const KafkaOptions& options) {
-  std::string brokers;
-  for (const std::string& broker : options.brokers) brokers.append(brokers.empty() ? "" : ",").append(broker);
-  set(conf, "bootstrap.servers", brokers);
-  set(conf, "client.id", "backstream");
-  set(conf, "socket.nagle.disable", "true");
-  set(conf, "socket.keepalive.enable", "true");
-  set(conf, "log.queue", "true");
-  set(conf, "allow.auto.create.topics", "false");
-  set(conf, "reconnect.backoff.ms", "100");
-  set(conf, "reconnect.backoff.max.ms", "2000");
-  set(conf, "topic.metadata.refresh.interval.ms", "60000");
 }
 
 void set_producer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
@@ -141,38 +60,8 @@ void set_consumer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
 
 }  // namespace
 
-std::optional<KafkaPropertyFault> kafka_property_fault(const std::string& name, const std::string& value) {
-  for (const OwnProperty& own : kOwn) {
-    if (own.name != name) continue;
-    return KafkaPropertyFault{fmt::format("'{}' is not to be set", name), own.instead.empty()
-                                                                              ? "the log rests on the value that it has"
-                                                                              : std::string(own.instead)};
-  }
-  if (name.ends_with("_cb")) return KafkaPropertyFault{fmt::format("'{}' is not to be set", name), ""};
-  const ConfPointer conf = make_conf();
-  std::array<char, 512> error{};
-  switch (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), error.data(), error.size())) {
-    case RD_KAFKA_CONF_OK: return std::nullopt;
-    case RD_KAFKA_CONF_UNKNOWN: {
-      const std::string near = nearest_property(name);
-      return KafkaPropertyFault{error.data(), near.empty() ? "librdkafka 2.0's CONFIGURATION.md lists them"
-                                                           : fmt::format("did you mean '{}'?", near)};
-    }
-    case RD_KAFKA_CONF_INVALID: break;
-  }
-  return KafkaPropertyFault{error.data(), ""};
-}
-
 base::Result<std::shared_ptr<KafkaConnection>> KafkaConnection::open(KafkaOptions options) {
-  if (options.brokers.empty()) return fail("22023", "no Kafka broker is named", {}, "kafka.brokers = ['HOST:9092']");
-  if (options.append_timeout < std::chrono::milliseconds(100) ||
-      options.request_timeout < std::chrono::milliseconds(100)) {
-    return fail("22023", "timeouts of Kafka are at least 100 ms");
-  }
-  for (const auto& [name, value] : options.properties) {
-    const auto fault = kafka_property_fault(name, value);
-    if (fault) return fail("22023", fmt::format("kafka.property.{}: {}", name, fault->message), {}, fault->hint);
-  }
+  if (auto checked = check_kafka_options(options); !checked) return tl::unexpected(std::move(checked.error()));
   std::shared_ptr<KafkaConnection> connection(new KafkaConnection(std::move(options)));
   for (const bool producer : {true, false}) {
     auto client = connection->make(producer);
@@ -195,25 +84,15 @@ KafkaConnection::~KafkaConnection() {
   }
   serve_retired(true);
   retired_.clear();  // Their deleters begin to close them.
-  const auto until = Clock::now() + kCloseTimeout;
-  for (Closing& closing : closing_) {
-    while (!*closing.done && Clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    if (*closing.done) {
-      closing.thread.join();
-    } else {
-      closing.thread.detach();
-      tell(Level::kWarning, "a client does not close, and is left to itself");
-    }
-  }
+  if (!closings_.finish()) tell(Level::kWarning, "a client does not close, and is left to itself");
 }
 
 base::Result<KafkaClient> KafkaConnection::make(bool producer) {
-  ConfPointer conf = make_conf();
-  set_common(conf.get(), options_);
+  KafkaConf conf = make_kafka_conf();
+  set_common_kafka_properties(conf.get(), options_);
   if (producer) set_producer(conf.get(), options_);
   else set_consumer(conf.get(), options_);
-  for (const auto& [name, value] : options_.properties)  // Looked at before.
-    rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), nullptr, 0);
+  set_operators_kafka_properties(conf.get(), options_);
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_log_cb(conf.get(), log_callback);
   rd_kafka_conf_set_error_cb(conf.get(), error_callback);
@@ -225,7 +104,7 @@ base::Result<KafkaClient> KafkaConnection::make(bool producer) {
   if (handle == nullptr) return fail("22023", fmt::format("Kafka client: {}", error.data()));
   conf.release();  // NOLINT(bugprone-unused-return-value): the handle has it now.
   rd_kafka_set_log_queue(handle, nullptr);
-  return KafkaClient(handle, [this](rd_kafka_s* closed) { close(closed); });
+  return KafkaClient(handle, [this](rd_kafka_s* closed) { closings_.close(closed); });
 }
 
 KafkaClient KafkaConnection::producer() const {
@@ -298,23 +177,7 @@ void KafkaConnection::serve_retired(bool stopping) {
   std::erase_if(retired_, [](const KafkaClient& client) {
     return client.use_count() == 1 && rd_kafka_outq_len(client.get()) == 0;
   });
-  const std::lock_guard lock(closing_mutex_);
-  std::erase_if(closing_, [](Closing& closing) {
-    const bool done = *closing.done;
-    if (done) closing.thread.join();
-    return done;
-  });
-}
-
-void KafkaConnection::close(rd_kafka_s* handle) {
-  Closing closing;
-  closing.done = std::make_shared<std::atomic<bool>>(false);
-  closing.thread = std::thread([handle, done = closing.done] {
-    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    *done = true;
-  });
-  const std::lock_guard lock(closing_mutex_);
-  closing_.push_back(std::move(closing));
+  closings_.reap();
 }
 
 std::string KafkaConnection::last_error() const {
@@ -327,37 +190,11 @@ void KafkaConnection::set_last_error(std::string text) {
   last_error_ = std::move(text);
 }
 
-void KafkaConnection::tell(Level level, std::string text) const {
-  if (!options_.notice) return;
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  options_.notice({level, "kafka: " + std::move(text)});
-}
+void KafkaConnection::tell(Level level, std::string text) const { give_kafka_notice(options_, level, std::move(text)); }
 
 void KafkaConnection::log_callback(const rd_kafka_s* handle, int level, const char* facility, const char* text) {
-  static_cast<KafkaConnection*>(rd_kafka_opaque(handle))->on_log(level, facility, text);
-}
-
-void KafkaConnection::on_log(int level, const char* facility, const char* text) {
-  // Both clients are given the properties of both.
-  if (std::strcmp(facility, "CONFWARN") == 0 && std::strstr(text, "will be ignored by this") != nullptr) return;
-  const auto now = Clock::now();
-  auto said = std::find_if(said_.begin(), said_.end(), [&](const Said& other) { return other.facility == facility; });
-  uint64_t kept_back = 0;
-  if (level < 7) {  // Debugging was asked for: then all of it.
-    if (said == said_.end()) {
-      if (said_.size() == kFacilitiesMax) said_.clear();
-      said_.push_back({facility, now});
-    } else if (now - said->at < kRepeatPause) {
-      ++said->kept_back;
-      return;
-    } else {
-      kept_back = std::exchange(said->kept_back, 0);
-      said->at = now;
-    }
-  }
-  const Level ours = level <= 3 ? Level::kError : level == 4 ? Level::kWarning : Level::kInfo;
-  tell(ours, fmt::format("{}: {}{}", facility, text,
-                         kept_back == 0 ? "" : fmt::format(" (and {} such lines before)", kept_back)));
+  auto& connection = *static_cast<KafkaConnection*>(rd_kafka_opaque(handle));
+  connection.lines_.tell(connection.options_, level, facility, text);
 }
 
 void KafkaConnection::error_callback(rd_kafka_s*, int error, const char* reason, void* self) {

@@ -5,61 +5,18 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/diagnostic.h"
-
-struct rd_kafka_s;
+#include "transport/kafka_client.h"
+#include "transport/kafka_options.h"
 
 namespace backstream::transport {
-
-/// What librdkafka says, or we about it.
-struct KafkaNotice {
-  enum class Level : uint8_t { kError, kWarning, kInfo } level = Level::kInfo;
-  std::string text;  ///< one line
-};
-
-struct KafkaOptions {
-  std::vector<std::string> brokers;  ///< "HOST:PORT", at least one
-  /// Of librdkafka, by its names, secrets among them; each is one that kafka_property_fault() takes.
-  std::vector<std::pair<std::string, std::string>> properties;
-  /// What append() takes at most when brokers do not answer; at least 100 ms.
-  std::chrono::milliseconds append_timeout{30'000};
-  /// The same for everything else.
-  std::chrono::milliseconds request_timeout{10'000};
-  uint64_t queue_octets = 64 << 20;  ///< records that are on their way to the brokers, of all logs together
-  /// Records that were fetched before they are asked for, of all partitions of a log together. At least
-  /// kReadOctetsMin a partition are used.
-  uint64_t read_octets = 64 << 20;
-  uint32_t read_partitions = 32;  ///< that read_octets are divided by
-  /// Gets the lines of librdkafka, the same one at most every 10 s, and warnings. Called by a thread of the connection
-  /// or by who opens a log; null: they are dropped.
-  std::function<void(const KafkaNotice&)> notice;
-
-  static constexpr uint64_t kReadOctetsMin = 1 << 20;
-  /// Records are sent in batches of so many octets at most, or one by one where they are larger.
-  static constexpr size_t kBatchOctets = 1'000'000;
-  static constexpr size_t kRecordOctetsMax = 64 << 20;  ///< that any log may append
-};
-
-/// Why a property cannot be passed on to librdkafka: it has none of that name, it does not take the value, or it is not
-/// the operator's to set. Opens nothing.
-struct KafkaPropertyFault {
-  std::string message;
-  std::string hint;  ///< may be empty
-};
-std::optional<KafkaPropertyFault> kafka_property_fault(const std::string& name, const std::string& value);
-
-/// A handle of librdkafka. Its last holder need not be quick: the connection waits for it and closes it.
-using KafkaClient = std::shared_ptr<rd_kafka_s>;
 
 /// Holds one producer and one consumer, serves their callbacks on a thread of its own, and makes new ones in the place
 /// of those that librdkafka gives up on. Any thread.
@@ -100,15 +57,6 @@ class KafkaConnection {
     std::atomic<uint64_t> replaced{0};
     std::atomic<int64_t> progress_ms{0};  // When something succeeded, or the client was made.
   };
-  struct Closing {
-    std::thread thread;
-    std::shared_ptr<std::atomic<bool>> done;
-  };
-  struct Said {
-    std::string facility;
-    std::chrono::steady_clock::time_point at;
-    uint64_t kept_back = 0;
-  };
 
   explicit KafkaConnection(KafkaOptions options);
   base::Result<KafkaClient> make(bool producer);
@@ -116,12 +64,10 @@ class KafkaConnection {
   void serve();
   void replace(Side& side, bool producer);
   void serve_retired(bool stopping);
-  void close(rd_kafka_s* handle);
 
   static void log_callback(const rd_kafka_s* handle, int level, const char* facility, const char* text);
   static void error_callback(rd_kafka_s* handle, int error, const char* reason, void* self);
   static int stats_callback(rd_kafka_s* handle, char* json, size_t octets, void* self);
-  void on_log(int level, const char* facility, const char* text);
 
   const KafkaOptions options_;
   mutable std::mutex mutex_;
@@ -131,9 +77,8 @@ class KafkaConnection {
 
   // The serving thread's, and the destructor's.
   std::vector<KafkaClient> retired_;
-  std::vector<Said> said_;
-  std::mutex closing_mutex_;
-  std::vector<Closing> closing_;
+  KafkaLines lines_;
+  KafkaClosings closings_;
 
   std::atomic<bool> stop_{false};
   std::thread serving_;

@@ -1,0 +1,209 @@
+#include "transport/kafka_client.h"
+
+#include <fmt/format.h>
+#include <librdkafka/rdkafka.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+namespace backstream::transport {
+namespace {
+
+using base::fail;
+using Clock = std::chrono::steady_clock;
+using Level = KafkaNotice::Level;
+
+constexpr std::chrono::seconds kRepeatPause{10};  // Between two lines of one facility of librdkafka.
+constexpr std::chrono::seconds kCloseTimeout{10};
+constexpr size_t kFacilitiesMax = 64;
+
+struct OwnProperty {
+  std::string_view name, instead;
+};
+/// What the log's promises rest on, and what other settings say.
+constexpr OwnProperty kOwn[] = {
+    {"bootstrap.servers", "kafka.brokers has the brokers"},
+    {"metadata.broker.list", "kafka.brokers has the brokers"},
+    {"message.timeout.ms", "kafka.timeout says how long"},
+    {"delivery.timeout.ms", "kafka.timeout says how long"},
+    {"queue.buffering.max.kbytes", "kafka.queue says how much"},
+    {"queue.buffering.max.messages", "kafka.queue says how much"},
+    {"queued.max.messages.kbytes", "kafka.read_memory says how much"},
+    {"batch.size", ""},
+    {"message.max.bytes", ""},
+    {"enable.idempotence", ""},
+    {"acks", ""},
+    {"request.required.acks", ""},
+    {"transactional.id", ""},
+    {"partitioner", ""},
+    {"allow.auto.create.topics", "kafka.create_topics says whether topics are made"},
+    {"auto.offset.reset", ""},
+    {"enable.partition.eof", ""},
+    {"enable.auto.commit", ""},
+    {"auto.commit.enable", ""},
+    {"enable.auto.offset.store", ""},
+    {"isolation.level", ""},
+    {"check.crcs", ""},
+    {"log.queue", ""},
+    {"enabled_events", ""},
+    {"opaque", ""},
+};
+
+/// That have no value by default: the library's list leaves them out.
+constexpr std::string_view kWithoutDefault[] = {"sasl.username",    "ssl.ca.location",   "ssl.certificate.location",
+                                                "ssl.key.location", "ssl.cipher.suites", "client.rack"};
+
+std::string nearest_property(const std::string& name) {
+  const KafkaConf conf = make_kafka_conf();
+  rd_kafka_topic_conf_t* topic_conf = rd_kafka_topic_conf_new();
+  size_t count = 0, topic_count = 0;
+  const char** dump = rd_kafka_conf_dump(conf.get(), &count);
+  const char** topic_dump = rd_kafka_topic_conf_dump(topic_conf, &topic_count);
+  std::vector<std::string_view> names(std::begin(kWithoutDefault), std::end(kWithoutDefault));
+  // Names and values by turns.
+  for (size_t i = 0; i < count; i += 2) names.emplace_back(dump[i]);
+  for (size_t i = 0; i < topic_count; i += 2) names.emplace_back(topic_dump[i]);
+  std::string near(base::nearest_name(name, names));
+  rd_kafka_conf_dump_free(dump, count);
+  rd_kafka_conf_dump_free(topic_dump, topic_count);
+  rd_kafka_topic_conf_destroy(topic_conf);
+  return near;
+}
+
+}  // namespace
+
+void KafkaConfDelete::operator()(rd_kafka_conf_s* conf) const { rd_kafka_conf_destroy(conf); }
+
+KafkaConf make_kafka_conf() { return KafkaConf(rd_kafka_conf_new()); }
+
+void set_kafka_property(rd_kafka_conf_t* conf, const char* name, const std::string& value) {
+  std::array<char, 256> error{};
+  [[maybe_unused]] const auto result = rd_kafka_conf_set(conf, name, value.c_str(), error.data(), error.size());
+  assert(result == RD_KAFKA_CONF_OK);
+}
+
+void set_common_kafka_properties(rd_kafka_conf_t* conf, const KafkaOptions& options) {
+  std::string brokers;
+  for (const std::string& broker : options.brokers) brokers.append(brokers.empty() ? "" : ",").append(broker);
+  set_kafka_property(conf, "bootstrap.servers", brokers);
+  set_kafka_property(conf, "client.id", "backstream");
+  set_kafka_property(conf, "socket.nagle.disable", "true");
+  set_kafka_property(conf, "socket.keepalive.enable", "true");
+  set_kafka_property(conf, "log.queue", "true");
+  set_kafka_property(conf, "allow.auto.create.topics", "false");
+  set_kafka_property(conf, "reconnect.backoff.ms", "100");
+  set_kafka_property(conf, "reconnect.backoff.max.ms", "2000");
+  set_kafka_property(conf, "topic.metadata.refresh.interval.ms", "60000");
+}
+
+void set_operators_kafka_properties(rd_kafka_conf_t* conf, const KafkaOptions& options) {
+  for (const auto& [name, value] : options.properties) rd_kafka_conf_set(conf, name.c_str(), value.c_str(), nullptr, 0);
+}
+
+std::optional<KafkaPropertyFault> kafka_property_fault(const std::string& name, const std::string& value) {
+  for (const OwnProperty& own : kOwn) {
+    if (own.name != name) continue;
+    return KafkaPropertyFault{fmt::format("'{}' is not to be set", name), own.instead.empty()
+                                                                              ? "the log rests on the value that it has"
+                                                                              : std::string(own.instead)};
+  }
+  if (name.ends_with("_cb")) return KafkaPropertyFault{fmt::format("'{}' is not to be set", name), ""};
+  const KafkaConf conf = make_kafka_conf();
+  std::array<char, 512> error{};
+  switch (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), error.data(), error.size())) {
+    case RD_KAFKA_CONF_OK: return std::nullopt;
+    case RD_KAFKA_CONF_UNKNOWN: {
+      const std::string near = nearest_property(name);
+      return KafkaPropertyFault{error.data(), near.empty() ? "librdkafka 2.0's CONFIGURATION.md lists them"
+                                                           : fmt::format("did you mean '{}'?", near)};
+    }
+    case RD_KAFKA_CONF_INVALID: break;
+  }
+  return KafkaPropertyFault{error.data(), ""};
+}
+
+base::Result<void> check_kafka_options(const KafkaOptions& options) {
+  if (options.brokers.empty()) return fail("22023", "no Kafka broker is named", {}, "kafka.brokers = ['HOST:9092']");
+  if (options.append_timeout < std::chrono::milliseconds(100) ||
+      options.request_timeout < std::chrono::milliseconds(100)) {
+    return fail("22023", "timeouts of Kafka are at least 100 ms");
+  }
+  for (const auto& [name, value] : options.properties) {
+    const auto fault = kafka_property_fault(name, value);
+    if (fault) return fail("22023", fmt::format("kafka.property.{}: {}", name, fault->message), {}, fault->hint);
+  }
+  return {};
+}
+
+void give_kafka_notice(const KafkaOptions& options, Level level, std::string text) {
+  if (!options.notice) return;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  options.notice({level, "kafka: " + std::move(text)});
+}
+
+void KafkaLines::tell(const KafkaOptions& options, int level, const char* facility, const char* text) {
+  // Both clients are given the properties of both.
+  if (std::strcmp(facility, "CONFWARN") == 0 && std::strstr(text, "will be ignored by this") != nullptr) return;
+  const auto now = Clock::now();
+  auto said = std::find_if(said_.begin(), said_.end(), [&](const Said& other) { return other.facility == facility; });
+  uint64_t kept_back = 0;
+  if (level < 7) {  // Debugging was asked for: then all of it.
+    if (said == said_.end()) {
+      if (said_.size() == kFacilitiesMax) said_.clear();
+      said_.push_back({facility, now});
+    } else if (now - said->at < kRepeatPause) {
+      ++said->kept_back;
+      return;
+    } else {
+      kept_back = std::exchange(said->kept_back, 0);
+      said->at = now;
+    }
+  }
+  const Level ours = level <= 3 ? Level::kError : level == 4 ? Level::kWarning : Level::kInfo;
+  give_kafka_notice(options, ours,
+                    fmt::format("{}: {}{}", facility, text,
+                                kept_back == 0 ? "" : fmt::format(" (and {} such lines before)", kept_back)));
+}
+
+void KafkaClosings::close(rd_kafka_s* handle) {
+  Closing closing;
+  closing.done = std::make_shared<std::atomic<bool>>(false);
+  closing.thread = std::thread([handle, done = closing.done] {
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    *done = true;
+  });
+  const std::lock_guard lock(mutex_);
+  closing_.push_back(std::move(closing));
+}
+
+void KafkaClosings::reap() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(closing_, [](Closing& closing) {
+    const bool done = *closing.done;
+    if (done) closing.thread.join();
+    return done;
+  });
+}
+
+bool KafkaClosings::finish() {
+  const std::lock_guard lock(mutex_);
+  bool all = true;
+  const auto until = Clock::now() + kCloseTimeout;
+  for (Closing& closing : closing_) {
+    while (!*closing.done && Clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (*closing.done) {
+      closing.thread.join();
+    } else {
+      closing.thread.detach();
+      all = false;
+    }
+  }
+  closing_.clear();
+  return all;
+}
+
+}  // namespace backstream::transport
