@@ -24,6 +24,7 @@ constexpr size_t kFacilitiesMax = 64;
 struct OwnProperty {
   std::string_view name, instead;
 };
+constexpr std::string_view kOfGroups = "workers that share partitions agree on the value that it has";
 /// What the log's promises rest on, and what other settings say.
 constexpr OwnProperty kOwn[] = {
     {"bootstrap.servers", "kafka.brokers has the brokers"},
@@ -48,6 +49,12 @@ constexpr OwnProperty kOwn[] = {
     {"enable.auto.offset.store", ""},
     {"isolation.level", ""},
     {"check.crcs", ""},
+    {"group.id", kOfGroups},
+    {"group.instance.id", kOfGroups},
+    {"partition.assignment.strategy", kOfGroups},
+    {"session.timeout.ms", kOfGroups},
+    {"heartbeat.interval.ms", kOfGroups},
+    {"max.poll.interval.ms", kOfGroups},
     {"log.queue", ""},
     {"enabled_events", ""},
     {"opaque", ""},
