@@ -132,18 +132,13 @@ void Daemon::go_on_from_before() {
   }
   if (before_) {
     const service::CheckpointHeader& header = before_->header;
-    // A merge node reads what came meanwhile where the one before it stopped: nothing is missing.
-    const bool misses = half_ != exec::Half::kMerge;
-    partials_from_ = header.partials;
     outages_ = header.outages;
-    if (misses) outages_.push_back({before_->state.saved_at, started_at_, before_->state.clean});
+    outages_.push_back({before_->state.saved_at, started_at_, before_->state.clean});
     telemetry::TerminalLog& log = telemetry::terminal_log();
-    log.line(fmt::format("open windows of {} are taken up ({}); {}", base::format_timestamp(before_->state.saved_at),
-                         before_->state.clean ? "it was stopped"
-                         : misses             ? "it was killed: what came after is lost"
-                                              : "it was killed",
-                         misses ? "windows that overlap the time until now are not complete"
-                                : "what edges have sent since is read again"));
+    log.line(
+        fmt::format("open windows of {} are taken up ({}); windows that overlap the time until now are not complete",
+                    base::format_timestamp(before_->state.saved_at),
+                    before_->state.clean ? "it was stopped" : "it was killed: what came after is lost"));
     if (auto streams = engine_->restore_streams(before_->state.streams); !streams)
       log.warning("watermarks begin anew: " + streams.error().message);
     for (const service::SavedQuery& saved : before_->state.queries) {
@@ -160,9 +155,8 @@ void Daemon::go_on_from_before() {
       // What was sent already is not sent again, though the state is from before; and what a version before this one
       // had still to give is given by this one.
       const auto sent = before_->sent.find(saved.name);
-      // A merge node gives again what it gave since: the same rows, and perhaps newer revisions.
-      if (misses) register_->begin_at(saved.name, sent == before_->sent.end() ? base::kMinTime : sent->second + 1);
-      if (misses) engine_->mark_gap(*at->number, header.watermark, started_at_);
+      register_->begin_at(saved.name, sent == before_->sent.end() ? base::kMinTime : sent->second + 1);
+      engine_->mark_gap(*at->number, header.watermark, started_at_);
     }
     if (header.watermark != base::kMinTime) pipeline_->resume_at(header.watermark);
     before_.reset();
@@ -184,7 +178,6 @@ std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_of(
   service::CheckpointHeader header;
   header.watermark = engine_->watermark(kFlows);
   header.outages = outages_;
-  if (feed_) header.partials = feed_->next_offsets();
   header.topics = topic_places();
   for (const auto& status : queries) {
     if (status.temporary || !status.number) continue;
@@ -301,6 +294,7 @@ Result<void> Daemon::open_input() {
                         flow_output_.get()},
       sources, *engine_, sites_);
   jobs_ = std::make_unique<service::RestJobs>([this] { pipeline_->nudge(); });
+  open_results();
   return {};
 }
 
@@ -316,9 +310,10 @@ service::QueryGround Daemon::ground() {
             else pipeline_->change_queries(work);
           },
           // What the process before saw is older than this one.
-          [this] {
-            // Edges hear of a query up to some seconds after this node: its windows begin when all have.
-            if (half_ == exec::Half::kMerge) return others_ask_ ? wall_clock() + kEdgesHear : base::kMinTime;
+          [this](const catalog::Object& object) {
+            // Edges hear of a query up to some seconds after it is in the catalog: its windows begin when all have, and
+            // at the same time on every node.
+            if (half_ == exec::Half::kMerge) return object.changed_at + kEdgesHear;
             return std::max(pipeline_->newest(), outages_.empty() ? base::kMinTime : started_at_);
           },
           [this](const catalog::Object& object, const plan::Query& query) -> exec::ResultSink* {
@@ -330,21 +325,22 @@ service::QueryGround Daemon::ground() {
                   last != before_->header.last_seqs.end() && last->second != 0)
                 first_seq = last->second + 1;
             }
-            return board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq);
+            exec::ResultSink* const sink =
+                board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq);
+            if (results_in_) results_in_->open(id_of(object), query, object.name, *sink);
+            return sink;
           },
           [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
             if (sink == nullptr) return;
+            if (results_in_) results_in_->close(id_of(object), *sink);
             board_->close(sink);
             if (last) board_->drop(object.name);
           },
-          shared_catalog_ != nullptr};
+          shared_catalog_ != nullptr, half_ == exec::Half::kMerge};
 }
 
 Result<void> Daemon::open_register() {
-  board_->name_edges([this](uint32_t edge) {
-    const auto node = edge_nodes_.find(edge);
-    return node == edge_nodes_.end() ? std::to_string(edge) : node->second.site;
-  });
+  board_->name_edges([this](uint32_t edge) { return site_of(edge); });
   board_->on_window([this](const std::string& query, Micros start) { checkpoints_->note_sent(query, start); });
   const std::string& folder = options_.settings.tables.folder;
   service::TableRegister::Ground tables;
@@ -375,13 +371,7 @@ Result<void> Daemon::open_register() {
     if (!done) return tl::unexpected(done.error());
   }
   others_ask_ = true;
-  if (half_ == exec::Half::kMerge) {
-    cluster::PartialsFeed::Options feed;
-    for (uint32_t p = 0; p < partials_->partition_count(); ++p) feed.partitions.push_back(p);
-    feed.from = partials_from_;
-    feed.nudge = [this] { pipeline_->nudge(); };
-    feed_ = std::make_unique<cluster::PartialsFeed>(*partials_, std::move(feed));
-  }
+  if (auto joined = join_workers(); !joined) return joined;
   sessions_ = std::make_unique<service::Sessions>(*register_);
   if (shared_catalog_ != nullptr) {
     follower_ = std::make_unique<CatalogFollower>(CatalogFollower::Ground{
@@ -696,8 +686,9 @@ void Daemon::take_snapshot(Micros now) {
   s.clock_step = clock_.last();
   s.ledgers.clear();
   for (size_t i = 0; i < engine_->query_count(); ++i) {
-    if (engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
+    if (half_ != exec::Half::kMerge && engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
   }
+  for (const auto& [number, report] : reports()) s.ledgers.emplace(number, report.ledger);
   counts_.push_back({now, s.ingest.datagrams, s.decoded.flows, s.ingest.octets});
   while (counts_.size() > 2 && now - counts_[1].at >= 10 * kSecond) counts_.pop_front();
   const Count& first = counts_.front();
@@ -772,7 +763,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   pipeline_->run([&] {
     const Micros now = wall_clock();
     jobs_->do_all([&](const std::function<void()>& work) { pipeline_->at_rest(work); });
-    if (feed_) pipeline_->at_rest([&] { take_partials(); });
+    if (worker_ || results_in_) pipeline_->at_rest([&] { take_from_logs(); });
     if (now - snapshot_at >= kSecond || now < snapshot_at) {
       snapshot_at = now;
       watch_clock(now);
@@ -781,7 +772,6 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
         if (earlier_.due(now)) earlier_.keep(metrics_at_rest());
         if (spool_) spool_->note_watermark(engine_->watermark(kFlows));
       });
-      if (membership_) tend_members(now);
       if (follower_ == nullptr) tend_access(now);
       if (!keeps_windows()) {
         const auto places = keep_places();
@@ -791,11 +781,12 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     }
     if (now - tended_at >= kSecond / 4 || now < tended_at) {
       tended_at = now;
-      pipeline_->at_rest([&] { register_->tend(now); });
+      pipeline_->at_rest([&] {
+        register_->tend(now);
+        if (half_ == exec::Half::kMerge) tend_halves();
+      });
     }
-    // Chunks that wait for others are in no checkpoint.
-    if (keeps_windows() && !engine_->has_pending_chunks() &&
-        (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
+    if (keeps_windows() && (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
       // A change that waits for this thread comes first; then it is tried again at once.
       if (const auto queries = register_->list_unless_changing()) {
         checkpoint_at = now;
@@ -813,6 +804,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     return !end;
   });
   jobs_->close();
+  leave_workers();
   if (follower_) follower_->stop();
   board_->settle();
   Result<void> kept;
@@ -822,11 +814,8 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
     spool_->close(std::chrono::seconds(5));
   }
   if (end == End::kSave && keeps_windows()) {
-    // While chunks wait for others the last checkpoint is what is gone on from, and the log is read from there.
-    if (!engine_->has_pending_chunks()) {
-      auto [state, header] = state_of(register_->list(), wall_clock(), true);
-      kept = checkpoints_->write_now(std::move(state), std::move(header));
-    }
+    auto [state, header] = state_of(register_->list(), wall_clock(), true);
+    kept = checkpoints_->write_now(std::move(state), std::move(header));
   } else {
     if (keeps_windows()) checkpoints_->clear();
     kept = keep_places();

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -13,9 +14,9 @@
 #include "app/table_refresh.h"
 #include "base/published.h"
 #include "catalog/catalog.h"
-#include "cluster/membership.h"
-#include "cluster/partials_feed.h"
+#include "cluster/merge_worker.h"
 #include "cluster/partials_spool.h"
+#include "cluster/results_in.h"
 #include "config/load.h"
 #include "exec/engine.h"
 #include "http/events.h"
@@ -32,6 +33,7 @@
 #include "service/result_board.h"
 #include "service/sessions.h"
 #include "service/snapshot.h"
+#include "transport/kafka_group.h"
 #include "transport/kafka_log.h"
 
 namespace backstream::app {
@@ -39,8 +41,8 @@ namespace backstream::app {
 /// One process of the service: sockets, engine, catalog, register, results, API. `backstream serve` is this and
 /// signals; `backstream demo` is this and routers of its own.
 ///
-/// With some of the roles it runs one half of each query: an edge has no results, and a merge node no sockets; between
-/// them lies a log in Kafka (docs/design/0027-halves-apart.md).
+/// With some of the roles it does a part of that: an edge has no results, merge workers and receivers no sockets;
+/// between them lie logs in Kafka (docs/design/0027-halves-apart.md, 0028-merge-workers.md).
 ///
 /// The thread that calls run() is the engine's; handlers of the API are others, and reach the engine through RestJobs.
 class Daemon {
@@ -53,8 +55,8 @@ class Daemon {
     bool state_kept = true;          ///< false: nothing of a run before this one is read, and nothing is left (a demo)
     std::vector<service::QueryRegister::Edit> queries = {};  ///< are done before anything else can ask for some
   };
-  /// Which halves of queries a process with these settings runs. Errors: roles that do not go together, or have no log
-  /// between them.
+  /// Which halves of queries a process with these settings runs; kMerge: it may be a receiver alone. Errors: roles that
+  /// do not go together, or have no log between them.
   static base::Result<exec::Half> half_of(const config::Settings& settings);
   /// Opens everything and starts what the catalog has; nothing is received yet. Errors: of settings that cannot be, of
   /// the state folder, the catalog, sockets, the HTTP listener.
@@ -89,11 +91,16 @@ class Daemon {
   explicit Daemon(Options options);
   base::Result<void> open_state();
   base::Result<void> open_halves();
+  base::Result<void> open_edge();
   base::Result<void> read_nodes();
-  /// An edge's windows are open elsewhere.
-  bool keeps_windows() const { return options_.state_kept && half_ != exec::Half::kEdge; }
-  void take_partials();
-  void tend_members(base::Micros now);
+  /// Where halves are apart what is open lies in logs.
+  bool keeps_windows() const { return options_.state_kept && half_ == exec::Half::kBoth; }
+  void open_results();
+  base::Result<void> join_workers();
+  void leave_workers();
+  void take_from_logs();
+  void tend_halves();
+  std::map<size_t, cluster::QueryReport> reports() const;
   void add_halves(service::MetricsInput& input) const;
   base::Result<void> open_input();
   base::Result<void> open_register();
@@ -102,6 +109,10 @@ class Daemon {
   void tend_access(base::Micros now);
   base::Result<void> open_http();
   service::QueryGround ground();
+  static cluster::QueryId id_of(const catalog::Object& query) {
+    return {query.incarnation.value, static_cast<uint32_t>(query.version)};
+  }
+  std::string site_of(uint32_t edge) const;
   base::Result<std::string> reload_at_rest();
   void go_on_from_before();
   std::pair<service::SavedState, service::CheckpointHeader> state_of(
@@ -134,17 +145,15 @@ class Daemon {
   uint32_t edge_ = 0;  ///< number of this node among the edges
   std::shared_ptr<transport::KafkaConnection> kafka_;
   std::unique_ptr<transport::Log> partials_;
+  std::unique_ptr<transport::Log> snapshots_, results_;
   std::unique_ptr<cluster::PartialsSpool> spool_;  ///< edge
-  std::optional<cluster::Membership> membership_;  ///< merge node, as are the next four
   struct EdgeNode {
     std::string name, site;
   };
-  std::map<uint32_t, EdgeNode> edge_nodes_;          ///< by number
-  catalog::Revision nodes_at_;                       ///< of the catalog, when they were read
-  std::map<uint32_t, uint64_t> partials_from_;       ///< where the process before this one had got to
-  std::deque<cluster::PartialsFeed::Record> early_;  ///< partials of queries that have not come yet
-  size_t early_octets_ = 0, early_seen_ = 0;         ///< seen: queries that there were when they were tried last
-  base::Micros decided_at_ = 0;                      ///< about who is waited for
+  std::map<uint32_t, EdgeNode> edge_nodes_;               ///< by number; of merge workers and receivers, as is the next
+  catalog::Revision nodes_at_;                            ///< of the catalog, when they were read
+  std::vector<service::QueryRegister::Started> started_;  ///< as the worker knows them
+  std::atomic<bool> leaving_{false};                      ///< the group is not listened to any more
   std::unique_ptr<exec::Engine> engine_;
   std::vector<std::string> sites_;
   Input input_;
@@ -154,7 +163,9 @@ class Daemon {
   std::unique_ptr<service::ResultBoard> board_;
   std::unique_ptr<FlowOutput> flow_output_;  ///< null: flows are not sent on
   std::unique_ptr<Pipeline> pipeline_;
-  std::unique_ptr<cluster::PartialsFeed> feed_;  ///< merge node; nudges the pipeline
+  std::unique_ptr<cluster::ResultsIn> results_in_;  ///< receiver; nudges the pipeline, as do the next two
+  std::unique_ptr<cluster::MergeWorker> worker_;
+  std::unique_ptr<transport::KafkaGroup> group_;  ///< of merge workers; its callbacks use jobs_
   std::unique_ptr<service::RestJobs> jobs_;
   std::unique_ptr<service::TableRegister> tables_;
   std::unique_ptr<service::QueryRegister> register_;

@@ -18,8 +18,6 @@ using config::NodeRole;
 
 namespace {
 
-constexpr size_t kEarlyOctetsMax = size_t{64} << 20;
-
 /// Of a node's object in the catalog.
 struct NodeFacts {
   std::string site;
@@ -41,17 +39,32 @@ NodeFacts facts_of(const catalog::Object& node) {
 Result<exec::Half> Daemon::half_of(const config::Settings& settings) {
   const std::vector<NodeRole>& roles = settings.node.roles;
   if (roles.size() == 3) return exec::Half::kBoth;
-  const bool edge = roles == std::vector{NodeRole::kEdge};
-  if (!edge && roles != std::vector{NodeRole::kMerge, NodeRole::kReceiver}) {
-    return fail("0A000", "a process is an edge, or merge and receiver, or all three", {},
+  const bool edge = std::find(roles.begin(), roles.end(), NodeRole::kEdge) != roles.end();
+  if (edge && roles.size() > 1) {
+    return fail("0A000", "a process is an edge, or merge, receiver or both, or all three", {},
                 "--role edge in one process, --role merge --role receiver in another");
   }
   if (settings.kafka.brokers.empty()) {
-    return fail("22023", "an edge and a merge node need a log between them, and kafka.brokers is empty", {},
+    return fail("22023", "edges, merge workers and receivers need a log between them, and kafka.brokers is empty", {},
                 "set kafka.brokers, or leave node.roles out: then one process does all");
   }
   return edge ? exec::Half::kEdge : exec::Half::kMerge;
 }
+
+namespace {
+
+bool has_role(const config::Settings& settings, NodeRole role) {
+  return std::find(settings.node.roles.begin(), settings.node.roles.end(), role) != settings.node.roles.end();
+}
+
+Result<std::unique_ptr<transport::Log>> open_log(const std::shared_ptr<transport::KafkaConnection>& connection,
+                                                 const transport::KafkaTopicOptions& topic) {
+  auto log = transport::KafkaLog::open(connection, topic);
+  if (!log) return tl::unexpected(std::move(log.error()));
+  return std::unique_ptr<transport::Log>(std::move(*log));
+}
+
+}  // namespace
 
 /// Before there is an engine: which half it is, and what lies between the two.
 Result<void> Daemon::open_halves() {
@@ -63,26 +76,36 @@ Result<void> Daemon::open_halves() {
   auto connection = transport::KafkaConnection::open(kafka_options(settings, tell_kafka_notice));
   if (!connection) return tl::unexpected(std::move(connection.error()));
   kafka_ = std::move(*connection);
-  const auto open_log = [connection = kafka_, topic = kafka_topic_options(
-                                                  settings, "partials")]() -> Result<std::unique_ptr<transport::Log>> {
-    auto log = transport::KafkaLog::open(connection, topic);
-    if (!log) return tl::unexpected(std::move(log.error()));
-    return std::unique_ptr<transport::Log>(std::move(*log));
+  if (half_ == exec::Half::kEdge) return open_edge();
+  const auto open = [&](const char* topic, std::unique_ptr<transport::Log>& log) -> Result<void> {
+    auto opened = open_log(kafka_, kafka_topic_options(settings, topic));
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    log = std::move(*opened);
+    return {};
   };
-  if (auto log = open_log()) {
+  if (auto opened = open("results", results_); !opened) return opened;
+  if (has_role(settings, NodeRole::kMerge)) {
+    if (auto opened = open("partials", partials_); !opened) return opened;
+    if (auto opened = open("snapshots", snapshots_); !opened) return opened;
+  }
+  return read_nodes();
+}
+
+Result<void> Daemon::open_edge() {
+  const config::Settings& settings = options_.settings;
+  const auto open = [connection = kafka_, topic = kafka_topic_options(settings, "partials")] {
+    return open_log(connection, topic);
+  };
+  if (auto log = open()) {
     partials_ = std::move(*log);
-  } else if (half_ == exec::Half::kEdge && log.error().code == "08001") {
+  } else if (log.error().code == "08001") {
     // Flows do not wait: what is made of them waits in the spool.
     telemetry::terminal_log().warning(log.error().message + "; partial aggregates wait in the spool");
     partials_ = std::make_unique<cluster::DeferredLog>(
-        static_cast<uint32_t>(settings.kafka.partitions), open_log,
+        static_cast<uint32_t>(settings.kafka.partitions), open,
         [](const base::Diagnostic& why) { telemetry::terminal_log().warning(why.message); });
   } else {
     return tl::unexpected(std::move(log.error()));
-  }
-  if (half_ == exec::Half::kMerge) {
-    membership_.emplace(settings.merge.absent_after_us, started_at_);
-    return read_nodes();
   }
   const auto node = catalog_->find(catalog::Kind::kNode, settings.node.name);
   if (!node) return tl::unexpected(node.error());
@@ -106,60 +129,122 @@ Result<void> Daemon::read_nodes() {
   nodes_at_ = catalog_->revision();
   const auto nodes = catalog_->list(catalog::Kind::kNode);
   if (!nodes) return tl::unexpected(nodes.error());
-  std::vector<uint32_t> edges;
   edge_nodes_.clear();
   for (const catalog::Object& node : *nodes) {
     const NodeFacts facts = facts_of(node);
     if (!facts.is_edge) continue;
-    const auto number = static_cast<uint32_t>(node.incarnation.value);
-    edges.push_back(number);
-    edge_nodes_[number] = {node.name, facts.site.empty() ? node.name : facts.site};
+    edge_nodes_[static_cast<uint32_t>(node.incarnation.value)] = {node.name,
+                                                                  facts.site.empty() ? node.name : facts.site};
   }
-  membership_->set_edges(edges);
+  if (!worker_) return {};
+  std::vector<uint32_t> edges;
+  for (const auto& [number, node] : edge_nodes_) edges.push_back(number);
+  worker_->set_edges(std::move(edges));
   return {};
 }
 
-/// At rest: what has come from the edges goes into the engine.
-void Daemon::take_partials() {
-  const Micros now = base::wall_clock();
-  const auto take = [&](const cluster::PartialsFeed::Record& record) {
-    partial::Message message;
-    partial::PartialFault fault{};
-    if (partial::read_message(record.bytes, message, fault) && message.kind == partial::Message::Kind::kPresence &&
-        message.presence.origin.incarnation == 0)
-      membership_->heard(message.presence, now);
-    return engine_->take(record.bytes) != exec::Engine::Taken::kUnknown;
+std::string Daemon::site_of(uint32_t edge) const {
+  const auto node = edge_nodes_.find(edge);
+  return node == edge_nodes_.end() ? std::to_string(edge) : node->second.site;
+}
+
+/// Before the queries: a receiver shows what workers have given before, too.
+void Daemon::open_results() {
+  if (half_ != exec::Half::kMerge || !has_role(options_.settings, NodeRole::kReceiver)) return;
+  cluster::ResultsIn::Options options;
+  options.batch_rows = static_cast<size_t>(options_.settings.exec.batch_rows);
+  options.nudge = [this] { pipeline_->nudge(); };
+  results_in_ = std::make_unique<cluster::ResultsIn>(*results_, std::move(options));
+}
+
+/// When the queries are there.
+Result<void> Daemon::join_workers() {
+  const config::Settings& settings = options_.settings;
+  if (half_ != exec::Half::kMerge || !has_role(settings, NodeRole::kMerge)) return {};
+  const std::string snapshots = transport::kafka_topic_name(settings.kafka.prefix, "snapshots");
+  cluster::MergeWorker::Options options;
+  options.name = settings.node.name;
+  options.engine.half = exec::Half::kMerge;
+  options.engine.pane_us_max = exec::kShippedPaneMax;
+  options.engine.batch_rows = static_cast<size_t>(settings.exec.batch_rows);
+  options.absent_after = settings.merge.absent_after_us;
+  options.clock = base::wall_clock;
+  options.nudge = [this] { pipeline_->nudge(); };
+  options.place = [this, snapshots](uint32_t partition) { return group_->committed(snapshots, partition); };
+  options.set_place = [this, snapshots](uint32_t partition, uint64_t place) {
+    return group_->commit(snapshots, partition, place);
   };
-  bool any = false;
-  for (int round = 0; round < 64; ++round) {
-    auto records = feed_->take();
-    if (records.empty()) break;
-    any = true;
-    for (auto& record : records) {
-      if (take(record)) continue;
-      // Of a query that this node has not heard of yet, or that is gone.
-      early_octets_ += record.bytes.size();
-      early_.push_back(std::move(record));
-    }
-    while (early_octets_ > kEarlyOctetsMax) {
-      early_octets_ -= early_.front().bytes.size();
-      early_.pop_front();
-    }
-    engine_->settle();
+  options.tell = [](const std::string& line) { telemetry::terminal_log().line(line); };
+  options.site_of = [this](uint32_t edge) { return site_of(edge); };
+  worker_ = std::make_unique<cluster::MergeWorker>(*partials_, *snapshots_, *results_, std::move(options));
+  if (auto read = read_nodes(); !read) return read;
+  tend_halves();
+  transport::KafkaGroup::Options group;
+  group.client = kafka_options(settings, tell_kafka_notice);
+  group.group = transport::kafka_topic_name(settings.kafka.prefix, "merge");
+  group.topic = transport::kafka_topic_name(settings.kafka.prefix, "partials");
+  group.assigned = [this](const std::vector<uint32_t>& partitions) {
+    if (leaving_) return;
+    jobs_->run([&] { worker_->own(partitions); });
+  };
+  group.revoked = [this](bool lost) {
+    if (leaving_) return;
+    jobs_->run([&] { worker_->give_up(lost); });
+  };
+  auto opened = transport::KafkaGroup::open(std::move(group));
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  group_ = std::move(*opened);
+  return {};
+}
+
+/// The engine's thread, when nothing asks it any more: others go on with what was open here.
+void Daemon::leave_workers() {
+  if (!worker_) return;
+  leaving_ = true;
+  worker_->give_up(false);
+  worker_.reset();
+  group_.reset();
+}
+
+/// At rest.
+void Daemon::take_from_logs() {
+  if (worker_) {
+    group_->tick();
+    worker_->work();
   }
-  if (any) return;
-  // Nothing is under way: those that waited may have their query now.
-  if (early_.empty() || engine_->query_count() == early_seen_) return;
-  early_seen_ = engine_->query_count();
-  std::deque<cluster::PartialsFeed::Record> waiting;
-  waiting.swap(early_);
-  early_octets_ = 0;
-  for (auto& record : waiting) {
-    if (take(record)) continue;
-    early_octets_ += record.bytes.size();
-    early_.push_back(std::move(record));
+  const Micros now = base::wall_clock();
+  for (int round = 0; results_in_ && round < 16 && results_in_->take(now); ++round) {
   }
-  engine_->settle();
+}
+
+/// At rest, every now and then: what the catalog says of edges and queries is told to who completes windows.
+void Daemon::tend_halves() {
+  if (catalog_->revision() != nodes_at_) {
+    if (const auto read = read_nodes(); !read) telemetry::terminal_log().warning(read.error().render());
+  }
+  auto started = register_->started();
+  const auto same = [](const auto& one, const auto& other) { return one.order == other.order; };
+  if (std::equal(started.begin(), started.end(), started_.begin(), started_.end(), same)) return;
+  started_ = std::move(started);
+  if (!worker_) return;
+  std::vector<cluster::MergeQuery> queries;
+  for (const auto& query : started_)
+    queries.push_back({query.object.name, id_of(query.object), query.incarnation, query.query, query.reads, query.begin,
+                       query.since, query.order});
+  worker_->set_queries(std::move(queries));
+}
+
+/// What is known of queries that are completed elsewhere, by their numbers here: as receivers hear it, and a worker
+/// knows it of its own. At rest.
+std::map<size_t, cluster::QueryReport> Daemon::reports() const {
+  std::map<size_t, cluster::QueryReport> reports;
+  const auto own = worker_ ? worker_->reports() : std::map<cluster::QueryId, cluster::QueryReport>();
+  for (const auto& query : started_) {
+    const cluster::QueryId id = id_of(query.object);
+    if (const auto known = own.find(id); known != own.end()) reports[query.number] = known->second;
+    else if (const auto* told = results_in_ ? results_in_->report(id) : nullptr) reports[query.number] = *told;
+  }
+  return reports;
 }
 
 /// At rest.
@@ -177,57 +262,40 @@ void Daemon::add_halves(service::MetricsInput& input) const {
       spool.lag_seconds =
           static_cast<double>(std::max<Micros>(0, input.now - status.oldest_unsent)) / base::kMicrosPerSecond;
   }
-  if (!feed_) return;
-  const auto counts = engine_->partial_counts();
+  if (results_in_) {
+    const cluster::ResultsIn::Status status = results_in_->status();
+    input.results_in = service::MetricsInput::ResultsIn{status.messages,
+                                                        {{"repeat", status.repeats},
+                                                         {"superseded", status.superseded},
+                                                         {"refused", status.refused},
+                                                         {"unknown_query", status.unknown},
+                                                         {"lost", status.lost}}};
+  }
+  if (!worker_) return;
+  const cluster::MergeWorker::Status status = worker_->status();
+  input.worker =
+      service::MetricsInput::Worker{status.partitions,        status.claims,           status.superseded,
+                                    status.snapshots_written, status.snapshots_failed, status.snapshot_octets,
+                                    status.results.messages,  status.results.octets,   status.results.waiting_octets};
   auto& partials = input.partials.emplace(service::MetricsInput::Partials{});
-  partials.octets = counts.octets;
-  partials.taken = counts.taken;
-  partials.waiting = early_octets_;
-  partials.places_lost = feed_->status().places_lost;
-  for (size_t why = 0; why < counts.refused.size(); ++why)
-    partials.dropped.emplace_back(partial::name(static_cast<partial::PartialFault>(why)), counts.refused[why]);
-  for (size_t why = 0; why < counts.dropped.size(); ++why)
-    partials.dropped.emplace_back(partial::name(static_cast<partial::InboxDrop>(why)), counts.dropped[why]);
-  partials.dropped.emplace_back("unknown_query", counts.unknown);
-  const auto& members = engine_->members().edges;
-  for (const cluster::Membership::Edge& heard : membership_->edges()) {
+  partials.octets = status.partials.octets;
+  partials.taken = status.partials.taken;
+  partials.waiting = status.early_octets;
+  partials.places_lost = status.feed.places_lost;
+  for (size_t why = 0; why < status.partials.refused.size(); ++why)
+    partials.dropped.emplace_back(partial::name(static_cast<partial::PartialFault>(why)), status.partials.refused[why]);
+  for (size_t why = 0; why < status.partials.dropped.size(); ++why)
+    partials.dropped.emplace_back(partial::name(static_cast<partial::InboxDrop>(why)), status.partials.dropped[why]);
+  partials.dropped.emplace_back("unknown_query", status.early_dropped);
+  for (const cluster::Membership::Edge& heard : status.edges) {
     auto& edge = partials.edges.emplace_back();
     if (const auto node = edge_nodes_.find(heard.number); node != edge_nodes_.end()) {
       edge.node = node->second.name;
       edge.site = node->second.site;
     }
-    const auto member =
-        std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.edge == heard.number; });
-    edge.absent = member != members.end() && member->absent;
+    edge.absent = std::find(status.absent.begin(), status.absent.end(), heard.number) != status.absent.end();
     if (heard.heard_at != 0) edge.heard_at = heard.heard_at;
   }
-}
-
-/// Once a second: decisions about who is waited for go to the log, and come back from it.
-void Daemon::tend_members(Micros now) {
-  if (catalog_->revision() != nodes_at_) {
-    if (const auto read = read_nodes(); !read) telemetry::terminal_log().warning(read.error().render());
-  }
-  const auto decided = membership_->decide(engine_->members(), now);
-  if (!decided || now - decided_at_ < base::kMicrosPerSecond) return;
-  decided_at_ = now;
-  for (const partial::Members::Member& member : decided->edges) {
-    const auto& before = engine_->members().edges;
-    const auto was = std::find_if(before.begin(), before.end(), [&](const auto& b) { return b.edge == member.edge; });
-    const bool was_absent = was != before.end() && was->absent;
-    if (member.absent == was_absent && was != before.end()) continue;
-    telemetry::terminal_log().line(fmt::format("site {} {}", edge_nodes_[member.edge].site,
-                                               member.absent ? "is absent: windows close without it"
-                                               : was_absent  ? "is back: its windows are revised"
-                                                             : "is waited for from now on"));
-  }
-  const auto message = partial::write_members(*decided);
-  std::vector<transport::Log::Addition> additions;
-  std::vector<transport::Log::Appended> results;
-  for (uint32_t partition = 0; partition < partials_->partition_count(); ++partition)
-    additions.push_back({partition, message});
-  if (partials_->append_all(additions, results) != transport::LogStatus::kOk)
-    telemetry::terminal_log().warning("who is waited for could not be written to Kafka; it is tried again");
 }
 
 }  // namespace backstream::app

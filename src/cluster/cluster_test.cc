@@ -7,8 +7,8 @@
 #include <functional>
 #include <thread>
 
+#include "cluster/log_feed.h"
 #include "cluster/membership.h"
-#include "cluster/partials_feed.h"
 #include "cluster/partials_spool.h"
 #include "partial/codec.h"
 #include "transport/memory_log.h"
@@ -19,6 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using transport::LogRecord;
 using transport::LogStatus;
+
+constexpr uint64_t kView = uint64_t{77} << 32 | 5;
 
 /// A memory log that can be away, and that keeps what it was given though it says that it did not.
 class FlakyLog final : public transport::Log {
@@ -115,14 +117,14 @@ TEST_F(Folder, WhatIsAppendedArrivesInOrderInThePartitionOfItsQuery) {
   FlakyLog log(4);
   {
     auto spool = open(log);
-    for (uint32_t i = 0; i < 100; ++i) spool->append(pane(77, i, 1));
+    for (uint32_t i = 0; i < 100; ++i) spool->append(pane(kView, i, 1));
     spool->close(30s);
   }
   std::vector<uint32_t> expected;
   for (uint32_t i = 0; i < 100; ++i) expected.push_back(i);
   for (uint32_t p = 0; p < 4; ++p) {
     const auto messages = messages_of(log, p);
-    EXPECT_EQ(panes_of(messages), p == partition_of(77, 4) ? expected : std::vector<uint32_t>()) << p;
+    EXPECT_EQ(panes_of(messages), p == partial::partition_of(kView, 4) ? expected : std::vector<uint32_t>()) << p;
     ASSERT_EQ(presences_of(messages).size(), 1u) << "every partition hears of the edge";
     EXPECT_EQ(presences_of(messages)[0].gap_from, base::kMinTime) << "it has seen nothing of what was before";
   }
@@ -132,7 +134,7 @@ TEST_F(Folder, ALogThatIsAwayIsWaitedForAndAskedAgain) {
   FlakyLog log(1);
   log.away = true;
   auto spool = open(log);
-  for (uint32_t i = 0; i < 10; ++i) spool->append(pane(77, i, 1));
+  for (uint32_t i = 0; i < 10; ++i) spool->append(pane(kView, i, 1));
   EXPECT_TRUE(wait_until([&] { return !spool->status().last_error.empty(); }));
   EXPECT_NE(spool->status().oldest_unsent, 0);
   log.lies = 3;  // It keeps some of them, and says that it has not.
@@ -153,7 +155,7 @@ TEST_F(Folder, WhatWasNotSentIsSentByTheNextProcess) {
   {
     auto spool = open(log);
     EXPECT_EQ(spool->epoch(), 1u);
-    for (uint32_t i = 0; i < 5; ++i) spool->append(pane(77, i, 1));
+    for (uint32_t i = 0; i < 5; ++i) spool->append(pane(kView, i, 1));
     spool->note_watermark(130'000'000);
     spool->close(0s);
     std::this_thread::sleep_for(1'200ms);  // What is noted meanwhile is no other.
@@ -187,7 +189,7 @@ TEST_F(Folder, WhenTheFilesAreFullTheOldestGoAndAreCounted) {
   log.away = true;
   auto spool = open(log, 16 << 20);
   constexpr uint32_t kPanes = 400;  // Of 100 kB each.
-  for (uint32_t i = 0; i < kPanes; ++i) spool->append(pane(77, i, 3, 100'000));
+  for (uint32_t i = 0; i < kPanes; ++i) spool->append(pane(kView, i, 3, 100'000));
   EXPECT_TRUE(wait_until([&] { return spool->status().dropped > 0; }));
   log.away = false;
   spool->close(60s);
@@ -209,61 +211,81 @@ TEST_F(Folder, WhatTheLogNeverTakesStopsNothing) {
   FlakyLog log(1);
   log.octets_max = 1'000;
   auto spool = open(log);
-  spool->append(pane(77, 0, 4, 5'000));
-  spool->append(pane(77, 1, 4));
+  spool->append(pane(kView, 0, 4, 5'000));
+  spool->append(pane(kView, 1, 4));
   EXPECT_TRUE(wait_until([&] { return panes_of(messages_of(log, 0)) == std::vector<uint32_t>{1}; }));
   EXPECT_TRUE(wait_until([&] { return spool->status().dropped == 1; }));
   EXPECT_EQ(spool->status().rows_dropped, 4u);
 }
 
-TEST(PartialsFeed, GivesAllPartitionsInOrderAndGoesOnWhereItWas) {
+TEST(LogFeed, GivesAllPartitionsInOrderFromWhereTheyAreWanted) {
   FlakyLog log(3);
   for (uint32_t i = 0; i < 30; ++i) log.append(i % 3, pane(1, i, 1));
-  std::map<uint32_t, uint64_t> next;
+  LogFeed feed(log);
+  for (uint32_t partition = 0; partition < 3; ++partition) feed.follow(7, partition, partition);
   std::map<uint32_t, std::vector<uint64_t>> offsets;
-  const auto drain = [&](PartialsFeed& feed, size_t count) {
-    size_t got = 0;
+  const auto drain = [&](size_t count) {
     EXPECT_TRUE(wait_until([&] {
       for (const auto& record : feed.take()) {
+        EXPECT_EQ(record.reader, 7u);
         offsets[record.partition].push_back(record.offset);
-        ++got;
+        --count;
       }
-      return got == count;
+      return count == 0;
     }));
-    next = feed.next_offsets();
   };
-  {
-    PartialsFeed feed(log, {{0, 1, 2}, {}, {}});
-    drain(feed, 30);
-  }
+  drain(27);
+  EXPECT_TRUE(wait_until([&] { return feed.at_end(7); }));
   for (uint32_t i = 0; i < 6; ++i) log.append(i % 3, pane(1, 100 + i, 1));
-  {
-    PartialsFeed feed(log, {{0, 1, 2}, next, {}});
-    drain(feed, 6);
-    EXPECT_EQ(feed.status().records, 6u);
-  }
+  drain(6);
   for (const auto& [partition, of] : offsets) {
-    EXPECT_EQ(of.size(), 12u);
-    EXPECT_TRUE(std::is_sorted(of.begin(), of.end()));
+    ASSERT_EQ(of.size(), 12u - partition);
+    for (size_t i = 0; i < of.size(); ++i) EXPECT_EQ(of[i], partition + i);
   }
+  EXPECT_EQ(feed.status().records, 33u);
 }
 
-TEST(PartialsFeed, CountsWhatWasGoneBeforeItWasRead) {
+TEST(LogFeed, WhatIsForgottenIsGivenToNobody) {
+  FlakyLog log(2);
+  for (uint32_t i = 0; i < 10; ++i) log.append(i % 2, pane(1, i, 1));
+  LogFeed feed(log);
+  feed.follow(0, 0, 0);
+  feed.follow(1, 1, 0);
+  EXPECT_TRUE(wait_until([&] { return feed.status().records == 10; }));
+  feed.forget(0);
+  size_t got = 0;
+  for (const auto& record : feed.take()) got += record.reader == 1;
+  EXPECT_EQ(got, 5u);
+  EXPECT_EQ(feed.status().waiting_octets, 0u);
+  log.append(0, pane(1, 20, 1));
+  log.append(1, pane(1, 21, 1));
+  std::vector<LogFeed::Record> next;
+  EXPECT_TRUE(wait_until([&] { return !(next = feed.take()).empty(); }));
+  EXPECT_EQ(next[0].partition, 1u);
+  // Whoever follows again has it from where he says.
+  feed.follow(0, 0, 5);
+  EXPECT_TRUE(wait_until([&] { return !(next = feed.take()).empty(); }));
+  EXPECT_EQ(next[0].offset, 5u);
+}
+
+TEST(LogFeed, CountsWhatWasGoneBeforeItWasRead) {
   FlakyLog log(1);
   for (uint32_t i = 0; i < 10; ++i) log.append(0, pane(1, i, 1));
   log.trim(0, 4);
-  PartialsFeed feed(log, {{0}, {{0, 1}}, {}});
+  LogFeed feed(log);
+  feed.follow(0, 0, 1);
   size_t got = 0;
   EXPECT_TRUE(wait_until([&] { return (got += feed.take().size()) == 6; }));
   EXPECT_EQ(feed.status().places_lost, 1u);
   EXPECT_EQ(feed.status().offsets_lost, 3u);
 }
 
-TEST(PartialsFeed, ALogThatIsAwayIsAskedAgain) {
+TEST(LogFeed, ALogThatIsAwayIsAskedAgain) {
   FlakyLog log(1);
   log.append(0, pane(1, 0, 1));
   log.away = true;
-  PartialsFeed feed(log, {{0}, {}, {}});
+  LogFeed feed(log);
+  feed.follow(0, 0, 0);
   EXPECT_TRUE(wait_until([&] { return feed.status().last_error == "unavailable"; }));
   EXPECT_TRUE(feed.take().empty());
   log.away = false;

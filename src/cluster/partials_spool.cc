@@ -50,11 +50,6 @@ bool read_note(std::span<const uint8_t> octets, Note& note) {
 
 }  // namespace
 
-uint32_t partition_of(uint64_t incarnation, uint32_t partition_count) {
-  // Incarnations are checksums of what they name, or small numbers; a multiplier spreads those, too.
-  return static_cast<uint32_t>(((incarnation * 0x9e3779b97f4a7c15) >> 32) % partition_count);
-}
-
 PartialsSpool::PartialsSpool(Options options, transport::Log& log) : options_(std::move(options)), log_(log) {}
 
 Micros PartialsSpool::now() const { return options_.clock ? options_.clock() : base::wall_clock(); }
@@ -277,7 +272,7 @@ bool PartialsSpool::send_some(const std::vector<LogRecord>& records) {
       of_record.push_back(&record);
     }
     if (incarnation == 0) continue;
-    additions.push_back({partition_of(incarnation, partitions), record.bytes});
+    additions.push_back({partial::partition_of(incarnation, partitions), record.bytes});
     of_record.push_back(&record);
   }
   for (std::span<const transport::Log::Addition> left = additions; !left.empty();) {

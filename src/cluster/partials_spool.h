@@ -20,9 +20,6 @@ namespace backstream::cluster {
 
 using base::Micros;
 
-/// The partition of the log between the halves that the partials of a query travel in.
-uint32_t partition_of(uint64_t incarnation, uint32_t partition_count);
-
 /// The way of an edge's partials: first into files of its own, then into the log that all edges share, in their order.
 /// A log that cannot be reached is waited for; then what the files hold follows (docs/design/0027-halves-apart.md).
 class PartialsSpool final : public exec::PartialsOut {
@@ -89,7 +86,7 @@ class PartialsSpool final : public exec::PartialsOut {
   size_t waiting_octets_ = 0;
   bool writing_ = false, stopping_ = false;
   bool closed_ = false, ended_ = false;  ///< close() was called; it was done
-  uint64_t next_offset_ = 0;  ///< in the files: what is sent next
+  uint64_t next_offset_ = 0;             ///< in the files: what is sent next
   Micros watermark_ = base::kMinTime;
   Micros dropped_from_ = base::kMaxTime, dropped_until_ = base::kMinTime;  ///< event times of what went unsent
   Status status_;

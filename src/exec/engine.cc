@@ -140,7 +140,7 @@ class RunningQuery final : public RowReceiver {
     for (size_t i = 0; i < query_->inputs.size(); ++i) {
       inputs_.push_back(std::make_unique<RunningQuery>(
           std::shared_ptr<const plan::Query>(query_, query_->inputs[i].get()), index, options, sharing, nullptr,
-          measured, partial::incarnation_of(incarnation, i + 1), this));
+          measured, partial::incarnation_of_input(incarnation, i + 1), this));
       inputs_.back()->readers_.push_back({this, i});
     }
   }
@@ -914,6 +914,7 @@ Engine::Taken Engine::take(std::span<const uint8_t> bytes) {
   };
   if (!partial::read_message(bytes, message, fault)) return refuse(fault);
   state.counts.octets += bytes.size();
+  if (message.kind == partial::Message::Kind::kClaim) return Taken::kTaken;
   if (message.kind == partial::Message::Kind::kMembers) {
     set_members(message.members);
     return Taken::kTaken;

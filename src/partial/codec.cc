@@ -20,7 +20,7 @@ using batch::Column;
 constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
 constexpr uint8_t kPane = static_cast<uint8_t>(ChunkId::Kind::kPane), kFrontier = 2,
                   kCut = static_cast<uint8_t>(ChunkId::Kind::kCut), kRows = static_cast<uint8_t>(ChunkId::Kind::kRows),
-                  kPresence = 5, kMembers = 6;
+                  kPresence = 5, kMembers = 6, kClaim = 7;
 constexpr size_t kChecksumOctets = 8;
 constexpr size_t kHeadOctets = 5;
 
@@ -62,11 +62,29 @@ std::string_view name(PartialFault fault) {
   return "";
 }
 
-uint64_t incarnation_of(uint64_t whole, uint64_t part) {
+namespace {
+
+constexpr uint64_t kUpper = 0xffff'ffff'0000'0000;
+
+uint64_t hash_of(uint64_t whole, uint64_t part) {
   std::vector<uint8_t> octets;
   put_u64(octets, whole);
   put_u64(octets, part);
   return XXH3_64bits(octets.data(), octets.size());
+}
+
+}  // namespace
+
+uint64_t incarnation_of(uint64_t root, uint64_t object, uint64_t version) {
+  return (hash_of(root, 0) & kUpper) | (hash_of(object, version) & ~kUpper);
+}
+
+uint64_t incarnation_of_input(uint64_t query, uint64_t input) {
+  return (query & kUpper) | (hash_of(query, input) & ~kUpper);
+}
+
+uint32_t partition_of(uint64_t incarnation, uint32_t partition_count) {
+  return static_cast<uint32_t>((incarnation >> 32) % partition_count);
 }
 
 // --- writing ------------------------------------------------------------------------------------------------------
@@ -144,6 +162,17 @@ std::vector<uint8_t> write_members(const Members& members) {
     put_varint(out, member.edge);
     out.push_back(member.absent);
   }
+  put_checksum(out);
+  return out;
+}
+
+std::vector<uint8_t> write_claim(const Claim& claim) {
+  std::vector<uint8_t> out;
+  put_head(out, kClaim, {});
+  put_varint_signed(out, claim.claimed_at);
+  const std::string_view worker = claim.worker.substr(0, kWorkerOctetsMax);
+  put_varint(out, worker.size());
+  out.insert(out.end(), worker.begin(), worker.end());
   put_checksum(out);
   return out;
 }
@@ -240,6 +269,14 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
   if (kind == kMembers) {
     message.kind = Message::Kind::kMembers;
     if (!read_members(in, message.members)) return refuse(PartialFault::kMalformed);
+    return true;
+  }
+  if (kind == kClaim) {
+    message.kind = Message::Kind::kClaim;
+    uint64_t octets = 0;
+    if (!in.i64(message.claim.claimed_at) || !in.u64(octets) || octets > kWorkerOctetsMax || octets != in.rest().size())
+      return refuse(PartialFault::kMalformed);
+    message.claim.worker = {reinterpret_cast<const char*>(in.rest().data()), in.rest().size()};
     return true;
   }
   if (kind != kFrontier) return refuse(PartialFault::kMalformed);

@@ -8,6 +8,7 @@
 //   frontier:  frontier assigned counted filtered late errored shed time_null time_future
 //   presence:  sent_at gap_from gap_until
 //   members:   decided_at member_count, (edge absent:1)...
+//   claim:     claimed_at worker_octets worker
 //   ledger:    pane_start assigned counted filtered late errored shed shed_octets 2^64-1-keep_below
 //   group:     key value..., aggregate state...      (types known from the plan; the incarnation names it)
 //   column:    value...                              (those that the plan reads, in its order)
@@ -38,9 +39,15 @@ struct Origin {
   auto operator<=>(const Origin&) const = default;
 };
 
-/// What a part of something is called, the same on every machine and for ever: an input of a query, the version of an
-/// object of the catalog.
-uint64_t incarnation_of(uint64_t whole, uint64_t part);
+/// What a version of a query is called, the same on every machine and for ever. The upper 32 bits are of `root` alone,
+/// so that all that is completed together travels in one partition: versions, inputs, and views with what reads them.
+/// @param root     the object of the catalog that the query is completed with: itself, or a view that it reads
+/// @param object   its own
+uint64_t incarnation_of(uint64_t root, uint64_t object, uint64_t version);
+/// Of an input of a query, counted from 1.
+uint64_t incarnation_of_input(uint64_t query, uint64_t input);
+/// The partition that its partials travel in.
+uint32_t partition_of(uint64_t incarnation, uint32_t partition_count);
 
 /// One chunk of the groups of one pane. A pane is sent whole as supplement 0; rows that come later are sent as
 /// supplement 1, 2, ... Each may be tried again as another attempt: the first complete one counts.
@@ -96,6 +103,14 @@ struct Members {
   bool operator==(const Members&) const = default;
 };
 inline constexpr size_t kEdgesMax = 65'536;
+
+/// "What this partition holds is completed by me from here on." The offset of the newest claim in a partition is the
+/// generation of who completes its windows: who finds a newer one than his own was superseded.
+struct Claim {
+  Micros claimed_at = 0;    ///< by the worker's clock; to be read by people, as is the next
+  std::string_view worker;  ///< at most kWorkerOctetsMax
+};
+inline constexpr size_t kWorkerOctetsMax = 255;
 
 /// Why a message was dropped.
 #define BACKSTREAM_PARTIAL_FAULTS(X)                                  \
@@ -160,13 +175,14 @@ class PartialWriter {
 std::vector<uint8_t> write_frontier(const Frontier& frontier);
 std::vector<uint8_t> write_presence(const Presence& presence);
 std::vector<uint8_t> write_members(const Members& members);
+std::vector<uint8_t> write_claim(const Claim& claim);
 /// A data message whose groups, or rows, are these bytes.
 std::vector<uint8_t> write_data(const ChunkId& id, std::span<const PaneLedger> ledgers, uint64_t count,
                                 std::span<const uint8_t> content);
 
 /// What a message is, without its groups. Views into `bytes`.
 struct Message {
-  enum class Kind : uint8_t { kData, kFrontier, kPresence, kMembers } kind = Kind::kData;
+  enum class Kind : uint8_t { kData, kFrontier, kPresence, kMembers, kClaim } kind = Kind::kData;
   ChunkId chunk;  ///< kData, as are the next three
   std::vector<PaneLedger> ledgers;
   uint64_t group_count = 0;  ///< of groups, or rows
@@ -174,7 +190,8 @@ struct Message {
   Frontier frontier;
   Presence presence;
   Members members;
-  /// Who sent it, and for which query; of kMembers nobody and none.
+  Claim claim;
+  /// Who sent it, and for which query; of kMembers and kClaim nobody and none.
   const Origin& origin() const {
     return kind == Kind::kData ? chunk.origin : kind == Kind::kFrontier ? frontier.origin : presence.origin;
   }

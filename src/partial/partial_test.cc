@@ -110,8 +110,15 @@ TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
 }
 
 TEST(PartialCodec, IncarnationsAreTheSameEverywhere) {
-  EXPECT_EQ(incarnation_of(7, 1), 17331758776565137014u);
-  EXPECT_NE(incarnation_of(7, 1), incarnation_of(1, 7));
+  EXPECT_EQ(incarnation_of(7, 7, 1), 5175499748188913270u);
+  EXPECT_NE(incarnation_of(7, 7, 1), incarnation_of(7, 7, 2));
+  // What is completed together travels together.
+  for (const uint64_t other :
+       {incarnation_of(7, 7, 2), incarnation_of(7, 12, 1), incarnation_of_input(incarnation_of(7, 7, 1), 1)}) {
+    EXPECT_NE(other, incarnation_of(7, 7, 1));
+    EXPECT_EQ(partition_of(other, 1'000), partition_of(incarnation_of(7, 7, 1), 1'000));
+  }
+  EXPECT_NE(partition_of(incarnation_of(8, 8, 1), 1'000), partition_of(incarnation_of(7, 7, 1), 1'000));
 }
 
 TEST(PartialCodec, PresenceAndMembersReadAsTheyWereWritten) {
@@ -129,6 +136,20 @@ TEST(PartialCodec, PresenceAndMembersReadAsTheyWereWritten) {
   EXPECT_EQ(message.members, members);
   members.edges = {{4, false}, {4, true}};
   EXPECT_FALSE(read_message(write_members(members), message, fault)) << "an edge is in it twice";
+}
+
+TEST(PartialCodec, AClaimReadsAsItWasWritten) {
+  Message message;
+  PartialFault fault{};
+  const auto bytes = write_claim({1'000'000, "merge-1"});
+  EXPECT_EQ(hex(bytes).substr(0, 32), "425350020700000080897a076d657267");
+  ASSERT_TRUE(read_message(bytes, message, fault));
+  EXPECT_EQ(message.kind, Message::Kind::kClaim);
+  EXPECT_EQ(message.claim.claimed_at, 1'000'000);
+  EXPECT_EQ(message.claim.worker, "merge-1");
+  const auto longer = write_claim({0, std::string(1'000, 'x')});
+  ASSERT_TRUE(read_message(longer, message, fault));
+  EXPECT_EQ(message.claim.worker.size(), kWorkerOctetsMax);
 }
 
 TEST(PartialCodec, OrderOfGroupsDoesNotShow) {

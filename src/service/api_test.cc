@@ -43,7 +43,7 @@ class ApiTest : public testing::Test {
                                  tables_->add_to(*definitions);
                                  return definitions;
                                },
-                               [](const std::function<void()>& work) { work(); }, [] { return base::kMinTime; },
+                               [](const std::function<void()>& work) { work(); }, [](const catalog::Object&) { return base::kMinTime; },
                                [this](const catalog::Object& object, const plan::Query& query) {
                                  return board_.open(object.name, {object.incarnation.value, object.version}, query, 1);
                                },

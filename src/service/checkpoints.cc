@@ -23,12 +23,13 @@ using Json = nlohmann::json;
 std::string to_text(const CheckpointHeader& header) {
   Json outages = Json::array();
   for (const Outage& outage : header.outages) outages.push_back({outage.from, outage.until, outage.clean});
-  Json partials = Json::array();
-  for (const auto& [partition, offset] : header.partials) partials.push_back({partition, offset});
   Json topics = Json::array();
   for (const TopicPlace& place : header.topics) topics.push_back({place.topic, place.partition, place.next});
-  return Json{{"watermark", header.watermark}, {"last_seqs", header.last_seqs}, {"partials", std::move(partials)},
-              {"topics", std::move(topics)},   {"outages", std::move(outages)}, {"journal", header.journal}}
+  return Json{{"watermark", header.watermark},
+              {"last_seqs", header.last_seqs},
+              {"topics", std::move(topics)},
+              {"outages", std::move(outages)},
+              {"journal", header.journal}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -63,13 +64,6 @@ CheckpointHeader header_of(const std::string& text) {
       if (!outage.is_array() || outage.size() != 3 || !outage[2].is_boolean()) continue;
       header.outages.push_back({number(outage[0], 0), number(outage[1], 0), outage[2].get<bool>()});
     }
-  }
-  const Json partials = json.value("partials", Json());
-  for (size_t i = 0; partials.is_array() && i < partials.size(); ++i) {
-    const Json& place = partials[i];
-    if (!place.is_array() || place.size() != 2 || !place[0].is_number_unsigned() || !place[1].is_number_unsigned())
-      continue;
-    header.partials[place[0].get<uint32_t>()] = place[1].get<uint64_t>();
   }
   return header;
 }

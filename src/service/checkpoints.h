@@ -30,7 +30,6 @@ struct CheckpointHeader {
   std::vector<Outage> outages;                ///< that were known
   std::vector<TopicPlace> topics;             ///< all that came before is in the state, and nothing that came after
   uint64_t journal = 0;                       ///< number of the journal that follows
-  std::map<uint32_t, uint64_t> partials;      ///< of a merge node: the first record to read, by partition
 };
 
 /// The states of open windows in a folder, and between two of them a journal of the windows that have been sent: what

@@ -536,6 +536,39 @@ void add_partials(Exposition& page, const std::optional<MetricsInput::Partials>&
           [](const Edge& edge) { return edge.heard_at ? std::optional(seconds(*edge.heard_at)) : std::nullopt; });
 }
 
+void add_worker(Exposition& page, const std::optional<MetricsInput::Worker>& worker) {
+  const auto add = [&](std::string_view name, MetricKind kind, std::string_view help,
+                       uint64_t MetricsInput::Worker::*value) {
+    page.family(name, kind, help);
+    if (worker) page.add({}, (*worker).*value);
+  };
+  using Worker = MetricsInput::Worker;
+  add("backstream_merge_partitions", MetricKind::kGauge, "Partitions whose windows are completed here.",
+      &Worker::partitions);
+  add("backstream_merge_takeovers_total", MetricKind::kCounter, "Partitions that were claimed.", &Worker::claims);
+  add("backstream_merge_superseded_total", MetricKind::kCounter,
+      "Partitions that another worker claimed while they were ours.", &Worker::superseded);
+  page.family("backstream_snapshots_total", MetricKind::kCounter, "States of partitions for who takes them over.");
+  if (worker) {
+    page.add({{"result", "written"}}, worker->snapshots_written);
+    page.add({{"result", "failed"}}, worker->snapshots_failed);
+  }
+  add("backstream_snapshots_written_bytes_total", MetricKind::kCounter, "Octets of those.", &Worker::snapshot_octets);
+  add("backstream_results_sent_total", MetricKind::kCounter, "Messages of results for receivers that Kafka has taken.",
+      &Worker::results_sent);
+  add("backstream_results_sent_bytes_total", MetricKind::kCounter, "Octets of their records.", &Worker::result_octets);
+  add("backstream_results_waiting_bytes", MetricKind::kGauge, "Results that wait for Kafka.", &Worker::results_waiting);
+}
+
+void add_results_in(Exposition& page, const std::optional<MetricsInput::ResultsIn>& results) {
+  page.family("backstream_results_received_total", MetricKind::kCounter, "Messages of merge workers that were used.");
+  if (results) page.add({}, results->messages);
+  page.family("backstream_results_dropped_total", MetricKind::kCounter,
+              "Records or messages that were not, by reason.");
+  if (!results) return;
+  for (const auto& [reason, value] : results->dropped) page.add({{"reason", reason}}, value);
+}
+
 void add_http(Exposition& page, const MetricsInput& input) {
   const http::ServerStatus& http = input.http;
   counter(page, "backstream_http_connections_total", "Connections that were taken.", http.connections);
@@ -611,6 +644,8 @@ std::string metrics_page(const MetricsInput& input) {
   add_queries(page, input);
   add_spool(page, input.spool);
   add_partials(page, input.partials);
+  add_worker(page, input.worker);
+  add_results_in(page, input.results_in);
   add_http(page, input);
   add_process(page, input.process);
   return page.text();

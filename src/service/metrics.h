@@ -110,6 +110,19 @@ struct MetricsInput {
     std::vector<Edge> edges;
   };
   std::optional<Partials> partials;
+  /// Of a merge worker (cluster/merge_worker.h).
+  struct Worker {
+    uint64_t partitions = 0, claims = 0, superseded = 0;
+    uint64_t snapshots_written = 0, snapshots_failed = 0, snapshot_octets = 0;
+    uint64_t results_sent = 0, result_octets = 0, results_waiting = 0;
+  };
+  std::optional<Worker> worker;
+  /// Of a receiver that is apart from them: messages, and records that were not used, by reason.
+  struct ResultsIn {
+    uint64_t messages = 0;
+    std::vector<std::pair<std::string_view, uint64_t>> dropped;
+  };
+  std::optional<ResultsIn> results_in;
 
   std::optional<base::Micros> checkpoint_at;
   uint64_t checkpoint_octets = 0;

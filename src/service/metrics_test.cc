@@ -65,6 +65,8 @@ MetricsInput full_input() {
   auto& partials = input.partials.emplace(MetricsInput::Partials{});
   partials.dropped = {{"duplicate", 2}};
   partials.edges = {{"ams1", "ams", true, kNow}};
+  input.worker = MetricsInput::Worker{3, 4, 1, 20, 2, 5000, 100, 90'000, 10};
+  input.results_in = MetricsInput::ResultsIn{100, {{"repeat", 2}}};
   input.ingest.sockets = {{"0.0.0.0", 2055, 10, 1000, 3, 1 << 20},
                           {"0.0.0.0", 2055, 20, 2000, 4, 1 << 20},
                           {"::", 4739, 1, 100, 0, 1 << 20}};

@@ -60,16 +60,14 @@ std::vector<std::string> relations_of(const UnboundStatement& statement) {
   return {names.begin(), names.end()};
 }
 
+/// Where it is not known how far a version is: for so long after its last window has begun, rows of it may come.
+constexpr Micros kEndingKept = 3'600 * base::kMicrosPerSecond;
+
 /// The query that a relation is of: its own, or the one whose late rows it holds.
 std::string owner_of(const std::string& relation, const auto& wanted) {
   if (wanted.contains(relation)) return relation;
   if (relation.ends_with(plan::kLateSuffix)) return relation.substr(0, relation.size() - plan::kLateSuffix.size());
   return relation;
-}
-
-bool reads_stream(const plan::Query& query) {
-  if (query.inputs.empty()) return query.source.kind == plan::Relation::Kind::kStream;
-  return std::any_of(query.inputs.begin(), query.inputs.end(), [](const auto& input) { return reads_stream(*input); });
 }
 
 std::string_view verb_of(QueryRegister::Edit::Action action, bool there) {
@@ -217,16 +215,33 @@ std::vector<std::string> QueryRegister::restarted(const Stage& stage, const Want
 void QueryRegister::end(Running&& going, Micros boundary) {
   if (!going.staged.query) return;
   ground_.engine.set_life(going.number, going.begin, std::max(going.begin, boundary));
+  going.ended_at = boundary == base::kMinTime ? base::kMinTime : boundary;
   const auto place = std::upper_bound(ending_.begin(), ending_.end(), going.order,
                                       [](uint64_t order, const Running& other) { return order < other.order; });
   ending_.insert(place, std::move(going));
 }
 
+/// Of queries, some of which are plain: those that run.
+std::vector<std::string> QueryRegister::views_read(const std::vector<std::string>& reads) const {
+  std::vector<std::string> views;
+  for (const std::string& read : reads) {
+    const Running& below = running_.find(read)->second;
+    if (below.staged.query) {
+      views.push_back(read);
+      continue;
+    }
+    for (std::string& view : views_read(below.staged.reads)) views.push_back(std::move(view));
+  }
+  return views;
+}
+
 /// Makes what runs equal to what is staged. At rest.
 void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
   const std::vector<std::string> starting = restarted(stage, wanted);
-  const Micros newest = ground_.newest();
-  const Micros boundary = newest == base::kMinTime ? base::kMinTime : newest + 1;
+  const auto boundary_of = [&](const std::string& name) {
+    const Micros seen = ground_.seen_from(wanted.find(name)->second.object);
+    return seen == base::kMinTime ? base::kMinTime : seen + 1;
+  };
   std::set<std::string> there;
   for (const Staged& staged : stage.items) there.insert(staged.name);
   const auto starts = [&](const std::string& name) {
@@ -248,7 +263,7 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
       ++at;
       continue;
     }
-    end(std::move(at->second), taken_over.contains(name) ? boundary : base::kMinTime);
+    end(std::move(at->second), taken_over.contains(name) ? boundary_of(name) : base::kMinTime);
     at = running_.erase(at);
   }
   for (Staged& staged : stage.items) {
@@ -261,12 +276,23 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
     running.object = object;
     running.order = ++started_;
     running.staged = std::move(staged);
+    // What reads a view is completed where the view is, and is another thing when the view is another.
+    for (const std::string& read : running.staged.reads) {
+      const Running& below = running_.find(read)->second;
+      if (running.root == 0) running.root = below.root;
+    }
     if (const auto& query = running.staged.query) {
+      const Micros boundary = boundary_of(running.staged.name);
+      if (running.root == 0) running.root = object.incarnation.value;
+      running.incarnation = partial::incarnation_of(running.root, object.incarnation.value, object.version);
+      for (const std::string& read : views_read(running.staged.reads)) {
+        running.incarnation =
+            partial::incarnation_of_input(running.incarnation, running_.find(read)->second.incarnation);
+      }
       running.sink = ground_.sink_of(object, *query);
-      running.number = ground_.engine.add_query(query, running.sink, false,
-                                                partial::incarnation_of(object.incarnation.value, object.version));
+      running.number = ground_.engine.add_query(query, running.sink, false, running.incarnation);
       running.since = boundary;
-      if (newest != base::kMinTime) ground_.engine.mark_gap(running.number, base::kMinTime, boundary);
+      if (boundary != base::kMinTime) ground_.engine.mark_gap(running.number, base::kMinTime, boundary);
       if (taken_over.contains(running.staged.name)) {
         running.begin = boundary;
         ground_.engine.set_life(running.number, boundary, base::kMaxTime);
@@ -603,9 +629,9 @@ Result<std::string> QueryRegister::add_temporary(const std::string& text, const 
   auto staged = stage(wanted, {{name, source_name}});
   if (!staged) return tl::unexpected(std::move(staged.error()));
   for (const Staged& item : staged->items) {
-    if (item.name != name || ground_.engine.half() == exec::Half::kBoth || !reads_stream(*item.query)) continue;
-    return fail("0A000", "no flows come to this node: edges group them for the queries that are registered", {},
-                "read a view, or register it: backstream query add NAME");
+    if (item.name != name || ground_.engine.half() == exec::Half::kBoth) continue;
+    return fail("0A000", "no rows come to this node: merge workers complete the queries that are registered", {},
+                "register it: backstream query add NAME; then backstream tail NAME");
   }
   run(std::move(*staged), std::move(wanted));
   return name;
@@ -662,6 +688,18 @@ std::optional<QueryRegister::Status> QueryRegister::find(const std::string& name
   return status_of(name, at->second);
 }
 
+std::vector<QueryRegister::Started> QueryRegister::started() {
+  const std::lock_guard lock(mutex_);
+  std::vector<Started> all;
+  for (const auto& [name, running] : running_) {
+    if (!running.staged.query || wanted_.find(name)->second.temporary) continue;
+    all.push_back({running.object, running.staged.query, running.number, running.incarnation,
+                   views_read(running.staged.reads), running.begin, running.since, running.order});
+  }
+  std::sort(all.begin(), all.end(), [](const Started& a, const Started& b) { return a.order < b.order; });
+  return all;
+}
+
 std::vector<std::string> QueryRegister::readers_of(const std::string& relation) {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> readers;
@@ -702,7 +740,8 @@ size_t QueryRegister::tend(Micros now) {
   // Readers began after what they read.
   for (size_t i = ending_.size(); i-- > 0;) {
     Running& going = ending_[i];
-    const bool over = engine.has_ended(going.number) || !engine.failure(going.number).empty();
+    const bool over = ground_.elsewhere ? now - kEndingKept >= going.ended_at
+                                        : engine.has_ended(going.number) || !engine.failure(going.number).empty();
     if (!over || !engine.remove_query(going.number)) continue;
     const Running gone = std::move(going);
     ending_.erase(ending_.begin() + static_cast<long>(i));

@@ -24,8 +24,8 @@ struct QueryGround {
   /// Runs what changes the engine's queries while no row is under way, and returns when it is done and what they read
   /// is decoded (Pipeline::change_queries). From any thread but the one that runs it.
   std::function<void(const std::function<void()>&)> change;
-  /// The highest event time that was seen; base::kMinTime: none yet. At rest.
-  std::function<base::Micros()> newest;
+  /// A query that starts now sees rows of later event times than this; base::kMinTime: all that there will be. At rest.
+  std::function<base::Micros(const catalog::Object&)> seen_from;
   /// Where the rows of a query go, until forget() of it: each time that the query is started. At rest.
   std::function<exec::ResultSink*(const catalog::Object&, const plan::Query&)> sink_of;
   /// @param last  the query is no more: nothing of its name runs
@@ -33,6 +33,8 @@ struct QueryGround {
   /// The catalog is that of many nodes: others change it (follow()), and what fails here may run elsewhere, so it is
   /// not told of that.
   bool shared = false;
+  /// The engine here is for plans alone, and sees nothing: how far queries are is known elsewhere.
+  bool elsewhere = false;
 };
 
 /// The query register: what the catalog says is to run, runs; a change of either is a change of both. Queries come, go
@@ -111,6 +113,20 @@ class QueryRegister {
   std::optional<std::vector<Status>> list_unless_changing();
   std::optional<Status> find(const std::string& name);
 
+  /// A version that runs, but is nobody's temporary one.
+  struct Started {
+    catalog::Object object;
+    std::shared_ptr<const plan::Query> query;
+    size_t number = 0;                    ///< of the engine here
+    uint64_t incarnation = 0;             ///< in partials
+    std::vector<std::string> reads;       ///< queries that stand before it
+    base::Micros begin = base::kMinTime;  ///< start of the first window that it gives
+    base::Micros since = base::kMinTime;  ///< event time from which on it sees rows
+    uint64_t order = 0;                   ///< of its start: another one was started anew
+  };
+  /// Each after what it reads. Any thread.
+  std::vector<Started> started();
+
   /// Names of running queries, temporary ones too, that name the relation.
   std::vector<std::string> readers_of(const std::string& relation);
 
@@ -152,6 +168,9 @@ class QueryRegister {
     base::Micros begin = base::kMinTime;  ///< starts of windows that it gives
     base::Micros since = base::kMinTime;  ///< event time from which on it sees rows
     uint64_t order = 0;                   ///< grows with each start
+    uint64_t root = 0;                    ///< partial::incarnation_of(); 0: plain, and reads no view
+    uint64_t incarnation = 0;
+    base::Micros ended_at = 0;  ///< of one that ends, by our clock
   };
 
   using WantedMap = std::map<std::string, Wanted, std::less<>>;
@@ -161,6 +180,7 @@ class QueryRegister {
   void settle(Stage stage, const WantedMap& wanted);
   base::Result<void> check_apart(const Stage& stage, const std::map<std::string, std::string>& sources) const;
   std::vector<std::string> restarted(const Stage& stage, const WantedMap& wanted) const;
+  std::vector<std::string> views_read(const std::vector<std::string>& reads) const;
   void end(Running&& going, base::Micros boundary);
   Status status_of(const std::string& name, const Wanted& wanted) const;
   std::vector<Status> list_locked() const;

@@ -59,7 +59,7 @@ class Process {
                          ++changes;
                          work();
                        },
-                       [this] { return now == kStart ? base::kMinTime : now - kSecond; },
+                       [this](const catalog::Object&) { return now == kStart ? base::kMinTime : now - kSecond; },
                        [this](const catalog::Object& object, const plan::Query&) {
                          return sinks[label(object)] = &kept_.emplace_back();
                        },

@@ -9,93 +9,13 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-import daemon   # noqa: E402
 import harness  # noqa: E402
 import kafka    # noqa: E402
-
-PATIENCE_S = 60
-WINDOW_S = 5
-MATRIX = (f"SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FROM tumble(flows, time, interval '{WINDOW_S} s') "
-          "GROUP BY window_start, src_as")
+import nodes    # noqa: E402
+from nodes import MATRIX, PATIENCE_S, WINDOW_S  # noqa: E402
 
 
-class Halves(daemon.Case):
-    """@param version  of Kafka"""
-    version = "4"
-
-    def setUp(self):
-        super().setUp()
-        self.cluster = kafka.Cluster(self.version, brokers=1)
-        self.cluster.__enter__()
-        self.addCleanup(self.cluster.__exit__, None, None, None)
-        # window_start -> (its first part, {src_as: (octets, n)}): the newest revision of all that merge nodes have given. They
-        # keep results in memory only.
-        self.seen = {}
-
-    def node(self, name, *settings, roles, **options):
-        return self.serve(f"node.name={name}", f"node.site=site-{name}", f"node.roles={roles}", "catalog.store=kafka",
-                          f"kafka.brokers={self.cluster.bootstrap}", "kafka.timeout=5s", "kafka.partitions=3",
-                          "state.folder=" + self.path(name), *settings, **options)
-
-    def edge(self, name, *settings):
-        # Exporters that fall silent must not hold the last window for long.
-        return self.node(name, "watermark.idle_timeout=3s", *settings, roles="edge")
-
-    def merge(self, *settings):
-        return self.node("merge", "merge.absent_after=10s", *settings, roles="merge,receiver")
-
-    def until(self, condition, what, patience=PATIENCE_S):
-        begin = time.monotonic()
-        while True:
-            found = condition()
-            if found:
-                print(f"  {what}: {time.monotonic() - begin:.2f} s", flush=True)
-                return found
-            self.assertLess(time.monotonic(), begin + patience, what)
-            time.sleep(0.05)
-
-    def collect(self, merge):
-        """What is to be seen of the matrix now. Equal revisions have equal rows, whoever gives them."""
-        windows = {}
-        for part in merge.get("/api/v1/queries/matrix/results?limit=1000000")["windows"]:
-            at = windows.setdefault(part["window_start"], (part, {}))
-            if part["revision"] > at[0]["revision"]:
-                at = windows[part["window_start"]] = (part, {})
-            for row in part["rows"]:
-                at[1][row[1]] = (row[2], row[3])
-        for start, (part, rows) in windows.items():
-            before = self.seen.get(start)
-            if before and before[0]["revision"] == part["revision"] and before[0]["final"] == part["final"]:
-                self.assertEqual(before[1], rows, start)
-            if before is None or before[0]["revision"] <= part["revision"]:
-                self.seen[start] = (part, rows)
-        return self.seen
-
-    def counts(self, merge):
-        """src_as -> flows counted in all windows"""
-        total = collections.Counter()
-        for _, rows in self.collect(merge).values():
-            for key, (_, n) in rows.items():
-                total[key] += n
-        return total
-
-    def until_counted(self, merge, sent, what):
-        def same():
-            return self.counts(merge) == sent
-        try:
-            self.until(same, what)
-        except AssertionError:
-            print(f"sent {sent}, counted {self.counts(merge)}", *merge.lines, sep="\n  ")
-            for start, (part, rows) in sorted(self.seen.items()):
-                print(" ", start, part["revision"], part["final"], part["complete"], part.get("sites_missing"), rows)
-            raise
-
-    def runs_at(self, nodes, name):
-        def running():
-            return all(any(query["name"] == name and query["state"] == "running" for query in node.get("/api/v1/queries")["queries"])
-                       for node in nodes)
-        self.until(running, f"{name} runs everywhere", 30)
-
+class Halves(nodes.Case):
     def test_rows_are_those_of_all_that_was_sent(self):
         merge = self.merge()
         edges = {name: self.edge(name) for name in ("ams", "fra", "rio")}
@@ -253,8 +173,8 @@ class Halves(daemon.Case):
         self.until_counted(merge, {64500: sent}, "all that was sent, once")
 
     def test_what_cannot_be_is_said(self):
-        for roles, message in (("edge,merge", "a process is an edge, or merge and receiver, or all three"),
-                               ("receiver", "a process is an edge, or merge and receiver, or all three")):
+        for roles, message in (("edge,merge", "a process is an edge, or merge, receiver or both, or all three"),
+                               ("receiver", "kafka.brokers is empty")):
             process = self.serve("state.folder=" + self.path("wrong"), f"node.roles={roles}", wait=False)
             process.said(message)
         process = self.serve("state.folder=" + self.path("wrong"), "node.roles=edge", wait=False)

@@ -1,0 +1,92 @@
+"""Edges, merge workers and receivers as processes of their own, for the suites that watch them."""
+import collections
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import daemon  # noqa: E402
+import kafka   # noqa: E402
+
+PATIENCE_S = 60
+WINDOW_S = 5
+MATRIX = (f"SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FROM tumble(flows, time, interval '{WINDOW_S} s') "
+          "GROUP BY window_start, src_as")
+
+
+class Case(daemon.Case):
+    """@param version  of Kafka"""
+    version = "4"
+
+    def setUp(self):
+        super().setUp()
+        self.cluster = kafka.Cluster(self.version, brokers=1)
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__, None, None, None)
+        # By query: window_start -> (its first part, {src_as: (octets, n)}), the newest revision of all that was seen.
+        # Receivers keep results in memory only.
+        self.seen = collections.defaultdict(dict)
+
+    def node(self, name, *settings, roles, **options):
+        return self.serve(f"node.name={name}", f"node.site=site-{name}", f"node.roles={roles}", "catalog.store=kafka",
+                          f"kafka.brokers={self.cluster.bootstrap}", "kafka.timeout=5s", "kafka.partitions=3",
+                          "state.folder=" + self.path(name), *settings, **options)
+
+    def edge(self, name, *settings):
+        # Exporters that fall silent must not hold the last window for long.
+        return self.node(name, "watermark.idle_timeout=3s", *settings, roles="edge")
+
+    def merge(self, *settings, name="merge", roles="merge,receiver"):
+        return self.node(name, "merge.absent_after=10s", *settings, roles=roles)
+
+    def until(self, condition, what, patience=PATIENCE_S):
+        begin = time.monotonic()
+        while True:
+            found = condition()
+            if found:
+                print(f"  {what}: {time.monotonic() - begin:.2f} s", flush=True)
+                return found
+            self.assertLess(time.monotonic(), begin + patience, what)
+            time.sleep(0.05)
+
+    def collect(self, receiver, query="matrix"):
+        """What is to be seen of the matrix now. Equal revisions have equal rows, whoever gives them."""
+        windows, seen = {}, self.seen[query]
+        for part in receiver.get(f"/api/v1/queries/{query}/results?limit=1000000")["windows"]:
+            at = windows.setdefault(part["window_start"], (part, {}))
+            if part["revision"] > at[0]["revision"]:
+                at = windows[part["window_start"]] = (part, {})
+            for row in part["rows"]:
+                at[1][row[1]] = (row[2], row[3])
+        for start, (part, rows) in windows.items():
+            before = seen.get(start)
+            if before and before[0]["revision"] == part["revision"] and before[0]["final"] == part["final"]:
+                self.assertEqual(before[1], rows, start)
+            if before is None or before[0]["revision"] <= part["revision"]:
+                seen[start] = (part, rows)
+        return seen
+
+    def counts(self, receiver, query="matrix"):
+        """src_as -> flows counted in all windows"""
+        total = collections.Counter()
+        for _, rows in self.collect(receiver, query).values():
+            for key, (_, n) in rows.items():
+                total[key] += n
+        return total
+
+    def until_counted(self, receiver, sent, what, query="matrix"):
+        def same():
+            return self.counts(receiver, query) == sent
+        try:
+            self.until(same, what)
+        except AssertionError:
+            print(f"sent {sent}, counted {self.counts(receiver, query)}", *receiver.lines, sep="\n  ")
+            for start, (part, rows) in sorted(self.seen[query].items()):
+                print(" ", start, part["revision"], part["final"], part["complete"], part.get("sites_missing"), rows)
+            raise
+
+    def runs_at(self, nodes, name):
+        def running():
+            return all(any(query["name"] == name and query["state"] == "running" for query in node.get("/api/v1/queries")["queries"])
+                       for node in nodes)
+        self.until(running, f"{name} runs everywhere", 30)

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Several merge workers, and receivers apart from them: workers share the partitions of the partials, others take over from who
+goes, and the rows stay those of everything that was sent."""
+import collections
+import os
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import harness  # noqa: E402
+import kafka    # noqa: E402
+import nodes    # noqa: E402
+from nodes import MATRIX  # noqa: E402
+
+QUERIES = ["matrix"] + [f"matrix{number}" for number in range(1, 6)]
+
+
+class Workers(nodes.Case):
+    def worker(self, name):
+        return self.merge(name=name, roles="merge")
+
+    def receiver(self, name="receiver"):
+        return self.node(name, roles="receiver")
+
+    def metric(self, node, name):
+        match = re.search(rf"^{re.escape(name)} (\S+)$", node.get("/metrics"), re.MULTILINE)
+        return float(match.group(1)) if match else None
+
+    def partitions(self, *workers):
+        return [self.metric(worker, "backstream_merge_partitions") for worker in workers]
+
+    def send(self, routers, sent, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for number, router in enumerate(routers):
+                router.send(3 + number, src_as=64500 + number)
+                sent[64500 + number] += 3 + number
+            time.sleep(0.05)
+
+    def newest(self, receiver):
+        return max((start for query in QUERIES for start in self.collect(receiver, query)), default="")
+
+    def windows_go_on(self, receiver, routers, sent, what):
+        """Each query gives a window that begins after now."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+
+        def all_go_on():
+            self.send(routers, sent, 0.2)
+            return all(max(self.collect(receiver, query), default="") > now for query in QUERIES)
+        self.until(all_go_on, what)
+
+    def test_others_take_over_from_who_is_killed_or_stands_still(self):
+        receiver = self.receiver()
+        one, two = self.worker("merge-1"), self.worker("merge-2")
+        edges = [self.edge("ams"), self.edge("rio")]
+        for query in QUERIES:
+            receiver.add(query, MATRIX)
+        # A view of another partition than some of those that read it.
+        receiver.add("total", "SELECT window_start, sum(octets) AS octets, sum(n) AS n FROM matrix GROUP BY window_start")
+        self.runs_at([receiver, one, two, *edges], "total")
+        self.until(lambda: sorted(self.partitions(one, two)) == [1, 2], "both have some of the partitions")
+        routers, sent = [edge.router() for edge in edges], collections.Counter()
+        self.windows_go_on(receiver, routers, sent, "windows of all queries")
+
+        one.end(signal.SIGKILL)
+        self.windows_go_on(receiver, routers, sent, "windows of all queries after a worker was killed")
+        self.assertEqual(self.partitions(two), [3])
+        one = self.worker("merge-1")
+        self.until(lambda: self.send(routers, sent, 0.2) or sorted(self.partitions(one, two)) == [1, 2], "a worker came back")
+        self.windows_go_on(receiver, routers, sent, "windows of all queries after a worker came back")
+
+        # It stands still for longer than others wait; then it goes on, and finds that it was superseded.
+        two.process.send_signal(signal.SIGSTOP)
+        self.windows_go_on(receiver, routers, sent, "windows of all queries after a worker stood still")
+        self.assertEqual(self.partitions(one), [3])
+        two.process.send_signal(signal.SIGCONT)
+        self.until(lambda: self.send(routers, sent, 0.2) or sorted(self.partitions(one, two)) == [1, 2], "it shares again")
+        self.windows_go_on(receiver, routers, sent, "windows of all queries after it went on")
+
+        # Who is stopped on purpose leaves what it had to the others at once.
+        self.assertEqual(two.end(), 0)
+        self.until(lambda: self.partitions(one) == [3], "the other has all")
+        receiver.end(signal.SIGKILL)
+        receiver = self.receiver()
+        self.send(routers, sent, 3)
+        for query in QUERIES:
+            self.until_counted(receiver, sent, f"every flow is in a window of {query}", query)
+            windows = self.collect(receiver, query)
+            self.assertTrue(all("sites_missing" not in part for part, _ in windows.values()))
+            self.assertTrue(any(part["complete"] for part, _ in windows.values()))
+        self.assertEqual(self.metric(receiver, 'backstream_results_dropped_total{reason="refused"}'), 0)
+        total = {part["window_start"]: tuple(part["rows"][0][1:]) for part in
+                 receiver.get("/api/v1/queries/total/results?limit=1000000")["windows"] if part["rows"]}
+        self.assertEqual(sum(n for _, n in total.values()), sum(sent.values()), "what reads a view has all of it, once")
+        print(f"  {sum(sent.values())} flows in {len(self.seen['matrix'])} windows of each query")
+
+    def test_a_second_receiver_shows_the_same(self):
+        worker, first = self.worker("merge-1"), self.receiver("receiver-1")
+        edge = self.edge("ams")
+        first.add("matrix", MATRIX)
+        self.runs_at([worker, first, edge], "matrix")
+        routers, sent = [edge.router()], collections.Counter()
+        self.until(lambda: self.send(routers, sent, 0.2) or len(self.collect(first)) > 2, "windows at the first")
+        second = self.receiver("receiver-2")  # It comes later, and shows what was before.
+        self.send(routers, sent, 3)
+        for receiver in (first, second):
+            self.until_counted(receiver, sent, "every flow is in a window")
+        status, answer = second.request("POST", "/api/v1/sessions", {"text": "SELECT * FROM matrix"})
+        self.assertEqual((status, answer.get("code")), (422, "0A000"), answer)
+        self.until(lambda: second.get("/api/v1/queries/matrix")["ledger"]["counted"] == sum(sent.values()),
+                   "a receiver tells the ledger of its worker")
+
+
+if __name__ == "__main__":
+    try:
+        kafka.installed("4"), kafka.java()
+    except kafka.NotFetched as missing:
+        print(f"skipped: {missing}")
+        sys.exit(kafka.SKIPPED)
+    sys.exit(harness.main())
