@@ -751,6 +751,7 @@ void Pipeline::receive(Lane& lane) {
 
 void Pipeline::run_live(const std::function<bool()>& go_on) {
   constexpr auto kAskInterval = std::chrono::milliseconds(100);
+  constexpr Micros kStoodStill = 3 * base::kMicrosPerSecond;
   for (auto& lane : lanes_) {
     lane->thread = std::thread([this, at = lane.get()] {
       try {
@@ -774,10 +775,13 @@ void Pipeline::run_live(const std::function<bool()>& go_on) {
     const Micros now = wall_clock();
     const bool second_passed = now - ticked_at >= base::kMicrosPerSecond || now < ticked_at;
     if (!due && !second_passed) continue;
+    // The process, or its machine, stood still. What came meanwhile lies in the sockets: a second to read it, before
+    // exporters are taken for silent.
+    const bool stood_still = ticked_at != 0 && now - ticked_at > kStoodStill;
     if (second_passed) ticked_at = now;
     const bool tables_changed = second_passed && options_.tables_changed && options_.tables_changed();
     at_rest([&] {
-      if (second_passed) tracker_.tick(now);
+      if (second_passed && !stood_still) tracker_.tick(now);
       if (tracker_.reached(cut_)) advance();
       advance_arrival(arrival_low(now));
       if (second_passed) {
