@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cassert>
+#include <condition_variable>
 #include <mutex>
 #include <string_view>
 #include <thread>
@@ -25,7 +26,7 @@ using Level = KafkaNotice::Level;
 using std::chrono::milliseconds;
 using ListPointer = std::unique_ptr<rd_kafka_topic_partition_list_t, void (*)(rd_kafka_topic_partition_list_t*)>;
 
-constexpr milliseconds kServePause{50};
+constexpr milliseconds kServePause{20};
 constexpr milliseconds kTimeoutMin{100}, kTimeoutMax{3'600'000};  // librdkafka's own are wider.
 constexpr milliseconds kLeaveTimeout{5'000};  // For brokers to be told; those that are not wait for the session's end.
 constexpr milliseconds kRetryPause{1'000};    // After a client could not be made.
@@ -69,7 +70,7 @@ struct Member {
 
   const KafkaClient client;
   rd_kafka_queue_t* const commits;
-  bool answer_is_due = false;  // Under State::commit_mutex.
+  bool answer_is_due = false;  // Of who commits.
 
   /// Nothing: none by then.
   std::optional<rd_kafka_resp_err_t> take_answer(Clock::time_point until) {
@@ -99,7 +100,8 @@ struct KafkaGroup::State {
   std::vector<uint32_t> owned;     // What commit() may move.
   Status status;
 
-  std::timed_mutex commit_mutex;  // Before mutex.
+  std::condition_variable commit_ended;
+  bool commits = false;  // Under mutex: one is at it.
 
   // The group's thread only.
   KafkaLines lines;
@@ -120,6 +122,26 @@ struct KafkaGroup::State {
   void withdraw(bool lost);
   template <typename Callback>
   void call(const Callback& callback);
+
+  /// To commit, one at a time.
+  struct Turn {
+    Turn(State& of, Clock::time_point until) : state(of) {
+      std::unique_lock lock(state.mutex);
+      is_ours = state.commit_ended.wait_until(lock, until, [&] { return !state.commits; });
+      if (is_ours) state.commits = true;
+    }
+    ~Turn() {
+      if (!is_ours) return;
+      const std::lock_guard lock(state.mutex);
+      state.commits = false;
+      state.commit_ended.notify_one();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    State& state;
+    bool is_ours = false;
+  };
 
   bool owner_is_alive() const { return now_ms() - tick_ms < options.owner_timeout.count(); }
   bool is_stuck() const {
@@ -218,9 +240,13 @@ void KafkaGroup::State::subscribe(const Member& of) {
 }
 
 void KafkaGroup::State::serve(const Member& of) {
+  // Without waiting in it: 2.0.2 would take a callback that it calls for a part of the wait, and never miss the member.
+  rd_kafka_message_t* message = rd_kafka_consumer_poll(of.client.get(), 0);
+  if (message == nullptr) {
+    std::this_thread::sleep_for(kServePause);
+    return;
+  }
   // Nothing is fetched: what comes is an error.
-  rd_kafka_message_t* message = rd_kafka_consumer_poll(of.client.get(), static_cast<int>(kServePause.count()));
-  if (message == nullptr) return;
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
     set_last_error(fmt::format("group '{}': {}", options.group, rd_kafka_message_errstr(message)));
   rd_kafka_message_destroy(message);
@@ -364,8 +390,8 @@ Result<void> KafkaGroup::commit(const std::string& topic, uint32_t partition, ui
     return fail(code, fmt::format("the place of {} [{}] is not moved to {} (group '{}'): {}", topic, partition, offset,
                                   s.options.group, why));
   };
-  const std::unique_lock turn(s.commit_mutex, until);
-  if (!turn) return refuse("08001", "the one before has no answer yet");
+  const State::Turn turn(s, until);
+  if (!turn.is_ours) return refuse("08001", "the one before has no answer yet");
   const ListPointer list = list_of(topic, partition, static_cast<int64_t>(offset));
   std::shared_ptr<Member> of;
   while (true) {

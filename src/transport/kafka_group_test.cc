@@ -8,9 +8,10 @@
 #include <librdkafka/rdkafka_mock.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <random>
@@ -209,16 +210,21 @@ TEST_F(KafkaGroupTest, PartitionsAreSharedOutAndNoneHasTwoOwners) {
   ASSERT_TRUE(until([&] { return a->partitions() == kAll; }));
   const auto b = worker(2);
   ASSERT_TRUE(share(*a, *b));
-  EXPECT_EQ(a->told(), "+-+");
-  EXPECT_EQ(b->told(), "+");
   b->leave();
-  EXPECT_EQ(b->told(), "+-");
   ASSERT_TRUE(until([&] { return a->partitions() == kAll; }));
-  EXPECT_EQ(a->told(), "+-+-+");
   EXPECT_EQ(ledger_.shared(), 0);
+  // By turns, and at least thrice; more often where members come together slowly.
+  const std::string told = a->told();
+  std::string by_turns;
+  const auto shares = static_cast<size_t>(std::count(told.begin(), told.end(), '+'));
+  EXPECT_GE(shares, 3u);
+  for (size_t i = 1; i < shares; ++i) by_turns += "+-";
+  EXPECT_EQ(told, by_turns + "+");
+  EXPECT_TRUE(b->told().starts_with("+-")) << b->told();
+  EXPECT_TRUE(b->told().ends_with("+-")) << b->told();
   const KafkaGroup::Status status = a->group().status();
   EXPECT_TRUE(status.joined);
-  EXPECT_EQ(status.rebalances, 3u);
+  EXPECT_EQ(status.rebalances, shares);
   EXPECT_EQ(status.lost, 0u);
 }
 
@@ -253,18 +259,17 @@ TEST_F(KafkaGroupTest, WhoseOwnerStandsStillLosesAll) {
   options_.owner_timeout = milliseconds(1'000);
   const auto a = worker(1), b = worker(2);
   ASSERT_TRUE(share(*a, *b));
-  const std::string before = a->told();
   const uint32_t had = a->partitions().front();
   a->stands_still = true;
   ASSERT_TRUE(until([&] { return b->partitions() == kAll; }));
-  ASSERT_TRUE(until([&] { return a->told() == before + "!"; })) << a->told();
+  ASSERT_TRUE(until([&] { return a->told().ends_with("+!"); })) << a->told();
   ASSERT_TRUE(until([&] { return !a->group().status().joined; }));
   EXPECT_EQ(a->group().status().lost, 1u);
   EXPECT_EQ(a->commit(places_, had, 1), "55000");
   EXPECT_EQ(*a->group().committed(places_, had), std::nullopt);
   a->stands_still = false;
   ASSERT_TRUE(share(*a, *b));
-  EXPECT_EQ(a->told(), before + "!+");
+  EXPECT_NE(a->told().find("+!+"), std::string::npos) << a->told();
 }
 
 /// A callback that does not return holds its partitions no longer than owners are waited for.
@@ -286,25 +291,27 @@ TEST_F(KafkaGroupTest, WhoseCallbackDoesNotReturnLosesAll) {
   ASSERT_TRUE(share(*a, *b));
 }
 
-/// The thread that serves the group sleeps in assigned(), and another one goes on committing.
+/// The thread that serves the group hangs in assigned(), whether another one goes on committing or not.
 TEST_F(KafkaGroupTest, CommitsDoNotKeepAHangingMemberAlive) {
   options_.owner_timeout = options_.session_timeout;
-  std::atomic<bool> hangs{true}, ends{false};
-  int shares = 0;  // The first one is not shared.
-  const auto a = worker(1, {[&] { until([&] { return shares == 0 || !hangs; }), ++shares; }, {}});
-  ASSERT_TRUE(until([&] { return a->partitions() == kAll; }));
-  std::thread committing([&] {
-    for (uint64_t i = 1; !ends; ++i) {
-      (void)a->group().commit(places_, 0, i);
-      std::this_thread::sleep_for(milliseconds(5));
-    }
-  });
-  const auto b = worker(2);
-  EXPECT_TRUE(until([&] { return b->partitions() == kAll; }));
-  ends = true;
-  hangs = false;
-  committing.join();
-  ASSERT_TRUE(share(*a, *b));
+  for (const bool commits : {false, true}) {
+    std::atomic<bool> hangs{true}, ends{false};
+    int shares = 0;  // The first one is not shared.
+    const auto a = worker(1, {[&] { until([&] { return shares == 0 || !hangs; }), ++shares; }, {}});
+    ASSERT_TRUE(until([&] { return a->partitions() == kAll; }));
+    std::thread committing([&] {
+      for (uint32_t i = 0; commits && !ends; ++i) {
+        (void)a->group().commit(places_, i % kPartitions, i);
+        std::this_thread::sleep_for(milliseconds(5));
+      }
+    });
+    const auto b = worker(2);
+    EXPECT_TRUE(until([&] { return b->partitions() == kAll; })) << commits;
+    ends = true;
+    hangs = false;
+    committing.join();
+    ASSERT_TRUE(share(*a, *b));
+  }
 }
 
 TEST_F(KafkaGroupTest, OnlyWhoHasAPartitionMovesItsPlace) {
@@ -385,7 +392,7 @@ TEST_F(KafkaGroupTest, WhoIsSupersededLearnsItFromTheBroker) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "55000") << refused.error().render();
     EXPECT_NE(refused.error().message.find(rd_kafka_err2str(error)), std::string::npos) << refused.error().message;
-    ASSERT_TRUE(until([&] { return a->told() == before + "!+"; })) << a->told();
+    ASSERT_TRUE(until([&] { return a->told().starts_with(before + "!+"); })) << a->told();
     EXPECT_EQ(*a->group().committed(places_, 2), 10u);
   }
   EXPECT_EQ(a->group().status().lost, 2u);
