@@ -167,7 +167,7 @@ verb_test() {
   local long=no begin=$SECONDS status=0 target
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
-    need "test --long: as test, then PostgreSQL as oracle with 40 seeds, all 20 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 5 hours)" \
+    need "test --long: as test, then PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 5 hours)" \
          core tests postgresql cluster fuzz experiment
   else
     need "test: two builds with their tests, release and asan-ubsan (about 2 GB, 30 to 45 minutes on two cores)" core tests postgresql cluster
