@@ -108,7 +108,8 @@ std::string quoted_name(std::string_view name) {
   const bool plain = !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
                      std::all_of(name.begin(), name.end(),
                                  [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
-  if (plain) return std::string(name);
+  // What the parser takes for a key word is none of ours to know.
+  if (plain && sql::parse(fmt::format("SELECT {0} FROM {0}", name), "")) return std::string(name);
   std::string out = "\"";
   for (const char c : name) {
     if (c == '"') out += '"';

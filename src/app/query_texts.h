@@ -45,7 +45,7 @@ OptionChange set_option(const std::string& name, std::string_view value);
 base::Result<std::string> with_options(const std::string& text, const std::string& query,
                                        const std::vector<OptionChange>& changes);
 
-/// An identifier as SQL has to write it: in quotes where it is not plain.
+/// An identifier as SQL has to write it: in quotes where it is not plain, or a key word.
 std::string quoted_name(std::string_view name);
 
 }  // namespace backstream::app
