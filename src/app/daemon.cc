@@ -436,27 +436,29 @@ Result<void> Daemon::open_http() {
   latest_.not_ready = {"it is starting"};
   snapshot_.publish(std::make_shared<service::Snapshot>(latest_));
 
-  service::ApiGround ground{{BACKSTREAM_VERSION, settings.node.name, settings.node.site, {}, started_at_},
-                            *catalog_,
-                            *register_,
-                            *tables_,
-                            *board_,
-                            *sessions_,
-                            snapshot_,
-                            [this] {
-                              std::vector<service::ExporterStatus> list;
-                              jobs_->run([&] { list = exporters(); });
-                              return list;
-                            },
-                            [this] { return service::metrics_page(metrics_input()); },
-                            [this] { return doctor_json(); },
-                            [] { return service::openapi_document(); },
-                            [this]() -> Result<std::string> {
-                              Result<std::string> done = fail("57P03", "the service is ending");
-                              jobs_->run([&] { done = reload_at_rest(); });
-                              return done;
-                            },
-                            [this] { return server_ ? server_->status().streams_now : 0; }};
+  service::ApiGround ground{
+      {BACKSTREAM_VERSION, settings.node.name, settings.node.site, {}, started_at_},
+      *catalog_,
+      *register_,
+      *tables_,
+      *board_,
+      *sessions_,
+      snapshot_,
+      [this] {
+        std::vector<service::ExporterStatus> list;
+        jobs_->run([&] { list = exporters(); });
+        return list;
+      },
+      [this] { return service::metrics_page(metrics_input()); },
+      [this] { return doctor_json(); },
+      [] { return service::openapi_document(); },
+      [this]() -> Result<std::string> {
+        Result<std::string> done = fail("57P03", "the service is ending");
+        jobs_->run([&] { done = reload_at_rest(); });
+        return done;
+      },
+      [this] { return server_ ? server_->status().streams_now : 0; },
+      [this](const std::string& name, const catalog::Author& author) { return drain_node(name, author); }};
   for (const config::NodeRole role : settings.node.roles) ground.node.roles.emplace_back(role_name(role));
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
   service::add_access_routes(router_, *access_);
@@ -783,7 +785,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       tended_at = now;
       pipeline_->at_rest([&] {
         register_->tend(now);
-        if (half_ == exec::Half::kMerge) tend_halves();
+        if (shared_catalog_ != nullptr) tend_halves();
       });
     }
     if (keeps_windows() && (now - checkpoint_at >= kCheckpointInterval || now < checkpoint_at)) {
@@ -797,6 +799,10 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       }
     }
     end = go_on();
+    if (!end && drained_) {
+      telemetry::terminal_log().line("this node was drained: it ends, and nobody waits for it any more");
+      end = End::kSave;
+    }
     if (end == End::kSave || (end && spool_)) pipeline_->leave_windows_open();
     // What is open did not see all of its rows.
     if (end == End::kDrain && !spool_)

@@ -93,6 +93,8 @@ class Daemon {
   base::Result<void> open_halves();
   base::Result<void> open_edge();
   base::Result<void> read_nodes();
+  void note_drained(bool drained);
+  base::Result<void> drain_node(const std::string& name, const catalog::Author& author);
   /// Where halves are apart what is open lies in logs.
   bool keeps_windows() const { return options_.state_kept && half_ == exec::Half::kBoth; }
   void open_results();
@@ -154,6 +156,7 @@ class Daemon {
   catalog::Revision nodes_at_;                            ///< of the catalog, when they were read
   std::vector<service::QueryRegister::Started> started_;  ///< as the worker knows them
   std::atomic<bool> leaving_{false};                      ///< the group is not listened to any more
+  bool in_use_ = false, drained_ = false;                 ///< as the catalog says of this node, one after the other
   std::unique_ptr<exec::Engine> engine_;
   std::vector<std::string> sites_;
   Input input_;

@@ -22,6 +22,7 @@ namespace {
 struct NodeFacts {
   std::string site;
   bool is_edge = false;  ///< a process that is an edge and nothing else
+  bool drained = false;
 };
 NodeFacts facts_of(const catalog::Object& node) {
   NodeFacts facts;
@@ -29,8 +30,9 @@ NodeFacts facts_of(const catalog::Object& node) {
   if (!body.is_object()) return facts;
   if (const auto site = body.find("site"); site != body.end() && site->is_string()) facts.site = *site;
   const auto roles = body.find("roles");
-  facts.is_edge = roles != body.end() && roles->is_array() && roles->size() == 1 && roles->front() == "edge" &&
-                  !body.value("drained", false);
+  facts.is_edge = roles != body.end() && roles->is_array() && roles->size() == 1 && roles->front() == "edge";
+  const auto drained = body.find("drained");
+  facts.drained = drained != body.end() && drained->is_boolean() && drained->get<bool>();
   return facts;
 }
 
@@ -130,16 +132,46 @@ Result<void> Daemon::read_nodes() {
   const auto nodes = catalog_->list(catalog::Kind::kNode);
   if (!nodes) return tl::unexpected(nodes.error());
   edge_nodes_.clear();
+  std::vector<cluster::Membership::Expected> edges;
   for (const catalog::Object& node : *nodes) {
     const NodeFacts facts = facts_of(node);
+    if (node.name == options_.settings.node.name) note_drained(facts.drained);
     if (!facts.is_edge) continue;
-    edge_nodes_[static_cast<uint32_t>(node.incarnation.value)] = {node.name,
-                                                                  facts.site.empty() ? node.name : facts.site};
+    const auto number = static_cast<uint32_t>(node.incarnation.value);
+    edge_nodes_[number] = {node.name, facts.site.empty() ? node.name : facts.site};
+    edges.push_back({number, facts.drained});
   }
-  if (!worker_) return {};
-  std::vector<uint32_t> edges;
-  for (const auto& [number, node] : edge_nodes_) edges.push_back(number);
-  worker_->set_edges(std::move(edges));
+  if (worker_) worker_->set_edges(std::move(edges));
+  return {};
+}
+
+/// What the catalog says of this node. One that was drained, and is started again, is in use again as soon as it could
+/// say so.
+void Daemon::note_drained(bool drained) {
+  if (!drained) in_use_ = true;
+  else if (in_use_) drained_ = true;
+}
+
+/// Any thread but the engine's.
+Result<void> Daemon::drain_node(const std::string& name, const catalog::Author& author) {
+  if (shared_catalog_ == nullptr)
+    return fail("0A000", "this node is alone: nobody waits for it", {},
+                "stop it: backstream serve --drain, or SIGTERM");
+  const auto node = catalog_->find(catalog::Kind::kNode, name);
+  if (!node) return tl::unexpected(node.error());
+  if (!*node) return fail("42704", fmt::format("there is no node '{}'", name), {}, "backstream node list");
+  auto body = nlohmann::json::parse((*node)->body, nullptr, false);
+  if (!body.is_object()) body = nlohmann::json::object();
+  body["drained"] = true;
+  catalog::Change change;
+  change.action = catalog::Change::Action::kUpdate;
+  change.kind = catalog::Kind::kNode;
+  change.name = name;
+  change.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  change.verb = "drain";
+  if (change.body == (*node)->body) return {};
+  const auto applied = catalog_->apply({&change, 1}, author, base::wall_clock());
+  if (!applied) return tl::unexpected(applied.error());
   return {};
 }
 
@@ -222,6 +254,7 @@ void Daemon::tend_halves() {
   if (catalog_->revision() != nodes_at_) {
     if (const auto read = read_nodes(); !read) telemetry::terminal_log().warning(read.error().render());
   }
+  if (half_ != exec::Half::kMerge) return;
   auto started = register_->started();
   const auto same = [](const auto& one, const auto& other) { return one.order == other.order; };
   if (std::equal(started.begin(), started.end(), started_.begin(), started_.end(), same)) return;

@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/exporters_of_server.h"
 #include "app/service_client.h"
+#include "http/url.h"
 
 namespace backstream::app {
 namespace {
@@ -15,7 +16,8 @@ using nlohmann::json;
 
 constexpr std::string_view kAbout =
     "The processes that make up an installation.\n\n"
-    "  backstream node list        all of them, what each does and whether it is there\n\n"
+    "  backstream node list        all of them, what each does and whether it is there\n"
+    "  backstream node drain NAME  takes one out of use: it ends, and nobody waits for it any more\n\n"
     "It has --help.\n";
 
 std::string joined(const json& list) {
@@ -46,6 +48,26 @@ int list(const Arguments& arguments) {
     rows.push_back(
         {text_of(node, "name"), text_of(node, "site"), joined(list_of(node, "roles")), text_of(node, "state")});
   return write_out(text_table(rows));
+}
+
+int drain(const Arguments& arguments) {
+  ServiceOptions service;
+  std::string name;
+  CLI::App app(
+      "Takes a node out of use. An edge sends what it has open, a merge worker leaves its work to the others; then "
+      "its\n"
+      "process ends, if it runs. Windows wait for an edge that was drained no longer than for one that is absent\n"
+      "(merge.absent_after), and are final without it. Starting it again takes it back.\n\n"
+      "  backstream node drain ams1",
+      "backstream node drain");
+  app.add_option("NAME", name, "as in backstream node list")->required()->type_name("");
+  add_service_flags(app, service);
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  auto client = ServiceClient::open(service);
+  if (!client) return complain(client.error());
+  const auto answer = client->post("/api/v1/nodes/" + http::percent_encode(name) + "/drain", json::object());
+  if (!answer) return complain(answer.error());
+  return write_out(fmt::format("node '{}' is drained\n", name));
 }
 
 /// "1000", "1000 to 4000", "unknown".
@@ -89,7 +111,7 @@ int exporters_of_server(const Arguments& arguments) {
 }
 
 int node_command(const Arguments& arguments) {
-  constexpr Subcommand kSubcommands[] = {{"list", list}};
+  constexpr Subcommand kSubcommands[] = {{"list", list}, {"drain", drain}};
   return run_subcommand("node", kAbout, kSubcommands, arguments);
 }
 

@@ -297,7 +297,7 @@ partial::Presence presence(uint32_t edge, uint64_t epoch, Micros at) { return {{
 
 TEST(Membership, AnEdgeThatIsNotHeardIsAbsent) {
   Membership membership(90 * kSecond, 1'000 * kSecond);
-  membership.set_edges({2, 1});
+  membership.set_edges({{2}, {1}});
   const auto first = membership.decide({}, 1'000 * kSecond);
   ASSERT_TRUE(first.has_value());
   EXPECT_EQ(first->edges, (std::vector<partial::Members::Member>{{1, false}, {2, false}})) << "none was heard yet";
@@ -312,7 +312,7 @@ TEST(Membership, AnEdgeThatIsNotHeardIsAbsent) {
 
 TEST(Membership, WhoCatchesUpIsAbsentUntilItIsThere) {
   Membership membership(90 * kSecond, 1'000 * kSecond);
-  membership.set_edges({1});
+  membership.set_edges({{1}});
   const partial::Members absent{0, {{1, true}}};
   membership.heard(presence(1, 1, 1'000 * kSecond), 5'000 * kSecond);
   EXPECT_FALSE(membership.decide(absent, 5'000 * kSecond).has_value()) << "what came is more than an hour old";
@@ -320,9 +320,23 @@ TEST(Membership, WhoCatchesUpIsAbsentUntilItIsThere) {
   EXPECT_FALSE(membership.decide(absent, 5'001 * kSecond)->edges[0].absent);
 }
 
+TEST(Membership, WhoIsTakenAwayForGoodIsWaitedForUntilItIsSilent) {
+  Membership membership(90 * kSecond, 1'000 * kSecond);
+  membership.set_edges({{1}, {2, true}});
+  const partial::Members both{0, {{1, false}, {2, false}}};
+  membership.heard(presence(1, 1, 1'080 * kSecond), 1'080 * kSecond);
+  membership.heard(presence(2, 1, 1'005 * kSecond), 1'005 * kSecond);
+  EXPECT_FALSE(membership.decide(both, 1'090 * kSecond).has_value()) << "what it had open is on its way";
+  const auto later = membership.decide(both, 1'100 * kSecond);
+  ASSERT_TRUE(later.has_value());
+  EXPECT_EQ(later->edges, (std::vector<partial::Members::Member>{{1, false}}));
+  membership.heard(presence(2, 2, 1'101 * kSecond), 1'101 * kSecond);
+  EXPECT_EQ(membership.decide(*later, 1'102 * kSecond)->edges, both.edges) << "it is there again";
+}
+
 TEST(Membership, WhatIsHeardAgainIsNotNews) {
   Membership membership(90 * kSecond, 1'000 * kSecond);
-  membership.set_edges({1});
+  membership.set_edges({{1}});
   membership.heard(presence(1, 2, 1'000 * kSecond), 1'000 * kSecond);
   membership.heard(presence(1, 2, 1'000 * kSecond), 1'080 * kSecond);
   membership.heard(presence(1, 1, 1'085 * kSecond), 1'085 * kSecond);  // A process that was superseded.

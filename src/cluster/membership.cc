@@ -4,16 +4,21 @@
 
 namespace backstream::cluster {
 
-void Membership::set_edges(const std::vector<uint32_t>& edges) {
-  edges_ = edges;
-  std::sort(edges_.begin(), edges_.end());
-  std::erase_if(heard_,
-                [&](const auto& heard) { return !std::binary_search(edges_.begin(), edges_.end(), heard.first); });
+void Membership::set_edges(std::vector<Expected> edges) {
+  edges_ = std::move(edges);
+  std::sort(edges_.begin(), edges_.end(), [](const Expected& a, const Expected& b) { return a.number < b.number; });
+  std::erase_if(heard_, [&](const auto& heard) { return !is_expected(heard.first); });
+}
+
+bool Membership::is_expected(uint32_t number) const {
+  const auto at = std::lower_bound(edges_.begin(), edges_.end(), number,
+                                   [](const Expected& edge, uint32_t wanted) { return edge.number < wanted; });
+  return at != edges_.end() && at->number == number;
 }
 
 void Membership::heard(const partial::Presence& presence, Micros now) {
   const partial::Origin& origin = presence.origin;
-  if (!std::binary_search(edges_.begin(), edges_.end(), origin.edge)) return;
+  if (!is_expected(origin.edge)) return;
   Edge& edge = heard_[origin.edge];
   // A process that was superseded may still speak; and the log may give again what was heard already.
   if (origin.epoch < edge.epoch || (origin.epoch == edge.epoch && presence.sent_at <= edge.sent_at)) return;
@@ -26,10 +31,11 @@ void Membership::heard(const partial::Presence& presence, Micros now) {
 std::optional<partial::Members> Membership::decide(const partial::Members& in_force, Micros now) const {
   partial::Members wanted;
   wanted.decided_at = now;
-  for (const uint32_t number : edges_) {
-    const auto edge = heard_.find(number);
+  for (const Expected& expected : edges_) {
+    const auto edge = heard_.find(expected.number);
     const Micros heard_at = edge == heard_.end() ? started_at_ : std::max(edge->second.heard_at, started_at_);
-    wanted.edges.push_back({number, now - heard_at >= absent_after_});
+    const bool absent = now - heard_at >= absent_after_;
+    if (!absent || !expected.drained) wanted.edges.push_back({expected.number, absent});
   }
   if (wanted.edges == in_force.edges) return std::nullopt;
   return wanted;
@@ -37,9 +43,9 @@ std::optional<partial::Members> Membership::decide(const partial::Members& in_fo
 
 std::vector<Membership::Edge> Membership::edges() const {
   std::vector<Edge> edges;
-  for (const uint32_t number : edges_) {
-    const auto edge = heard_.find(number);
-    edges.push_back(edge == heard_.end() ? Edge{number, 0, 0, 0} : edge->second);
+  for (const Expected& expected : edges_) {
+    const auto edge = heard_.find(expected.number);
+    edges.push_back(edge == heard_.end() ? Edge{expected.number, 0, 0, 0} : edge->second);
   }
   return edges;
 }

@@ -20,8 +20,12 @@ class Membership {
   /// @param now  of the process's start: as if every edge had been heard just then
   Membership(Micros absent_after, Micros now) : absent_after_(absent_after), started_at_(now) {}
 
-  /// Those that the catalog knows, and has not drained.
-  void set_edges(const std::vector<uint32_t>& edges);
+  struct Expected {
+    uint32_t number = 0;
+    bool drained = false;  ///< it was taken away for good: when it is absent nobody asks for it any more
+  };
+  /// Those that the catalog knows.
+  void set_edges(std::vector<Expected> edges);
   /// An edge's own words have come, at `now`.
   void heard(const partial::Presence& presence, Micros now);
   /// What should be in force; nullopt: what is.
@@ -36,8 +40,10 @@ class Membership {
   std::vector<Edge> edges() const;
 
  private:
+  bool is_expected(uint32_t number) const;
+
   const Micros absent_after_, started_at_;
-  std::vector<uint32_t> edges_;
+  std::vector<Expected> edges_;     ///< by number
   std::map<uint32_t, Edge> heard_;  ///< of those of edges_
 };
 

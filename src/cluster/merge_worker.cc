@@ -69,7 +69,7 @@ void MergeWorker::set_queries(std::vector<MergeQuery> queries) {
   }
 }
 
-void MergeWorker::set_edges(std::vector<uint32_t> edges) {
+void MergeWorker::set_edges(std::vector<Membership::Expected> edges) {
   edges_ = std::move(edges);
   for (auto& [partition, share] : shares_) {
     if (share.membership) share.membership->set_edges(edges_);

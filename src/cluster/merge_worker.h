@@ -67,7 +67,7 @@ class MergeWorker {
   /// What is to run, each after what it reads.
   void set_queries(std::vector<MergeQuery> queries);
   /// Those that windows wait for.
-  void set_edges(std::vector<uint32_t> edges);
+  void set_edges(std::vector<Membership::Expected> edges);
 
   /// These partitions are its own from now on, and no others.
   void own(const std::vector<uint32_t>& partitions);
@@ -152,7 +152,7 @@ class MergeWorker {
   transport::Log& snapshots_;
   const Options options_;
   std::vector<MergeQuery> queries_;
-  std::vector<uint32_t> edges_;
+  std::vector<Membership::Expected> edges_;
   std::map<uint32_t, Share> shares_;  ///< by partition
   bool suspended_ = false;            ///< shares are kept until it is known who has them
   Micros suspended_at_ = 0, tended_at_ = 0, reported_at_ = 0;

@@ -40,6 +40,8 @@ struct ApiGround {
   /// Reads the settings again; the text says what changed. Error: what is wrong with them; the old ones stay.
   std::function<base::Result<std::string>()> reload;
   std::function<size_t()> streams;  ///< event streams that are open
+  /// Takes a node out of use. Errors: 42704 there is none of that name; 0A000 it is alone; the catalog's.
+  std::function<base::Result<void>(const std::string& name, const catalog::Author&)> drain;
 };
 
 /// Adds all routes but those of access control.

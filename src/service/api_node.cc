@@ -152,7 +152,7 @@ class NodeRoutes {
                    {"roles", member("roles")},
                    {"site", member("site")},
                    {"version", member("version")},
-                   {"state", "unknown"}};
+                   {"state", member("drained") == Json(true) ? "drained" : "unknown"}};
       if (object.name == ground_->node.node) {
         node["state"] = now->not_ready.empty() ? "ready" : "starting";
         node["queries"] = Json::array();
@@ -163,6 +163,12 @@ class NodeRoutes {
       list.push_back(std::move(node));
     }
     return json_answer(200, {{"nodes", std::move(list)}});
+  }
+  Response drain_node(const Request& request) const {
+    const std::string name(request.path_value("name"));
+    const auto done = ground_->drain(name, author_of(request));
+    if (!done) return refuse(done.error());
+    return json_answer(200, {{"name", name}, {"state", "drained"}});
   }
   Response objects(catalog::Kind kind, const char* member) const {
     const auto all = ground_->catalog.list(kind);
@@ -331,6 +337,7 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
   add(Method::kGet, "/api/v1/exporters", kViewer, "exporters", true, &NodeRoutes::exporters);
   add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "why_query", false, &NodeRoutes::why);
   add(Method::kGet, "/api/v1/nodes", kViewer, "nodes", false, &NodeRoutes::nodes);
+  add(Method::kPost, "/api/v1/nodes/{name}/drain", kAdmin, "drain_node", true, &NodeRoutes::drain_node);
   add(Method::kGet, "/api/v1/sinks", kViewer, "sinks", false, &NodeRoutes::sinks);
   add(Method::kGet, "/api/v1/alerts", kViewer, "alerts", false, &NodeRoutes::alerts);
   add(Method::kGet, "/api/v1/audit", kAdmin, "audit", false, &NodeRoutes::audit);

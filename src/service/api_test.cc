@@ -43,7 +43,8 @@ class ApiTest : public testing::Test {
                                  tables_->add_to(*definitions);
                                  return definitions;
                                },
-                               [](const std::function<void()>& work) { work(); }, [](const catalog::Object&) { return base::kMinTime; },
+                               [](const std::function<void()>& work) { work(); },
+                               [](const catalog::Object&) { return base::kMinTime; },
                                [this](const catalog::Object& object, const plan::Query& query) {
                                  return board_.open(object.name, {object.incarnation.value, object.version}, query, 1);
                                },
@@ -60,22 +61,28 @@ class ApiTest : public testing::Test {
     auto access = Access::open(settings_, options);
     if (!access) throw std::runtime_error(access.error().render());
     access_ = std::move(*access);
-    ground_ = std::make_shared<ApiGround>(ApiGround{{"1.2.3", "node", "ams", {"edge"}, 0},
-                                                    *catalog_,
-                                                    *queries_,
-                                                    *tables_,
-                                                    board_,
-                                                    *sessions_,
-                                                    snapshot_,
-                                                    [] { return std::vector<ExporterStatus>(1); },
-                                                    [] { return std::string("page\n"); },
-                                                    [] { return std::string("{}"); },
-                                                    [] { return openapi_document(); },
-                                                    [this]() -> base::Result<std::string> {
-                                                      ++reloads_;
-                                                      return "nothing\n";
-                                                    },
-                                                    [] { return size_t{0}; }});
+    ground_ = std::make_shared<ApiGround>(
+        ApiGround{{"1.2.3", "node", "ams", {"edge"}, 0},
+                  *catalog_,
+                  *queries_,
+                  *tables_,
+                  board_,
+                  *sessions_,
+                  snapshot_,
+                  [] { return std::vector<ExporterStatus>(1); },
+                  [] { return std::string("page\n"); },
+                  [] { return std::string("{}"); },
+                  [] { return openapi_document(); },
+                  [this]() -> base::Result<std::string> {
+                    ++reloads_;
+                    return "nothing\n";
+                  },
+                  [] { return size_t{0}; },
+                  [this](const std::string& node, const catalog::Author& author) -> base::Result<void> {
+                    if (node != "ams1") return base::fail("42704", "no such node");
+                    drained_by_ = author.name;
+                    return {};
+                  }});
     add_api_routes(router_, ground_);
     add_access_routes(router_, *access_);
     router_.set_gate(access_->gate());
@@ -140,6 +147,7 @@ class ApiTest : public testing::Test {
   std::shared_ptr<const ApiGround> ground_;
   http::Router router_;
   int reloads_ = 0;
+  std::string drained_by_;
 };
 
 TEST_F(ApiTest, RoutesAreThoseOfTheDocument) { EXPECT_EQ(openapi_differences(router_), std::vector<std::string>{}); }

@@ -39,6 +39,12 @@ class Case(daemon.Case):
     def merge(self, *settings, name="merge", roles="merge,receiver"):
         return self.node(name, "merge.absent_after=10s", *settings, roles=roles)
 
+    def command(self, *arguments, server, code=0):
+        """What it prints, to either output, on the way to this exit code."""
+        result = self.run_backstream(*arguments, "--server", f"http://127.0.0.1:{server.port}")
+        self.assertEqual(result.returncode, code, result.stderr)
+        return result.stdout + result.stderr
+
     def until(self, condition, what, patience=PATIENCE_S):
         begin = time.monotonic()
         while True:

@@ -112,6 +112,37 @@ class Workers(nodes.Case):
         self.until(lambda: second.get("/api/v1/queries/matrix")["ledger"]["counted"] == sum(sent.values()),
                    "a receiver tells the ledger of its worker")
 
+    def test_a_drained_node_is_waited_for_no_more(self):
+        node, first = self.merge(name="merge-1"), self.worker("merge-2")
+        edges = {name: self.edge(name) for name in ("ams", "rio")}
+        node.add("matrix", MATRIX)
+        self.runs_at([node, *edges.values()], "matrix")
+        routers, sent = [edge.router() for edge in edges.values()], collections.Counter()
+        self.until(lambda: self.send(routers, sent, 0.2) or any(part["complete"] for part, _ in self.collect(node).values()),
+                   "a whole window")
+        self.assertIn("there is no node 'nowhere'", self.command("node", "drain", "nowhere", server=node, code=6))
+        for name, process in (("rio", edges["rio"]), ("merge-2", first)):
+            self.assertEqual(self.command("node", "drain", name, server=node), f"node '{name}' is drained\n")
+            self.assertEqual(process.process.wait(60), 0)
+            process.said("this node was drained")
+        routers.pop()
+        self.until(lambda: self.partitions(node) == [3], "the other worker has all")
+        # Its last windows wait until it is absent; then nobody asks for it.
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+
+        def whole_without_it():
+            self.send(routers, sent, 0.2)
+            windows = self.collect(node)
+            return any(start > now and part["complete"] and part["final"] for start, (part, _) in windows.items())
+        self.until(whole_without_it, "a whole and final window without it")
+        self.send(routers, sent, 3)
+        self.until_counted(node, sent, "what it had open was sent")
+        states = {one["name"]: one["state"] for one in node.get("/api/v1/nodes")["nodes"]}
+        self.assertEqual((states["rio"], states["merge-2"]), ("drained", "drained"))
+        # Started again it is in use again.
+        edges["rio"] = self.edge("rio")
+        self.assertEqual({one["name"]: one["state"] for one in node.get("/api/v1/nodes")["nodes"]}["rio"], "unknown")
+
 
 if __name__ == "__main__":
     try:
