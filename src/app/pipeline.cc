@@ -154,6 +154,7 @@ struct Pipeline::Lane {
   const uint32_t number;
   decode::Decoder decoder;
   std::vector<std::unique_ptr<Edge>> edges;
+  std::vector<Exported> exported;   ///< by number of the edge; may be shorter
   std::vector<uint32_t> exporters;  ///< number in the tracker, by index of the decoder; under state_mutex_
   Micros received_at = 0;           ///< of the datagram at hand
 
@@ -384,6 +385,11 @@ decode::DecodeOutcome Pipeline::decode(Lane& lane, const base::Datagram& receive
   datagram.site = prepared.site;
   datagram.site_assumed = prepared.site_assumed;
   Edge& edge = *prepared.edge;
+  if (datagram.payload_form == base::PayloadForm::kExport) {
+    if (lane.exported.size() <= edge.number) lane.exported.resize(edge.number + 1);
+    ++lane.exported[edge.number].datagrams;
+    lane.exported[edge.number].octets += datagram.payload_octets;
+  }
   // Rows of a shifted datagram make batches of their own.
   if (prepared.shift_us != 0) edge.writer.flush();
   edge.shift_us = prepared.shift_us;
@@ -567,6 +573,18 @@ decode::IngestLedger Pipeline::decoded() const {
   decode::IngestLedger total;
   for (const auto& lane : lanes_) total += lane->decoder.total();
   return total;
+}
+
+std::vector<Pipeline::Exported> Pipeline::exported() const {
+  std::vector<Exported> all;
+  for (const auto& lane : lanes_) {
+    if (all.size() < lane->exported.size()) all.resize(lane->exported.size());
+    for (size_t e = 0; e < lane->exported.size(); ++e) {
+      all[e].datagrams += lane->exported[e].datagrams;
+      all[e].octets += lane->exported[e].octets;
+    }
+  }
+  return all;
 }
 
 std::vector<decode::MinuteLedger> Pipeline::minutes() const {

@@ -110,6 +110,12 @@ class Pipeline {
   ingest::IngestStats ingested() const;
   /// SequenceOrder::early_count(); 0 where each exporter has a thread of its own.
   uint64_t sequence_early_count() const { return order_ == nullptr ? 0 : order_->early_count(); }
+  /// Datagrams of flow exports, without the heads of IP and UDP.
+  struct Exported {
+    uint64_t datagrams = 0, octets = 0;
+  };
+  /// By edge half that they went to. At rest.
+  std::vector<Exported> exported() const;
   /// As of the last datagram, before the end closed all windows.
   base::Micros watermark() { return tracker_.watermark(); }
   base::Micros arrival_watermark() const { return arrival_watermark_; }

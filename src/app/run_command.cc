@@ -176,9 +176,22 @@ std::string held_by(const Pipeline& pipeline) {
   return fmt::format("{} {}, at {} of {} cuts of the watermark", base::to_string(pipeline.exporter_address(exporter)),
                      *most == all ? "always" : "most often", *most, all);
 }
-void tell_held_by(plan::QueryActivity& activity, const std::string& text) {
-  activity.held_by = text;
-  for (plan::QueryActivity& input : activity.inputs) tell_held_by(input, text);
+/// What the pipeline knows, to each query over a stream.
+void tell_ingested(plan::QueryActivity& activity, const std::string& held_by,
+                   const std::vector<plan::EdgeExport>& exports) {
+  activity.held_by = held_by;
+  if (!activity.traffic.empty()) activity.exports = exports;
+  for (plan::QueryActivity& input : activity.inputs) tell_ingested(input, held_by, exports);
+}
+/// What came to each edge; of threads that are one edge, to all of them.
+std::vector<plan::EdgeExport> exports_of(const Pipeline& pipeline, const exec::EngineOptions& engine) {
+  std::vector<plan::EdgeExport> exports(engine.ship ? engine.edges : 1);
+  const std::vector<Pipeline::Exported> exported = pipeline.exported();
+  for (size_t e = 0; e < exported.size(); ++e) {
+    exports[e % exports.size()].datagrams += exported[e].datagrams;
+    exports[e % exports.size()].octets += exported[e].octets;
+  }
+  return exports;
 }
 
 bool write_file(const std::string& path, const std::string& text) {
@@ -205,6 +218,11 @@ exec::EngineOptions engine_options_of(const RunOptions& options, bool live) {
     engine.edges = live ? source_count(options) : options.threads;
   }
   return engine;
+}
+
+exec::Measured measured_of(const QuerySet::Item& item) {
+  if (!item.analyzed) return exec::Measured::kNot;
+  return item.analyzed->distributed && item.analyzed->buffers ? exec::Measured::kTraffic : exec::Measured::kStages;
 }
 
 /// A slip of a key in `sites` would give no rows and no word of why.
@@ -289,7 +307,7 @@ int run_command(const std::vector<std::string>& arguments) {
   LockedSink sink(options.revisions ? static_cast<exec::ResultSink&>(changes) : writer);
   const bool exporters_read = set.reads(*(*inventory)->exporters());
   for (QuerySet::Item& item : set.queries)
-    engine.add_query(std::move(item.query), item.analyzed ? nullptr : &sink, item.analyzed.has_value());
+    engine.add_query(std::move(item.query), item.analyzed ? nullptr : &sink, measured_of(item));
   if (options.revisions) {
     for (const auto& view : *views) changes.watch(view.query_index, engine.query(view.query_index));
   }
@@ -357,7 +375,7 @@ int run_command(const std::vector<std::string>& arguments) {
     if (!set.queries[i].analyzed) continue;
     plan::QueryActivity activity = engine.activity(i);
     activity.seconds = report.seconds;
-    tell_held_by(activity, held_by(pipeline));
+    tell_ingested(activity, held_by(pipeline), exports_of(pipeline, engine_options));
     plans.append(plan::explain(engine.query(i), *set.queries[i].analyzed, &activity));
   }
   plans.flush();

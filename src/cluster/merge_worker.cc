@@ -196,7 +196,7 @@ void MergeWorker::add(Share& share, const MergeQuery& query, Micros since) {
   part.query = query;
   const bool own = partial::partition_of(query.incarnation, partials_.partition_count()) == share.partition;
   if (own) part.sink = std::make_unique<Sink>(results_, share.partition, query.id, *query.query);
-  part.number = share.engine->add_query(query.query, part.sink.get(), false, query.incarnation);
+  part.number = share.engine->add_query(query.query, part.sink.get(), exec::Measured::kNot, query.incarnation);
   share.engine->set_life(part.number, query.begin, base::kMaxTime);
   if (since != base::kMinTime) share.engine->mark_gap(part.number, base::kMinTime, since);
 }

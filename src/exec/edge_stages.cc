@@ -222,13 +222,6 @@ class RowEdgeStage final : public StageRunner {
 
 }  // namespace
 
-bool sends_panes(const plan::Query& query) {
-  const plan::Stage& stage = query.stages.front();
-  return stage.aggregates_rows && query.options.placement.where != plan::Placement::Where::kCentral &&
-         (stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop ||
-          stage.window.kind == Window::Kind::kSession);
-}
-
 partial::RowForm row_form(const plan::Stage& stage) {
   partial::RowForm form;
   form.types = stage.input.types();
@@ -240,12 +233,12 @@ partial::RowForm row_form(const plan::Stage& stage) {
   return form;
 }
 
-std::unique_ptr<StageRunner> make_edge_stage(const plan::Query& query, uint64_t incarnation,
+std::unique_ptr<StageRunner> make_edge_stage(const plan::Query& query, plan::Travel travel, uint64_t incarnation,
                                              const EngineOptions& engine) {
   const plan::Stage& stage = query.stages.front();
   const partial::Origin origin{engine.edge, engine.epoch, incarnation};
   std::unique_ptr<StageRunner> runner;
-  if (sends_panes(query)) {
+  if (travel == plan::Travel::kPanes) {
     PaneGrid grid = plan::session_grid(stage.window);
     if (stage.window.kind != Window::Kind::kSession) {
       const plan::SplitPlan split = plan::split(query, engine.pane_us_max);

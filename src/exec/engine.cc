@@ -18,6 +18,7 @@
 #include "exec/stage.h"
 #include "exec/state_bytes.h"
 #include "exec/state_form.h"
+#include "exec/travel_probe.h"
 #include "partial/rows.h"
 #include "plan/late_join.h"
 
@@ -106,7 +107,7 @@ class Meter final : public RowReceiver {
 /// Merge half: where what the edges send of one query over a stream arrives.
 struct EdgesInbox {
   EdgesInbox(const plan::Query& query, size_t batch_rows) : inbox({}) {
-    if (!sends_panes(query)) rows.emplace(row_form(query.stages.front()), batch_rows);
+    if (plan::travel_of(query) == plan::Travel::kRows) rows.emplace(row_form(query.stages.front()), batch_rows);
   }
   partial::Inbox inbox;
   std::optional<partial::RowsReader> rows;  ///< none: panes arrive
@@ -119,10 +120,9 @@ struct EdgesInbox {
 /// A query at work: its stages in a chain, and at their end this: the sink and the views above.
 class RunningQuery final : public RowReceiver {
  public:
-  /// @param measured  for EXPLAIN ANALYZE
   /// @param root      the query that it is an input of; null: none
   RunningQuery(std::shared_ptr<const plan::Query> query, size_t index, const EngineOptions& options,
-               StageSharing& sharing, ResultSink* sink, bool measured, uint64_t incarnation,
+               StageSharing& sharing, ResultSink* sink, Measured measured, uint64_t incarnation,
                RunningQuery* root = nullptr)
       : query_(std::move(query)),
         index_(index),
@@ -160,12 +160,15 @@ class RunningQuery final : public RowReceiver {
     states_.clear();
     input_meters_.clear();
     if (options_.half == Half::kEdge) {
-      if (reads_stream()) stages_.push_back(make_edge_stage(*query_, incarnation_, options_));
+      if (reads_stream()) stages_.push_back(make_edge_stage(*query_, plan::travel_of(*query_), incarnation_, options_));
       return;
     }
     if (options_.half == Half::kMerge && reads_stream())
       edges_ = std::make_unique<EdgesInbox>(*query_, options_.batch_rows);
-    const bool measured = measured_;
+    const bool measured = measured_ != Measured::kNot;
+    probe_.reset();
+    if (measured_ == Measured::kTraffic && reads_stream() && options_.half == Half::kBoth)
+      probe_ = std::make_unique<TravelProbe>(*query_, options_);
     const EngineOptions& options = options_;
     stages_.resize(query_->stages.size());
     meters_.resize(measured ? stages_.size() : 0);
@@ -202,6 +205,7 @@ class RunningQuery final : public RowReceiver {
   }
   void refresh_lookups() {
     for (auto& stage : stages_) stage->refresh_lookups();
+    if (probe_) probe_->refresh_lookups();
     for (auto& input : inputs_) input->refresh_lookups();
   }
   const std::vector<std::unique_ptr<RunningQuery>>& inputs() const { return inputs_; }
@@ -228,7 +232,9 @@ class RunningQuery final : public RowReceiver {
   // Of the first stage. A query that has failed does nothing. process() may run on several threads at once.
   void process(const batch::ColumnBatch& rows, const ProcessContext& context) {
     guard([&] {
-      stages_.front()->process(truncations_.empty() ? rows : truncations_[context.edge].apply(rows), context);
+      const batch::ColumnBatch& read = truncations_.empty() ? rows : truncations_[context.edge].apply(rows);
+      if (probe_) probe_->process(read, context);
+      stages_.front()->process(read, context);
     });
   }
   void advance(Micros watermark) {
@@ -237,6 +243,7 @@ class RunningQuery final : public RowReceiver {
       // Before windows close: that is when most is held.
       if (pane_ends) root_->measure();
       if (!states_.empty()) states_.front()->look();
+      if (probe_) probe_->advance(watermark);
       stages_.front()->advance(watermark);
       if (!pane_ends) return;
       limit_cut_ = stages_.front()->next_cut(watermark);
@@ -244,7 +251,9 @@ class RunningQuery final : public RowReceiver {
     });
   }
   Micros next_cut_of_first(Micros watermark) const {
-    return failed() ? base::kMaxTime : stages_.front()->next_cut(watermark);
+    if (failed()) return base::kMaxTime;
+    const Micros cut = stages_.front()->next_cut(watermark);
+    return probe_ ? std::min(cut, probe_->next_cut(watermark)) : cut;
   }
   std::vector<WindowRecord> recent_windows() const {
     if (released_) return released_->windows;
@@ -313,6 +322,7 @@ class RunningQuery final : public RowReceiver {
     plan::QueryActivity activity;
     uint64_t rows_of_inputs = 0;
     for (const auto& input : inputs_) activity.inputs.push_back(input->activity());
+    if (probe_) activity.traffic = probe_->edges();
     if (released_) {  // What it did is gone, but for the rows that it gave.
       for (const auto& meter : meters_) activity.stages.emplace_back().rows_out = meter->rows();
       return activity;
@@ -607,7 +617,7 @@ class RunningQuery final : public RowReceiver {
   const EngineOptions& options_;       // The engine's, as sharing_ is.
   StageSharing& sharing_;
   ResultSink* sink_;
-  const bool measured_;
+  const Measured measured_;
   std::optional<plan::LateStage> late_;
   std::vector<plan::LateSide> late_sides_;  ///< of a query that joins
   struct LateReaders final : RowReceiver {
@@ -624,6 +634,7 @@ class RunningQuery final : public RowReceiver {
   std::unique_ptr<Meter> entry_;                // Null, and the others none, where nothing is measured.
   std::vector<std::unique_ptr<Meter>> meters_;  // Above each stage.
   std::vector<std::unique_ptr<Meter>> input_meters_;
+  std::unique_ptr<TravelProbe> probe_;               // Null: nobody asks what edges would send.
   std::vector<std::unique_ptr<StateMeter>> states_;  // Of each stage.
   std::vector<std::unique_ptr<RunningQuery>> inputs_;
   Micros life_from_ = base::kMinTime, life_until_ = base::kMaxTime;  ///< starts of the windows that it gives
@@ -767,7 +778,7 @@ Engine::Engine(EngineOptions options) {
 }
 Engine::~Engine() = default;
 
-size_t Engine::add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured,
+size_t Engine::add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, Measured measured,
                          uint64_t incarnation) {
   auto& added = state_->queries.emplace_back(std::make_unique<RunningQuery>(
       std::move(query), state_->queries.size(), state_->options, state_->sharing, sink, measured, incarnation));

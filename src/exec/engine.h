@@ -110,6 +110,13 @@ enum class Half : uint8_t {
   kMerge,  ///< partials come in, from any number of edges; all that reads streams lies behind them
 };
 
+/// What is measured of a query, for EXPLAIN ANALYZE.
+enum class Measured : uint8_t {
+  kNot,
+  kStages,   ///< what each stage has done
+  kTraffic,  ///< also what edges of their own would send of it (Half::kBoth); costs as much again
+};
+
 /// Where the messages of an edge half go (partial/codec.h): into a log, in this order.
 class PartialsOut {
  public:
@@ -149,10 +156,10 @@ class Engine {
   /// Queries may come and go while the engine runs, between calls of the other members; what is there does not notice.
   /// After adding to streams that have begun, and before the next process(): mark_gap() for what the query has not
   /// seen, then catch_up().
-  /// @param measured     activity() will be asked
+  /// @param measured     what activity() will be asked for
   /// @param incarnation  where halves are apart: names the query and its version in partials, for all engines alike
   /// @return             its number: of no other query, also after it is gone
-  size_t add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, bool measured = false,
+  size_t add_query(std::shared_ptr<const plan::Query> query, ResultSink* sink, Measured measured = Measured::kNot,
                    uint64_t incarnation = 0);
   /// Ends a query: its open windows are not sent. False, and nothing has happened: others read it.
   bool remove_query(size_t query_index);

@@ -10,6 +10,7 @@
 #include "partial/rows.h"
 #include "plan/late.h"
 #include "plan/query.h"
+#include "plan/travel.h"
 
 namespace backstream::exec {
 
@@ -93,12 +94,11 @@ class CombiningStage : public StageRunner {
   void advance(Micros) final { assert(!"fed by its inputs"); }
 };
 
-/// Whether a query over a stream sends panes from its edges, or its rows.
-bool sends_panes(const plan::Query& query);
 /// The columns that such rows have.
 partial::RowForm row_form(const plan::Stage& stage);
 /// What an edge runs of a query over a stream (Half::kEdge).
-std::unique_ptr<StageRunner> make_edge_stage(const plan::Query& query, uint64_t incarnation,
+/// @param travel  plan::travel_of(query), or another way that would be possible
+std::unique_ptr<StageRunner> make_edge_stage(const plan::Query& query, plan::Travel travel, uint64_t incarnation,
                                              const EngineOptions& engine);
 
 /// Makes the runner that a stage needs. `stage` and `query` must outlive it.

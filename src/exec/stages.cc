@@ -472,13 +472,13 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   if (stage.window.kind == Window::Kind::kSession) {
     const bool streamed =
         stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
-    const bool from_edges = streamed && options.half == Half::kMerge && sends_panes(query);
+    const bool from_edges = streamed && options.half == Half::kMerge && plan::travel_of(query) == plan::Travel::kPanes;
     const uint32_t edges = from_edges ? 0 : streamed ? options.edges : 1;
     return make_session_stage(query, stage, edges, streamed && options.ship, streamed, options, receiver);
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
-  const bool from_edges = from_stream && options.half == Half::kMerge && sends_panes(query);
+  const bool from_edges = from_stream && options.half == Half::kMerge && plan::travel_of(query) == plan::Travel::kPanes;
   const plan::SplitPlan split = plan::split(query, options.pane_us_max);
   const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
   const Micros pane_us = split_panes ? split.edge.pane_us : plan::pane_of(stage.window);

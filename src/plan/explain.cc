@@ -7,6 +7,7 @@
 #include "lookup/lookup_table.h"
 #include "plan/bind.h"
 #include "plan/split.h"
+#include "plan/travel.h"
 
 namespace backstream::plan {
 
@@ -217,6 +218,7 @@ class Shower {
                : fmt::format("the groups of a pane (keys, partial states) when the edge's watermark passes its end, "
                              "at least every {}; then its frontier",
                              base::format_duration(plan.edge.pane_us)));
+      add_travel();
     }
     if (const StageActivity* own = activity_of(0)) {
       std::string rows = count_text(own->rows_in) + " in" + rate(own->rows_in);
@@ -284,8 +286,45 @@ class Shower {
     if (!stage.analytic && !stage.aggregates_rows && stage.where)
       fact("filter", expr::to_string(*stage.where, stage.grouped));
     if (options_.distributed && stage.aggregates_rows) fact("group", group_octets(stage));
+    if (options_.distributed && index == 0 && stream) add_travel();
     add_tail(stage);
     add_counters(index);
+  }
+
+  static std::string sent_text(const EdgeTraffic::Sent& sent) {
+    std::string what;
+    if (sent.groups != 0 || sent.rows == 0) what = count_text(sent.groups) + " groups";
+    if (sent.rows != 0) what += fmt::format("{}{} rows", what.empty() ? "" : " and ", count_text(sent.rows));
+    return fmt::format("{} as {} in {} messages, {} with zstd", what, octets_text(sent.octets),
+                       count_text(sent.messages), octets_text(sent.compressed_octets));
+  }
+  /// What travels takes: by the columns and aggregates, and, where it was measured, by edge.
+  void add_travel() {
+    const TravelEstimate estimate = estimate_travel(query_);
+    std::string text = fmt::format("a row is about {} octets on the way", estimate.row_octets);
+    if (estimate.group_octets != 0) {
+      text = fmt::format("a group is about {} octets on the way, a row {}: panes are less ", estimate.group_octets,
+                         estimate.row_octets);
+      if (estimate.group_octets <= estimate.row_octets) text += "whatever the traffic";
+      else
+        text += fmt::format("from {:.1f} rows a group on",
+                            static_cast<double>(estimate.group_octets) / static_cast<double>(estimate.row_octets));
+    }
+    fact("estimate", text + " (before compression; IPv4, one row a group, integers at full width or about 1,000)");
+    if (activity_ == nullptr || !options_.buffers) return;
+    for (size_t e = 0; e < activity_->traffic.size(); ++e) {
+      const EdgeTraffic& traffic = activity_->traffic[e];
+      std::string sent = "sends " + sent_text(traffic.sent);
+      if (traffic.as_panes) sent += fmt::format("; all as panes: {}", sent_text(*traffic.as_panes));
+      if (traffic.as_rows) sent += fmt::format("; all as rows: {}", sent_text(*traffic.as_rows));
+      if (e < activity_->exports.size() && activity_->exports[e].datagrams != 0) {
+        sent += fmt::format("; got the flow export as {} in {} datagrams", octets_text(activity_->exports[e].octets),
+                            count_text(activity_->exports[e].datagrams));
+      }
+      fact(fmt::format("edge {}", e + 1), std::move(sent));
+    }
+    operators_.back().traffic = activity_->traffic;
+    operators_.back().exports = activity_->exports;
   }
 
   /// Where what reads flows runs.
@@ -495,6 +534,27 @@ void add_json_text(std::string_view text, std::string& out) {
   out += '"';
 }
 
+void add_json(std::string_view name, const EdgeTraffic::Sent& sent, std::string& out) {
+  out += fmt::format(R"(, "{}": {{"messages": {}, "octets": {}, "zstd_octets": {}, "groups": {}, "rows": {}}})", name,
+                     sent.messages, sent.octets, sent.compressed_octets, sent.groups, sent.rows);
+}
+void add_traffic_json(const PlanOperator& each, const std::string& margin, std::string& out) {
+  out += ", \"traffic\": [";
+  for (size_t e = 0; e < each.traffic.size(); ++e) {
+    const EdgeTraffic& traffic = each.traffic[e];
+    out += fmt::format("{}\n{}  {{\"edge\": {}", e == 0 ? "" : ",", margin, e + 1);
+    add_json("sent", traffic.sent, out);
+    if (traffic.as_panes) add_json("as_panes", *traffic.as_panes, out);
+    if (traffic.as_rows) add_json("as_rows", *traffic.as_rows, out);
+    if (e < each.exports.size()) {
+      out += fmt::format(R"(, "export": {{"datagrams": {}, "octets": {}}})", each.exports[e].datagrams,
+                         each.exports[e].octets);
+    }
+    out += '}';
+  }
+  out += ']';
+}
+
 void add_json(const std::vector<PlanOperator>& operators, size_t indent, std::string& out) {
   const std::string margin(indent, ' ');
   out += "[";
@@ -515,6 +575,7 @@ void add_json(const std::vector<PlanOperator>& operators, size_t indent, std::st
       out += ", \"operators\": ";
       add_json(each.operators, indent + 2, out);
     }
+    if (!each.traffic.empty()) add_traffic_json(each, margin, out);
     out += '}';
   }
   out += ']';

@@ -290,7 +290,7 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
             partial::incarnation_of_input(running.incarnation, running_.find(read)->second.incarnation);
       }
       running.sink = ground_.sink_of(object, *query);
-      running.number = ground_.engine.add_query(query, running.sink, false, running.incarnation);
+      running.number = ground_.engine.add_query(query, running.sink, exec::Measured::kNot, running.incarnation);
       running.since = boundary;
       if (boundary != base::kMinTime) ground_.engine.mark_gap(running.number, base::kMinTime, boundary);
       if (taken_over.contains(running.staged.name)) {

@@ -289,7 +289,39 @@ class Answers(harness.Case):
             self.assertRegex(result.stdout, r"rows       4 in \([\d,]+/s\)\n")
             self.assertRegex(result.stdout, r"rows       3 out .*\n    windows    2 closed, 3 groups\n    state      [\d.]+ k?\w+ at most")
             self.assertEqual("shipped    " in result.stdout, bool(split), result.stdout)
+            self.assertRegex(result.stdout, r"estimate   a group is about \d+ octets on the way, a row \d+: panes are less whatever the traffic")
+            self.assertEqual(len(re.findall(r"\n    edge \d     sends \d groups as \d+ octets in \d+ messages, \d+ octets with zstd; all as panes: "
+                                            r".*; all as rows: ", result.stdout)), 2 if split else 1, result.stdout)
             self.assertNotIn("64500", result.stdout)
+
+    def test_explain_analyze_tells_what_edges_send(self):
+        capture = os.path.join(self.folder, "three.pcap")
+        self.run_backstream("generate", "--protocol", "ipfix", "--records", "20000", "--exporters", "3", "--span", "600s", "--pcap", capture)
+        with open(capture, "rb") as file:
+            whole = len(file.read())
+        join = "SELECT a.time, a.src_ip FROM flows a JOIN flows b ON a.src_ip = b.dst_ip AND b.time BETWEEN a.time AND a.time + interval '3 s'"
+        for sql, inputs, edges in (MATRIX, 1, 3), (join, 2, 3), (MATRIX, 1, 1):
+            split = ["--edges", str(edges), "--deal", "exporter"] if edges > 1 else []
+            shown = json.loads(self.run_backstream("run", "--pcap", capture, "-q", *split, "-e",
+                                                   "EXPLAIN (ANALYZE, DISTRIBUTED, FORMAT json) " + sql).stdout)
+            reading = shown["operators"] if inputs == 1 else [each for of in shown["operators"] for each in of.get("operators", [])]
+            traffic = [each["traffic"] for each in reading if "traffic" in each]
+            self.assertEqual(len(traffic), inputs)
+            for of_edges in traffic:
+                self.assertEqual([each["edge"] for each in of_edges], list(range(1, edges + 1)))
+                datagrams, octets = (sum(each["export"][name] for each in of_edges) for name in ("datagrams", "octets"))
+                self.assertEqual(whole, 24 + octets + datagrams * (16 + 14 + 20 + 8), "heads of the file, its packets, Ethernet, IP and UDP")
+                for each in of_edges:
+                    self.assertEqual("as_rows" in each, sql == MATRIX)
+                    rows = each.get("as_rows", each["sent"])
+                    self.assertLess(0, rows["zstd_octets"])
+                    self.assertLess(rows["zstd_octets"], rows["octets"])
+                    if sql == MATRIX:
+                        self.assertEqual(each["sent"], each["as_panes"])
+                        self.assertLess(each["sent"]["octets"], rows["octets"])
+                self.assertEqual(sum(each.get("as_rows", each["sent"])["rows"] for each in of_edges), 20000)
+        silent = self.run_backstream("run", "--pcap", capture, "-q", "--edges", "3", "-e", "EXPLAIN (ANALYZE, DISTRIBUTED, BUFFERS off) " + MATRIX)
+        self.assertNotIn("zstd", silent.stdout)
 
     def test_explain_analyze_tells_who_held_the_watermark_and_what_stages_hold(self):
         capture = os.path.join(self.folder, "three.pcap")

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "plan/bind.h"
+#include "plan/travel.h"
 #include "random_flows.h"
 #include "sql/parse.h"
 
@@ -42,7 +43,7 @@ Queries bind_queries(bool central) {
 }
 
 void add_all(exec::Engine& engine, const Queries& queries, exec::ResultSink* sink) {
-  for (size_t q = 0; q < queries.size(); ++q) engine.add_query(queries[q], sink, false, 1000 + q);
+  for (size_t q = 0; q < queries.size(); ++q) engine.add_query(queries[q], sink, exec::Measured::kNot, 1000 + q);
 }
 
 /// An edge: rows in, messages out.
@@ -354,6 +355,63 @@ TEST(HalvesApart, WithoutAnAbsentEdgeWindowsAreMarkedAndThenRevised) {
   EXPECT_GT(windows.windows.rbegin()->second.revision, 0);
   EXPECT_EQ(windows.rows.sorted(), whole.rows);
   EXPECT_EQ(next.ledger(0).late, 0u) << "what an absent edge sends later is not late";
+}
+
+TEST(HalvesApart, WhatIsMeasuredOfAQueryIsWhatAnEdgeOfItsOwnSends) {
+  std::mt19937_64 random(9);
+  const auto flows = make_flows(random, 3000, 20 * kSecond);
+  for (const bool central : {false, true}) {
+    for (const auto& query : bind_queries(central)) {
+      if (!query->inputs.empty() || query->source.kind != plan::Relation::Kind::kStream) continue;
+      const Queries alone = {query};
+      exec::EngineOptions options;
+      options.ship = true;
+      options.pane_us_max = exec::kShippedPaneMax;
+      exec::Engine measured(options);
+      measured.add_query(query, nullptr, exec::Measured::kTraffic);
+      struct Counted : exec::PartialsOut {
+        void append(std::vector<uint8_t>&& message) override {
+          ++messages;
+          octets += message.size();
+        }
+        uint64_t messages = 0, octets = 0;
+      } counted;
+      exec::EngineOptions of_edge;
+      of_edge.half = exec::Half::kEdge;
+      of_edge.pane_us_max = exec::kShippedPaneMax;
+      of_edge.partials_out = &counted;
+      exec::Engine edge(of_edge);
+      edge.add_query(query, nullptr, exec::Measured::kNot, 1);
+      const std::vector<batch::Type> types = batch::flow_schema().types();
+      batch::BatchBuffer buffer(types, edge.columns_used("flows", types.size()), batch::kBatchRows);
+      Micros high = base::kMinTime;
+      for (const Flow& flow : flows) {
+        buffer.batch.row_count = 0;
+        put(buffer.batch, flow);
+        if (flow.time_present) high = std::max(high, flow.time);
+        for (exec::Engine* engine : {&measured, &edge}) {
+          engine->process("flows", buffer.batch);
+          if (high != base::kMinTime && high - kSecond >= engine->next_cut("flows"))
+            engine->advance("flows", high - kSecond);
+        }
+      }
+      measured.finish();
+      edge.finish();
+      const plan::QueryActivity activity = measured.activity(0);
+      ASSERT_EQ(activity.traffic.size(), 1u) << query->text;
+      const plan::EdgeTraffic& traffic = activity.traffic[0];
+      EXPECT_EQ(traffic.sent.octets, counted.octets) << query->text;
+      EXPECT_EQ(traffic.sent.messages, counted.messages) << query->text;
+      EXPECT_GT(traffic.sent.compressed_octets, 0u);
+      EXPECT_EQ(traffic.as_panes.has_value(), plan::groups_at_edge(*query)) << query->text;
+      if (!traffic.as_rows) continue;
+      const exec::WindowLedger ledger = measured.ledger(0);
+      // Rows whose condition cannot be computed travel, too.
+      EXPECT_GE(traffic.as_rows->rows, ledger.counted + ledger.late + ledger.errored) << query->text;
+      EXPECT_LE(traffic.as_rows->rows, ledger.assigned) << query->text;
+      EXPECT_GT(traffic.as_panes->groups, 0u);
+    }
+  }
 }
 
 TEST(HalvesApart, AQueryMayWaitForAnAbsentEdge) {

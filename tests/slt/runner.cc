@@ -303,7 +303,8 @@ class Scenario {
         const bool analyzed = running.analyzed.has_value();
         running.changes = std::make_unique<exec::RevisionChanges>(*running.rows, kRevisionKeysMax);
         added_.push_back({std::move(entry->query), analyzed ? nullptr : running.changes.get()});
-        engine_->add_query(added_.back().query, added_.back().sink, analyzed);
+        engine_->add_query(added_.back().query, added_.back().sink,
+                           analyzed ? exec::Measured::kStages : exec::Measured::kNot);
         restarts_ = restarts_ && !analyzed;  // What was measured is of one run.
         running.changes->watch(engine_->query_count() - 1, engine_->query(engine_->query_count() - 1));
         break;
