@@ -106,11 +106,10 @@ class Meter final : public RowReceiver {
 
 /// Merge half: where what the edges send of one query over a stream arrives.
 struct EdgesInbox {
-  EdgesInbox(const plan::Query& query, size_t batch_rows) : inbox({}) {
-    if (plan::travel_of(query) == plan::Travel::kRows) rows.emplace(row_form(query.stages.front()), batch_rows);
-  }
+  explicit EdgesInbox(plan::Travel what) : inbox({}), travel(what) {}
   partial::Inbox inbox;
-  std::optional<partial::RowsReader> rows;  ///< none: panes arrive
+  const plan::Travel travel;
+  std::optional<partial::RowsReader> rows;  ///< none: no rows have come
   Micros frontier = base::kMinTime;         ///< that the query was advanced to
   Micros whole = base::kMinTime;            ///< frontier of absent edges, too, as it was then
   uint64_t rows_too_late = 0;               ///< of messages about panes that were forgotten
@@ -164,7 +163,7 @@ class RunningQuery final : public RowReceiver {
       return;
     }
     if (options_.half == Half::kMerge && reads_stream())
-      edges_ = std::make_unique<EdgesInbox>(*query_, options_.batch_rows);
+      edges_ = std::make_unique<EdgesInbox>(plan::travel_of(*query_));
     const bool measured = measured_ != Measured::kNot;
     probe_.reset();
     if (measured_ == Measured::kTraffic && reads_stream() && options_.half == Half::kBoth)
@@ -384,7 +383,7 @@ class RunningQuery final : public RowReceiver {
     if (frontier == base::kMinTime) return;
     advance(frontier);
     if (failed() || frontier == base::kMaxTime) return;
-    const Micros oldest = edges.rows ? frontier : stage.oldest_pane(frontier);
+    const Micros oldest = edges.travel == plan::Travel::kRows ? frontier : stage.oldest_pane(frontier);
     if (oldest != base::kMinTime) edges.inbox.forget_before(oldest - kRepeatsKnown);
   }
 
@@ -477,8 +476,15 @@ class RunningQuery final : public RowReceiver {
   static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
   bool take_whole(const partial::Message& message) {
     EdgesInbox& edges = *edges_;
-    if (!edges.rows) return stages_.front()->take(message);
-    if (message.chunk.kind != partial::ChunkId::Kind::kRows || !edges.rows->read(message)) return false;
+    const bool rows_only = edges.travel == plan::Travel::kRows;
+    if (message.chunk.kind != partial::ChunkId::Kind::kRows) return !rows_only && stages_.front()->take(message);
+    // Where there are panes, an edge may decide to send rows: whether it would is no question here.
+    if (!edges.rows) edges.rows.emplace(row_form(query_->stages.front()), options_.batch_rows);
+    if (!edges.rows->read(message)) return false;
+    if (!rows_only) {
+      stages_.front()->take_rows(*edges.rows);
+      return true;
+    }
     ProcessContext context;
     context.watermark = edges.frontier;
     edges.rows->for_each_batch([&](const batch::ColumnBatch& rows) { stages_.front()->process(rows, context); });

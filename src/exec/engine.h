@@ -143,6 +143,8 @@ struct EngineOptions {
   PartialsOut* partials_out = nullptr;  ///< outlives the engine
   uint32_t edge = 0;                    ///< the number of this edge among all
   uint64_t epoch = 1;                   ///< greater than in any process of the edge before this one
+  /// Edges go from panes to rows and back at every cut, whatever takes less (a test of the mixture).
+  bool travel_alternates = false;
 };
 
 class Engine {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "exec/row_grouper.h"
 #include "exec/saved_groups.h"
 #include "exec/shipping.h"
 #include "exec/windowed_stage.h"
@@ -329,7 +330,10 @@ class SessionStage final : public StageRunner {
     for (uint32_t e = 0; e < edge_count; ++e)
       edges_.push_back(std::make_unique<EdgeHalf>(stage, query.options, grid_, options.batch_rows, options.hash_mask,
                                                   pool_of(options, e, of_stream)));
-    if (edge_count == 0) panes_ = std::make_unique<PaneReader>(stage, options.batch_rows);
+    if (edge_count == 0) {
+      panes_ = std::make_unique<PaneReader>(stage, options.batch_rows);
+      grouper_ = std::make_unique<RowGrouper>(stage, query.options, grid_, options);
+    }
     if (!ship) return;
     shipping_ =
         std::make_unique<PaneShipping>(stage, std::hash<std::string>{}(query.text), edge_count, options.batch_rows,
@@ -369,8 +373,8 @@ class SessionStage final : public StageRunner {
   WindowLedger ledger() const override {
     WindowLedger total = merge_.ledger();
     for (const auto& edge : edges_) total += edge->ledger();
-    total += late_panes_;
-    total.counted -= late_panes_.late;
+    total += arrived_;
+    total.counted -= arrived_.late;
     return total;
   }
   bool take(const partial::Message& message) override {
@@ -378,11 +382,19 @@ class SessionStage final : public StageRunner {
     if (id.kind == partial::ChunkId::Kind::kRows) return false;
     if (id.kind == partial::ChunkId::Kind::kCut) return panes_->take(message, merge_, nullptr);
     if (grid_.pane_start(id.pane_start) != id.pane_start) return false;
-    // As an edge half has it: a session that ended with such a row would be closed for certain.
-    const Micros over_at = grid_.last_window_end(id.pane_start);
-    if (over_at > done_) return panes_->take(message, merge_, nullptr);
-    late_counts_of(message.ledgers, done_ - over_at + 1, late_panes_);
+    if (!is_over(id.pane_start)) return panes_->take(message, merge_, nullptr);
+    add_late(message.ledgers, id.pane_start);
     return true;
+  }
+  void take_rows(partial::RowsReader& rows) override {
+    RowGrouper::Panes panes = grouper_->group(rows);
+    arrived_ += panes.ledger;
+    for (auto& [start, table] : panes.tables) {
+      if (!is_over(start)) merge_.adopt(start, std::move(table));
+    }
+    for (const auto& [start, counts] : panes.counts) {
+      if (is_over(start)) add_late({{start, counts}}, start);
+    }
   }
   Micros oldest_pane(Micros watermark) const override {
     const bool bound = watermark == base::kMaxTime || watermark == base::kMinTime;
@@ -398,7 +410,7 @@ class SessionStage final : public StageRunner {
     for (const auto& edge : edges_) edge->save(out, groups);
     if (panes_) {
       out.time(done_);
-      save(out, late_panes_);
+      save(out, arrived_);
     }
     merge_.save(out, groups);
   }
@@ -410,7 +422,7 @@ class SessionStage final : public StageRunner {
     for (size_t e = edges; e < edges_.size(); ++e) edges_[e]->judge_as(*edges_[0]);
     if (panes_) {
       done_ = in.time();
-      load(in, late_panes_);
+      load(in, arrived_);
     }
     if (in.refused()) return;
     for (const auto& edge : edges_)
@@ -423,17 +435,24 @@ class SessionStage final : public StageRunner {
   void on_frontier(Micros frontier) override { advance(frontier); }
 
  private:
+  /// As an edge half has it: a session that ended with a row of such a pane would be closed for certain.
+  bool is_over(Micros pane_start) const { return grid_.last_window_end(pane_start) <= done_; }
+  void add_late(const std::vector<partial::PaneLedger>& ledgers, Micros pane_start) {
+    late_counts_of(ledgers, done_ - grid_.last_window_end(pane_start) + 1, arrived_);
+  }
+
   const plan::Stage& stage_;
   const size_t batch_rows_;
   const PaneGrid grid_;
   RowReceiver& receiver_;
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
+  std::unique_ptr<RowGrouper> grouper_;           // As edges_: null where the edge halves are here.
   SessionMerge merge_;
   std::unique_ptr<PaneShipping> shipping_;  // null: panes are adopted
   // Merge half only, as in stages.cc:
   std::unique_ptr<PaneReader> panes_;
   Micros done_ = base::kMinTime;
-  WindowLedger late_panes_;
+  WindowLedger arrived_;
 };
 
 }  // namespace

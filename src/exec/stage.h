@@ -72,6 +72,8 @@ class StageRunner : public RowReceiver {
   /// Merge: a pane, a supplement to one, or a cut; false: it cannot be read, and nothing has happened. Rows that came
   /// too late for all of their windows are counted as late.
   virtual bool take(const partial::Message&) { return false; }
+  /// Merge: rows that an edge sent as such, of a query whose panes could have come as well; otherwise as take().
+  virtual void take_rows(partial::RowsReader&) { assert(!"this stage makes no panes"); }
   /// Merge: windows that end after `time` are neither complete nor final, even where the watermark has passed them.
   virtual void hold_final(Micros /*time*/) {}
   /// Merge: at this watermark, the least start of a pane that can still be added to an open window.

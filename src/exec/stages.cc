@@ -5,6 +5,7 @@
 #include "exec/analytic_stage.h"
 #include "exec/interval_join_stage.h"
 #include "exec/lookup_stage.h"
+#include "exec/row_grouper.h"
 #include "exec/session_stage.h"
 #include "exec/shipping.h"
 #include "exec/spread_stage.h"
@@ -48,7 +49,10 @@ class TimeWindowStage final : public WindowedStage {
     }
     merge_ = std::make_unique<MergeHalf>(stage, stage_index, options_, grid_, options.batch_rows, options.hash_mask,
                                          pool_of(options, 0, of_stream), readers_);
-    if (edge_count == 0) panes_ = std::make_unique<PaneReader>(stage, options.batch_rows);
+    if (edge_count == 0) {
+      panes_ = std::make_unique<PaneReader>(stage, options.batch_rows);
+      grouper_ = std::make_unique<RowGrouper>(stage, options_, grid_, options);
+    }
     if (!ship) return;
     std::string texts;
     for (const GroupReader& reader : readers_) texts += reader.query->text;
@@ -107,8 +111,8 @@ class TimeWindowStage final : public WindowedStage {
   WindowLedger ledger_of(size_t reader) const override {
     WindowLedger total = merge_->ledger(reader);
     for (const auto& edge : edges_) total += edge->ledger();
-    total += late_panes_;
-    total.counted -= late_panes_.late;
+    total += arrived_;
+    total.counted -= arrived_.late;
     const GroupShedder::Shed& shed = merge_->shed_here();
     total.counted -= shed.rows;
     total.shed += shed.rows;
@@ -168,7 +172,7 @@ class TimeWindowStage final : public WindowedStage {
     if (panes_) {
       out.time(done_);
       out.time(final_limit_);
-      exec::save(out, late_panes_);
+      exec::save(out, arrived_);
     }
     merge_->save(out, groups, reader);
     out.part([&] {
@@ -188,7 +192,7 @@ class TimeWindowStage final : public WindowedStage {
     if (panes_) {
       done_ = in.time();
       hold_final(in.time());
-      exec::load(in, late_panes_);
+      exec::load(in, arrived_);
     }
     if (!in.refused()) merge_->load(in, groups, reader, known);
     StateReader late(in.part());
@@ -206,8 +210,20 @@ class TimeWindowStage final : public WindowedStage {
     if (id.kind == partial::ChunkId::Kind::kCut) return panes_->take(message, *merge_, nullptr);
     if (grid_.pane_start(id.pane_start) != id.pane_start) return false;
     if (!is_over(id.pane_start)) return panes_->take(message, *merge_, nullptr);
-    merge_->add_counts(late_counts_of(message.ledgers, done_ - over_at(id.pane_start) + 1, late_panes_));
+    merge_->add_counts(late_counts_of(message.ledgers, done_ - over_at(id.pane_start) + 1, arrived_));
     return true;
+  }
+  void take_rows(partial::RowsReader& rows) override {
+    RowGrouper::Panes panes = grouper_->group(rows);
+    arrived_ += panes.ledger;
+    for (auto& [start, table] : panes.tables) {
+      if (!is_over(start)) merge_->adopt(start, std::move(table));
+    }
+    for (const auto& [start, counts] : panes.counts) {
+      const bool over = is_over(start);
+      merge_->add_counts(over ? late_counts_of({{start, counts}}, done_ - over_at(start) + 1, arrived_)
+                              : CountsByPane{{start, counts}});
+    }
   }
   void hold_final(Micros time) override {
     final_limit_ = time;
@@ -270,6 +286,7 @@ class TimeWindowStage final : public WindowedStage {
   uint64_t panes_taken_ = 0, pane_groups_ = 0, octets_max_ = 0;
   uint64_t most_merged_ = 0;                      ///< octets of the merge half before the last advance() closed windows
   std::vector<std::unique_ptr<EdgeHalf>> edges_;  // Before merge_: it holds panes whose memory is theirs.
+  std::unique_ptr<RowGrouper> grouper_;           // As edges_: null where the edge halves are here.
   std::unique_ptr<MergeHalf> merge_;
   std::unique_ptr<LateOutput> late_output_;  // null: nobody reads `<view>_late`
   std::unique_ptr<PaneShipping> shipping_;   // null: panes are adopted
@@ -277,7 +294,7 @@ class TimeWindowStage final : public WindowedStage {
   std::unique_ptr<PaneReader> panes_;    ///< null: the edge halves are here
   Micros done_ = base::kMinTime;         ///< the watermark that windows were closed by last
   Micros final_limit_ = base::kMaxTime;  ///< see hold_final()
-  WindowLedger late_panes_;              ///< of panes that came too late: what their rows were counted as late
+  WindowLedger arrived_;  ///< of panes that came too late, what was counted as late; all of rows that came as such
 };
 
 /// Aggregates the rows of each window of the stage below.
@@ -472,13 +489,13 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
   if (stage.window.kind == Window::Kind::kSession) {
     const bool streamed =
         stage_index == 0 && query.inputs.empty() && query.source.kind == plan::Relation::Kind::kStream;
-    const bool from_edges = streamed && options.half == Half::kMerge && plan::travel_of(query) == plan::Travel::kPanes;
+    const bool from_edges = streamed && options.half == Half::kMerge && plan::travel_of(query) != plan::Travel::kRows;
     const uint32_t edges = from_edges ? 0 : streamed ? options.edges : 1;
     return make_session_stage(query, stage, edges, streamed && options.ship, streamed, options, receiver);
   }
   assert(stage.window.kind == Window::Kind::kTumble || stage.window.kind == Window::Kind::kHop);
   const bool from_stream = stage_index == 0 && query.source.kind == plan::Relation::Kind::kStream;
-  const bool from_edges = from_stream && options.half == Half::kMerge && plan::travel_of(query) == plan::Travel::kPanes;
+  const bool from_edges = from_stream && options.half == Half::kMerge && plan::travel_of(query) != plan::Travel::kRows;
   const plan::SplitPlan split = plan::split(query, options.pane_us_max);
   const bool split_panes = from_stream || query.options.emit == plan::QueryOptions::Emit::kOnChange;
   const Micros pane_us = split_panes ? split.edge.pane_us : plan::pane_of(stage.window);

@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "exec/group_rows.h"
@@ -55,6 +56,8 @@ class EdgeHalf {
   /// Those that came since the last call; null: none.
   PaneTablePtr take_late() { return late_ ? late_->take() : nullptr; }
   const WindowLedger& ledger() const { return ledger_; }
+  /// What was counted since the last call, where it is added up elsewhere.
+  WindowLedger take_ledger() { return std::exchange(ledger_, {}); }
   template <typename Visit>
   void for_each_pane(Visit&& visit) {
     for (auto& [start, pane] : open_) visit(*pane);

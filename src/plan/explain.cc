@@ -212,11 +212,13 @@ class Shower {
     add_aggregation(stage);
     if (options_.distributed) {
       fact("group", group_octets(stage));
+      const std::string_view what = travel_of(query_) == Travel::kEither
+                                        ? "the groups of a pane (keys, partial states), or rows,"
+                                        : "the groups of a pane (keys, partial states)";
       fact("ships",
            query_.options.placement.where == Placement::Where::kCentral
                ? "nothing more: the flows are there"
-               : fmt::format("the groups of a pane (keys, partial states) when the edge's watermark passes its end, "
-                             "at least every {}; then its frontier",
+               : fmt::format("{} when the edge's watermark passes its end, at least every {}; then its frontier", what,
                              base::format_duration(plan.edge.pane_us)));
       add_travel();
     }
@@ -300,6 +302,7 @@ class Shower {
   }
   /// What travels takes: by the columns and aggregates, and, where it was measured, by edge.
   void add_travel() {
+    fact("travels", travel_text(query_));
     const TravelEstimate estimate = estimate_travel(query_);
     std::string text = fmt::format("a row is about {} octets on the way", estimate.row_octets);
     if (estimate.group_octets != 0) {

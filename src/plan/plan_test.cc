@@ -2,6 +2,7 @@
 
 #include "plan/bind.h"
 #include "plan/split.h"
+#include "plan/travel.h"
 #include "sql/parse.h"
 
 namespace backstream::plan {
@@ -43,6 +44,36 @@ TEST(Explain, TheTrafficMatrix) {
             "    combine    5 panes to a window\n"
             "    closes     when the watermark of all exporters passes the window's end; revised for 1 min more\n"
             "    output     window_start, src_as, dst_as, sum(octets) AS octets\n");
+}
+
+TEST(Travel, IsPanesWhereNoGroupOutweighsItsRow) {
+  const std::string head = "CREATE MATERIALIZED VIEW v ", with_pairs = "window_start, src_ip, dst_ip, ";
+  const std::string from = " FROM tumble(flows, time, interval '60 s') GROUP BY window_start, src_ip, dst_ip";
+  const std::string light = with_pairs + "sum(octets) AS o", heavy = light + ", avg(octets) AS a, stddev(octets) AS s";
+  const struct {
+    std::string text;
+    Travel travel;
+    std::string_view why;
+  } cases[] = {
+      {"SELECT " + light + from, Travel::kPanes, "panes: even the group of a single row"},
+      {"SELECT " + heavy + from, Travel::kEither, "panes; or rows, while"},
+      {head + "WITH (placement = 'edge') AS SELECT " + heavy + from, Travel::kPanes, "panes: placement = 'edge'"},
+      {head + "WITH (placement = 'central') AS SELECT " + light + from, Travel::kRows, "rows: placement = 'central'"},
+      {head + "WITH (state_limit = '9 MB') AS SELECT " + heavy + from, Travel::kPanes, "panes: state_limit"},
+      {"SELECT time, octets FROM flows", Travel::kRows, "rows: it makes no groups"},
+      {head + "WITH (placement = 'edge') AS SELECT time, octets FROM flows", Travel::kRows, "rows: it makes no groups"},
+      {"SELECT window_start, window_end, src_ip, count(*) AS n, sum(octets) AS o, min(octets) AS m FROM "
+       "session(flows, time, interval '20 s', partition_by => (src_ip)) GROUP BY window_start, window_end, src_ip",
+       Travel::kEither, "panes; or rows, while"},
+  };
+  for (const auto& each : cases) {
+    const Query query = bound(each.text);
+    EXPECT_EQ(travel_of(query), each.travel) << each.text;
+    EXPECT_EQ(travel_text(query).substr(0, each.why.size()), each.why) << each.text;
+  }
+  const TravelEstimate estimate = estimate_travel(bound("SELECT " + light + from));
+  EXPECT_EQ(estimate.group_octets, 2u * 7 + 3) << "two addresses, a sum";
+  EXPECT_EQ(estimate.row_octets, 2u * 7 + 3 + 9) << "and the time";
 }
 
 TEST(Explain, ThePortSweep) {

@@ -95,10 +95,35 @@ bool groups_at_edge(const Query& query) {
           stage.window.kind == Window::Kind::kSession);
 }
 
-Travel travel_of(const Query& query) {
-  const bool central = query.options.placement.where == Placement::Where::kCentral;
-  return groups_at_edge(query) && !central ? Travel::kPanes : Travel::kRows;
+namespace {
+
+struct Chosen {
+  Travel travel;
+  std::string_view text;
+};
+Chosen chosen(const Query& query) {
+  switch (query.options.placement.where) {
+    case Placement::Where::kCentral: return {Travel::kRows, "rows: placement = 'central'"};
+    case Placement::Where::kEdge:
+      if (groups_at_edge(query)) return {Travel::kPanes, "panes: placement = 'edge'"};
+      break;
+    case Placement::Where::kAuto: break;
+  }
+  if (!groups_at_edge(query)) return {Travel::kRows, "rows: it makes no groups where flows arrive"};
+  // Rows would leave all groups, and the limit, to where they meet.
+  if (query.options.has_state_limit()) return {Travel::kPanes, "panes: state_limit is each edge's, too"};
+  const TravelEstimate estimate = estimate_travel(query);
+  if (estimate.group_octets <= estimate.row_octets)
+    return {Travel::kPanes, "panes: even the group of a single row takes no more than the row"};
+  return {Travel::kEither,
+          "panes; or rows, while an edge sees that these take 10 % less: the group of a single row takes more than the "
+          "row"};
 }
+
+}  // namespace
+
+Travel travel_of(const Query& query) { return chosen(query).travel; }
+std::string travel_text(const Query& query) { return std::string(chosen(query).text); }
 
 TravelEstimate estimate_travel(const Query& query) {
   const Stage& stage = query.stages.front();

@@ -49,7 +49,9 @@ void add_all(exec::Engine& engine, const Queries& queries, exec::ResultSink* sin
 /// An edge: rows in, messages out.
 class Edge : exec::PartialsOut {
  public:
-  Edge(const Queries& queries, uint32_t number, uint32_t threads, size_t batch_rows) : queries_(queries) {
+  Edge(const Queries& queries, uint32_t number, uint32_t threads, size_t batch_rows, bool alternates = false)
+      : queries_(queries) {
+    options_.travel_alternates = alternates;
     options_.half = exec::Half::kEdge;
     options_.edge = number;
     options_.edges = threads;
@@ -147,6 +149,7 @@ struct Faults {
   bool repeats = false;         ///< messages come twice or more, at any time later
   bool edges_restart = false;   ///< an edge is stopped and begins anew
   bool merge_restarts = false;  ///< the merge half is saved, and another reads the log from before the save
+  bool mixed = false;           ///< edges send panes, then rows, then panes
 };
 
 Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t datagram_rows, Micros delay,
@@ -157,7 +160,7 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
   partial::Members members;
   for (size_t e = 0; e < edge_count; ++e) {
     const auto number = static_cast<uint32_t>(7 + e);
-    edges.emplace_back(queries, number, 1 + static_cast<uint32_t>(random() % 3), 1 + random() % 100);
+    edges.emplace_back(queries, number, 1 + static_cast<uint32_t>(random() % 3), 1 + random() % 100, faults.mixed);
     members.edges.push_back({number, false});
   }
   for (size_t at = 0; at < flows.size(); at += datagram_rows) {
@@ -256,19 +259,20 @@ TEST(HalvesApart, AreTheWhole) {
     const auto flows = make_flows(random, 1500 + random() % 3000, 30 * kSecond);
     const size_t datagram_rows = 1 + random() % 30;
     const Micros delay = 40 * kSecond;
-    for (const bool central : {false, true}) {
-      const Queries queries = bind_queries(central);
+    for (const std::string way : {"panes", "rows", "mixed"}) {
+      const Queries queries = bind_queries(way == "rows");
+      const bool mixed = way == "mixed";
       const Outcome whole = run_whole(queries, flows, datagram_rows, delay);
       ASSERT_FALSE(whole.rows.empty());
-      const std::string what = std::string(central ? "central" : "panes") + ", seed " + std::to_string(seed) + ", ";
-      expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {}), what + "all well");
-      expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {.repeats = true}),
-                  what + "repeats");
-      expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, {.edges_restart = true}),
-                  what + "edges restart");
-      expect_same(queries, whole,
-                  run_apart(queries, flows, datagram_rows, delay, seed, {.repeats = true, .merge_restarts = true}),
-                  what + "the merge half restarts");
+      const auto check = [&](Faults faults, const char* what) {
+        faults.mixed = mixed;
+        expect_same(queries, whole, run_apart(queries, flows, datagram_rows, delay, seed, faults),
+                    way + ", seed " + std::to_string(seed) + ", " + what);
+      };
+      check({}, "all well");
+      check({.repeats = true}, "repeats");
+      check({.edges_restart = true}, "edges restart");
+      check({.repeats = true, .merge_restarts = true}, "the merge half restarts");
     }
   }
 }
@@ -450,14 +454,76 @@ TEST(HalvesApart, WhatComesAfterItsWindowsWereFinalIsLateAndCounted) {
   const Queries queries = bind_queries(false);
   const Outcome whole = run_whole(queries, flows, 10, 40 * kSecond);
   const Outcome apart = run_apart(queries, flows, 10, 40 * kSecond, 6, {});
+  const Outcome mixed = run_apart(queries, flows, 10, 40 * kSecond, 6, {.mixed = true});
   for (size_t q = 0; q < queries.size(); ++q) {
-    const exec::WindowLedger &x = whole.ledgers[q], &y = apart.ledgers[q];
+    const exec::WindowLedger &x = whole.ledgers[q], &y = apart.ledgers[q], &z = mixed.ledgers[q];
     EXPECT_EQ(x.counted + x.late, y.counted + y.late) << queries[q]->text;
-    EXPECT_EQ(y.assigned, y.counted + y.filtered + y.late + y.errored + y.shed) << queries[q]->text;
+    EXPECT_EQ(x.counted + x.late, z.counted + z.late) << queries[q]->text;
+    for (const exec::WindowLedger& each : {y, z}) {
+      EXPECT_EQ(each.assigned, each.counted + each.filtered + each.late + each.errored + each.shed) << queries[q]->text;
+    }
   }
   EXPECT_GT(whole.ledgers[1].late, 0u);
   EXPECT_GT(apart.ledgers[1].late, 0u);
+  EXPECT_GT(mixed.ledgers[1].late, 0u);
   EXPECT_LE(apart.ledgers[1].late, whole.ledgers[1].late) << "windows wait for the slowest edge";
+}
+
+TEST(HalvesApart, AnEdgeSendsRowsWhileTheyAreLess) {
+  plan::Catalog catalog;
+  const std::string text =
+      "SELECT window_start, src_ip, dst_port, count(*) AS n, sum(octets) AS o, avg(octets) AS a, min(octets) AS least, "
+      "max(octets) AS most, stddev(octets) AS s, sum(packets) AS p FROM tumble(flows, time, interval '20 s') "
+      "GROUP BY window_start, src_ip, dst_port";
+  auto query = plan::bind(sql::parse(text, "")->front(), text, catalog);
+  ASSERT_TRUE(query.has_value()) << query.error().message;
+  EXPECT_EQ(plan::travel_of(*query), plan::Travel::kEither);
+  const Queries queries = {std::make_shared<plan::Query>(std::move(*query))};
+  // In the first 500 s each flow is of another source, then all are of one.
+  std::mt19937_64 random(10);
+  auto flows = make_flows(random, 60'000, 0);
+  for (size_t i = 0; i < flows.size(); ++i) {
+    flows[i].time_present = true;
+    const bool of_one = flows[i].time >= kStart + 500 * kSecond;
+    flows[i].src = base::Inet::v4(of_one ? 1 : static_cast<uint32_t>(i));
+    if (of_one) flows[i].dst_port = 80;
+  }
+  const Outcome whole = run_whole(queries, flows, 30, kSecond);
+  Edge edge(queries, 1, 2, 1000);
+  for (size_t i = 0; i < flows.size(); ++i) {
+    edge.add(flows[i], i % 2);
+    edge.advance(kSecond);
+  }
+  edge.finish();
+  std::map<Micros, std::pair<uint64_t, uint64_t>> sent;  // Groups and rows, by frontier.
+  std::pair<uint64_t, uint64_t> since;
+  exec::EngineOptions options;
+  options.half = exec::Half::kMerge;
+  options.pane_us_max = exec::kShippedPaneMax;
+  exec::Engine engine(options);
+  Rows rows;
+  add_all(engine, queries, &rows);
+  engine.set_members({0, {{1, false}}});
+  for (const auto& bytes : edge.messages) {
+    EXPECT_EQ(engine.take(bytes), exec::Engine::Taken::kTaken);
+    partial::Message message;
+    partial::PartialFault fault{};
+    ASSERT_TRUE(partial::read_message(bytes, message, fault));
+    if (message.kind == partial::Message::Kind::kFrontier) sent[message.frontier.frontier] = std::exchange(since, {});
+    else if (message.chunk.kind == partial::ChunkId::Kind::kRows) since.second += message.group_count;
+    else since.first += message.group_count;
+  }
+  engine.settle();
+  EXPECT_EQ(rows.sorted(), whole.rows);
+  const auto at = [&](Micros seconds) { return sent.lower_bound(kStart + seconds * kSecond)->second; };
+  EXPECT_GT(at(20).first, 1000u) << "it begins with panes";
+  EXPECT_EQ(at(20).second, 0u);
+  for (const Micros second : {200, 400}) {
+    EXPECT_EQ(at(second).first, 0u) << second;
+    EXPECT_GT(at(second).second, 1000u) << second;
+  }
+  EXPECT_EQ(at(860).second, 0u) << "it has looked at panes again, and they are less";
+  EXPECT_GT(at(860).first, 0u);
 }
 
 TEST(HalvesApart, AGapOfAnEdgeIsTold) {
