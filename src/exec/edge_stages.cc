@@ -227,31 +227,32 @@ class Weigher final : public PartialsOut {
   void append(std::vector<uint8_t>&& message) override {
     if (weighs_) {
       octets_ += message.size();
-      if (looked_at_ < kLookedAtMax) {
-        looked_at_ += message.size();
-        compressed_ += compressor_.octets_of(message);
-      }
+      const size_t room = partial::kBatchOctetsMax - looked_at_.size();
+      looked_at_.insert(looked_at_.end(), message.begin(),
+                        message.begin() + static_cast<long>(std::min(room, message.size())));
     }
     out_.append(std::move(message));
   }
   void begin() {
     weighs_ = true;
-    octets_ = looked_at_ = compressed_ = 0;
+    octets_ = 0;
+    looked_at_.clear();
   }
-  /// Of the messages since begin(); of many as the first ones are.
+  /// Of the messages since begin(), which go together; of more than a batch as the first batch is.
   double end() {
     weighs_ = false;
-    if (looked_at_ == 0) return 0;
-    return static_cast<double>(octets_) * static_cast<double>(compressed_) / static_cast<double>(looked_at_);
+    if (looked_at_.empty()) return 0;
+    return static_cast<double>(octets_) * static_cast<double>(compressor_.octets_of(looked_at_)) /
+           static_cast<double>(looked_at_.size());
   }
   partial::Compressor& compressor() { return compressor_; }
 
  private:
-  static constexpr uint64_t kLookedAtMax = 512 * 1024;
   PartialsOut& out_;
   partial::Compressor compressor_;
   bool weighs_ = false;
-  uint64_t octets_ = 0, looked_at_ = 0, compressed_ = 0;
+  uint64_t octets_ = 0;
+  std::vector<uint8_t> looked_at_;
 };
 
 /// Sends panes, or rows, or now one and now the other (docs/design/0029-what-travels.md): what goes out means the same,

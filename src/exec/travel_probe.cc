@@ -41,7 +41,9 @@ void TravelProbe::advance(Micros watermark) {
     for (const auto& sender : edge) {
       // As an engine of its own would: what a stage has no use for costs no message.
       if (sender->stage->next_cut(sender->watermark) > watermark) continue;
+      sender->at_cut = true;
       sender->stage->advance(watermark);
+      sender->at_cut = false;
       sender->watermark = watermark;
       sender->count.end_batch();
     }

@@ -25,8 +25,12 @@ class TravelProbe {
 
  private:
   struct Sender final : PartialsOut {
-    void append(std::vector<uint8_t>&& message) override { count.add(message); }
+    void append(std::vector<uint8_t>&& message) override {
+      count.add(message);
+      if (!at_cut) count.end_batch();
+    }
     partial::TrafficCount count;
+    bool at_cut = false;  ///< what is sent then goes together; between cuts a producer does not wait for more
     std::unique_ptr<StageRunner> stage;
     Micros watermark = base::kMinTime;  ///< that the stage was advanced to
   };

@@ -7,7 +7,6 @@
 namespace backstream::partial {
 namespace {
 
-constexpr size_t kBatchOctetsMax = 1'000'000;  // As a producer's batch.size.
 constexpr int kLevel = 3;
 
 }  // namespace

@@ -9,6 +9,8 @@
 
 namespace backstream::partial {
 
+inline constexpr size_t kBatchOctetsMax = 1'000'000;  ///< that a producer compresses together
+
 /// Octets after zstd, at the level that a producer takes by default (3), as one frame.
 class Compressor {
  public:
