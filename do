@@ -238,7 +238,7 @@ verb_lint() {
 }
 
 verb_experiment() {
-  [ -n "${1:-}" ] || die "which experiment? ./do experiment 1"
+  [ -n "${1:-}" ] || die "which experiment? for example: ./do experiment 1"
   need "experiment $1: compiles build/backstream, runs it, writes docs/experiments (about 1 GB while it runs, 5 minutes)" \
        core experiment
   step "build" build_release OFF backstream
