@@ -99,11 +99,14 @@ void PartialWriter::add(const Column* keys, size_t row, const uint8_t* states) {
   for (size_t a = 0; a < form_.aggregates.size(); ++a) {
     form_.aggregates[a]->encode(states + form_.state_offsets[a], bytes_);
   }
-  groups_.push_back({at, static_cast<uint32_t>(key_octets), static_cast<uint32_t>(bytes_.size() - at)});
+  uint64_t key_begin = 0;
+  for (size_t i = 0; i < sizeof key_begin; ++i) key_begin = key_begin << 8 | (i < key_octets ? bytes_[at + i] : 0);
+  groups_.push_back({key_begin, at, static_cast<uint32_t>(key_octets), static_cast<uint32_t>(bytes_.size() - at)});
 }
 
 void PartialWriter::sort() {
   std::sort(groups_.begin(), groups_.end(), [&](const Group& a, const Group& b) {
+    if (a.key_begin != b.key_begin) return a.key_begin < b.key_begin;
     return std::string_view(reinterpret_cast<const char*>(&bytes_[a.at]), a.key_octets) <
            std::string_view(reinterpret_cast<const char*>(&bytes_[b.at]), b.key_octets);
   });

@@ -159,6 +159,7 @@ class PartialWriter {
 
  private:
   struct Group {
+    uint64_t key_begin;  ///< the key's first octets, big end first: most comparisons need no more
     size_t at;
     uint32_t key_octets, octets;
   };
