@@ -15,12 +15,13 @@ MATRIX = (f"SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FR
 
 
 class Case(daemon.Case):
-    """@param version  of Kafka"""
-    version = "4"
+    """@param version  of Kafka
+    @param brokers  of the cluster, 1 or 3"""
+    version, brokers = "4", 1
 
     def setUp(self):
         super().setUp()
-        self.cluster = kafka.Cluster(self.version, brokers=1)
+        self.cluster = kafka.Cluster(self.version, brokers=self.brokers)
         self.cluster.__enter__()
         self.addCleanup(self.cluster.__exit__, None, None, None)
         # By query: window_start -> (its first part, {src_as: (octets, n)}), the newest revision of all that was seen.

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Rounds of faults under load, three brokers: whoever is killed, stands still or is cut off, every window has in the end exactly
+what was sent in it.
+
+BACKSTREAM_ROUNDS (3): how many; BACKSTREAM_ROUNDS_SEED: which ones, as a run before has printed it."""
+import collections
+import datetime
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import harness  # noqa: E402
+import kafka    # noqa: E402
+import nodes    # noqa: E402
+from nodes import MATRIX, WINDOW_S  # noqa: E402
+
+QUERIES = ["matrix", "matrix1", "matrix2"]
+
+
+class Load:
+    """Sends from a thread of its own, and knows what was sent: (window, src_as) -> flows."""
+
+    def __init__(self, routers):
+        self.routers, self.sent, self.lock = routers, collections.Counter(), threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.wait(0.05):
+            for number, router in enumerate(self.routers):
+                at = int(time.time())
+                router.send(3 + number, at=at, src_as=64500 + number)
+                with self.lock:
+                    self.sent[(at - at % WINDOW_S, 64500 + number)] += 3 + number
+
+    def end(self):
+        self._stop.set()
+        self._thread.join()
+        return self.sent
+
+
+class Rounds(nodes.Case):
+    brokers = 3
+
+    def worker(self, number):
+        return self.merge("kafka.replication=3", "kafka.min_insync_replicas=2", name=f"merge-{number}", roles="merge")
+
+    def receiver(self):
+        return self.node("receiver", "kafka.replication=3", "kafka.min_insync_replicas=2", roles="receiver")
+
+    def windows(self, query):
+        """(window, src_as) -> flows, by the newest revision of each window"""
+        return {(int(datetime.datetime.fromisoformat(start).timestamp()), key): n
+                for start, (_, rows) in self.collect(self.shown, query).items() for key, (_, n) in rows.items()}
+
+    # The faults; each returns when all runs again.
+    def worker_is_killed(self):
+        number = self.random.randrange(2)
+        self.workers[number].end(signal.SIGKILL)
+        time.sleep(self.random.uniform(0, 12))
+        self.workers[number] = self.worker(number)
+
+    def worker_stands_still(self):
+        worker = self.random.choice(self.workers)
+        worker.process.send_signal(signal.SIGSTOP)
+        time.sleep(self.random.uniform(1, 16))  # The session is 10 s.
+        worker.process.send_signal(signal.SIGCONT)
+
+    def worker_is_stopped(self):
+        number = self.random.randrange(2)
+        self.assertEqual(self.workers[number].end(), 0)
+        self.workers[number] = self.worker(number)
+
+    def receiver_is_killed(self):
+        for query in QUERIES:
+            self.collect(self.shown, query)
+        self.shown.end(signal.SIGKILL)
+        self.shown = self.receiver()
+
+    def broker_is_killed(self):
+        number = self.random.randint(1, 3)
+        self.cluster.kill(number)
+        time.sleep(self.random.uniform(0, 10))
+        self.cluster.start(number)
+
+    def broker_stands_still(self):
+        number = self.random.randint(1, 3)
+        self.cluster.pause(number)
+        time.sleep(self.random.uniform(1, 15))
+        self.cluster.resume(number)
+
+    def edge_is_cut_off(self):
+        edge = self.random.choice(self.edges)
+        edge.process.send_signal(signal.SIGSTOP)
+        time.sleep(self.random.uniform(1, 15))  # Absent after 10 s. Its socket holds what comes.
+        edge.process.send_signal(signal.SIGCONT)
+
+    def test_windows_have_what_was_sent_in_them(self):
+        seed = int(os.environ.get("BACKSTREAM_ROUNDS_SEED", time.time_ns() % 1_000_000))
+        rounds = int(os.environ.get("BACKSTREAM_ROUNDS", 3))
+        print(f"  BACKSTREAM_ROUNDS_SEED={seed}", flush=True)
+        self.random = random.Random(seed)
+        self.shown = self.receiver()
+        self.workers = [self.worker(number) for number in range(2)]
+        self.edges = [self.edge(name) for name in ("ams", "rio")]
+        for query in QUERIES:
+            self.shown.add(query, MATRIX)
+        self.runs_at([self.shown, *self.workers, *self.edges], QUERIES[-1])
+        load = Load([edge.router() for edge in self.edges])
+        self.until(lambda: all(self.windows(query) for query in QUERIES), "windows of all queries", 90)
+        faults, left = [self.worker_is_killed, self.worker_stands_still, self.worker_is_stopped, self.receiver_is_killed,
+                        self.broker_is_killed, self.broker_stands_still, self.edge_is_cut_off], []
+        for number in range(rounds):
+            if not left:
+                left = self.random.sample(faults, len(faults))
+            fault = left.pop()
+            begin = time.monotonic()
+            fault()
+            time.sleep(self.random.uniform(0, 5))
+            for query in QUERIES:
+                self.collect(self.shown, query)
+            print(f"  round {number + 1}: {fault.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+        time.sleep(2)
+        sent = load.end()
+        for query in QUERIES:
+            try:
+                self.until(lambda: self.windows(query) == sent, f"{query} has what was sent", 120)
+            except AssertionError:
+                shown = self.windows(query)
+                for place in sorted({*sent, *shown}):
+                    if sent.get(place) != shown.get(place):
+                        print(f"  {place}: sent {sent.get(place)}, shown {shown.get(place)}")
+                for node in (self.shown, *self.workers, *self.edges):
+                    print("\n  ".join(node.lines[-30:]), "\n")
+                raise
+        page = self.shown.get("/metrics")
+        self.assertIn('backstream_results_dropped_total{reason="refused"} 0', page)
+        self.assertIn('backstream_results_dropped_total{reason="lost"} 0', page)
+        print(f"  {sum(sent.values())} flows in {len({window for window, _ in sent})} windows of each of {len(QUERIES)} queries")
+
+
+if __name__ == "__main__":
+    try:
+        kafka.installed("4"), kafka.java()
+    except kafka.NotFetched as missing:
+        print(f"skipped: {missing}")
+        sys.exit(kafka.SKIPPED)
+    sys.exit(harness.main())
