@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -92,6 +93,8 @@ class Daemon {
   base::Result<void> open_state();
   base::Result<void> open_halves();
   base::Result<void> open_edge();
+  base::Result<std::unique_ptr<transport::Log>> open_log(const std::string& name,
+                                                         const transport::KafkaTopicOptions& topic);
   base::Result<void> read_nodes();
   void note_drained(bool drained);
   base::Result<void> drain_node(const std::string& name, const catalog::Author& author);
@@ -148,7 +151,9 @@ class Daemon {
   std::shared_ptr<transport::KafkaConnection> kafka_;
   std::unique_ptr<transport::Log> partials_;
   std::unique_ptr<transport::Log> snapshots_, results_;
-  std::unique_ptr<cluster::PartialsSpool> spool_;  ///< edge
+  mutable std::mutex kafka_logs_mutex_;
+  std::vector<std::pair<std::string, const transport::KafkaLog*>> kafka_logs_;  ///< the same, by their short names
+  std::unique_ptr<cluster::PartialsSpool> spool_;                               ///< edge
   struct EdgeNode {
     std::string name, site;
   };

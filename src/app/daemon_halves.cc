@@ -59,14 +59,17 @@ bool has_role(const config::Settings& settings, NodeRole role) {
   return std::find(settings.node.roles.begin(), settings.node.roles.end(), role) != settings.node.roles.end();
 }
 
-Result<std::unique_ptr<transport::Log>> open_log(const std::shared_ptr<transport::KafkaConnection>& connection,
-                                                 const transport::KafkaTopicOptions& topic) {
-  auto log = transport::KafkaLog::open(connection, topic);
+}  // namespace
+
+/// Any thread.
+Result<std::unique_ptr<transport::Log>> Daemon::open_log(const std::string& name,
+                                                         const transport::KafkaTopicOptions& topic) {
+  auto log = transport::KafkaLog::open(kafka_, topic);
   if (!log) return tl::unexpected(std::move(log.error()));
+  const std::lock_guard lock(kafka_logs_mutex_);
+  kafka_logs_.emplace_back(name, log->get());
   return std::unique_ptr<transport::Log>(std::move(*log));
 }
-
-}  // namespace
 
 /// Before there is an engine: which half it is, and what lies between the two.
 Result<void> Daemon::open_halves() {
@@ -80,7 +83,7 @@ Result<void> Daemon::open_halves() {
   kafka_ = std::move(*connection);
   if (half_ == exec::Half::kEdge) return open_edge();
   const auto open = [&](const char* topic, std::unique_ptr<transport::Log>& log) -> Result<void> {
-    auto opened = open_log(kafka_, kafka_topic_options(settings, topic));
+    auto opened = open_log(topic, kafka_topic_options(settings, topic));
     if (!opened) return tl::unexpected(std::move(opened.error()));
     log = std::move(*opened);
     return {};
@@ -95,9 +98,7 @@ Result<void> Daemon::open_halves() {
 
 Result<void> Daemon::open_edge() {
   const config::Settings& settings = options_.settings;
-  const auto open = [connection = kafka_, topic = kafka_topic_options(settings, "partials")] {
-    return open_log(connection, topic);
-  };
+  const auto open = [this, topic = kafka_topic_options(settings, "partials")] { return open_log("partials", topic); };
   if (auto log = open()) {
     partials_ = std::move(*log);
   } else if (log.error().code == "08001") {
@@ -282,6 +283,22 @@ std::map<size_t, cluster::QueryReport> Daemon::reports() const {
 
 /// At rest.
 void Daemon::add_halves(service::MetricsInput& input) const {
+  {
+    const std::lock_guard lock(kafka_logs_mutex_);
+    for (const auto& [topic, log] : kafka_logs_) {
+      const transport::KafkaLogFaults faults = log->faults();
+      input.kafka_logs.push_back({topic,
+                                  {{"append_failed", faults.append_failures},
+                                   {"append_full", faults.append_full},
+                                   {"read_failed", faults.read_failures},
+                                   {"query_failed", faults.query_failures},
+                                   {"trim_refused", faults.trims_refused},
+                                   {"trim_failed", faults.trim_failures},
+                                   {"lost", faults.lost_records},
+                                   {"foreign", faults.foreign_records},
+                                   {"repeated", faults.repeats_dropped}}});
+    }
+  }
   if (spool_) {
     const auto status = spool_->status();
     auto& spool = input.spool.emplace(service::MetricsInput::Spool{});

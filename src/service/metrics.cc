@@ -483,6 +483,14 @@ void add_watermark(Exposition& page, const MetricsInput& input) {
 
 // --- halves apart ---------------------------------------------------------------------------------------------------
 
+void add_kafka_logs(Exposition& page, const std::vector<MetricsInput::KafkaLog>& logs) {
+  page.family("backstream_kafka_log_faults_total", MetricKind::kCounter,
+              "What went wrong with the logs between nodes, by topic and reason.");
+  for (const MetricsInput::KafkaLog& log : logs) {
+    for (const auto& [reason, value] : log.faults) page.add({{"topic", log.topic}, {"reason", reason}}, value);
+  }
+}
+
 void add_spool(Exposition& page, const std::optional<MetricsInput::Spool>& spool) {
   const auto count = [&](std::string_view name, std::string_view help, uint64_t MetricsInput::Spool::*value) {
     page.family(name, MetricKind::kCounter, help);
@@ -643,6 +651,7 @@ std::string metrics_page(const MetricsInput& input) {
   add_watermark(page, input);
   add_queries(page, input);
   add_spool(page, input.spool);
+  add_kafka_logs(page, input.kafka_logs);
   add_partials(page, input.partials);
   add_worker(page, input.worker);
   add_results_in(page, input.results_in);

@@ -91,6 +91,12 @@ struct MetricsInput {
     std::vector<std::pair<std::string_view, uint64_t>> faults;  ///< records that say nothing, by reason
   };
   std::optional<SharedCatalog> shared_catalog;
+  /// Logs in topics of Kafka, by their short names: what went wrong, by reason (transport/kafka_log.h).
+  struct KafkaLog {
+    std::string topic;
+    std::vector<std::pair<std::string_view, uint64_t>> faults;
+  };
+  std::vector<KafkaLog> kafka_logs;
   /// Of an edge: the way of its partials (cluster/partials_spool.h).
   struct Spool {
     uint64_t appended = 0, sent = 0, dropped = 0;  ///< messages

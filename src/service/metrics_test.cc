@@ -65,6 +65,7 @@ MetricsInput full_input() {
   auto& partials = input.partials.emplace(MetricsInput::Partials{});
   partials.dropped = {{"duplicate", 2}};
   partials.edges = {{"ams1", "ams", true, kNow}};
+  input.kafka_logs = {{"partials", {{"foreign", 3}, {"lost", 1}}}, {"results", {{"foreign", 0}, {"lost", 0}}}};
   input.worker = MetricsInput::Worker{3, 4, 1, 20, 2, 5000, 100, 90'000, 10};
   input.results_in = MetricsInput::ResultsIn{100, {{"repeat", 2}}};
   input.ingest.sockets = {{"0.0.0.0", 2055, 10, 1000, 3, 1 << 20},

@@ -5,6 +5,7 @@ import collections
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -111,6 +112,29 @@ class Workers(nodes.Case):
         self.assertEqual((status, answer.get("code")), (422, "0A000"), answer)
         self.until(lambda: second.get("/api/v1/queries/matrix")["ledger"]["counted"] == sum(sent.values()),
                    "a receiver tells the ledger of its worker")
+
+    def test_garbage_in_every_topic_stops_nothing(self):
+        node, edge = self.merge(), self.edge("ams")
+        node.add("matrix", MATRIX)
+        self.runs_at([node, edge], "matrix")
+        routers, sent = [edge.router()], collections.Counter()
+        self.until(lambda: self.send(routers, sent, 0.2) or self.collect(node), "a window")
+        garbage = b"".join(b"k%d=" % number + bytes([number % 251 + 1]) * (number % 40 + 1) + b"\n" for number in range(500))
+        for topic, partitions in (("partials", 3), ("snapshots", 3), ("results", 3), ("catalog", 1)):
+            for partition in range(partitions):
+                command = ["kcat", "-q", "-P", "-b", self.cluster.bootstrap, "-t", f"backstream.{topic}", "-p", str(partition), "-K", "="]
+                subprocess.run(command, input=garbage, check=True, timeout=60, stderr=subprocess.DEVNULL)
+            self.send(routers, sent, 1)
+        node.add("matrix1", MATRIX)
+        self.runs_at([node, edge], "matrix1")
+        # Who takes over has to pass it, too.
+        node.end(signal.SIGKILL)
+        node = self.merge()
+        self.send(routers, sent, 6)
+        self.until_counted(node, sent, "every flow is in a window")
+        for topic in ("partials", "results"):
+            foreign = self.metric(node, f'backstream_kafka_log_faults_total{{topic="{topic}",reason="foreign"}}')
+            self.assertGreaterEqual(foreign, 1000, topic)
 
     def test_a_drained_node_is_waited_for_no_more(self):
         node, first = self.merge(name="merge-1"), self.worker("merge-2")
