@@ -49,6 +49,11 @@ struct Problem {
   base::Diagnostic error;
 };
 
+std::string reason_of(const transport::KeyedLog& log) {
+  std::string said = log.last_error();
+  return said.empty() ? "the brokers do not answer" : said;
+}
+
 Problem problem(Trouble trouble, std::string_view code, std::string message, std::string hint) {
   return {trouble, fail(code, std::move(message), {}, std::move(hint)).value()};
 }
@@ -492,8 +497,7 @@ std::optional<Problem> LogCatalog::read_all() {
         return stop_;
       });
   if (!found) {
-    return problem(Trouble::kAway, "58030", fmt::format("topic '{}' cannot be read: {}", topic_, log_->last_error()),
-                   "");
+    return problem(Trouble::kAway, "58030", fmt::format("topic '{}' cannot be read: {}", topic_, reason_of(*log_)), "");
   }
   counted_to_ = std::max(counted_to_, next);
   const Revision known = copy_->revision();
@@ -641,7 +645,7 @@ void LogCatalog::follow() {
       case LogStatus::kBeyondEnd: reread_ = true; continue;
       default:
         set_trouble(problem(Trouble::kAway, "58030",
-                            fmt::format("topic '{}' cannot be read: {}", topic_, log_->last_error()), ""));
+                            fmt::format("topic '{}' cannot be read: {}", topic_, reason_of(*log_)), ""));
         pause(std::min(options_.retry, milliseconds(200)));
         continue;
     }
@@ -795,7 +799,7 @@ Result<size_t> restore_log_catalog(const OpenKeyedLog& open, const std::string& 
       **log, [](CatalogFault, uint64_t) {}, next, [] { return false; });
   if (!found) {
     return fail("58030",
-                fmt::format("nothing was changed: topic '{}' cannot be read: {}", topic_name, (*log)->last_error()));
+                fmt::format("nothing was changed: topic '{}' cannot be read: {}", topic_name, reason_of(**log)));
   }
   const Revision there = found->content.revision;
   if (found->content.deployment != 0 && found->content.deployment != (*copy)->deployment())

@@ -334,6 +334,17 @@ TEST(Membership, WhoIsTakenAwayForGoodIsWaitedForUntilItIsSilent) {
   EXPECT_EQ(membership.decide(*later, 1'102 * kSecond)->edges, both.edges) << "it is there again";
 }
 
+TEST(Membership, WhoStoodStillDoesNotTakeOthersForSilent) {
+  Membership membership(90 * kSecond, 1'000 * kSecond);
+  membership.set_edges({{1}});
+  const partial::Members in_force{0, {{1, false}}};
+  membership.heard(presence(1, 1, 1'001 * kSecond), 1'001 * kSecond);
+  membership.begin_anew(2'000 * kSecond);
+  EXPECT_FALSE(membership.decide(in_force, 2'000 * kSecond).has_value());
+  EXPECT_FALSE(membership.decide(in_force, 2'089 * kSecond).has_value());
+  EXPECT_TRUE(membership.decide(in_force, 2'090 * kSecond).has_value()) << "now it would have been heard";
+}
+
 TEST(Membership, WhatIsHeardAgainIsNotNews) {
   Membership membership(90 * kSecond, 1'000 * kSecond);
   membership.set_edges({{1}});

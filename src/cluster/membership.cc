@@ -33,7 +33,7 @@ std::optional<partial::Members> Membership::decide(const partial::Members& in_fo
   wanted.decided_at = now;
   for (const Expected& expected : edges_) {
     const auto edge = heard_.find(expected.number);
-    const Micros heard_at = edge == heard_.end() ? started_at_ : std::max(edge->second.heard_at, started_at_);
+    const Micros heard_at = edge == heard_.end() ? listening_since_ : std::max(edge->second.heard_at, listening_since_);
     const bool absent = now - heard_at >= absent_after_;
     if (!absent || !expected.drained) wanted.edges.push_back({expected.number, absent});
   }

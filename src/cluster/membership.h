@@ -18,7 +18,7 @@ using base::Micros;
 class Membership {
  public:
   /// @param now  of the process's start: as if every edge had been heard just then
-  Membership(Micros absent_after, Micros now) : absent_after_(absent_after), started_at_(now) {}
+  Membership(Micros absent_after, Micros now) : absent_after_(absent_after), listening_since_(now) {}
 
   struct Expected {
     uint32_t number = 0;
@@ -28,6 +28,8 @@ class Membership {
   void set_edges(std::vector<Expected> edges);
   /// An edge's own words have come, at `now`.
   void heard(const partial::Presence& presence, Micros now);
+  /// Whoever asks has not looked for a while, and knows nothing of it: as if every edge had been heard just now.
+  void begin_anew(Micros now) { listening_since_ = now; }
   /// What should be in force; nullopt: what is.
   std::optional<partial::Members> decide(const partial::Members& in_force, Micros now) const;
 
@@ -42,7 +44,8 @@ class Membership {
  private:
   bool is_expected(uint32_t number) const;
 
-  const Micros absent_after_, started_at_;
+  const Micros absent_after_;
+  Micros listening_since_;
   std::vector<Expected> edges_;     ///< by number
   std::map<uint32_t, Edge> heard_;  ///< of those of edges_
 };

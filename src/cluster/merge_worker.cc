@@ -20,6 +20,7 @@ constexpr Micros kRetryInterval = 2 * kSecond, kReportInterval = 5 * kSecond;
 constexpr Micros kReclaimAfter = 2 * kSecond;
 /// What was given up, and not given to others, is gone on with; so long it is kept for that.
 constexpr Micros kSuspendedMax = 60 * kSecond;
+constexpr Micros kStoodStill = 3 * kSecond;
 constexpr int kRoundsMax = 16;
 constexpr std::chrono::milliseconds kSavePatience{8'000};
 
@@ -96,6 +97,10 @@ void MergeWorker::own(const std::vector<uint32_t>& partitions) {
     }
   }
   suspended_ = false;
+  std::string numbers;
+  for (const uint32_t partition : partitions)
+    numbers.append(numbers.empty() ? "" : ", ").append(std::to_string(partition));
+  options_.tell(fmt::format("partitions {} are completed here from now on", numbers));
 }
 
 void MergeWorker::give_up(bool lost) {
@@ -103,6 +108,7 @@ void MergeWorker::give_up(bool lost) {
   if (lost) {
     for (auto& [partition, share] : shares_) drop(share);
     shares_.clear();
+    if (!suspended_) options_.tell("others complete what was completed here");
     return;
   }
   for (auto& [partition, share] : shares_) {
@@ -273,6 +279,13 @@ void MergeWorker::follow(Share& share, const MergeSnapshot* saved) {
 bool MergeWorker::work() {
   const Micros now = options_.clock();
   bool any = false;
+  // What edges said meanwhile has not been read yet.
+  if (worked_at_ != 0 && now - worked_at_ > kStoodStill) {
+    for (auto& [partition, share] : shares_) {
+      if (share.membership) share.membership->begin_anew(now);
+    }
+  }
+  worked_at_ = now;
   if (suspended_ && now - suspended_at_ >= kSuspendedMax) give_up(true);  // Others have them.
   if (!suspended_) {
     for (auto& [partition, share] : shares_) {

@@ -155,7 +155,7 @@ class MergeWorker {
   std::vector<Membership::Expected> edges_;
   std::map<uint32_t, Share> shares_;  ///< by partition
   bool suspended_ = false;            ///< shares are kept until it is known who has them
-  Micros suspended_at_ = 0, tended_at_ = 0, reported_at_ = 0;
+  Micros suspended_at_ = 0, worked_at_ = 0, tended_at_ = 0, reported_at_ = 0;
   Status status_;
 
   ResultsOut results_;
