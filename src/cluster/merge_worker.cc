@@ -100,7 +100,7 @@ void MergeWorker::own(const std::vector<uint32_t>& partitions) {
   std::string numbers;
   for (const uint32_t partition : partitions)
     numbers.append(numbers.empty() ? "" : ", ").append(std::to_string(partition));
-  options_.tell(fmt::format("partitions {} are completed here from now on", numbers));
+  options_.tell(fmt::format("partitions that are completed here: {}", numbers));
 }
 
 void MergeWorker::give_up(bool lost) {
