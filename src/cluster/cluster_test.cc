@@ -11,45 +11,17 @@
 #include "cluster/membership.h"
 #include "cluster/partials_spool.h"
 #include "partial/codec.h"
-#include "transport/memory_log.h"
+#include "transport/flaky_log.h"
 
 namespace backstream::cluster {
 namespace {
 
 using namespace std::chrono_literals;
+using transport::FlakyLog;
 using transport::LogRecord;
 using transport::LogStatus;
 
 constexpr uint64_t kView = uint64_t{77} << 32 | 5;
-
-/// A memory log that can be away, and that keeps what it was given though it says that it did not.
-class FlakyLog final : public transport::Log {
- public:
-  explicit FlakyLog(uint32_t partitions) : inner_(partitions, size_t{1} << 28) {}
-  uint32_t partition_count() const override { return inner_.partition_count(); }
-  Appended append(uint32_t partition, std::span<const uint8_t> bytes) override {
-    if (away) return {LogStatus::kUnavailable, 0};
-    if (bytes.size() > octets_max) return {LogStatus::kTooLarge, 0};
-    const Appended kept = inner_.append(partition, bytes);
-    return lies-- > 0 ? Appended{LogStatus::kUnavailable, 0} : kept;
-  }
-  LogStatus read(uint32_t partition, uint64_t offset, size_t octets, std::vector<LogRecord>& out) override {
-    return away ? LogStatus::kUnavailable : inner_.read(partition, offset, octets, out);
-  }
-  uint64_t begin_offset(uint32_t partition) const override { return inner_.begin_offset(partition); }
-  uint64_t end_offset(uint32_t partition) const override { return inner_.end_offset(partition); }
-  uint64_t resume_offset(uint32_t partition, uint64_t offset) override {
-    return inner_.resume_offset(partition, offset);
-  }
-  void trim(uint32_t partition, uint64_t offset) override { inner_.trim(partition, offset); }
-
-  std::atomic<bool> away{false};
-  std::atomic<int> lies{0};
-  std::atomic<size_t> octets_max{SIZE_MAX};
-
- private:
-  transport::MemoryLog inner_;
-};
 
 class Folder : public testing::Test {
  protected:
