@@ -70,7 +70,7 @@ class TimeWindowStage final : public WindowedStage {
     octets_max_ = std::max(octets_max_, octets);
     for (uint32_t e = 0; e < edges_.size(); ++e) {
       EdgeHalf& edge = *edges_[e];
-      edge.set_watermark(watermark);
+      edge.set_watermark(judged_at(watermark));
       CountsByPane counts = edge.take_counts(watermark);
       edge.take_until(watermark, [&](Micros start, PaneTablePtr pane) {
         ++panes_taken_;
@@ -246,6 +246,11 @@ class TimeWindowStage final : public WindowedStage {
     if (watermark == base::kMinTime || watermark == base::kMaxTime) return watermark;
     if (final_limit_ == base::kMinTime) return base::kMinTime;
     return grid_.first_start_open_at(std::min(watermark - options_.allowed_lateness_us, final_limit_));
+  }
+  /// The watermark that rows are judged late by: those of windows that are held open (hold_final()) are not.
+  Micros judged_at(Micros watermark) const {
+    if (watermark == base::kMinTime || watermark == base::kMaxTime || final_limit_ >= watermark) return watermark;
+    return std::min(watermark, final_limit_ + options_.allowed_lateness_us);
   }
   /// The watermark at which the pane's last window is final.
   Micros over_at(Micros pane_start) const { return grid_.last_window_end(pane_start) + options_.allowed_lateness_us; }

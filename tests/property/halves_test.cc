@@ -178,15 +178,15 @@ struct Windows : exec::ResultSink {
 };
 
 /// The port sweep: windows of 60 s.
-Queries one_query() {
-  const Queries all = bind_queries(false);
+Queries one_query(bool central = false) {
+  const Queries all = bind_queries(central);
   return {all[1]};
 }
 
-TEST(HalvesApart, WithoutAnAbsentEdgeWindowsAreMarkedAndThenRevised) {
+void expect_marked_and_revised(bool central) {
   std::mt19937_64 random(5);
   const auto flows = make_flows(random, 2000, 0);
-  const Queries queries = one_query();
+  const Queries queries = one_query(central);
   const Outcome whole = run_whole(queries, flows, 10, 0);
   std::deque<Edge> edges;
   for (const uint32_t number : {1, 2}) edges.emplace_back(queries, number, 1, 100);
@@ -245,6 +245,9 @@ TEST(HalvesApart, WithoutAnAbsentEdgeWindowsAreMarkedAndThenRevised) {
   EXPECT_EQ(windows.rows.sorted(), whole.rows);
   EXPECT_EQ(next.ledger(0).late, 0u) << "what an absent edge sends later is not late";
 }
+
+TEST(HalvesApart, WithoutAnAbsentEdgeWindowsAreMarkedAndThenRevised) { expect_marked_and_revised(false); }
+TEST(HalvesApart, SoTheyAreWhereRowsTravel) { expect_marked_and_revised(true); }
 
 TEST(HalvesApart, WhatIsMeasuredOfAQueryIsWhatAnEdgeOfItsOwnSends) {
   std::mt19937_64 random(9);
