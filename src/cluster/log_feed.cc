@@ -1,7 +1,6 @@
 #include "cluster/log_feed.h"
 
 #include <algorithm>
-#include <chrono>
 
 namespace backstream::cluster {
 
@@ -12,11 +11,11 @@ namespace {
 
 constexpr size_t kReadOctets = 4 << 20;
 constexpr size_t kTakeOctets = 4 << 20;
-constexpr std::chrono::milliseconds kIdlePause{10}, kRetryPause{500};
 
 }  // namespace
 
-LogFeed::LogFeed(transport::Log& log, std::function<void()> nudge) : log_(log), nudge_(std::move(nudge)) {
+LogFeed::LogFeed(transport::Log& log, std::function<void()> nudge, Pauses pauses)
+    : log_(log), nudge_(std::move(nudge)), pauses_(pauses) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -129,7 +128,7 @@ void LogFeed::run() {
       if (nudge_) nudge_();
       continue;
     }
-    const auto pause = status_.last_error.empty() ? kIdlePause : kRetryPause;
+    const auto pause = status_.last_error.empty() ? pauses_.idle : pauses_.retry;
     if (changed_.wait_for(lock, pause, [&] { return stopping_; })) return;
   }
 }

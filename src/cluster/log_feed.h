@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/pauses.h"
 #include "transport/log.h"
 
 namespace backstream::cluster {
@@ -19,7 +20,7 @@ class LogFeed {
  public:
   /// @param log    outlives this
   /// @param nudge  called, from any thread, when records have come
-  explicit LogFeed(transport::Log& log, std::function<void()> nudge = {});
+  explicit LogFeed(transport::Log& log, std::function<void()> nudge = {}, Pauses pauses = {});
   ~LogFeed();
   LogFeed(const LogFeed&) = delete;
   LogFeed& operator=(const LogFeed&) = delete;
@@ -63,6 +64,7 @@ class LogFeed {
 
   transport::Log& log_;
   const std::function<void()> nudge_;
+  const Pauses pauses_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::list<Place> places_;  ///< the thread removes those that are gone

@@ -22,7 +22,6 @@ constexpr Micros kReclaimAfter = 2 * kSecond;
 constexpr Micros kSuspendedMax = 60 * kSecond;
 constexpr Micros kStoodStill = 3 * kSecond;
 constexpr int kRoundsMax = 16;
-constexpr std::chrono::milliseconds kSavePatience{8'000};
 
 }  // namespace
 
@@ -46,8 +45,8 @@ MergeWorker::MergeWorker(transport::Log& partials, transport::Log& snapshots, tr
     : partials_(partials),
       snapshots_(snapshots),
       options_(std::move(options)),
-      results_(results, options_.nudge),
-      feed_(partials, options_.nudge) {
+      results_(results, options_.nudge, options_.pauses),
+      feed_(partials, options_.nudge, options_.pauses) {
   saver_ = std::thread([this] { write_snapshots(); });
 }
 
@@ -116,7 +115,7 @@ void MergeWorker::give_up(bool lost) {
     feed_.forget(partition);
     if (share.changed) save(share, now);
   }
-  if (!flush_saves(kSavePatience))
+  if (!flush_saves())
     options_.tell("the state of windows could not be saved; it is made again from partials");
   suspended_ = true;
   suspended_at_ = now;
@@ -442,9 +441,9 @@ void MergeWorker::save(Share& share, Micros now) {
   saving_changed_.notify_all();
 }
 
-bool MergeWorker::flush_saves(std::chrono::milliseconds patience) {
+bool MergeWorker::flush_saves() {
   std::unique_lock lock(saving_mutex_);
-  return saving_changed_.wait_for(lock, patience, [&] { return saving_.empty() && !writing_; });
+  return saving_changed_.wait_for(lock, options_.pauses.save, [&] { return saving_.empty() && !writing_; });
 }
 
 void MergeWorker::write_snapshots() {

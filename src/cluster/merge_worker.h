@@ -57,6 +57,7 @@ class MergeWorker {
     std::function<void(const std::string&)> tell;  ///< lines for people; called on this thread and another
     /// Of an edge's site, for those lines.
     std::function<std::string(uint32_t edge)> site_of;
+    Pauses pauses = {};
   };
   /// @param partials, snapshots, results  of as many partitions each; outlive this
   MergeWorker(transport::Log& partials, transport::Log& snapshots, transport::Log& results, Options options);
@@ -144,7 +145,7 @@ class MergeWorker {
   void tend(Share& share, Micros now);
   void decide(Share& share, Micros now);
   void save(Share& share, Micros now);
-  bool flush_saves(std::chrono::milliseconds patience);
+  bool flush_saves();
   void write_snapshots();
   bool write(const Saving& saving);
 

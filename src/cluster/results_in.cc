@@ -4,7 +4,8 @@
 
 namespace backstream::cluster {
 
-ResultsIn::ResultsIn(transport::Log& log, Options options) : options_(std::move(options)), feed_(log, options_.nudge) {
+ResultsIn::ResultsIn(transport::Log& log, Options options)
+    : options_(std::move(options)), feed_(log, options_.nudge, options_.pauses) {
   for (uint32_t partition = 0; partition < log.partition_count(); ++partition) {
     const uint64_t begin = log.begin_offset(partition), end = log.end_offset(partition);
     feed_.follow(0, partition, end - std::min(end - std::min(begin, end), options_.records_before));

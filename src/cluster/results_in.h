@@ -20,6 +20,7 @@ class ResultsIn {
     size_t batch_rows = 1'024;
     uint64_t records_before = 2'000;   ///< of each partition that were there before: results of the last while
     std::function<void()> nudge = {};  ///< called, from any thread, when there is something to take
+    Pauses pauses = {};
   };
   /// @param log  outlives this
   ResultsIn(transport::Log& log, Options options);

@@ -1,6 +1,5 @@
 #include "cluster/results_out.h"
 
-#include <chrono>
 #include <span>
 
 #include "cluster/result_messages.h"
@@ -13,11 +12,11 @@ using transport::LogStatus;
 namespace {
 
 constexpr size_t kRecordOctets = 512 * 1024;
-constexpr std::chrono::milliseconds kRetryPause{500};
 
 }  // namespace
 
-ResultsOut::ResultsOut(Log& log, std::function<void()> nudge) : log_(log), nudge_(std::move(nudge)) {
+ResultsOut::ResultsOut(Log& log, std::function<void()> nudge, Pauses pauses)
+    : log_(log), nudge_(std::move(nudge)), pauses_(pauses) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -130,7 +129,7 @@ void ResultsOut::run() {
       status_.last_error.clear();
     } else {
       status_.last_error = transport::name(all);
-      changed_.wait_for(lock, kRetryPause, [&] { return stopping_; });
+      changed_.wait_for(lock, pauses_.retry, [&] { return stopping_; });
     }
     if (!nudge_) continue;
     lock.unlock();

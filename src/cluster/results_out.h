@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/pauses.h"
 #include "transport/log.h"
 
 namespace backstream::cluster {
@@ -20,7 +21,7 @@ class ResultsOut {
  public:
   /// @param log    outlives this
   /// @param nudge  called, from any thread, when there is room again, or something has arrived
-  explicit ResultsOut(transport::Log& log, std::function<void()> nudge = {});
+  explicit ResultsOut(transport::Log& log, std::function<void()> nudge = {}, Pauses pauses = {});
   /// What has not been sent is dropped.
   ~ResultsOut();
   ResultsOut(const ResultsOut&) = delete;
@@ -62,6 +63,7 @@ class ResultsOut {
 
   transport::Log& log_;
   const std::function<void()> nudge_;
+  const Pauses pauses_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<uint32_t, Queue> queues_;
