@@ -20,6 +20,14 @@ void add(Frontier& sum, const Frontier& counts) {
   sum.time_future += counts.time_future;
 }
 
+/// Of reports with one frontier, as an edge that stops sends several, the one that has counted less is the older one.
+bool is_older(const Frontier& report, const Frontier& other) {
+  const auto rows = [](const Frontier& f) {
+    return f.assigned + f.counted + f.filtered + f.late + f.errored + f.shed + f.time_null + f.time_future;
+  };
+  return report.frontier != other.frontier ? report.frontier < other.frontier : rows(report) < rows(other);
+}
+
 }  // namespace
 
 std::string_view name(InboxDrop drop) {
@@ -51,7 +59,7 @@ void Inbox::count(Edge& edge, const Frontier& report) {
   edge.frontier = std::max(edge.frontier, report.frontier);
   if (report.origin.epoch < edge.epochs_before) return;
   Frontier& last = edge.epochs.try_emplace(report.origin.epoch, report).first->second;
-  if (report.frontier >= last.frontier) last = report;
+  if (!is_older(report, last)) last = report;
   if (edge.epochs.size() <= kEpochsMax) return;
   const auto oldest = edge.epochs.begin();
   add(edge.before, oldest->second);

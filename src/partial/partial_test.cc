@@ -362,6 +362,7 @@ TEST(Inbox, ReportsAreTotalsOfEachEpoch) {
   report(1, 100, 10);
   report(1, 90, 8);  // A repeat.
   report(1, 200, 15);
+  report(1, 200, 12);  // Another one.
   report(2, 150, 1);
   EXPECT_EQ(inbox.totals().counted, 16u);
   for (uint64_t epoch = 3; epoch < 40; ++epoch) report(epoch, 200, 1);
