@@ -128,6 +128,15 @@ bool read_result_record(std::span<const uint8_t> bytes, ResultRecord& record) {
   return in.rest().empty();
 }
 
+bool is_continued(const ResultMessage& message) {
+  partial::Cursor in(message.body);
+  int64_t start = 0, end = 0;
+  uint64_t revision = 0;
+  uint8_t flags = 0;
+  return message.kind == ResultMessage::Kind::kRows && in.i64(start) && in.i64(end) && in.u64(revision) &&
+         in.octet(flags) && start != end && (flags & kLast) == 0;
+}
+
 ResultReader::ResultReader(const batch::Schema& schema, size_t batch_rows)
     : schema_(schema), rows_(form_of(schema), batch_rows) {}
 

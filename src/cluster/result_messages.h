@@ -76,6 +76,8 @@ struct ResultRecord {
 };
 /// False: it is no such record, of another version, or damaged.
 bool read_result_record(std::span<const uint8_t> bytes, ResultRecord& record);
+/// Of rows: they are of a window, and more of its revision follow in the next message of the query.
+bool is_continued(const ResultMessage& message);
 
 /// Reads the bodies of one version of a query back. One thread.
 class ResultReader {

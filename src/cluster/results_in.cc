@@ -71,17 +71,45 @@ void ResultsIn::take_record(const LogFeed::Record& bytes, Micros now) {
     ++status_.repeats;
     return;
   }
-  last = {record.generation, record.number, true};
+  if (record.generation != last.generation) forget_begun(last);
+  last.generation = record.generation;
+  last.number = record.number;
+  last.any = true;
   for (const ResultMessage& message : record.messages) {
-    const auto target = targets_.find(message.id);
-    if (target != targets_.end()) {
-      hand_over(target->second, message);
+    if (is_continued(message)) {
+      last.begun[message.id].emplace_back(message.body.begin(), message.body.end());
+      begun_octets_ += message.body.size();
+      if (begun_octets_ > kBegunOctetsMax) take_begun(last, message.id, now);
       continue;
     }
-    // Of a query that this node has not heard of yet, or that is gone.
-    early_.push_back({message.id, message.kind, {message.body.begin(), message.body.end()}, now});
-    early_octets_ += message.body.size();
+    if (message.kind == ResultMessage::Kind::kRows) take_begun(last, message.id, now);
+    take_message(message, now);
   }
+}
+
+void ResultsIn::take_begun(Last& last, QueryId id, Micros now) {
+  const auto begun = last.begun.extract(id);
+  if (begun.empty()) return;
+  for (const std::vector<uint8_t>& body : begun.mapped()) {
+    begun_octets_ -= body.size();
+    take_message({ResultMessage::Kind::kRows, id, body}, now);
+  }
+}
+
+/// Whoever has taken over gives those windows anew.
+void ResultsIn::forget_begun(Last& last) {
+  for (const auto& [id, bodies] : last.begun) {
+    for (const std::vector<uint8_t>& body : bodies) begun_octets_ -= body.size();
+  }
+  last.begun.clear();
+}
+
+void ResultsIn::take_message(const ResultMessage& message, Micros now) {
+  const auto target = targets_.find(message.id);
+  if (target != targets_.end()) return hand_over(target->second, message);
+  // Of a query that this node has not heard of yet, or that is gone.
+  early_.push_back({message.id, message.kind, {message.body.begin(), message.body.end()}, now});
+  early_octets_ += message.body.size();
 }
 
 void ResultsIn::hand_over(Target& target, const ResultMessage& message) {

@@ -12,8 +12,9 @@
 
 namespace backstream::cluster {
 
-/// What merge workers have given, for a receiver: repeats, and what a superseded worker still writes, are left out. One
-/// thread.
+/// What merge workers have given, for a receiver: repeats, and what a superseded worker still writes, are left out.
+/// Rows of a window wait until its last ones are there: when a worker is killed in between, the next one gives all of
+/// them. One thread.
 class ResultsIn {
  public:
   struct Options {
@@ -49,6 +50,8 @@ class ResultsIn {
 
   static constexpr size_t kEarlyOctetsMax = size_t{16} << 20;
   static constexpr Micros kEarlyTime = 60 * base::kMicrosPerSecond;
+  /// Of windows whose last rows are not there; what is more is handed over all the same.
+  static constexpr size_t kBegunOctetsMax = size_t{64} << 20;
 
  private:
   struct Target {
@@ -62,6 +65,7 @@ class ResultsIn {
   struct Last {
     uint64_t generation = 0, number = 0;
     bool any = false;
+    std::map<QueryId, std::vector<std::vector<uint8_t>>> begun;  ///< messages of a window that is not whole
   };
   struct Early {
     QueryId id;
@@ -70,13 +74,16 @@ class ResultsIn {
     Micros came_at = 0;
   };
   void take_record(const LogFeed::Record& record, Micros now);
+  void take_message(const ResultMessage& message, Micros now);
+  void take_begun(Last& last, QueryId id, Micros now);
+  void forget_begun(Last& last);
   void hand_over(Target& target, const ResultMessage& message);
 
   const Options options_;
   std::map<QueryId, Target> targets_;
   std::map<uint32_t, Last> last_;  ///< by partition
   std::deque<Early> early_;
-  size_t early_octets_ = 0;
+  size_t early_octets_ = 0, begun_octets_ = 0;
   Status status_;
   LogFeed feed_;
 };

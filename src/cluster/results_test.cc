@@ -264,6 +264,27 @@ TEST(Results, WhatASupersededWorkerWritesIsLeftOut) {
   EXPECT_EQ(in.status().repeats, 1u);
 }
 
+TEST(Results, AWindowThatAKilledWorkerHadBegunIsGivenOnce) {
+  const plan::Query query = matrix();
+  transport::MemoryLog log(1, 1 << 20);
+  const auto append = [&](uint64_t generation, uint64_t number, size_t rows, bool last) {
+    Batch batch(query.output(), rows);
+    batch.result.window_end = 1'000;
+    batch.result.last = last;
+    log.append(0, record_of(generation, number, messages_of(query, batch.result).at(0)));
+  };
+  append(5, 0, 2, false);
+  append(9, 0, 2, false);
+  append(9, 1, 1, false);
+  append(9, 2, 0, true);
+  ResultsIn in(log, {});
+  Told told;
+  in.open({7, 2}, query, "matrix", told);
+  take(in, told, 3);
+  EXPECT_EQ(told.results,
+            (std::vector<std::string>{"0 r1 final complete 0 1", "0 r1 final complete 0", "0 r1 final complete last"}));
+}
+
 TEST(Results, WaitForTheirQueryAWhile) {
   const plan::Query query = matrix();
   transport::MemoryLog log(1, 1 << 20);
