@@ -63,7 +63,7 @@ void MergeWorker::set_queries(std::vector<MergeQuery> queries) {
   queries_ = std::move(queries);
   for (auto& [partition, share] : shares_) {
     if (share.engine == nullptr) continue;
-    settle_queries(share, nullptr);
+    settle_queries(share);
     follow(share, nullptr);
     try_early(share, options_.clock());
   }
@@ -115,8 +115,7 @@ void MergeWorker::give_up(bool lost) {
     feed_.forget(partition);
     if (share.changed) save(share, now);
   }
-  if (!flush_saves())
-    options_.tell("the state of windows could not be saved; it is made again from partials");
+  if (!flush_saves()) options_.tell("the state of windows could not be saved; it is made again from partials");
   suspended_ = true;
   suspended_at_ = now;
 }
@@ -127,6 +126,7 @@ void MergeWorker::drop(Share& share) {
   share.engine.reset();
   for (const Early& early : share.early) status_.early_octets -= early.record.bytes.size();
   share.early.clear();
+  share.unknown.clear();
   share.next.clear();
 }
 
@@ -156,7 +156,7 @@ void MergeWorker::take_over(Share& share) {
         fmt::format("partition {} cannot be claimed now: {}", share.partition, transport::name(claim.status)));
     return;
   }
-  const auto snapshot = newest_snapshot(share.partition);
+  auto snapshot = newest_snapshot(share.partition);
   if (!snapshot) {
     options_.tell(fmt::format("partition {} cannot be taken over now: {}", share.partition, snapshot.error().message));
     return;
@@ -166,15 +166,16 @@ void MergeWorker::take_over(Share& share) {
   share.engine = std::make_unique<exec::Engine>(options_.engine);
   share.membership.emplace(options_.absent_after, now);
   share.membership->set_edges(edges_);
-  share.saved_at = now;
+  share.saved_at = share.taken_at = now;
   share.changed = false;
   results_.begin(share.partition, share.generation);
-  const MergeSnapshot* saved = *snapshot ? &**snapshot : nullptr;
+  MergeSnapshot* saved = *snapshot ? &**snapshot : nullptr;
   if (saved != nullptr) {
+    share.unknown = std::move(saved->queries);
     if (const auto streams = share.engine->restore_streams(saved->streams); !streams)
       options_.tell("who is waited for begins anew: " + streams.error().message);
   }
-  settle_queries(share, saved);
+  settle_queries(share);
   // What was trimmed before anybody saved it is missing.
   if (saved == nullptr && partials_.begin_offset(share.partition) > 0) {
     for (const Part& part : share.parts) share.engine->mark_gap(part.number, base::kMinTime, now);
@@ -208,13 +209,11 @@ void MergeWorker::add(Share& share, const MergeQuery& query, Micros since) {
 
 /// Makes what runs in a partition's engine equal to what is wanted. A version whose windows another one follows gives
 /// those that it has begun.
-/// @param saved  the engine is new, and goes on from this; null: it is not, or there is nothing to go on from
-void MergeWorker::settle_queries(Share& share, const MergeSnapshot* saved) {
+void MergeWorker::settle_queries(Share& share) {
   const std::vector<const MergeQuery*> wanted = wanted_by(share);
   const auto same = [](const MergeQuery& one, const MergeQuery& other) {
     return one.name == other.name && one.order == other.order && one.id == other.id;
   };
-  std::vector<size_t> over;  // Of no use any more, at once.
   for (Part& part : share.parts) {
     if (part.ending || std::any_of(wanted.begin(), wanted.end(), [&](const auto* w) { return same(*w, part.query); }))
       continue;
@@ -226,6 +225,7 @@ void MergeWorker::settle_queries(Share& share, const MergeSnapshot* saved) {
     share.engine->set_life(part.number, part.query.begin, std::max(part.query.begin, until));
     share.changed = true;
   }
+  std::vector<size_t> added;
   for (size_t w = 0; w < wanted.size(); ++w) {
     const MergeQuery& query = *wanted[w];
     if (std::any_of(share.parts.begin(), share.parts.end(),
@@ -239,23 +239,29 @@ void MergeWorker::settle_queries(Share& share, const MergeSnapshot* saved) {
         since = std::max(since, wanted[reader]->since);
     }
     add(share, query, since);
+    added.push_back(share.parts.back().number);
     share.changed = true;
   }
-  if (saved != nullptr) restore(share, *saved);
+  // When all are there: states of views tell nothing to those that read them.
+  for (const size_t number : added) {
+    const auto part =
+        std::find_if(share.parts.begin(), share.parts.end(), [&](const Part& p) { return p.number == number; });
+    restore(share, *part);
+  }
   share.engine->catch_up();
 }
 
-void MergeWorker::restore(Share& share, const MergeSnapshot& saved) {
-  for (const Part& part : share.parts) {
-    const auto state = std::find_if(saved.queries.begin(), saved.queries.end(),
-                                    [&](const auto& query) { return query.id == part.query.id; });
-    if (state == saved.queries.end()) continue;
-    const auto restored = share.engine->restore_state(part.number, state->octets);
-    if (restored) continue;
-    ++status_.snapshots_refused;
-    options_.tell(fmt::format("query '{}' begins anew: {}", part.query.name, restored.error().message));
-    share.engine->mark_gap(part.number, base::kMinTime, options_.clock());
-  }
+/// From what was saved of the query, if it was.
+void MergeWorker::restore(Share& share, const Part& part) {
+  const auto state = std::find_if(share.unknown.begin(), share.unknown.end(),
+                                  [&](const auto& query) { return query.id == part.query.id; });
+  if (state == share.unknown.end()) return;
+  const auto restored = share.engine->restore_state(part.number, state->octets);
+  share.unknown.erase(state);
+  if (restored) return;
+  ++status_.snapshots_refused;
+  options_.tell(fmt::format("query '{}' begins anew: {}", part.query.name, restored.error().message));
+  share.engine->mark_gap(part.number, base::kMinTime, options_.clock());
 }
 
 /// Reads what the queries of a partition need: the partition itself, and those of views that live elsewhere.
@@ -374,6 +380,7 @@ void MergeWorker::tend(Share& share, Micros now) {
     status_.early_octets -= share.early.front().record.bytes.size();
     share.early.pop_front();
   }
+  if (!share.unknown.empty() && now - share.taken_at >= kEarlyTime) share.unknown.clear();  // As what came for them.
   // Readers began after what they read.
   for (size_t i = share.parts.size(); i-- > 0;) {
     Part& part = share.parts[i];
@@ -432,6 +439,8 @@ void MergeWorker::save(Share& share, Micros now) {
     share.engine->save_state(part.number, query.octets);
     if (!query.octets.empty()) snapshot.queries.push_back(std::move(query));  // Else it has failed.
   }
+  // What has come for them since is early, and read again.
+  snapshot.queries.insert(snapshot.queries.end(), share.unknown.begin(), share.unknown.end());
   {
     const std::lock_guard lock(saving_mutex_);
     // An older one that nobody has begun to write is of no use any more.

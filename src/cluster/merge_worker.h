@@ -121,6 +121,9 @@ class MergeWorker {
     std::vector<Part> parts;            ///< in the order of the engine
     std::map<uint32_t, uint64_t> next;  ///< records of partials that were not taken, by partition
     std::deque<Early> early;
+    /// Saved states of queries that are not known here: until they are, or kEarlyTime has passed since `taken_at`.
+    std::vector<MergeSnapshot::Query> unknown;
+    Micros taken_at = 0;
     bool changed = false;  ///< since the last snapshot
     Micros saved_at = 0, decided_at = 0;
   };
@@ -132,9 +135,9 @@ class MergeWorker {
 
   void take_over(Share& share);
   base::Result<std::optional<MergeSnapshot>> newest_snapshot(uint32_t partition);
-  void settle_queries(Share& share, const MergeSnapshot* saved);
+  void settle_queries(Share& share);
   std::vector<const MergeQuery*> wanted_by(const Share& share) const;
-  void restore(Share& share, const MergeSnapshot& saved);
+  void restore(Share& share, const Part& part);
   QueryReport report_of(const Share& share, const Part& part) const;
   void add(Share& share, const MergeQuery& query, Micros since);
   void follow(Share& share, const MergeSnapshot* saved);
