@@ -64,7 +64,7 @@ void MergeWorker::set_queries(std::vector<MergeQuery> queries) {
   for (auto& [partition, share] : shares_) {
     if (share.engine == nullptr) continue;
     settle_queries(share);
-    follow(share, nullptr);
+    follow(share);
     try_early(share, options_.clock());
   }
 }
@@ -127,6 +127,7 @@ void MergeWorker::drop(Share& share) {
   for (const Early& early : share.early) status_.early_octets -= early.record.bytes.size();
   share.early.clear();
   share.unknown.clear();
+  share.saved_next.clear();
   share.next.clear();
 }
 
@@ -172,6 +173,7 @@ void MergeWorker::take_over(Share& share) {
   MergeSnapshot* saved = *snapshot ? &**snapshot : nullptr;
   if (saved != nullptr) {
     share.unknown = std::move(saved->queries);
+    share.saved_next = std::move(saved->next);
     if (const auto streams = share.engine->restore_streams(saved->streams); !streams)
       options_.tell("who is waited for begins anew: " + streams.error().message);
   }
@@ -180,7 +182,7 @@ void MergeWorker::take_over(Share& share) {
   if (saved == nullptr && partials_.begin_offset(share.partition) > 0) {
     for (const Part& part : share.parts) share.engine->mark_gap(part.number, base::kMinTime, now);
   }
-  follow(share, saved);
+  follow(share);
 }
 
 /// The queries of a partition, and before them the views that they read.
@@ -265,17 +267,18 @@ void MergeWorker::restore(Share& share, const Part& part) {
 }
 
 /// Reads what the queries of a partition need: the partition itself, and those of views that live elsewhere.
-void MergeWorker::follow(Share& share, const MergeSnapshot* saved) {
+void MergeWorker::follow(Share& share) {
   std::set<uint32_t> needed{share.partition};
   for (const Part& part : share.parts)
     needed.insert(partial::partition_of(part.query.incarnation, partials_.partition_count()));
   const bool begins = share.next.empty();
+  // A query that is heard of soon after a take-over was there before it, and goes on where the others do.
+  const bool goes_on = options_.clock() - share.taken_at < kEarlyTime;
   for (const uint32_t partition : needed) {
     if (share.next.contains(partition)) continue;
-    uint64_t from = begins ? partials_.begin_offset(partition) : partials_.end_offset(partition);
-    if (saved != nullptr) {
-      if (const auto at = saved->next.find(partition); at != saved->next.end()) from = at->second;
-    }
+    const auto saved = share.saved_next.find(partition);
+    uint64_t from = goes_on ? partials_.begin_offset(partition) : partials_.end_offset(partition);
+    if (goes_on && saved != share.saved_next.end()) from = saved->second;
     share.next[partition] = from;
     if (!suspended_ || begins) feed_.follow(share.partition, partition, from);
   }
@@ -441,6 +444,7 @@ void MergeWorker::save(Share& share, Micros now) {
   }
   // What has come for them since is early, and read again.
   snapshot.queries.insert(snapshot.queries.end(), share.unknown.begin(), share.unknown.end());
+  if (!share.unknown.empty()) snapshot.next.insert(share.saved_next.begin(), share.saved_next.end());
   {
     const std::lock_guard lock(saving_mutex_);
     // An older one that nobody has begun to write is of no use any more.

@@ -123,6 +123,7 @@ class MergeWorker {
     std::deque<Early> early;
     /// Saved states of queries that are not known here: until they are, or kEarlyTime has passed since `taken_at`.
     std::vector<MergeSnapshot::Query> unknown;
+    std::map<uint32_t, uint64_t> saved_next;  ///< of the snapshot: what those go on from
     Micros taken_at = 0;
     bool changed = false;  ///< since the last snapshot
     Micros saved_at = 0, decided_at = 0;
@@ -140,7 +141,7 @@ class MergeWorker {
   void restore(Share& share, const Part& part);
   QueryReport report_of(const Share& share, const Part& part) const;
   void add(Share& share, const MergeQuery& query, Micros since);
-  void follow(Share& share, const MergeSnapshot* saved);
+  void follow(Share& share);
   void take(Share& share, LogFeed::Record&& record);
   bool take_message(Share& share, const LogFeed::Record& record);
   void try_early(Share& share, Micros now);
