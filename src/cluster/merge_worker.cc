@@ -91,8 +91,7 @@ void MergeWorker::own(const std::vector<uint32_t>& partitions) {
     if (is_new || share->second.engine == nullptr) {
       take_over(share->second);
     } else if (suspended_) {
-      // Had another one had it meanwhile, its claim would be among what is read now.
-      for (const auto& [from, next] : share->second.next) feed_.follow(partition, from, next);
+      go_on(share->second);
     }
   }
   suspended_ = false;
@@ -115,7 +114,11 @@ void MergeWorker::give_up(bool lost) {
     feed_.forget(partition);
     if (share.changed) save(share, now);
   }
-  if (!flush_saves()) options_.tell("the state of windows could not be saved; it is made again from partials");
+  if (!flush_saves()) {
+    options_.tell("the state of windows could not be saved; it is made again from partials");
+    // It lacks what others give meanwhile, should the partition be ours again before it is written.
+    cancel_saves(std::nullopt);
+  }
   suspended_ = true;
   suspended_at_ = now;
 }
@@ -126,6 +129,7 @@ void MergeWorker::drop(Share& share) {
   share.engine.reset();
   for (const Early& early : share.early) status_.early_octets -= early.record.bytes.size();
   share.early.clear();
+  share.gone_on_at.reset();
   share.unknown.clear();
   share.saved_next.clear();
   share.next.clear();
@@ -135,7 +139,11 @@ void MergeWorker::drop(Share& share) {
 Result<std::optional<MergeSnapshot>> MergeWorker::newest_snapshot(uint32_t partition) {
   const auto place = options_.place(partition);
   if (!place) return tl::unexpected(place.error());
-  if (!*place) return std::optional<MergeSnapshot>();
+  // Not moved, but who is no owner any more is told so: receivers heed the newest claim, and would turn down what the
+  // owner gives, and has in its next snapshot, before it has read ours.
+  if (auto is_owner = options_.set_place(partition, place->value_or(kNoSnapshot)); !is_owner)
+    return tl::unexpected(std::move(is_owner.error()));
+  if (place->value_or(kNoSnapshot) == kNoSnapshot) return std::optional<MergeSnapshot>();
   auto snapshot = read_snapshot(snapshots_, partition, **place);
   if (snapshot) {
     ++status_.snapshots_read;
@@ -147,10 +155,25 @@ Result<std::optional<MergeSnapshot>> MergeWorker::newest_snapshot(uint32_t parti
   return std::optional<MergeSnapshot>();
 }
 
+/// With a partition that was given up, and came back. Had another one had it meanwhile, its claim lies before this one:
+/// until it is known that there is none, receivers may turn down what is given here.
+void MergeWorker::go_on(Share& share) {
+  const Micros now = options_.clock();
+  const auto claim = partials_.append(share.partition, partial::write_claim({now, options_.name}));
+  if (claim.status != LogStatus::kOk) {
+    drop(share);
+    share.retry_at = now;
+    return;
+  }
+  share.gone_on_at = claim.offset;
+  for (const auto& [from, next] : share.next) feed_.follow(share.partition, from, next);
+}
+
 /// Claims a partition and goes on where the last one stopped; or tries again later.
 void MergeWorker::take_over(Share& share) {
   const Micros now = options_.clock();
   share.retry_at = now + kRetryInterval;
+  cancel_saves(share.partition);  // Of what was superseded: the place must not move while it is looked for.
   const auto claim = partials_.append(share.partition, partial::write_claim({now, options_.name}));
   if (claim.status != LogStatus::kOk) {
     options_.tell(
@@ -348,6 +371,10 @@ bool MergeWorker::take_message(Share& share, const LogFeed::Record& record) {
   const bool own = record.partition == share.partition;
   if (read && message.kind == Kind::kClaim) {
     if (!own || record.offset <= share.generation) return true;
+    if (record.offset == share.gone_on_at) {
+      share.gone_on_at.reset();
+      return true;
+    }
     ++status_.superseded;
     options_.tell(fmt::format("partition {} was claimed by {}", share.partition, message.claim.worker));
     drop(share);
@@ -420,7 +447,7 @@ void MergeWorker::decide(Share& share, Micros now) {
 
 /// Chunks that wait for others are in no snapshot.
 void MergeWorker::save(Share& share, Micros now) {
-  if (share.engine->has_pending_chunks()) return;
+  if (share.engine->has_pending_chunks() || share.gone_on_at) return;
   share.saved_at = now;
   share.changed = false;
   Saving saving;
@@ -459,6 +486,15 @@ bool MergeWorker::flush_saves() {
   return saving_changed_.wait_for(lock, options_.pauses.save, [&] { return saving_.empty() && !writing_; });
 }
 
+/// Of a partition, or all. None of them moves a place any more when it returns.
+void MergeWorker::cancel_saves(std::optional<uint32_t> partition) {
+  std::unique_lock lock(saving_mutex_);
+  std::erase_if(saving_, [&](const Saving& saving) { return !partition || saving.partition == *partition; });
+  const auto is_written = [&] { return writing_ && (!partition || *writing_ == *partition); };
+  cancelled_ |= is_written();
+  saving_changed_.wait(lock, [&] { return !is_written(); });
+}
+
 void MergeWorker::write_snapshots() {
   std::unique_lock lock(saving_mutex_);
   for (;;) {
@@ -466,11 +502,12 @@ void MergeWorker::write_snapshots() {
     if (stopping_) return;
     const Saving saving = std::move(saving_.front());
     saving_.pop_front();
-    writing_ = true;
+    writing_ = saving.partition;
+    cancelled_ = false;
     lock.unlock();
     const bool done = write(saving);
     lock.lock();
-    writing_ = false;
+    writing_.reset();
     ++(done ? written_ : failed_);
     saving_changed_.notify_all();
   }
@@ -480,7 +517,7 @@ void MergeWorker::write_snapshots() {
 bool MergeWorker::write(const Saving& saving) {
   const auto stopped = [&] {
     const std::lock_guard lock(saving_mutex_);
-    return stopping_;
+    return stopping_ || cancelled_;
   };
   const auto give_up_at = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (;;) {
@@ -496,6 +533,7 @@ bool MergeWorker::write(const Saving& saving) {
     auto appended = snapshots_.append(saving.partition, chunk);
     while (appended.status != LogStatus::kOk) {
       if (stopped() || std::chrono::steady_clock::now() > give_up_at) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
       appended = snapshots_.append(saving.partition, chunk);
     }
     if (!place) place = appended.offset;

@@ -50,8 +50,8 @@ class MergeWorker {
     Micros snapshot_interval = 60 * base::kMicrosPerSecond;
     std::function<Micros()> clock;
     std::function<void()> nudge;  ///< called, from any thread, when there is something to do
-    /// The place of a partition's newest whole snapshot, if there is one; kept by who shares out partitions, and
-    /// refused to who was superseded. Called on this thread and another.
+    /// The place of a partition's newest whole snapshot, or kNoSnapshot; kept by who shares out partitions, and refused
+    /// to who does not have the partition any more. Called on this thread and another.
     std::function<base::Result<std::optional<uint64_t>>(uint32_t partition)> place;
     std::function<base::Result<void>(uint32_t partition, uint64_t place)> set_place;
     std::function<void(const std::string&)> tell;  ///< lines for people; called on this thread and another
@@ -95,6 +95,7 @@ class MergeWorker {
   };
   Status status() const;
 
+  static constexpr uint64_t kNoSnapshot = uint64_t{1} << 62;   ///< the place of none
   static constexpr size_t kEarlyOctetsMax = size_t{64} << 20;  ///< of all partitions
   static constexpr Micros kEarlyTime = 60 * base::kMicrosPerSecond;
 
@@ -125,6 +126,8 @@ class MergeWorker {
     std::vector<MergeSnapshot::Query> unknown;
     std::map<uint32_t, uint64_t> saved_next;  ///< of the snapshot: what those go on from
     Micros taken_at = 0;
+    /// The claim that was appended when it was gone on with. Until it is read another one may lie before it.
+    std::optional<uint64_t> gone_on_at;
     bool changed = false;  ///< since the last snapshot
     Micros saved_at = 0, decided_at = 0;
   };
@@ -135,6 +138,7 @@ class MergeWorker {
   };
 
   void take_over(Share& share);
+  void go_on(Share& share);
   base::Result<std::optional<MergeSnapshot>> newest_snapshot(uint32_t partition);
   void settle_queries(Share& share);
   std::vector<const MergeQuery*> wanted_by(const Share& share) const;
@@ -150,6 +154,7 @@ class MergeWorker {
   void decide(Share& share, Micros now);
   void save(Share& share, Micros now);
   bool flush_saves();
+  void cancel_saves(std::optional<uint32_t> partition);
   void write_snapshots();
   bool write(const Saving& saving);
 
@@ -169,7 +174,9 @@ class MergeWorker {
   mutable std::mutex saving_mutex_;  ///< of all below
   std::condition_variable saving_changed_;
   std::deque<Saving> saving_;
-  bool writing_ = false, stopping_ = false;
+  std::optional<uint32_t> writing_;  ///< a state of this partition
+  bool cancelled_ = false;           ///< what is being written
+  bool stopping_ = false;
   uint64_t written_ = 0, failed_ = 0, written_octets_ = 0;
   std::thread saver_;
 };
