@@ -167,7 +167,7 @@ verb_test() {
   local long=no begin=$SECONDS status=0 target
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
-    need "test --long: as test, then PostgreSQL as oracle with 40 seeds, 200 rounds of faults over Kafka, all 24 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 6 hours)" \
+    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 6 hours)" \
          core tests postgresql cluster fuzz experiment
   else
     need "test: two builds with their tests, release and asan-ubsan (about 2 GB, 30 to 45 minutes on two cores)" core tests postgresql cluster
@@ -181,6 +181,7 @@ verb_test() {
   step "asan-ubsan tests" ctest --test-dir build-asan -j "$(nproc)" --output-on-failure --output-junit tests.xml -LE e2e \
        --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
   if [ $long = yes ]; then
+    step "simulation of merge workers, 10 000 seeds" env BACKSTREAM_SIM_SEEDS=10000 build/workers_test || status=1
     step "PostgreSQL as oracle, 40 seeds" python3 tests/oracle/run.py build/oracle_evaluate --long || status=1
     step "200 rounds of faults" env BACKSTREAM_ROUNDS=200 python3 tests/cluster/test_rounds.py build/backstream || status=1
     step "fuzz" fuzz_all 600 || status=1
@@ -254,7 +255,7 @@ verb_help() {
                            cluster: a JRE, kcat and Apache Kafka's jars (from Maven Central, into build/kafka)
   build                    build/backstream, release
   demo [--duration D ...]  three PoPs on loopback with synthetic traffic; no root, no network
-  test [--long]            what CI runs: release and asan-ubsan tests; --long adds oracle seeds, faults, fuzzing and experiment 1
+  test [--long]            what CI runs: release and asan-ubsan tests; --long adds seeds, faults, fuzzing and experiment 1
   bench                    benchmarks, and the peers on the same capture
   fuzz [SECONDS]           every fuzz target for SECONDS (default 60)
   lint                     clang-format and clang-tidy
