@@ -326,7 +326,8 @@ class Cluster:
 
     def _format(self):
         """Kafka writes into formatted folders only; all of one cluster carry its id."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # One that begins with "-" would be taken for an option.
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         scram = [word for user, password in self._scram.items()
                  for word in ("--add-scram", f"SCRAM-SHA-256=[name={user},password={password}]")]
         tools = []
