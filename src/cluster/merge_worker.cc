@@ -109,13 +109,15 @@ void MergeWorker::give_up(bool lost) {
     if (!suspended_) options_.tell("others complete what was completed here");
     return;
   }
+  bool all = true;
   for (auto& [partition, share] : shares_) {
     if (share.engine == nullptr) continue;
     feed_.forget(partition);
-    if (share.changed) save(share, now);
+    if (share.changed) all &= save(share, now);
   }
-  if (!flush_saves()) {
-    options_.tell("the state of windows could not be saved; it is made again from partials");
+  const bool written = flush_saves();
+  if (!all || !written) options_.tell("the state of windows could not be saved; it is made again from partials");
+  if (!written) {
     // It lacks what others give meanwhile, should the partition be ours again before it is written.
     cancel_saves(std::nullopt);
   }
@@ -445,9 +447,9 @@ void MergeWorker::decide(Share& share, Micros now) {
     options_.tell("who is waited for could not be written to the log; it is tried again");
 }
 
-/// Chunks that wait for others are in no snapshot.
-void MergeWorker::save(Share& share, Micros now) {
-  if (share.engine->has_pending_chunks() || share.gone_on_at) return;
+/// False: not now. Chunks that wait for others are in no snapshot.
+bool MergeWorker::save(Share& share, Micros now) {
+  if (share.engine->has_pending_chunks() || share.gone_on_at) return false;
   share.saved_at = now;
   share.changed = false;
   Saving saving;
@@ -479,6 +481,7 @@ void MergeWorker::save(Share& share, Micros now) {
     saving_.push_back(std::move(saving));
   }
   saving_changed_.notify_all();
+  return true;
 }
 
 bool MergeWorker::flush_saves() {

@@ -152,7 +152,7 @@ class MergeWorker {
   void drop(Share& share);
   void tend(Share& share, Micros now);
   void decide(Share& share, Micros now);
-  void save(Share& share, Micros now);
+  bool save(Share& share, Micros now);
   bool flush_saves();
   void cancel_saves(std::optional<uint32_t> partition);
   void write_snapshots();
