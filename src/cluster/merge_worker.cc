@@ -127,6 +127,7 @@ void MergeWorker::give_up(bool lost) {
 
 void MergeWorker::drop(Share& share) {
   feed_.forget(share.partition);
+  cancel_saves(share.partition);  // What it holds as given may be turned down.
   share.parts.clear();
   share.engine.reset();
   for (const Early& early : share.early) status_.early_octets -= early.record.bytes.size();
@@ -175,7 +176,6 @@ void MergeWorker::go_on(Share& share) {
 void MergeWorker::take_over(Share& share) {
   const Micros now = options_.clock();
   share.retry_at = now + kRetryInterval;
-  cancel_saves(share.partition);  // Of what was superseded: the place must not move while it is looked for.
   const auto claim = partials_.append(share.partition, partial::write_claim({now, options_.name}));
   if (claim.status != LogStatus::kOk) {
     options_.tell(
