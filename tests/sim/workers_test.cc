@@ -687,7 +687,7 @@ class Simulation {
     }
     return true;
   }
-  /// Workers have counted, of each query, what one process counts.
+  /// Workers have counted, of each query, what one process counts, windows without rows among it.
   bool is_through() {
     reports_.clear();
     for (const Node& node : nodes_) reports_.merge(node.worker->reports());
@@ -696,7 +696,7 @@ class Simulation {
       if (report == reports_.end()) return false;
       const exec::WindowLedger &x = ledgers_[q], &y = report->second.ledger;
       if (x.assigned != y.assigned || x.counted != y.counted || x.filtered != y.filtered || x.late != y.late ||
-          x.time_null != y.time_null || x.result_rows != y.result_rows)
+          x.time_null != y.time_null || x.result_rows != y.result_rows || x.windows_closed != y.windows_closed)
         return false;
     }
     return true;
