@@ -16,6 +16,8 @@ using base::fail;
 namespace {
 
 constexpr base::Micros kShippedPaneMax = 60 * base::kMicrosPerSecond;
+/// Whose groups do not need each other; a query is completed in one place all the same (docs/design/0028).
+constexpr const char* kOnItsWorker = "merge: on the worker that completes the query";
 
 std::string window_text(const Stage& stage) {
   const Window& w = stage.window;
@@ -141,8 +143,7 @@ class Shower {
     for (const Join::Key& key : join.keys)
       keys.push_back(fmt::format("1.{} = 2.{}", name(left, key.left), name(right, key.right)));
     if (options_.distributed) {
-      fact("runs", keys.empty() ? "global: one worker for all rows"
-                                : fmt::format("merge: on any number of workers, by hash of ({})", list_of(keys)));
+      fact("runs", keys.empty() ? "global: one worker for all rows" : kOnItsWorker);
     }
     fact("keys", keys.empty() ? "none: every row meets every other" : list_of(keys));
     if (join.by_window) {
@@ -239,9 +240,7 @@ class Shower {
     }
     open("merge");
     if (options_.distributed) {
-      fact("runs", stage.keys.empty()
-                       ? "merge: on one worker, there is one group a window"
-                       : fmt::format("merge: on any number of workers, by hash of ({})", list_of(stage.key_labels)));
+      fact("runs", stage.keys.empty() ? "merge: on one worker, there is one group a window" : kOnItsWorker);
     }
     if (session) {
       fact("combine", "groups of panes, by the time between them");
@@ -345,18 +344,14 @@ class Shower {
       return edge_place() + (central ? "" : "; rows are shipped");
     }
     if (stage.analytic) {
-      std::vector<std::string> names;
-      for (const int column : stage.analytic->partition_by) {
-        if (column != window_start_of(index)) names.push_back(stage.input.columns[static_cast<size_t>(column)].name);
-      }
-      if (!names.empty()) return fmt::format("merge: on any number of workers, by hash of ({})", list_of(names));
+      const auto& by = stage.analytic->partition_by;
+      if (std::any_of(by.begin(), by.end(), [&](int column) { return column != window_start_of(index); }))
+        return kOnItsWorker;
       return stage.analytic->across_windows ? "global: one worker for all rows"
                                             : "global: one worker for a window's rows";
     }
     if (stage.aggregates_rows) {
-      return stage.keys.empty()
-                 ? "global: one worker for a window's rows"
-                 : fmt::format("merge: on any number of workers, by hash of ({})", list_of(stage.key_labels));
+      return stage.keys.empty() ? "global: one worker for a window's rows" : kOnItsWorker;
     }
     return "merge: where its rows are made";
   }
