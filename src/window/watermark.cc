@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 namespace backstream::window {
 namespace {
@@ -106,8 +107,9 @@ void WatermarkTracker::tick(Micros now) {
     fold();
     check();
   }
+  if (std::exchange(resumed_, false)) silent_from_ = clock_ + rules_.idle_timeout_us;
   // Live, and all that ever sent are silent: event time goes on with our clock.
-  if (rules_.live && included_count_ == 0 && watermark_ != base::kMinTime) {
+  if (rules_.live && included_count_ == 0 && watermark_ != base::kMinTime && clock_ >= silent_from_) {
     watermark_ = std::max(watermark_, clock_ - delay_max_us_);
   }
 }

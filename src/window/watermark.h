@@ -53,7 +53,10 @@ class WatermarkTracker {
   /// again. O(exporters).
   void change_rules(const WatermarkRules& rules, const std::function<Micros(uint32_t exporter)>& delay_of);
   /// As if the watermark had been there already: what a process before this one had seen.
-  void resume_at(Micros watermark) { watermark_ = std::max(watermark_, watermark); }
+  void resume_at(Micros watermark) {
+    watermark_ = std::max(watermark_, watermark);
+    resumed_ = true;
+  }
 
   /// A datagram has been read. Call it once a datagram, after its rows.
   /// @param time_max     highest event time of its rows that were not refused; kMinTime when it had none
@@ -125,8 +128,10 @@ class WatermarkTracker {
   Micros clock_ = base::kMinTime;            // Highest received_at.
   Micros silent_check_at_ = base::kMaxTime;  // Nobody can have been silent for too long before the clock passes this.
   Micros hold_check_at_ = base::kMinTime;
-  Micros watermark_ = base::kMinTime;  // Highest minimum so far, as of the last fold().
-  Micros minimum_ = base::kMaxTime;    // Of the marks in the minimum; exact unless stale_, then a lower bound.
+  bool resumed_ = false;                 // Our clock is not known yet since then.
+  Micros silent_from_ = base::kMinTime;  // Before it nobody can be known to be silent: we have not listened so long.
+  Micros watermark_ = base::kMinTime;    // Highest minimum so far, as of the last fold().
+  Micros minimum_ = base::kMaxTime;      // Of the marks in the minimum; exact unless stale_, then a lower bound.
   bool stale_ = false;
   Micros cut_ = base::kMaxTime;  // Asked for last.
   size_t included_count_ = 0;    // Exporters in the minimum.

@@ -154,6 +154,27 @@ class Reference {
   std::map<uint32_t, One> exporters_;
 };
 
+TEST(Watermark, WhoHasJustBegunToListenTakesNobodyForSilent) {
+  WatermarkRules live = rules(5 * kSecond, true);
+  live.max_hold_us = 86'400 * kSecond;
+  WatermarkTracker tracker(live);
+  // What the process before had seen is hours old: it waits in a topic, and is about to be read.
+  tracker.resume_at(s(-10'800));
+  tracker.tick(s(1));
+  tracker.tick(s(30));
+  EXPECT_EQ(tracker.watermark(), s(-10'800));
+  tracker.observe(0, s(-10'700), s(31));
+  EXPECT_EQ(tracker.watermark(), s(-10'705));
+
+  WatermarkTracker unheard(live);
+  unheard.resume_at(s(-10'800));
+  unheard.tick(s(1));
+  unheard.tick(s(60));
+  EXPECT_EQ(unheard.watermark(), s(-10'800));
+  unheard.tick(s(61));
+  EXPECT_EQ(unheard.watermark(), s(56)) << "now it has listened for an idle_timeout";
+}
+
 TEST(Watermark, ResultDoesNotDependOnHowOftenItIsAsked) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 random(seed);
