@@ -174,6 +174,7 @@ std::pair<service::SavedState, service::CheckpointHeader> Daemon::state_of(
   service::SavedState state;
   state.saved_at = now;
   state.clean = clean;
+  pipeline_->flush();  // What topics have given is in the state, or read again.
   engine_->save_streams(state.streams);
   service::CheckpointHeader header;
   header.watermark = engine_->watermark(kFlows);

@@ -81,6 +81,8 @@ class Pipeline {
   void change_settings(const config::Settings& settings);
   /// What a process before this one had reached: rows that were late for it are late. At rest, before run() or in it.
   void resume_at(base::Micros watermark);
+  /// Rows that wait to be a batch go into the engine now. At rest.
+  void flush();
   /// run() asks `go_on` soon. Any thread.
   void nudge();
   /// run() is to leave windows as they are when it ends: their state has been kept for later. In `go_on`.
@@ -156,7 +158,6 @@ class Pipeline {
   decode::DecodeOutcome decode(Lane& lane, const base::Datagram& datagram, const Prepared& prepared);
   void take(const base::Datagram& datagram);
   Edge& edge_of(Lane& lane, uint32_t site, const KnownSource& source);
-  void flush();
   void hand_over(Lane& lane, decode::FlowWriter& writer, batch::ColumnBatch& rows, const exec::RowsContext& context);
   void advance();
   void advance_arrival(base::Micros now);
