@@ -379,7 +379,8 @@ class RunningQuery final : public RowReceiver {
     edges.frontier = frontier;
     edges.whole = whole;
     StageRunner& stage = *stages_.front();
-    stage.hold_final(whole >= frontier ? base::kMaxTime : std::max(whole, frontier - kSiteGrace));
+    if (whole >= frontier) stage.hold_final(base::kMaxTime, base::kMaxTime);
+    else stage.hold_final(std::max(whole, frontier - kSiteGrace), whole);
     if (frontier == base::kMinTime) return;
     advance(frontier);
     if (failed() || frontier == base::kMaxTime) return;

@@ -222,7 +222,7 @@ void MergeHalf::send(Micros end, Open& window, bool final) {
   }
   if (final) window.counts.shed_counted(shed.rows, shed.octets);
   const bool complete =
-      shed.rows + window.counts.shed == 0 && window.below_complete && whole(start, end) && end <= final_limit_;
+      shed.rows + window.counts.shed == 0 && window.below_complete && whole(start, end) && end <= complete_limit_;
   const WindowRef ref{start, end, window.revision, final, complete};
   for (const auto& reader : readers_) {
     if (reader) reader->errors_before = reader->ledger.value_errors;

@@ -55,6 +55,10 @@ class StageRunner : public RowReceiver {
   /// Rows whose event time is in [from, until) may be missing: windows that overlap it say that they are not complete.
   /// Rows without a window (sessions among them) cannot say it.
   virtual void mark_gap(Micros /*from*/, Micros /*until*/) {}
+  /// Of an edge half whose other half is elsewhere: rows that are in nothing that was sent yet; and so many have come
+  /// to nothing (Engine::tell_lost).
+  virtual uint64_t rows_open() const { return 0; }
+  virtual void tell_lost(uint64_t /*rows*/) {}
   /// From now on rows meet the lookup tables as they are now. No other call may run meanwhile.
   virtual void refresh_lookups() {}
   /// Appends all that decides what the stage will give and count from now on. Between two calls of the other members.
@@ -74,8 +78,10 @@ class StageRunner : public RowReceiver {
   virtual bool take(const partial::Message&) { return false; }
   /// Merge: rows that an edge sent as such, of a query whose panes could have come as well; otherwise as take().
   virtual void take_rows(partial::RowsReader&) { assert(!"this stage makes no panes"); }
-  /// Merge: windows that end after `time` are neither complete nor final, even where the watermark has passed them.
-  virtual void hold_final(Micros /*time*/) {}
+  /// Merge: windows that end after `final_until` are not final, even where the watermark has passed them, and those
+  /// that end after `complete_until`, which is no later, are not complete: they may be final all the same, when an edge
+  /// was away for too long.
+  virtual void hold_final(Micros /*final_until*/, Micros /*complete_until*/) {}
   /// Merge: at this watermark, the least start of a pane that can still be added to an open window.
   virtual Micros oldest_pane(Micros watermark) const { return watermark; }
 };

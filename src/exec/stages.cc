@@ -191,7 +191,8 @@ class TimeWindowStage final : public WindowedStage {
     for (size_t e = edges; e < edges_.size(); ++e) edges_[e]->judge_as(*edges_[0]);
     if (panes_) {
       done_ = in.time();
-      hold_final(in.time());
+      const Micros final_until = in.time();
+      hold_final(final_until, final_until);  // Until edges are asked again, before the next window closes.
       exec::load(in, arrived_);
     }
     if (!in.refused()) merge_->load(in, groups, reader, known);
@@ -225,9 +226,9 @@ class TimeWindowStage final : public WindowedStage {
                               : CountsByPane{{start, counts}});
     }
   }
-  void hold_final(Micros time) override {
-    final_limit_ = time;
-    merge_->hold_final(time);
+  void hold_final(Micros final_until, Micros complete_until) override {
+    final_limit_ = final_until;
+    merge_->hold_final(final_until, complete_until);
   }
   Micros oldest_pane(Micros watermark) const override { return frontier(watermark); }
 

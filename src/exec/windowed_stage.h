@@ -151,7 +151,10 @@ class MergeHalf final : public PaneReceiver {
   void add_counts(const CountsByPane& counts) override;
   void close_until(Micros watermark);
   /// As StageRunner's.
-  void hold_final(Micros time) { final_limit_ = time; }
+  void hold_final(Micros final_until, Micros complete_until) {
+    final_limit_ = final_until;
+    complete_limit_ = complete_until;
+  }
   /// Windows around this time read rows of a window that is not complete, and are not, either.
   void mark_incomplete(Micros time);
   /// As StageRunner's. Gaps beyond kGapsMax are joined with the last one.
@@ -233,9 +236,10 @@ class MergeHalf final : public PaneReceiver {
   uint64_t groups_closed_ = 0;
   Micros sent_step_ = base::kMinTime;     ///< on_change: open windows were sent at this multiple of `every` last
   Micros final_before_ = base::kMinTime;  ///< windows that end at or before this are final
-  Micros final_limit_ = base::kMaxTime;   ///< windows that end after this are not
-  std::deque<WindowRecord> recent_;       ///< final ones, by end
-  std::vector<Gap> gaps_;                 ///< that windows which are not final may overlap
+  /// Windows that end after them are not final; not complete.
+  Micros final_limit_ = base::kMaxTime, complete_limit_ = base::kMaxTime;
+  std::deque<WindowRecord> recent_;  ///< final ones, by end
+  std::vector<Gap> gaps_;            ///< that windows which are not final may overlap
 };
 
 /// tumble and hop over event time, for one query or for several that share it.
