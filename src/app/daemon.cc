@@ -161,6 +161,7 @@ void Daemon::go_on_from_before() {
     if (header.watermark != base::kMinTime) pipeline_->resume_at(header.watermark);
     before_.reset();
   }
+  if (spool_) go_on_from_mark();
   // Of edges the spool tells what they missed.
   for (const size_t number : anew) {
     if (half_ == exec::Half::kBoth) engine_->mark_gap(number, base::kMinTime, started_at_);
@@ -292,7 +293,10 @@ Result<void> Daemon::open_input() {
   pipeline_ = std::make_unique<Pipeline>(
       Pipeline::Options{settings, engine.edges, engine.edges, Deal{}, true, true, as_table_.table.get(), announcements_,
                         inventory_.get(), true, [this] { return refresh_.take_changed(); }, input_.forwarder.get(),
-                        flow_output_.get()},
+                        flow_output_.get(),
+                        [this] {
+                          if (spool_) keep_mark(false);
+                        }},
       sources, *engine_, sites_);
   jobs_ = std::make_unique<service::RestJobs>([this] { pipeline_->nudge(); });
   open_results();
@@ -773,7 +777,9 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       pipeline_->at_rest([&] {
         take_snapshot(now);
         if (earlier_.due(now)) earlier_.keep(metrics_at_rest());
-        if (spool_) spool_->note_watermark(engine_->watermark(kFlows));
+        if (!spool_) return;
+        spool_->note_watermark(engine_->watermark(kFlows));
+        keep_mark(true);
       });
       if (follower_ == nullptr) tend_access(now);
       if (!keeps_windows()) {
@@ -817,6 +823,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   Result<void> kept;
   if (spool_) {
     engine_->send_open();
+    keep_mark(true);
     spool_->note_watermark(engine_->watermark(kFlows));
     spool_->close(std::chrono::seconds(5));
   }

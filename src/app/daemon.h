@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/catalog_store.h"
+#include "app/edge_mark.h"
 #include "app/exporter_state.h"
 #include "app/input.h"
 #include "app/pipeline.h"
@@ -105,6 +106,8 @@ class Daemon {
   void leave_workers();
   void take_from_logs();
   void tend_halves();
+  void go_on_from_mark();
+  void keep_mark(bool due);
   std::map<size_t, cluster::QueryReport> reports() const;
   void add_halves(service::MetricsInput& input) const;
   base::Result<void> open_input();
@@ -154,6 +157,8 @@ class Daemon {
   mutable std::mutex kafka_logs_mutex_;
   std::vector<std::pair<std::string, const transport::KafkaLog*>> kafka_logs_;  ///< the same, by their short names
   std::unique_ptr<cluster::PartialsSpool> spool_;                               ///< edge
+  std::map<uint64_t, uint64_t> lost_before_;  ///< edge: rows that processes before this one lost, by incarnation
+  uint64_t marked_at_ = 0, away_told_ = 0;    ///< edge: messages when a mark was kept; records that were told as lost
   struct EdgeNode {
     std::string name, site;
   };

@@ -127,6 +127,46 @@ Result<void> Daemon::open_edge() {
   return {};
 }
 
+/// Before the first row: what the process before left open is lost if it was killed, and what exporters have sent since
+/// is in any case. The second is told as they are heard again.
+void Daemon::go_on_from_mark() {
+  EdgeMark before;
+  if (!read_edge_mark(spool_->mark_before(), before)) return;
+  uint64_t open_most = 0;
+  for (const auto& [incarnation, rows] : before.rows) {
+    lost_before_[incarnation] = rows.lost + rows.open;
+    open_most = std::max(open_most, rows.open);
+  }
+  pipeline_->resume_sequences(std::move(before.sequences));
+  engine_->tell_lost(lost_before_);
+  if (open_most == 0) return;
+  telemetry::terminal_log().warning(fmt::format(
+      "the process before this one was killed with up to {} rows in open panes: they are lost, and counted as "
+      "`lost` of each query",
+      open_most));
+}
+
+/// At rest: what go_on_from_mark() of the next process is to know. After anything was sent, so that what was open is
+/// not taken for lost, and now and then, so that exporters that were heard first since are known.
+void Daemon::keep_mark(bool due) {
+  const uint64_t away = pipeline_->missing_away();
+  if (away != std::exchange(away_told_, away)) {
+    std::map<uint64_t, uint64_t> lost = lost_before_;
+    for (auto& [incarnation, rows] : lost) rows += away;
+    engine_->tell_lost(lost);
+  }
+  const uint64_t sent = spool_->status().appended;
+  if (sent == std::exchange(marked_at_, sent) && !due) return;
+  pipeline_->flush();
+  EdgeMark mark;
+  mark.sequences = pipeline_->sequence_marks();
+  for (const auto& [incarnation, open] : engine_->rows_open()) {
+    const auto lost = lost_before_.find(incarnation);
+    mark.rows[incarnation] = {open, lost == lost_before_.end() ? 0 : lost->second + away};
+  }
+  spool_->keep_mark(octets_of(mark));
+}
+
 /// The edges that the catalog knows.
 Result<void> Daemon::read_nodes() {
   nodes_at_ = catalog_->revision();
@@ -198,6 +238,7 @@ Result<void> Daemon::join_workers() {
   cluster::MergeWorker::Options options;
   options.name = settings.node.name;
   options.engine.half = exec::Half::kMerge;
+  options.engine.site_of = [this](uint32_t edge) { return site_of(edge); };
   options.engine.pane_us_max = exec::kShippedPaneMax;
   options.engine.batch_rows = static_cast<size_t>(settings.exec.batch_rows);
   options.absent_after = settings.merge.absent_after_us;

@@ -273,6 +273,27 @@ void Pipeline::resume_at(Micros watermark) {
   cut_ = engine_.next_cut(kFlows);
 }
 
+void Pipeline::resume_sequences(decode::SequenceMarks marks) {
+  marks_before_ = std::make_shared<const decode::SequenceMarks>(std::move(marks));
+  if (order_ != nullptr) return order_->resume(marks_before_);
+  for (auto& lane : lanes_) lane->decoder.resume_sequences(marks_before_);
+}
+
+decode::SequenceMarks Pipeline::sequence_marks() const {
+  decode::SequenceMarks marks;
+  if (marks_before_ != nullptr) marks = *marks_before_;
+  if (order_ != nullptr) order_->add_marks(marks);
+  else
+    for (const auto& lane : lanes_) lane->decoder.add_marks(marks);
+  return marks;
+}
+
+uint64_t Pipeline::missing_away() const {
+  uint64_t records = 0;
+  for (const auto& lane : lanes_) records += lane->decoder.missing_away();
+  return records;
+}
+
 void Pipeline::nudge() {
   const std::lock_guard lock(state_mutex_);
   wake();
@@ -808,6 +829,7 @@ void Pipeline::run_live(const std::function<bool()>& go_on) {
         if (now >= inventory_due_) publish_inventory();
       }
       if (tables_changed) refresh_tables();
+      if (options_.advanced) options_.advanced();
     });
   }
   stopping_.store(true);

@@ -57,6 +57,8 @@ class Pipeline {
     std::function<bool()> tables_changed;
     ingest::Forwarder* forwarder = nullptr;  ///< is given every datagram as it comes; null: there is none
     FlowOutput* flow_output = nullptr;       ///< is given every row as it is enriched; null: there is none
+    /// Called live and at rest, just after the engine may have been advanced. May be empty.
+    std::function<void()> advanced = {};
   };
   /// @param sources  one; live: one a thread. They and the engine, which has its queries, must outlive the pipeline
   /// @param sites    labels of Datagram::site
@@ -81,6 +83,12 @@ class Pipeline {
   void change_settings(const config::Settings& settings);
   /// What a process before this one had reached: rows that were late for it are late. At rest, before run() or in it.
   void resume_at(base::Micros watermark);
+  /// Messages of exporters are followed from these marks on. Before run(), once.
+  void resume_sequences(decode::SequenceMarks marks);
+  /// Where they are now; of exporters that were not heard yet, where they were. At rest.
+  decode::SequenceMarks sequence_marks() const;
+  /// decode::Decoder::missing_away() of all. At rest.
+  uint64_t missing_away() const;
   /// Rows that wait to be a batch go into the engine now. At rest.
   void flush();
   /// run() asks `go_on` soon. Any thread.
@@ -182,6 +190,7 @@ class Pipeline {
   std::vector<decode::Decoder*> decoders_;  // Of the lanes.
   /// Null: all messages of an exporter come to one lane.
   std::unique_ptr<decode::SequenceOrder> order_;
+  std::shared_ptr<const decode::SequenceMarks> marks_before_;  ///< null: all begin with their first message
   window::WatermarkTracker tracker_;
   SideFeeds side_;
   base::Micros cut_ = base::kMinTime + 1;  // The next watermark that the engine cares for.

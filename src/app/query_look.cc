@@ -54,7 +54,8 @@ std::string with_newline(std::string text) {
 std::string ledger_text(const json& ledger) {
   if (!ledger.is_object()) return {};
   std::string text = "\nrows:";
-  for (const char* count : {"assigned", "counted", "filtered", "late", "errored", "shed", "time_null", "time_future"}) {
+  for (const char* count :
+       {"assigned", "counted", "filtered", "late", "errored", "shed", "time_null", "time_future", "lost"}) {
     // Losses that did not happen are not worth a word.
     const bool always = count == std::string_view("assigned") || count == std::string_view("counted");
     if (always || count_of(ledger, count) != 0) text += fmt::format(" {} {}", count_of(ledger, count), count);

@@ -156,6 +156,28 @@ TEST_F(Folder, AKilledProcessHasLostWhatWasOpen) {
   EXPECT_EQ(presences_of(messages_of(log, 0)).back().gap_from, 120'000'000) << "the pane of 60 s that was open";
 }
 
+TEST_F(Folder, AMarkIsOfTheMessagesThatAreInTheFiles) {
+  FlakyLog log(1);
+  const std::vector<uint8_t> first = {1, 2, 3}, second = {4};
+  {
+    auto spool = open(log);
+    EXPECT_TRUE(spool->mark_before().empty());
+    spool->append(pane(kView, 0, 1));
+    spool->keep_mark(std::vector<uint8_t>(first));
+    EXPECT_TRUE(wait_until([&] { return spool->status().sent == 2; }));
+  }
+  {
+    auto spool = open(log);  // The one before was not closed: it counts as killed.
+    EXPECT_EQ(spool->mark_before(), first);
+    spool->append(pane(kView, 1, 1));
+    spool->keep_mark({9});
+    spool->keep_mark(std::vector<uint8_t>(second));
+    spool->close(30s);
+  }
+  EXPECT_EQ(open(log)->mark_before(), second);
+  EXPECT_EQ(open(log)->mark_before(), second) << "a process that has none of its own leaves the last one";
+}
+
 TEST_F(Folder, WhenTheFilesAreFullTheOldestGoAndAreCounted) {
   FlakyLog log(1);
   log.away = true;

@@ -22,7 +22,7 @@ namespace {
 // Partitions of the files.
 constexpr uint32_t kMessages = 0, kNotes = 1;
 constexpr size_t kSendOctets = 1 << 20;
-constexpr std::chrono::milliseconds kRetry{500};
+constexpr std::chrono::milliseconds kRetry{500}, kMarkPatience{100};
 constexpr Micros kPaneMax = 60 * base::kMicrosPerSecond;
 
 /// What a process of the edge leaves for the next one; the newest counts.
@@ -30,7 +30,8 @@ struct Note {
   uint64_t epoch = 0;
   Micros watermark = base::kMinTime;
   uint64_t next_offset = 0;
-  bool closed = false;  ///< it ended on purpose: what was open has been sent
+  bool closed = false;        ///< it ended on purpose: what was open has been sent
+  std::vector<uint8_t> mark;  ///< keep_mark()
 };
 std::vector<uint8_t> octets_of(const Note& note) {
   std::vector<uint8_t> out;
@@ -38,6 +39,7 @@ std::vector<uint8_t> octets_of(const Note& note) {
   base::put_varint_signed(out, note.watermark);
   base::put_varint(out, note.next_offset);
   out.push_back(note.closed);
+  out.insert(out.end(), note.mark.begin(), note.mark.end());
   return out;
 }
 bool read_note(std::span<const uint8_t> octets, Note& note) {
@@ -45,6 +47,7 @@ bool read_note(std::span<const uint8_t> octets, Note& note) {
   uint8_t closed = 0;
   if (!in.u64(note.epoch) || !in.i64(note.watermark) || !in.u64(note.next_offset) || !in.octet(closed)) return false;
   note.closed = closed != 0;
+  note.mark.assign(in.rest().begin(), in.rest().end());
   return true;
 }
 
@@ -82,6 +85,7 @@ Result<void> PartialsSpool::open_files() {
     at = records.back().offset + 1;
   }
   files_->trim(kNotes, at);
+  mark_ = mark_before_ = std::move(last.mark);
   epoch_ = last.epoch + 1;
   watermark_ = last.watermark;
   next_offset_ = std::max(last.next_offset, files_->begin_offset(kMessages));
@@ -92,7 +96,7 @@ Result<void> PartialsSpool::open_files() {
   const bool is_first = last.epoch == 0;  // It has seen nothing of what was before: kMinTime.
   const bool left_nothing = is_first || last.closed || last.watermark == base::kMinTime;
   presence.gap_from = left_nothing ? last.watermark : base::floor_to(last.watermark, kPaneMax, 0);
-  if (!put(kNotes, octets_of({epoch_, watermark_, next_offset_, false})) ||
+  if (!put(kNotes, octets_of({epoch_, watermark_, next_offset_, false, mark_})) ||
       !put(kMessages, partial::write_presence(presence))) {
     return base::fail("58030", fmt::format("the spool '{}' takes no records: {}", options_.folder, status_.last_error),
                       {}, "is the disk full?");
@@ -115,8 +119,17 @@ void PartialsSpool::append(std::vector<uint8_t>&& message) {
   std::unique_lock lock(mutex_);
   progressed_.wait(lock, [&] { return waiting_octets_ < kWaitingMax || stopping_; });
   waiting_octets_ += message.size();
-  waiting_.push_back(std::move(message));
+  waiting_.push_back({std::move(message)});
   ++status_.appended;
+  changed_.notify_all();
+}
+
+void PartialsSpool::keep_mark(std::vector<uint8_t>&& mark) {
+  const std::lock_guard lock(mutex_);
+  // Of several in a row the last one counts.
+  if (!waiting_.empty() && waiting_.back().is_mark) waiting_.pop_back();
+  waiting_.push_back({std::move(mark), true});
+  marks_follow_ = true;
   changed_.notify_all();
 }
 
@@ -158,7 +171,7 @@ void PartialsSpool::note() {
   Note last;
   {
     const std::lock_guard lock(mutex_);
-    last = {epoch_, watermark_, next_offset_, ended_};
+    last = {epoch_, watermark_, next_offset_, ended_, mark_};
   }
   const auto appended = files_->append(kNotes, octets_of(last));
   if (appended.status == LogStatus::kOk) files_->trim(kNotes, appended.offset);
@@ -205,13 +218,18 @@ void PartialsSpool::drop_oldest() {
 
 /// The thread that writes files.
 void PartialsSpool::write() {
-  std::deque<std::vector<uint8_t>> batch;
+  std::deque<Item> batch;
   Micros noted_at = 0, present_at = now();
   for (;;) {
     Micros gap_from = base::kMaxTime, gap_until = base::kMinTime;
     {
       std::unique_lock lock(mutex_);
       changed_.wait_for(lock, std::chrono::seconds(1), [&] { return !waiting_.empty() || stopping_; });
+      // The mark that follows messages is written with them, or nearly so if the process is killed just then.
+      if (marks_follow_)
+        changed_.wait_for(lock, kMarkPatience, [&] {
+          return waiting_.empty() || waiting_.back().is_mark || waiting_octets_ > kWaitingMax / 2 || stopping_;
+        });
       if (waiting_.empty() && stopping_) return;
       batch.swap(waiting_);
       waiting_octets_ = 0;
@@ -222,10 +240,19 @@ void PartialsSpool::write() {
         partial::Presence presence;
         presence.origin = {options_.edge, epoch_, 0};
         presence.sent_at = at;
-        batch.push_back(partial::write_presence(presence));
+        batch.push_back({partial::write_presence(presence)});
       }
     }
-    for (const auto& message : batch) {
+    for (Item& item : batch) {
+      if (item.is_mark) {
+        {
+          const std::lock_guard lock(mutex_);
+          mark_ = std::move(item.octets);
+        }
+        note();
+        continue;
+      }
+      const std::vector<uint8_t>& message = item.octets;
       if (put(kMessages, message)) continue;
       drop_oldest();
       if (put(kMessages, message)) continue;
@@ -244,7 +271,7 @@ void PartialsSpool::write() {
         gap.sent_at = now();
         gap.gap_from = gap_from;
         gap.gap_until = gap_until;
-        waiting_.push_front(partial::write_presence(gap));
+        waiting_.push_front({partial::write_presence(gap)});
       }
     }
     changed_.notify_all();

@@ -44,6 +44,12 @@ class PartialsSpool final : public exec::PartialsOut {
   void append(std::vector<uint8_t>&& message) override;
   /// How far the edge is in event time, for the next process: it tells what it missed since.
   void note_watermark(Micros watermark);
+  /// What the caller wants to know of itself in the next process: as of all that was appended so far, and in the files
+  /// when that is. From the first one on, messages wait up to 0.1 s for the mark that follows them. Any thread.
+  void keep_mark(std::vector<uint8_t>&& mark);
+  /// The newest mark of the process before; empty: it left none. Where it was killed between writing messages and the
+  /// mark that follows them, the mark is from before them.
+  const std::vector<uint8_t>& mark_before() const { return mark_before_; }
   /// The process ends on purpose, and has sent what was open. Waits until all is in the files, and, as long as the
   /// patience goes, in the log. Once.
   void close(std::chrono::milliseconds patience);
@@ -79,10 +85,16 @@ class PartialsSpool final : public exec::PartialsOut {
   transport::Log& log_;
   std::unique_ptr<transport::FileLog> files_;
   uint64_t epoch_ = 1;
-
+  std::vector<uint8_t> mark_before_;
   mutable std::mutex mutex_;
   std::condition_variable changed_, progressed_;
-  std::deque<std::vector<uint8_t>> waiting_;  ///< for the disk
+  struct Item {
+    std::vector<uint8_t> octets;
+    bool is_mark = false;
+  };
+  std::deque<Item> waiting_;   ///< for the disk
+  std::vector<uint8_t> mark_;  ///< that the messages in the files have
+  bool marks_follow_ = false;  ///< keep_mark() was called
   size_t waiting_octets_ = 0;
   bool writing_ = false, stopping_ = false;
   bool closed_ = false, ended_ = false;  ///< close() was called; it was done

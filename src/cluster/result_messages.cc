@@ -84,6 +84,7 @@ std::vector<uint8_t> ResultWriter::write(const QueryReport& report) const {
   writer.time(report.frontier);
   writer.text(report.failure);
   exec::save(writer, report.ledger);
+  if (report.ledger.lost != 0) writer.number(report.ledger.lost);
   end_message(out, body);
   return out;
 }
@@ -184,6 +185,7 @@ bool ResultReader::read_report(const ResultMessage& message, QueryReport& report
   report.frontier = reader.time();
   report.failure = reader.text();
   exec::load(reader, report.ledger);
+  report.ledger.lost = reader.is_done() ? 0 : reader.number();
   return reader.is_done();
 }
 

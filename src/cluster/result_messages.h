@@ -5,7 +5,7 @@
 //   "BSR" version:1 generation number message_count message... xxh3:8
 //   message: kind:1 object version  octets:4 body
 //   rows:    window_start window_end revision flags:1 edge_count edge...  a message of rows (partial/rows.h)
-//   report:  frontier failure ledger
+//   report:  frontier failure ledger [lost]       (lost: where there is any)
 //
 // Generation and number tell repeats, and what a superseded worker still writes: those of a partition never decrease.
 #include <cstdint>

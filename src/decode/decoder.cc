@@ -93,8 +93,9 @@ struct Decoder::State {
   uint64_t store_seen = 0;
   std::vector<TemplateStore::Change> changes;  // Memory that is used again.
   SequenceOutbox outbox;
-  bool any_ready = false;     ///< data of some sender waits no longer
-  bool all_by_source = true;  ///< no exporter is known by anything but its source address
+  std::shared_ptr<const SequenceMarks> marks;  ///< null: streams begin with their first message
+  bool any_ready = false;                      ///< data of some sender waits no longer
+  bool all_by_source = true;                   ///< no exporter is known by anything but its source address
   std::vector<std::unique_ptr<Exporter>> exporters;
   std::unordered_map<SenderKey, uint32_t, SenderHash> index;  ///< by address
   std::unordered_map<SenderKey, Sender, SenderHash> senders;
@@ -227,11 +228,11 @@ struct Decoder::State {
 
   DecodeContext context(const base::Datagram& datagram, Exporter& exporter, Sender& sender, FlowWriter& out,
                         DecodeOutcome& outcome, SideWriters* side, RecordPlan* fixed_plan) {
-    return {settings,       sites,   datagram,   exporter,
-            sender,         *store,  store_seen, out,
-            outcome,        kernels, fixed_plan, time_scratch,
-            pending_octets, side,    on_name,    outbox.order == nullptr ? nullptr : &outbox,
-            flow_chunk};
+    return {settings,       sites,     datagram,   exporter,
+            sender,         *store,    store_seen, out,
+            outcome,        kernels,   fixed_plan, time_scratch,
+            pending_octets, side,      on_name,    outbox.order == nullptr ? nullptr : &outbox,
+            marks.get(),    flow_chunk};
   }
 
   // --- what other decoders learnt
@@ -330,6 +331,17 @@ DecodeOutcome Decoder::decode(const base::Datagram& datagram, FlowWriter& out, S
   return outcome;
 }
 
+void Decoder::resume_sequences(std::shared_ptr<const SequenceMarks> marks) { state_->marks = std::move(marks); }
+void Decoder::add_marks(SequenceMarks& marks) const {
+  for (const auto& exporter : state_->exporters) exporter->sequences.add_marks(marks, exporter->address);
+  for (const auto& [key, sender] : state_->senders) sender.sequences.add_marks(marks, key.address);
+}
+uint64_t Decoder::missing_away() const {
+  int64_t records = 0;
+  for (const auto& exporter : state_->exporters) records += exporter->missing_away;
+  return static_cast<uint64_t>(std::max<int64_t>(records, 0));
+}
+
 void Decoder::share_sequences(SequenceOrder& order, uint32_t lane) {
   state_->outbox.order = &order;
   state_->outbox.lane = lane;
@@ -346,6 +358,7 @@ void Decoder::count(const SequenceOrder::Change& told) {
   change.exporter_restarts = told.restarts;
   change.agent_drops = told.agent_drops;
   exporter.ledger += change;
+  exporter.missing_away += told.away;
   if (told.minute == exporter.minute) return;  // begin_minute() takes the difference.
   exporter.before_minute += change;
   const auto key = std::pair(told.minute, exporter.index);

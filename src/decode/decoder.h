@@ -178,6 +178,15 @@ class Decoder {
   /// Tells the listener all names that the store has, of exporters that were not heard yet, too.
   void tell_known_names() const;
 
+  /// Streams of messages go on at the marks of an earlier process. Before the first decode(), of decoders that do not
+  /// share_sequences().
+  void resume_sequences(std::shared_ptr<const SequenceMarks> marks);
+  /// Adds where the streams of messages stand now, or moves what is there.
+  void add_marks(SequenceMarks& marks) const;
+  /// Flow records that exporters have sent between the marks and their first messages here: by those that number
+  /// records (NetFlow v5, v7, IPFIX).
+  uint64_t missing_away() const;
+
   // Where decoders of several threads read messages of the same exporters:
   /// Numbers of messages go to `order`, which outlives this, as those of `lane`. Before the first decode().
   void share_sequences(SequenceOrder& order, uint32_t lane);

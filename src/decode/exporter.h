@@ -2,6 +2,7 @@
 // What is remembered of an exporter. Private to the room.
 #include <map>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "decode/decoder.h"
@@ -96,6 +97,7 @@ class SamplerTable {
 /// A stream of which this decoder has read messages.
 struct KnownStream : SequenceStream {
   uint32_t number = 0;  ///< where decoders share their streams: SequenceOrder's; 0: not asked for yet
+  bool is_new = true;   ///< its mark was not looked for yet
 };
 
 /// The streams of messages of an exporter, by protocol and domain, engine or sFlow data source.
@@ -114,6 +116,9 @@ class SequenceTable {
     }
     recent = {kind, stream, &known->second};
     return recent.found;
+  }
+  void add_marks(SequenceMarks& marks, const base::Inet& owner) const {
+    for (const auto& [key, stream] : streams_) add_mark(marks, {owner, key.first, key.second}, stream);
   }
 
  private:
@@ -137,8 +142,9 @@ struct Exporter {
   IngestLedger before_minute;                            ///< `ledger` when it began
   uint64_t sampling_override = 0, sampling_default = 0;  ///< 0: none
   SequenceTable sequences;
-  RatesSeen rates;         ///< of headers, samples and records in the minute
-  RatesSeen rates_before;  ///< in the last minute before it that had any
+  int64_t missing_away = 0;  ///< records: SequenceChange::away
+  RatesSeen rates;           ///< of headers, samples and records in the minute
+  RatesSeen rates_before;    ///< in the last minute before it that had any
 
   /// What holds where the exporter's own word is `announced` (0: none).
   uint64_t sampling_rate(uint64_t announced) const {
@@ -216,6 +222,7 @@ struct DecodeContext {
   SideWriters* side;                                    ///< null: no query reads any of them
   const std::function<void(const NameNews&)>& on_name;  ///< empty: nobody asks
   SequenceOutbox* outbox;                               ///< null: the streams are this decoder's alone
+  const SequenceMarks* marks;                           ///< that its streams go on at; null: none does
   std::unique_ptr<FlowChunk>& flow_chunk;               ///< null: no message had flows yet
 
   /// Null: no query reads the stream.
@@ -239,9 +246,12 @@ inline void follow_sequence(DecodeContext& context, SequenceTable& table, const 
   KnownStream* const known = table.find(kind, stream);
   if (known == nullptr) return;  // There are too many.
   if (context.outbox != nullptr) return note_sequence(context, owner, kind, stream, *known, place);
+  if (std::exchange(known->is_new, false) && context.marks != nullptr)
+    resume_stream(*known, *context.marks, {owner, kind, stream});
   const SequenceChange change = known->follow(place);
   IngestLedger& ledger = context.exporter.ledger;
   ledger.missing += static_cast<uint64_t>(change.missing);
+  if (change.away != 0 && counts_records(kind)) context.exporter.missing_away += change.away;
   ledger.duplicates += change.duplicates;
   ledger.exporter_restarts += change.restarts;
   if (place.agent_drops_told) ledger.agent_drops += known->follow_agent_drops(place.agent_drops);

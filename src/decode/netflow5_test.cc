@@ -96,6 +96,35 @@ TEST(Netflow5, MinutesOfArrivalAddUpToTheWhole) {
   EXPECT_EQ(sum, run.decoder.total());
 }
 
+TEST(Netflow5, WhatWasSentBetweenTwoProcessesIsMissingAndToldApart) {
+  DecodeRun before;
+  V5 v;
+  v.records = v.count = 3;
+  before.feed(v5(v), kReceived);
+  before.feed(v5(v), kReceived, 0x0a000002);
+  before.feed(v5(v), kReceived, 0x0a000003);
+  auto marks = std::make_shared<SequenceMarks>();
+  before.decoder.add_marks(*marks);
+  ASSERT_EQ(marks->size(), 3u);
+  DecodeRun after;
+  after.decoder.resume_sequences(marks);
+  v.sequence = 50;  // 47 after the first 3
+  after.feed(v5(v), kReceived + 1'000'000);
+  v.sequence = 63;  // ten more while it listens
+  after.feed(v5(v), kReceived + 2'000'000);
+  v.sequence = 3;
+  after.feed(v5(v), kReceived + 2'000'000, 0x0a000002);
+  v.sequence = 1'000'000;  // of one that was not known
+  after.feed(v5(v), kReceived + 2'000'000, 0x0a000004);
+  EXPECT_EQ(after.decoder.missing_away(), 47u);
+  EXPECT_EQ(after.decoder.total().missing, 57u);
+  after.decoder.add_marks(*marks);
+  EXPECT_EQ(marks->size(), 4u);
+  EXPECT_EQ(static_cast<uint32_t>(marks->at({base::Inet::v4(0x0a000001), 5, marks->begin()->first.stream}).next), 66u);
+  EXPECT_EQ(static_cast<uint32_t>(marks->at({base::Inet::v4(0x0a000003), 5, marks->begin()->first.stream}).next), 3u)
+      << "one that was not heard again stays where it was";
+}
+
 TEST(Netflow5, MinutesAreBounded) {
   DecodeRun run;
   for (size_t minute = 0; minute < Decoder::kMinuteLedgersMax + 100; ++minute)

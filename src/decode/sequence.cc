@@ -16,6 +16,13 @@ void SequenceStream::begin(const SequencePlace& place) {
   advance(place);
 }
 
+void SequenceStream::resume(const SequenceMark& mark) {
+  resumed_ = true;
+  first_ = next_ = known_from_ = mark.next;
+  exported_at_ = mark.exported_at;
+  booted_at_ = mark.booted_at;
+}
+
 bool SequenceStream::other_boot(const SequencePlace& place) const {
   if (place.booted_at == base::kMinTime || booted_at_ == base::kMinTime) return false;
   // The uptime wraps at 2^32 ms, and the boot time that it gives then jumps by as much.
@@ -87,6 +94,16 @@ bool SequenceStream::take_late(uint64_t at, const SequencePlace& place, Sequence
 }
 
 void SequenceStream::follow_odd(const SequencePlace& place, SequenceChange& change) {
+  if (resumed_) {
+    resumed_ = false;
+    begun_ = true;
+    change = follow(place);
+    change.away = change.missing;
+    // An odd number is not believed until the next one agrees: that one tells.
+    resumed_ = suspected_;
+    begun_ = !suspected_;
+    return;
+  }
   if (!begun_) return begin(place);
   const int64_t step = static_cast<int32_t>(place.sequence - static_cast<uint32_t>(next_));
   if (other_boot(place)) {

@@ -28,7 +28,15 @@ struct SequenceChange {
   int64_t missing = 0;      ///< units; below 0: some that were counted as missing came late
   uint32_t duplicates = 0;  ///< messages that had come before
   uint32_t restarts = 0;    ///< the exporter began to count anew
+  int64_t away = 0;         ///< of `missing`: between the mark that the stream was resumed at, and its first message
   bool operator==(const SequenceChange&) const = default;
+};
+
+/// Where a stream of messages stood, for who goes on with it in another process.
+struct SequenceMark {
+  uint64_t next = 0;  ///< SequenceStream::next()
+  Micros exported_at = base::kMinTime, booted_at = base::kMinTime;
+  bool operator==(const SequenceMark&) const = default;
 };
 
 /// One stream: an exporter's domain, engine or data source. At any time, since the last restart:
@@ -56,6 +64,12 @@ class SequenceStream {
     agent_drops_ = told;
     return counts ? static_cast<uint32_t>(more) : 0;
   }
+
+  bool has_begun() const { return begun_; }  ///< and is where a message was believed to be
+  SequenceMark mark() const { return {next_, exported_at_, booted_at_}; }
+  /// The first message is followed as if all up to the mark had just come: what it steps over was sent while nobody
+  /// listened, and is missing. Before the first follow().
+  void resume(const SequenceMark& mark);
 
   uint64_t first() const { return first_; }
   uint64_t next() const { return next_; }  ///< the number that is expected
@@ -92,6 +106,7 @@ class SequenceStream {
   bool agrees_with_suspect(const SequencePlace& place) const;
 
   bool begun_ = false, open_ = false;  ///< open_: the last message held units that could not be counted
+  bool resumed_ = false;               ///< no message since the mark has been believed yet
   bool suspected_ = false, agent_drops_known_ = false;
   uint32_t agent_drops_ = 0;
   uint64_t first_ = 0, next_ = 0, received_ = 0;

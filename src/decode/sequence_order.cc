@@ -15,8 +15,22 @@ constexpr int64_t kAllNs = std::numeric_limits<int64_t>::max();
 uint32_t SequenceOrder::number_of(const SequenceName& name) {
   const std::lock_guard lock(mutex_);
   const auto [at, fresh] = numbers_.try_emplace(name, static_cast<uint32_t>(streams_.size() + 1));
-  if (fresh) streams_.emplace_back();
+  if (fresh) {
+    Stream& stream = streams_.emplace_back();
+    stream.counts_records = counts_records(name.kind);
+    if (resumed_ != nullptr) resume_stream(stream, *resumed_, name);
+  }
   return at->second;
+}
+
+void SequenceOrder::resume(std::shared_ptr<const SequenceMarks> marks) {
+  const std::lock_guard lock(mutex_);
+  resumed_ = std::move(marks);
+}
+
+void SequenceOrder::add_marks(SequenceMarks& marks) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, number] : numbers_) add_mark(marks, name, streams_[number - 1]);
 }
 
 void SequenceOrder::hand_over(uint32_t number, std::vector<SequenceNote>& notes, int64_t complete_until_ns) {
@@ -84,7 +98,7 @@ void SequenceOrder::follow_until(int64_t stamp_ns, size_t left) {
 }
 
 void SequenceOrder::follow(uint32_t lane, const SequenceNote& note) {
-  SequenceStream& stream = streams_[note.stream - 1];
+  Stream& stream = streams_[note.stream - 1];
   const SequenceChange change = stream.follow(note.place);
   const uint32_t agent_drops =
       note.place.agent_drops_told ? stream.follow_agent_drops(note.place.agent_drops) : uint32_t{0};
@@ -95,6 +109,7 @@ void SequenceOrder::follow(uint32_t lane, const SequenceNote& note) {
   sum.exporter = note.exporter;
   sum.minute = minute;
   sum.missing += change.missing;
+  if (stream.counts_records) sum.away += change.away;
   sum.duplicates += change.duplicates;
   sum.restarts += change.restarts;
   sum.agent_drops += agent_drops;

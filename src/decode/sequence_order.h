@@ -3,28 +3,15 @@
 // (docs/design/0014-sockets-and-forwarding.md).
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
 
-#include "base/inet.h"
-#include "decode/sequence.h"
+#include "decode/sequence_marks.h"
 
 namespace backstream::decode {
-
-/// Which stream of messages: `kind` is the protocol, `stream` the exporter's own number of it.
-struct SequenceName {
-  base::Inet owner;
-  uint32_t kind = 0;
-  uint64_t stream = 0;
-  bool operator==(const SequenceName&) const = default;
-};
-struct SequenceNameHash {
-  size_t operator()(const SequenceName& name) const noexcept {
-    return base::hash_mix(base::InetHash{}(name.owner), base::hash_mix(name.stream, name.kind));
-  }
-};
 
 /// What a thread tells of a message that it has read.
 struct SequenceNote {
@@ -48,6 +35,11 @@ class SequenceOrder {
  public:
   explicit SequenceOrder(uint32_t lanes, size_t notes_max = kNotesMax) : notes_max_(notes_max), lanes_(lanes) {}
 
+  /// Streams go on at these marks. Before the first number_of().
+  void resume(std::shared_ptr<const SequenceMarks> marks);
+  /// Adds the marks of all streams, or moves those that are there: by what was followed so far.
+  void add_marks(SequenceMarks& marks) const;
+
   /// The same for the same name, at least 1.
   uint32_t number_of(const SequenceName& name);
 
@@ -62,6 +54,7 @@ class SequenceOrder {
     uint32_t lane = 0, exporter = 0;  ///< as in the notes
     Micros minute = 0;                ///< begin of the minute that the message was received in
     int64_t missing = 0;              ///< as SequenceChange
+    int64_t away = 0;                 ///< as SequenceChange, of streams that count records
     uint64_t duplicates = 0, restarts = 0, agent_drops = 0;
   };
   /// All since the last call.
@@ -74,6 +67,9 @@ class SequenceOrder {
   static constexpr int64_t kSettleNs = 100'000'000;
 
  private:
+  struct Stream : SequenceStream {
+    bool counts_records = false;
+  };
   struct Lane {
     std::vector<SequenceNote> notes;  // By time stamp, those before `begin` have been followed.
     size_t begin = 0;
@@ -89,7 +85,8 @@ class SequenceOrder {
   std::vector<Lane> lanes_;
   size_t held_ = 0;  // Notes that have not been followed.
   std::unordered_map<SequenceName, uint32_t, SequenceNameHash> numbers_;
-  std::deque<SequenceStream> streams_;                                // By number, less one.
+  std::shared_ptr<const SequenceMarks> resumed_;                      // Null: none goes on.
+  std::deque<Stream> streams_;                                        // By number, less one.
   std::map<std::tuple<Micros, uint32_t, uint32_t>, Change> changes_;  // By minute, lane, exporter.
   uint64_t early_count_ = 0;
 };

@@ -64,6 +64,41 @@ TEST(SequenceStream, TheWrapAt32BitsIsNoLoss) {
   EXPECT_EQ(s.stream.received(), 50u);
 }
 
+/// What a stream that goes on at `mark` makes of messages of 10 units that begin at these numbers.
+SequenceChange resumed(const SequenceMark& mark, const std::vector<uint32_t>& sequences, Micros exported_at,
+                       Micros booted_at) {
+  SequenceStream stream;
+  stream.resume(mark);
+  EXPECT_FALSE(stream.has_begun());
+  SequenceChange sum;
+  for (const uint32_t sequence : sequences) {
+    const SequenceChange change = stream.follow({sequence, 10, true, false, 0, exported_at, booted_at});
+    sum.missing += change.missing;
+    sum.duplicates += change.duplicates;
+    sum.restarts += change.restarts;
+    sum.away += change.away;
+  }
+  EXPECT_TRUE(stream.has_begun());
+  return sum;
+}
+
+TEST(SequenceStream, WhatWasSentWhileNobodyListenedIsMissing) {
+  SequenceStream before;
+  const Micros at = kBoot + 100 * kSecond, later = at + 20 * kSecond;
+  before.follow({0xfffffff0, 8, true, false, 0, at, kBoot});
+  const SequenceMark mark = before.mark();
+  EXPECT_EQ(static_cast<uint32_t>(mark.next), 0xfffffff8);
+  using Sequences = std::vector<uint32_t>;
+  EXPECT_EQ(resumed(mark, Sequences{0xfffffff8, 2}, later, kBoot), SequenceChange()) << "nothing was";
+  EXPECT_EQ(resumed(mark, Sequences{0xfffffff8, 12}, later, kBoot), (SequenceChange{10, 0, 0, 0}))
+      << "what is missing later is missed by who listens";
+  EXPECT_EQ(resumed(mark, Sequences{92, 102, 122}, later, kBoot), (SequenceChange{110, 0, 0, 100}));
+  EXPECT_EQ(resumed(mark, Sequences{199'992, 200'002}, later, kBoot), (SequenceChange{200'000, 0, 0, 200'000}))
+      << "so large a step is believed when the second message agrees";
+  EXPECT_EQ(resumed(mark, Sequences{5, 15}, later, kBoot + 110 * kSecond), (SequenceChange{0, 0, 1, 0}))
+      << "another boot of the exporter counts anew";
+}
+
 TEST(SequenceStream, ARestartIsToldByTheBootTime) {
   Stream s;
   Micros now = kBoot + 5'000 * kSecond;

@@ -13,7 +13,6 @@ using base::load_be32;
 constexpr uint16_t kV9 = 9, kIpfix = 10;
 constexpr size_t kPendingSetsMax = 1'024;  ///< of a sender
 constexpr size_t kIdentitiesMax = 4'096;   ///< of a sender
-constexpr uint32_t kByPort = 1 << 16;      ///< kinds of streams that a sender has, not an exporter
 constexpr uint16_t kExporterIPv4Address = 130, kExporterIPv6Address = 131, kSystemInitTime = 160;
 
 /// A message whose header has been read, and its sets.
@@ -540,7 +539,7 @@ void follow(DecodeContext& context, uint16_t version, uint32_t domain, const Seq
   SequenceTable& table = by_port ? context.sender.sequences : context.exporter.sequences;
   const base::Inet& owner = by_port ? context.sender.key.address : context.exporter.address;
   const uint64_t port = by_port ? context.datagram.source_port : 0;
-  follow_sequence(context, table, owner, by_port ? version | kByPort : version, port << 32 | domain, place);
+  follow_sequence(context, table, owner, by_port ? version | kSequenceByPort : version, port << 32 | domain, place);
 }
 
 void refuse_short_header(DecodeContext& context) {

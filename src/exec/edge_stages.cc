@@ -47,7 +47,10 @@ class PaneSide {
     std::map<Micros, PaneTablePtr> panes;
     window::CountsByPane counts;
     for (const auto& thread : threads_) {
-      for (const auto& [start, of_thread] : thread->take_counts(until)) counts[start] += of_thread;
+      for (const auto& [start, of_thread] : thread->take_counts(until)) {
+        counts[start] += of_thread;
+        sent_ += of_thread;
+      }
       thread->take_until(until, [&](Micros start, PaneTablePtr pane) {
         PaneTablePtr& whole = panes[start];
         if (whole == nullptr) whole = std::move(pane);
@@ -63,8 +66,20 @@ class PaneSide {
     }
     sender_.send_cut(frontier, counts, nullptr);
   }
-  void report(Micros frontier, const WindowLedger& ledger) {
-    sender_.report(frontier, ledger);
+  /// Counts what was sent: rows of panes that are open may come to nothing.
+  /// @param others  rows that did not go out in panes
+  void report(Micros frontier, const WindowLedger& others) {
+    const WindowLedger whole = ledger();
+    WindowLedger told = others;
+    told.assigned += sent_.assigned;
+    told.counted += sent_.counted;
+    told.filtered += sent_.filtered;
+    told.late += sent_.late;
+    told.errored += sent_.errored;
+    told.shed += sent_.shed;
+    told.time_null += whole.time_null;
+    told.time_future += whole.time_future;
+    sender_.report(frontier, told);
     // Supplements to panes of long ago begin anew with the number 0 and must not be taken for repeats of the first.
     if (frontier != base::kMinTime && frontier != base::kMaxTime) sender_.forget_before(frontier - kNumbersKept);
   }
@@ -73,6 +88,8 @@ class PaneSide {
     for (const auto& thread : threads_) total += thread->ledger();
     return total;
   }
+  /// Rows of panes that were not sent yet.
+  uint64_t rows_open() const { return ledger().assigned - sent_.assigned; }
   const std::vector<std::unique_ptr<EdgeHalf>>& threads() const { return threads_; }
 
  private:
@@ -81,6 +98,7 @@ class PaneSide {
   const PaneGrid grid_;
   PaneSender sender_;
   std::vector<std::unique_ptr<EdgeHalf>> threads_;
+  PaneCounts sent_;
 };
 
 /// Sends the columns that the query reads, of the rows that its condition lets through.
@@ -116,6 +134,18 @@ class RowSide {
     uint64_t count = 0;
     for (const auto& thread : threads_) count += std::exchange(thread->row_count, 0);
     return count;
+  }
+  /// Those that were turned away and not told of, too.
+  uint64_t rows_open() const {
+    uint64_t rows = ledger().filtered - filtered_told_;
+    for (const auto& thread : threads_) rows += thread->writer.row_count();
+    return rows;
+  }
+  /// ledger(), which is told now.
+  WindowLedger tell() {
+    const WindowLedger total = ledger();
+    filtered_told_ = total.filtered;
+    return total;
   }
   /// The newest event time of the batches that came last.
   Micros newest() const {
@@ -218,6 +248,7 @@ class RowSide {
   std::vector<std::unique_ptr<Thread>> threads_;
   std::mutex mutex_;  ///< process() of several threads; guards the number and the order of messages
   uint32_t sent_ = 0;
+  uint64_t filtered_told_ = 0;
 };
 
 /// Passes messages on, and tells what they take compressed.
@@ -294,10 +325,16 @@ class EdgeStage final : public StageRunner {
     return base::floor_to(watermark, base::kMicrosPerSecond, 0) + base::kMicrosPerSecond;
   }
   void mark_gap(Micros from, Micros until) override { out_.append(partial::write_presence({origin_, 0, from, until})); }
+  uint64_t rows_open() const override { return (panes_ ? panes_->rows_open() : 0) + (rows_ ? rows_->rows_open() : 0); }
+  void tell_lost(uint64_t rows) override {
+    lost_ = rows;
+    out_.append(partial::write_loss({origin_, rows}));
+  }
   WindowLedger ledger() const override {
     WindowLedger total;
     if (panes_) total += panes_->ledger();
     if (rows_) total += rows_->ledger();
+    total.lost = lost_;
     return total;
   }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
@@ -370,9 +407,9 @@ class EdgeStage final : public StageRunner {
     if (!choice_->choice.sends_rows()) choice_->whole_from = std::min(rows_->newest(), watermark + kWholeAfter) + 1;
   }
   void report() {
-    if (panes_) return panes_->report(frontier_, ledger());
+    const WindowLedger total = rows_ ? rows_->tell() : WindowLedger{};
+    if (panes_) return panes_->report(frontier_, total);
     partial::Frontier frontier;
-    const WindowLedger total = ledger();
     frontier.origin = origin_;
     frontier.frontier = frontier_;
     frontier.assigned = total.assigned;
@@ -389,6 +426,7 @@ class EdgeStage final : public StageRunner {
   std::unique_ptr<PaneSide> panes_;   ///< null: only rows travel
   std::unique_ptr<RowSide> rows_;     ///< null: only panes do
   Micros frontier_ = base::kMinTime;  ///< reported last
+  uint64_t lost_ = 0;                 ///< told last
 };
 
 }  // namespace

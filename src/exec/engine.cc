@@ -34,6 +34,7 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   shed_octets += other.shed_octets;
   time_null += other.time_null;
   time_future += other.time_future;
+  lost += other.lost;
   refused += other.refused;
   windows_closed += other.windows_closed;
   result_rows += other.result_rows;
@@ -223,6 +224,14 @@ class RunningQuery final : public RowReceiver {
     for (auto* readers : {&readers_, &late_rows_.readers})
       std::erase_if(*readers, [&](const Reader& reader) { return reader.query->root_ == &root; });
   }
+  /// Of an edge half, which reads a stream itself.
+  void add_rows_open(std::map<uint64_t, uint64_t>& open) const {
+    if (!failed() && !stages_.empty()) open[incarnation_] = stages_.front()->rows_open();
+  }
+  void tell_lost(const std::map<uint64_t, uint64_t>& rows) {
+    const auto known = rows.find(incarnation_);
+    if (known != rows.end() && !failed() && !stages_.empty()) stages_.front()->tell_lost(known->second);
+  }
   void mark_gap(Micros from, Micros until) {
     if (!failed() && inputs_.empty() && !stages_.empty()) stages_.front()->mark_gap(from, until);
     for (const auto& input : inputs_) input->mark_gap(from, until);
@@ -400,15 +409,16 @@ class RunningQuery final : public RowReceiver {
     if (watermark == base::kMinTime || until == base::kMaxTime) return false;
     return watermark - query_->stages.front().window.size_us - query_->options.allowed_lateness_us >= until;
   }
-  std::vector<uint32_t> edges_behind(Micros time) const {
-    if (edges_) return edges_->inbox.edges_behind(time);
-    std::vector<uint32_t> behind;
+  /// Those that a window does not have whole.
+  std::vector<uint32_t> edges_missing(const WindowRef& window) const {
+    if (edges_) return edges_->inbox.edges_missing(window.start, window.end);
+    std::vector<uint32_t> missing;
     for (const auto& input : inputs_) {
-      for (const uint32_t edge : input->edges_behind(time)) {
-        if (std::find(behind.begin(), behind.end(), edge) == behind.end()) behind.push_back(edge);
+      for (const uint32_t edge : input->edges_missing(window)) {
+        if (std::find(missing.begin(), missing.end(), edge) == missing.end()) missing.push_back(edge);
       }
     }
-    return behind;
+    return missing;
   }
 
   /// See form_of_state().
@@ -451,14 +461,14 @@ class RunningQuery final : public RowReceiver {
       result.revision = window.revision;
       result.final = window.final;
       result.complete = window.complete;
-      if (!window.complete && window.end != 0) result.edges_missing = edges_behind(window.end);
+      if (!window.complete && window.end != 0) result.edges_missing = edges_missing(window);
       result.last = last;
       result.schema = &query_->output();
       result.rows = rows;
       sink_->on_result(result);
     }
     if (!window.final) return;
-    give_rows(readers_, window, rows, last);
+    give_rows(readers_, window, rows, last, sites_missing(window));
   }
   void on_frontier(Micros frontier) override {
     frontier_ = frontier;
@@ -502,6 +512,7 @@ class RunningQuery final : public RowReceiver {
     ledger.shed += totals.shed;
     ledger.time_null += totals.time_null;
     ledger.time_future += totals.time_future;
+    ledger.lost += edges_->inbox.lost();
   }
   void save_edges(StateWriter& out) const {
     out.time(edges_->frontier);
@@ -540,18 +551,31 @@ class RunningQuery final : public RowReceiver {
     RowReceiver& receiver() const { return query->entry(input); }
   };
   static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
-                        bool last) {
+                        bool last, std::string_view sites_missing = {}) {
     for (const Reader& reader : readers) {
-      reader.query->guard([&] { reader.receiver().on_rows(window, reader.query->as_read(window, rows), last); });
+      reader.query->guard(
+          [&] { reader.receiver().on_rows(window, reader.query->as_read(window, rows, sites_missing), last); });
     }
+  }
+  /// Those that a window which is final is without, for readers that name the column: they were away for too long.
+  std::string sites_missing(const WindowRef& window) const {
+    std::string text;
+    if (window.complete || window.end == 0 ||
+        std::none_of(readers_.begin(), readers_.end(), [](const Reader& reader) { return reader.query->hidden_; }))
+      return text;
+    for (const uint32_t edge : edges_missing(window)) {
+      if (!text.empty()) text += ',';
+      text += options_.site_of ? options_.site_of(edge) : std::to_string(edge);
+    }
+    return text;
   }
   static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
     for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver().on_frontier(frontier); });
   }
   /// Rows of its source as the query reads them.
-  batch::ColumnBatch& as_read(const WindowRef& window, batch::ColumnBatch& rows) {
+  batch::ColumnBatch& as_read(const WindowRef& window, batch::ColumnBatch& rows, std::string_view sites_missing) {
     batch::ColumnBatch& cut = truncations_.empty() ? rows : truncations_.front().apply(rows);
-    return hidden_ ? hidden_->add(window, cut) : cut;
+    return hidden_ ? hidden_->add(window, sites_missing, cut) : cut;
   }
   /// Whatever a query does is done in here, so that its failure is its own.
   template <typename Work>
@@ -922,6 +946,20 @@ void Engine::send_open() {
   }
 }
 
+std::map<uint64_t, uint64_t> Engine::rows_open() const {
+  std::map<uint64_t, uint64_t> open;
+  for (const State::Stream& s : state_->streams) {
+    for (const auto& reader : s.readers) reader.query->add_rows_open(open);
+  }
+  return open;
+}
+
+void Engine::tell_lost(const std::map<uint64_t, uint64_t>& rows_by_incarnation) {
+  for (State::Stream& s : state_->streams) {
+    for (const auto& reader : s.readers) reader.query->tell_lost(rows_by_incarnation);
+  }
+}
+
 Engine::Taken Engine::take(std::span<const uint8_t> bytes) {
   State& state = *state_;
   partial::Message message;
@@ -941,7 +979,9 @@ Engine::Taken Engine::take(std::span<const uint8_t> bytes) {
   if (message.kind == partial::Message::Kind::kPresence) {
     const partial::Presence& presence = message.presence;
     for (const auto& [name, query] : state.readers_of_edges) {
-      if (incarnation == 0 || incarnation == name) query->mark_gap(presence.gap_from, presence.gap_until);
+      if (incarnation != 0 && incarnation != name) continue;
+      query->mark_gap(presence.gap_from, presence.gap_until);
+      query->edges().inbox.mark_gap(presence.origin.edge, presence.gap_from, presence.gap_until);
     }
     return Taken::kTaken;
   }
@@ -971,9 +1011,6 @@ Micros Engine::frontier(size_t query_index) const {
   state_->queries[query_index]->for_each_reading(
       [&](RunningQuery& query) { least = std::min(least, query.edges().frontier); });
   return least;
-}
-std::vector<uint32_t> Engine::edges_behind(size_t query_index, Micros time) const {
-  return state_->queries[query_index]->edges_behind(time);
 }
 
 Engine::PartialCounts Engine::partial_counts() const {

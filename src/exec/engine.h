@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -64,6 +65,9 @@ struct WindowLedger {
   uint64_t spread_too_long = 0;      ///< those of more than kSpreadPartsMax panes: one part each
   // Results of aggregates that are null (agg::NullResults).
   uint64_t sum_overflow = 0, capped_groups = 0, negative_weights = 0;
+  /// Beside what was assigned: rows that came to nothing because a process was killed, or none was there, as far as
+  /// exporters number their records. Edges that are processes of their own tell it (partial::Loss).
+  uint64_t lost = 0;
   uint64_t late_unkept = 0;  ///< late rows that `<view>_late` does not hold: too many groups of them came at once
   WindowLedger& operator+=(const WindowLedger& other);
   void add(const agg::NullResults& nulls);
@@ -139,6 +143,8 @@ struct EngineOptions {
   std::shared_ptr<BlockPools> pools;    ///< the engine's; null: each stage has memory of its own
   Micros pane_us_max = base::kMaxTime;  ///< with ship: 60 s (docs/design/0002-partials.md)
   Half half = Half::kBoth;
+  /// kMerge: the name of an edge's site, for `_sites_missing`; empty: its number.
+  std::function<std::string(uint32_t edge)> site_of = {};
   // kEdge only.
   PartialsOut* partials_out = nullptr;  ///< outlives the engine
   uint32_t edge = 0;                    ///< the number of this edge among all
@@ -207,6 +213,11 @@ class Engine {
 
   /// kEdge: sends what is open, though more of it may come: before a stop.
   void send_open();
+  /// kEdge: rows that have come in and are in nothing that was sent yet, by the incarnation of what reads them: a
+  /// query, or an input of it. They are lost when the process is killed.
+  std::map<uint64_t, uint64_t> rows_open() const;
+  /// kEdge: tells where windows close what came to nothing, in all (partial::Loss). What is not here any more has none.
+  void tell_lost(const std::map<uint64_t, uint64_t>& rows_by_incarnation);
   /// What became of a message.
   enum class Taken : uint8_t {
     kTaken,    ///< or it was a repeat
@@ -222,8 +233,6 @@ class Engine {
   const partial::Members& members() const;
   /// kMerge: how far the edges of a query are; kMinTime: not all have told.
   Micros frontier(size_t query_index) const;
-  /// kMerge: the edges that a window of the query which ends then does not have whole.
-  std::vector<uint32_t> edges_behind(size_t query_index, Micros time) const;
   /// kMerge: messages that were refused, and chunks that were dropped (partial::InboxDrop).
   struct PartialCounts {
     uint64_t taken = 0, unknown = 0, octets = 0;

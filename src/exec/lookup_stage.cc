@@ -426,6 +426,8 @@ class LookupStage final : public StageRunner {
     for (auto& edge : edges_) edge->refresh();
   }
   void mark_gap(Micros from, Micros until) override { inner_->mark_gap(from, until); }
+  uint64_t rows_open() const override { return inner_->rows_open(); }
+  void tell_lost(uint64_t rows) override { inner_->tell_lost(rows); }
   void send_open() override { inner_->send_open(); }
 
  private:

@@ -233,6 +233,8 @@ class SpreadStage final : public StageRunner {
   void relax(size_t node) override { reader_->relax(node); }
   void refresh_lookups() override { reader_->refresh_lookups(); }
   void mark_gap(Micros from, Micros until) override { reader_->mark_gap(from, until); }
+  uint64_t rows_open() const override { return reader_->rows_open(); }
+  void tell_lost(uint64_t rows) override { reader_->tell_lost(rows); }
   void send_open() override { reader_->send_open(); }
   void save_state(StateWriter& out) override {
     WindowLedger total;

@@ -20,7 +20,7 @@ using batch::Column;
 constexpr uint8_t kMagic[3] = {'B', 'S', 'P'};
 constexpr uint8_t kPane = static_cast<uint8_t>(ChunkId::Kind::kPane), kFrontier = 2,
                   kCut = static_cast<uint8_t>(ChunkId::Kind::kCut), kRows = static_cast<uint8_t>(ChunkId::Kind::kRows),
-                  kPresence = 5, kMembers = 6, kClaim = 7;
+                  kPresence = 5, kMembers = 6, kClaim = 7, kLoss = 8;
 constexpr size_t kChecksumOctets = 8;
 constexpr size_t kHeadOctets = 5;
 
@@ -156,6 +156,14 @@ std::vector<uint8_t> write_presence(const Presence& presence) {
   return out;
 }
 
+std::vector<uint8_t> write_loss(const Loss& loss) {
+  std::vector<uint8_t> out;
+  put_head(out, kLoss, loss.origin);
+  put_varint(out, loss.rows);
+  put_checksum(out);
+  return out;
+}
+
 std::vector<uint8_t> write_members(const Members& members) {
   std::vector<uint8_t> out;
   put_head(out, kMembers, {});
@@ -267,6 +275,12 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
     p.origin = origin;
     if (!in.i64(p.sent_at) || !in.i64(p.gap_from) || !in.i64(p.gap_until) || !in.rest().empty())
       return refuse(PartialFault::kMalformed);
+    return true;
+  }
+  if (kind == kLoss) {
+    message.kind = Message::Kind::kLoss;
+    message.loss.origin = origin;
+    if (!in.u64(message.loss.rows) || !in.rest().empty()) return refuse(PartialFault::kMalformed);
     return true;
   }
   if (kind == kMembers) {

@@ -7,6 +7,7 @@
 //   rows:      cut supplement attempt chunk last:1 ledger_count ledger... row_count column...
 //   frontier:  frontier assigned counted filtered late errored shed time_null time_future
 //   presence:  sent_at gap_from gap_until
+//   loss:      rows
 //   members:   decided_at member_count, (edge absent:1)...
 //   claim:     claimed_at worker_octets worker
 //   ledger:    pane_start assigned counted filtered late errored shed shed_octets 2^64-1-keep_below
@@ -87,6 +88,14 @@ struct Presence {
   /// What arrived in between, if anything, no process of the edge has seen; equal: nothing is missing.
   Micros gap_from = 0, gap_until = 0;
   bool operator==(const Presence&) const = default;
+};
+
+/// "So many rows of the query have come to nothing, because processes of this edge were killed or not there: rows of
+/// panes that were open, and what exporters have sent meanwhile by the numbers of their messages." In all since the
+/// edge's spool began, so that a repeat says nothing new.
+struct Loss {
+  Origin origin;
+  uint64_t rows = 0;
 };
 
 /// Which edges must report before windows close, and which of them are not waited for. A decision that depends on the
@@ -175,6 +184,7 @@ class PartialWriter {
 
 std::vector<uint8_t> write_frontier(const Frontier& frontier);
 std::vector<uint8_t> write_presence(const Presence& presence);
+std::vector<uint8_t> write_loss(const Loss& loss);
 std::vector<uint8_t> write_members(const Members& members);
 std::vector<uint8_t> write_claim(const Claim& claim);
 /// A data message whose groups, or rows, are these bytes.
@@ -183,18 +193,24 @@ std::vector<uint8_t> write_data(const ChunkId& id, std::span<const PaneLedger> l
 
 /// What a message is, without its groups. Views into `bytes`.
 struct Message {
-  enum class Kind : uint8_t { kData, kFrontier, kPresence, kMembers, kClaim } kind = Kind::kData;
+  enum class Kind : uint8_t { kData, kFrontier, kPresence, kMembers, kClaim, kLoss } kind = Kind::kData;
   ChunkId chunk;  ///< kData, as are the next three
   std::vector<PaneLedger> ledgers;
   uint64_t group_count = 0;  ///< of groups, or rows
   std::span<const uint8_t> groups;
   Frontier frontier;
   Presence presence;
+  Loss loss;
   Members members;
   Claim claim;
   /// Who sent it, and for which query; of kMembers and kClaim nobody and none.
   const Origin& origin() const {
-    return kind == Kind::kData ? chunk.origin : kind == Kind::kFrontier ? frontier.origin : presence.origin;
+    switch (kind) {
+      case Kind::kData: return chunk.origin;
+      case Kind::kFrontier: return frontier.origin;
+      case Kind::kLoss: return loss.origin;
+      default: return presence.origin;
+    }
   }
 };
 /// Reads and checks everything but the groups. Returns false and says why otherwise.

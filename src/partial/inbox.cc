@@ -108,11 +108,19 @@ void Inbox::set_done(const Pane& pane) {
   numbers_.erase(std::find_if(numbers_.begin(), numbers_.end(), of_edge));
 }
 
+/// Null: there are too many.
+Inbox::Edge* Inbox::edge_of(uint32_t number) {
+  return edges_.size() < kEdgesMax || edges_.contains(number) ? &edges_[number] : nullptr;
+}
+
 void Inbox::accept(const Message& message, std::span<const uint8_t> bytes, const Deliver& deliver) {
   const auto drop = [&](InboxDrop why) { ++drops_[static_cast<size_t>(why)]; };
   if (message.kind == Message::Kind::kFrontier) {
-    const uint32_t number = message.frontier.origin.edge;
-    if (edges_.size() < kEdgesMax || edges_.contains(number)) count(edges_[number], message.frontier);
+    if (Edge* const edge = edge_of(message.frontier.origin.edge)) count(*edge, message.frontier);
+    return;
+  }
+  if (message.kind == Message::Kind::kLoss) {
+    if (Edge* const edge = edge_of(message.loss.origin.edge)) edge->lost = std::max(edge->lost, message.loss.rows);
     return;
   }
   if (message.kind != Message::Kind::kData) return;
@@ -168,6 +176,23 @@ std::vector<uint32_t> Inbox::edges_behind(Micros time) const {
   return behind;
 }
 
+void Inbox::mark_gap(uint32_t edge, Micros from, Micros until) {
+  const Gap gap{edge, from, until};
+  if (from >= until || std::find(edge_gaps_.begin(), edge_gaps_.end(), gap) != edge_gaps_.end()) return;
+  edge_gaps_.push_back(gap);
+  if (edge_gaps_.size() > kEdgeGapsMax) edge_gaps_.pop_front();
+}
+
+std::vector<uint32_t> Inbox::edges_missing(Micros start, Micros end) const {
+  std::vector<uint32_t> missing = edges_behind(end);
+  for (const Gap& gap : edge_gaps_) {
+    if (gap.from < end && start < gap.until) missing.push_back(gap.edge);
+  }
+  std::sort(missing.begin(), missing.end());
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  return missing;
+}
+
 Frontier Inbox::totals() const {
   Frontier sum;
   for (const auto& [number, edge] : edges_) {
@@ -177,9 +202,16 @@ Frontier Inbox::totals() const {
   return sum;
 }
 
+uint64_t Inbox::lost() const {
+  uint64_t sum = 0;
+  for (const auto& [number, edge] : edges_) sum += edge.lost;
+  return sum;
+}
+
 void Inbox::forget_before(Micros pane_start) {
   final_before_ = std::max(final_before_, pane_start);
   done_.erase(done_.begin(), done_.lower_bound(Pane{pane_start, {}, 0, {}}));
+  std::erase_if(edge_gaps_, [&](const Gap& gap) { return gap.until <= pane_start; });
   for (auto at = pending_.begin(); at != pending_.end() && at->first.start < pane_start;) {
     const auto here = at++;
     if (here->first.kind == ChunkId::Kind::kPane) drop_attempts(here, InboxDrop::kIncomplete, UINT32_MAX);
@@ -239,6 +271,22 @@ void Inbox::save(std::vector<uint8_t>& out) const {
     base::put_varint(out, numbers.come.size());
     for (const uint32_t number : numbers.come) base::put_varint(out, number);
   }
+  // Nothing where there is none, as states of before have it.
+  const auto lost_any = [](const auto& entry) { return entry.second.lost != 0; };
+  const auto losers = std::count_if(edges_.begin(), edges_.end(), lost_any);
+  if (losers == 0 && edge_gaps_.empty()) return;
+  base::put_varint(out, static_cast<uint64_t>(losers));
+  for (const auto& [number, edge] : edges_) {
+    if (edge.lost == 0) continue;
+    base::put_varint(out, number);
+    base::put_varint(out, edge.lost);
+  }
+  base::put_varint(out, edge_gaps_.size());
+  for (const Gap& gap : edge_gaps_) {
+    base::put_varint(out, gap.edge);
+    base::put_varint_signed(out, gap.from);
+    base::put_varint_signed(out, gap.until);
+  }
 }
 
 bool Inbox::load(std::span<const uint8_t> saved) {
@@ -289,6 +337,18 @@ bool Inbox::load(std::span<const uint8_t> saved) {
       numbers.come.insert(number);
     }
     loaded.numbers_.emplace(stream, std::move(numbers));
+  }
+  if (!in.rest().empty()) {
+    if (!in.u64(count) || count > kEdgesMax) return false;
+    for (; count > 0; --count) {
+      uint32_t number = 0;
+      if (!in.u32(number) || !in.u64(loaded.edges_[number].lost)) return false;
+    }
+    if (!in.u64(count) || count > kEdgeGapsMax) return false;
+    for (; count > 0; --count) {
+      Gap& gap = loaded.edge_gaps_.emplace_back();
+      if (!in.u32(gap.edge) || !in.i64(gap.from) || !in.i64(gap.until)) return false;
+    }
   }
   if (!in.rest().empty()) return false;
   for (const auto& [number, edge] : edges_) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -48,8 +49,15 @@ class Inbox {
   Micros whole_frontier() const;
   /// The edges whose panes up to `time` are not all here.
   std::vector<uint32_t> edges_behind(Micros time) const;
+  /// What came to the edge in [from, until), if anything, is in no pane (Presence). The oldest of more than
+  /// kEdgeGapsMax are forgotten.
+  void mark_gap(uint32_t edge, Micros from, Micros until);
+  /// Those that a window does not have whole: they are behind its end, or have a gap in it. By number.
+  std::vector<uint32_t> edges_missing(Micros start, Micros end) const;
   /// What the edges have counted so far, of all their epochs.
   Frontier totals() const;
+  /// Rows that the edges have told to be lost (Loss).
+  uint64_t lost() const;
   /// Panes that begin before `pane_start` are final: forgets their identities; what still comes for them is stale.
   void forget_before(Micros pane_start);
 
@@ -96,7 +104,15 @@ class Inbox {
     std::map<uint64_t, Frontier> epochs;  ///< the last report of each, at most kEpochsMax
     uint64_t epochs_before = 0;           ///< those below are summed up in `before`
     Frontier before;
+    uint64_t lost = 0;
   };
+  struct Gap {
+    uint32_t edge = 0;
+    Micros from = 0, until = 0;
+    bool operator==(const Gap&) const = default;
+  };
+  static constexpr size_t kEdgeGapsMax = 1'000;
+  Edge* edge_of(uint32_t number);
   void count(Edge& edge, const Frontier& frontier);
   std::map<uint32_t, Edge> edges_;  ///< at most kEdgesMax
   bool is_done(const Pane& pane) const;
@@ -105,6 +121,7 @@ class Inbox {
   std::set<Pane> done_;
   std::map<Stream, Numbers> numbers_;  ///< of the newest kEpochsMax epochs of an edge
   std::map<Pane, std::map<uint32_t, Attempt>> pending_;
+  std::deque<Gap> edge_gaps_;  ///< in which windows that are not final may lie
   size_t pending_octets_ = 0;
   size_t pending_octets_max_;
   Micros final_before_ = base::kMinTime;

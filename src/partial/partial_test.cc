@@ -333,6 +333,34 @@ TEST(Inbox, RowsAreToldApartByTheirNumbers) {
   EXPECT_EQ(out.chunks.size(), 5u) << "another process of the edge begins anew";
 }
 
+TEST(Inbox, LossesAreTotalsOfEachEdgeAndOutliveARestart) {
+  const auto read = [](const std::vector<uint8_t>& bytes) {
+    Message message;
+    PartialFault fault{};
+    EXPECT_TRUE(read_message(bytes, message, fault));
+    EXPECT_EQ(message.kind, Message::Kind::kLoss);
+    return message;
+  };
+  Inbox inbox({1, 2});
+  Delivered out;
+  std::vector<uint8_t> none, some;
+  inbox.save(none);
+  for (const auto& [edge, epoch, rows] : {std::tuple(1u, 2u, 50u), {2u, 7u, 1'000u}, {1u, 3u, 80u}, {1u, 2u, 50u}}) {
+    const Message message = read(write_loss({{edge, epoch, 77}, rows}));
+    EXPECT_EQ(message.origin().incarnation, 77u);
+    inbox.accept(message, kBytes, out.deliver);
+  }
+  EXPECT_EQ(inbox.lost(), 1'080u);
+  inbox.save(some);
+  Inbox loaded({1, 2});
+  EXPECT_TRUE(loaded.load(some));
+  EXPECT_EQ(loaded.lost(), 1'080u);
+  EXPECT_TRUE(loaded.load(none)) << "a state of before, which knows of no losses";
+  EXPECT_EQ(loaded.lost(), 0u);
+  some.pop_back();
+  EXPECT_FALSE(loaded.load(some));
+}
+
 TEST(Inbox, AnAbsentEdgeIsNotWaitedFor) {
   Inbox inbox({});
   EXPECT_EQ(inbox.frontier(), base::kMinTime) << "nobody is waited for, so nothing is known";
@@ -348,6 +376,18 @@ TEST(Inbox, AnAbsentEdgeIsNotWaitedFor) {
   inbox.accept(frontier(2, 60), kBytes, out.deliver);
   EXPECT_EQ(inbox.whole_frontier(), 60);
   EXPECT_TRUE(inbox.edges_behind(60).empty());
+  inbox.mark_gap(1, 20, 40);
+  EXPECT_EQ(inbox.edges_missing(0, 20), std::vector<uint32_t>());
+  EXPECT_EQ(inbox.edges_missing(20, 60), std::vector<uint32_t>{1});
+  EXPECT_EQ(inbox.edges_missing(40, 60), std::vector<uint32_t>());
+  EXPECT_EQ(inbox.edges_missing(30, 70), (std::vector<uint32_t>{1, 2}));
+  std::vector<uint8_t> saved;
+  inbox.save(saved);
+  Inbox loaded({1, 2});
+  EXPECT_TRUE(loaded.load(saved));
+  EXPECT_EQ(loaded.edges_missing(30, 70), (std::vector<uint32_t>{1, 2}));
+  inbox.forget_before(40);
+  EXPECT_EQ(inbox.edges_missing(30, 60), std::vector<uint32_t>()) << "those windows are final";
 }
 
 TEST(Inbox, ReportsAreTotalsOfEachEpoch) {

@@ -292,6 +292,8 @@ class NodeRoutes {
       if (rows.time_null != 0) reasons.push_back(fmt::format("{} rows had no time", rows.time_null));
       if (rows.time_future != 0)
         reasons.push_back(fmt::format("{} rows were too far in the future (watermark.max_future)", rows.time_future));
+      if (rows.lost != 0)
+        reasons.push_back(fmt::format("{} rows were lost with edges that were killed or not there", rows.lost));
       if (rows.windows_closed != 0)
         reasons.push_back(fmt::format("{} windows have closed, with {} rows", rows.windows_closed, rows.result_rows));
     }

@@ -37,6 +37,7 @@ Json ledger_json(const exec::WindowLedger& ledger) {
           {"shed", ledger.shed},
           {"time_null", ledger.time_null},
           {"time_future", ledger.time_future},
+          {"lost", ledger.lost},
           {"windows_closed", ledger.windows_closed},
           {"result_rows", ledger.result_rows}};
 }

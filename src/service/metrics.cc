@@ -428,6 +428,9 @@ constexpr QueryCounter kQueryCounters[] = {
     {"backstream_query_time_null_rows_total", "Rows without a time.", &exec::WindowLedger::time_null},
     {"backstream_query_time_future_rows_total", "Rows with a time beyond watermark.max_future.",
      &exec::WindowLedger::time_future},
+    {"backstream_query_lost_rows_total",
+     "Rows that came to nothing because a process was killed, or none was there, as far as exporters number records.",
+     &exec::WindowLedger::lost},
 };
 
 void add_queries(Exposition& page, const MetricsInput& input) {

@@ -27,6 +27,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 
@@ -109,11 +110,62 @@ def popen(command, **options):
     return _starter.submit(subprocess.Popen, ["setpriv", "--pdeathsig", "KILL", "--", *command], **options).result()
 
 
+class Link:
+    """The ways of one client to every broker. Cut, they are as a cable that is pulled: connections stay, new ones are taken, and
+    nothing passes; what was under way comes when it is mended.
+
+    @param targets  ports of the brokers; `ports` has where the client finds them"""
+
+    def __init__(self, targets):
+        self._whole = threading.Event()
+        self._whole.set()
+        self._listening = [socket.create_server(("127.0.0.1", 0)) for _ in targets]
+        self.ports = [listening.getsockname()[1] for listening in self._listening]
+        for listening, target in zip(self._listening, targets):
+            threading.Thread(target=self._accept, args=(listening, target), daemon=True).start()
+
+    def cut(self):
+        self._whole.clear()
+
+    def mend(self):
+        self._whole.set()
+
+    def close(self):
+        for listening in self._listening:
+            listening.close()
+
+    def _accept(self, listening, target):
+        with contextlib.suppress(OSError):  # It was closed.
+            while True:
+                client, _ = listening.accept()
+                threading.Thread(target=self._join, args=(client, target), daemon=True).start()
+
+    def _join(self, client, target):
+        with client, contextlib.suppress(OSError):
+            self._whole.wait()
+            with socket.create_connection(("127.0.0.1", target)) as broker:
+                back = threading.Thread(target=self._copy, args=(broker, client), daemon=True)
+                back.start()
+                self._copy(client, broker)
+                back.join()
+
+    def _copy(self, source, sink):
+        """Until one of both is closed; then the other one is, too."""
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self._whole.wait()
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 class Broker:
     def __init__(self, number, folder, listeners):
         self.number = number
         self.folder = folder
         self.ports = {name: Port() for name in listeners}
+        self.doors = {}  # By name of a link: the port where its client finds the broker.
         self.process = None
         self.paused = False
         os.makedirs(folder)
@@ -133,6 +185,9 @@ class Broker:
     def address(self, listener):
         return f"127.0.0.1:{self.ports[listener].number}"
 
+    def advertised(self, listener):
+        return f"127.0.0.1:{self.doors[listener]}" if listener in self.doors else self.address(listener)
+
 
 class Cluster:
     """@param version    '3.9', '4' or a whole version number
@@ -140,15 +195,18 @@ class Cluster:
     @param settings   broker settings over the ones below, as server.properties has them
     @param listeners  further protocols to listen with beside PLAINTEXT, each on a port of its own: SASL_PLAINTEXT, SSL, SASL_SSL
                       (their settings are `listener.name.sasl_plaintext...` in `settings`; addresses: bootstrap_of)
+    @param links      names of clients (letters and _) whose connections go by a Link of their own: links[name], bootstrap_of(name)
     @param scram      {user: password}: SCRAM-SHA-256 credentials that exist from the start
     @param jvm_options  of the brokers, after JVM_OPTIONS
     Threads: any, but one call at a time for each broker."""
 
-    def __init__(self, version="3.9", brokers=1, settings=None, listeners=(), scram=None, jvm_options=()):
+    def __init__(self, version="3.9", brokers=1, settings=None, listeners=(), links=(), scram=None, jvm_options=()):
         self.version, self._jars = installed(version)
         self._count = brokers
         self._settings = settings or {}
-        self._listeners = ("PLAINTEXT", *listeners)
+        self._listeners = ("PLAINTEXT", *listeners, *links)
+        self._link_names = links
+        self.links = {}
         self._scram = scram or {}
         self._jvm_options = jvm_options
         self._brokers = {}
@@ -160,6 +218,10 @@ class Cluster:
             for number in range(1, self._count + 1):
                 self._brokers[number] = Broker(number, os.path.join(self.folder, str(number)),
                                                (*self._listeners, "CONTROLLER"))
+            for name in self._link_names:
+                link = self.links[name] = Link([broker.ports[name].number for broker in self._brokers.values()])
+                for broker, port in zip(self._brokers.values(), link.ports):
+                    broker.doors[name] = port
             self._write_properties()
             self._format()
             self.start()
@@ -172,6 +234,8 @@ class Cluster:
         if kind is not None:
             self.print_logs()
         self.kill()
+        for link in self.links.values():
+            link.close()
         for broker in self._brokers.values():
             for port in broker.ports.values():
                 port.close()
@@ -183,7 +247,7 @@ class Cluster:
         return self.bootstrap_of("PLAINTEXT")
 
     def bootstrap_of(self, listener):
-        return ",".join(broker.address(listener) for broker in self._brokers.values())
+        return ",".join(broker.advertised(listener) for broker in self._brokers.values())
 
     # Faults, of the brokers named or of all. Each is done when it returns: a started broker answers and is in the cluster, an
     # ended one has let go of its ports.
@@ -281,8 +345,10 @@ class Cluster:
                 "controller.listener.names": "CONTROLLER",
                 "inter.broker.listener.name": "PLAINTEXT",
                 "listeners": ",".join(f"{name}://{broker.address(name)}" for name in broker.ports),
+                "advertised.listeners": ",".join(f"{name}://{broker.advertised(name)}" for name in broker.ports
+                                                 if name != "CONTROLLER"),
                 "listener.security.protocol.map": ",".join(
-                    f"{name}:{'PLAINTEXT' if name == 'CONTROLLER' else name}" for name in broker.ports),
+                    f"{name}:{'PLAINTEXT' if name in ('CONTROLLER', *self._link_names) else name}" for name in broker.ports),
                 "log.dirs": os.path.join(broker.folder, "data"),
                 "auto.create.topics.enable": "false",
                 "default.replication.factor": replicas,

@@ -16,12 +16,13 @@ MATRIX = (f"SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FR
 
 class Case(daemon.Case):
     """@param version  of Kafka
-    @param brokers  of the cluster, 1 or 3"""
-    version, brokers = "4", 1
+    @param brokers  of the cluster, 1 or 3
+    @param links    names of nodes whose way to the brokers can be cut: cluster.links[name]"""
+    version, brokers, links = "4", 1, ()
 
     def setUp(self):
         super().setUp()
-        self.cluster = kafka.Cluster(self.version, brokers=self.brokers)
+        self.cluster = kafka.Cluster(self.version, brokers=self.brokers, links=self.links)
         self.cluster.__enter__()
         self.addCleanup(self.cluster.__exit__, None, None, None)
         # By query: window_start -> (its first part, {src_as: (octets, n)}), the newest revision of all that was seen.
@@ -29,8 +30,9 @@ class Case(daemon.Case):
         self.seen = collections.defaultdict(dict)
 
     def node(self, name, *settings, roles, **options):
+        brokers = self.cluster.bootstrap_of(name) if name in self.links else self.cluster.bootstrap
         return self.serve(f"node.name={name}", f"node.site=site-{name}", f"node.roles={roles}", "catalog.store=kafka",
-                          f"kafka.brokers={self.cluster.bootstrap}", "kafka.timeout=5s", "kafka.partitions=3",
+                          f"kafka.brokers={brokers}", "kafka.timeout=5s", "kafka.partitions=3",
                           "state.folder=" + self.path(name), *settings, **options)
 
     def edge(self, name, *settings):

@@ -3,6 +3,7 @@
 // where edges know nothing of each other.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -91,6 +92,14 @@ class Edge : exec::PartialsOut {
     ++options_.epoch;
     begin();
   }
+  /// Another process begins, and knows by a mark what this one loses.
+  void kill() {
+    flush_all();
+    for (const auto& [incarnation, rows] : engine_->rows_open()) lost_[incarnation] += rows;
+    ++options_.epoch;
+    begin();
+    engine_->tell_lost(lost_);
+  }
   void finish() {
     flush_all();
     engine_->finish();
@@ -123,6 +132,7 @@ class Edge : exec::PartialsOut {
   exec::EngineOptions options_;
   std::unique_ptr<exec::Engine> engine_;
   std::vector<batch::BatchBuffer> buffers_;
+  std::map<uint64_t, uint64_t> lost_;
   Micros high_ = base::kMinTime;
 };
 

@@ -31,6 +31,7 @@ Outcome run_whole(const Queries& queries, const std::vector<Flow>& flows, size_t
 struct Faults {
   bool repeats = false;         ///< messages come twice or more, at any time later
   bool edges_restart = false;   ///< an edge is stopped and begins anew
+  bool edges_die = false;       ///< an edge is killed, and another process of it begins
   bool merge_restarts = false;  ///< the merge half is saved, and another reads the log from before the save
   bool mixed = false;           ///< edges send panes, then rows, then panes
 };
@@ -52,6 +53,7 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
       edge.add(flows[i], random() % edge.threads());
     edge.advance(delay);
     if (faults.edges_restart && random() % 40 == 0) edge.restart();
+    if (faults.edges_die && random() % 40 == 0) edge.kill();
   }
   for (Edge& edge : edges) edge.finish();
 
@@ -162,6 +164,29 @@ TEST(HalvesApart, AreTheWhole) {
   }
 }
 
+TEST(HalvesApart, RowsOfAKilledEdgeAreCountedOrLost) {
+  std::mt19937_64 random(11);
+  const auto flows = make_flows(random, 3000, 30 * kSecond);
+  for (const std::string way : {"panes", "rows", "mixed"}) {
+    const Queries queries = bind_queries(way == "rows");
+    const Outcome whole = run_whole(queries, flows, 10, 40 * kSecond);
+    const Outcome apart =
+        run_apart(queries, flows, 10, 40 * kSecond, 12,
+                  {.repeats = true, .edges_die = true, .merge_restarts = true, .mixed = way == "mixed"});
+    for (size_t q = 0; q < queries.size(); ++q) {
+      const exec::WindowLedger& ledger = apart.ledgers[q];
+      if (queries[q]->source.kind == plan::Relation::Kind::kView) continue;  // It reads what another one gives.
+      const std::string at = way + ": " + queries[q]->text;
+      EXPECT_GT(ledger.lost, 0u) << at;
+      const exec::WindowLedger& of_whole = whole.ledgers[q];
+      EXPECT_GE(ledger.assigned + ledger.lost, of_whole.assigned) << at;
+      // Where rows travel, some of those that were lost had no time.
+      EXPECT_LE(ledger.assigned + ledger.lost, of_whole.assigned + of_whole.time_null - ledger.time_null) << at;
+      EXPECT_EQ(ledger.assigned, ledger.counted + ledger.filtered + ledger.late + ledger.errored + ledger.shed) << at;
+    }
+  }
+}
+
 /// What is told of each window beside its rows: the last time that it was sent.
 struct Windows : exec::ResultSink {
   struct Told {
@@ -226,7 +251,6 @@ void expect_marked_and_revised(bool central) {
     EXPECT_EQ(window.edges_missing, std::vector<uint32_t>{2});
   }
   EXPECT_EQ(marked, 14 - closed);
-  EXPECT_EQ(engine.edges_behind(0, kStart + 800 * kSecond), std::vector<uint32_t>{2});
 
   // It comes back, still called absent; the engine goes on meanwhile in another process.
   std::vector<uint8_t> streams, state;
@@ -414,6 +438,45 @@ TEST(HalvesApart, AnEdgeSendsRowsWhileTheyAreLess) {
   EXPECT_GT(at(860).first, 0u);
 }
 
+TEST(HalvesApart, AViewOverAViewNamesTheSitesThatAreMissing) {
+  plan::Catalog catalog;
+  Queries queries;
+  for (const std::string text :
+       {"CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') "
+        "GROUP BY window_start",
+        "SELECT n > 0 AS any, _complete, _sites_missing FROM v"}) {
+    auto query = plan::bind(sql::parse(text, "")->front(), text, catalog);
+    ASSERT_TRUE(query.has_value()) << query.error().message;
+    if (query->is_view) catalog.add_view(*query);
+    queries.push_back(std::make_shared<plan::Query>(std::move(*query)));
+  }
+  std::mt19937_64 random(9);
+  Edge edge(queries, 1, 1, 100);
+  for (const Flow& flow : make_flows(random, 500, 0)) edge.add(flow, 0);
+  edge.finish();
+  const auto rows_of = [&](const partial::Members& members) {
+    exec::EngineOptions options;
+    options.half = exec::Half::kMerge;
+    options.pane_us_max = exec::kShippedPaneMax;
+    options.site_of = [](uint32_t number) { return number == 1 ? "ams" : "rio"; };
+    exec::Engine engine(options);
+    Rows rows;
+    engine.add_query(queries[0], nullptr, exec::Measured::kNot, 1000);
+    engine.add_query(queries[1], &rows, exec::Measured::kNot, 1001);
+    engine.set_members(members);
+    engine.take(partial::write_presence({{1, 1, 0}, 0, kStart + 60 * kSecond, kStart + 120 * kSecond}));
+    for (const auto& message : edge.messages) engine.take(message);
+    engine.settle();
+    std::map<std::string, int> counts;
+    for (const std::string& row : rows.rows) ++counts[row];
+    return counts;
+  };
+  EXPECT_EQ(rows_of({0, {{1, false}}}), (std::map<std::string, int>{{"1|t|t|", 14}, {"1|t|f|ams", 1}}));
+  // The second one never comes: a day later windows are final without it.
+  EXPECT_EQ(rows_of({0, {{1, false}, {2, true}}}),
+            (std::map<std::string, int>{{"1|t|f|rio", 14}, {"1|t|f|ams,rio", 1}}));
+}
+
 TEST(HalvesApart, AGapOfAnEdgeIsTold) {
   std::mt19937_64 random(7);
   const auto flows = make_flows(random, 2000, 0);
@@ -434,6 +497,7 @@ TEST(HalvesApart, AGapOfAnEdgeIsTold) {
   for (const auto& [start, window] : windows.windows) {
     const bool overlaps = start < kStart + 190 * kSecond && start + 60 * kSecond > kStart + 130 * kSecond;
     EXPECT_EQ(window.complete, !overlaps) << (start - kStart) / kSecond;
+    EXPECT_EQ(window.edges_missing, overlaps ? std::vector<uint32_t>{1} : std::vector<uint32_t>());
     EXPECT_TRUE(window.final);
   }
 }
