@@ -25,6 +25,7 @@
 #include "http/router.h"
 #include "http/server.h"
 #include "inventory/inventory.h"
+#include "partial/codec.h"
 #include "service/access.h"
 #include "service/api.h"
 #include "service/checkpoints.h"
@@ -118,7 +119,7 @@ class Daemon {
   base::Result<void> open_http();
   service::QueryGround ground();
   static cluster::QueryId id_of(const catalog::Object& query) {
-    return {query.incarnation.value, static_cast<uint32_t>(query.version)};
+    return {partial::object_number(query.name, query.incarnation.value), static_cast<uint32_t>(query.version)};
   }
   std::string site_of(uint32_t edge) const;
   base::Result<std::string> reload_at_rest();

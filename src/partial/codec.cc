@@ -75,6 +75,10 @@ uint64_t hash_of(uint64_t whole, uint64_t part) {
 
 }  // namespace
 
+uint64_t object_number(std::string_view name, uint64_t incarnation) {
+  return XXH3_64bits_withSeed(name.data(), name.size(), incarnation);
+}
+
 uint64_t incarnation_of(uint64_t root, uint64_t object, uint64_t version) {
   return (hash_of(root, 0) & kUpper) | (hash_of(object, version) & ~kUpper);
 }

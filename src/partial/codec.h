@@ -40,9 +40,13 @@ struct Origin {
   auto operator<=>(const Origin&) const = default;
 };
 
+/// A number of an object of the catalog that none of its kind shares: objects that one change has made have the same
+/// incarnation.
+uint64_t object_number(std::string_view name, uint64_t incarnation);
+
 /// What a version of a query is called, the same on every machine and for ever. The upper 32 bits are of `root` alone,
 /// so that all that is completed together travels in one partition: versions, inputs, and views with what reads them.
-/// @param root     the object of the catalog that the query is completed with: itself, or a view that it reads
+/// @param root     object_number() of the object that the query is completed with: itself, or a view that it reads
 /// @param object   its own
 uint64_t incarnation_of(uint64_t root, uint64_t object, uint64_t version);
 /// Of an input of a query, counted from 1.

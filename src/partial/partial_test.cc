@@ -111,6 +111,9 @@ TEST(PartialCodec, ACutCarriesLedgersAndGroups) {
 
 TEST(PartialCodec, IncarnationsAreTheSameEverywhere) {
   EXPECT_EQ(incarnation_of(7, 7, 1), 5175499748188913270u);
+  EXPECT_EQ(object_number("matrix", 7), 12807092034919901954u);
+  EXPECT_NE(object_number("matrix", 7), object_number("sweep", 7)) << "made by one change";
+  EXPECT_NE(object_number("matrix", 7), object_number("matrix", 8));
   EXPECT_NE(incarnation_of(7, 7, 1), incarnation_of(7, 7, 2));
   // What is completed together travels together.
   for (const uint64_t other :

@@ -283,8 +283,9 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
     }
     if (const auto& query = running.staged.query) {
       const Micros boundary = boundary_of(running.staged.name);
-      if (running.root == 0) running.root = object.incarnation.value;
-      running.incarnation = partial::incarnation_of(running.root, object.incarnation.value, object.version);
+      const uint64_t number = partial::object_number(object.name, object.incarnation.value);
+      if (running.root == 0) running.root = number;
+      running.incarnation = partial::incarnation_of(running.root, number, object.version);
       for (const std::string& read : views_read(running.staged.reads)) {
         running.incarnation =
             partial::incarnation_of_input(running.incarnation, running_.find(read)->second.incarnation);

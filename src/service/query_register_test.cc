@@ -231,6 +231,16 @@ TEST_F(QueryRegisterTest, WhatAnEarlierProcessGaveIsNotGivenAgainByAVersionThatE
   EXPECT_EQ(windows("matrix v2"), (Windows{"180"}));
 }
 
+TEST_F(QueryRegisterTest, QueriesOfOneChangeAreToldApart) {
+  const std::string other = "CREATE MATERIALIZED VIEW other" + kMatrix.substr(kMatrix.find(" AS SELECT"));
+  EXPECT_EQ(change({edit(Action::kAdd, "matrix", kMatrix), edit(Action::kAdd, "other", other)}),
+            "add matrix, add other");
+  const auto started = process->queries->started();
+  ASSERT_EQ(started.size(), 2u);
+  EXPECT_EQ(started[0].object.incarnation, started[1].object.incarnation);
+  EXPECT_NE(started[0].incarnation, started[1].incarnation) << "by it partials are told apart";
+}
+
 TEST_F(QueryRegisterTest, TheSameTextAgainChangesNothing) {
   ASSERT_EQ(change({edit(Action::kPut, "matrix", kMatrix)}), "add matrix");
   const uint64_t revision = process->catalog->revision().value;
