@@ -17,22 +17,12 @@ namespace {
 using base::Result;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kTimeoutMax{10'000};  // A person waits for a change.
 constexpr milliseconds kFollowPause{250};
 constexpr std::chrono::seconds kTendPause{1};
-constexpr uint64_t kReadOctets = 8 << 20;
+constexpr const char* kTopic = "catalog";
 
-Result<std::shared_ptr<transport::KafkaConnection>> connect(const config::Settings& settings) {
-  transport::KafkaOptions options = kafka_options(settings, tell_kafka_notice);
-  options.append_timeout = std::min(options.append_timeout, kTimeoutMax);
-  options.request_timeout = std::min(options.request_timeout, kTimeoutMax);
-  options.read_octets = std::min(options.read_octets, kReadOctets);
-  options.read_partitions = 1;
-  return transport::KafkaConnection::open(std::move(options));
-}
-
-transport::KafkaTopicOptions topic_of(const config::Settings& settings) {
-  return kafka_topic_options(settings, "catalog");
+catalog::OpenKeyedLog opener(std::shared_ptr<transport::Bus> bus) {
+  return [bus = std::move(bus)](bool create) { return bus->open_keyed_log(kTopic, catalog::kChangeOctetsMax, create); };
 }
 
 }  // namespace
@@ -41,31 +31,28 @@ std::string catalog_copy_path(const config::Settings& settings) {
   return (std::filesystem::path(settings.state.folder) / "catalog-copy.sqlite").string();
 }
 
-Result<CatalogStore> open_catalog_store(const config::Settings& settings) {
+Result<CatalogStore> open_catalog_store(const config::Settings& settings, const std::shared_ptr<transport::Bus>& bus) {
   if (settings.catalog.store == config::CatalogStore::kSqlite) {
     auto opened =
         catalog::open_sqlite_catalog((std::filesystem::path(settings.state.folder) / "catalog.sqlite").string());
     if (!opened) return tl::unexpected(std::move(opened.error()));
     return CatalogStore{std::move(*opened), nullptr};
   }
-  auto connection = connect(settings);
-  if (!connection) return tl::unexpected(std::move(connection.error()));
   catalog::KafkaCatalogOptions options;
   options.copy_path = catalog_copy_path(settings);
-  options.patience = std::min(options.patience, (*connection)->options().append_timeout);
+  options.patience = std::min(options.patience, milliseconds(settings.kafka.timeout_us / 1'000));
   options.warn = [](const std::string& line) { telemetry::terminal_log().warning(line); };
   options.note = [](const std::string& line) { telemetry::terminal_log().line(line); };
-  auto opened = catalog::open_kafka_catalog(std::move(*connection), topic_of(settings), std::move(options));
+  auto opened = catalog::open_log_catalog(opener(bus), bus->topic_name(kTopic), std::move(options));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   catalog::KafkaCatalog* const shared = opened->get();
   return CatalogStore{std::move(*opened), shared};
 }
 
 Result<size_t> restore_catalog(const config::Settings& settings, const catalog::Author& author) {
-  auto connection = connect(settings);
-  if (!connection) return tl::unexpected(std::move(connection.error()));
-  return catalog::restore_kafka_catalog(std::move(*connection), topic_of(settings), catalog_copy_path(settings), author,
-                                        base::wall_clock());
+  const std::shared_ptr<transport::Bus> bus = kafka_bus(settings);
+  return catalog::restore_log_catalog(opener(bus), bus->topic_name(kTopic), catalog_copy_path(settings), author,
+                                      base::wall_clock());
 }
 
 void CatalogFollower::start() {

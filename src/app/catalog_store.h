@@ -11,6 +11,7 @@
 #include "config/settings.h"
 #include "service/query_register.h"
 #include "service/table_register.h"
+#include "transport/bus.h"
 
 namespace backstream::app {
 
@@ -18,14 +19,16 @@ struct CatalogStore {
   std::unique_ptr<catalog::Catalog> catalog;
   catalog::KafkaCatalog* shared = nullptr;  ///< the same, where many nodes have it
 };
-/// Opens the store of catalog.store in the state folder. Errors: as of catalog::open_sqlite_catalog() and
-/// catalog::open_kafka_catalog().
-base::Result<CatalogStore> open_catalog_store(const config::Settings& settings);
+/// Opens the store of catalog.store in the state folder.
+/// @param bus  that has a shared one; may be null where there is none
+/// Errors: as of catalog::open_sqlite_catalog() and catalog::open_log_catalog().
+base::Result<CatalogStore> open_catalog_store(const config::Settings& settings,
+                                              const std::shared_ptr<transport::Bus>& bus);
 
 /// Where the copy of a shared catalog lies.
 std::string catalog_copy_path(const config::Settings& settings);
 
-/// Puts the copy of a shared catalog into a topic that was lost: catalog::restore_kafka_catalog().
+/// Puts the copy of a shared catalog into a topic that was lost: catalog::restore_log_catalog().
 base::Result<size_t> restore_catalog(const config::Settings& settings, const catalog::Author& author);
 
 /// Makes what runs here equal to a shared catalog, as soon as others change it, on a thread of its own.

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "app/client_command.h"
+#include "app/kafka_options.h"
 #include "app/site_names.h"
 #include "batch/flow_schema.h"
 #include "config/endpoint.h"
@@ -36,7 +37,6 @@ namespace {
 
 constexpr Micros kSecond = base::kMicrosPerSecond;
 constexpr Micros kCheckpointInterval = 10 * kSecond;
-constexpr Micros kEdgesHear = 10 * kSecond;
 constexpr std::string_view kFlows = "flows";
 constexpr const char* kPlacesFile = "topics.json";
 
@@ -100,7 +100,10 @@ Result<void> Daemon::open_state() {
   const config::Settings& settings = options_.settings;
   const std::string& folder = settings.state.folder;
   if (auto made = make_folder(folder); !made) return made;
-  auto opened = open_catalog_store(settings);
+  bus_ = options_.bus;
+  const bool alone = settings.node.roles.size() == 3 && settings.catalog.store != config::CatalogStore::kKafka;
+  if (bus_ == nullptr && !alone) bus_ = kafka_bus(settings);
+  auto opened = open_catalog_store(settings, bus_);
   if (!opened) return tl::unexpected(std::move(opened.error()));
   catalog_ = std::move(opened->catalog);
   shared_catalog_ = opened->shared;
@@ -318,7 +321,10 @@ service::QueryGround Daemon::ground() {
           [this](const catalog::Object& object) {
             // Edges hear of a query up to some seconds after it is in the catalog: its windows begin when all have, and
             // at the same time on every node.
-            if (half_ == exec::Half::kMerge) return object.changed_at + kEdgesHear;
+            if (half_ == exec::Half::kMerge) {
+              const bool before_all_flows = options_.before_all_flows && object.changed_at <= started_at_;
+              return before_all_flows ? base::kMinTime : object.changed_at + options_.edges_hear;
+            }
             return std::max(pipeline_->newest(), outages_.empty() ? base::kMinTime : started_at_);
           },
           [this](const catalog::Object& object, const plan::Query& query) -> exec::ResultSink* {

@@ -36,8 +36,8 @@
 #include "service/result_board.h"
 #include "service/sessions.h"
 #include "service/snapshot.h"
-#include "transport/kafka_group.h"
-#include "transport/kafka_log.h"
+#include "transport/bus.h"
+#include "transport/kafka_records.h"
 
 namespace backstream::app {
 
@@ -45,7 +45,8 @@ namespace backstream::app {
 /// signals; `backstream demo` is this and routers of its own.
 ///
 /// With some of the roles it does a part of that: an edge has no results, merge workers and receivers no sockets;
-/// between them lie logs in Kafka (docs/design/0027-halves-apart.md, 0028-merge-workers.md).
+/// between them lie logs (docs/design/0027-halves-apart.md, 0028-merge-workers.md), in Kafka or, of several daemons in
+/// one process, in its memory (0030-bus.md).
 ///
 /// The thread that calls run() is the engine's; handlers of the API are others, and reach the engine through RestJobs.
 class Daemon {
@@ -57,10 +58,15 @@ class Daemon {
     uint32_t threads = 1;            ///< that receive
     bool state_kept = true;          ///< false: nothing of a run before this one is read, and nothing is left (a demo)
     std::vector<service::QueryRegister::Edit> queries = {};  ///< are done before anything else can ask for some
+    std::shared_ptr<transport::Bus> bus = nullptr;           ///< between this and other nodes; null: that of kafka.*
+    /// Edges have a query so long after its change in the catalog: then its windows begin. The same on all nodes.
+    base::Micros edges_hear = 10 * base::kMicrosPerSecond;
+    /// No flow is sent before this is open, and those that it makes queries for: nothing was missed (a demo).
+    bool before_all_flows = false;
   };
-  /// Which halves of queries a process with these settings runs; kMerge: it may be a receiver alone. Errors: roles that
+  /// Which halves of queries a daemon with these options runs; kMerge: it may be a receiver alone. Errors: roles that
   /// do not go together, or have no log between them.
-  static base::Result<exec::Half> half_of(const config::Settings& settings);
+  static base::Result<exec::Half> half_of(const Options& options);
   /// Opens everything and starts what the catalog has; nothing is received yet. Errors: of settings that cannot be, of
   /// the state folder, the catalog, sockets, the HTTP listener.
   static base::Result<std::unique_ptr<Daemon>> open(Options options);
@@ -82,6 +88,7 @@ class Daemon {
   base::Result<std::string> reload();
 
   service::QueryRegister& queries() { return *register_; }
+  std::shared_ptr<const service::Snapshot> snapshot() const { return snapshot_.snapshot(); }  ///< any thread
   service::ResultBoard& board() { return *board_; }
   http::EventHub& hub() { return hub_; }
   const config::Settings& settings() const { return options_.settings; }
@@ -95,8 +102,6 @@ class Daemon {
   base::Result<void> open_state();
   base::Result<void> open_halves();
   base::Result<void> open_edge();
-  base::Result<std::unique_ptr<transport::Log>> open_log(const std::string& name,
-                                                         const transport::KafkaTopicOptions& topic);
   base::Result<void> read_nodes();
   void note_drained(bool drained);
   base::Result<void> drain_node(const std::string& name, const catalog::Author& author);
@@ -143,6 +148,7 @@ class Daemon {
   base::Published<std::vector<std::string>> files_;
   batch::Schema flow_schema_;
   const base::Micros started_at_;
+  std::shared_ptr<transport::Bus> bus_;  ///< null: nothing is shared with other nodes
   std::unique_ptr<catalog::Catalog> catalog_;
   catalog::KafkaCatalog* shared_catalog_ = nullptr;  ///< the same, where other nodes have it, too
   std::unique_ptr<inventory::Inventory> inventory_;
@@ -152,14 +158,11 @@ class Daemon {
   // Where halves are apart; the engine uses them.
   exec::Half half_ = exec::Half::kBoth;
   uint32_t edge_ = 0;  ///< number of this node among the edges
-  std::shared_ptr<transport::KafkaConnection> kafka_;
-  std::unique_ptr<transport::Log> partials_;
-  std::unique_ptr<transport::Log> snapshots_, results_;
-  mutable std::mutex kafka_logs_mutex_;
-  std::vector<std::pair<std::string, const transport::KafkaLog*>> kafka_logs_;  ///< the same, by their short names
-  std::unique_ptr<cluster::PartialsSpool> spool_;                               ///< edge
-  std::map<uint64_t, uint64_t> lost_before_;  ///< edge: rows that processes before this one lost, by incarnation
-  uint64_t marked_at_ = 0, away_told_ = 0;    ///< edge: messages when a mark was kept; records that were told as lost
+  std::shared_ptr<transport::Log> partials_;
+  std::shared_ptr<transport::Log> snapshots_, results_;
+  std::unique_ptr<cluster::PartialsSpool> spool_;  ///< edge
+  std::map<uint64_t, uint64_t> lost_before_;       ///< edge: rows that processes before this one lost, by incarnation
+  uint64_t marked_at_ = 0, away_told_ = 0;  ///< edge: messages when a mark was kept; records that were told as lost
   struct EdgeNode {
     std::string name, site;
   };
@@ -179,7 +182,7 @@ class Daemon {
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<cluster::ResultsIn> results_in_;  ///< receiver; nudges the pipeline, as do the next two
   std::unique_ptr<cluster::MergeWorker> worker_;
-  std::unique_ptr<transport::KafkaGroup> group_;  ///< of merge workers; its callbacks use jobs_
+  std::unique_ptr<transport::Group> group_;  ///< of merge workers; its callbacks use jobs_
   std::unique_ptr<service::RestJobs> jobs_;
   std::unique_ptr<service::TableRegister> tables_;
   std::unique_ptr<service::QueryRegister> register_;

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "app/daemon.h"
-#include "app/kafka_options.h"
 #include "cluster/deferred_log.h"
 #include "telemetry/terminal_log.h"
 
@@ -38,15 +37,15 @@ NodeFacts facts_of(const catalog::Object& node) {
 
 }  // namespace
 
-Result<exec::Half> Daemon::half_of(const config::Settings& settings) {
-  const std::vector<NodeRole>& roles = settings.node.roles;
+Result<exec::Half> Daemon::half_of(const Options& options) {
+  const std::vector<NodeRole>& roles = options.settings.node.roles;
   if (roles.size() == 3) return exec::Half::kBoth;
   const bool edge = std::find(roles.begin(), roles.end(), NodeRole::kEdge) != roles.end();
   if (edge && roles.size() > 1) {
     return fail("0A000", "a process is an edge, or merge, receiver or both, or all three", {},
                 "--role edge in one process, --role merge --role receiver in another");
   }
-  if (settings.kafka.brokers.empty()) {
+  if (options.bus == nullptr && options.settings.kafka.brokers.empty()) {
     return fail("22023", "edges, merge workers and receivers need a log between them, and kafka.brokers is empty", {},
                 "set kafka.brokers, or leave node.roles out: then one process does all");
   }
@@ -61,29 +60,16 @@ bool has_role(const config::Settings& settings, NodeRole role) {
 
 }  // namespace
 
-/// Any thread.
-Result<std::unique_ptr<transport::Log>> Daemon::open_log(const std::string& name,
-                                                         const transport::KafkaTopicOptions& topic) {
-  auto log = transport::KafkaLog::open(kafka_, topic);
-  if (!log) return tl::unexpected(std::move(log.error()));
-  const std::lock_guard lock(kafka_logs_mutex_);
-  kafka_logs_.emplace_back(name, log->get());
-  return std::unique_ptr<transport::Log>(std::move(*log));
-}
-
 /// Before there is an engine: which half it is, and what lies between the two.
 Result<void> Daemon::open_halves() {
   const config::Settings& settings = options_.settings;
-  const auto half = half_of(settings);
+  const auto half = half_of(options_);
   if (!half) return tl::unexpected(half.error());
   half_ = *half;
   if (half_ == exec::Half::kBoth) return {};
-  auto connection = transport::KafkaConnection::open(kafka_options(settings, tell_kafka_notice));
-  if (!connection) return tl::unexpected(std::move(connection.error()));
-  kafka_ = std::move(*connection);
   if (half_ == exec::Half::kEdge) return open_edge();
-  const auto open = [&](const char* topic, std::unique_ptr<transport::Log>& log) -> Result<void> {
-    auto opened = open_log(topic, kafka_topic_options(settings, topic));
+  const auto open = [&](const char* topic, std::shared_ptr<transport::Log>& log) -> Result<void> {
+    auto opened = bus_->open_log(topic);
     if (!opened) return tl::unexpected(std::move(opened.error()));
     log = std::move(*opened);
     return {};
@@ -98,13 +84,13 @@ Result<void> Daemon::open_halves() {
 
 Result<void> Daemon::open_edge() {
   const config::Settings& settings = options_.settings;
-  const auto open = [this, topic = kafka_topic_options(settings, "partials")] { return open_log("partials", topic); };
+  const auto open = [bus = bus_] { return bus->open_log("partials"); };
   if (auto log = open()) {
     partials_ = std::move(*log);
   } else if (log.error().code == "08001") {
     // Flows do not wait: what is made of them waits in the spool.
     telemetry::terminal_log().warning(log.error().message + "; partial aggregates wait in the spool");
-    partials_ = std::make_unique<cluster::DeferredLog>(
+    partials_ = std::make_shared<cluster::DeferredLog>(
         static_cast<uint32_t>(settings.kafka.partitions), open,
         [](const base::Diagnostic& why) { telemetry::terminal_log().warning(why.message); });
   } else {
@@ -121,6 +107,7 @@ Result<void> Daemon::open_edge() {
   spool.folder = settings.state.folder + "/spool";
   spool.octets_max = static_cast<uint64_t>(settings.edge.spool_octets);
   spool.edge = edge_;
+  spool.before_all_flows = options_.before_all_flows;
   auto opened = cluster::PartialsSpool::open(std::move(spool), *partials_);
   if (!opened) return tl::unexpected(std::move(opened.error()));
   spool_ = std::move(*opened);
@@ -234,7 +221,6 @@ void Daemon::open_results() {
 Result<void> Daemon::join_workers() {
   const config::Settings& settings = options_.settings;
   if (half_ != exec::Half::kMerge || !has_role(settings, NodeRole::kMerge)) return {};
-  const std::string snapshots = transport::kafka_topic_name(settings.kafka.prefix, "snapshots");
   cluster::MergeWorker::Options options;
   options.name = settings.node.name;
   options.engine.half = exec::Half::kMerge;
@@ -244,19 +230,16 @@ Result<void> Daemon::join_workers() {
   options.absent_after = settings.merge.absent_after_us;
   options.clock = base::wall_clock;
   options.nudge = [this] { pipeline_->nudge(); };
-  options.place = [this, snapshots](uint32_t partition) { return group_->committed(snapshots, partition); };
-  options.set_place = [this, snapshots](uint32_t partition, uint64_t place) {
-    return group_->commit(snapshots, partition, place);
+  options.place = [this](uint32_t partition) { return group_->committed("snapshots", partition); };
+  options.set_place = [this](uint32_t partition, uint64_t place) {
+    return group_->commit("snapshots", partition, place);
   };
   options.tell = [](const std::string& line) { telemetry::terminal_log().line(line); };
   options.site_of = [this](uint32_t edge) { return site_of(edge); };
   worker_ = std::make_unique<cluster::MergeWorker>(*partials_, *snapshots_, *results_, std::move(options));
   if (auto read = read_nodes(); !read) return read;
   tend_halves();
-  transport::KafkaGroup::Options group;
-  group.client = kafka_options(settings, tell_kafka_notice);
-  group.group = transport::kafka_topic_name(settings.kafka.prefix, "merge");
-  group.topic = transport::kafka_topic_name(settings.kafka.prefix, "partials");
+  transport::Group::Callbacks group;
   group.assigned = [this](const std::vector<uint32_t>& partitions) {
     if (leaving_) return;
     jobs_->run([&] { worker_->own(partitions); });
@@ -265,7 +248,7 @@ Result<void> Daemon::join_workers() {
     if (leaving_) return;
     jobs_->run([&] { worker_->give_up(lost); });
   };
-  auto opened = transport::KafkaGroup::open(std::move(group));
+  auto opened = bus_->join("merge", "partials", std::move(group));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   group_ = std::move(*opened);
   return {};
@@ -324,22 +307,8 @@ std::map<size_t, cluster::QueryReport> Daemon::reports() const {
 
 /// At rest.
 void Daemon::add_halves(service::MetricsInput& input) const {
-  {
-    const std::lock_guard lock(kafka_logs_mutex_);
-    for (const auto& [topic, log] : kafka_logs_) {
-      const transport::KafkaLogFaults faults = log->faults();
-      input.kafka_logs.push_back({topic,
-                                  {{"append_failed", faults.append_failures},
-                                   {"append_full", faults.append_full},
-                                   {"read_failed", faults.read_failures},
-                                   {"query_failed", faults.query_failures},
-                                   {"trim_refused", faults.trims_refused},
-                                   {"trim_failed", faults.trim_failures},
-                                   {"lost", faults.lost_records},
-                                   {"foreign", faults.foreign_records},
-                                   {"repeated", faults.repeats_dropped}}});
-    }
-  }
+  for (transport::Bus::Faults& faults : bus_ ? bus_->faults() : std::vector<transport::Bus::Faults>())
+    input.kafka_logs.push_back({std::move(faults.topic), {faults.counts.begin(), faults.counts.end()}});
   if (spool_) {
     const auto status = spool_->status();
     auto& spool = input.spool.emplace(service::MetricsInput::Spool{});

@@ -121,7 +121,7 @@ base::Result<std::unique_ptr<FlowOutput>> FlowOutput::open(const config::Setting
   client.queue_octets = static_cast<uint64_t>(settings.flows.queue_octets);
   auto connection = transport::KafkaConnection::open(std::move(client));
   if (!connection) return tl::unexpected(std::move(connection.error()));
-  transport::KafkaTopicOptions topic = kafka_topic_options(settings, "flows");
+  transport::KafkaTopicOptions topic = kafka_topic_options(settings);
   topic.name = settings.flows.topic;
   topic.record_octets_max = kRecordOctets;
   auto publisher = transport::KafkaPublisher::open(std::move(*connection), topic);

@@ -4,10 +4,14 @@
 #include <chrono>
 
 #include "telemetry/terminal_log.h"
+#include "transport/kafka_bus.h"
 
 namespace backstream::app {
 
 namespace {
+
+constexpr std::chrono::milliseconds kKeyedTimeoutMax{10'000};  // A person waits for a change.
+constexpr uint64_t kKeyedReadOctets = 8 << 20;
 
 std::chrono::milliseconds milliseconds_of(base::Micros micros) { return std::chrono::milliseconds(micros / 1'000); }
 
@@ -41,16 +45,28 @@ transport::KafkaOptions kafka_options(const config::Settings& settings,
   return options;
 }
 
-transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings, std::string_view name) {
+transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings) {
   const auto& kafka = settings.kafka;
   transport::KafkaTopicOptions options;
-  options.name = transport::kafka_topic_name(kafka.prefix, name);
   options.partition_count = static_cast<uint32_t>(kafka.partitions);
   options.retention = milliseconds_of(kafka.retention_us);
   options.replication = static_cast<int>(kafka.replication);
   options.min_insync_replicas = static_cast<int>(kafka.min_insync_replicas);
   options.create = kafka.create_topics;
   return options;
+}
+
+std::shared_ptr<transport::Bus> kafka_bus(const config::Settings& settings) {
+  transport::KafkaBus::Options options;
+  options.prefix = settings.kafka.prefix;
+  options.topic = kafka_topic_options(settings);
+  options.client = options.keyed_client = kafka_options(settings, tell_kafka_notice);
+  transport::KafkaOptions& keyed = options.keyed_client;
+  keyed.append_timeout = std::min(keyed.append_timeout, kKeyedTimeoutMax);
+  keyed.request_timeout = std::min(keyed.request_timeout, kKeyedTimeoutMax);
+  keyed.read_octets = std::min(keyed.read_octets, kKeyedReadOctets);
+  keyed.read_partitions = 1;
+  return std::make_shared<transport::KafkaBus>(std::move(options));
 }
 
 void tell_kafka_notice(const transport::KafkaNotice& notice) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "config/load.h"
+#include "transport/bus.h"
 #include "transport/kafka_log.h"
 
 namespace backstream::app {
@@ -15,8 +16,10 @@ std::optional<config::PropertyFault> kafka_property_fault(const std::string& nam
 /// @param notice  gets what librdkafka has to say, from any thread
 transport::KafkaOptions kafka_options(const config::Settings& settings,
                                       std::function<void(const transport::KafkaNotice&)> notice);
-/// Of the topic PREFIX.NAME that the settings have the partitions and the retention of.
-transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings, std::string_view name);
+/// Of topics, without the name: the settings have their partitions and retention.
+transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings);
+/// What lies between this node and others. Waits for nobody.
+std::shared_ptr<transport::Bus> kafka_bus(const config::Settings& settings);
 /// Errors and warnings of librdkafka to the log on standard error; what is only of interest is dropped.
 void tell_kafka_notice(const transport::KafkaNotice& notice);
 

@@ -158,7 +158,7 @@ int serve_command(const std::vector<std::string>& arguments) {
   options.files = loaded.files;
   options.threads = asked.threads;
   if (asked.drain) return drain_other(options.settings);
-  if (const auto half = Daemon::half_of(options.settings); !half) return complain(half.error(), kExitInvalid);
+  if (const auto half = Daemon::half_of(options); !half) return complain(half.error(), kExitInvalid);
 
   install_daemon_signals();
   auto notifier = telemetry::Notifier::of_environment();

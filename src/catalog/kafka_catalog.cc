@@ -13,7 +13,6 @@
 
 #include "catalog/sqlite_store.h"
 #include "catalog/topic_reading.h"
-#include "transport/kafka_keyed_log.h"
 
 namespace backstream::catalog {
 namespace {
@@ -756,33 +755,6 @@ Result<std::unique_ptr<KafkaCatalog>> open_log_catalog(OpenKeyedLog open, std::s
       std::make_unique<LogCatalog>(std::move(open), std::move(topic_name), std::move(options), std::move(*copy));
   if (auto started = catalog->start(); !started) return tl::unexpected(std::move(started.error()));
   return std::unique_ptr<KafkaCatalog>(std::move(catalog));
-}
-
-namespace {
-
-OpenKeyedLog opener(std::shared_ptr<transport::KafkaConnection> connection, transport::KafkaTopicOptions topic) {
-  topic.record_octets_max = kChangeOctetsMax;
-  return [connection = std::move(connection), topic = std::move(topic)](bool create) {
-    transport::KafkaTopicOptions asked = topic;
-    asked.create = asked.create && create;
-    return transport::KafkaKeyedLog::open(connection, std::move(asked));
-  };
-}
-
-}  // namespace
-
-Result<std::unique_ptr<KafkaCatalog>> open_kafka_catalog(std::shared_ptr<transport::KafkaConnection> connection,
-                                                         transport::KafkaTopicOptions topic,
-                                                         KafkaCatalogOptions options) {
-  std::string name = topic.name;
-  return open_log_catalog(opener(std::move(connection), std::move(topic)), std::move(name), std::move(options));
-}
-
-Result<size_t> restore_kafka_catalog(std::shared_ptr<transport::KafkaConnection> connection,
-                                     transport::KafkaTopicOptions topic, const std::string& copy_path,
-                                     const Author& author, Micros now) {
-  const std::string name = topic.name;
-  return restore_log_catalog(opener(std::move(connection), std::move(topic)), name, copy_path, author, now);
 }
 
 Result<size_t> restore_log_catalog(const OpenKeyedLog& open, const std::string& topic_name,

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "catalog/catalog.h"
-#include "transport/kafka_log.h"
 #include "transport/keyed_log.h"
 
 namespace backstream::catalog {
@@ -67,29 +66,22 @@ struct KafkaCatalogOptions {
   std::function<void(const std::string&)> warn, note;
 };
 
+/// Opens the topic, for records of kChangeOctetsMax; `create`: it may be made.
+using OpenKeyedLog = std::function<base::Result<std::unique_ptr<transport::KeyedLog>>(bool create)>;
+inline constexpr size_t kChangeOctetsMax = 8 << 20;
+
 /// Opens the topic, makes it where it is missing and this node has no copy, reads all of it, and follows it from then
 /// on. With a copy it is opened also when the brokers do not answer, or the topic is gone: reads are served, changes
 /// refused.
-/// @param topic  kafka_topic_name(prefix, "catalog"); its largest record is made kChangeOctetsMax
-/// Errors: those of the copy as open_sqlite_catalog(); of the topic as KafkaLog::open(), 08001 only without a copy;
-/// 55000 the topic is of another deployment than the copy.
-base::Result<std::unique_ptr<KafkaCatalog>> open_kafka_catalog(std::shared_ptr<transport::KafkaConnection> connection,
-                                                               transport::KafkaTopicOptions topic,
-                                                               KafkaCatalogOptions options);
-inline constexpr size_t kChangeOctetsMax = 8 << 20;
-
-/// Opens the topic; `create`: it may be made.
-using OpenKeyedLog = std::function<base::Result<std::unique_ptr<transport::KeyedLog>>(bool create)>;
-/// The same over any log of keys. For tests.
+/// @param topic_name  for people
+/// Errors: those of the copy as open_sqlite_catalog(); of the topic as `open`, 08001 only without a copy; 55000 the
+/// topic is of another deployment than the copy.
 base::Result<std::unique_ptr<KafkaCatalog>> open_log_catalog(OpenKeyedLog open, std::string topic_name,
                                                              KafkaCatalogOptions options);
 
 /// After the topic was lost: makes it anew and puts into it what the copy has. With no other process on the copy.
 /// @return  the number of objects
-/// Errors: as open_kafka_catalog(); 55000 the topic has what the copy has, or more.
-base::Result<size_t> restore_kafka_catalog(std::shared_ptr<transport::KafkaConnection> connection,
-                                           transport::KafkaTopicOptions topic, const std::string& copy_path,
-                                           const Author& author, Micros now);
+/// Errors: as open_log_catalog(); 55000 the topic has what the copy has, or more.
 base::Result<size_t> restore_log_catalog(const OpenKeyedLog& open, const std::string& topic_name,
                                          const std::string& copy_path, const Author& author, Micros now);
 

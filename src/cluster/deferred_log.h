@@ -14,7 +14,7 @@ namespace backstream::cluster {
 /// it can be; until then all is kUnavailable. Any thread; who asks waits while it is being opened.
 class DeferredLog final : public transport::Log {
  public:
-  using Open = std::function<base::Result<std::unique_ptr<transport::Log>>()>;
+  using Open = std::function<base::Result<std::shared_ptr<transport::Log>>()>;
   /// @param partition_count  that it will have
   /// @param tell             gets the reason why it cannot be opened, when it is another than before
   DeferredLog(uint32_t partition_count, Open open, std::function<void(const base::Diagnostic&)> tell)
@@ -69,7 +69,7 @@ class DeferredLog final : public transport::Log {
   std::mutex mutex_;
   std::chrono::steady_clock::time_point next_try_;
   std::string told_;
-  std::unique_ptr<Log> log_;
+  std::shared_ptr<Log> log_;
   std::atomic<bool> opened_{false};  ///< then log_ stays
 };
 

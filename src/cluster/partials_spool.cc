@@ -92,10 +92,13 @@ Result<void> PartialsSpool::open_files() {
   // The first of this process: what none has seen. Of a process that was killed, what was open, too.
   partial::Presence presence;
   presence.origin = {options_.edge, epoch_, 0};
-  presence.sent_at = presence.gap_until = now();
-  const bool is_first = last.epoch == 0;  // It has seen nothing of what was before: kMinTime.
-  const bool left_nothing = is_first || last.closed || last.watermark == base::kMinTime;
-  presence.gap_from = left_nothing ? last.watermark : base::floor_to(last.watermark, kPaneMax, 0);
+  presence.sent_at = now();
+  if (!options_.before_all_flows) {
+    const bool is_first = last.epoch == 0;  // It has seen nothing of what was before: kMinTime.
+    const bool left_nothing = is_first || last.closed || last.watermark == base::kMinTime;
+    presence.gap_from = left_nothing ? last.watermark : base::floor_to(last.watermark, kPaneMax, 0);
+    presence.gap_until = presence.sent_at;
+  }
   if (!put(kNotes, octets_of({epoch_, watermark_, next_offset_, false, mark_})) ||
       !put(kMessages, partial::write_presence(presence))) {
     return base::fail("58030", fmt::format("the spool '{}' takes no records: {}", options_.folder, status_.last_error),

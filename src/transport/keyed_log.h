@@ -1,7 +1,7 @@
 #pragma once
 // One partition of records that have keys, of which the brokers drop, at some time, all but the last of a key: a
-// compacted topic. Moves bytes and knows no catalog. Kafka (kafka_keyed_log.h) and memory (memory_keyed_log.h, for
-// tests) keep the same contract.
+// compacted topic. Moves bytes and knows no catalog. Kafka (kafka_keyed_log.h) and memory (memory_keyed_log.h) keep the
+// same contract.
 #include <chrono>
 #include <cstdint>
 #include <optional>

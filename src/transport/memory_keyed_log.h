@@ -1,6 +1,7 @@
 #pragma once
-// A compacted topic in memory, with what brokers do to one at a time of the test's choosing: compaction of any legal
-// extent, tombstones that go, answers that are lost, records that come late. For tests and simulations.
+// A compacted topic in memory (of nodes in one process: memory_bus.h), and what brokers do to one, when they are told
+// to: compaction of any legal extent, tombstones that go; for tests and simulations also answers that are lost and
+// records that come late.
 #include <algorithm>
 #include <condition_variable>
 #include <map>

@@ -18,9 +18,18 @@ std::string_view name(LogStatus status) {
   return "unknown";
 }
 
-MemoryLog::MemoryLog(uint32_t partition_count, size_t octets_max)
-    : octets_max_(octets_max), partitions_(partition_count) {
+MemoryLog::MemoryLog(uint32_t partition_count, size_t octets_max, WhenFull when_full)
+    : octets_max_(octets_max), when_full_(when_full), partitions_(partition_count) {
   assert(partition_count >= 1);
+}
+
+/// Under mutex_.
+void MemoryLog::drop_front(Partition& partition) {
+  const size_t octets = partition.records.front().size() + kRecordOverhead;
+  partition.records.pop_front();
+  partition.octets -= octets;
+  octets_held_ -= octets;
+  ++partition.begin;
 }
 
 Log::Appended MemoryLog::append(uint32_t partition, std::span<const uint8_t> bytes) {
@@ -29,9 +38,14 @@ Log::Appended MemoryLog::append(uint32_t partition, std::span<const uint8_t> byt
   if (octets > octets_max_) return {LogStatus::kTooLarge, 0};
   std::vector<uint8_t> record(bytes.begin(), bytes.end());
   const std::lock_guard lock(mutex_);
-  if (octets > octets_max_ - octets_held_) return {LogStatus::kFull, 0};
+  while (octets > octets_max_ - octets_held_) {
+    if (when_full_ == WhenFull::kRefuse) return {LogStatus::kFull, 0};
+    drop_front(*std::max_element(partitions_.begin(), partitions_.end(),
+                                 [](const Partition& a, const Partition& b) { return a.octets < b.octets; }));
+  }
   Partition& p = partitions_[partition];
   p.records.push_back(std::move(record));
+  p.octets += octets;
   octets_held_ += octets;
   return {LogStatus::kOk, p.begin + p.records.size() - 1};
 }
@@ -75,11 +89,7 @@ void MemoryLog::trim(uint32_t partition, uint64_t offset) {
   assert(partition < partitions_.size());
   const std::lock_guard lock(mutex_);
   Partition& p = partitions_[partition];
-  while (p.begin < offset && !p.records.empty()) {
-    octets_held_ -= p.records.front().size() + kRecordOverhead;
-    p.records.pop_front();
-    ++p.begin;
-  }
+  while (p.begin < offset && !p.records.empty()) drop_front(p);
 }
 
 size_t MemoryLog::octets_held() const {

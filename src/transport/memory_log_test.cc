@@ -27,6 +27,23 @@ TEST(MemoryLog, IsFullAtItsBoundAndTakesMoreAfterTrim) {
   EXPECT_EQ(log.octets_held(), 0U);
 }
 
+TEST(MemoryLog, DropsTheOldestOfTheFullestPartitionWhereItIsToldTo) {
+  MemoryLog log(2, 3 * (100 + MemoryLog::kRecordOverhead), MemoryLog::WhenFull::kDropOldest);
+  const std::vector<uint8_t> record(100, 7);
+  log.append(0, record);
+  log.append(0, record);
+  log.append(1, record);
+  EXPECT_EQ(log.append(1, record).status, LogStatus::kOk);
+  EXPECT_EQ(log.begin_offset(0), 1U);
+  EXPECT_EQ(log.end_offset(0), 2U);
+  EXPECT_EQ(log.begin_offset(1), 0U);
+  EXPECT_EQ(log.end_offset(1), 2U);
+  EXPECT_EQ(log.octets_held(), 3 * (100 + MemoryLog::kRecordOverhead));
+  std::vector<LogRecord> records;
+  EXPECT_EQ(log.read(0, 0, 1'000, records), LogStatus::kTrimmed) << "what went is not passed over";
+  EXPECT_EQ(log.append(0, std::vector<uint8_t>(1'000)).status, LogStatus::kTooLarge);
+}
+
 TEST(MemoryLog, TrimsToExactlyTheOffset) {
   MemoryLog log(1, 1 << 20);
   for (int i = 0; i < 10; ++i) log.append(0, {});

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "catalog/kafka_catalog.h"
+#include "transport/kafka_bus.h"
 #include "transport/kafka_keyed_log.h"
 
 namespace backstream::catalog {
@@ -56,7 +57,8 @@ class ClusterCatalog : public testing::Test {
       at = end + 1;
     }
     kafka_.request_timeout = kafka_.append_timeout = std::chrono::minutes(1);  // Of machines that have more to do.
-    topic_.name = transport::kafka_topic_name(fmt::format("test{}-{}", ::getpid(), std::random_device{}()), "catalog");
+    prefix_ = fmt::format("test{}-{}", ::getpid(), std::random_device{}());
+    topic_.name = transport::kafka_topic_name(prefix_, "catalog");
     topic_.check_timeout = std::chrono::minutes(1);
   }
   void TearDown() override {
@@ -85,13 +87,23 @@ class ClusterCatalog : public testing::Test {
   }
 
   std::string path(const std::string& node) const { return (folder_ / (node + ".sqlite")).string(); }
+  /// A node has a connection of its own.
+  OpenKeyedLog opener() const {
+    transport::KafkaBus::Options options;
+    options.prefix = prefix_;
+    options.client = options.keyed_client = kafka_;
+    options.topic = topic_;
+    return [bus = std::make_shared<transport::KafkaBus>(std::move(options))](bool create) {
+      return bus->open_keyed_log("catalog", kChangeOctetsMax, create);
+    };
+  }
   Result<std::unique_ptr<KafkaCatalog>> try_open(const std::string& node) {
     KafkaCatalogOptions options;
     options.copy_path = path(node);
     options.patience = std::chrono::minutes(1);
     options.retry = milliseconds(200);
     options.spent_kept = spent_kept_;
-    return open_kafka_catalog(*transport::KafkaConnection::open(kafka_), topic_, std::move(options));
+    return open_log_catalog(opener(), topic_.name, std::move(options));
   }
   std::unique_ptr<KafkaCatalog> open(const std::string& node) {
     auto catalog = try_open(node);
@@ -113,6 +125,7 @@ class ClusterCatalog : public testing::Test {
 
   std::filesystem::path folder_;
   transport::KafkaOptions kafka_;
+  std::string prefix_;
   transport::KafkaTopicOptions topic_;
   size_t spent_kept_ = 1'000;
 };
@@ -230,7 +243,7 @@ TEST_F(ClusterCatalog, ALostTopicIsRestoredFromACopy) {
   a.reset();
   Result<size_t> restored = 0;
   ASSERT_TRUE(until([&] {
-    restored = restore_kafka_catalog(*transport::KafkaConnection::open(kafka_), topic_, path("a"), kAnn, 1);
+    restored = restore_log_catalog(opener(), topic_.name, path("a"), kAnn, 1);
     return restored.has_value();
   })) << restored.error().render();
   EXPECT_EQ(*restored, 1u);
