@@ -328,6 +328,7 @@ void Daemon::add_halves(service::MetricsInput& input) const {
                                                         {{"repeat", status.repeats},
                                                          {"superseded", status.superseded},
                                                          {"refused", status.refused},
+                                                         {"version_unknown", status.newer},
                                                          {"unknown_query", status.unknown},
                                                          {"lost", status.lost}}};
   }

@@ -67,6 +67,25 @@ TEST(ChangeRecord, AKeyIsItselfOrNone) {
   EXPECT_NE(ChangeId::random(), ChangeId::random());
 }
 
+// Records stay for ever: what was written once is read for ever.
+TEST(ChangeRecord, GoldenRecordOfFormat1) {
+  const std::string_view key = "change/42/00000000000000b5/07000000000000000000000000000000/190b4ce0";
+  EXPECT_EQ(key_text(key_of(42, 7)), key);
+  EXPECT_EQ(parse_change_key(key), key_of(42, 7));
+  SettledChange read;
+  ASSERT_EQ(decode_change(
+                R"({"format":1,"revision":5,"at":-7,"author":"ann","via":"test","items":[{"action":"define","kind":)"
+                R"("table","name":"t","incarnation":3,"version":2,"body":"{}","verb":"alter","comment":"why"},)"
+                R"({"action":"note","kind":"service","name":"export","incarnation":0,"version":0,"body":"",)"
+                R"("verb":"export","comment":""}]})",
+                read),
+            ChangeFault::kNone);
+  SettledChange expected{{5}, -7, "ann", "test", {}};
+  expected.items.push_back({Action::kDefine, Kind::kTable, "t", {3}, 2, "{}", "alter", "why"});
+  expected.items.push_back({Action::kNote, Kind::kService, "export", {}, 0, "", "export", ""});
+  EXPECT_EQ(read, expected);
+}
+
 TEST(ChangeRecord, AValueIsReadAsItWasWritten) {
   SettledChange change{{7}, -5, "änn", "api 192.0.2.1", {}};
   change.items.push_back(

@@ -212,6 +212,17 @@ TEST_F(Folder, WhatTheLogNeverTakesStopsNothing) {
   EXPECT_EQ(spool->status().rows_dropped, 4u);
 }
 
+TEST_F(Folder, WhatAnotherVersionLeftIsCountedAndStopsNothing) {
+  FlakyLog log(1);
+  auto spool = open(log);
+  auto newer = pane(kView, 0, 4);
+  newer[3] = partial::kVersion + 1;
+  spool->append(std::move(newer));
+  spool->append(pane(kView, 1, 4));
+  EXPECT_TRUE(wait_until([&] { return panes_of(messages_of(log, 0)) == std::vector<uint32_t>{1}; }));
+  EXPECT_TRUE(wait_until([&] { return spool->status().dropped == 1; }));
+}
+
 TEST(LogFeed, GivesAllPartitionsInOrderFromWhereTheyAreWanted) {
   FlakyLog log(3);
   for (uint32_t i = 0; i < 30; ++i) log.append(i % 3, pane(1, i, 1));

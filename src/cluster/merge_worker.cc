@@ -135,6 +135,7 @@ void MergeWorker::drop(Share& share) {
   share.gone_on_at.reset();
   share.unknown.clear();
   share.saved_next.clear();
+  share.newer.clear();
   share.next.clear();
 }
 
@@ -370,6 +371,7 @@ bool MergeWorker::take_message(Share& share, const LogFeed::Record& record) {
   partial::Message message;
   partial::PartialFault fault{};
   const bool read = partial::read_message(record.bytes, message, fault);
+  if (!read && fault == partial::PartialFault::kVersionUnknown) keep_newer(share, record);
   const bool own = record.partition == share.partition;
   if (read && message.kind == Kind::kClaim) {
     if (!own || record.offset <= share.generation) return true;
@@ -390,6 +392,15 @@ bool MergeWorker::take_message(Share& share, const LogFeed::Record& record) {
   // Windows close at the same places of the log for whoever reads it, so that equal revisions have equal rows.
   if (read && (message.kind == Kind::kFrontier || message.kind == Kind::kMembers)) share.engine->settle();
   return taken != exec::Engine::Taken::kUnknown;
+}
+
+/// Until this worker is upgraded, too, an edge that writes so is as one that is away.
+void MergeWorker::keep_newer(Share& share, const LogFeed::Record& record) {
+  if (!share.newer.try_emplace(record.partition, record.offset).second) return;
+  options_.tell(
+      fmt::format("partition {} has messages of a newer version of the program: they wait until a worker of "
+                  "that version reads them",
+                  record.partition));
 }
 
 /// Those that waited may have their query now.
@@ -463,6 +474,10 @@ bool MergeWorker::save(Share& share, Micros now) {
   for (const Early& early : share.early) {
     uint64_t& next = snapshot.next[early.record.partition];
     next = std::min(next, early.record.offset);
+  }
+  for (const auto& [partition, offset] : share.newer) {
+    uint64_t& next = snapshot.next[partition];
+    next = std::min(next, offset);
   }
   share.engine->save_streams(snapshot.streams);
   for (const Part& part : share.parts) {

@@ -126,6 +126,9 @@ class MergeWorker {
     std::vector<MergeSnapshot::Query> unknown;
     std::map<uint32_t, uint64_t> saved_next;  ///< of the snapshot: what those go on from
     Micros taken_at = 0;
+    /// First record of a newer version of the program, by partition: whoever can read it goes on from there, and
+    /// knows what else it reads again.
+    std::map<uint32_t, uint64_t> newer;
     /// The claim that was appended when it was gone on with. Until it is read another one may lie before it.
     std::optional<uint64_t> gone_on_at;
     bool changed = false;  ///< since the last snapshot
@@ -148,6 +151,7 @@ class MergeWorker {
   void follow(Share& share);
   void take(Share& share, LogFeed::Record&& record);
   bool take_message(Share& share, const LogFeed::Record& record);
+  void keep_newer(Share& share, const LogFeed::Record& record);
   void try_early(Share& share, Micros now);
   void drop(Share& share);
   void tend(Share& share, Micros now);

@@ -287,14 +287,17 @@ void PartialsSpool::write() {
 }
 
 /// False: the log does not take them now.
-bool PartialsSpool::send_some(const std::vector<LogRecord>& records) {
+bool PartialsSpool::send_some(const std::vector<LogRecord>& records, std::vector<const LogRecord*>& unreadable) {
   std::vector<transport::Log::Addition> additions;
   std::vector<transport::Log::Appended> results;
   std::vector<const LogRecord*> of_record;
   for (const LogRecord& record : records) {
     partial::Message message;
     partial::PartialFault fault{};
-    if (!partial::read_message(record.bytes, message, fault)) continue;  // The disk's; the files' checksum was right.
+    if (!partial::read_message(record.bytes, message, fault)) {
+      unreadable.push_back(&record);  // The files' checksum was right: a program of another version has left it.
+      continue;
+    }
     const uint64_t incarnation = message.origin().incarnation;
     const uint32_t partitions = log_.partition_count();
     for (uint32_t p = 0; incarnation == 0 && p < partitions; ++p) {
@@ -345,7 +348,8 @@ void PartialsSpool::send() {
       ++status_.dropped;
       continue;
     }
-    if (!send_some(records)) {
+    std::vector<const LogRecord*> unreadable;
+    if (!send_some(records, unreadable)) {
       std::unique_lock lock(mutex_);
       if (stopping_) return;
       changed_.wait_for(lock, kRetry, [&] { return stopping_; });
@@ -356,7 +360,8 @@ void PartialsSpool::send() {
       // What was dropped meanwhile to make room has been sent all the same: readers know repeats, and no loss was told
       // that is none, as a gap only says that rows may be missing.
       next_offset_ = std::max(next_offset_, records.back().offset + 1);
-      status_.sent += records.size();
+      status_.sent += records.size() - unreadable.size();
+      for (const LogRecord* record : unreadable) count_dropped(*record);
       for (const LogRecord& record : records) status_.octets_sent += record.bytes.size();
       status_.last_error.clear();
       files_->trim(kMessages, next_offset_);

@@ -80,7 +80,8 @@ class PartialsSpool final : public exec::PartialsOut {
   void note();
   void drop_oldest();
   void count_dropped(const transport::LogRecord& record);
-  bool send_some(const std::vector<transport::LogRecord>& records);
+  bool send_some(const std::vector<transport::LogRecord>& records,
+                 std::vector<const transport::LogRecord*>& unreadable);
 
   const Options options_;
   transport::Log& log_;

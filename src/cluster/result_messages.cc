@@ -129,6 +129,11 @@ bool read_result_record(std::span<const uint8_t> bytes, ResultRecord& record) {
   return in.rest().empty();
 }
 
+bool is_newer_result_record(std::span<const uint8_t> bytes) {
+  return bytes.size() >= kHeadOctets && std::memcmp(bytes.data(), kMagic, sizeof kMagic) == 0 &&
+         bytes[3] > kResultsVersion;
+}
+
 bool is_continued(const ResultMessage& message) {
   partial::Cursor in(message.body);
   int64_t start = 0, end = 0;

@@ -20,7 +20,7 @@ namespace backstream::cluster {
 
 using base::Micros;
 
-inline constexpr uint8_t kResultsVersion = 1;
+inline constexpr uint8_t kResultsVersion = 1;  ///< that is written; no other one is read
 
 /// Which version of which query of the catalog.
 struct QueryId {
@@ -76,6 +76,8 @@ struct ResultRecord {
 };
 /// False: it is no such record, of another version, or damaged.
 bool read_result_record(std::span<const uint8_t> bytes, ResultRecord& record);
+/// Of one that cannot be read: a newer version of the program has written it.
+bool is_newer_result_record(std::span<const uint8_t> bytes);
 /// Of rows: they are of a window, and more of its revision follow in the next message of the query.
 bool is_continued(const ResultMessage& message);
 

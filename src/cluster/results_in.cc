@@ -59,7 +59,7 @@ bool ResultsIn::take(Micros now) {
 void ResultsIn::take_record(const LogFeed::Record& bytes, Micros now) {
   ResultRecord record;
   if (!read_result_record(bytes.bytes, record)) {
-    ++status_.refused;
+    ++(is_newer_result_record(bytes.bytes) ? status_.newer : status_.refused);
     return;
   }
   Last& last = last_[bytes.partition];

@@ -43,6 +43,7 @@ class ResultsIn {
     uint64_t repeats = 0;     ///< records that had come already
     uint64_t superseded = 0;  ///< records of workers that others had taken over from
     uint64_t refused = 0;     ///< records and messages that cannot be read
+    uint64_t newer = 0;       ///< records of a newer version of the program
     uint64_t unknown = 0;     ///< messages of queries that are gone, or never came to be known
     uint64_t lost = 0;        ///< records that were gone before they were read
   };

@@ -1,4 +1,5 @@
 // Results on their way from merge workers to receivers, and the saved states of workers.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -68,6 +69,25 @@ class Batch {
   batch::BatchBuffer buffer_;
 };
 
+std::string hex(std::span<const uint8_t> octets) {
+  std::string text;
+  for (const uint8_t octet : octets) text += fmt::format("{:02x}", octet);
+  return text;
+}
+std::vector<uint8_t> octets_of(std::string_view hex) {
+  std::vector<uint8_t> octets;
+  for (size_t at = 0; at < hex.size(); at += 2)
+    octets.push_back(static_cast<uint8_t>(std::stoul(std::string(hex.substr(at, 2)), nullptr, 16)));
+  return octets;
+}
+
+constexpr std::string_view kGoldenResults =
+    "42535201e807050201070230000000ff9b9c3900020b0203ac02425350020400000000000000010003000000010001020000"
+    "00000000009b56303d892c493b020702290000009a01053232303132ac020000030000000000000000000000000000000000"
+    "0000000000000000000000eb3584768e86cd1d";
+constexpr std::string_view kGoldenSnapshot =
+    "42534e01e80780c0c9c4baeba40600010200640307030102030107020209094da1a6566479e473";
+
 bool wait_until(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!condition()) {
@@ -110,6 +130,38 @@ TEST(ResultMessages, ReadAsTheyWereWritten) {
   ResultReader reader(query.output(), 100);
   ASSERT_TRUE(reader.read_rows(record.messages[0], "matrix", told));
   EXPECT_EQ(told.results, std::vector<std::string>{"10 r4 -3 -5 0 1 null last"});
+}
+
+// What was written once is read as long as the version is.
+TEST(ResultMessages, GoldenBytesOfVersion1) {
+  const plan::Query query = matrix();
+  Batch batch(query.output(), 3);
+  batch.result.window_start = -60'000'000;
+  batch.result.window_end = 0;
+  batch.result.revision = 2;
+  batch.result.edges_missing = {3, 300};
+  QueryReport report;
+  report.frontier = 77;
+  report.failure = "22012";
+  report.ledger.assigned = 300;
+  report.ledger.late = 3;
+  std::vector<uint8_t> messages = messages_of(query, batch.result)[0];
+  const auto last = ResultWriter({7, 2}, query.output()).write(report);
+  messages.insert(messages.end(), last.begin(), last.end());
+  EXPECT_EQ(hex(write_result_record(1'000, 5, 2, messages)), kGoldenResults);
+  const auto bytes = octets_of(kGoldenResults);
+  ResultRecord record;
+  ASSERT_TRUE(read_result_record(bytes, record));
+  ASSERT_EQ(record.messages.size(), 2u);
+  Told told;
+  ASSERT_TRUE(ResultReader(query.output(), 100).read_rows(record.messages[0], "matrix", told));
+  EXPECT_EQ(told.results, std::vector<std::string>{"-60000000 r2 final complete -3 -300 0 1 null last"});
+  QueryReport read;
+  ASSERT_TRUE(ResultReader::read_report(record.messages[1], read));
+  EXPECT_EQ(read.frontier, 77);
+  EXPECT_EQ(read.failure, "22012");
+  EXPECT_EQ(read.ledger.assigned, 300u);
+  EXPECT_EQ(read.ledger.late, 3u);
 }
 
 TEST(ResultMessages, AWindowOfManyRowsIsSeveralAndOneOfNoneToo) {
@@ -307,6 +359,27 @@ TEST(Results, WaitForTheirQueryAWhile) {
   EXPECT_EQ(in.status().unknown, 1u) << "query 8 never came";
 }
 
+TEST(Results, OfANewerVersionAreCountedAndTheRestGoesOn) {
+  const plan::Query query = matrix();
+  transport::MemoryLog log(1, 1 << 20);
+  Batch batch(query.output(), 2);
+  batch.result.window_end = 5;
+  const auto message = messages_of(query, batch.result)[0];
+  auto newer = record_of(1, 0, message);
+  newer[3] = kResultsVersion + 1;
+  log.append(0, newer);
+  log.append(0, record_of(1, 1, message));
+  ResultsIn in(log, {});
+  Told told;
+  in.open({7, 2}, query, "matrix", told);
+  EXPECT_TRUE(wait_until([&] {
+    in.take(1);
+    return told.results.size() == 1;
+  }));
+  EXPECT_EQ(in.status().newer, 1u);
+  EXPECT_EQ(in.status().refused, 0u);
+}
+
 TEST(Results, ANewGenerationDropsWhatWaitsOfTheOneBefore) {
   transport::MemoryLog log(1, 100);  // Takes nothing.
   ResultsOut out(log);
@@ -353,6 +426,30 @@ TEST(MergeSnapshot, ReadsAsItWasWrittenAmongOthersAndTwice) {
   EXPECT_EQ(read->queries[0].id, made.queries[0].id);
   EXPECT_EQ(read->queries[0].octets, made.queries[0].octets);
   EXPECT_EQ(read->queries[1].octets, made.queries[1].octets);
+}
+
+// What was written once is read as long as the version is.
+TEST(MergeSnapshot, GoldenBytesOfVersion1) {
+  MergeSnapshot made;
+  made.generation = 1'000;
+  made.saved_at = 1'769'860'800'000'000;
+  made.next = {{0, 100}, {3, 7}};
+  made.streams = {1, 2, 3};
+  made.queries.push_back({{7, 2}, {9, 9}});
+  const auto chunks = write_snapshot(made);
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(hex(chunks[0]), kGoldenSnapshot);
+  transport::MemoryLog log(1, 1 << 20);
+  log.append(0, octets_of(kGoldenSnapshot));
+  const auto read = read_snapshot(log, 0, 0);
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->generation, 1'000u);
+  EXPECT_EQ(read->saved_at, made.saved_at);
+  EXPECT_EQ(read->next, made.next);
+  EXPECT_EQ(read->streams, made.streams);
+  ASSERT_EQ(read->queries.size(), 1u);
+  EXPECT_EQ(read->queries[0].id, made.queries[0].id);
+  EXPECT_EQ(read->queries[0].octets, made.queries[0].octets);
 }
 
 TEST(MergeSnapshot, WhatIsNotWholeIsSaid) {

@@ -247,7 +247,8 @@ bool read_message(std::span<const uint8_t> bytes, Message& message, PartialFault
   };
   if (bytes.size() < kHeadOctets + kChecksumOctets) return refuse(PartialFault::kTooShort);
   if (std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0) return refuse(PartialFault::kNotPartial);
-  if (bytes[3] != kVersion) return refuse(PartialFault::kVersionUnknown);
+  if (bytes[3] > kVersion) return refuse(PartialFault::kVersionUnknown);
+  if (bytes[3] < kVersionOldest) return refuse(PartialFault::kVersionTooOld);
   const auto content = bytes.first(bytes.size() - kChecksumOctets);
   if (XXH3_64bits(content.data(), content.size()) != get_u64(content.data() + content.size())) {
     return refuse(PartialFault::kChecksumWrong);

@@ -30,7 +30,8 @@ namespace backstream::partial {
 
 using base::Micros;
 
-inline constexpr uint8_t kVersion = 2;  ///< of all that is written here; no other one is read
+inline constexpr uint8_t kVersion = 2;        ///< of all that is written here, and of the states of aggregates in it
+inline constexpr uint8_t kVersionOldest = 2;  ///< that is read
 
 /// Who sent it, and for which query. Epoch: counts the starts of the edge's process.
 struct Origin {
@@ -126,11 +127,12 @@ struct Claim {
 inline constexpr size_t kWorkerOctetsMax = 255;
 
 /// Why a message was dropped.
-#define BACKSTREAM_PARTIAL_FAULTS(X)                                  \
-  X(kTooShort, "too_short", "shorter than the smallest message")      \
-  X(kNotPartial, "not_a_partial", "does not begin as a partial does") \
-  X(kVersionUnknown, "version_unknown", "written by a newer version") \
-  X(kChecksumWrong, "checksum_wrong", "bytes changed on the way")     \
+#define BACKSTREAM_PARTIAL_FAULTS(X)                                                     \
+  X(kTooShort, "too_short", "shorter than the smallest message")                         \
+  X(kNotPartial, "not_a_partial", "does not begin as a partial does")                    \
+  X(kVersionUnknown, "version_unknown", "written by a newer version")                    \
+  X(kVersionTooOld, "version_too_old", "written by a version that is not read any more") \
+  X(kChecksumWrong, "checksum_wrong", "bytes changed on the way")                        \
   X(kMalformed, "malformed", "fields or groups that cannot be read")
 enum class PartialFault : uint8_t {
 #define BACKSTREAM_X(enumerator, name, about) enumerator,

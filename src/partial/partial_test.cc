@@ -72,6 +72,15 @@ std::string hex(const std::vector<uint8_t>& bytes) {
   return text;
 }
 
+std::vector<uint8_t> octets_of(std::string_view hex) {
+  std::vector<uint8_t> octets;
+  for (size_t at = 0; at < hex.size(); at += 2)
+    octets.push_back(static_cast<uint8_t>(std::stoul(std::string(hex.substr(at, 2)), nullptr, 16)));
+  return octets;
+}
+
+// What an edge of one version sends a worker of another reads: octets that change need another version (and what is
+// read of the one before, a test with these).
 TEST(PartialCodec, GoldenBytesOfVersion2) {
   Sample sample;
   const auto chunks = sample.write();
@@ -81,6 +90,55 @@ TEST(PartialCodec, GoldenBytesOfVersion2) {
             "04200a0000010201b21702dc0ba1f4ffffffffffffff01dbd31524ab5918a3");
   Frontier frontier{{3, 1, 77}, 1'000'000, 10, 5, 4, 1, 0, 0, 2, 0};
   EXPECT_EQ(hex(write_frontier(frontier)), "425350020203014d80897a0a050401000002006837cc403b3ce291");
+  ChunkId id = sample.id();
+  id.kind = ChunkId::Kind::kRows;
+  id.supplement = 5;
+  id.last = true;
+  const PaneLedger ledger{-60'000'000, {10, 4, 3, 1, 1, 1, 900, 1 << 20}};
+  const std::string_view data =
+      "425350020403014dff9b9c390500000101ff9b9c390a04030101018407ffffbfffffffffffff01020102004fc24aa2d0bbc098";
+  const std::string_view presence = "425350020503020080897a090e73e10daa1d996699";
+  const std::string_view members = "4253500206000000120203009003019d0eab9687fcf8a7";
+  const std::string_view claim = "425350020700000080897a076d657267652d313ed3508c1afe2e3a";
+  EXPECT_EQ(hex(write_data(id, {&ledger, 1}, 2, std::vector<uint8_t>{1, 2, 0})), data);
+  EXPECT_EQ(hex(write_presence({{3, 2, 0}, 1'000'000, -5, 7})), presence);
+  EXPECT_EQ(hex(write_members({9, {{3, false}, {400, true}}})), members);
+  EXPECT_EQ(hex(write_claim({1'000'000, "merge-1"})), claim);
+
+  Message message;
+  PartialFault fault{};
+  const auto rows = octets_of(data);
+  ASSERT_TRUE(read_message(rows, message, fault));
+  EXPECT_EQ(message.chunk.kind, ChunkId::Kind::kRows);
+  EXPECT_EQ(message.chunk.origin, (Origin{3, 1, 77}));
+  EXPECT_EQ(message.chunk.supplement, 5u);
+  ASSERT_EQ(message.ledgers.size(), 1u);
+  EXPECT_EQ(message.ledgers[0].counts, ledger.counts);
+  EXPECT_EQ(hex({message.groups.begin(), message.groups.end()}), "010200");
+  const auto present = octets_of(presence);
+  ASSERT_TRUE(read_message(present, message, fault));
+  EXPECT_EQ(message.presence, (Presence{{3, 2, 0}, 1'000'000, -5, 7}));
+  const auto waited_for = octets_of(members);
+  ASSERT_TRUE(read_message(waited_for, message, fault));
+  EXPECT_EQ(message.members, (Members{9, {{3, false}, {400, true}}}));
+  const auto claimed = octets_of(claim);
+  ASSERT_TRUE(read_message(claimed, message, fault));
+  EXPECT_EQ(message.claim.worker, "merge-1");
+}
+
+TEST(PartialCodec, OtherVersionsAreToldApart) {
+  auto bytes = write_presence({{3, 2, 0}, 1'000'000, -5, 7});
+  Message message;
+  PartialFault fault{};
+  for (const auto& [version, expected] : {std::pair<int, PartialFault>{kVersion + 1, PartialFault::kVersionUnknown},
+                                          {255, PartialFault::kVersionUnknown},
+                                          {kVersionOldest - 1, PartialFault::kVersionTooOld},
+                                          {kVersionOldest, PartialFault::kChecksumWrong}}) {
+    bytes[3] = static_cast<uint8_t>(version);
+    if (version == kVersionOldest) bytes[5] ^= 1;
+    ASSERT_FALSE(read_message(bytes, message, fault)) << version;
+    EXPECT_EQ(fault, expected) << version;
+  }
 }
 
 TEST(PartialCodec, ACutCarriesLedgersAndGroups) {

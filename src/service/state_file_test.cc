@@ -1,5 +1,6 @@
 #include "service/state_file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -64,6 +65,38 @@ TEST_F(StateFileTest, GivesBackWhatWasWritten) {
     EXPECT_TRUE((*loaded)->queries[1].octets.empty());
   }
   EXPECT_FALSE(std::filesystem::exists(path_ + ".new"));
+}
+
+// What was written once is read as long as the version is.
+TEST_F(StateFileTest, GoldenBytesOfVersion1) {
+  const std::string_view golden =
+      "42535354415445011e0000000000000080c0c9c4baeba406010f7b226e6f6465223a2266726131227d03010203028ff9e0f6"
+      "d8fb81590900000000000000066d61747269780c030300000000000000070707bf5de81ecebd883008000000000000000565"
+      "6d70747901010000000000000000698dfd2da0b09dde";
+  const StateFile file(path_);
+  SavedState state = example();
+  state.queries[0].octets.resize(3);
+  ASSERT_TRUE(file.write(state));
+  std::string written;
+  for (const char octet : read()) written += fmt::format("{:02x}", static_cast<uint8_t>(octet));
+  EXPECT_EQ(written, golden);
+  std::vector<char> octets;
+  for (size_t at = 0; at < golden.size(); at += 2)
+    octets.push_back(static_cast<char>(std::stoul(std::string(golden.substr(at, 2)), nullptr, 16)));
+  put(octets);
+  const auto loaded = file.load();
+  ASSERT_TRUE(loaded && *loaded);
+  EXPECT_EQ((*loaded)->saved_at, state.saved_at);
+  EXPECT_EQ((*loaded)->header, state.header);
+  ASSERT_EQ((*loaded)->queries.size(), 2u);
+  EXPECT_EQ((*loaded)->queries[0].octets, state.queries[0].octets);
+  octets[7] = 2;
+  put(octets);
+  const auto newer = file.load();
+  ASSERT_FALSE(newer);
+  EXPECT_NE(newer.error().message.find("it is of format 2, and this program knows 1"), std::string::npos)
+      << newer.error().message;
+  EXPECT_TRUE(std::filesystem::exists(path_ + ".damaged"));
 }
 
 TEST_F(StateFileTest, EveryCutAndEveryChangedOctetIsFound) {

@@ -620,6 +620,45 @@ TEST_F(FileLogTest, OneProcessAtATime) {
   EXPECT_EQ(refusal(), "");
 }
 
+// What one version of the program left in its files the next one finds there.
+TEST_F(FileLogTest, GoldenBytesOfVersion1) {
+  const std::string_view manifest =
+      "42534c4d01000000efcdab896745230101000000000000000000000000000000000000000000000000000000000000000000"
+      "000000000000d1ff6c48f149bc08";
+  const std::string_view segment =
+      "42534c5301000000efcdab896745230101000000000000000000000000000000000000000000000000000000000000000000"
+      "0000000000001cb513655a3c9bde0700000058ce54310000000000000000760924d6628b2bb37061727469616c";
+  const auto hex = [](std::span<const uint8_t> octets) {
+    std::string text;
+    for (const uint8_t octet : octets) {
+      text += "0123456789abcdef"[octet >> 4];
+      text += "0123456789abcdef"[octet & 15];
+    }
+    return text;
+  };
+  const auto octets_of_hex = [](std::string_view text) {
+    std::string octets;
+    for (size_t at = 0; at < text.size(); at += 2)
+      octets += static_cast<char>(std::stoul(std::string(text.substr(at, 2)), nullptr, 16));
+    return octets;
+  };
+  FileHeader header{FileHeader::Kind::kManifest, kFileLogVersion, 0x0123456789abcdef, 1, 0, 0};
+  EXPECT_EQ(hex(write_header(header)), manifest);
+  header.kind = FileHeader::Kind::kSegment;
+  const std::string payload = "partial";
+  const std::span octets(reinterpret_cast<const uint8_t*>(payload.data()), payload.size());
+  const auto head = write_record_head(record_seed(header.log_id, 0), 0, payload.size(), payload_checksum(octets));
+  EXPECT_EQ(hex(write_header(header)) + hex(head) + hex(octets), segment);
+
+  std::filesystem::create_directory(folder_);
+  write(folder_ + "/manifest", octets_of_hex(manifest));
+  write(folder_ + "/0000-00000000000000000000.segment", octets_of_hex(segment));
+  const auto log = open();
+  EXPECT_EQ(read_back(*log, 0).records, (std::map<uint64_t, std::string>{{0, payload}}));
+  EXPECT_EQ(append(*log, 0, "next").offset, 1U);
+  EXPECT_EQ(log->faults().lost_records + log->faults().unknown_ends, 0U);
+}
+
 TEST_F(FileLogTest, WhatIsNotItsOwnIsRefusedAndLeftAsItIs) {
   options_.partition_count = 2;
   {

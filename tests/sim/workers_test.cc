@@ -1,7 +1,8 @@
 // The law whole = split where merge workers share the queries: edges, logs, workers and a receiver on a fake clock.
 // Workers are killed, stop, stand still while others have what was theirs, and come back; logs are away, or keep what
 // they say that they have not; messages are late, come again and in any order between edges; edges begin anew, and are
-// cut off until windows close without them. Whatever happens, in the end the receiver has the rows of one process.
+// cut off until windows close without them; edges are upgraded to a version that workers cannot read yet. Whatever
+// happens, in the end the receiver has the rows of one process.
 //
 // A seed chooses flows, queries and what happens (BACKSTREAM_SIM_SEED=n runs one). Workers have threads of their own,
 // so what it finds may differ from run to run: the law holds for all of them.
@@ -204,6 +205,33 @@ std::string difference(const Kept& whole, const Kept& apart, bool again) {
   return told;
 }
 
+/// As a newer version of the program writes partials: nobody of this one reads them.
+constexpr uint8_t kNewerVersion = partial::kVersion + 1;
+
+/// The log of partials as a worker sees it: once he is upgraded he reads what newer edges write. Any thread.
+class VersionedLog final : public transport::Log {
+ public:
+  VersionedLog(transport::Log& log, bool upgraded) : log_(log), upgraded_(upgraded) {}
+  uint32_t partition_count() const override { return log_.partition_count(); }
+  Appended append(uint32_t partition, std::span<const uint8_t> bytes) override { return log_.append(partition, bytes); }
+  LogStatus read(uint32_t partition, uint64_t offset, size_t octets, std::vector<LogRecord>& out) override {
+    const size_t before = out.size();
+    const LogStatus status = log_.read(partition, offset, octets, out);
+    for (size_t r = before; upgraded_ && r < out.size(); ++r) {
+      if (out[r].bytes[3] == kNewerVersion) out[r].bytes[3] = partial::kVersion;
+    }
+    return status;
+  }
+  uint64_t begin_offset(uint32_t partition) const override { return log_.begin_offset(partition); }
+  uint64_t end_offset(uint32_t partition) const override { return log_.end_offset(partition); }
+  uint64_t resume_offset(uint32_t partition, uint64_t offset) override { return log_.resume_offset(partition, offset); }
+  void trim(uint32_t partition, uint64_t offset) override { log_.trim(partition, offset); }
+
+ private:
+  transport::Log& log_;
+  const bool upgraded_;
+};
+
 /// Who has which partition: knows members by number, and keeps the places that owners alone may move. Any thread.
 class Group {
  public:
@@ -232,11 +260,11 @@ class Group {
 /// What may happen under a seed.
 struct Plan {
   bool kills = false, stops = false, pauses = false, logs_away = false, lies = false, repeats = false,
-       edges_restart = false, cut_off = false, receivers_change = false, queries_late = false;
+       edges_restart = false, cut_off = false, receivers_change = false, queries_late = false, upgrades = false;
   explicit Plan(Random& random) {
     if (random() % 8 == 0) return;  // All is well.
     for (bool* may : {&kills, &stops, &pauses, &logs_away, &lies, &repeats, &edges_restart, &cut_off, &receivers_change,
-                      &queries_late})
+                      &queries_late, &upgrades})
       *may = random() % 2 == 0;
   }
   std::string told() const {
@@ -250,7 +278,8 @@ struct Plan {
                                                 {edges_restart, "edges restart"},
                                                 {cut_off, "edges are cut off"},
                                                 {receivers_change, "receivers change"},
-                                                {queries_late, "queries come late"}};
+                                                {queries_late, "queries come late"},
+                                                {upgrades, "edges are upgraded before workers"}};
     for (const auto& [may, what] : all) told += may ? std::string(" ") + what + ',' : "";
     return told;
   }
@@ -263,6 +292,8 @@ class Simulation {
         plan_(random_),
         partitions_(1 + static_cast<uint32_t>(random_() % 4)),
         partials_(partitions_),
+        as_written_(partials_, false),
+        as_upgraded_(partials_, true),
         snapshots_(partitions_),
         results_(partitions_),
         group_(partitions_),
@@ -317,6 +348,7 @@ class Simulation {
     Micros present_at = 0;
     bool is_cut_off = false;
     size_t back_in = 0;  ///< steps
+    bool is_upgraded = false;
   };
   struct Node {
     int number = 0;
@@ -415,11 +447,12 @@ class Simulation {
     }
   }
   /// As the spool does (cluster/partials_spool.cc). False: the log does not take it.
-  bool append(const std::vector<uint8_t>& bytes) {
+  bool append(const Sender& sender, std::vector<uint8_t> bytes) {
     partial::Message message;
     partial::PartialFault fault{};
     EXPECT_TRUE(partial::read_message(bytes, message, fault));
     const uint64_t incarnation = message.origin().incarnation;
+    if (sender.is_upgraded) bytes[3] = kNewerVersion;
     if (incarnation != 0)
       return partials_.append(partial::partition_of(incarnation, partitions_), bytes).status == LogStatus::kOk;
     for (uint32_t partition = 0; partition < partitions_; ++partition) {
@@ -429,13 +462,13 @@ class Simulation {
   }
   void send(Sender& sender, size_t count) {
     if (sender.is_cut_off) return;
-    for (; count > 0 && !sender.waiting.empty() && append(sender.waiting.front()); --count) {
+    for (; count > 0 && !sender.waiting.empty() && append(sender, sender.waiting.front()); --count) {
       sender.sent.push_back(std::move(sender.waiting.front()));
       sender.waiting.pop_front();
     }
     // Ten minutes of the flows' time later it would count as late.
     if (plan_.repeats && !sender.sent.empty() && chance(3))
-      append(sender.sent[sender.sent.size() - 1 - random_() % std::min<size_t>(sender.sent.size(), 20)]);
+      append(sender, sender.sent[sender.sent.size() - 1 - random_() % std::min<size_t>(sender.sent.size(), 20)]);
   }
 
   // Workers.
@@ -463,7 +496,8 @@ class Simulation {
     };
     options.site_of = [](uint32_t edge) { return std::to_string(edge); };
     options.pauses = kPauses;
-    node.worker = std::make_unique<MergeWorker>(partials_, snapshots_, results_, std::move(options));
+    node.worker = std::make_unique<MergeWorker>(workers_upgraded_ ? as_upgraded_ : as_written_, snapshots_, results_,
+                                                std::move(options));
     std::vector<cluster::Membership::Expected> edges;
     for (const uint32_t number : edge_numbers_) edges.push_back({number});
     node.worker->set_edges(std::move(edges));
@@ -565,6 +599,8 @@ class Simulation {
       FlakyLog* const logs[] = {&partials_, &snapshots_, &results_};
       logs[random_() % 3]->lies = static_cast<int>(1 + random_() % 4);
     }
+    if (due(plan_.upgrades)) senders_[random_() % senders_.size()].is_upgraded = true;
+    if (due(plan_.upgrades)) workers_upgraded_ = true;  // Those that start from now on.
     if (due(plan_.cut_off)) {
       Sender& sender = senders_[random_() % senders_.size()];
       sender.is_cut_off = true;
@@ -614,6 +650,7 @@ class Simulation {
       else again_ = true;
     }
     nodes_.clear();
+    workers_upgraded_ = true;
     plan_.cut_off = plan_.queries_late = false;
     for (uint64_t count = 1 + random_() % 2; count > 0; --count) start_worker();
     share_out();
@@ -667,7 +704,7 @@ class Simulation {
     }
     for (uint32_t partition = 0; partition < partitions_; ++partition) {
       std::vector<LogRecord> records;
-      partials_.read(partition, 0, SIZE_MAX, records);
+      as_upgraded_.read(partition, 0, SIZE_MAX, records);
       std::string worker;
       partial::Members members;
       for (const LogRecord& record : records) {
@@ -778,7 +815,9 @@ class Simulation {
   Random random_;
   Plan plan_;
   const uint32_t partitions_;
-  FlakyLog partials_, snapshots_, results_;
+  FlakyLog partials_;
+  VersionedLog as_written_, as_upgraded_;  ///< the partials
+  FlakyLog snapshots_, results_;
   Group group_;
   std::atomic<Micros> clock_;
   std::atomic<bool> again_{false};  ///< rows without windows may have come again
@@ -798,7 +837,8 @@ class Simulation {
 
   std::list<Node> nodes_;
   uint64_t started_ = 0;
-  size_t share_out_in_ = 0;   ///< steps; 0: not
+  size_t share_out_in_ = 0;  ///< steps; 0: not
+  bool workers_upgraded_ = false;
   bool learnt_late_ = false;  ///< some worker learnt of queries after it had begun
 };
 
