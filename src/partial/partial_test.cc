@@ -104,6 +104,8 @@ TEST(PartialCodec, GoldenBytesOfVersion2) {
   EXPECT_EQ(hex(write_presence({{3, 2, 0}, 1'000'000, -5, 7})), presence);
   EXPECT_EQ(hex(write_members({9, {{3, false}, {400, true}}})), members);
   EXPECT_EQ(hex(write_claim({1'000'000, "merge-1"})), claim);
+  const std::string_view loss = "425350020803024dac028a702c836c6812f0";
+  EXPECT_EQ(hex(write_loss({{3, 2, 77}, 300})), loss);
 
   Message message;
   PartialFault fault{};
@@ -124,6 +126,10 @@ TEST(PartialCodec, GoldenBytesOfVersion2) {
   const auto claimed = octets_of(claim);
   ASSERT_TRUE(read_message(claimed, message, fault));
   EXPECT_EQ(message.claim.worker, "merge-1");
+  const auto lost = octets_of(loss);
+  ASSERT_TRUE(read_message(lost, message, fault));
+  EXPECT_EQ(message.loss.origin, (Origin{3, 2, 77}));
+  EXPECT_EQ(message.loss.rows, 300u);
 }
 
 TEST(PartialCodec, OtherVersionsAreToldApart) {
