@@ -29,18 +29,20 @@ QUERIES = {
 
 
 class Daemon:
-    def __init__(self, binary):
+    def __init__(self, binary, queries, *settings):
         self.folder = tempfile.TemporaryDirectory()
-        self.process = subprocess.Popen(
-            [binary, "serve", "--set", "state.folder=" + self.folder.name, "--set", "listen.flow=udp://127.0.0.1:0", "--set",
-             "http.listen=http://127.0.0.1:0", "--set", "watermark.delay=1s"], stderr=subprocess.PIPE, text=True)
+        arguments = [binary, "serve"]
+        for setting in ("state.folder=" + self.folder.name, "listen.flow=udp://127.0.0.1:0", "http.listen=http://127.0.0.1:0",
+                        "watermark.delay=1s", *settings):
+            arguments += ["--set", setting]
+        self.process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if "API http://" in line:
                 self.flow_port = int(line.split(";")[0].rsplit(":", 1)[1])
                 self.port = int(line.split("API http://127.0.0.1:")[1].split(";")[0])
                 break
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
-        for name, text in QUERIES.items():
+        for name, text in queries.items():
             self.request("POST", "/api/v1/queries", json.dumps({"name": name, "text": text}))
 
     def request(self, method, target, body=None):
@@ -85,7 +87,7 @@ def latency(daemon, binary, windows):
     return delays
 
 
-def throughput(daemon, binary, records, with_api):
+def throughput(daemon, binary, records, with_api, rate=200_000):
     stop = threading.Event()
     threads, sockets = [], []
     if with_api:
@@ -112,7 +114,8 @@ def throughput(daemon, binary, records, with_api):
             thread.start()
     before = json.loads(daemon.request("GET", "/api/v1/status"))["ingest"]
     cpu_before = daemon.cpu_seconds()
-    subprocess.run([binary, "generate", "--to", f"udp://127.0.0.1:{daemon.flow_port}", "--rate", "200000", "--records", str(records)],
+    subprocess.run([binary, "generate", "--to", f"udp://127.0.0.1:{daemon.flow_port}", "--rate", str(rate), "--records",
+                    str(records)],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     time.sleep(2)
     cpu = {thread: seconds - cpu_before.get(thread, 0) for thread, seconds in daemon.cpu_seconds().items()}
@@ -133,7 +136,7 @@ def main():
     flags.add_argument("--records", type=int, default=3_000_000)
     asked = flags.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    daemon = Daemon(asked.binary)
+    daemon = Daemon(asked.binary, QUERIES)
     delays = sorted(latency(daemon, asked.binary, asked.windows))
     print(f"window end + 1 s to client: median {statistics.median(delays) * 1000:.0f} ms, p95 "
           f"{delays[int(len(delays) * 0.95) - 1] * 1000:.0f} ms, most {delays[-1] * 1000:.0f} ms, of {len(delays)} windows")
