@@ -701,7 +701,12 @@ void Daemon::take_snapshot(Micros now) {
   for (size_t i = 0; i < engine_->query_count(); ++i) {
     if (half_ != exec::Half::kMerge && engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
   }
-  for (const auto& [number, report] : reports()) s.ledgers.emplace(number, report.ledger);
+  s.frontiers.clear();
+  for (const auto& [number, report] : reports()) {
+    s.ledgers.emplace(number, report.ledger);
+    s.frontiers.emplace(number, report.frontier);
+  }
+  s.edges = edges();
   counts_.push_back({now, s.ingest.datagrams, s.decoded.flows, s.ingest.octets});
   while (counts_.size() > 2 && now - counts_[1].at >= 10 * kSecond) counts_.pop_front();
   const Count& first = counts_.front();

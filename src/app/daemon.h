@@ -115,6 +115,7 @@ class Daemon {
   void go_on_from_mark();
   void keep_mark(bool due);
   std::map<size_t, cluster::QueryReport> reports() const;
+  std::vector<service::EdgeStatus> edges() const;
   void add_halves(service::MetricsInput& input) const;
   base::Result<void> open_input();
   base::Result<void> open_register();

@@ -306,6 +306,23 @@ std::map<size_t, cluster::QueryReport> Daemon::reports() const {
 }
 
 /// At rest.
+std::vector<service::EdgeStatus> Daemon::edges() const {
+  std::vector<service::EdgeStatus> edges;
+  if (!worker_) return edges;
+  const cluster::MergeWorker::Status status = worker_->status();
+  for (const cluster::Membership::Edge& heard : status.edges) {
+    service::EdgeStatus& edge = edges.emplace_back();
+    if (const auto node = edge_nodes_.find(heard.number); node != edge_nodes_.end()) {
+      edge.node = node->second.name;
+      edge.site = node->second.site;
+    }
+    edge.absent = std::find(status.absent.begin(), status.absent.end(), heard.number) != status.absent.end();
+    if (heard.heard_at != 0) edge.heard_at = heard.heard_at;
+  }
+  return edges;
+}
+
+/// At rest.
 void Daemon::add_halves(service::MetricsInput& input) const {
   for (transport::Bus::Faults& faults : bus_ ? bus_->faults() : std::vector<transport::Bus::Faults>())
     input.kafka_logs.push_back({std::move(faults.topic), {faults.counts.begin(), faults.counts.end()}});
@@ -348,15 +365,7 @@ void Daemon::add_halves(service::MetricsInput& input) const {
   for (size_t why = 0; why < status.partials.dropped.size(); ++why)
     partials.dropped.emplace_back(partial::name(static_cast<partial::InboxDrop>(why)), status.partials.dropped[why]);
   partials.dropped.emplace_back("unknown_query", status.early_dropped);
-  for (const cluster::Membership::Edge& heard : status.edges) {
-    auto& edge = partials.edges.emplace_back();
-    if (const auto node = edge_nodes_.find(heard.number); node != edge_nodes_.end()) {
-      edge.node = node->second.name;
-      edge.site = node->second.site;
-    }
-    edge.absent = std::find(status.absent.begin(), status.absent.end(), heard.number) != status.absent.end();
-    if (heard.heard_at != 0) edge.heard_at = heard.heard_at;
-  }
+  partials.edges = edges();
 }
 
 }  // namespace backstream::app

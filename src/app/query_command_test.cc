@@ -438,5 +438,27 @@ TEST(StatusText, SaysFirstWhyItIsNotReady) {
   EXPECT_TRUE(status_text(json::array()).starts_with("ready       NO\n"));
 }
 
+TEST(StatusText, OfANodeThatCompletesWindowsSaysWhichEdgesItHears) {
+  json status = {{"ready", true},
+                 {"node", "m1"},
+                 {"roles", {"merge", "receiver"}},
+                 {"version", "0.1.0"},
+                 {"now", "2026-01-31T12:05:10Z"},
+                 {"rates", {{"flows", 0.0}}},
+                 {"ingest", {{"datagrams", 0}}},
+                 {"watermark", {{"event", nullptr}}},
+                 {"exporters", {{"known", 0}, {"sending", 0}}},
+                 {"edges",
+                  {{{"site", "sao"}, {"absent", false}, {"heard_at", "2026-01-31T12:05:08Z"}},
+                   {{"site", "rio"}, {"absent", true}, {"heard_at", "2026-01-31T12:04:28Z"}},
+                   {{"site", "man"}, {"absent", true}, {"heard_at", nullptr}}}}};
+  EXPECT_EQ(status_text(status),
+            "ready       yes\n"
+            "node        m1, roles merge, receiver, version 0.1.0\n"
+            "edges       1 of 3 are heard; windows close without rio (heard 42 s ago), man\n");
+  status["edges"] = {status["edges"][0]};
+  EXPECT_NE(status_text(status).find("edges       1 of 1 are heard\n"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace backstream::app

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -82,6 +83,24 @@ std::string watermark(const json& mark) {
   return text;
 }
 
+/// "2 of 3 heard; absent: pop-rio, last heard 42 s ago".
+std::string edges(const json& status) {
+  const json& all = list_of(status, "edges");
+  std::string absent;
+  size_t heard = 0;
+  for (const json& edge : all) {
+    if (const auto is_absent = edge.is_object() ? edge.find("absent") : edge.end();
+        !edge.is_object() || is_absent == edge.end() || *is_absent != true) {
+      ++heard;
+      continue;
+    }
+    const std::string ago = since(status, text_of(edge, "heard_at"));
+    absent += fmt::format("{} {}", absent.empty() ? "; windows close without" : ",", printable(text_of(edge, "site")));
+    if (!ago.empty()) absent += fmt::format(" (heard {} ago)", ago);
+  }
+  return all.empty() ? "" : fmt::format("{} of {} are heard{}", heard, all.size(), absent);
+}
+
 std::string queries(const json& counts) {
   std::string text = fmt::format("{} running", count_of(counts, "running"));
   if (count_of(counts, "plain") != 0) text += fmt::format(", {} views", count_of(counts, "plain"));
@@ -109,16 +128,21 @@ std::string status_text(const json& status) {
   const std::string started = text_of(status, "started_at");
   if (!started.empty()) line("up", fmt::format("{} (since {} UTC)", since(status, started), short_time(started)));
   line("listening", listeners(status));
-  if (const json& rates = list_of(status, "rates"); rates.is_object()) {
+  line("edges", edges(status));
+  const json& roles_of_node = list_of(status, "roles");
+  const bool hears_flows =
+      roles_of_node.empty() || std::find(roles_of_node.begin(), roles_of_node.end(), "edge") != roles_of_node.end();
+  if (const json& rates = list_of(status, "rates"); hears_flows && rates.is_object()) {
     line("traffic", fmt::format("{} datagrams/s, {} flows/s, {} octets/s (last 10 s)",
                                 human_count(number_of(rates, "datagrams").value_or(0)),
                                 human_count(number_of(rates, "flows").value_or(0)),
                                 human_count(number_of(rates, "octets").value_or(0))));
   }
-  line("received", received(list_of(status, "ingest")));
+  if (hears_flows) line("received", received(list_of(status, "ingest")));
   line("LOST", losses(list_of(status, "ingest")));
-  if (const json& mark = list_of(status, "watermark"); mark.is_object()) line("event time", watermark(mark));
-  if (const json& exporters = list_of(status, "exporters"); exporters.is_object()) {
+  if (const json& mark = list_of(status, "watermark"); hears_flows && mark.is_object())
+    line("event time", watermark(mark));
+  if (const json& exporters = list_of(status, "exporters"); hears_flows && exporters.is_object()) {
     const uint64_t known = count_of(exporters, "known"), sending = count_of(exporters, "sending");
     line("exporters",
          fmt::format("{} sending, of {} known{}", sending, known, sending < known ? ": backstream exporter list" : ""));

@@ -78,6 +78,12 @@ class NodeRoutes {
     for (const Outage& outage : now.outages)
       outages.push_back(
           {{"from", time_json(outage.from)}, {"until", time_json(outage.until)}, {"clean", outage.clean}});
+    Json edges = Json::array();
+    for (const EdgeStatus& edge : now.edges)
+      edges.push_back({{"node", edge.node},
+                       {"site", edge.site},
+                       {"absent", edge.absent},
+                       {"heard_at", edge.heard_at ? time_json(*edge.heard_at) : Json(nullptr)}});
     const bool known = now.watermark != base::kMinTime;
     return json_answer(
         200, {{"version", ground_->node.version},
@@ -107,6 +113,7 @@ class NodeRoutes {
                 {"held_by", now.held_by ? Json(base::to_string(*now.held_by)) : Json(nullptr)}}},
               {"queries", {{"running", states[0]}, {"paused", states[1]}, {"failed", states[2]}, {"plain", plain}}},
               {"exporters", {{"known", now.exporters_known}, {"sending", now.exporters_sending}}},
+              {"edges", std::move(edges)},
               {"catalog", {{"revision", ground_->catalog.revision().value}}},
               {"checkpoint", {{"at", time_json(now.checkpoint_at)}, {"octets", now.checkpoint_octets}}},
               {"outages", std::move(outages)},
@@ -268,13 +275,15 @@ class NodeRoutes {
   /// What a query that runs waits for, in the order in which things must come.
   void explain_waiting(const QueryRegister::Status& query, const Snapshot& now, Json& reasons,
                        std::optional<Micros>& due) const {
-    if (now.ingest.datagrams == 0) {
+    const auto& roles = ground_->node.roles;
+    const bool hears_flows = roles.empty() || std::find(roles.begin(), roles.end(), "edge") != roles.end();
+    if (hears_flows && now.ingest.datagrams == 0) {
       std::string where;
       for (const auto& socket : now.ingest.sockets) where += fmt::format(" {}:{}", socket.address, socket.port);
       reasons.push_back(fmt::format("no datagram has come yet; listening on{} (backstream doctor says more)", where));
       return;
     }
-    if (now.decoded.flows == 0) {
+    if (hears_flows && now.decoded.flows == 0) {
       reasons.push_back(
           now.decoded.awaiting_template != 0
               ? fmt::format("{} datagrams have come, but no flow could be read: {} records wait for their template",
@@ -306,9 +315,13 @@ class NodeRoutes {
     const plan::Window& window = query.query->stages.front().window;
     const bool by_arrival = query.query->source.arrival_column >= 0 && window.kind != plan::Window::Kind::kNone &&
                             window.time_column == query.query->source.arrival_column;
-    const Micros watermark = by_arrival ? now.arrival_watermark : now.watermark;
+    Micros watermark = by_arrival ? now.arrival_watermark : now.watermark;
+    if (!hears_flows) {
+      const auto frontier = query.number ? now.frontiers.find(*query.number) : now.frontiers.end();
+      watermark = frontier == now.frontiers.end() ? base::kMinTime : frontier->second;
+    }
     if (watermark == base::kMinTime) {
-      reasons.push_back("no flow had a time yet");
+      reasons.push_back(hears_flows ? "no flow had a time yet" : "edges have sent nothing of it yet");
       return;
     }
     const Micros end = base::floor_to(watermark, size) + size;

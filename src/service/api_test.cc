@@ -24,7 +24,7 @@ const std::string kMatrix =
 /// All routes over an engine that this thread runs.
 class ApiTest : public testing::Test {
  protected:
-  ApiTest() {
+  explicit ApiTest(std::vector<std::string> roles = {"edge"}) {
     std::string name = (std::filesystem::temp_directory_path() / "backstream-api-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     folder_ = name;
@@ -62,7 +62,7 @@ class ApiTest : public testing::Test {
     if (!access) throw std::runtime_error(access.error().render());
     access_ = std::move(*access);
     ground_ = std::make_shared<ApiGround>(
-        ApiGround{{"1.2.3", "node", "ams", {"edge"}, 0},
+        ApiGround{{"1.2.3", "node", "ams", std::move(roles), 0},
                   *catalog_,
                   *queries_,
                   *tables_,
@@ -349,6 +349,32 @@ TEST_F(ApiTest, HealthAndReadinessAreTwoThings) {
   EXPECT_EQ(ready.body, "not ready\nit is starting\n");
   EXPECT_EQ(get("/api/v1/status")["ready"], false);
   EXPECT_EQ(ask(Method::kGet, "/metrics").body, "page\n");
+}
+
+/// It hears no flows itself.
+class ApiOfMergeNode : public ApiTest {
+ protected:
+  ApiOfMergeNode() : ApiTest({"merge", "receiver"}) {}
+};
+
+TEST_F(ApiOfMergeNode, SaysWhichEdgesItHearsAndWhatAQueryWaitsFor) {
+  ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}});
+  EXPECT_EQ(get("/api/v1/queries/matrix/why")["text"], "edges have sent nothing of it yet\n");
+  auto snapshot = std::make_shared<Snapshot>();
+  snapshot->at = 1'000 * kSecond;
+  snapshot->frontiers[*queries_->find("matrix")->number] = 980 * kSecond;
+  snapshot->edges = {{"edge1", "sao", false, 990 * kSecond}, {"edge2", "rio", true, std::nullopt}};
+  snapshot_.publish(snapshot);
+  const std::string why = get("/api/v1/queries/matrix/why")["text"];
+  EXPECT_NE(why.find("closes when event time has reached it"), std::string::npos) << why;
+  EXPECT_NE(why.find("20 s behind the clock"), std::string::npos) << why;
+  const Json edges = get("/api/v1/status")["edges"];
+  ASSERT_EQ(edges.size(), 2u);
+  EXPECT_EQ(edges[0]["site"], "sao");
+  EXPECT_EQ(edges[0]["absent"], false);
+  EXPECT_EQ(edges[1]["node"], "edge2");
+  EXPECT_EQ(edges[1]["absent"], true);
+  EXPECT_EQ(edges[1]["heard_at"], nullptr);
 }
 
 }  // namespace

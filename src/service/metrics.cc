@@ -521,11 +521,10 @@ void add_partials(Exposition& page, const std::optional<MetricsInput::Partials>&
     page.family(name, MetricKind::kCounter, help);
     if (partials) page.add({}, (*partials).*value);
   };
-  using Edge = MetricsInput::Partials::Edge;
   const auto by_edge = [&](std::string_view name, std::string_view help, auto&& value) {
     page.family(name, MetricKind::kGauge, help);
     if (!partials) return;
-    for (const Edge& edge : partials->edges) {
+    for (const EdgeStatus& edge : partials->edges) {
       if (const auto of_edge = value(edge)) page.add({{"node", edge.node}, {"site", edge.site}}, *of_edge);
     }
   };
@@ -542,9 +541,9 @@ void add_partials(Exposition& page, const std::optional<MetricsInput::Partials>&
   gauge(page, "backstream_partials_waiting_bytes", "Messages of queries that this node has not heard of yet.",
         partials ? std::optional(partials->waiting) : std::nullopt);
   by_edge("backstream_edge_absent", "1: windows do not wait for this edge.",
-          [](const Edge& edge) { return std::optional<uint64_t>(edge.absent); });
+          [](const EdgeStatus& edge) { return std::optional<uint64_t>(edge.absent); });
   by_edge("backstream_edge_heard_timestamp_seconds", "When an edge was heard last.",
-          [](const Edge& edge) { return edge.heard_at ? std::optional(seconds(*edge.heard_at)) : std::nullopt; });
+          [](const EdgeStatus& edge) { return edge.heard_at ? std::optional(seconds(*edge.heard_at)) : std::nullopt; });
 }
 
 void add_worker(Exposition& page, const std::optional<MetricsInput::Worker>& worker) {

@@ -13,6 +13,7 @@
 #include "ingest/forwarder.h"
 #include "ingest/source.h"
 #include "service/access.h"
+#include "service/snapshot.h"
 #include "telemetry/exposition.h"
 #include "telemetry/process.h"
 #include "window/watermark.h"
@@ -108,12 +109,7 @@ struct MetricsInput {
   struct Partials {
     uint64_t octets = 0, taken = 0, waiting = 0, places_lost = 0;
     std::vector<std::pair<std::string_view, uint64_t>> dropped;  ///< messages, by reason
-    struct Edge {
-      std::string node, site;
-      bool absent = false;
-      std::optional<base::Micros> heard_at;
-    };
-    std::vector<Edge> edges;
+    std::vector<EdgeStatus> edges;
   };
   std::optional<Partials> partials;
   /// Of a merge worker (cluster/merge_worker.h).

@@ -41,6 +41,13 @@ struct ExporterStatus {
   window::WatermarkTracker::ExporterState clock;
 };
 
+/// An edge, as a node that completes windows knows it.
+struct EdgeStatus {
+  std::string node, site;
+  bool absent = false;             ///< windows close without it
+  std::optional<Micros> heard_at;  ///< when it was heard last; none: never
+};
+
 /// What is told of a running node: a copy, made about once a second while nothing is under way.
 struct Snapshot {
   Micros at = 0;
@@ -54,6 +61,9 @@ struct Snapshot {
   std::optional<base::Inet> held_by;  ///< the exporter that is furthest behind
   size_t exporters_known = 0, exporters_sending = 0;
   std::map<size_t, exec::WindowLedger> ledgers;  ///< by the engine's number
+  /// The same of nodes that complete windows, of what all edges together have sent: how far each query is.
+  std::map<size_t, Micros> frontiers;
+  std::vector<EdgeStatus> edges;  ///< of who completes windows: those that it waits for
   Micros checkpoint_at = base::kMinTime;
   uint64_t checkpoint_octets = 0;
   std::string checkpoint_error;  ///< of the last attempt

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace backstream::telemetry {
 namespace {
@@ -33,9 +34,18 @@ void TerminalLog::status(std::string_view text) {
   status_shown_ = !text.empty();
 }
 
+void TerminalLog::divert(std::function<void(std::string_view)> to) {
+  const std::lock_guard lock(mutex_);
+  diverted_ = std::move(to);
+}
+
 void TerminalLog::write(std::string_view prefix, std::string_view text) {
   const std::lock_guard lock(mutex_);
   std::string whole;
+  if (diverted_) {
+    whole.append(prefix).append(text.substr(0, text.find_last_not_of('\n') + 1));
+    return diverted_(whole);
+  }
   if (status_shown_) whole += kClearLine;
   status_shown_ = false;
   whole.append(prefix).append(text);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -24,6 +25,10 @@ class TerminalLog {
   void line(std::string_view text) { write("", text); }
   /// Replaces the status line (one line, no control characters); empty clears it. Nothing when not on a terminal.
   void status(std::string_view text);
+  /// Lines go to somebody else, who has the terminal for a while: as they would be written, without the newline at the
+  /// end. Null: they are written again. `to` is called by who has something to tell, one at a time; it must not tell
+  /// anything itself.
+  void divert(std::function<void(std::string_view line)> to);
 
  private:
   void write(std::string_view prefix, std::string_view text);
@@ -31,7 +36,9 @@ class TerminalLog {
   const int descriptor_;
   const bool on_terminal_;
   std::mutex mutex_;
-  bool status_shown_ = false;  // Guarded by mutex_.
+  // Guarded by mutex_.
+  bool status_shown_ = false;
+  std::function<void(std::string_view)> diverted_;
 };
 
 /// The log on standard error.

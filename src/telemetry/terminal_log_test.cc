@@ -26,5 +26,23 @@ TEST(TerminalLog, WritesWholeLinesAndNoStatusOffATerminal) {
   ::close(ends[0]);
 }
 
+TEST(TerminalLog, GivesLinesToWhoHasTheTerminal) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  std::string diverted;
+  {
+    TerminalLog log(ends[1]);
+    log.divert([&](std::string_view line) { diverted.append(line) += '|'; });
+    log.warning("the disk is slow");
+    log.line("two\nlines\n");
+    log.divert(nullptr);
+    log.line("again");
+  }
+  ::close(ends[1]);
+  EXPECT_EQ(diverted, "backstream: warning: the disk is slow|two\nlines|");
+  EXPECT_EQ(read_all(ends[0]), "again\n");
+  ::close(ends[0]);
+}
+
 }  // namespace
 }  // namespace backstream::telemetry
