@@ -13,7 +13,7 @@ import unicodedata
 
 
 class Screen:
-    """As much of a VT100 as the shell and libedit use."""
+    """As much of a VT100 as the program and libedit use."""
 
     def __init__(self, columns, rows):
         self.columns, self.rows = columns, rows
@@ -74,11 +74,15 @@ class Screen:
             self.column = max(0, self.column - max(1, number))
         elif found[3] == "G":
             self.column = max(1, number) - 1
+        elif found[3] == "H" and not found[2]:
+            self.row = self.column = 0
         elif found[3] == "K" and number == 0:
             del line[self.column:]
         elif found[3] == "J" and number == 0:
             del line[self.column:]
             del self.lines[self.row + 1:]
+        elif found[3] == "J" and number == 2:
+            self.lines = [[] for _ in self.lines]
         elif found[3] == "P":
             del line[self.column:self.column + max(1, number)]
         elif found[3] == "@":
