@@ -85,9 +85,10 @@ std::string top_text(const Answers::Window& window, size_t count) {
 std::string verdict(const Answers::Window& window) {
   std::string text = coverage(window.missing);
   if (!window.missing.empty()) return text;
-  text += window.equals_truth ? ", = truth"
-          : window.had_drops  ? ", differs: datagrams were dropped"
-                              : ", DIFFERS FROM THE TRUTH";
+  text += !window.complete      ? ", INCOMPLETE"
+          : window.equals_truth ? ", = truth"
+          : window.had_drops    ? ", differs: datagrams were dropped"
+                                : ", DIFFERS FROM THE TRUTH";
   return text;
 }
 std::string summary(const Answers::Window& window) {
@@ -248,7 +249,7 @@ class Display {
     }
     size_t right = 0, revised = 0;
     for (const auto& [start, window] : answers.windows()) {
-      right += window.missing.empty() && window.equals_truth;
+      right += window.missing.empty() && window.complete && window.equals_truth;
       revised += window.revision > 1;
     }
     line(fmt::format("  ledger: {} sent, {} received, {} dropped by the kernel, {} late, {} undecodable",
@@ -330,8 +331,10 @@ class TemporaryFolder {
 /// What became of all that was sent. True: all that could be checked holds.
 bool report(const Answers& answers, const Nodes::Counts& counts, uint64_t sent, bool interrupted) {
   size_t right = 0, wrong = 0, dropped = 0, revised = 0;
+  const size_t missing = answers.missing_windows();
   for (const auto& [start, window] : answers.windows()) {
-    if (window.missing.empty() && window.equals_truth) ++right;
+    if (!window.missing.empty()) continue;
+    if (window.complete && window.equals_truth) ++right;
     else if (window.had_drops) ++dropped;
     else ++wrong;
     if (window.revision > 1) ++revised;
@@ -341,13 +344,15 @@ bool report(const Answers& answers, const Nodes::Counts& counts, uint64_t sent, 
              sent == received + drops ? "" : "  DOES NOT ADD UP");
   fmt::print("flows: {} decoded, {} late, {} datagrams undecodable\n", counts.decoded.flows, counts.late,
              counts.decoded.undecodable + counts.decoded.rejected);
-  fmt::print("windows: {} equal the truth row by row{}, {} differ, {} with drops\n", right,
-             revised == 0 ? "" : fmt::format(" ({} after a revision)", revised), wrong, dropped);
+  fmt::print("windows: {} equal the truth row by row{}, {} differ, {} with drops{}\n", right,
+             revised == 0 ? "" : fmt::format(" ({} after a revision)", revised), wrong, dropped,
+             missing == 0 ? "" : fmt::format(", {} LACK A POP", missing));
   const auto& sweeps = answers.sweeps();
   fmt::print("port sweep: {}\n",
              sweeps.empty() ? "not found"
                             : fmt::format("found, {} ports of {}", sweeps.front().ports, sweeps.front().destination));
-  const bool pass = sent == received + drops && wrong == 0 && right >= kWindowsAtLeast && !sweeps.empty();
+  const bool pass =
+      sent == received + drops && wrong == 0 && missing == 0 && right >= kWindowsAtLeast && !sweeps.empty();
   if (interrupted && !pass) {
     fmt::print("ended before all could be checked\n");
     return wrong == 0;
@@ -360,11 +365,10 @@ bool report(const Answers& answers, const Nodes::Counts& counts, uint64_t sent, 
 
 int demo_command(const std::vector<std::string>& arguments) {
   CLI::App app(
-      "Three PoPs on loopback with synthetic traffic, 10 s windows, each checked against the truth. The edge of each "
-      "PoP\n"
-      "and the node that has the results are one process; what is between them is Kafka elsewhere, and its memory "
-      "here.\n"
-      "35 s after the begin one PoP is cut off for a while.",
+      "Three PoPs on loopback with synthetic traffic, 10 s windows, each checked against the truth. The edges of the "
+      "PoPs and\n"
+      "the node that has the results are one process: where a deployment has Kafka between them, here is its memory.\n"
+      "After 35 s one PoP is cut off for a while: windows say that it is missing, and are revised when it is back.",
       "backstream demo");
   std::string duration_text;
   app.add_option("--duration", duration_text,

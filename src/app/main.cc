@@ -32,7 +32,7 @@ constexpr Command kCommands[] = {
      "create list revoke"},
     {"generate", "a synthetic backbone with known exact answers, to a capture or over UDP", generate_command},
     {"config", "are the settings right, and where does each come from", config_command, "check show"},
-    {"demo", "three PoPs on loopback, synthetic traffic, answers checked while they come", demo_command},
+    {"demo", "three PoPs on loopback, one cut off for a while, answers checked while they come", demo_command},
     {"completion", "what makes Tab work in bash, zsh and fish", completion_command},
 };
 

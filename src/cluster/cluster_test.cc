@@ -102,6 +102,17 @@ TEST_F(Folder, WhatIsAppendedArrivesInOrderInThePartitionOfItsQuery) {
   }
 }
 
+TEST_F(Folder, WhoIsThereBeforeAllFlowsHasMissedNothing) {
+  FlakyLog log(1);
+  auto opened = PartialsSpool::open({.folder = path, .octets_max = 64 << 20, .edge = 5, .before_all_flows = true}, log);
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  (*opened)->close(30s);
+  const auto presences = presences_of(messages_of(log, 0));
+  ASSERT_EQ(presences.size(), 1u);
+  EXPECT_GE(presences[0].gap_from, presences[0].gap_until);
+  EXPECT_GT(presences[0].sent_at, 0);
+}
+
 TEST_F(Folder, ALogThatIsAwayIsWaitedForAndAskedAgain) {
   FlakyLog log(1);
   log.away = true;

@@ -28,8 +28,8 @@ class PartialsSpool final : public exec::PartialsOut {
     std::string folder;                  ///< of the files
     uint64_t octets_max = 0;             ///< of the files; when they are full the oldest messages go, and are counted
     uint32_t edge = 0;                   ///< its number among all
-    bool before_all_flows = false;       ///< there is nothing that was missed before this process
     std::function<Micros()> clock = {};  ///< for tests; empty: ours
+    bool before_all_flows = false;       ///< there is nothing that was missed before this process
   };
   /// Errors: those of FileLog::open().
   /// @param log  outlives this
