@@ -182,15 +182,22 @@ class Display {
     std::fflush(stdout);
   }
   void finish() const {
-    if (terminal_) fmt::print("\x1b[?25h\n");
+    if (terminal_) fmt::print("\x1b[?25h\x1b[?7h\n");
   }
 
  private:
-  static constexpr size_t kLineMax = 110;
   void draw(const Seen& seen) {
     const auto& [answers, routers, counts, now] = seen;
-    std::string screen = "\x1b[?25l\x1b[H";
-    const auto line = [&](const std::string& text) { screen += text + "\x1b[K\n"; };
+    // What does not fit is cut: a line that goes on in the next row, or one too many, would shift all of them.
+    std::string screen = "\x1b[?25l\x1b[?7l\x1b[H";
+    winsize size{};
+    const bool is_known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0;
+    size_t rows_left = is_known ? size.ws_row - 1 : SIZE_MAX;
+    const auto line = [&](const std::string& text) {
+      if (rows_left == 0) return;
+      --rows_left;
+      screen += text + "\x1b[K\n";
+    };
     const auto& seconds = answers.seconds();
     int64_t flows = 0;
     std::vector<std::string> missing;
@@ -198,10 +205,11 @@ class Display {
       missing = seconds.rbegin()->second.missing;
       for (const auto& [pop, rate] : seconds.rbegin()->second.pops) flows += rate.flows;
     }
-    line(fmt::format("BackStreamDB demo   {}   {}   {} flows/s   next window in {} s", clock_text(now),
-                     seconds.empty() ? "starting" : coverage(missing), grouped(static_cast<uint64_t>(flows)),
-                     (kWindow - (now - kDelay) % kWindow + kSecond - 1) / kSecond));
-    line(fmt::format("synthetic traffic, 10 s windows, delay {} s; ends in {} s or with Ctrl-C", kDelay / kSecond,
+    // No line of what is watched is longer than 80 columns.
+    line(fmt::format("BackStreamDB demo   {}   {}   {} flows/s", clock_text(now),
+                     seconds.empty() ? "starting" : coverage(missing), grouped(static_cast<uint64_t>(flows))));
+    line(fmt::format("synthetic; 10 s windows, delay {} s, next in {} s; ends in {} s or with Ctrl-C", kDelay / kSecond,
+                     (kWindow - (now - kDelay) % kWindow + kSecond - 1) / kSecond,
                      std::max<Micros>(0, end_ - now) / kSecond));
     line("");
     for (const Pop& pop : kPops) {
@@ -210,8 +218,8 @@ class Display {
         const auto rate = shown.pops.find(pop.name);
         bits.push_back(rate == shown.pops.end() ? std::nullopt : std::optional(rate->second.bits));
       }
-      const bool known = !bits.empty() && bits.back();
-      line(fmt::format("  {}  {:>8}bit/s  {}", pop.name, known ? scaled(*bits.back()) : "- ", sparkline(bits)));
+      const bool has_rate = !bits.empty() && bits.back();
+      line(fmt::format("  {}  {:>8}bit/s  {}", pop.name, has_rate ? scaled(*bits.back()) : "- ", sparkline(bits)));
     }
     line("");
     if (answers.windows().empty()) {
@@ -219,8 +227,8 @@ class Display {
       for (int i = 0; i < 5; ++i) line("");
     } else {
       const Answers::Window& window = answers.windows().rbegin()->second;
-      line(fmt::format("  top AS -> AS from {} to {}: {}", clock_text(window.start), clock_text(window.start + kWindow),
-                       summary(window)));
+      line(
+          fmt::format("  {} to {}: {}", clock_text(window.start), clock_text(window.start + kWindow), summary(window)));
       for (size_t i = 0; i < 5; ++i) {
         if (i >= window.top.size()) {
           line("");
@@ -239,37 +247,35 @@ class Display {
       line("  no alert");
     } else {
       const Answers::Sweep& sweep = answers.sweeps().back();
-      line(fmt::format("  ALERT port sweep: {} tried {} ports of {} (window from {})", sweep.source, sweep.ports,
+      line(fmt::format("  ALERT port sweep: {} tried {} ports of {} (from {})", sweep.source, sweep.ports,
                        sweep.destination, clock_text(sweep.window)));
     }
     line(event_.empty() ? "" : "  " + event_);
     {
       const std::lock_guard lock(mutex_);
-      line(last_line_.empty() ? "" : "  log: " + last_line_.substr(0, kLineMax));
+      line(last_line_.empty() ? "" : "  log: " + last_line_);
     }
     size_t right = 0, revised = 0;
     for (const auto& [start, window] : answers.windows()) {
       right += window.missing.empty() && window.complete && window.equals_truth;
       revised += window.revision > 1;
     }
-    line(fmt::format("  ledger: {} sent, {} received, {} dropped by the kernel, {} late, {} undecodable",
-                     routers.sent(), counts.ingest.datagrams, counts.ingest.kernel_drops, counts.late,
-                     counts.decoded.undecodable + counts.decoded.rejected));
+    line(fmt::format("  ledger: {} sent, {} received, {} dropped, {} undecodable, {} rows late", routers.sent(),
+                     counts.ingest.datagrams, counts.ingest.kernel_drops,
+                     counts.decoded.undecodable + counts.decoded.rejected, counts.late));
     line(fmt::format(
         "  {} of {} windows = truth{}{}", right, answers.windows().size(),
         revised == 0 ? "" : fmt::format(", {} of them after a revision", revised),
         answers.missing_windows() == 0 ? "" : fmt::format(", {} to be revised", answers.missing_windows())));
     line("");
     line(fmt::format("  running: {} queries, API {}; in another terminal:", query_count_, api_));
-    line(fmt::format("    backstream sql{}     then: CREATE MATERIALIZED VIEW mine AS SELECT ...; and \\q",
-                     server_flag_));
+    line(fmt::format("    backstream sql{}     CREATE MATERIALIZED VIEW mine AS SELECT ...; \\d; \\q", server_flag_));
     line(fmt::format("    backstream tail protocol_mix{}", server_flag_));
     line(fmt::format("    backstream status{}", server_flag_));
     line(fmt::format("    curl -N {}/api/v1/queries/demo_pops/events", api_));
     line("");
     // A small terminal has room for one statement only.
-    winsize window{};
-    const bool tall = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0 || window.ws_row >= 40;
+    const bool tall = rows_left >= 12;
     for (const DemoQuery* query : {&kMatrix, &kSweep, &kPopTraffic}) {
       if (query != &kMatrix && !tall) break;
       const std::string_view sql = query->text;

@@ -54,7 +54,7 @@ class Demo(harness.Case):
     def test_on_a_terminal_one_screen_is_redrawn_until_it_is_stopped(self):
         demo = terminal.Terminal([harness.BINARY, "demo"], columns=130, rows=45, environment=self.environment())
         self.addCleanup(demo.close)
-        demo.expect(r"top AS -> AS [^\n]* 3/3 PoPs, = truth", 60)
+        demo.expect(r"\d\d to [\d:]+: [^\n]* 3/3 PoPs, = truth", 60)
         demo.expect(r"\x1b\[J", 10)
         screen = demo.screen()
         self.assertEqual(screen.unknown, [])
