@@ -660,6 +660,9 @@ class Simulation {
     for (Sender& sender : senders_)
       std::move(sender.ending.begin(), sender.ending.end(), std::back_inserter(sender.to_come));
     work_until([&] { return is_through(); }, "workers do not get through");
+    // Threads write them, which a busy machine lets wait.
+    const auto has_written = [](const Node& node) { return node.worker->status().results.waiting_octets == 0; };
+    work_until([&] { return std::all_of(nodes_.begin(), nodes_.end(), has_written); }, "results are not written");
     for (Node& node : nodes_) {
       const auto status = node.worker->status();
       EXPECT_EQ(status.snapshots_refused, 0u);
