@@ -269,7 +269,7 @@ class Display {
         answers.missing_windows() == 0 ? "" : fmt::format(", {} to be revised", answers.missing_windows())));
     line("");
     line(fmt::format("  running: {} queries, API {}; in another terminal:", query_count_, api_));
-    line(fmt::format("    backstream sql{}     CREATE MATERIALIZED VIEW mine AS SELECT ...; \\d; \\q", server_flag_));
+    line(fmt::format("    backstream sql{}     SELECT ...; live; \\d what there is; \\q ends it", server_flag_));
     line(fmt::format("    backstream tail protocol_mix{}", server_flag_));
     line(fmt::format("    backstream status{}", server_flag_));
     line(fmt::format("    curl -N {}/api/v1/queries/demo_pops/events", api_));

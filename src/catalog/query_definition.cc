@@ -22,6 +22,7 @@ std::string to_body(const QueryDefinition& definition) {
                {"comment", definition.comment},
                {"state", name(definition.state)}};
   if (!definition.reason.empty()) body["reason"] = definition.reason;
+  if (definition.until != 0) body["until"] = definition.until;
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -33,6 +34,7 @@ Result<QueryDefinition> query_of(const Object& object) {
     definition.owner = body.value("owner", "");
     definition.comment = body.value("comment", "");
     definition.reason = body.value("reason", "");
+    definition.until = body.value("until", base::Micros{0});
     const auto state = body.value("state", "running");
     for (size_t s = 0; s < std::size(kStateNames); ++s) {
       if (kStateNames[s] != state) continue;

@@ -19,6 +19,9 @@ struct QueryDefinition {
   std::string owner, comment;
   QueryState state = QueryState::kRunning;
   std::string reason;  ///< kFailed: SQLSTATE and message
+  /// Of a SELECT that somebody reads, where other nodes must run it, too: on our clock, when it ends unless who has the
+  /// reader moves this on; 0: it is registered for good.
+  base::Micros until = 0;
   bool operator==(const QueryDefinition&) const = default;
 };
 

@@ -285,7 +285,13 @@ class QueryRoutes {
     const auto text = text_member(*body, "text"), source = text_member(*body, "source");
     if (!text) return refuse(text.error());
     if (!source) return refuse(source.error());
-    const auto name = ground_->sessions.open(*text, *source, wall_clock());
+    const Identity* const who = identity_of(request);
+    if (ground_->queries.shares_temporary() && who != nullptr && who->role == config::AccessRole::kViewer) {
+      return refuse(fail("42501", "a SELECT runs on all nodes here, so a viewer may not run one", {},
+                         "read the queries that are registered, or ask an operator")
+                        .value());
+    }
+    const auto name = ground_->sessions.open(*text, *source, author_of(request), wall_clock());
     if (!name) return refuse(name.error(), *text);
     Json json = {{"name", *name}, {"columns", Json::array()}};
     if (const auto status = ground_->queries.find(*name); status && status->query)

@@ -378,7 +378,7 @@ Result<void> QueryRegister::follow_locked(bool tables_changed) {
       if (!listed) return tl::unexpected(listed.error());
       for (const catalog::Object& object : *listed) names.insert(object.name);
       for (const auto& [name, entry] : wanted) {
-        if (!entry.temporary) names.insert(name);
+        if (!entry.is_of_this_node_alone()) names.insert(name);
       }
     }
     for (const auto& [name, entry] : wanted) {
@@ -394,7 +394,7 @@ Result<void> QueryRegister::follow_locked(bool tables_changed) {
       Wanted& entry = wanted[name];
       if (entry.object == **object && !entry.unbound) continue;
       differs = true;
-      entry = {**object, {}};
+      entry = {**object, {}, name.starts_with(kTemporaryMark)};
       if (auto definition = catalog::query_of(**object)) {
         entry.definition = std::move(*definition);
       } else {
@@ -608,10 +608,17 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   return plans;
 }
 
-Result<std::string> QueryRegister::add_temporary(const std::string& text, const std::string& source_name, Micros now) {
+Result<std::string> QueryRegister::add_temporary(const std::string& text, const std::string& source_name,
+                                                 const catalog::Author& author, Micros now) {
   const std::lock_guard changing(change_mutex_);
+  const bool apart = shares_temporary();
+  if (apart) {
+    if (auto followed = follow_locked(false); !followed) return tl::unexpected(std::move(followed.error()));
+  }
   WantedMap wanted = wanted_;
-  const std::string name = fmt::format("{}{}", kTemporaryMark, ++temporary_count_);
+  // Of two nodes that make one in the same microsecond, one is refused by the catalog.
+  const std::string name = apart ? fmt::format("{}{:x}", kTemporaryMark, now + static_cast<Micros>(++temporary_count_))
+                                 : fmt::format("{}{}", kTemporaryMark, ++temporary_count_);
   auto statements = sql::parse(text, source_name);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   if (statements->size() == 1 && statements->front().kind != UnboundStatement::Kind::kSelect) {
@@ -629,24 +636,71 @@ Result<std::string> QueryRegister::add_temporary(const std::string& text, const 
   entry.definition.text = text;
   auto staged = stage(wanted, {{name, source_name}});
   if (!staged) return tl::unexpected(std::move(staged.error()));
-  for (const Staged& item : staged->items) {
-    if (item.name != name || ground_.engine.half() == exec::Half::kBoth) continue;
-    return fail("0A000", "no rows come to this node: merge workers complete the queries that are registered", {},
-                "register it: backstream query add NAME; then backstream tail NAME");
+  if (apart) {
+    entry.definition.owner = author.name;
+    entry.definition.until = now + kTemporaryLease;
+    catalog::Change change;
+    change.action = catalog::Change::Action::kCreate;
+    change.kind = catalog::Kind::kQuery;
+    change.name = name;
+    change.verb = "read";
+    change.body = catalog::to_body(entry.definition);
+    if (const auto applied = catalog_.apply({&change, 1}, author, now); !applied)
+      return tl::unexpected(applied.error());
+    const auto object = catalog_.find(catalog::Kind::kQuery, name);
+    if (!object) return tl::unexpected(object.error());
+    if (*object) entry.object = **object;
   }
   run(std::move(*staged), std::move(wanted));
   return name;
 }
 
-void QueryRegister::drop_temporary(const std::string& name) {
+Result<void> QueryRegister::drop_temporary(const std::string& name, Micros now) {
   const std::lock_guard changing(change_mutex_);
   const auto at = wanted_.find(name);
-  if (at == wanted_.end() || !at->second.temporary) return;
+  if (at == wanted_.end() || !at->second.temporary) return {};
+  if (!at->second.is_of_this_node_alone()) {
+    catalog::Change change;
+    change.action = catalog::Change::Action::kDrop;
+    change.kind = catalog::Kind::kQuery;
+    change.name = name;
+    change.verb = "read no more";
+    // Another node may have found that its lease is over.
+    if (const auto dropped = catalog_.apply({&change, 1}, {"backstream", "sessions"}, now);
+        !dropped && dropped.error().code != "42704")
+      return tl::unexpected(dropped.error());
+  }
   WantedMap wanted = wanted_;
   wanted.erase(name);
   auto staged = stage(wanted, {});
-  if (!staged) return;  // Nothing of the others has changed: they could be bound before.
+  if (!staged) return {};  // Nothing of the others has changed: they could be bound before.
   run(std::move(*staged), std::move(wanted));
+  return {};
+}
+
+void QueryRegister::renew_temporary(const std::vector<std::string>& read_here, Micros now) {
+  std::vector<std::string> over;
+  {
+    const std::lock_guard changing(change_mutex_);
+    std::vector<catalog::Change> changes;
+    for (auto& [name, entry] : wanted_) {
+      if (!entry.temporary || entry.is_of_this_node_alone()) continue;
+      const bool is_read = std::find(read_here.begin(), read_here.end(), name) != read_here.end();
+      if (!is_read && entry.definition.until < now) over.push_back(name);
+      if (!is_read || entry.definition.until > now + kTemporaryLease / 2) continue;
+      QueryDefinition renewed = entry.definition;
+      renewed.until = now + kTemporaryLease;
+      catalog::Change& change = changes.emplace_back();
+      change.action = catalog::Change::Action::kUpdate;
+      change.kind = catalog::Kind::kQuery;
+      change.name = name;
+      change.verb = "read on";
+      change.body = catalog::to_body(renewed);
+    }
+    // What the catalog does not take now it will when this is called again, in time.
+    if (!changes.empty()) (void)catalog_.apply(changes, {"backstream", "sessions"}, now);
+  }
+  for (const std::string& name : over) (void)drop_temporary(name, now);
 }
 
 QueryRegister::Status QueryRegister::status_of(const std::string& name, const Wanted& wanted) const {
@@ -693,7 +747,7 @@ std::vector<QueryRegister::Started> QueryRegister::started() {
   const std::lock_guard lock(mutex_);
   std::vector<Started> all;
   for (const auto& [name, running] : running_) {
-    if (!running.staged.query || wanted_.find(name)->second.temporary) continue;
+    if (!running.staged.query || wanted_.find(name)->second.is_of_this_node_alone()) continue;
     all.push_back({running.object, running.staged.query, running.number, running.incarnation,
                    views_read(running.staged.reads), running.begin, running.since, running.order});
   }

@@ -90,12 +90,19 @@ class QueryRegister {
   base::Result<std::string> explain(const std::string& text, const std::string& source_name,
                                     const std::string& options = {});
 
-  /// Runs a SELECT that is nobody's but its asker's: the catalog does not hear of it, and what it reads may be altered
-  /// and dropped: then it starts anew, or ends with it. Its name begins with kTemporaryMark. Errors as change().
-  base::Result<std::string> add_temporary(const std::string& text, const std::string& source_name, base::Micros now);
-  /// Ends it; nothing when it has ended already.
-  void drop_temporary(const std::string& name);
+  /// Runs a SELECT that is nobody's but its asker's: what it reads may be altered and dropped: then it starts anew, or
+  /// ends with it. Its name begins with kTemporaryMark. The catalog hears of it only where halves are apart, as other
+  /// nodes must run it, too: for kTemporaryLease, unless renew_temporary() is called. Errors as change().
+  base::Result<std::string> add_temporary(const std::string& text, const std::string& source_name,
+                                          const catalog::Author& author, base::Micros now);
+  /// Ends it; nothing when it has ended already. Errors: the catalog's; then it runs on.
+  base::Result<void> drop_temporary(const std::string& name, base::Micros now);
+  /// Those that the catalog has, and that are read here, run on; those whose lease is over, whoever read them, end.
+  void renew_temporary(const std::vector<std::string>& read_here, base::Micros now);
+  /// Temporary ones run on other nodes, too.
+  bool shares_temporary() const { return ground_.engine.half() != exec::Half::kBoth; }
   static constexpr char kTemporaryMark = '~';
+  static constexpr base::Micros kTemporaryLease = 900 * base::kMicrosPerSecond;
 
   struct Status {
     catalog::Object object;
@@ -113,7 +120,7 @@ class QueryRegister {
   std::optional<std::vector<Status>> list_unless_changing();
   std::optional<Status> find(const std::string& name);
 
-  /// A version that runs, but is nobody's temporary one.
+  /// A version that runs, but is no temporary one of this node alone.
   struct Started {
     catalog::Object object;
     std::shared_ptr<const plan::Query> query;
@@ -148,6 +155,8 @@ class QueryRegister {
     catalog::QueryDefinition definition;
     bool temporary = false;
     bool unbound = false;  ///< it cannot be bound here, of which a shared catalog does not hear
+    /// The catalog does not have it.
+    bool is_of_this_node_alone() const { return object.revision == catalog::Revision{}; }
   };
   struct Staged {
     std::string name, text, plan;

@@ -47,7 +47,8 @@ class Sink : public exec::ResultSink {
 class Process {
  public:
   explicit Process(const std::string& path) : Process(open(path), false) {}
-  Process(std::unique_ptr<catalog::Catalog> store, bool shared) : catalog(std::move(store)) {
+  Process(std::unique_ptr<catalog::Catalog> store, bool shared, exec::Half half = exec::Half::kBoth)
+      : catalog(std::move(store)), engine(options_of(half)) {
     const std::vector<batch::Type> types = batch::flow_schema().types();
     std::vector<bool> used(types.size());
     for (const FlowColumn column : {FlowColumn::kTime, FlowColumn::kOctets, FlowColumn::kSrcAs})
@@ -95,7 +96,7 @@ class Process {
   }
 
   std::unique_ptr<catalog::Catalog> catalog;
-  exec::Engine engine{exec::EngineOptions{}};
+  exec::Engine engine;
   std::map<std::string, Sink*> sinks;  ///< "name vN"
   std::vector<std::string> forgotten;
   std::optional<QueryRegister> queries;
@@ -103,6 +104,11 @@ class Process {
   size_t changes = 0, failed = 0;
 
  private:
+  static exec::EngineOptions options_of(exec::Half half) {
+    exec::EngineOptions options;
+    options.half = half;
+    return options;
+  }
   std::optional<batch::BatchBuffer> buffer_;
   std::deque<Sink> kept_;
 };
@@ -334,11 +340,13 @@ TEST_F(QueryRegisterTest, ASelectWithoutANameIsNobodysButItsAskers) {
   ASSERT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
   process->run_until(30);
   const auto revision = process->catalog->revision();
-  const auto looked = process->queries->add_temporary("SELECT window_start, octets FROM matrix", "-e", process->now);
+  const auto looked =
+      process->queries->add_temporary("SELECT window_start, octets FROM matrix", "-e", kAnn, process->now);
   ASSERT_TRUE(looked) << looked.error().render();
   EXPECT_EQ(*looked, "~1");
   const auto own = process->queries->add_temporary(
-      "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY 1", "-e", process->now);
+      "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY 1", "-e", kAnn,
+      process->now);
   ASSERT_TRUE(own);
   EXPECT_EQ(process->queries->list().size(), 3u);
   EXPECT_TRUE(process->queries->find("~1")->temporary);
@@ -351,15 +359,15 @@ TEST_F(QueryRegisterTest, ASelectWithoutANameIsNobodysButItsAskers) {
   process->run_until(210);
   EXPECT_FALSE(process->queries->find("~1")) << "what it read is gone";
   EXPECT_TRUE(process->queries->find("~2"));
-  process->queries->drop_temporary("~2");
-  process->queries->drop_temporary("~2");
+  EXPECT_TRUE(process->queries->drop_temporary("~2", process->now));
+  EXPECT_TRUE(process->queries->drop_temporary("~2", process->now));
   process->run_until(220);
   EXPECT_EQ(process->queries->list().size(), 0u);
   EXPECT_EQ(process->engine.query_count() == 0 || !process->engine.has_query(process->engine.query_count() - 1), true);
-  const auto wrong = process->queries->add_temporary("SELECT octts FROM flows", "-e", process->now);
+  const auto wrong = process->queries->add_temporary("SELECT octts FROM flows", "-e", kAnn, process->now);
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().column, 8u);
-  const auto named = process->queries->add_temporary(kMatrix, "-e", process->now);
+  const auto named = process->queries->add_temporary(kMatrix, "-e", kAnn, process->now);
   ASSERT_FALSE(named);
   EXPECT_EQ(named.error().code, "42601");
   EXPECT_EQ(change({edit(Action::kAdd, "~3", "SELECT octets FROM flows")}), "42939");
@@ -549,6 +557,48 @@ TEST_F(SharedQueryRegister, WhatCannotRunHereFailsHereAlone) {
   ASSERT_EQ(change(*a, Action::kAlter, "bad", "SELECT octets FROM flows"), "alter");
   follow(*b, *a);
   EXPECT_EQ(states(*b), "bad v2 running*; good v1 running*; worse v1 failed; ");
+}
+
+TEST_F(SharedQueryRegister, ASelectWithoutANameRunsOnAllNodesWhereHalvesAreApart) {
+  for (const auto& [node, process] : {std::pair{"apart-a", &a}, std::pair{"apart-b", &b}}) {
+    process->emplace(open(node), true, exec::Half::kMerge);
+    ASSERT_TRUE((*process)->queries->start(kStart));
+  }
+  const std::string text = "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY 1";
+  const auto name = a->queries->add_temporary(text, "-e", kAnn, kStart);
+  ASSERT_TRUE(name) << name.error().render();
+  EXPECT_TRUE(name->starts_with(QueryRegister::kTemporaryMark));
+  follow(*b, *a);
+  ASSERT_EQ(b->queries->started().size(), 1u) << "a worker completes it";
+  EXPECT_EQ(a->queries->started().front().incarnation, b->queries->started().front().incarnation);
+  EXPECT_TRUE(b->queries->find(*name)->temporary);
+  EXPECT_EQ(b->queries->find(*name)->definition.owner, "ann");
+  // Who has its reader renews the lease when half of it is over.
+  const auto until = [&] { return (b->queries->find(*name)->definition.until - kStart) / kSecond; };
+  a->queries->renew_temporary({*name}, kStart + 400 * kSecond);
+  follow(*b, *a);
+  EXPECT_EQ(until(), 900);
+  a->queries->renew_temporary({*name}, kStart + 500 * kSecond);
+  follow(*b, *a);
+  EXPECT_EQ(until(), 1'400);
+  EXPECT_EQ(b->queries->started().size(), 1u) << "it does not start anew";
+  // When nothing is heard of it, any node ends it.
+  b->queries->renew_temporary({}, kStart + 1'400 * kSecond);
+  EXPECT_TRUE(b->queries->find(*name));
+  b->queries->renew_temporary({}, kStart + 1'401 * kSecond);
+  EXPECT_FALSE(b->queries->find(*name));
+  EXPECT_TRUE(a->queries->drop_temporary(*name, kStart)) << "somebody else was first";
+  follow(*a, *b);
+  EXPECT_FALSE(a->queries->find(*name));
+  // Closed by its reader it is gone everywhere.
+  const auto other = a->queries->add_temporary(text, "-e", kAnn, kStart);
+  ASSERT_TRUE(other);
+  follow(*b, *a);
+  ASSERT_TRUE(b->queries->find(*other));
+  EXPECT_TRUE(a->queries->drop_temporary(*other, kStart));
+  follow(*b, *a);
+  EXPECT_FALSE(b->queries->find(*other));
+  EXPECT_EQ(change(*a, Action::kAdd, "~mine", text), "42939");
 }
 
 /// A catalog that does not answer for a while.

@@ -16,9 +16,21 @@ Sessions::~Sessions() {
   }
   stopping_.notify_all();
   thread_.join();
+  // Elsewhere they end with their leases, if nobody can be told.
+  for (const auto& [name, session] : sessions_) {
+    if (!queries_.drop_temporary(name, base::wall_clock())) break;
+  }
 }
 
-base::Result<std::string> Sessions::open(const std::string& text, const std::string& source_name, base::Micros now) {
+/// Where the catalog cannot be told, it is tried again.
+void Sessions::end(const std::string& name) {
+  if (queries_.drop_temporary(name, base::wall_clock())) return;
+  const std::lock_guard lock(mutex_);
+  ended_.push_back(name);
+}
+
+base::Result<std::string> Sessions::open(const std::string& text, const std::string& source_name,
+                                         const catalog::Author& author, base::Micros now) {
   {
     const std::lock_guard lock(mutex_);
     if (sessions_.size() + opening_ >= kSessionsMax) {
@@ -27,7 +39,7 @@ base::Result<std::string> Sessions::open(const std::string& text, const std::str
     }
     ++opening_;
   }
-  auto name = queries_.add_temporary(text, source_name, now);
+  auto name = queries_.add_temporary(text, source_name, author, now);
   const std::lock_guard lock(mutex_);
   --opening_;
   if (name) sessions_[*name] = {std::make_shared<int>(0), std::chrono::steady_clock::now()};
@@ -39,7 +51,7 @@ bool Sessions::close(const std::string& name) {
     const std::lock_guard lock(mutex_);
     if (sessions_.erase(name) == 0) return false;
   }
-  queries_.drop_temporary(name);
+  end(name);
   return true;
 }
 
@@ -55,17 +67,25 @@ size_t Sessions::count() const {
 }
 
 void Sessions::run() {
+  constexpr std::chrono::seconds kRenewInterval{60};
+  auto renewed_at = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   while (!stopping_.wait_for(lock, std::chrono::seconds(1), [&] { return stop_; })) {
     const auto now = std::chrono::steady_clock::now();
-    std::vector<std::string> over;
+    const bool renews = now - renewed_at >= kRenewInterval;
+    std::vector<std::string> over = std::exchange(ended_, {}), read;
     for (auto& [name, session] : sessions_) {
       if (session.lease.use_count() > 1) session.read_at = now;
-      else if (now - session.read_at > kGrace) over.push_back(name);
+      if (now - session.read_at > kGrace) over.push_back(name);
+      else read.push_back(name);
     }
     for (const std::string& name : over) sessions_.erase(name);
     lock.unlock();
-    for (const std::string& name : over) queries_.drop_temporary(name);
+    for (const std::string& name : over) end(name);
+    if (renews) {
+      renewed_at = now;
+      queries_.renew_temporary(read, base::wall_clock());
+    }
     lock.lock();
   }
 }

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/diagnostic.h"
 #include "service/query_register.h"
@@ -13,7 +14,7 @@
 namespace backstream::service {
 
 /// SELECTs that run only while somebody reads them. A stream of one holds a lease; a query without a lease for
-/// kGrace ends.
+/// kGrace ends. Where halves are apart other nodes run it, too, and end it when nothing is heard of this one.
 class Sessions {
  public:
   static constexpr size_t kSessionsMax = 100;
@@ -25,7 +26,8 @@ class Sessions {
   Sessions& operator=(const Sessions&) = delete;
 
   /// The name of the query that runs from now on. Errors: QueryRegister::add_temporary(); 53300 there are kSessionsMax.
-  base::Result<std::string> open(const std::string& text, const std::string& source_name, base::Micros now);
+  base::Result<std::string> open(const std::string& text, const std::string& source_name, const catalog::Author& author,
+                                 base::Micros now);
   /// False: there is none of this name.
   bool close(const std::string& name);
   /// Held by whoever reads it; null: no session.
@@ -38,11 +40,13 @@ class Sessions {
     std::chrono::steady_clock::time_point read_at;
   };
   void run();
+  void end(const std::string& name);
 
   QueryRegister& queries_;
   mutable std::mutex mutex_;
   std::condition_variable stopping_;
   std::map<std::string, Session> sessions_;
+  std::vector<std::string> ended_;  ///< that the catalog could not be told yet
   size_t opening_ = 0;
   bool stop_ = false;
   std::thread thread_;

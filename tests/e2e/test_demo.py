@@ -58,6 +58,17 @@ class Demo(harness.Case):
         demo.expect(r"\x1b\[J", 10)
         screen = demo.screen()
         self.assertEqual(screen.unknown, [])
+        # All nodes run what somebody asks meanwhile, and no longer than he reads it.
+        server = re.search(r"API (http://[\d.:]+)", screen.text())[1]
+        asked = self.run_backstream("sql", "--server", server, "-o", "csv", "--windows", "2", "-c",
+                                    "SELECT site, count(*) > 100 AS many FROM tumble(flows, received_at, interval '2 s') "
+                                    "GROUP BY window_start, site")
+        self.assertEqual(asked.returncode, 0, asked.stderr)
+        for pop in ("pop-sao", "pop-rio", "pop-man"):
+            self.assertIn(f"{pop},t", asked.stdout, asked.stderr)
+        told = self.run_backstream("audit", "--server", server).stdout
+        self.assertRegex(told, r"(?m)read +query +~[0-9a-f]+ ")
+        self.assertRegex(told, r"(?m)read no more +query +~[0-9a-f]+ ")
         self.assertTrue(screen.lines[0], "it begins at the top")
         self.assertRegex(screen.text(), r"^BackStreamDB demo .* 3/3 PoPs")
         self.assertRegex(screen.text(), r"(?m)^  log: site pop-\w+ is waited for from now on$")
