@@ -185,6 +185,7 @@ verb_test() {
     step "PostgreSQL as oracle, 40 seeds" python3 tests/oracle/run.py build/oracle_evaluate --long || status=1
     step "200 rounds of faults" env BACKSTREAM_ROUNDS=200 python3 tests/cluster/test_rounds.py build/backstream || status=1
     step "Kafka, and a site, away for 5 minutes" env BACKSTREAM_OUTAGE_S=300 python3 tests/cluster/test_halves.py build/backstream || status=1
+    step "a fourth broker takes the place of the first" env BACKSTREAM_BROKERS_CHANGE=1 python3 tests/cluster/test_changes.py build/backstream || status=1
     step "fuzz" fuzz_all 600 || status=1
     step "experiment 1" /usr/bin/python3 experiments/1 build/backstream || status=1
   fi

@@ -210,6 +210,7 @@ class Cluster:
         self._scram = scram or {}
         self._jvm_options = jvm_options
         self._brokers = {}
+        self._voters = self._id = None
         self.folder = None
 
     def __enter__(self):
@@ -222,8 +223,12 @@ class Cluster:
                 link = self.links[name] = Link([broker.ports[name].number for broker in self._brokers.values()])
                 for broker, port in zip(self._brokers.values(), link.ports):
                     broker.doors[name] = port
-            self._write_properties()
-            self._format()
+            self._voters = ",".join(f"{broker.number}@{broker.address('CONTROLLER')}" for broker in self._brokers.values())
+            # One that begins with "-" would be taken for an option.
+            self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+            for broker in self._brokers.values():
+                self._write_properties(broker)
+            self._format(*self._brokers.values())
             self.start()
         except BaseException:
             self.__exit__(*sys.exc_info())
@@ -292,6 +297,30 @@ class Cluster:
             broker.process.send_signal(signal.SIGCONT)
             broker.paused = False
 
+    def add(self, number):
+        """Another broker, which is no controller; it has no partitions yet."""
+        broker = self._brokers[number] = Broker(number, os.path.join(self.folder, str(number)), self._listeners)
+        self._write_properties(broker)
+        self._format(broker)
+        self.start(number)
+
+    def move_partitions(self, number, to):
+        """Gives all partitions of a broker to another one, as kafka-reassign-partitions.sh does it, and waits until they are
+        there. Returns how many they were."""
+        def of_broker():
+            with Connection(self._brokers[to].address("PLAINTEXT")) as connection:
+                _, _, topics = connection.metadata(None)
+            return {topic: moved for topic, partitions in topics.items()
+                    if (moved := {index: replicas for index, (_, replicas) in enumerate(partitions) if number in replicas})}
+        moves = {topic: {index: [to if replica == number else replica for replica in replicas]
+                         for index, replicas in partitions.items()} for topic, partitions in of_broker().items()}
+        with Connection(self._brokers[to].address("PLAINTEXT")) as connection:
+            error = connection.reassign(moves)
+        if error:
+            raise KafkaError(f"partitions of broker {number}: error {error[0]}: {error[1]}")
+        self._wait_until(lambda: not of_broker(), to, f"has not all partitions of broker {number}")
+        return sum(len(partitions) for partitions in moves.values())
+
     def running(self):
         """Numbers of the brokers that run and are not paused."""
         return [number for number, broker in self._brokers.items() if broker.running and not broker.paused]
@@ -319,6 +348,13 @@ class Cluster:
             self._wait_until(lambda: self._leaders(number, name) == partitions, number,
                              f"has no leaders of topic {name}")
 
+    def allow(self, principal, operation, resource, name, pattern="literal"):
+        """A right, known to all brokers soon."""
+        with Connection(self._brokers[self.running()[0]].address("PLAINTEXT")) as connection:
+            error = connection.allow(principal, operation, resource, name, pattern)
+        if error:
+            raise KafkaError(f"{principal} may {operation} {resource} {name}: error {error[0]}: {error[1]}")
+
     def log(self, number):
         """All that the broker has said since the cluster began."""
         with open(self._brokers[number].log, errors="replace") as file:
@@ -334,55 +370,54 @@ class Cluster:
                 stream.writelines(f"  {line}\n" for line in self.log(broker.number).splitlines()[-lines:])
         stream.flush()
 
-    def _write_properties(self):
+    def _write_properties(self, broker):
         replicas = min(3, self._count)
-        voters = ",".join(f"{broker.number}@{broker.address('CONTROLLER')}" for broker in self._brokers.values())
-        for broker in self._brokers.values():
-            properties = {
-                "process.roles": "broker,controller",
-                "node.id": broker.number,
-                "controller.quorum.voters": voters,
-                "controller.listener.names": "CONTROLLER",
-                "inter.broker.listener.name": "PLAINTEXT",
-                "listeners": ",".join(f"{name}://{broker.address(name)}" for name in broker.ports),
-                "advertised.listeners": ",".join(f"{name}://{broker.advertised(name)}" for name in broker.ports
-                                                 if name != "CONTROLLER"),
-                "listener.security.protocol.map": ",".join(
-                    f"{name}:{'PLAINTEXT' if name in ('CONTROLLER', *self._link_names) else name}" for name in broker.ports),
-                "log.dirs": os.path.join(broker.folder, "data"),
-                "auto.create.topics.enable": "false",
-                "default.replication.factor": replicas,
-                "min.insync.replicas": min(2, replicas),
-                "offsets.topic.replication.factor": replicas,
-                "offsets.topic.num.partitions": 4,
-                "transaction.state.log.replication.factor": replicas,
-                "transaction.state.log.min.isr": min(2, replicas),
-                "transaction.state.log.num.partitions": 4,
-                # Groups meet at once, and tests may choose short sessions.
-                "group.initial.rebalance.delay.ms": 0,
-                "group.min.session.timeout.ms": 500,
-                # On a busy machine answers take longer than the 1 and 2 s that these have; then elections never end. For the
-                # same reason a dead broker is noticed after Kafka's own 9 s; less makes registering time out as well.
-                "controller.quorum.election.timeout.ms": 2000,
-                "controller.quorum.election.backoff.max.ms": 5000,
-                "controller.quorum.fetch.timeout.ms": 5000,
-                "controller.quorum.request.timeout.ms": 5000,
-                "broker.heartbeat.interval.ms": 1000,
-                # A broker that is not in the cluster by then ends itself; here _wait_until decides that.
-                "initial.broker.registration.timeout.ms": 2 * READY_S * 1000,
-                # What fits the heap: the cleaner alone would take 128 MiB.
-                "log.cleaner.dedupe.buffer.size": 4 << 20,
-                "log.cleaner.io.buffer.size": 64 << 10,
-                "log.cleaner.backoff.ms": 1000,
-                "log.index.size.max.bytes": 1 << 20,
-                "num.network.threads": 2,
-                "num.io.threads": 2,
-                "background.threads": 2,
-                "num.recovery.threads.per.data.dir": 1,
-            }
-            properties.update(self._settings)
-            with open(broker.properties, "w") as file:
-                file.writelines(f"{key}={value}\n" for key, value in properties.items())
+        properties = {
+            "process.roles": "broker,controller" if "CONTROLLER" in broker.ports else "broker",
+            "node.id": broker.number,
+            "controller.quorum.voters": self._voters,
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listeners": ",".join(f"{name}://{broker.address(name)}" for name in broker.ports),
+            "advertised.listeners": ",".join(f"{name}://{broker.advertised(name)}" for name in broker.ports
+                                             if name != "CONTROLLER"),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{'PLAINTEXT' if name in ('CONTROLLER', *self._link_names) else name}"
+                for name in (*self._listeners, "CONTROLLER")),
+            "log.dirs": os.path.join(broker.folder, "data"),
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": replicas,
+            "min.insync.replicas": min(2, replicas),
+            "offsets.topic.replication.factor": replicas,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": min(2, replicas),
+            "transaction.state.log.num.partitions": 4,
+            # Groups meet at once, and tests may choose short sessions.
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 500,
+            # On a busy machine answers take longer than the 1 and 2 s that these have; then elections never end. For the
+            # same reason a dead broker is noticed after Kafka's own 9 s; less makes registering time out as well.
+            "controller.quorum.election.timeout.ms": 2000,
+            "controller.quorum.election.backoff.max.ms": 5000,
+            "controller.quorum.fetch.timeout.ms": 5000,
+            "controller.quorum.request.timeout.ms": 5000,
+            "broker.heartbeat.interval.ms": 1000,
+            # A broker that is not in the cluster by then ends itself; here _wait_until decides that.
+            "initial.broker.registration.timeout.ms": 2 * READY_S * 1000,
+            # What fits the heap: the cleaner alone would take 128 MiB.
+            "log.cleaner.dedupe.buffer.size": 4 << 20,
+            "log.cleaner.io.buffer.size": 64 << 10,
+            "log.cleaner.backoff.ms": 1000,
+            "log.index.size.max.bytes": 1 << 20,
+            "num.network.threads": 2,
+            "num.io.threads": 2,
+            "background.threads": 2,
+            "num.recovery.threads.per.data.dir": 1,
+        }
+        properties.update(self._settings)
+        with open(broker.properties, "w") as file:
+            file.writelines(f"{key}={value}\n" for key, value in properties.items())
 
     def _java(self, main_class, *arguments, options=()):
         path = archive(self.version)
@@ -390,15 +425,13 @@ class Cluster:
         return [java(), f"-Xmx{HEAP_MIB}m", "-Xms64m", *JVM_OPTIONS, *shared, *options, "-cp", ":".join(self._jars),
                 main_class, *arguments]
 
-    def _format(self):
+    def _format(self, *brokers):
         """Kafka writes into formatted folders only; all of one cluster carry its id."""
-        # One that begins with "-" would be taken for an option.
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         scram = [word for user, password in self._scram.items()
                  for word in ("--add-scram", f"SCRAM-SHA-256=[name={user},password={password}]")]
         tools = []
-        for broker in self._brokers.values():
-            command = self._java("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config",
+        for broker in brokers:
+            command = self._java("kafka.tools.StorageTool", "format", "--cluster-id", self._id, "--config",
                                  broker.properties, *scram)
             tools.append(popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                text=True))
@@ -443,13 +476,18 @@ class Cluster:
     def _leaders(self, number, topic):
         with Connection(self._brokers[number].address("PLAINTEXT")) as connection:
             _, _, leaders = connection.metadata([topic])
-        return sum(leader >= 0 for leader in leaders.get(topic, []))
+        return sum(leader >= 0 for leader, _ in leaders.get(topic, []))
 
 
 class Connection:
-    """The two requests that waiting and topics need, in versions that every Kafka since 2.1 answers; Kafka's own tools would take
+    """The few requests that waiting, topics, rights and moves need, in versions that every Kafka since 2.1 answers; Kafka's own tools would take
     a second of JVM for each. https://kafka.apache.org/protocol"""
-    METADATA, CREATE_TOPICS = 3, 19
+    METADATA, CREATE_TOPICS, CREATE_ACLS, REASSIGN = 3, 19, 30, 45
+    # Numbers of the protocol: resource types, pattern types, operations.
+    RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
+    PATTERNS = {"literal": 3, "prefixed": 4}
+    OPERATIONS = {"All": 2, "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Alter": 7, "Describe": 8, "DescribeConfigs": 10,
+                  "AlterConfigs": 11, "IdempotentWrite": 12}
 
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
@@ -462,26 +500,29 @@ class Connection:
         self._socket.close()
 
     def metadata(self, topics):
-        """(ids of the brokers, id of the controller or -1, {topic: leader of each partition or -1})"""
-        answer = self._ask(self.METADATA, 1, self._array([self._string(topic) for topic in topics]))
+        """(ids of the brokers, id of the controller or -1, {topic: (leader or -1, replicas) of each partition})
+        @param topics  None: all"""
+        wanted = struct.pack(">i", -1) if topics is None else self._array([self._string(topic) for topic in topics])
+        answer = self._ask(self.METADATA, 1, wanted)
         brokers = set()
         for _ in range(answer.number(4)):
             brokers.add(answer.number(4))
             answer.string(), answer.number(4), answer.string()   # host, port, rack
         controller = answer.number(4)
-        leaders = {}
+        found = {}
         for _ in range(answer.number(4)):
             answer.number(2)
             name = answer.string()
             answer.number(1)
-            leaders[name] = []
+            partitions = {}
             for _ in range(answer.number(4)):
-                answer.number(2), answer.number(4)
-                leaders[name].append(answer.number(4))
-                for _ in range(2):                               # replicas, those in sync
-                    for _ in range(answer.number(4)):
-                        answer.number(4)
-        return brokers, controller, leaders
+                answer.number(2)
+                index, leader = answer.number(4), answer.number(4)
+                partitions[index] = (leader, [answer.number(4) for _ in range(answer.number(4))])
+                for _ in range(answer.number(4)):                # those in sync
+                    answer.number(4)
+            found[name] = [partition for _, partition in sorted(partitions.items())]
+        return brokers, controller, found
 
     def create_topic(self, name, partitions, replication, config):
         """None, or (error code, Kafka's words)."""
@@ -492,6 +533,38 @@ class Connection:
         code = answer.number(2)
         words = answer.string()
         return (code, words) if code else None
+
+    def allow(self, principal, operation, resource, name, pattern="literal"):
+        """As kafka-acls.sh --add does it. None, or (error code, Kafka's words)."""
+        acl = (bytes([self.RESOURCES[resource]]) + self._string(name) + bytes([self.PATTERNS[pattern]]) + self._string(principal) +
+               self._string("*") + bytes([self.OPERATIONS[operation], 3]))
+        answer = self._ask(self.CREATE_ACLS, 1, self._array([acl]))
+        answer.number(4), answer.number(4)                       # throttle time, one right
+        code, words = answer.number(2), answer.string()
+        return (code, words) if code else None
+
+    def reassign(self, moves):
+        """{topic: {partition: replicas}}. None, or (error code, Kafka's words)."""
+        partition = lambda index, replicas: (struct.pack(">i", index) + self._compact([struct.pack(">i", replica) for replica in replicas])
+                                             + b"\0")
+        topics = [self._compact_string(topic) + self._compact([partition(*move) for move in partitions.items()]) + b"\0"
+                  for topic, partitions in moves.items()]
+        # The first zero ends the head of a flexible request: no tagged fields.
+        answer = self._ask(self.REASSIGN, 0, b"\0" + struct.pack(">i", 15000) + self._compact(topics) + b"\0")
+        answer.number(1), answer.number(4)                       # tagged fields, throttle time
+        code = answer.number(2)
+        return (code, "see the broker's log") if code else None
+
+    @staticmethod
+    def _count_of(items):
+        assert len(items) < 127, "more want another octet"
+        return bytes([len(items) + 1])
+
+    def _compact(self, items):
+        return self._count_of(items) + b"".join(items)
+
+    def _compact_string(self, text):
+        return self._count_of(text.encode()) + text.encode()
 
     @staticmethod
     def _string(text):

@@ -1,7 +1,9 @@
 """Edges, merge workers and receivers as processes of their own, for the suites that watch them."""
 import collections
+import datetime
 import os
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -14,20 +16,59 @@ MATRIX = (f"SELECT window_start, src_as, sum(octets) AS octets, count(*) AS n FR
           "GROUP BY window_start, src_as")
 
 
+class Load:
+    """Sends from a thread of its own, and knows what was sent: (window, src_as) -> flows. The router of a number is None while
+    its edge is away (set_router)."""
+
+    def __init__(self, routers):
+        self.routers, self.sent, self.lock = list(routers), collections.Counter(), threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.wait(0.05):
+            with self.lock:
+                for number, router in enumerate(self.routers):
+                    if router is None:
+                        continue
+                    at = int(time.time())
+                    router.send(3 + number, at=at, src_as=64500 + number)
+                    self.sent[(at - at % WINDOW_S, 64500 + number)] += 3 + number
+
+    def set_router(self, number, router):
+        with self.lock:
+            if self.routers[number] is not None:
+                self.routers[number].close()
+            self.routers[number] = router
+
+    def end(self):
+        self._stop.set()
+        self._thread.join()
+        return self.sent
+
+
+def seconds_of(time_text):
+    return int(datetime.datetime.fromisoformat(time_text).timestamp())
+
+
 class Case(daemon.Case):
-    """@param version  of Kafka
+    """@param version  of Kafka; BACKSTREAM_KAFKA_VERSION is another one
     @param brokers  of the cluster, 1 or 3
     @param links    names of nodes whose way to the brokers can be cut: cluster.links[name]"""
-    version, brokers, links = "4", 1, ()
+    version, brokers, links = os.environ.get("BACKSTREAM_KAFKA_VERSION", "4"), 1, ()
 
     def setUp(self):
         super().setUp()
-        self.cluster = kafka.Cluster(self.version, brokers=self.brokers, links=self.links)
+        self.cluster = self.make_cluster()
         self.cluster.__enter__()
         self.addCleanup(self.cluster.__exit__, None, None, None)
         # By query: window_start -> (its first part, {src_as: (octets, n)}), the newest revision of all that was seen.
         # Receivers keep results in memory only.
         self.seen = collections.defaultdict(dict)
+
+    def make_cluster(self):
+        return kafka.Cluster(self.version, brokers=self.brokers, links=self.links)
 
     def node(self, name, *settings, roles, **options):
         brokers = self.cluster.bootstrap_of(name) if name in self.links else self.cluster.bootstrap
@@ -74,6 +115,11 @@ class Case(daemon.Case):
             if before is None or before[0]["revision"] <= part["revision"]:
                 seen[start] = (part, rows)
         return seen
+
+    def counted(self, receiver, query="matrix"):
+        """(window, src_as) -> flows, by the newest revision of each window"""
+        return {(seconds_of(start), key): n
+                for start, (_, rows) in self.collect(receiver, query).items() for key, (_, n) in rows.items()}
 
     def counts(self, receiver, query="matrix"):
         """src_as -> flows counted in all windows"""

@@ -220,7 +220,7 @@ class Halves(nodes.Case):
 
 if __name__ == "__main__":
     try:
-        kafka.installed("4"), kafka.java()
+        kafka.installed(nodes.Case.version), kafka.java()
     except kafka.NotFetched as missing:
         print(f"skipped: {missing}")
         sys.exit(kafka.SKIPPED)

@@ -4,45 +4,19 @@ what was sent in it. But for an edge that is killed: then windows that say that 
 that they have less is told to be lost.
 
 BACKSTREAM_ROUNDS (3): how many; BACKSTREAM_ROUNDS_SEED: which ones, as a run before has printed it."""
-import collections
-import datetime
 import os
 import random
 import signal
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import harness  # noqa: E402
 import kafka    # noqa: E402
 import nodes    # noqa: E402
-from nodes import MATRIX, WINDOW_S  # noqa: E402
+from nodes import MATRIX  # noqa: E402
 
 QUERIES = ["matrix", "matrix1", "matrix2"]
-
-
-class Load:
-    """Sends from a thread of its own, and knows what was sent: (window, src_as) -> flows."""
-
-    def __init__(self, routers):
-        self.routers, self.sent, self.lock = routers, collections.Counter(), threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stop.wait(0.05):
-            for number, router in enumerate(self.routers):
-                at = int(time.time())
-                router.send(3 + number, at=at, src_as=64500 + number)
-                with self.lock:
-                    self.sent[(at - at % WINDOW_S, 64500 + number)] += 3 + number
-
-    def end(self):
-        self._stop.set()
-        self._thread.join()
-        return self.sent
 
 
 class Rounds(nodes.Case):
@@ -55,19 +29,14 @@ class Rounds(nodes.Case):
     def receiver(self):
         return self.node("receiver", "kafka.replication=3", "kafka.min_insync_replicas=2", roles="receiver")
 
-    def windows(self, query):
-        """(window, src_as) -> flows, by the newest revision of each window"""
-        return {(int(datetime.datetime.fromisoformat(start).timestamp()), key): n
-                for start, (_, rows) in self.collect(self.shown, query).items() for key, (_, n) in rows.items()}
-
     def lost(self, query):
         return next(shown["ledger"]["lost"] for shown in self.shown.get("/api/v1/queries")["queries"] if shown["name"] == query)
 
     def has_all(self, query, sent):
-        shown = self.windows(query)
+        shown = self.counted(self.shown, query)
         if not self.killed_edges:
             return shown == sent and self.lost(query) == 0
-        complete = {int(datetime.datetime.fromisoformat(start).timestamp()): part["complete"]
+        complete = {nodes.seconds_of(start): part["complete"]
                     for start, (part, _) in self.seen[query].items()}
         if any(n > sent[place] for place, n in shown.items()):
             return False
@@ -143,8 +112,8 @@ class Rounds(nodes.Case):
         for query in QUERIES:
             self.shown.add(query, MATRIX)
         self.runs_at([self.shown, *self.workers, *self.edges.values()], QUERIES[-1])
-        load = self.load = Load([edge.router() for edge in self.edges.values()])
-        self.until(lambda: all(self.windows(query) for query in QUERIES), "windows of all queries", 90)
+        load = self.load = nodes.Load([edge.router() for edge in self.edges.values()])
+        self.until(lambda: all(self.counted(self.shown, query) for query in QUERIES), "windows of all queries", 90)
         faults, left = [self.worker_is_killed, self.worker_stands_still, self.worker_is_stopped, self.receiver_is_killed,
                         self.broker_is_killed, self.broker_stands_still, self.edge_stands_still, self.edge_is_killed,
                         self.link_is_cut], []
@@ -164,7 +133,7 @@ class Rounds(nodes.Case):
             try:
                 self.until(lambda: self.has_all(query, sent), f"{query} has what was sent", 120)
             except AssertionError:
-                shown = self.windows(query)
+                shown = self.counted(self.shown, query)
                 for place in sorted({*sent, *shown}):
                     if sent.get(place) != shown.get(place):
                         print(f"  {place}: sent {sent.get(place)}, shown {shown.get(place)}")
@@ -180,7 +149,7 @@ class Rounds(nodes.Case):
 
 if __name__ == "__main__":
     try:
-        kafka.installed("4"), kafka.java()
+        kafka.installed(nodes.Case.version), kafka.java()
     except kafka.NotFetched as missing:
         print(f"skipped: {missing}")
         sys.exit(kafka.SKIPPED)
