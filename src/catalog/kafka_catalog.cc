@@ -137,7 +137,7 @@ class LogCatalog final : public KafkaCatalog {
   std::optional<bool> await_verdict(const ChangeId& id, Clock::time_point until);
   void forget(const ChangeId& id);
   tl::unexpected<base::Diagnostic> unchanged(const KeyedLog& log) const;
-  Result<Revision> doubtful(const std::vector<ChangeId>& attempts, const std::string& what);
+  Result<Revision> doubtful(const std::vector<ChangeId>& attempts, const std::string& what, const std::string& why);
   std::optional<Revision> made_by(const std::vector<ChangeId>& attempts);
 
   // Of the thread that follows, and of start() before it.
@@ -241,7 +241,8 @@ tl::unexpected<base::Diagnostic> LogCatalog::unchanged(const KeyedLog& log) cons
 }
 
 /// Nobody waits any more for what becomes of these.
-Result<Revision> LogCatalog::doubtful(const std::vector<ChangeId>& attempts, const std::string& what) {
+Result<Revision> LogCatalog::doubtful(const std::vector<ChangeId>& attempts, const std::string& what,
+                                      const std::string& why) {
   const std::lock_guard lock(mutex_);
   if (const auto made = made_by(attempts)) return *made;
   for (const ChangeId& id : attempts) {
@@ -249,8 +250,9 @@ Result<Revision> LogCatalog::doubtful(const std::vector<ChangeId>& attempts, con
   }
   return fail(
       "58030",
-      fmt::format("whether it was changed is not known: the brokers do not answer since they were sent '{}'", what), {},
-      kUnknownHint);
+      fmt::format("whether it was changed is not known: the brokers do not answer since they were sent '{}'{}{}", what,
+                  why.empty() ? "" : ": ", why),
+      {}, kUnknownHint);
 }
 
 /// Under mutex_: the revision that one of them has become. Then none of them is awaited.
@@ -269,14 +271,15 @@ Result<Revision> LogCatalog::apply(std::span<const Change> changes, const Author
   if (changes.empty()) return revision();
   auto until = Clock::now() + options_.patience;  // With the waiting for those before it.
   const std::lock_guard writing(apply_mutex_);
+  size_t unanswered = 0;
+  std::string why;  // Not answered.
   const std::string what = fmt::format("{} {} '{}'{}", changes.front().verb, name(changes.front().kind),
                                        changes.front().name, changes.size() > 1 ? " and others" : "");
   // All claim the same revision, with the same content: whichever comes first, the change is made once.
   std::vector<ChangeId> attempts;
   Revision claimed;
-  size_t unanswered = 0;
   const auto give_up = [&](auto&& refused) -> Result<Revision> {
-    if (!attempts.empty()) return doubtful(attempts, what);
+    if (!attempts.empty()) return doubtful(attempts, what, why);
     return std::forward<decltype(refused)>(refused);
   };
   while (true) {
@@ -291,7 +294,7 @@ Result<Revision> LogCatalog::apply(std::span<const Change> changes, const Author
       if (std::any_of(attempts.begin(), attempts.end(),
                       [&](const ChangeId& id) { return attempts_.find(id)->second.out_of_sight; })) {
         lock.unlock();
-        return doubtful(attempts, what);
+        return doubtful(attempts, what, why);
       }
       if (revision_ >= claimed) {
         for (const ChangeId& id : attempts) attempts_.erase(id);
@@ -330,7 +333,7 @@ Result<Revision> LogCatalog::apply(std::span<const Change> changes, const Author
       case LogStatus::kOk: {
         attempts.push_back(key.id);
         const auto counts = await_verdict(key.id, std::max(until, Clock::now() + options_.patience));
-        if (!counts) return doubtful(attempts, what);
+        if (!counts) return doubtful(attempts, what, why);
         if (*counts) {
           for (const ChangeId& id : attempts) forget(id);
           return key.revision;
@@ -350,7 +353,8 @@ Result<Revision> LogCatalog::apply(std::span<const Change> changes, const Author
       }
       default:  // It may be in the topic now, or later.
         attempts.push_back(key.id);
-        if (++unanswered == 2) return doubtful(attempts, what);
+        why = (*log)->last_error();
+        if (++unanswered == 2) return doubtful(attempts, what, why);
         until = std::max(until, Clock::now() + options_.patience);
     }
   }

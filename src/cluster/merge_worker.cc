@@ -173,21 +173,31 @@ void MergeWorker::go_on(Share& share) {
   for (const auto& [from, next] : share.next) feed_.follow(share.partition, from, next);
 }
 
+/// It is tried again every few seconds, and told once.
+void MergeWorker::tell_trouble(Share& share, std::string text) {
+  if (share.trouble == text) return;
+  share.trouble = std::move(text);
+  options_.tell(share.trouble);
+}
+
 /// Claims a partition and goes on where the last one stopped; or tries again later.
 void MergeWorker::take_over(Share& share) {
   const Micros now = options_.clock();
   share.retry_at = now + kRetryInterval;
   const auto claim = partials_.append(share.partition, partial::write_claim({now, options_.name}));
   if (claim.status != LogStatus::kOk) {
-    options_.tell(
-        fmt::format("partition {} cannot be claimed now: {}", share.partition, transport::name(claim.status)));
+    tell_trouble(share,
+                 fmt::format("partition {} cannot be claimed now: {}", share.partition, transport::name(claim.status)));
     return;
   }
   auto snapshot = newest_snapshot(share.partition);
   if (!snapshot) {
-    options_.tell(fmt::format("partition {} cannot be taken over now: {}", share.partition, snapshot.error().message));
+    const std::string& hint = snapshot.error().hint;
+    tell_trouble(share, fmt::format("partition {} cannot be taken over now: {}{}", share.partition,
+                                    snapshot.error().message, hint.empty() ? "" : " (hint: " + hint + ")"));
     return;
   }
+  share.trouble.clear();
   ++status_.claims;
   share.generation = claim.offset;
   share.engine = std::make_unique<exec::Engine>(options_.engine);

@@ -118,6 +118,7 @@ class MergeWorker {
     uint64_t generation = 0;
     std::unique_ptr<exec::Engine> engine;  ///< null: it is to be taken over at `retry_at`
     Micros retry_at = 0;
+    std::string trouble;  ///< why not yet, as it was told
     std::optional<Membership> membership;
     std::vector<Part> parts;            ///< in the order of the engine
     std::map<uint32_t, uint64_t> next;  ///< records of partials that were not taken, by partition
@@ -141,6 +142,7 @@ class MergeWorker {
   };
 
   void take_over(Share& share);
+  void tell_trouble(Share& share, std::string text);
   void go_on(Share& share);
   base::Result<std::optional<MergeSnapshot>> newest_snapshot(uint32_t partition);
   void settle_queries(Share& share);

@@ -152,6 +152,47 @@ void give_kafka_notice(const KafkaOptions& options, Level level, std::string tex
   options.notice({level, "kafka: " + std::move(text)});
 }
 
+namespace {
+
+std::string_view property_of(const KafkaOptions& options, std::string_view name) {
+  const auto found = std::find_if(options.properties.rbegin(), options.properties.rend(),
+                                  [&](const auto& property) { return property.first == name; });
+  return found == options.properties.rend() ? std::string_view() : std::string_view(found->second);
+}
+
+}  // namespace
+
+std::string kafka_command(const KafkaOptions& options, std::string_view tool, std::string_view arguments) {
+  std::string brokers;
+  for (const std::string& broker : options.brokers) brokers.append(brokers.empty() ? "" : ",").append(broker);
+  const bool secured = !property_of(options, "security.protocol").empty();
+  return fmt::format("{}.sh --bootstrap-server {}{} {}", tool, brokers,
+                     secured ? " --command-config CLIENT.PROPERTIES" : "", arguments);
+}
+
+std::string kafka_acls_command(const KafkaOptions& options, std::string_view operation, std::string_view resource,
+                               std::string_view name) {
+  const std::string_view user = property_of(options, "sasl.username");
+  return kafka_command(options, "kafka-acls",
+                       fmt::format("--add --allow-principal User:{} --operation {} --{} {}",
+                                   user.empty() ? "NAME" : user, operation, resource, name));
+}
+
+std::string kafka_credentials_hint(const KafkaOptions& options) {
+  std::string hint = "kafka.property.\"sasl.username\", kafka.sasl_password_file, kafka.property.\"sasl.mechanism\"";
+  std::string_view mechanism = property_of(options, "sasl.mechanism");
+  if (mechanism.empty()) mechanism = property_of(options, "sasl.mechanisms");
+  // What it says to the server's nonce was let pass before 4.0.
+  constexpr int kScramIsRight = 0x020601ff;
+  if (mechanism.starts_with("SCRAM") && rd_kafka_version() < kScramIsRight) {
+    hint += fmt::format(
+        "; brokers of Kafka 4 refuse {} of librdkafka {}, whatever the password is (2.6.1 mends it): take PLAIN with "
+        "sasl_ssl, or a client certificate",
+        mechanism, rd_kafka_version_str());
+  }
+  return hint;
+}
+
 void KafkaLines::tell(const KafkaOptions& options, int level, const char* facility, const char* text) {
   // Both clients are given the properties of both.
   if (std::strcmp(facility, "CONFWARN") == 0 && std::strstr(text, "will be ignored by this") != nullptr) return;

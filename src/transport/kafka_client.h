@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -39,6 +40,14 @@ base::Result<void> check_kafka_options(const KafkaOptions& options);
 
 /// Gives it to KafkaOptions::notice as one line. Any thread.
 void give_kafka_notice(const KafkaOptions& options, KafkaNotice::Level level, std::string text);
+
+/// What a person is to run; Kafka's tools take credentials from a file.
+std::string kafka_command(const KafkaOptions& options, std::string_view tool, std::string_view arguments);
+/// The one that gives our user a right. @param resource  "topic" or "group"
+std::string kafka_acls_command(const KafkaOptions& options, std::string_view operation, std::string_view resource,
+                               std::string_view name);
+/// Where to look when brokers refuse the credentials.
+std::string kafka_credentials_hint(const KafkaOptions& options);
 
 /// Lines of librdkafka: of each facility one at most every 10 s. One thread.
 class KafkaLines {

@@ -14,6 +14,7 @@ using Clock = std::chrono::steady_clock;
 using Level = KafkaNotice::Level;
 
 constexpr std::chrono::milliseconds kServePause{20};
+constexpr int64_t kReplaceAfterMs = 1'000;  // What is of no use from the begin is not replaced all the time.
 constexpr auto& set = set_kafka_property;
 
 int64_t now_ms() {
@@ -137,8 +138,8 @@ void KafkaConnection::serve() {
     // Reports of deliveries wake this up; what the consumer has to say can wait.
     rd_kafka_poll(producer().get(), static_cast<int>(kServePause.count()));
     rd_kafka_poll(consumer().get(), 0);
-    if (producing_.replace) replace(producing_, true);
-    if (consuming_.replace) replace(consuming_, false);
+    if (producing_.replace && now_ms() - producing_.progress_ms >= kReplaceAfterMs) replace(producing_, true);
+    if (consuming_.replace && now_ms() - consuming_.progress_ms >= kReplaceAfterMs) replace(consuming_, false);
     serve_retired(false);
   }
 }
@@ -157,8 +158,11 @@ void KafkaConnection::replace(Side& side, bool producer) {
   }
   side.progress_ms = now_ms();
   ++side.replaced;
-  tell(Level::kWarning, fmt::format("the {} is given up, another one takes its place ({})",
-                                    producer ? "producer" : "consumer", last_error()));
+  constexpr int kWarning = 4;  // Of syslog.
+  lines_.tell(options_, kWarning,
+              producer ? "the producer is given up, another one takes its place"
+                       : "the consumer is given up, another one takes its place",
+              last_error().c_str());
 }
 
 void KafkaConnection::serve_retired(bool stopping) {
@@ -191,6 +195,14 @@ void KafkaConnection::set_last_error(std::string text) {
 }
 
 void KafkaConnection::tell(Level level, std::string text) const { give_kafka_notice(options_, level, std::move(text)); }
+
+void KafkaConnection::tell_missing_right(std::string_view operation, std::string_view resource, std::string_view name) {
+  const std::string what = fmt::format("no right {} on {} '{}'", operation, resource, name);
+  const std::string command = kafka_acls_command(options_, operation, resource, name);
+  constexpr int kWarning = 4;  // Of syslog.
+  const std::lock_guard lock(rights_mutex_);
+  rights_.tell(options_, kWarning, what.c_str(), command.c_str());
+}
 
 void KafkaConnection::log_callback(const rd_kafka_s* handle, int level, const char* facility, const char* text) {
   auto& connection = *static_cast<KafkaConnection*>(rd_kafka_opaque(handle));

@@ -49,6 +49,9 @@ class KafkaConnection {
   bool credentials_refused() const { return credentials_refused_; }
   void set_last_error(std::string text);
   void tell(KafkaNotice::Level level, std::string text) const;
+  /// That our user lacks a right, with the command that gives it: each at most every 10 s.
+  /// @param resource  "topic" or "group"
+  void tell_missing_right(std::string_view operation, std::string_view resource, std::string_view name);
 
  private:
   struct Side {
@@ -74,6 +77,8 @@ class KafkaConnection {
   Side producing_, consuming_;
   std::string last_error_;  // Under mutex_.
   std::atomic<bool> credentials_refused_{false};
+  std::mutex rights_mutex_;
+  KafkaLines rights_;  // Under rights_mutex_.
 
   // The serving thread's, and the destructor's.
   std::vector<KafkaClient> retired_;

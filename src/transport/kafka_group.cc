@@ -120,6 +120,7 @@ struct KafkaGroup::State {
   void close(const Member& of);
   void take(std::vector<uint32_t> partitions);
   void withdraw(bool lost);
+  void tell_missing_right(rd_kafka_resp_err_t error);
   template <typename Callback>
   void call(const Callback& callback);
 
@@ -247,9 +248,19 @@ void KafkaGroup::State::serve(const Member& of) {
     return;
   }
   // Nothing is fetched: what comes is an error.
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
     set_last_error(fmt::format("group '{}': {}", options.group, rd_kafka_message_errstr(message)));
+    tell_missing_right(message->err);
+  }
   rd_kafka_message_destroy(message);
+}
+
+/// The library asks again and again. Called while it is served.
+void KafkaGroup::State::tell_missing_right(rd_kafka_resp_err_t error) {
+  if (error != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) return;
+  constexpr int kWarning = 4;  // Of syslog.
+  lines.tell(options.client, kWarning, fmt::format("no right Read on group '{}'", options.group).c_str(),
+             kafka_acls_command(options.client, "Read", "group", options.group).c_str());
 }
 
 /// Before revoked() is called: it may wait for an owner that stands still.
@@ -342,6 +353,7 @@ void KafkaGroup::State::error_callback(rd_kafka_t*, int error, const char* reaso
   auto& state = *static_cast<State*>(self);
   const auto code = static_cast<rd_kafka_resp_err_t>(error);
   if (code == RD_KAFKA_RESP_ERR__FATAL) state.fatal = true;
+  state.tell_missing_right(code);
   const std::lock_guard lock(state.mutex);
   // The library says it behind the error that made it so.
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !state.status.last_error.empty()) return;
@@ -390,6 +402,12 @@ Result<void> KafkaGroup::commit(const std::string& topic, uint32_t partition, ui
     return fail(code, fmt::format("the place of {} [{}] is not moved to {} (group '{}'): {}", topic, partition, offset,
                                   s.options.group, why));
   };
+  const auto refuse_of = [&](rd_kafka_resp_err_t error) {
+    auto refused = refuse(code_of(error), rd_kafka_err2str(error));
+    if (error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+      refused.value().hint = kafka_acls_command(s.options.client, "Read", "topic", topic);
+    return refused;
+  };
   const State::Turn turn(s, until);
   if (!turn.is_ours) return refuse("08001", "the one before has no answer yet");
   const ListPointer list = list_of(topic, partition, static_cast<int64_t>(offset));
@@ -406,7 +424,7 @@ Result<void> KafkaGroup::commit(const std::string& topic, uint32_t partition, ui
         // Under the lock: what is taken back is so behind it.
         const rd_kafka_resp_err_t error =
             rd_kafka_commit_queue(of->client.get(), list.get(), of->commits, nullptr, nullptr);
-        if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return refuse(code_of(error), rd_kafka_err2str(error));
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return refuse_of(error);
         of->answer_is_due = true;
         break;
       }
@@ -424,7 +442,7 @@ Result<void> KafkaGroup::commit(const std::string& topic, uint32_t partition, ui
     const std::lock_guard lock(s.mutex);
     if (s.member == of) s.owned.clear();
   }
-  return refuse(code_of(*error), rd_kafka_err2str(*error));
+  return refuse_of(*error);
 }
 
 Result<std::optional<uint64_t>> KafkaGroup::committed(const std::string& topic, uint32_t partition) {

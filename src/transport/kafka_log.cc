@@ -289,6 +289,8 @@ LogStatus KafkaLog::append_outgoing(std::span<const Outgoing> additions, std::ve
       const auto error =
           slots[i].reported ? static_cast<rd_kafka_resp_err_t>(slots[i].error) : RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
       result.status = status_of(error);
+      if (error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        connection_->tell_missing_right("Write", "topic", options_.name);
       topic_gone = topic_gone || is_topic_error(error);
       if (result.status == LogStatus::kUnavailable && refused == LogStatus::kOk &&
           error != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && error != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT &&
@@ -344,7 +346,12 @@ LogStatus KafkaLog::produce(Topic& topic, const Outgoing& record, KafkaDeliverie
       connection_->set_last_error(
           fmt::format("append to {} [{}]: {}", options_.name, record.partition, rd_kafka_err2str(error)));
     }
-    if (error == RD_KAFKA_RESP_ERR__FATAL) connection_->give_up(topic.client);
+    if (error == RD_KAFKA_RESP_ERR__FATAL) {
+      connection_->give_up(topic.client);
+      // Who may write to no topic at all is refused when the producer asks for its number.
+      if (rd_kafka_fatal_error(topic.client.get(), nullptr, 0) == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        connection_->tell_missing_right("Write", "topic", options_.name);
+    }
     return status_of(error);
   }
 }
@@ -499,6 +506,8 @@ LogStatus KafkaLog::on_event(Reader& r, const Message& event, Time until) {
   }
   connection_->set_last_error(
       fmt::format("read of {} [{}]: {}", options_.name, r.partition, rd_kafka_message_errstr(&message)));
+  if (message.err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+    connection_->tell_missing_right("Read", "topic", options_.name);
   if (is_damage(message.err)) {
     r.damage = {r.from, r.next};
     stop(r);

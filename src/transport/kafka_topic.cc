@@ -54,16 +54,8 @@ class Preparation {
   }
 
  private:
-  // What a person is to run; Kafka's tools take credentials from a file.
-  std::string command(std::string_view tool, const std::string& arguments) const {
-    std::string brokers;
-    for (const std::string& broker : connection_.options().brokers)
-      brokers.append(brokers.empty() ? "" : ",").append(broker);
-    const auto& properties = connection_.options().properties;
-    const bool secured =
-        std::any_of(properties.begin(), properties.end(), [](const auto& p) { return p.first == "security.protocol"; });
-    return fmt::format("{}.sh --bootstrap-server {}{} {}", tool, brokers,
-                       secured ? " --command-config CLIENT.PROPERTIES" : "", arguments);
+  std::string command(std::string_view tool, std::string_view arguments) const {
+    return kafka_command(connection_.options(), tool, arguments);
   }
 
   std::vector<std::pair<std::string, std::string>> wanted_config() const {
@@ -155,9 +147,8 @@ class Preparation {
       if (layout.is == Layout::Is::kMissing && !must_be_there) return layout;
       if (layout.error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
         return fail("42501", fmt::format("no right to see topic '{}'", options_.name), {},
-                    command("kafka-acls", fmt::format("--add --allow-principal User:NAME --operation Describe "
-                                                      "--operation Read --operation Write --topic {}",
-                                                      options_.name)));
+                    kafka_acls_command(connection_.options(), "Describe", "topic", options_.name) +
+                        " (and what else its role needs: docs/operations.md, \"Rights\")");
       }
       if (layout.error == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)
         return fail("22023", fmt::format("'{}' cannot name a topic", options_.name), {}, "change kafka.prefix");
@@ -170,7 +161,7 @@ class Preparation {
     const std::string last = connection_.last_error();
     if (connection_.credentials_refused()) {
       return fail("28000", fmt::format("Kafka at {} refuses the credentials: {}", brokers, last), {},
-                  "kafka.property.\"sasl.username\", kafka.sasl_password_file, kafka.property.\"sasl.mechanism\"");
+                  kafka_credentials_hint(connection_.options()));
     }
     if (layout.is != Layout::Is::kUnknown) {
       return fail("55000", fmt::format("topic '{}' has partitions without a leader", options_.name), {},
