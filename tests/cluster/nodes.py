@@ -56,7 +56,7 @@ class Case(daemon.Case):
     """@param version  of Kafka; BACKSTREAM_KAFKA_VERSION is another one
     @param brokers  of the cluster, 1 or 3
     @param links    names of nodes whose way to the brokers can be cut: cluster.links[name]"""
-    version, brokers, links = os.environ.get("BACKSTREAM_KAFKA_VERSION", "4"), 1, ()
+    version, brokers, links = os.environ.pop("BACKSTREAM_KAFKA_VERSION", "4"), 1, ()  # No setting of the nodes.
 
     def setUp(self):
         super().setUp()

@@ -19,7 +19,7 @@ import harness  # noqa: E402
 import kafka    # noqa: E402
 import wire     # noqa: E402
 
-VERSION = os.environ.get("BACKSTREAM_KAFKA_VERSION", "4")
+VERSION = os.environ.pop("BACKSTREAM_KAFKA_VERSION", "4")  # No setting of the nodes.
 QUERY = ("CREATE MATERIALIZED VIEW t AS SELECT window_start, exporter, site, src_ip, count(*) AS flows, sum(octets) AS octets, "
          "min(protocol_version) AS version FROM tumble(flows, time, interval '1 min') GROUP BY 1, 2, 3, 4")
 
