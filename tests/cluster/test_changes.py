@@ -37,7 +37,7 @@ class Changes(nodes.Case):
         self.shown = self.receiver()
         self.workers = {number: self.worker(number) for number in (1, 2)}
         self.edges = [self.edge(name) for name in SITES]
-        self.away = []  # (from, to) of edges.
+        self.away = []  # (site, from, to) of edges.
         for query in QUERIES:
             self.shown.add(query, MATRIX)
         self.runs_at([self.shown, *self.workers.values(), *self.edges], QUERIES[-1])
@@ -63,7 +63,7 @@ class Changes(nodes.Case):
         begin = time.time()
         self.assertEqual(self.edges[number].end(), 0)
         self.edges[number] = self.edge(SITES[number])
-        self.away.append((begin - WATERMARK_BEHIND_S, time.time()))
+        self.away.append(("site-" + SITES[number], begin - WATERMARK_BEHIND_S, time.time()))
         self.load.set_router(number, self.edges[number].router())
 
     def check(self):
@@ -83,15 +83,15 @@ class Changes(nodes.Case):
                     print("\n  ".join(node.lines[-30:]), "\n")
                 raise
             windows = {seconds_of(start): part for start, (part, _) in self.collect(self.shown, query).items()}
-            marked = [start for start, part in windows.items() if not part["complete"]]
-            for start in marked:
-                self.assertTrue(start < self.whole_from or
-                                any(start < until and since < start + WINDOW_S for since, until in self.away),
-                                f"{start} of {query} is marked, and no edge was away: {self.away}")
-            for since, until in self.away:
-                self.assertTrue(any(start < until and since < start + WINDOW_S for start in marked),
-                                f"an edge was away from {since} to {until}, and no window of {query} says so: {marked}")
-            self.assertTrue(all("sites_missing" not in part for part in windows.values()))
+            marked = {start: part.get("sites_missing", []) for start, part in windows.items() if not part["complete"]}
+            away_in = lambda start: {site for site, since, until in self.away if start < until and since < start + WINDOW_S}
+            for start, sites in marked.items():
+                if start >= self.whole_from:
+                    self.assertTrue(sites and set(sites) <= away_in(start), f"{start} of {query} misses {sites}: {self.away}")
+            for site, _, _ in self.away:
+                self.assertTrue(any(site in sites for start, sites in marked.items() if site in away_in(start)),
+                                f"{site} was away, and no window of {query} says so: {marked}, {self.away}")
+            self.assertTrue(all("sites_missing" not in part for part in windows.values() if part["complete"]))
             self.assertGreater(len(windows), 2 * len(marked))
             print(f"  {query}: {sum(sent.values())} flows in {len(windows)} windows, {len(marked)} of them marked incomplete")
         page = self.shown.get("/metrics")
