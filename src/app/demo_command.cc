@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -18,6 +17,8 @@
 #include "app/demo/answers.h"
 #include "app/demo/nodes.h"
 #include "app/demo/routers.h"
+#include "app/demo/temporary_folder.h"
+#include "app/demo/texts.h"
 #include "app/stop_signal.h"
 #include "telemetry/terminal_log.h"
 
@@ -36,16 +37,6 @@ constexpr Micros kDurationOfCut = 55 * kSecond;  ///< traffic of less is too sho
 /// For windows that lack a PoP to be revised, at the end.
 constexpr Micros kRevisedWithin = 15 * kSecond;
 
-/// 1234567890 -> "1.23 G".
-std::string scaled(double value) {
-  static constexpr const char* kUnits[] = {"", " k", " M", " G", " T", " P"};
-  size_t unit = 0;
-  while (value >= 1000 && unit + 1 < std::size(kUnits)) {
-    value /= 1000;
-    ++unit;
-  }
-  return fmt::format("{:.{}f}{}", value, unit == 0 ? 0 : value < 10 ? 2 : value < 100 ? 1 : 0, kUnits[unit]);
-}
 std::string sparkline(const std::vector<std::optional<double>>& values) {
   static constexpr const char* kBars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   double top = 0;
@@ -55,7 +46,6 @@ std::string sparkline(const std::vector<std::optional<double>>& values) {
     line += !value ? " " : kBars[top <= 0 ? 0 : std::min<size_t>(7, static_cast<size_t>(*value / top * 7.999))];
   return line;
 }
-std::string clock_text(Micros time) { return base::format_timestamp(time).substr(11, 8); }
 /// 75 s -> "1:15".
 std::string elapsed_text(Micros time) { return fmt::format("{}:{:02}", time / kSecond / 60, time / kSecond % 60); }
 /// 1234567 -> "1,234,567".
@@ -310,28 +300,6 @@ class LinesOnScreen {
   ~LinesOnScreen() { telemetry::terminal_log().divert(nullptr); }
   LinesOnScreen(const LinesOnScreen&) = delete;
   LinesOnScreen& operator=(const LinesOnScreen&) = delete;
-};
-
-/// Removed with all that is in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "backstream-demo-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw std::runtime_error(
-          fmt::format("cannot make a folder in '{}'", std::filesystem::temp_directory_path().string()));
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 /// What became of all that was sent. True: all that could be checked holds.

@@ -11,8 +11,15 @@ constexpr uint32_t kSamplingRate = 100;
 
 void Truth::observe(const generate::Record& record) {
   const std::lock_guard lock(mutex_);
-  windows_[base::floor_to(record.end, kWindow)][{record.source_as, record.destination_as}] +=
+  windows_[base::floor_to(record.end, window_)][{record.source_as, record.destination_as}] +=
       record.octets * record.sampling_rate;
+}
+
+std::vector<Micros> Truth::windows() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Micros> starts;
+  for (const auto& [start, matrix] : windows_) starts.push_back(start);
+  return starts;
 }
 
 bool Truth::equals(Micros window_start, const Matrix& matrix) const {
@@ -26,12 +33,13 @@ void Truth::forget_until(Micros window_start) {
   windows_.erase(windows_.begin(), windows_.lower_bound(window_start));
 }
 
-Routers::Routers(Micros start, Micros duration, const std::array<uint16_t, kPops.size()>& ports, Truth& truth) {
+Routers::Routers(Micros start, Micros duration, const std::array<uint16_t, kPops.size()>& ports, Truth& truth,
+                 uint64_t records_per_second) {
   for (size_t pop = 0; pop < kPops.size(); ++pop) {
     generate::BackboneOptions traffic;
     traffic.protocol = kPops[pop].protocol;
     traffic.first_exporter = static_cast<uint32_t>(pop + 1);
-    traffic.records = kRecordsPerSecond / kPops.size() * static_cast<uint64_t>(duration / kSecond);
+    traffic.records = records_per_second / kPops.size() * static_cast<uint64_t>(duration / kSecond);
     traffic.start = start;
     traffic.span = duration;
     traffic.sampling_rate = kSamplingRate;

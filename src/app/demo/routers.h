@@ -19,12 +19,17 @@ using Matrix = std::map<std::pair<uint32_t, uint32_t>, uint64_t>;  ///< (src_as,
 /// What was sent, told by the generator. Any thread.
 class Truth final : public generate::RecordObserver {
  public:
+  /// @param window  length of the windows that are to be compared with
+  explicit Truth(Micros window = kWindow) : window_(window) {}
   void observe(const generate::Record& record) override;
+  /// Begins of the windows in which something was sent, and that were not forgotten; oldest first.
+  std::vector<Micros> windows() const;
   bool equals(Micros window_start, const Matrix& matrix) const;
   /// Nobody asks for these windows any more.
   void forget_until(Micros window_start);
 
  private:
+  const Micros window_;
   mutable std::mutex mutex_;
   std::map<Micros, Matrix> windows_;
 };
@@ -36,7 +41,8 @@ class Routers {
   static constexpr uint64_t kRecordsPerSecond = 20'000;  ///< of all together
 
   /// @param ports  of the PoPs
-  Routers(Micros start, Micros duration, const std::array<uint16_t, kPops.size()>& ports, Truth& truth);
+  Routers(Micros start, Micros duration, const std::array<uint16_t, kPops.size()>& ports, Truth& truth,
+          uint64_t records_per_second = kRecordsPerSecond);
   ~Routers();
   bool done() const { return done_; }
   uint64_t sent() const { return sent_; }  ///< datagrams
