@@ -158,7 +158,14 @@ verb_build() {
 }
 
 verb_demo() {
-  need "demo: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time), then a minute of traffic" core
+  local groups=(core) kafka=no
+  [[ " $* " != *" --cluster "* ]] || { kafka=yes; groups+=(cluster); }
+  [[ " $* " != *" --brokers"* ]] || kafka=no
+  need "demo: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time), then a minute of traffic" "${groups[@]}"
+  if [ $kafka = yes ]; then
+    step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars
+    export BACKSTREAM_KAFKA_JARS="$PWD/build/kafka/$(kafka_versions | sort -V | tail -n 1)/libs"
+  fi
   step "build" build_release OFF backstream
   exec build/backstream demo "$@"
 }
@@ -258,6 +265,7 @@ verb_help() {
                            cluster: a JRE, kcat and Apache Kafka's jars (from Maven Central, into build/kafka)
   build                    build/backstream, release
   demo [--duration D ...]  three PoPs on loopback with synthetic traffic; no root, no network
+  demo --cluster           the same as processes: three edges, two merge workers, a receiver, and Apache Kafka
   test [--long]            what CI runs: release and asan-ubsan tests; --long adds seeds, faults, fuzzing and experiment 1
   bench                    benchmarks, and the peers on the same capture
   fuzz [SECONDS]           every fuzz target for SECONDS (default 60)

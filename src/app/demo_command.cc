@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 
+#include "app/cluster_demo.h"
 #include "app/commands.h"
 #include "app/demo/answers.h"
 #include "app/demo/nodes.h"
@@ -27,7 +28,7 @@ namespace {
 
 using namespace demo;
 using base::wall_clock;
-constexpr Micros kDurationBatch = 55 * kSecond, kDurationTerminal = 600 * kSecond;
+constexpr Micros kDurationBatch = 55 * kSecond, kDurationTerminal = 600 * kSecond, kDurationCluster = 40 * kSecond;
 constexpr size_t kWindowsAtLeast = 4;
 
 /// When kPopCut is cut off, after the traffic began; it comes back when a window has been shown without it for a while.
@@ -346,8 +347,20 @@ int demo_command(const std::vector<std::string>& arguments) {
       "backstream demo");
   std::string duration_text;
   app.add_option("--duration", duration_text,
-                 "how long traffic flows (default: 55 s, on a terminal 10 min); below 55 s no PoP is cut off")
+                 "how long traffic flows (default: 55 s, with --cluster 40 s, on a terminal 10 min); below 55 s no PoP "
+                 "is cut off")
       ->type_name("DURATION");
+  ClusterDemoOptions cluster;
+  bool in_cluster = false;
+  auto* flag = app.add_flag("--cluster", in_cluster,
+                            "a process for each edge, two merge workers and a receiver, and Apache Kafka between them");
+  app.add_option("--kafka-jars", cluster.kafka_jars,
+                 "with --cluster: Kafka's folder libs (default: BACKSTREAM_KAFKA_JARS)")
+      ->type_name("DIR")
+      ->needs(flag);
+  app.add_option("--brokers", cluster.brokers, "with --cluster: a Kafka that stands already")
+      ->type_name("HOST:PORT")
+      ->needs(flag);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
@@ -365,6 +378,11 @@ int demo_command(const std::vector<std::string>& arguments) {
       return kExitUsage;
     }
     duration = *given;
+  }
+  if (in_cluster) {
+    cluster.duration = !duration_text.empty() || terminal ? std::max(duration, 20 * kSecond) : kDurationCluster;
+    cluster.kills_a_worker = !terminal;
+    return cluster_demo(cluster);
   }
 
   const Micros begun = wall_clock();
