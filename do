@@ -251,8 +251,12 @@ verb_lint() {
 
 verb_experiment() {
   [ -n "${1:-}" ] || die "which experiment? for example: ./do experiment 1"
-  need "experiment $1: compiles build/backstream, runs it, writes docs/experiments (about 1 GB while it runs, 5 minutes)" \
-       core experiment
+  local groups=(core experiment) minutes=5
+  case $1 in
+    3-workers) groups+=(cluster); minutes=15 ;;
+  esac
+  need "experiment $1: compiles build/backstream, runs it, writes docs/experiments (about 1 GB while it runs, $minutes minutes)" "${groups[@]}"
+  [[ " ${groups[*]} " != *" cluster "* ]] || step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars
   step "build" build_release OFF backstream
   [ -x "experiments/$1" ] || die "no experiment '$1'; there are: $(ls experiments 2>/dev/null | tr '\n' ' ')"
   exec /usr/bin/python3 "experiments/$1" build/backstream --report docs/experiments "${@:2}"
@@ -270,7 +274,7 @@ verb_help() {
   bench                    benchmarks, and the peers on the same capture
   fuzz [SECONDS]           every fuzz target for SECONDS (default 60)
   lint                     clang-format and clang-tidy
-  experiment N             experiment N of docs/experiments
+  experiment N             experiment N of docs/experiments: 1, 3, 3-workers (as root)
 END
 }
 
