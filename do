@@ -254,6 +254,7 @@ verb_experiment() {
   local groups=(core experiment) minutes=5
   case $1 in
     3-workers) groups+=(cluster); minutes=15 ;;
+    4) groups+=(cluster); minutes=8 ;;
   esac
   need "experiment $1: compiles build/backstream, runs it, writes docs/experiments (about 1 GB while it runs, $minutes minutes)" "${groups[@]}"
   [[ " ${groups[*]} " != *" cluster "* ]] || step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars
@@ -274,7 +275,7 @@ verb_help() {
   bench                    benchmarks, and the peers on the same capture
   fuzz [SECONDS]           every fuzz target for SECONDS (default 60)
   lint                     clang-format and clang-tidy
-  experiment N             experiment N of docs/experiments: 1, 3, 3-workers (as root)
+  experiment N             experiment N of docs/experiments: 1, 3, 3-workers (as root), 4
 END
 }
 
