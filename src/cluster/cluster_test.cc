@@ -91,6 +91,7 @@ TEST_F(Folder, WhatIsAppendedArrivesInOrderInThePartitionOfItsQuery) {
     auto spool = open(log);
     for (uint32_t i = 0; i < 100; ++i) spool->append(pane(kView, i, 1));
     spool->close(30s);
+    EXPECT_EQ(spool->status().appended, spool->status().sent) << "what was sent was appended";
   }
   std::vector<uint32_t> expected;
   for (uint32_t i = 0; i < 100; ++i) expected.push_back(i);

@@ -104,6 +104,7 @@ Result<void> PartialsSpool::open_files() {
     return base::fail("58030", fmt::format("the spool '{}' takes no records: {}", options_.folder, status_.last_error),
                       {}, "is the disk full?");
   }
+  ++status_.appended;
   return {};
 }
 
@@ -244,6 +245,7 @@ void PartialsSpool::write() {
         presence.origin = {options_.edge, epoch_, 0};
         presence.sent_at = at;
         batch.push_back({partial::write_presence(presence)});
+        ++status_.appended;
       }
     }
     for (Item& item : batch) {
@@ -275,6 +277,7 @@ void PartialsSpool::write() {
         gap.gap_from = gap_from;
         gap.gap_until = gap_until;
         waiting_.push_front({partial::write_presence(gap)});
+        ++status_.appended;
       }
     }
     changed_.notify_all();

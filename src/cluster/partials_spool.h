@@ -56,7 +56,7 @@ class PartialsSpool final : public exec::PartialsOut {
   void close(std::chrono::milliseconds patience);
 
   struct Status {
-    uint64_t appended = 0, sent = 0;  ///< messages
+    uint64_t appended = 0, sent = 0;  ///< messages, those of the spool's own among them
     uint64_t octets_sent = 0;
     uint64_t octets_held = 0;  ///< by the files
     /// Messages that went unsent: the files were full, the disk did not take them, or the log never does.
