@@ -7,8 +7,9 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-import daemon  # noqa: E402
-import kafka   # noqa: E402
+import daemon   # noqa: E402
+import harness  # noqa: E402
+import kafka    # noqa: E402
 
 PATIENCE_S = 60
 WINDOW_S = 5
@@ -145,3 +146,13 @@ class Case(daemon.Case):
             return all(any(query["name"] == name and query["state"] == "running" for query in node.get("/api/v1/queries")["queries"])
                        for node in nodes)
         self.until(running, f"{name} runs everywhere", 30)
+
+
+def main(version=None):
+    """Runs the suite and gives its exit status; where Kafka's jars are not there, that of a test that was skipped."""
+    try:
+        kafka.installed(version or Case.version), kafka.java()
+    except kafka.NotFetched as missing:
+        print(f"skipped: {missing}")
+        return kafka.SKIPPED
+    return harness.main()

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import daemon   # noqa: E402
 import harness  # noqa: E402
 import kafka    # noqa: E402
+import nodes    # noqa: E402
 
 PATIENCE_S = 120
 MATRIX = "SELECT window_start, src_as, sum(octets) AS octets FROM tumble(flows, time, interval '1 s') GROUP BY window_start, src_as"
@@ -140,9 +141,4 @@ class Catalog(daemon.Case):
 
 
 if __name__ == "__main__":
-    try:
-        kafka.installed("4"), kafka.java()
-    except kafka.NotFetched as error:
-        print(f"skipped: {error}")
-        sys.exit(kafka.SKIPPED)
-    sys.exit(harness.main())
+    sys.exit(nodes.main("4"))

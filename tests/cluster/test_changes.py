@@ -10,7 +10,6 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-import harness  # noqa: E402
 import kafka    # noqa: E402
 import nodes    # noqa: E402
 from nodes import MATRIX, WINDOW_S, seconds_of  # noqa: E402
@@ -142,9 +141,4 @@ class Changes(nodes.Case):
 
 
 if __name__ == "__main__":
-    try:
-        kafka.installed(nodes.Case.version), kafka.java()
-    except kafka.NotFetched as missing:
-        print(f"skipped: {missing}")
-        sys.exit(kafka.SKIPPED)
-    sys.exit(harness.main())
+    sys.exit(nodes.main())

@@ -11,6 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import harness  # noqa: E402
 import kafka    # noqa: E402
+import nodes    # noqa: E402
 
 NODES = {"receiver": "receiver", "merge-1": "merge", "merge-2": "merge", "pop-sao": "edge", "pop-rio": "edge", "pop-man": "edge"}
 WINDOW = re.compile(r"^window \S+ to \S+: (\d)/3 PoPs(, revision \d+)?, (\d+) rows, .*, (= truth|DIFFERS FROM THE TRUTH);", re.MULTILINE)
@@ -80,9 +81,4 @@ class Demo(harness.Case):
 
 
 if __name__ == "__main__":
-    try:
-        kafka.installed("4"), kafka.java()
-    except kafka.NotFetched as missing:
-        print(f"skipped: {missing}")
-        sys.exit(kafka.SKIPPED)
-    sys.exit(harness.main())
+    sys.exit(nodes.main("4"))

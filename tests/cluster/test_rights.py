@@ -12,7 +12,6 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-import harness  # noqa: E402
 import kafka    # noqa: E402
 import nodes    # noqa: E402
 from nodes import MATRIX  # noqa: E402
@@ -220,9 +219,4 @@ class Rights(nodes.Case):
 
 
 if __name__ == "__main__":
-    try:
-        kafka.installed(nodes.Case.version), kafka.java()
-    except kafka.NotFetched as missing:
-        print(f"skipped: {missing}")
-        sys.exit(kafka.SKIPPED)
-    sys.exit(harness.main())
+    sys.exit(nodes.main())

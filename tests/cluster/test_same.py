@@ -13,8 +13,6 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-import harness  # noqa: E402
-import kafka    # noqa: E402
 import nodes    # noqa: E402
 
 RECORDS = int(os.environ.get("BACKSTREAM_SAME_RECORDS", 100_000))
@@ -153,9 +151,4 @@ class Same(nodes.Case):
 
 
 if __name__ == "__main__":
-    try:
-        kafka.installed(nodes.Case.version), kafka.java()
-    except kafka.NotFetched as missing:
-        print(f"skipped: {missing}")
-        sys.exit(kafka.SKIPPED)
-    sys.exit(harness.main())
+    sys.exit(nodes.main())
