@@ -10,6 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import harness  # noqa: E402
 import nodes    # noqa: E402
 from nodes import MATRIX  # noqa: E402
 
@@ -106,8 +107,14 @@ class Workers(nodes.Case):
         self.send(routers, sent, 3)
         for receiver in (first, second):
             self.until_counted(receiver, sent, "every flow is in a window")
-        status, answer = second.request("POST", "/api/v1/sessions", {"text": "SELECT * FROM matrix"})
-        self.assertEqual((status, answer.get("code")), (422, "0A000"), answer)
+        # What somebody just asks runs on all nodes, too, and ends with him.
+        with subprocess.Popen([harness.BINARY, "sql", "--server", f"http://127.0.0.1:{second.port}", "-o", "csv", "--windows", "1", "-c",
+                               "SELECT window_start, src_as, n FROM matrix"], stdout=subprocess.PIPE, text=True) as asked:
+            self.until(lambda: self.send(routers, sent, 0.2) or asked.poll() is not None, "a window of what was asked")
+            self.assertRegex(asked.stdout.read(), r"(?m)^2\d\d\d-.*,64500,[1-9]\d*$")
+        self.assertEqual(asked.returncode, 0)
+        self.until(lambda: re.search(r"(?m)read no more +query +~", self.command("audit", server=first)), "it is gone")
+        self.until_counted(second, sent, "every flow is in a window")
         self.until(lambda: second.get("/api/v1/queries/matrix")["ledger"]["counted"] == sum(sent.values()),
                    "a receiver tells the ledger of its worker")
 
