@@ -138,8 +138,8 @@ void KafkaConnection::serve() {
     // Reports of deliveries wake this up; what the consumer has to say can wait.
     rd_kafka_poll(producer().get(), static_cast<int>(kServePause.count()));
     rd_kafka_poll(consumer().get(), 0);
-    if (producing_.replace && now_ms() - producing_.progress_ms >= kReplaceAfterMs) replace(producing_, true);
-    if (consuming_.replace && now_ms() - consuming_.progress_ms >= kReplaceAfterMs) replace(consuming_, false);
+    if (producing_.replace && now_ms() - producing_.replaced_ms >= kReplaceAfterMs) replace(producing_, true);
+    if (consuming_.replace && now_ms() - consuming_.replaced_ms >= kReplaceAfterMs) replace(consuming_, false);
     serve_retired(false);
   }
 }
@@ -156,7 +156,7 @@ void KafkaConnection::replace(Side& side, bool producer) {
     retired_.push_back(std::exchange(side.client, std::move(*made)));
     side.replace = false;
   }
-  side.progress_ms = now_ms();
+  side.progress_ms = side.replaced_ms = now_ms();
   ++side.replaced;
   constexpr int kWarning = 4;  // Of syslog.
   lines_.tell(options_, kWarning,

@@ -59,6 +59,7 @@ class KafkaConnection {
     std::atomic<bool> replace{false};
     std::atomic<uint64_t> replaced{0};
     std::atomic<int64_t> progress_ms{0};  // When something succeeded, or the client was made.
+    int64_t replaced_ms = 0;              // When another one took its place; the serving thread's.
   };
 
   explicit KafkaConnection(KafkaOptions options);
