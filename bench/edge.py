@@ -4,9 +4,9 @@ that does all (and ships nothing), in turns.
 
     ./do setup cluster && python3 bench/edge.py     # build/backstream, about five minutes; a quiet machine, two cores
 
-The traffic matrix in windows of 10 s, which are panes of 10 s, at a million flows a second. Of the engine: the thread that receives and groups, and the one that makes
-messages of panes while that one rests; these two bound what an edge takes. The others write files and send. The broker's time is
-its own.
+The traffic matrix in windows of 10 s, which are panes of 10 s, at a million flows a second. Of the engine: the thread that receives
+and groups, and the one that makes messages of panes while that one rests; these two bound what an edge takes. The others write
+files and send. The broker's time is its own.
 """
 import argparse
 import os
