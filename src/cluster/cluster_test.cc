@@ -183,6 +183,7 @@ TEST_F(Folder, AMarkIsOfTheMessagesThatAreInTheFiles) {
     EXPECT_EQ(spool->mark_before(), first);
     spool->append(pane(kView, 1, 1));
     spool->keep_mark({9});
+    spool->append(pane(kView, 2, 1));
     spool->keep_mark(std::vector<uint8_t>(second));
     spool->close(30s);
   }

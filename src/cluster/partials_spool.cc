@@ -130,8 +130,8 @@ void PartialsSpool::append(std::vector<uint8_t>&& message) {
 
 void PartialsSpool::keep_mark(std::vector<uint8_t>&& mark) {
   const std::lock_guard lock(mutex_);
-  // Of several in a row the last one counts.
-  if (!waiting_.empty() && waiting_.back().is_mark) waiting_.pop_back();
+  // The last one counts. So one waits at most, however long the disk takes: it may be as large as many messages.
+  std::erase_if(waiting_, [](const Item& item) { return item.is_mark; });
   waiting_.push_back({std::move(mark), true});
   marks_follow_ = true;
   changed_.notify_all();
