@@ -258,7 +258,7 @@ class Session : public std::enable_shared_from_this<Session> {
     }
   }
 
-  /// The server stops: no more requests; a stream that does not read is not waited for.
+  /// The server stops: no more requests; streams give what was published, and who does not read is not waited for.
   void drain() {
     switch (state_) {
       case State::kHandshake:
@@ -268,8 +268,8 @@ class Session : public std::enable_shared_from_this<Session> {
         break;
       case State::kStreaming:
         ending_ = true;
-        if (!writing_) return linger();
         deadline_ = std::min(deadline_, Clock::now() + kLingerTime);
+        if (!writing_) next_frames();
         break;
       default: break;
     }
@@ -626,11 +626,10 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
   void next_frames() {
-    if (ending_) return linger();
     frames_.clear();
     subscription_->take(limits_.stream_write_octets_max, frames_);
     if (frames_.empty()) {
-      if (subscription_->ended()) return linger();
+      if (ending_ || subscription_->ended()) return linger();
       return;
     }
     shared_.counters.frames_out.fetch_add(frames_.size(), std::memory_order_relaxed);
@@ -651,9 +650,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void write() {
     writing_ = true;
     // The deadline is for progress: a slow line may take as long as it needs.
-    if (!ending_) {
-      deadline_ = Clock::now() + (state_ == State::kStreaming ? limits_.stalled_time : limits_.write_time);
-    }
+    deadline_ = Clock::now() + (ending_                       ? kLingerTime
+                                : state_ == State::kStreaming ? limits_.stalled_time
+                                                              : limits_.write_time);
     wire_.write_some(std::span<const asio::const_buffer>(unsent_).subspan(unsent_at_),
                      [self = shared_from_this()](error_code error, size_t octets) { self->on_written(error, octets); });
   }
@@ -817,6 +816,7 @@ class Server::Impl {
         error_code ignored;
         listener->acceptor.close(ignored);
       }
+      shared_.hub.pump();  // What was published before the stop may not have woken this thread yet.
       each_session([](Session& session) { session.drain(); });
     });
     {

@@ -665,6 +665,19 @@ TEST_F(HttpServer, StopsWhileClientsHang) {
   EXPECT_EQ(refused(Refusal::kStop), 1u);  // The one whose request never came.
   EXPECT_FALSE(RawClient(port).connected());
 }
+TEST_F(HttpServer, AStreamGivesWhatWasPublishedBeforeTheStop) {
+  start();
+  const auto topic = hub.open("top");
+  RawClient stream(port);
+  stream.send(get("/events/top"));
+  ASSERT_TRUE(eventually([&] { return server->status().streams_now == 1; }));
+  for (uint64_t id = 1; id <= 1'000; ++id) topic->publish(id, "row", std::string(1'000, 'x'));
+  std::thread stopper([&] { server->stop(20s); });
+  const std::string all = stream.read_all();
+  stopper.join();
+  EXPECT_NE(all.find("id: 1000\n"), std::string::npos) << all.size();
+  EXPECT_EQ(refused(Refusal::kStop), 0u);
+}
 TEST_F(HttpServer, StopsWithoutPatience) {
   start();
   RawClient handled(port), queued(port);
