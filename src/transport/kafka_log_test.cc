@@ -202,7 +202,7 @@ class KafkaLogTest : public ::testing::Test {
     topic_.check_timeout = milliseconds(20);  // It cannot.
     mock_->make_topic(topic_.name, partitions);
     options_.brokers = options_of(mock_->brokers()).brokers;
-    options_.properties = {{"linger.ms", "0"}};
+    options_.properties.insert(options_.properties.begin(), {"linger.ms", "0"});
     options_.notice = notices_.taker();
     log_ = open_log(options_, topic_);
     ASSERT_NE(log_, nullptr);
@@ -350,17 +350,26 @@ TEST_F(KafkaLogTest, ReadersAndWritersFollowTheLeader) {
 }
 
 /// Brokers go and come while four threads append. What was acknowledged is there, in the order of its thread.
+///
+/// With one request under way: brokers refuse a batch whose predecessor they have not got
+/// (OUT_OF_ORDER_SEQUENCE_NUMBER, KIP-98), so the library rightly takes the success of a later one for that of those
+/// before it whose answer was lost. The mock of 2.0.2 looks at no sequence numbers and takes the later one alone.
+/// Several at a time are for real brokers (tests/cluster, rounds).
 TEST_F(KafkaLogTest, WhatWasAcknowledgedIsThereWhateverBrokersDo) {
   WANTS_MOCK;
+  options_.properties = {{"max.in.flight.requests.per.connection", "1"}};
   options_.append_timeout = milliseconds(3'000);
   open(2, 3);
   constexpr int kWriters = 4;
   std::atomic<bool> stop{false};
   std::vector<std::vector<std::string>> acknowledged(kWriters);
+  std::atomic<int> with_enough{0};
   std::vector<std::thread> writers;
   for (int w = 0; w < kWriters; ++w) {
     writers.emplace_back([&, w] {
+      auto& own = acknowledged[static_cast<size_t>(w)];
       for (int n = 0; !stop; n += 10) {
+        const size_t before = own.size();
         std::vector<std::string> texts;
         for (int i = n; i < n + 10; ++i) texts.push_back(fmt::format("{}.{:06}", w, i));
         std::vector<Log::Addition> additions;
@@ -368,8 +377,9 @@ TEST_F(KafkaLogTest, WhatWasAcknowledgedIsThereWhateverBrokersDo) {
         std::vector<Log::Appended> results;
         log_->append_all(additions, results);
         for (size_t i = 0; i < texts.size(); ++i) {
-          if (results[i].status == LogStatus::kOk) acknowledged[static_cast<size_t>(w)].push_back(texts[i]);
+          if (results[i].status == LogStatus::kOk) own.push_back(texts[i]);
         }
+        if (before <= 10 && own.size() > 10) ++with_enough;
       }
     });
   }
@@ -380,6 +390,8 @@ TEST_F(KafkaLogTest, WhatWasAcknowledgedIsThereWhateverBrokersDo) {
     std::this_thread::sleep_for(milliseconds(100));
     mock_->set_up(1 + round % 3);
   }
+  // A machine with more to do may have let a writer have nothing but timeouts until now.
+  for (int i = 0; i < 600 && with_enough < kWriters; ++i) std::this_thread::sleep_for(milliseconds(100));
   stop = true;
   for (std::thread& writer : writers) writer.join();
   for (int w = 0; w < kWriters; ++w) {
