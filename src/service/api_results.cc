@@ -30,23 +30,23 @@ Result<Form> form_of(const Request& request) {
   return static_cast<Form>(chosen.value_or(kJson));
 }
 
-std::string csv_of(const std::vector<std::shared_ptr<const ShownPart>>& parts, bool revisions) {
+std::string csv_of(const std::vector<std::shared_ptr<const receiver::ResultPart>>& parts, bool revisions) {
   std::string out;
   const batch::Schema* header_of = nullptr;
   for (const auto& part : parts) {
     // A later version may have other columns; what follows then has a header of its own.
-    if (part->schema.get() != header_of) {
-      if (header_of == nullptr || header_of->columns.size() != part->schema->columns.size() ||
-          !std::equal(header_of->columns.begin(), header_of->columns.end(), part->schema->columns.begin(),
+    if (&part->form->schema != header_of) {
+      if (header_of == nullptr || header_of->columns.size() != part->form->schema.columns.size() ||
+          !std::equal(header_of->columns.begin(), header_of->columns.end(), part->form->schema.columns.begin(),
                       [](const auto& a, const auto& b) { return a.name == b.name; })) {
         if (header_of != nullptr) out += '\n';
-        for (const auto& column : part->schema->columns) {
-          if (&column != &part->schema->columns.front()) out += ',';
+        for (const auto& column : part->form->schema.columns) {
+          if (&column != &part->form->schema.columns.front()) out += ',';
           out += receiver::csv_text(column.name);
         }
         out += revisions ? ",_rev,_final,_complete,_op\n" : "\n";
       }
-      header_of = part->schema.get();
+      header_of = &part->form->schema;
     }
     const std::string tail = revisions ? fmt::format(",{},{},{},{}\n", part->revision, part->final ? 't' : 'f',
                                                      part->complete ? 't' : 'f', part->removed ? 'd' : 'u')
@@ -62,11 +62,11 @@ std::string csv_of(const std::vector<std::shared_ptr<const ShownPart>>& parts, b
   return out;
 }
 
-std::string jsonl_of(const std::vector<std::shared_ptr<const ShownPart>>& parts, bool revisions) {
+std::string jsonl_of(const std::vector<std::shared_ptr<const receiver::ResultPart>>& parts, bool revisions) {
   std::string out;
   for (const auto& part : parts) {
     std::vector<std::string> leads;
-    for (const auto& column : part->schema->columns)
+    for (const auto& column : part->form->schema.columns)
       leads.push_back(fmt::format("{}{}:", leads.empty() ? "{" : ",", http::json_string(column.name)));
     const std::string tail = revisions
                                  ? fmt::format(R"(,"_rev":{},"_final":{},"_complete":{},"_op":"{}"}})"
@@ -139,13 +139,13 @@ class ResultRoutes {
     const Identity* const who = identity_of(request);
     if (who == nullptr || who->row_filter.empty()) return {};
     std::optional<RowFilter> filter;
-    std::shared_ptr<const batch::Schema> of;
+    std::shared_ptr<const receiver::ResultForm> of;
     for (auto& part : read.parts) {
-      if (part->schema != of) {
-        auto made = RowFilter::make(who->row_filter, *part->schema);
+      if (part->form != of) {
+        auto made = RowFilter::make(who->row_filter, part->form->schema);
         if (!made) return tl::unexpected(std::move(made.error()));
         filter.emplace(std::move(*made));
-        of = part->schema;
+        of = part->form;
       }
       part = filtered_part(*part, *filter);
     }
@@ -155,12 +155,12 @@ class ResultRoutes {
   std::string json_of(const std::string& name, const ResultBoard::Read& read) const {
     std::string out = fmt::format(R"({{"query":{},"columns":)", http::json_string(name));
     const auto status = ground_->queries.find(name);
-    if (!read.parts.empty()) out += columns_json(*read.parts.back()->schema);
-    else out += status && status->query ? columns_json(status->query->output()) : "[]";
+    if (!read.parts.empty()) out += receiver::columns_json(read.parts.back()->form->schema);
+    else out += status && status->query ? receiver::columns_json(status->query->output()) : "[]";
     out += R"(,"windows":[)";
     for (const auto& part : read.parts) {
       if (&part != &read.parts.front()) out += ',';
-      out += window_json(name, *part, 0, part->rows.row_count, part->last, false);
+      out += receiver::window_json(name, *part, 0, part->rows.row_count, part->last, false);
     }
     out += fmt::format(R"(],"next":{},"last_seq":{},"kept_since":{},"windows_dropped":{}}})",
                        read.next_seq ? std::to_string(*read.next_seq) : "null", read.last_seq,

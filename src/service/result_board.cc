@@ -4,142 +4,31 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
-
-#include "http/message.h"
-#include "receiver/value_text.h"
 
 namespace backstream::service {
 
 using base::Result;
 
-namespace {
-
-/// Memory of a copied batch.
-struct OwnedRows {
-  std::vector<std::unique_ptr<uint8_t[]>> arrays;
-};
-
-bool is_text(batch::Type type) { return batch::physical(type) == batch::Physical::kText; }
-
-/// The octets that a copy of the rows takes.
-size_t copied_octets(const batch::ColumnBatch& rows, size_t begin, size_t end) {
-  size_t octets = sizeof(ShownPart);
-  for (const batch::Column& column : rows.columns) {
-    octets += sizeof column + (end - begin) * (octets_per_value(batch::physical(column.type)) + column.has_nulls);
-    if (!is_text(column.type)) continue;
-    for (size_t row = begin; row < end; ++row) {
-      if (!column.is_null(row)) octets += column.as<std::string_view>()[row].size();
-    }
-  }
-  return octets;
-}
-
-void copy_texts(const batch::Column& from, size_t begin, size_t end, batch::Column& to, OwnedRows& memory) {
-  size_t octets = 0;
-  const auto* const texts = from.as<std::string_view>();
-  for (size_t row = begin; row < end; ++row) octets += from.is_null(row) ? 0 : texts[row].size();
-  auto bytes = std::make_unique<uint8_t[]>(std::max<size_t>(octets, 1));
-  auto* at = bytes.get();
-  for (size_t row = begin; row < end; ++row) {
-    std::string_view& copy = to.as<std::string_view>()[row - begin];
-    copy = {};
-    if (from.is_null(row) || texts[row].empty()) continue;
-    std::memcpy(at, texts[row].data(), texts[row].size());
-    copy = {reinterpret_cast<const char*>(at), texts[row].size()};
-    at += copy.size();
-  }
-  memory.arrays.push_back(std::move(bytes));
-}
-
-void copy_rows(const batch::ColumnBatch& from, size_t begin, size_t end, size_t column_count, ShownPart& part) {
-  auto memory = std::make_shared<OwnedRows>();
-  const size_t count = end - begin;
-  part.rows.row_count = count;
-  for (size_t c = 0; c < column_count; ++c) {
-    const batch::Column& column = from.columns[c];
-    batch::Column& copy = part.rows.columns.emplace_back();
-    copy.type = column.type;
-    const size_t width = octets_per_value(batch::physical(column.type));
-    // new[] of bytes is aligned for any value.
-    memory->arrays.push_back(std::make_unique<uint8_t[]>(std::max<size_t>(count * width, 1)));
-    copy.values = memory->arrays.back().get();
-    if (is_text(column.type)) copy_texts(column, begin, end, copy, *memory);
-    else if (count != 0) std::memcpy(copy.values, column.as<uint8_t>() + begin * width, count * width);
-    copy.has_nulls = column.has_nulls;
-    if (!column.has_nulls) continue;
-    memory->arrays.push_back(std::make_unique<uint8_t[]>(std::max<size_t>(count, 1)));
-    copy.validity = memory->arrays.back().get();
-    if (count != 0) std::memcpy(copy.validity, column.validity + begin, count);
-  }
-  part.memory = std::move(memory);
-}
-
-std::string time_json(Micros time) {
-  char text[receiver::kCellOctetsMax];
-  return '"' + std::string(text, base::format_rfc3339(time, text)) + '"';
-}
-
-}  // namespace
-
-std::string columns_json(const batch::Schema& schema) {
-  std::string out = "[";
-  for (const batch::ColumnDef& column : schema.columns) {
-    if (out.size() > 1) out += ',';
-    out += fmt::format("{{\"name\":{},\"type\":{}}}", http::json_string(column.name),
-                       http::json_string(batch::name(column.type)));
-  }
-  return out + ']';
-}
-
-std::string window_json(const std::string& query, const ShownPart& part, size_t row_begin, size_t row_end, bool last,
-                        bool truncated) {
-  std::string out = fmt::format(
-      R"({{"query":{},"version":{},"seq":{},"window_start":{},"window_end":{},"revision":{},"final":{},"complete":{},)"
-      R"("removed":{},"part":{},"last":{},"rows_total":{},"truncated":{},"columns":{},"rows":[)",
-      http::json_string(query), part.version, part.seq, part.windowed() ? time_json(part.window_start) : "null",
-      part.windowed() ? time_json(part.window_end) : "null", part.revision, part.final, part.complete, part.removed,
-      part.part, last, last ? std::to_string(part.rows_before + part.rows.row_count) : "null", truncated,
-      columns_json(*part.schema));
-  for (size_t row = row_begin; row < row_end; ++row) {
-    out += row == row_begin ? "[" : ",[";
-    for (size_t c = 0; c < part.rows.columns.size(); ++c) {
-      if (c != 0) out += ',';
-      receiver::append_json_value(out, part.rows.columns[c], row);
-    }
-    out += ']';
-  }
-  out += ']';
-  if (!part.sites_missing.empty()) out += ",\"sites_missing\":" + texts_json(part.sites_missing);
-  return out + '}';
-}
-
-std::string texts_json(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) out.append(out.size() > 1 ? "," : "").append(http::json_string(text));
-  return out + ']';
-}
-
 /// One version of a query. Windowed rows come on one thread; rows without windows on several at once.
 class ResultBoard::Sink final : public exec::ResultSink {
  public:
-  Sink(ResultBoard& board, std::string query, Identity identity, std::shared_ptr<const batch::Schema> schema)
-      : board_(board), query_(std::move(query)), identity_(identity), schema_(std::move(schema)) {}
+  Sink(ResultBoard& board, std::string query, Identity identity, std::shared_ptr<const ResultForm> form)
+      : board_(board), query_(std::move(query)), identity_(identity), form_(std::move(form)) {}
 
   void on_result(const exec::ResultBatch& result) override {
     const bool windowed = result.window_start != result.window_end;
     if (!windowed && (result.rows.row_count == 0 || !allowed(result.rows.row_count))) return;
     for (size_t begin = 0; begin < result.rows.row_count; begin += board_.limits_.part_rows) {
       const size_t end = std::min(result.rows.row_count, begin + board_.limits_.part_rows);
-      const size_t octets = copied_octets(result.rows, begin, end);
+      const size_t octets = receiver::copied_octets(result.rows, begin, end);
       if (board_.pending_octets_.load(std::memory_order_relaxed) + octets > board_.limits_.pending_octets_max) {
         board_.rows_refused_.fetch_add(end - begin, std::memory_order_relaxed);
         continue;
       }
       auto part = part_of(result);
       part->octets = octets;
-      copy_rows(result.rows, begin, end, schema_->columns.size(), *part);
+      receiver::copy_rows(result.rows, begin, end, form_->schema.columns.size(), *part);
       if (windowed) hold(std::move(part));
       else board_.hand_over(query_, std::move(part));
     }
@@ -152,8 +41,8 @@ class ResultBoard::Sink final : public exec::ResultSink {
   }
 
  private:
-  std::shared_ptr<ShownPart> part_of(const exec::ResultBatch& result) const {
-    auto part = std::make_shared<ShownPart>();
+  std::shared_ptr<ResultPart> part_of(const exec::ResultBatch& result) const {
+    auto part = std::make_shared<ResultPart>();
     part->incarnation = identity_.incarnation;
     part->version = identity_.version;
     part->window_start = result.window_start;
@@ -165,13 +54,13 @@ class ResultBoard::Sink final : public exec::ResultSink {
       part->sites_missing.push_back(board_.edge_name_ ? board_.edge_name_(edge) : std::to_string(edge));
     part->removed = result.removed;
     part->last = result.window_start == result.window_end;
-    part->schema = schema_;
-    part->octets = sizeof(ShownPart);
+    part->form = form_;
+    part->octets = sizeof(ResultPart);
     return part;
   }
   /// Of a window, the newest part stays here until it is known whether another follows: who reads learns with the last
   /// rows that they are the last.
-  void hold(std::shared_ptr<ShownPart> next) {
+  void hold(std::shared_ptr<ResultPart> next) {
     if (held_) board_.hand_over(query_, std::move(held_));
     held_ = std::move(next);
   }
@@ -193,11 +82,11 @@ class ResultBoard::Sink final : public exec::ResultSink {
   ResultBoard& board_;
   const std::string query_;
   const Identity identity_;
-  const std::shared_ptr<const batch::Schema> schema_;
+  const std::shared_ptr<const ResultForm> form_;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point second_began_{};
   uint64_t rows_in_second_ = 0;
-  std::shared_ptr<ShownPart> held_;
+  std::shared_ptr<ResultPart> held_;
 };
 
 ResultBoard::ResultBoard(http::EventHub& hub, BoardLimits limits)
@@ -216,6 +105,9 @@ void ResultBoard::name_edges(std::function<std::string(uint32_t edge)> name) { e
 void ResultBoard::on_window(std::function<void(const std::string&, Micros)> listener) {
   window_listener_ = std::move(listener);
 }
+void ResultBoard::on_part(std::function<void(const std::string&, const std::shared_ptr<const ResultPart>&)> taker) {
+  part_taker_ = std::move(taker);
+}
 
 exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity, const plan::Query& plan,
                                     uint64_t first_seq) {
@@ -233,8 +125,12 @@ exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity,
     at->second.last_seq = first_seq == 0 ? 0 : first_seq - 1;
     at->second.topic = hub_.open(query, at->second.last_seq);
   }
-  at->second.schema = std::make_shared<batch::Schema>(plan.output());
-  sinks_.push_back(std::make_unique<Sink>(*this, query, identity, at->second.schema));
+  auto form = std::make_shared<ResultForm>();
+  form->schema = plan.output();
+  form->keys = plan::key_outputs(plan);
+  form->window_size_us = plan.window_size_us;
+  at->second.form = std::move(form);
+  sinks_.push_back(std::make_unique<Sink>(*this, query, identity, at->second.form));
   return sinks_.back().get();
 }
 
@@ -263,7 +159,7 @@ std::shared_ptr<http::Topic> ResultBoard::topic(const std::string& query) const 
   return at == shown_.end() ? nullptr : at->second.topic;
 }
 
-void ResultBoard::hand_over(const std::string& query, std::shared_ptr<ShownPart> part) {
+void ResultBoard::hand_over(const std::string& query, std::shared_ptr<ResultPart> part) {
   pending_octets_.fetch_add(part->octets, std::memory_order_relaxed);
   bool idle = false;
   {
@@ -294,7 +190,7 @@ void ResultBoard::run() {
 }
 
 void ResultBoard::show(Pending pending) {
-  ShownPart& part = *pending.part;
+  ResultPart& part = *pending.part;
   std::shared_ptr<http::Topic> topic;
   std::shared_ptr<telemetry::Histogram> latency;
   {
@@ -332,9 +228,10 @@ void ResultBoard::show(Pending pending) {
     latency->record(static_cast<double>(base::wall_clock() - part.window_end) / base::kMicrosPerSecond);
   }
   publish_filtered(pending.query, part);
+  if (part_taker_) part_taker_(pending.query, pending.part);
 }
 
-void ResultBoard::publish(http::Topic& topic, const std::string& query, const ShownPart& part) const {
+void ResultBoard::publish(http::Topic& topic, const std::string& query, const ResultPart& part) const {
   // Live, a very large window is told by its first rows and its end.
   const bool beyond = part.windowed() && part.rows_before >= limits_.live_rows_max;
   if (beyond && !part.last) return;
@@ -342,10 +239,10 @@ void ResultBoard::publish(http::Topic& topic, const std::string& query, const Sh
   size_t shown_rows = part.rows.row_count;
   if (beyond) shown_rows = 0;
   else if (truncated) shown_rows = std::min<size_t>(shown_rows, limits_.live_rows_max - part.rows_before);
-  topic.publish(part.seq, "rows", window_json(query, part, 0, shown_rows, part.last, truncated));
+  topic.publish(part.seq, "rows", receiver::window_json(query, part, 0, shown_rows, part.last, truncated));
 }
 
-void ResultBoard::publish_filtered(const std::string& query, const ShownPart& part) {
+void ResultBoard::publish_filtered(const std::string& query, const ResultPart& part) {
   std::vector<std::pair<std::string, Filtered>> all;
   {
     const std::lock_guard lock(mutex_);
@@ -354,11 +251,11 @@ void ResultBoard::publish_filtered(const std::string& query, const ShownPart& pa
     for (const auto& [condition, filtered] : at->second.filtered) all.emplace_back(condition, filtered);
   }
   for (auto& [condition, filtered] : all) {
-    if (filtered.schema != part.schema) {
+    if (filtered.form != part.form) {
       // Another version: perhaps it has the columns no more.
-      auto made = RowFilter::make(condition, *part.schema);
+      auto made = RowFilter::make(condition, part.form->schema);
       if (made) filtered.filter = std::make_shared<RowFilter>(std::move(*made));
-      filtered.schema = part.schema;
+      filtered.form = part.form;
       const std::lock_guard lock(mutex_);
       const auto at = shown_.find(query);
       if (at == shown_.end()) return;
@@ -392,11 +289,11 @@ Result<ResultBoard::FilteredTopic> ResultBoard::filtered_topic(const std::string
     return base::fail("53400",
                       fmt::format("query '{}' is being read with {} row filters already", query, kFilteredTopicsMax));
   }
-  auto filter = RowFilter::make(condition, *shown.schema);
+  auto filter = RowFilter::make(condition, shown.form->schema);
   if (!filter) return tl::unexpected(std::move(filter.error()));
   Filtered filtered;
   filtered.filter = std::make_shared<RowFilter>(std::move(*filter));
-  filtered.schema = shown.schema;
+  filtered.form = shown.form;
   filtered.lease = std::make_shared<int>(0);
   // A query's name has no line end in a path; this is no query's.
   filtered.topic = hub_.open(fmt::format("{}\n{}\n{}", query, shown.incarnation, condition), shown.last_seq);
@@ -405,12 +302,12 @@ Result<ResultBoard::FilteredTopic> ResultBoard::filtered_topic(const std::string
   return FilteredTopic{filtered.topic, filtered.lease};
 }
 
-std::shared_ptr<ShownPart> filtered_part(const ShownPart& part, RowFilter& filter) {
+std::shared_ptr<ResultPart> filtered_part(const ResultPart& part, RowFilter& filter) {
   const batch::ColumnBatch& seen = filter.apply(part.rows);
-  auto copy = std::make_shared<ShownPart>(part);
+  auto copy = std::make_shared<ResultPart>(part);
   copy->rows = {};
   copy->memory = nullptr;
-  copy_rows(seen, 0, seen.row_count, part.schema->columns.size(), *copy);
+  receiver::copy_rows(seen, 0, seen.row_count, part.form->schema.columns.size(), *copy);
   return copy;
 }
 
@@ -448,7 +345,7 @@ std::optional<ResultBoard::Read> ResultBoard::read(const std::string& query, con
                                       [](uint64_t seq, const auto& part) { return seq < part->seq; });
   uint64_t rows = 0;
   for (auto part = first; part != shown.parts.end(); ++part) {
-    const ShownPart& one = **part;
+    const ResultPart& one = **part;
     if (one.windowed() && (one.window_start < range.from || one.window_start >= range.until)) continue;
     if (!range.revisions && one.windowed() && (one.removed || one.revision < newest[one.window_start])) continue;
     if (!read.parts.empty() && rows + one.rows.row_count > range.rows_max) {

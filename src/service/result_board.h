@@ -17,31 +17,15 @@
 #include "exec/engine.h"
 #include "http/events.h"
 #include "plan/query.h"
+#include "receiver/result_part.h"
 #include "service/row_filter.h"
 #include "telemetry/exposition.h"
 
 namespace backstream::service {
 
 using base::Micros;
-
-/// Rows of one window and revision (or, without windows, of one moment), or a part of them, with memory of their own.
-struct ShownPart {
-  uint64_t seq = 0;  ///< of its query: grows; what a client resumes after
-  uint64_t incarnation = 0;
-  uint32_t version = 0;
-  Micros window_start = 0, window_end = 0;  ///< both 0: rows without a window
-  int revision = 1;
-  uint32_t part = 0;  ///< of the window and revision, from 0
-  bool final = true, complete = true, removed = false, last = true;
-  std::vector<std::string> sites_missing;  ///< of a window that is not complete: which are not in it whole
-  uint64_t rows_before = 0;                ///< of the same window and revision, in parts before this one
-  std::shared_ptr<const batch::Schema> schema;
-  batch::ColumnBatch rows;
-  std::shared_ptr<const void> memory;  ///< of `rows`
-  size_t octets = 0;
-
-  bool windowed() const { return window_start != window_end; }
-};
+using receiver::ResultForm;
+using receiver::ResultPart;
 
 struct BoardLimits {
   size_t query_octets_max = size_t{32} << 20;     ///< kept of one query: its oldest windows go first
@@ -82,6 +66,10 @@ class ResultBoard {
   /// Called on the engine's threads when a window of a query has been handed over whole. Before the first open().
   void on_window(std::function<void(const std::string& query, Micros start)> listener);
 
+  /// Who takes every part, in the order of each query, with its number. Called on the board's thread, which it must not
+  /// keep waiting. Before the first open().
+  void on_part(std::function<void(const std::string& query, const std::shared_ptr<const ResultPart>&)> taker);
+
   /// What the site of an edge is called, for who reads that it is missing; empty: unknown. Called on the engine's
   /// threads. Before the first open().
   void name_edges(std::function<std::string(uint32_t edge)> name);
@@ -105,10 +93,10 @@ class ResultBoard {
     bool revisions = false;  ///< otherwise of each window the newest revision only
   };
   struct Read {
-    std::vector<std::shared_ptr<const ShownPart>> parts;  ///< by seq
-    std::optional<uint64_t> next_seq;                     ///< there is more after this one
-    std::optional<Micros> kept_since;                     ///< window_start of the oldest that is kept
-    uint64_t parts_dropped = 0;                           ///< that were kept once
+    std::vector<std::shared_ptr<const ResultPart>> parts;  ///< by seq
+    std::optional<uint64_t> next_seq;                      ///< there is more after this one
+    std::optional<Micros> kept_since;                      ///< window_start of the oldest that is kept
+    uint64_t parts_dropped = 0;                            ///< that were kept once
     uint64_t last_seq = 0;
   };
   std::optional<Read> read(const std::string& query, const Range& range) const;
@@ -132,16 +120,16 @@ class ResultBoard {
     std::shared_ptr<http::Topic> topic;
     std::shared_ptr<const void> lease;
     std::shared_ptr<RowFilter> filter;  ///< the board's thread applies it
-    std::shared_ptr<const batch::Schema> schema;
+    std::shared_ptr<const ResultForm> form;
   };
   struct Shown {
     std::shared_ptr<http::Topic> topic;
     uint64_t incarnation = 0;
     uint64_t last_seq = 0;
-    std::deque<std::shared_ptr<const ShownPart>> parts;
+    std::deque<std::shared_ptr<const ResultPart>> parts;
     size_t octets = 0;
     uint64_t parts_dropped = 0;
-    std::shared_ptr<const batch::Schema> schema;  ///< of the newest version
+    std::shared_ptr<const ResultForm> form;  ///< of the newest version
     std::shared_ptr<telemetry::Histogram> latency =
         std::make_shared<telemetry::Histogram>(telemetry::latency_bounds_seconds());
     std::map<std::string, Filtered, std::less<>> filtered;  ///< by condition
@@ -153,19 +141,20 @@ class ResultBoard {
   };
   struct Pending {
     std::string query;
-    std::shared_ptr<ShownPart> part;
+    std::shared_ptr<ResultPart> part;
   };
-  void hand_over(const std::string& query, std::shared_ptr<ShownPart> part);
+  void hand_over(const std::string& query, std::shared_ptr<ResultPart> part);
   void run();
   void show(Pending pending);
-  void publish(http::Topic& topic, const std::string& query, const ShownPart& part) const;
-  void publish_filtered(const std::string& query, const ShownPart& part);
+  void publish(http::Topic& topic, const std::string& query, const ResultPart& part) const;
+  void publish_filtered(const std::string& query, const ResultPart& part);
   void shrink();
 
   http::EventHub& hub_;
   const BoardLimits limits_;
   std::function<void(const std::string&, Micros)> window_listener_;
   std::function<std::string(uint32_t)> edge_name_;
+  std::function<void(const std::string&, const std::shared_ptr<const ResultPart>&)> part_taker_;
 
   mutable std::mutex mutex_;  ///< of all below
   std::condition_variable changed_;
@@ -180,14 +169,6 @@ class ResultBoard {
 };
 
 /// A copy of those rows of a part that the filter lets through.
-std::shared_ptr<ShownPart> filtered_part(const ShownPart& part, RowFilter& filter);
-
-/// The Window of the API, one JSON object: a part's window and its rows as arrays.
-/// @param row_begin, row_end  of the part's rows
-std::string window_json(const std::string& query, const ShownPart& part, size_t row_begin, size_t row_end, bool last,
-                        bool truncated);
-std::string columns_json(const batch::Schema& schema);
-/// Texts as a JSON array.
-std::string texts_json(const std::vector<std::string>& texts);
+std::shared_ptr<ResultPart> filtered_part(const ResultPart& part, RowFilter& filter);
 
 }  // namespace backstream::service

@@ -172,6 +172,31 @@ TEST_F(ResultBoardTest, OldWindowsGoWhenThereAreTooMany) {
   EXPECT_GT(*read->kept_since, 180 * kSecond);
 }
 
+TEST_F(ResultBoardTest, ATakerGetsEveryPartInOrderAndKeepsWhatItLikes) {
+  BoardLimits limits;
+  limits.part_rows = 10;
+  limits.query_octets_max = 2'000;  // The board itself forgets most.
+  board(limits);
+  std::vector<std::shared_ptr<const ResultPart>> taken;
+  board_->on_part([&](const std::string& query, const std::shared_ptr<const ResultPart>& part) {
+    EXPECT_EQ(query, "q");
+    taken.push_back(part);
+  });
+  exec::ResultSink* const sink = board_->open("q", {7, 3}, *query_, 1);
+  for (int i = 0; i < 20; ++i) Rows(25, 1'000 * i).give(*sink, (100 + i) * kSecond, 2);
+  board_->settle();
+  ASSERT_EQ(taken.size(), 60u);
+  for (size_t i = 0; i < taken.size(); ++i) {
+    EXPECT_EQ(taken[i]->seq, i + 1);
+    EXPECT_EQ(taken[i]->part, i % 3);
+    EXPECT_EQ(taken[i]->last, i % 3 == 2);
+    EXPECT_EQ(taken[i]->version, 3u);
+    EXPECT_EQ(taken[i]->rows.columns[2].as<int64_t>()[0], static_cast<int64_t>(1'000 * (i / 3) + 10 * (i % 3)));
+  }
+  EXPECT_EQ(taken[0]->form->keys, (std::vector<int>{0, 1}));
+  EXPECT_EQ(taken[0]->form->window_size_us, kSecond);
+}
+
 TEST_F(ResultBoardTest, AllQueriesTogetherAreBounded) {
   BoardLimits limits;
   limits.octets_max = 40'000;

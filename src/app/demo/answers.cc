@@ -30,7 +30,7 @@ size_t Answers::missing_windows() const {
                                            [](const auto& window) { return !window.second.missing.empty(); }));
 }
 
-void Answers::take_matrix(const service::ShownPart& result) {
+void Answers::take_matrix(const receiver::ResultPart& result) {
   if (result.part == 0) {
     matrix_.clear();
     rows_ = 0;
@@ -73,7 +73,7 @@ void Answers::take_matrix(const service::ShownPart& result) {
   truth_.forget_until(until);
 }
 
-void Answers::take_sweep(const service::ShownPart& result) {
+void Answers::take_sweep(const receiver::ResultPart& result) {
   for (size_t row = 0; row < result.rows.row_count; ++row) {
     Sweep sweep{result.window_start, base::to_string(result.rows.columns[1].as<base::Inet>()[row]),
                 base::to_string(result.rows.columns[2].as<base::Inet>()[row]),
@@ -85,7 +85,7 @@ void Answers::take_sweep(const service::ShownPart& result) {
   }
 }
 
-void Answers::take_pops(const service::ShownPart& result) {
+void Answers::take_pops(const receiver::ResultPart& result) {
   Second& second = seconds_[result.window_start];
   if (result.part == 0) second.pops.clear();
   second.missing = result.sites_missing;

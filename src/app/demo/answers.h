@@ -51,9 +51,9 @@ class Answers {
   static constexpr size_t kSeconds = 40;
 
  private:
-  void take_matrix(const service::ShownPart& result);
-  void take_sweep(const service::ShownPart& result);
-  void take_pops(const service::ShownPart& result);
+  void take_matrix(const receiver::ResultPart& result);
+  void take_sweep(const receiver::ResultPart& result);
+  void take_pops(const receiver::ResultPart& result);
 
   Truth& truth_;
   std::map<std::string, uint64_t> after_;  ///< by query: the newest result that was taken
