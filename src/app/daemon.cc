@@ -18,6 +18,7 @@
 #include "app/client_command.h"
 #include "app/kafka_options.h"
 #include "app/site_names.h"
+#include "base/files.h"
 #include "batch/flow_schema.h"
 #include "config/endpoint.h"
 #include "service/access_routes.h"
@@ -211,7 +212,7 @@ Result<void> Daemon::keep_places() const {
   nlohmann::json places = nlohmann::json::array();
   for (const service::TopicPlace& place : topic_places()) places.push_back({place.topic, place.partition, place.next});
   const std::string text = places.dump();
-  return write_atomically(in_folder(options_.settings.state.folder, kPlacesFile),
+  return base::write_atomically(in_folder(options_.settings.state.folder, kPlacesFile),
                           {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 

@@ -8,55 +8,19 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 
+#include "base/files.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
 namespace {
 
-/// Closed at the end.
-class File {
- public:
-  File(const std::string& path, int flags) : file_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-  ~File() {
-    if (file_ >= 0) ::close(file_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int get() const { return file_; }
-  /// False: errno says why.
-  bool close() {
-    const int file = file_;
-    file_ = -1;
-    return ::close(file) == 0;
-  }
-
- private:
-  int file_;
-};
-
-tl::unexpected<base::Diagnostic> machine_failed(const char* what, const std::string& path) {
-  return base::fail("file", fmt::format("cannot {} '{}': {}", what, path, std::strerror(errno)));
-}
-
-bool write_all(int file, std::span<const uint8_t> octets) {
-  while (!octets.empty()) {
-    const ssize_t written = ::write(file, octets.data(), octets.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    octets = octets.subspan(static_cast<size_t>(written));
-  }
-  return true;
-}
-
 /// Error "state": not a file of ours; "file": the machine.
 base::Result<std::vector<uint8_t>> read_all(const std::string& path) {
   std::vector<uint8_t> octets;
-  File file(path, O_RDONLY);
+  const base::File file(path, O_RDONLY);
   struct stat status {};
-  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) return machine_failed("read", path);
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) return base::file_failed("read", path);
   if (!S_ISREG(status.st_mode)) return base::fail("file", fmt::format("'{}' is no regular file", path));
   if (static_cast<uint64_t>(status.st_size) > ExporterState::kOctetsMax)
     return base::fail("state", "it is too long to be a state file of exporters");
@@ -65,7 +29,7 @@ base::Result<std::vector<uint8_t>> read_all(const std::string& path) {
   while (read < octets.size()) {
     const ssize_t got = ::read(file.get(), octets.data() + read, octets.size() - read);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return machine_failed("read", path);
+    if (got < 0) return base::file_failed("read", path);
     if (got == 0) break;
     read += static_cast<size_t>(got);
   }
@@ -74,23 +38,6 @@ base::Result<std::vector<uint8_t>> read_all(const std::string& path) {
 }
 
 }  // namespace
-
-base::Result<void> write_atomically(const std::string& path, std::span<const uint8_t> octets) {
-  const std::string next = path + ".new";
-  File file(next, O_WRONLY | O_CREAT | O_TRUNC);
-  if (file.get() < 0) return machine_failed("write", next);
-  // Without the first fsync the name could survive a power cut and the octets not; the second one keeps the name.
-  if (!write_all(file.get(), octets) || ::fsync(file.get()) != 0 || !file.close()) {
-    auto failed = machine_failed("write", next);
-    ::unlink(next.c_str());
-    return failed;
-  }
-  if (::rename(next.c_str(), path.c_str()) != 0) return machine_failed("write", path);
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const File directory(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
-  if (directory.get() >= 0) ::fsync(directory.get());
-  return {};
-}
 
 base::Result<void> ExporterState::load(decode::TemplateStore& store) {
   struct stat status {};
@@ -103,7 +50,7 @@ base::Result<void> ExporterState::load(decode::TemplateStore& store) {
   }
   if (taken.error().code == "file") return taken;
   const std::string aside = path_ + ".damaged";
-  if (::rename(path_.c_str(), aside.c_str()) != 0) return machine_failed("rename", path_);
+  if (::rename(path_.c_str(), aside.c_str()) != 0) return base::file_failed("rename", path_);
   telemetry::terminal_log().warning(
       fmt::format("'{}' is not used: {}; it was renamed to '{}', and exporters are learnt anew", path_,
                   taken.error().message, aside));
@@ -143,7 +90,7 @@ void ExporterState::run() {
 void ExporterState::save() {
   const uint64_t now = store_->change_count();
   if (now == saved_) return;
-  if (const auto written = write_atomically(path_, store_->encode()); written) {
+  if (const auto written = base::write_atomically(path_, store_->encode()); written) {
     saved_ = now;
     failed_ = false;
   } else if (!failed_) {

@@ -45,8 +45,4 @@ class ExporterState {
   std::thread thread_;
 };
 
-/// Replaces the file by one with these octets, so that at any time, even after a crash, it is the old or the new one.
-/// Error "file".
-base::Result<void> write_atomically(const std::string& path, std::span<const uint8_t> octets);
-
 }  // namespace backstream::app

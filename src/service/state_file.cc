@@ -10,10 +10,10 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <span>
 #include <string_view>
 
+#include "base/files.h"
 #include "base/varint.h"
 
 namespace backstream::service {
@@ -23,26 +23,6 @@ constexpr std::string_view kMagic = "BSSTATE";
 constexpr uint8_t kVersion = 1;
 constexpr uint64_t kLengthOctets = 8, kChecksumOctets = 8;
 constexpr uint64_t kQueryOctetsMin = 2 * kLengthOctets + kChecksumOctets;
-
-tl::unexpected<base::Diagnostic> machine_failed(const char* what, const std::string& path) {
-  return base::fail("file", fmt::format("cannot {} '{}': {}", what, path, std::strerror(errno)));
-}
-
-class Descriptor {
- public:
-  Descriptor(const std::string& path, int flags) : file_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-  ~Descriptor() {
-    if (file_ >= 0) ::close(file_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return file_; }
-  /// False: errno says why.
-  bool close() { return ::close(std::exchange(file_, -1)) == 0; }
-
- private:
-  int file_;
-};
 
 void put_fixed(std::vector<uint8_t>& out, uint64_t value) {
   for (int i = 0; i < 8; ++i) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
@@ -251,36 +231,34 @@ SavedState read_state(In& in) {
 
 base::Result<uint64_t> StateFile::write(const SavedState& state) const {
   const std::string next = path_ + ".new";
-  Descriptor file(next, O_WRONLY | O_CREAT | O_TRUNC);
-  if (file.get() < 0) return machine_failed("write", next);
+  base::File file(next, O_WRONLY | O_CREAT | O_TRUNC);
+  if (file.get() < 0) return base::file_failed("write", next);
   Out out(file.get());
   write_state(state, out);
   if (out.failed()) errno = out.error();
   // Without the first fsync the name could survive a power cut and the octets not; the second one keeps the name.
   if (out.failed() || ::fsync(file.get()) != 0 || !file.close()) {
-    auto failed = machine_failed("write", next);
+    auto failed = base::file_failed("write", next);
     ::unlink(next.c_str());
     return failed;
   }
-  if (::rename(next.c_str(), path_.c_str()) != 0) return machine_failed("write", path_);
-  const std::string folder = std::filesystem::path(path_).parent_path().string();
-  const Descriptor directory(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
-  if (directory.get() >= 0) ::fsync(directory.get());
+  if (::rename(next.c_str(), path_.c_str()) != 0) return base::file_failed("write", path_);
+  base::sync_folder_of(path_);
   return out.octets();
 }
 
 base::Result<std::optional<SavedState>> StateFile::load() const {
-  const Descriptor file(path_, O_RDONLY);
+  const base::File file(path_, O_RDONLY);
   if (file.get() < 0 && errno == ENOENT) return std::nullopt;
   struct stat status {};
-  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) return machine_failed("read", path_);
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) return base::file_failed("read", path_);
   if (!S_ISREG(status.st_mode)) return base::fail("file", fmt::format("'{}' is no regular file", path_));
   try {
     In in(file.get(), static_cast<uint64_t>(status.st_size));
     return read_state(in);
   } catch (const Damage& damage) {
     const std::string aside = path_ + ".damaged";
-    if (::rename(path_.c_str(), aside.c_str()) != 0) return machine_failed("rename", path_);
+    if (::rename(path_.c_str(), aside.c_str()) != 0) return base::file_failed("rename", path_);
     return base::fail("state", fmt::format("'{}' is not used: {}; it was renamed to '{}'", path_, damage.text, aside),
                       {},
                       "windows that were open begin anew, and are not complete; a file of a newer program can be moved "
