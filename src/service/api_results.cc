@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "receiver/value_text.h"
+#include "receiver/part_text.h"
 #include "service/api_json.h"
 #include "service/api_routes.h"
 
@@ -28,60 +28,6 @@ Result<Form> form_of(const Request& request) {
   }
   const auto chosen = http::negotiate(request.headers.list("Accept"), kTypes);
   return static_cast<Form>(chosen.value_or(kJson));
-}
-
-std::string csv_of(const std::vector<std::shared_ptr<const receiver::ResultPart>>& parts, bool revisions) {
-  std::string out;
-  const batch::Schema* header_of = nullptr;
-  for (const auto& part : parts) {
-    // A later version may have other columns; what follows then has a header of its own.
-    if (&part->form->schema != header_of) {
-      if (header_of == nullptr || header_of->columns.size() != part->form->schema.columns.size() ||
-          !std::equal(header_of->columns.begin(), header_of->columns.end(), part->form->schema.columns.begin(),
-                      [](const auto& a, const auto& b) { return a.name == b.name; })) {
-        if (header_of != nullptr) out += '\n';
-        for (const auto& column : part->form->schema.columns) {
-          if (&column != &part->form->schema.columns.front()) out += ',';
-          out += receiver::csv_text(column.name);
-        }
-        out += revisions ? ",_rev,_final,_complete,_op\n" : "\n";
-      }
-      header_of = &part->form->schema;
-    }
-    const std::string tail = revisions ? fmt::format(",{},{},{},{}\n", part->revision, part->final ? 't' : 'f',
-                                                     part->complete ? 't' : 'f', part->removed ? 'd' : 'u')
-                                       : "\n";
-    for (size_t row = 0; row < part->rows.row_count; ++row) {
-      for (size_t c = 0; c < part->rows.columns.size(); ++c) {
-        if (c != 0) out += ',';
-        receiver::append_csv_value(out, part->rows.columns[c], row);
-      }
-      out += tail;
-    }
-  }
-  return out;
-}
-
-std::string jsonl_of(const std::vector<std::shared_ptr<const receiver::ResultPart>>& parts, bool revisions) {
-  std::string out;
-  for (const auto& part : parts) {
-    std::vector<std::string> leads;
-    for (const auto& column : part->form->schema.columns)
-      leads.push_back(fmt::format("{}{}:", leads.empty() ? "{" : ",", http::json_string(column.name)));
-    const std::string tail = revisions
-                                 ? fmt::format(R"(,"_rev":{},"_final":{},"_complete":{},"_op":"{}"}})"
-                                               "\n",
-                                               part->revision, part->final, part->complete, part->removed ? 'd' : 'u')
-                                 : "}\n";
-    for (size_t row = 0; row < part->rows.row_count; ++row) {
-      for (size_t c = 0; c < part->rows.columns.size(); ++c) {
-        out += leads[c];
-        receiver::append_json_value(out, part->rows.columns[c], row);
-      }
-      out += tail;
-    }
-  }
-  return out;
 }
 
 class ResultRoutes {
@@ -111,8 +57,9 @@ class ResultRoutes {
     response.content_type = kTypes[*form];
     if (read->next_seq) response.headers.set("X-Next-After", std::to_string(*read->next_seq));
     if (auto filtered = filter(request, *read); !filtered) return refuse(filtered.error());
-    if (*form == kCsv) response.body = csv_of(read->parts, range.revisions);
-    else if (*form == kJsonl) response.body = jsonl_of(read->parts, range.revisions);
+    const auto marks = range.revisions ? receiver::Marks::kRevision : receiver::Marks::kNone;
+    if (*form == kCsv) response.body = receiver::csv_of(read->parts, marks);
+    else if (*form == kJsonl) response.body = receiver::jsonl_of(read->parts, marks);
     else response.body = json_of(name, *read);
     return response;
   }
