@@ -49,6 +49,9 @@ class Preparation {
 
   base::Result<void> add(UnboundStatement&& statement, std::string_view text) {
     ++set_.statement_count;
+    if (statement.kind == UnboundStatement::Kind::kCreatePublication || statement.object_type == "publication")
+      return refuse(statement, "0A000", "sinks run in a service: backstream serve",
+                    "backstream run -o csv or jsonl writes the rows to standard output");
     if (plan::Definitions::is_change(statement.kind)) {
       if (statement.kind == UnboundStatement::Kind::kDrop && statement.object_type == "foreign table") {
         return refuse(statement, "0A000", "backstream run reads flows from --pcap and --listen only",

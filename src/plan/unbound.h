@@ -197,6 +197,7 @@ struct UnboundStatement {
     kAlterView,  ///< SET (options) or RESET (names), of a materialised view
     kRename,
     kComment,
+    kCreatePublication,  ///< the rows of `relation` go to a sink
   };
   Kind kind;
   SourceSpan span;   ///< of the whole statement in the text
@@ -218,10 +219,12 @@ struct UnboundStatement {
   std::vector<UnboundColumnDef> columns;
   std::vector<UnboundName> primary_key;        ///< kCreateTable: of a column or of the table; may be empty
   std::string alias;                           ///< kUpdate, kDelete: how columns may be qualified; empty: by the name
-  std::vector<UnboundName> insert_columns;     ///< kInsert INTO t (a, b); empty: all, in order
+  std::vector<UnboundName> insert_columns;     ///< kInsert INTO t (a, b), kCreatePublication; empty: all, in order
+  UnboundName relation;                        ///< kCreatePublication: FOR TABLE
+  SourceSpan condition_span;                   ///< kCreatePublication: what stands in WHERE (...)
   std::vector<UnboundRow> rows;                ///< kInsert ... VALUES
   std::vector<UnboundAssignment> assignments;  ///< kUpdate
-  UnboundExprPtr where;                        ///< kUpdate, kDelete; may be null
+  UnboundExprPtr where;                        ///< kUpdate, kDelete, kCreatePublication; may be null
   std::unique_ptr<UnboundSelect> select;       ///< kSelect and the views
   std::unique_ptr<UnboundStatement> inner;     ///< kExplain
 };

@@ -73,6 +73,7 @@ UnboundStatement Lowering::lower_one(Node node, Span span) {
   if (node.tag == "AlterTableStmt") return lower_alter(node.fields, span);
   if (node.tag == "RenameStmt") return lower_rename(node.fields, span);
   if (node.tag == "CommentStmt") return lower_comment(node.fields, span);
+  if (node.tag == "CreatePublicationStmt") return lower_publication(node.fields, span);
 
   struct Other {
     std::string_view tag, what, hint;
@@ -126,7 +127,7 @@ UnboundStatement Lowering::lower_one(Node node, Span span) {
   const uint32_t first = tokens_.at(span.offset_octets);
   refuse_feature(
       "a statement that begins with " + std::string(tokens_.text(first)), tokens_.span(first),
-      "SELECT, EXPLAIN, CREATE [MATERIALIZED] VIEW, CREATE TABLE, INSERT, UPDATE, DELETE, TRUNCATE, ALTER, DROP "
+      "SELECT, EXPLAIN, CREATE [MATERIALIZED] VIEW, CREATE TABLE, CREATE PUBLICATION, INSERT, UPDATE, DELETE, TRUNCATE, ALTER, DROP "
       "and COMMENT ON are");
 }
 
@@ -256,20 +257,24 @@ void Lowering::lower_drop(const Json& fields, Span span, std::vector<UnboundStat
                                   : type == "OBJECT_VIEW"          ? "view"
                                   : type == "OBJECT_FOREIGN_TABLE" ? "foreign table"
                                   : type == "OBJECT_TABLE"         ? "table"
+                                  : type == "OBJECT_PUBLICATION"   ? "publication"
                                                                    : "";
   const uint32_t first = tokens_.at(span.offset_octets), last = tokens_.last_of(span);
   if (object_type.empty()) {
     refuse_feature("DROP " + std::string(tokens_.text(first + 1)), tokens_.span(first, first + 1),
-                   "DROP MATERIALIZED VIEW, DROP VIEW, DROP TABLE and DROP FOREIGN TABLE are");
+                   "DROP MATERIALIZED VIEW, DROP VIEW, DROP TABLE, DROP PUBLICATION and DROP FOREIGN TABLE are");
   }
   if (text_field(fields, "behavior") == "DROP_CASCADE") {
     refuse_feature("DROP ... CASCADE", tokens_.span(last),
                    "it would stop queries that nobody named: drop those that read it first");
   }
-  uint32_t name = first + (object_type == "view" || object_type == "table" ? 2 : 3);
+  const bool two_words = object_type == "materialized view" || object_type == "foreign table";
+  uint32_t name = first + (two_words ? 3 : 2);
   if (flag(fields, "missing_ok")) name += 2;
   for (const Json& object : field(fields, "objects")) {
-    const std::vector<std::string> names = strings_of(field(field(object, "List"), "items"));
+    const bool is_list = object.contains("List");  // Of what has no schema it is a name alone.
+    const std::vector<std::string> names =
+        is_list ? strings_of(field(field(object, "List"), "items")) : std::vector<std::string>{string_of(object)};
     if (names.size() != 1) {
       refuse_feature("a name with a schema", tokens_.span(name),
                      "write " + (names.empty() ? "it" : names.back()) + " alone");

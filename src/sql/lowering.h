@@ -75,6 +75,9 @@ class Lowering {
   void lower_conditions(std::vector<plan::UnboundOption>& options) const;
   void set_name(plan::UnboundStatement& statement, const Json& range_var);
 
+  // lower_publication.cc
+  plan::UnboundStatement lower_publication(const Json& fields, Span span);
+
   // lower_table.cc
   plan::UnboundStatement lower_table(const Json& fields, Span span);
   plan::UnboundStatement lower_change(plan::UnboundStatement::Kind kind, const Json& fields, Span span);

@@ -180,6 +180,10 @@ TEST(Lowering, Statements) {
        "comment on column v.C is 'it's'; comment on materialized view v is null; comment on table t is ''"},
       {"explain select 1; explain (distributed, format json) create materialized view v as select 2",
        "explain() select 1; explain(distributed, format='json') matview v: select 2"},
+      {"create publication p for table v; create publication \"P p\" for table v (a, \"B\") where (a > 1 and (b)) "
+       "with (server = 'out', format = csv); drop publication if exists p, q",
+       "publication p of v; publication P p of v a B with server='out', format='csv' where (and (> a 1) b); "
+       "drop publication p if; drop publication q if"},
       {"\xef\xbb\xbfselect 1", "select 1"},
   };
   for (const Case& one : cases) EXPECT_EQ(lowered(one.text), one.printed);
@@ -326,6 +330,28 @@ TEST(Places, OfMistakesInAnOptionsCondition) {
   std::string nots = "'";
   for (int i = 0; i < 600; ++i) nots += "NOT ";
   EXPECT_EQ(of(nots + "a'").substr(0, 5), "54001");
+}
+
+TEST(Places, OfPublications) {
+  const std::string text =
+      "CREATE PUBLICATION p FOR TABLE v (a, \"B b\")\n WHERE ( a > 1 AND (b) ) WITH (server = 'x')";
+  const auto statements = parse(text, "t");
+  ASSERT_TRUE(statements) << statements.error().render();
+  const plan::UnboundStatement& p = statements->front();
+  EXPECT_EQ(piece(text, p.name_span), "p");
+  EXPECT_EQ(piece(text, p.relation.span), "v");
+  EXPECT_EQ(piece(text, p.insert_columns.at(1).span), "\"B b\"");
+  EXPECT_EQ(piece(text, p.condition_span), "a > 1 AND (b)");
+  EXPECT_EQ(piece(text, p.options.at(0).span), "server = 'x'");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p"),
+            "0A000 1:20 a publication of all tables, of several, or of none is not supported");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p FOR ALL TABLES").substr(0, 10), "0A000 1:20");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p FOR TABLE a, b").substr(0, 10), "0A000 1:20");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p FOR TABLES IN SCHEMA s"),
+            "0A000 1:20 a publication of a schema is not supported");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p FOR TABLE s.v"), "0A000 1:32 a name with a schema is not supported");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p FOR TABLE v (a, a)"), "42701 1:38 the column 'a' is there twice");
+  EXPECT_EQ(lowered("CREATE PUBLICATION p FOR TABLE v WITH (a = 1, a = 2)").substr(0, 5), "42601");
 }
 
 TEST(Places, ColumnsAreCountedInCharacters) {

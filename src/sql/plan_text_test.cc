@@ -199,6 +199,10 @@ std::string print(const UnboundStatement& statement) {
       break;
     case Kind::kDelete: out = "delete " + statement.name; break;
     case Kind::kTruncate: out = "truncate " + statement.name; break;
+    case Kind::kCreatePublication:
+      out = "publication " + statement.name + " of " + statement.relation.name;
+      for (const plan::UnboundName& column : statement.insert_columns) out += " " + column.name;
+      break;
     case Kind::kDrop: out = "drop " + statement.object_type + " " + statement.name; break;
     case Kind::kAlterView: out = std::string(statement.resets ? "reset " : "alter ") + statement.name; break;
     case Kind::kRename:
