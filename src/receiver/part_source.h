@@ -21,6 +21,7 @@ class PartSource {
   struct QueryId {
     std::string name;
     uint64_t incarnation = 0;
+    auto operator<=>(const QueryId&) const = default;
   };
   struct Parts {
     std::vector<std::shared_ptr<const ResultPart>> parts;  ///< by seq; all versions of the query; empty: none yet
@@ -29,10 +30,12 @@ class PartSource {
     uint64_t rows_before = 0;
     uint64_t last_seq = 0;  ///< the newest that there is of the query; 0: none is kept
   };
-  /// Parts with a seq higher than `after_seq`, oldest first, on the disk or not yet: none that comes later has a lower
-  /// one. At least one if there is one, and then no more than take `octets_max`. A query that is not known (yet) has no
-  /// parts. What was kept twice is given once; a part of a window may lie further back than the first part of that
-  /// window and revision that is given.
+  /// Parts with a seq higher than `after_seq`, oldest first: none that comes later has a lower one. At least one if
+  /// there is one, and then no more than take `octets_max`. A query that is not known (yet) has no parts. A window that
+  /// the engine gave again, after a restart, is there once; its parts need not follow one another.
+  ///
+  /// Only what outlives a kill of this process is given, a quarter of a second after it was shown. Otherwise a kill in
+  /// between would have the window given once more under other numbers, and the reader would have it twice.
   /// Errors: 58030 the disk does not give them now; ask again later.
   virtual base::Result<Parts> read_after(const QueryId& query, uint64_t after_seq, size_t octets_max) = 0;
 
