@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "plan/option_values.h"
 #include "plan/select_binder.h"
 
 namespace backstream::plan {
@@ -39,6 +40,8 @@ Result<void> read_word(const UnboundOption& option, const Word<Enum> (&words)[kC
               "it is " + known);
 }
 
+}  // namespace
+
 Result<void> read_interval(const UnboundOption& option, Micros least, Micros& to) {
   const auto micros = interval_option(option.value, option.name, option.span);
   if (!micros) return tl::unexpected(micros.error());
@@ -49,7 +52,6 @@ Result<void> read_interval(const UnboundOption& option, Micros least, Micros& to
   return {};
 }
 
-/// PostgreSQL's spellings of a boolean. A bare name, WITH (rest_row), is true.
 Result<void> read_bool(const UnboundOption& option, bool& to) {
   static constexpr Word<bool> kWords[] = {{"true", true}, {"false", false}, {"on", true}, {"off", false},
                                           {"yes", true},  {"no", false},    {"1", true},  {"0", false}};
@@ -66,7 +68,6 @@ Result<void> read_bool(const UnboundOption& option, bool& to) {
               "it is true or false");
 }
 
-/// Octets as PostgreSQL writes memory: 1 MB is 1024 kB.
 Result<void> read_octets(const UnboundOption& option, uint64_t least, uint64_t& to) {
   struct Unit {
     std::string_view name;
@@ -92,6 +93,8 @@ Result<void> read_octets(const UnboundOption& option, uint64_t least, uint64_t& 
   to = static_cast<uint64_t>(octets);
   return {};
 }
+
+namespace {
 
 /// The other family is cut, too: an address that leaves the view in full because nobody thought of IPv6 is what the
 /// option is there to prevent.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <set>
 
+#include "sink/memory_source_test.h"
 #include "sink/part_maker_test.h"
 
 namespace backstream::sink {
@@ -20,55 +21,6 @@ bool eventually(const std::function<bool()>& holds) {
   }
   return false;
 }
-
-class MemorySource final : public PartSource {
- public:
-  void add(PartPtr part) {
-    const std::lock_guard lock(mutex_);
-    parts_.push_back(std::move(part));
-    ++count_;
-    changed_.notify_all();
-  }
-  /// The oldest are gone.
-  void forget(size_t count) {
-    const std::lock_guard lock(mutex_);
-    for (; count > 0; --count) {
-      gone_rows_ += parts_.front()->rows.row_count;
-      parts_.pop_front();
-    }
-  }
-  base::Result<Parts> read_after(const QueryId& query, uint64_t after_seq, size_t octets_max) override {
-    const std::lock_guard lock(mutex_);
-    if (broken) return base::fail("58030", "the disk is away");
-    EXPECT_EQ(query.name, "q");
-    Parts read;
-    read.rows_before = gone_rows_;
-    size_t octets = 0;
-    for (const PartPtr& part : parts_) {
-      read.last_seq = part->seq;
-      if (part->seq <= after_seq) {
-        read.rows_before += part->rows.row_count;
-        continue;
-      }
-      if (!read.parts.empty() && octets + part->octets > octets_max) continue;
-      octets += part->octets;
-      read.parts.push_back(part);
-    }
-    return read;
-  }
-  uint64_t wait_beyond(uint64_t count, milliseconds patience) override {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [&] { return count_ > count; });
-    return count_;
-  }
-  std::atomic<bool> broken{false};
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<PartPtr> parts_;
-  uint64_t count_ = 0, gone_rows_ = 0;
-};
 
 /// What a target holds: outlives the processes that write to it.
 struct Store {
@@ -147,7 +99,7 @@ class RunnerTest : public ::testing::Test {
   }
 
   const std::shared_ptr<const ResultForm> form_ = test_form();
-  MemorySource source_;
+  MemorySource source_{{"q", 7}};
   Store store_;
   std::optional<Runner> runner_;
 };

@@ -1,0 +1,52 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "base/time.h"
+#include "plan/unbound.h"
+#include "sink/runner.h"
+
+namespace backstream::service {
+
+/// Where sinks can send to: settings "server.NAME".
+struct SinkServer {
+  enum class Type : uint8_t { kFile, kPostgres, kKafka } type = Type::kFile;
+  std::string name;
+  std::string folder;      ///< kFile: absolute
+  std::string connection;  ///< kPostgres: libpq's, without a password
+  std::string password;    ///< may be empty
+  std::string brokers;     ///< kKafka: with commas between
+};
+
+/// CREATE PUBLICATION name FOR TABLE query [(columns)] [WHERE (condition)] WITH (server = '…', …).
+struct SinkDefinition {
+  std::string name, query, server;
+  std::vector<std::string> columns;  ///< empty: all
+  std::string condition;             ///< over the query's columns; empty: all rows
+  std::string node;                  ///< the only one that runs it; empty: each that has results
+  enum class Format : uint8_t { kCsv, kJsonl } format = Format::kCsv;
+  uint64_t rotate_octets = 256 << 20;
+  base::Micros rotate_us = 3'600 * base::kMicrosPerSecond;
+  std::string table;  ///< "schema.table" or "table"; empty: the query's name
+  std::string topic;  ///< empty: the query's name
+};
+
+/// What is told of servers to who names one.
+using FindServer = std::function<std::optional<SinkServer>(const std::string& name)>;
+
+/// Reads the statement. Errors, located in the text: 42601 another statement, or several; 22023 options that are wrong,
+/// or not of a server of this type; 42704 no such server; those of RowFilter::check().
+base::Result<SinkDefinition> read_sink(const std::string& text, const std::string& source_name,
+                                       const FindServer& find_server, const std::vector<std::string>& servers);
+
+/// Columns and rows that the sink wants, of any version of the query.
+sink::Selection make_selection(const SinkDefinition& definition);
+/// Whether this version has what the sink names, and the columns that tell its rows apart are among those.
+/// Errors: 42703, 42501 (RowFilter::make()), 42P10.
+base::Result<void> check_selection(const SinkDefinition& definition, const receiver::ResultForm& form);
+
+}  // namespace backstream::service
