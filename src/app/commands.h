@@ -43,6 +43,7 @@ int query_command(const std::vector<std::string>& arguments);
 int tail_command(const std::vector<std::string>& arguments);
 int status_command(const std::vector<std::string>& arguments);
 int node_command(const std::vector<std::string>& arguments);
+int sink_command(const std::vector<std::string>& arguments);
 int catalog_command(const std::vector<std::string>& arguments);
 int audit_command(const std::vector<std::string>& arguments);
 int completion_command(const std::vector<std::string>& arguments);

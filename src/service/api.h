@@ -21,6 +21,8 @@
 
 namespace backstream::service {
 
+class SinkRegister;
+
 inline constexpr uint32_t kNobodyAsked = 0;
 
 /// What the routes answer from. All of it is used by several threads at once, and outlives the server.
@@ -42,6 +44,7 @@ struct ApiGround {
   std::function<size_t()> streams;  ///< event streams that are open
   /// Takes a node out of use. Errors: 42704 there is none of that name; 0A000 it is alone; the catalog's.
   std::function<base::Result<void>(const std::string& name, const catalog::Author&)> drain;
+  SinkRegister* sinks = nullptr;  ///< null: this node keeps no results
 };
 
 /// Adds all routes but those of access control.

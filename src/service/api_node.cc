@@ -187,7 +187,6 @@ class NodeRoutes {
     }
     return json_answer(200, {{member, std::move(list)}});
   }
-  Response sinks(const Request&) const { return objects(catalog::Kind::kSink, "sinks"); }
   Response alerts(const Request&) const { return objects(catalog::Kind::kAlert, "alerts"); }
 
   Response audit(const Request& request) const {
@@ -353,7 +352,6 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
   add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "why_query", false, &NodeRoutes::why);
   add(Method::kGet, "/api/v1/nodes", kViewer, "nodes", false, &NodeRoutes::nodes);
   add(Method::kPost, "/api/v1/nodes/{name}/drain", kAdmin, "drain_node", true, &NodeRoutes::drain_node);
-  add(Method::kGet, "/api/v1/sinks", kViewer, "sinks", false, &NodeRoutes::sinks);
   add(Method::kGet, "/api/v1/alerts", kViewer, "alerts", false, &NodeRoutes::alerts);
   add(Method::kGet, "/api/v1/audit", kAdmin, "audit", false, &NodeRoutes::audit);
   add(Method::kGet, "/api/v1/catalog/export", kAdmin, "export_catalog", true, &NodeRoutes::export_catalog);
@@ -372,6 +370,7 @@ void add_api_routes(http::Router& router, std::shared_ptr<const ApiGround> groun
   add_query_routes(router, ground);
   add_result_routes(router, ground);
   add_node_routes(router, ground);
+  add_sink_routes(router, ground);
 }
 
 }  // namespace backstream::service

@@ -213,11 +213,18 @@ Shell::Done Shell::other(const Statement& statement) {
   const SentText sent = statement.sent(statement.parsed.span);
   const bool of_table = plan::LookupTables::is_statement(statement.parsed.kind) ||
                         (statement.parsed.kind == Kind::kDrop && statement.parsed.object_type == "table");
-  const auto answer = client_->post(of_table ? "/api/v1/tables" : "/api/v1/queries",
+  const bool of_sink =
+      statement.parsed.kind == Kind::kCreatePublication || statement.parsed.object_type == "publication";
+  const auto answer = client_->post(of_sink    ? "/api/v1/sinks"
+                                    : of_table ? "/api/v1/tables"
+                                               : "/api/v1/queries",
                                     {{"text", statement.text()}, {"source", sent.source}}, std::span(&sent, 1));
   known_is_old_ = true;
   if (!answer) return tl::unexpected(answer.error());
-  say_done(of_table ? table_label(statement.parsed.kind) : "done", *answer);
+  say_done(of_sink    ? statement.parsed.kind == Kind::kDrop ? "DROP PUBLICATION" : "CREATE PUBLICATION"
+           : of_table ? table_label(statement.parsed.kind)
+                      : "done",
+           *answer);
   return kExitOk;
 }
 
