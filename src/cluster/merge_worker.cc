@@ -61,11 +61,9 @@ MergeWorker::~MergeWorker() {
 
 void MergeWorker::set_queries(std::vector<MergeQuery> queries) {
   queries_ = std::move(queries);
+  if (suspended_) return;  // What is given up gives nothing, and learns of them when it is gone on with.
   for (auto& [partition, share] : shares_) {
-    if (share.engine == nullptr) continue;
-    settle_queries(share);
-    follow(share);
-    try_early(share, options_.clock());
+    if (share.engine != nullptr) learn_queries(share);
   }
 }
 
@@ -171,6 +169,7 @@ void MergeWorker::go_on(Share& share) {
   }
   share.gone_on_at = claim.offset;
   for (const auto& [from, next] : share.next) feed_.follow(share.partition, from, next);
+  learn_queries(share);
 }
 
 /// It is tried again every few seconds, and told once.
@@ -245,6 +244,13 @@ void MergeWorker::add(Share& share, const MergeQuery& query, Micros since) {
   if (since != base::kMinTime) share.engine->mark_gap(part.number, base::kMinTime, since);
 }
 
+/// What runs is what is wanted now, and has what came before it was known.
+void MergeWorker::learn_queries(Share& share) {
+  settle_queries(share);
+  follow(share);
+  try_early(share, options_.clock());
+}
+
 /// Makes what runs in a partition's engine equal to what is wanted. A version whose windows another one follows gives
 /// those that it has begun.
 void MergeWorker::settle_queries(Share& share) {
@@ -307,7 +313,6 @@ void MergeWorker::follow(Share& share) {
   std::set<uint32_t> needed{share.partition};
   for (const Part& part : share.parts)
     needed.insert(partial::partition_of(part.query.incarnation, partials_.partition_count()));
-  const bool begins = share.next.empty();
   // A query that is heard of soon after a take-over was there before it, and goes on where the others do.
   const bool goes_on = options_.clock() - share.taken_at < kEarlyTime;
   for (const uint32_t partition : needed) {
@@ -316,7 +321,7 @@ void MergeWorker::follow(Share& share) {
     uint64_t from = goes_on ? partials_.begin_offset(partition) : partials_.end_offset(partition);
     if (goes_on && saved != share.saved_next.end()) from = saved->second;
     share.next[partition] = from;
-    if (!suspended_ || begins) feed_.follow(share.partition, partition, from);
+    feed_.follow(share.partition, partition, from);
   }
 }
 

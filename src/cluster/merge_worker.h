@@ -65,7 +65,7 @@ class MergeWorker {
   MergeWorker(const MergeWorker&) = delete;
   MergeWorker& operator=(const MergeWorker&) = delete;
 
-  /// What is to run, each after what it reads.
+  /// What is to run, each after what it reads. Of partitions that are given up, as soon as they are its own again.
   void set_queries(std::vector<MergeQuery> queries);
   /// Those that windows wait for.
   void set_edges(std::vector<Membership::Expected> edges);
@@ -145,6 +145,7 @@ class MergeWorker {
   void tell_trouble(Share& share, std::string text);
   void go_on(Share& share);
   base::Result<std::optional<MergeSnapshot>> newest_snapshot(uint32_t partition);
+  void learn_queries(Share& share);
   void settle_queries(Share& share);
   std::vector<const MergeQuery*> wanted_by(const Share& share) const;
   void restore(Share& share, const Part& part);
