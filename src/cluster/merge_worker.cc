@@ -22,6 +22,8 @@ constexpr Micros kReclaimAfter = 2 * kSecond;
 constexpr Micros kSuspendedMax = 60 * kSecond;
 constexpr Micros kStoodStill = 3 * kSecond;
 constexpr int kRoundsMax = 16;
+/// So much of what came since a partition was given up is looked through for claims before it is gone on with.
+constexpr size_t kSearchedOctetsMax = 16 << 20, kReadOctets = 4 << 20;
 
 }  // namespace
 
@@ -130,7 +132,6 @@ void MergeWorker::drop(Share& share) {
   share.engine.reset();
   for (const Early& early : share.early) status_.early_octets -= early.record.bytes.size();
   share.early.clear();
-  share.gone_on_at.reset();
   share.unknown.clear();
   share.saved_next.clear();
   share.newer.clear();
@@ -157,19 +158,37 @@ Result<std::optional<MergeSnapshot>> MergeWorker::newest_snapshot(uint32_t parti
   return std::optional<MergeSnapshot>();
 }
 
-/// With a partition that was given up, and came back. Had another one had it meanwhile, its claim lies before this one:
-/// until it is known that there is none, receivers may turn down what is given here.
+/// With a partition that was given up, and came back: under the generation that it had. Where another one has had it
+/// meanwhile, receivers may turn down what is given so, and it is taken over anew.
 void MergeWorker::go_on(Share& share) {
   const Micros now = options_.clock();
   const auto claim = partials_.append(share.partition, partial::write_claim({now, options_.name}));
-  if (claim.status != LogStatus::kOk) {
+  if (claim.status != LogStatus::kOk || !is_unclaimed(share.partition, share.next.at(share.partition), claim.offset)) {
     drop(share);
     share.retry_at = now;
     return;
   }
-  share.gone_on_at = claim.offset;
+  share.claimed_at = claim.offset;
   for (const auto& [from, next] : share.next) feed_.follow(share.partition, from, next);
   learn_queries(share);
+}
+
+/// Nobody has claimed the partition from there on until a claim of ours. False: somebody has, or it is not known soon.
+bool MergeWorker::is_unclaimed(uint32_t partition, uint64_t from, uint64_t claim) {
+  std::vector<transport::LogRecord> records;
+  for (size_t octets = 0; octets < kSearchedOctetsMax; from = records.back().offset + 1) {
+    records.clear();
+    if (partials_.read(partition, from, kReadOctets, records) != LogStatus::kOk || records.empty()) return false;
+    for (const transport::LogRecord& record : records) {
+      if (record.offset >= claim) return true;
+      partial::Message message;
+      partial::PartialFault fault{};
+      if (partial::read_message(record.bytes, message, fault) && message.kind == partial::Message::Kind::kClaim)
+        return false;
+      octets += record.bytes.size();
+    }
+  }
+  return false;
 }
 
 /// It is tried again every few seconds, and told once.
@@ -198,7 +217,7 @@ void MergeWorker::take_over(Share& share) {
   }
   share.trouble.clear();
   ++status_.claims;
-  share.generation = claim.offset;
+  share.generation = share.claimed_at = claim.offset;
   share.engine = std::make_unique<exec::Engine>(options_.engine);
   share.membership.emplace(options_.absent_after, now);
   share.membership->set_edges(edges_);
@@ -389,11 +408,7 @@ bool MergeWorker::take_message(Share& share, const LogFeed::Record& record) {
   if (!read && fault == partial::PartialFault::kVersionUnknown) keep_newer(share, record);
   const bool own = record.partition == share.partition;
   if (read && message.kind == Kind::kClaim) {
-    if (!own || record.offset <= share.generation) return true;
-    if (record.offset == share.gone_on_at) {
-      share.gone_on_at.reset();
-      return true;
-    }
+    if (!own || record.offset <= share.claimed_at) return true;
     ++status_.superseded;
     options_.tell(fmt::format("partition {} was claimed by {}", share.partition, message.claim.worker));
     drop(share);
@@ -475,7 +490,7 @@ void MergeWorker::decide(Share& share, Micros now) {
 
 /// False: not now. Chunks that wait for others are in no snapshot.
 bool MergeWorker::save(Share& share, Micros now) {
-  if (share.engine->has_pending_chunks() || share.gone_on_at) return false;
+  if (share.engine->has_pending_chunks()) return false;
   share.saved_at = now;
   share.changed = false;
   Saving saving;

@@ -116,6 +116,7 @@ class MergeWorker {
   struct Share {
     uint32_t partition = 0;
     uint64_t generation = 0;
+    uint64_t claimed_at = 0;               ///< its newest claim: the generation's, or of when it was gone on with
     std::unique_ptr<exec::Engine> engine;  ///< null: it is to be taken over at `retry_at`
     Micros retry_at = 0;
     std::string trouble;  ///< why not yet, as it was told
@@ -130,8 +131,6 @@ class MergeWorker {
     /// First record of a newer version of the program, by partition: whoever can read it goes on from there, and
     /// knows what else it reads again.
     std::map<uint32_t, uint64_t> newer;
-    /// The claim that was appended when it was gone on with. Until it is read another one may lie before it.
-    std::optional<uint64_t> gone_on_at;
     bool changed = false;  ///< since the last snapshot
     Micros saved_at = 0, decided_at = 0;
   };
@@ -144,6 +143,7 @@ class MergeWorker {
   void take_over(Share& share);
   void tell_trouble(Share& share, std::string text);
   void go_on(Share& share);
+  bool is_unclaimed(uint32_t partition, uint64_t from, uint64_t claim);
   base::Result<std::optional<MergeSnapshot>> newest_snapshot(uint32_t partition);
   void learn_queries(Share& share);
   void settle_queries(Share& share);

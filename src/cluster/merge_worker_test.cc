@@ -161,5 +161,20 @@ TEST_F(Partition, IsGoneOnWithByTheQueriesThatBecameKnownMeanwhile) {
   EXPECT_EQ(rows(), kRows);
 }
 
+TEST_F(Partition, IsTakenOverAnewWhereAnotherHasHadItMeanwhile) {
+  const auto first = worker("first"), second = worker("second");
+  first->set_queries({query});
+  second->set_queries({query});
+  own(*first, "first");
+  first->give_up(false);
+  const Edge edge(query, partials);
+  own(*second, "second");
+  second->give_up(false);
+  own(*first, "first");
+  EXPECT_TRUE(work(*first, [&] { return first->status().claims == 2 && has_given_all(*first); }));
+  first->give_up(false);
+  EXPECT_EQ(rows(), kRows);
+}
+
 }  // namespace
 }  // namespace backstream::cluster
