@@ -111,7 +111,8 @@ class TomlReader {
       if (known) {
         const std::string section = name + ".";
         descend(*node.as_table(), name,
-                section != kExporterSection && section != kForwardSection && section != kKafkaSection);
+                section != kExporterSection && section != kForwardSection && section != kServerSection &&
+                    section != kKafkaSection);
         continue;
       }
       const std::string_view near = base::nearest_name(name, {sections_.begin(), sections_.end()});
@@ -297,9 +298,11 @@ void apply_environment(Settings& settings, const char* const* environment, Appli
       if (const std::string_view near = base::nearest_name(variable.substr(kPrefix.size()), names); !near.empty())
         hint = fmt::format("did you mean {}{}?", kPrefix, near);
       for (const std::string_view section :
-           {kExporterSection, kForwardSection, kColumnSection, kKafkaPropertySection}) {
+           {kExporterSection, kForwardSection, kServerSection, kColumnSection, kKafkaPropertySection}) {
         if (variable.starts_with(variable_of(section)))
-          hint = "exporter.PREFIX, forward.NAME, column.NAME and kafka.property.NAME are set by a file or --set";
+          hint =
+              "exporter.PREFIX, forward.NAME, server.NAME, column.NAME and kafka.property.NAME are set by a file or "
+              "--set";
       }
       applied.warnings.push_back(fmt::format("variable {} is no setting and has no effect; {}", variable, hint));
       continue;

@@ -134,6 +134,27 @@ void read_secrets(Loaded& loaded, const LoadRequest& request) {
   }
 }
 
+/// Servers of sinks: what must be there, and their passwords.
+void read_servers(Loaded& loaded) {
+  for (ServerSettings& server : loaded.settings.servers) {
+    const std::string key = fmt::format("{}{}", kServerSection, server.name);
+    using Type = ServerSettings::Type;
+    if (!server.type)
+      tell(loaded, key + ".type", fmt::format("setting '{}.type' is missing", key), "file, postgres or kafka");
+    else if (*server.type == Type::kFile && server.folder.empty())
+      tell(loaded, key + ".type", fmt::format("setting '{}.folder' is missing", key), "a folder that is there");
+    else if (*server.type == Type::kPostgres && server.connection.empty())
+      tell(loaded, key + ".type", fmt::format("setting '{}.connection' is missing", key),
+           "such as 'host=db dbname=flows user=backstream'");
+    else if (*server.type == Type::kKafka && server.brokers.empty() && loaded.settings.kafka.brokers.empty())
+      tell(loaded, key + ".type", fmt::format("setting '{}.brokers' is missing", key), "HOST:PORT, or kafka.brokers");
+    if (server.password.file.empty()) continue;
+    auto value = read_secret(server.password.file);
+    if (value) server.password.value = std::move(*value);
+    else tell(loaded, key + ".password_file", value.error().message, value.error().hint);
+  }
+}
+
 /// A name for the node from that of the host, which may be any text.
 std::string host_name() {
   char name[256] = {};
@@ -319,6 +340,7 @@ Loaded load(const LoadRequest& request) {
   if (loaded.settings.node.name.empty()) loaded.settings.node.name = host_name();
   if (loaded.settings.state.folder.empty()) loaded.settings.state.folder = state_folder(request.environment);
   read_secrets(loaded, request);
+  read_servers(loaded);
   check_together(loaded, request.kafka_property);
   return loaded;
 }

@@ -586,49 +586,116 @@ constexpr ForwardSettingDef kForwardTable[] = {
      }},
 };
 
-/// "forward.NAME" or "forward.NAME.name".
-Result<std::string> assign_forward(Settings& settings, std::string_view key, std::string_view value,
-                                   SourceSpan key_span, SourceSpan value_span) {
-  const std::string_view path = key.substr(kForwardSection.size());
+/// Sections whose parts have names that people choose: SECTION.NAME.field.
+template <typename Item, typename Def>
+struct NamedSection {
+  std::string_view section;  ///< with its dot
+  std::string_view what;     ///< "a target of forwarding"
+  std::span<const Def> table;
+  std::vector<Item> Settings::*items;
+  size_t items_max;
+  std::string_view only_field;  ///< what SECTION.NAME alone is; empty: nothing
+};
+
+template <typename Item, typename Def>
+Result<std::string> assign_named(const NamedSection<Item, Def>& of, const AssignContext& context, std::string_view key,
+                                 std::string_view value, SourceSpan key_span, SourceSpan value_span) {
+  const std::string_view path = key.substr(of.section.size());
   const size_t dot = path.find('.');
   const std::string_view name = path.substr(0, dot);
-  const std::string_view field = dot == std::string_view::npos ? "to" : path.substr(dot + 1);
+  const std::string_view field = dot == std::string_view::npos ? of.only_field : path.substr(dot + 1);
   const bool plain = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
   });
   if (!plain) {
-    return fail("config", fmt::format("'{}' cannot name a target of forwarding", name), key_span,
+    return fail("config", fmt::format("'{}' cannot name {}", name, of.what), key_span,
                 "names are of letters, digits, '_' and '-', at most 63");
   }
-  const ForwardSettingDef* known = nullptr;
+  const Def* known = nullptr;
   std::vector<std::string_view> names;
-  for (const ForwardSettingDef& setting : kForwardTable) {
+  std::string list;
+  for (const Def& setting : of.table) {
     names.push_back(setting.name);
+    list.append(list.empty() ? "" : ", ").append(setting.name);
     if (setting.name == field) known = &setting;
+    if (setting.secret != nullptr && field.size() + kSecretFileSuffix.size() == setting.name.size() &&
+        setting.name.starts_with(field)) {
+      return fail(kUnquotable, fmt::format("'{}' is a secret: it never stands in settings", key), key_span,
+                  fmt::format("{}{} names a file that holds it", key, kSecretFileSuffix));
+    }
   }
   if (known == nullptr) {
     const std::string_view near = base::nearest_name(field, names);
-    return fail("config", fmt::format("unknown setting '{}' of a target of forwarding", field), key_span,
-                near.empty() ? "targets have: to, spoof, ports, queue" : fmt::format("did you mean '{}'?", near));
+    return fail("config", fmt::format("unknown setting '{}' of {}", field, of.what), key_span,
+                near.empty() ? "there are: " + list : fmt::format("did you mean '{}'?", near));
   }
-  auto at = std::find_if(settings.forwards.begin(), settings.forwards.end(),
-                         [&](const ForwardSettings& forward) { return forward.name == name; });
-  ForwardSettings changed;
-  if (at != settings.forwards.end()) changed = *at;
+  std::vector<Item>& all = context.settings.*of.items;
+  auto at = std::find_if(all.begin(), all.end(), [&](const Item& item) { return item.name == name; });
+  Item changed;
+  if (at != all.end()) changed = *at;
   changed.name = name;
   if (!is_plain_text(value)) return bad_text(key, value_span);
-  if (!known->store(changed, value)) {
+  std::string text(value);
+  if (known->secret != nullptr && !value.empty() && !value.starts_with('/') && !context.folder.empty())
+    text = (std::filesystem::path(context.folder) / value).lexically_normal().string();
+  if (!known->store(changed, text)) {
     return fail("config", fmt::format("setting '{}' cannot be '{}'", key, value), value_span,
                 fmt::format("it takes {}", known->expectation));
   }
-  if (at == settings.forwards.end()) {
-    if (settings.forwards.size() >= Settings::kForwardsMax)
-      return fail("config", fmt::format("more than {} targets of forwarding", Settings::kForwardsMax), key_span);
-    at = settings.forwards.insert(at, ForwardSettings{});
+  if (at == all.end()) {
+    if (all.size() >= of.items_max)
+      return fail("config", fmt::format("more than {} of {}", of.items_max, of.section), key_span);
+    at = all.insert(at, Item{});
   }
   *at = std::move(changed);
-  return fmt::format("{}{}.{}", kForwardSection, name, field);
+  return fmt::format("{}{}.{}", of.section, name, field);
 }
+
+constexpr std::string_view kServerTypes[] = {"file", "postgres", "kafka"};
+
+constexpr ServerSettingDef kServerTable[] = {
+    {"type", "what takes the rows", "one of file, postgres, kafka",
+     [](ServerSettings& server, std::string_view text) {
+       const auto* const at = std::find(std::begin(kServerTypes), std::end(kServerTypes), text);
+       if (at == std::end(kServerTypes)) return false;
+       server.type = static_cast<ServerSettings::Type>(at - std::begin(kServerTypes));
+       return true;
+     },
+     [](const ServerSettings& server) {
+       return server.type ? toml_string(kServerTypes[static_cast<size_t>(*server.type)]) : std::string();
+     }},
+    {"folder", "of files: where they are written", "the whole name of a folder, from / on",
+     [](ServerSettings& server, std::string_view text) {
+       server.folder = text;
+       return text.starts_with('/');
+     },
+     [](const ServerSettings& server) { return server.folder.empty() ? std::string() : toml_string(server.folder); }},
+    {"connection",
+     "of PostgreSQL: as libpq takes it, such as 'host=db dbname=flows user=backstream', without a password",
+     "libpq's words, without a password",
+     [](ServerSettings& server, std::string_view text) {
+       server.connection = text;
+       return !text.empty() && text.find("password") == std::string_view::npos;
+     },
+     [](const ServerSettings& server) {
+       return server.connection.empty() ? std::string() : toml_string(server.connection);
+     }},
+    {"password_file", "of PostgreSQL: the file that holds the password", "a file",
+     [](ServerSettings& server, std::string_view text) {
+       server.password.file = text;
+       return true;
+     },
+     [](const ServerSettings& server) {
+       return server.password.file.empty() ? std::string() : toml_string(server.password.file);
+     },
+     [](ServerSettings& server) { return &server.password; }},
+    {"brokers", "of Kafka, with commas between (default: kafka.brokers)", "HOST:PORT, with commas between",
+     [](ServerSettings& server, std::string_view text) {
+       server.brokers = text;
+       return !text.empty();
+     },
+     [](const ServerSettings& server) { return server.brokers.empty() ? std::string() : toml_string(server.brokers); }},
+};
 
 /// "column.NAME": "9/12232 string", an enterprise's element and its type; of IANA's elements the number alone.
 Result<std::string> assign_column(Settings& settings, std::string_view key, std::string_view value, SourceSpan key_span,
@@ -800,7 +867,16 @@ Result<std::string> assign(const AssignContext& context, std::string_view key, S
                            const ValueText& value) {
   Settings& settings = context.settings;
   if (key.starts_with(kExporterSection)) return assign_exporter(settings, key, value.text, key_span, value.span);
-  if (key.starts_with(kForwardSection)) return assign_forward(settings, key, value.text, key_span, value.span);
+  if (key.starts_with(kForwardSection)) {
+    const NamedSection<ForwardSettings, ForwardSettingDef> of{
+        kForwardSection, "a target of forwarding", kForwardTable, &Settings::forwards, Settings::kForwardsMax, "to"};
+    return assign_named(of, context, key, value.text, key_span, value.span);
+  }
+  if (key.starts_with(kServerSection)) {
+    const NamedSection<ServerSettings, ServerSettingDef> of{kServerSection,     "a server of sinks",   kServerTable,
+                                                            &Settings::servers, Settings::kServersMax, ""};
+    return assign_named(of, context, key, value.text, key_span, value.span);
+  }
   if (key.starts_with(kColumnSection)) return assign_column(settings, key, value.text, key_span, value.span);
   if (key.starts_with(kKafkaPropertySection))
     return assign_kafka_property(settings, key, value.text, key_span, value.span);
@@ -841,7 +917,7 @@ std::vector<std::string> sections(std::span<const SecretDef> secrets) {
     std::string section = key.substr(0, key.find('.'));
     if (std::find(names.begin(), names.end(), section) == names.end()) names.push_back(std::move(section));
   }
-  for (const std::string_view section : {kExporterSection, kForwardSection, kColumnSection})
+  for (const std::string_view section : {kExporterSection, kForwardSection, kServerSection, kColumnSection})
     names.emplace_back(section.substr(0, section.size() - 1));
   return names;
 }
@@ -872,6 +948,7 @@ std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return k
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
 std::span<const ListSettingDef> list_setting_table() { return kListTable; }
 std::span<const ForwardSettingDef> forward_setting_table() { return kForwardTable; }
+std::span<const ServerSettingDef> server_setting_table() { return kServerTable; }
 constexpr SecretDef kSecretTable[] = {
     {"access.admin_token", "serve: a token that may do all, also while the catalog cannot be read", Reload::kLive},
     {"kafka.sasl_password", "the password for Kafka, with kafka.property.sasl.username"},

@@ -96,6 +96,17 @@ struct Secret {
   std::string file;   ///< as the settings name it, absolute if they are a file's; empty: it was not read from one
 };
 
+/// Where sinks can send rows to: settings "server.NAME.name".
+struct ServerSettings {
+  enum class Type : uint8_t { kFile, kPostgres, kKafka };
+  std::string name;
+  std::optional<Type> type;  ///< none: not set, which load() refuses
+  std::string folder;        ///< kFile
+  std::string connection;    ///< kPostgres
+  Secret password;           ///< kPostgres
+  std::string brokers;       ///< kKafka; empty: kafka.brokers
+};
+
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
 struct Settings {
   struct {
@@ -209,6 +220,8 @@ struct Settings {
   static constexpr size_t kColumnsMax = 256;
   std::vector<ForwardSettings> forwards;  ///< each name once, in the order of their first setting
   static constexpr size_t kForwardsMax = 16;
+  std::vector<ServerSettings> servers;  ///< each name once, in the order of their first setting
+  static constexpr size_t kServersMax = 64;
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
   Micros delay_of(const base::Inet& exporter) const;
@@ -275,8 +288,21 @@ struct ForwardSettingDef {
   /// False: the text is no value of it.
   bool (*store)(ForwardSettings&, std::string_view text);
   std::string (*literal)(const ForwardSettings&);  ///< in TOML
+  Secret* (*secret)(ForwardSettings&) = nullptr;   ///< it names the file of this one; null: it is no secret
 };
 std::span<const ForwardSettingDef> forward_setting_table();
+
+/// A setting of a server of sinks; as ForwardSettingDef.
+struct ServerSettingDef {
+  std::string_view name;
+  std::string_view about;
+  std::string_view expectation;
+  bool (*store)(ServerSettings&, std::string_view text);
+  std::string (*literal)(const ServerSettings&);  ///< in TOML; empty: it is not set
+  Secret* (*secret)(ServerSettings&) = nullptr;
+  Reload reload = Reload::kLive;
+};
+std::span<const ServerSettingDef> server_setting_table();
 
 /// A setting that is text, such as the name of a file; empty: not set.
 struct TextSettingDef {

@@ -64,6 +64,31 @@ TEST(Settings, ListsAreArraysOrHaveCommas) {
   EXPECT_NE(slip.error().hint.find("ingest.allow"), std::string::npos);
 }
 
+TEST(Settings, ServersOfSinksHaveNames) {
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings, R"([server.out]
+type = "file"
+folder = "/srv/rows"
+[server.db]
+type = "postgres"
+connection = "host=db dbname=flows user=backstream"
+password_file = "/etc/db.pw"
+)",
+                         "a.toml"));
+  ASSERT_EQ(settings.servers.size(), 2u);
+  EXPECT_EQ(settings.servers[0].folder, "/srv/rows");
+  EXPECT_EQ(settings.servers[1].type, ServerSettings::Type::kPostgres);
+  EXPECT_EQ(settings.servers[1].password.file, "/etc/db.pw");
+  for (const char* wrong : {"server.=x", "server.a b=x", "server.a.type=ftp", "server.a.folder=rows", "server.a=x",
+                            "server.a.connection=host=db password=x"})
+    EXPECT_FALSE(apply_assignment(settings, wrong)) << wrong;
+  EXPECT_EQ(apply_assignment(settings, "server.db.conection=x").error().hint, "did you mean 'connection'?");
+  const auto secret = apply_assignment(settings, "server.db.password=x");
+  ASSERT_FALSE(secret);
+  EXPECT_NE(secret.error().message.find("is a secret"), std::string::npos);
+  EXPECT_EQ(settings.servers.size(), 2u);
+}
+
 TEST(Settings, TargetsOfForwardingHaveNames) {
   Settings settings;
   ASSERT_TRUE(apply_toml(settings, R"([forward]

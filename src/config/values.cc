@@ -104,6 +104,17 @@ std::vector<SettingValue> setting_values(const Settings& settings, std::span<con
       all.push_back(std::move(value));
     }
   }
+  for (const ServerSettings& server : settings.servers) {
+    for (const ServerSettingDef& setting : server_setting_table()) {
+      SettingValue value;
+      value.section = fmt::format("{}{}", kServerSection, server.name);
+      value.key = fmt::format("{}.{}", value.section, setting.name);
+      value.name = setting.name;
+      value.literal = setting.literal(server);
+      value.reload = setting.reload;
+      if (!value.literal.empty()) all.push_back(std::move(value));
+    }
+  }
   for (const batch::UserColumn& column : settings.columns) {
     const std::string element = column.from.enterprise == 0
                                     ? std::to_string(column.from.element)
