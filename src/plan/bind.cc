@@ -88,6 +88,7 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   if (is_view) {
     if (auto distinct = check_names(statement, output); !distinct) return tl::unexpected(distinct.error());
   }
+  if (auto alert = apply_alert(query, statement.options); !alert) return tl::unexpected(alert.error());
   return query;
 }
 

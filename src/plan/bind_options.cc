@@ -158,9 +158,6 @@ const OptionDef kOptions[] = {
     {"absent_sites", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
     {"retention", nullptr},
     {"timezone", nullptr},
-    {"alert.for", nullptr},
-    {"alert.clear", nullptr},
-    {"alert.severity", nullptr},
 };
 
 }  // namespace
@@ -232,6 +229,10 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
       if (auto read = bind_site_filter(option, bound.placement); !read) return tl::unexpected(read.error());
       continue;
     }
+    if (is_alert_option(option)) {
+      if (auto known = check_alert_option(option); !known) return tl::unexpected(known.error());
+      continue;
+    }
     if (def == std::end(kOptions)) {
       std::vector<std::string_view> names;
       std::string list;
@@ -241,9 +242,9 @@ Result<QueryOptions> bind_options(const std::vector<UnboundOption>& options) {
         list.append(list.empty() ? "" : ", ").append(known.name);
       }
       const auto near = base::nearest_name(option.name, names);
-      return fail(
-          "22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-          near.empty() ? "options are " + list + " and \"filter.SITE\"" : fmt::format("did you mean '{}'?", near));
+      return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
+                  near.empty() ? "options are " + list + ", \"filter.SITE\" and \"alert.…\""
+                               : fmt::format("did you mean '{}'?", near));
     }
     if (def->read == nullptr)
       return fail("0A000", fmt::format("option \"{}\" is not supported yet", option.name), option.span);

@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "batch/column_batch.h"
 #include "expr/expr.h"
+#include "plan/alert_rule.h"
 #include "window/calendar.h"
 
 namespace backstream::lookup {
@@ -319,6 +320,7 @@ struct Query {
   std::vector<std::unique_ptr<Query>> inputs;
   std::vector<Stage> stages;  ///< at least one
   QueryOptions options;
+  std::shared_ptr<const AlertRule> alert;  ///< null: it is no rule
   bool has_windows = false;   ///< its rows come window by window
   Micros window_size_us = 0;  ///< the length of all its windows; 0: none, not known, or they differ
   int time_output = -1;       ///< visible output that is the event time of its rows (window_start); -1: none

@@ -155,6 +155,12 @@ Result<void> check_site_filters(const std::vector<UnboundOption>& options, const
 Result<void> apply_placement(Query& query, const std::vector<UnboundOption>& options);
 /// What options ask of the plan, or refuse of it: 0A000. Before add_rest_row().
 Result<void> apply_options(Query& query, const std::vector<UnboundOption>& options);
+/// "alert.…": makes the view a rule (Query::alert). When its output is complete. Errors: 0A000 of views that can be
+/// none, 22023, 42703 and those of conditions for what an option says.
+Result<void> apply_alert(Query& query, const std::vector<UnboundOption>& options);
+inline bool is_alert_option(const UnboundOption& option) { return option.name.starts_with("alert."); }
+/// 22023: there is no such option of an alert.
+Result<void> check_alert_option(const UnboundOption& option);
 /// The option of that name, or null.
 const UnboundOption* find_option(const std::vector<UnboundOption>& options, std::string_view name);
 /// WITH (...). Errors: 22023 for an unknown name or value, 0A000 for what is not supported yet.

@@ -148,7 +148,7 @@ struct UnboundOption {  ///< WITH (name = value); a dotted name is joined: "aler
   /// Where each octet of `value` stands in the text, and at last where it ends; empty: not known octet by octet (a word
   /// without quotes, a text with escapes).
   std::vector<uint32_t> places;
-  /// Of "filter.SITE" in CREATE and ALTER MATERIALIZED VIEW: what `value` says, its spans in `value`. Else null.
+  /// Of "filter.SITE", "alert.when" and "alert.clear" in CREATE and ALTER MATERIALIZED VIEW: what `value` says, its spans in `value`. Else null.
   std::shared_ptr<const UnboundExpr> condition;
 
   /// A place in `value` as one in the text: the whole option where that is not known.

@@ -1,4 +1,4 @@
-// Conditions that are the values of options: "filter.SITE" = 'octets > 1000'.
+// Conditions that are the values of options: "filter.SITE" = 'octets > 1000', "alert.when" and "alert.clear".
 #include <algorithm>
 #include <array>
 
@@ -78,7 +78,9 @@ std::shared_ptr<const UnboundExpr> parse_condition(const std::string& name, cons
 
 void Lowering::lower_conditions(std::vector<UnboundOption>& options) const {
   for (UnboundOption& option : options) {
-    if (!option.has_value || !option.name.starts_with("filter.")) continue;
+    const bool is_condition =
+        option.name.starts_with("filter.") || option.name == "alert.when" || option.name == "alert.clear";
+    if (!option.has_value || !is_condition) continue;
     try {
       option.condition = parse_condition(option.name, option.value);
     } catch (Refused& refused) {
