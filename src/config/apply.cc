@@ -112,7 +112,7 @@ class TomlReader {
         const std::string section = name + ".";
         descend(*node.as_table(), name,
                 section != kExporterSection && section != kForwardSection && section != kServerSection &&
-                    section != kKafkaSection);
+                    section != kNotifySection && section != kKafkaSection);
         continue;
       }
       const std::string_view near = base::nearest_name(name, {sections_.begin(), sections_.end()});
@@ -298,10 +298,11 @@ void apply_environment(Settings& settings, const char* const* environment, Appli
       if (const std::string_view near = base::nearest_name(variable.substr(kPrefix.size()), names); !near.empty())
         hint = fmt::format("did you mean {}{}?", kPrefix, near);
       for (const std::string_view section :
-           {kExporterSection, kForwardSection, kServerSection, kColumnSection, kKafkaPropertySection}) {
+           {kExporterSection, kForwardSection, kServerSection, kNotifySection, kColumnSection, kKafkaPropertySection}) {
         if (variable.starts_with(variable_of(section)))
           hint =
-              "exporter.PREFIX, forward.NAME, server.NAME, column.NAME and kafka.property.NAME are set by a file or "
+              "exporter.PREFIX, forward.NAME, server.NAME, notify.NAME, column.NAME and kafka.property.NAME are set by "
+              "a file or "
               "--set";
       }
       applied.warnings.push_back(fmt::format("variable {} is no setting and has no effect; {}", variable, hint));

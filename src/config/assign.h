@@ -36,7 +36,7 @@ inline constexpr std::string_view kUnquotable = "config-secret";
 
 /// Keys of the three tables, and "KEY_file" of the secrets.
 std::vector<std::string> plain_keys(std::span<const SecretDef> secrets);
-/// Sections that have settings, "exporter", "forward", "server" and "column" among them.
+/// Sections that have settings, "exporter", "forward", "notify", "server" and "column" among them.
 std::vector<std::string> sections(std::span<const SecretDef> secrets);
 /// True for keys whose value is an array in TOML.
 bool is_list(std::string_view key);
@@ -46,7 +46,8 @@ std::string_view trim(std::string_view text);
 std::string toml_string(std::string_view text);
 
 inline constexpr std::string_view kExporterSection = "exporter.", kForwardSection = "forward.",
-                                  kColumnSection = "column.", kServerSection = "server.", kKafkaSection = "kafka.",
-                                  kKafkaPropertySection = "kafka.property.", kSecretFileSuffix = "_file";
+                                  kColumnSection = "column.", kServerSection = "server.", kNotifySection = "notify.",
+                                  kKafkaSection = "kafka.", kKafkaPropertySection = "kafka.property.",
+                                  kSecretFileSuffix = "_file";
 
 }  // namespace backstream::config

@@ -155,6 +155,43 @@ void read_servers(Loaded& loaded) {
   }
 }
 
+/// Empty: it can be one.
+std::string_view expected_target(const NotifySettings& notify) {
+  const std::string_view to = notify.to;
+  switch (notify.type) {
+    case NotifySettings::Type::kScript: return to.starts_with('/') ? "" : "of a script its absolute path";
+    case NotifySettings::Type::kSyslog:
+      if (to.starts_with("unix:///")) return "";
+      for (const std::string_view scheme : {"udp", "tcp"}) {
+        if (!to.starts_with(scheme)) continue;
+        const auto at = parse_endpoint(to, scheme);
+        if (at && !at->is_any() && at->port != 0) return "";
+      }
+      return "of a syslog udp://HOST:514, tcp://HOST:514 or unix:///dev/log";
+    case NotifySettings::Type::kWebhook:
+    case NotifySettings::Type::kAlertmanager: break;
+  }
+  return to.starts_with("http://") || to.starts_with("https://") ? "" : "it takes http://HOST or https://HOST";
+}
+
+/// Endpoints of notices: what must be there, and their secrets.
+void read_notify(Loaded& loaded) {
+  for (NotifySettings& notify : loaded.settings.notify) {
+    const std::string key = fmt::format("{}{}", kNotifySection, notify.name);
+    if (!notify.has_type)
+      tell(loaded, key + ".to", fmt::format("setting '{}.type' is missing", key),
+           "webhook, alertmanager, syslog or script");
+    else if (notify.to.empty())
+      tell(loaded, key + ".type", fmt::format("setting '{}.to' is missing", key), "a URL; of a script its path");
+    else if (const std::string_view hint = expected_target(notify); !hint.empty())
+      tell(loaded, key + ".to", fmt::format("setting '{}.to' cannot be '{}'", key, notify.to), std::string(hint));
+    if (notify.secret.file.empty()) continue;
+    auto value = read_secret(notify.secret.file);
+    if (value) notify.secret.value = std::move(*value);
+    else tell(loaded, key + ".secret_file", value.error().message, value.error().hint);
+  }
+}
+
 /// A name for the node from that of the host, which may be any text.
 std::string host_name() {
   char name[256] = {};
@@ -341,6 +378,7 @@ Loaded load(const LoadRequest& request) {
   if (loaded.settings.state.folder.empty()) loaded.settings.state.folder = state_folder(request.environment);
   read_secrets(loaded, request);
   read_servers(loaded);
+  read_notify(loaded);
   check_together(loaded, request.kafka_property);
   return loaded;
 }

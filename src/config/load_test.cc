@@ -415,6 +415,12 @@ to = "udp://[2001:db8::10]:2055"
 spoof = false
 ports = [2055, 4739]
 queue = "1 MiB"
+[notify.chat]
+type = "webhook"
+to = "https://chat.example/x"
+body = '{"text": "${title}"}'
+headers = ["X-A: 1"]
+timeout = "2 s"
 [kafka]
 brokers = ["kafka-1.example:9092", "[2001:db8::1]:9093"]
 prefix = "lab"

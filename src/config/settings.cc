@@ -202,6 +202,10 @@ constexpr TextSettingDef kTextTable[] = {
      [](Settings& settings) -> std::string& { return settings.flows.topic; },
      [](std::string_view text) { return text.empty() || is_topic(text); },
      "the whole name of a topic: 1 to 249 letters, digits, '.', '_' and '-'"},
+    {"alert.link", "what links in notices of alerts begin with; empty: the address of http.listen",
+     [](Settings& settings) -> std::string& { return settings.alert.link; },
+     [](std::string_view text) { return text.empty() || text.starts_with("http://") || text.starts_with("https://"); },
+     "http://HOST or https://HOST, as those who read notices reach this server"},
     {"kafka.prefix", "what the names of our topics begin with; one for each deployment",
      [](Settings& settings) -> std::string& { return settings.kafka.prefix; }, is_topic_prefix,
      "1 to 100 letters, digits, '.', '_' and '-'"},
@@ -651,6 +655,109 @@ Result<std::string> assign_named(const NamedSection<Item, Def>& of, const Assign
   return fmt::format("{}{}.{}", of.section, name, field);
 }
 
+bool store_headers(NotifySettings& notify, std::string_view text) {
+  std::vector<std::string> headers;
+  if (!trim(text).empty()) {
+    for (std::string_view element : split(text, ',')) {
+      element = trim(element);
+      const size_t colon = element.find(':');
+      const bool named = colon != std::string_view::npos && colon != 0 &&
+                         std::all_of(element.begin(), element.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) {
+                           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
+                         });
+      if (!named) return false;
+      headers.emplace_back(element);
+    }
+  }
+  notify.headers = std::move(headers);
+  return true;
+}
+
+std::string headers_literal(const NotifySettings& notify) {
+  std::string text;
+  for (const std::string& header : notify.headers) text.append(text.empty() ? "" : ", ").append(toml_string(header));
+  return "[" + text + "]";
+}
+
+constexpr SettingDef kNotifyTimeout{"", SettingKind::kDuration, 100'000, 300'000'000, "", "", nullptr, nullptr};
+constexpr SettingDef kPerMinute{"", SettingKind::kCount, 1, 60'000, "", "", nullptr, nullptr};
+constexpr SettingDef kVerify{"", SettingKind::kSwitch, 0, 1, "", "", nullptr, nullptr};
+constexpr std::string_view kNotifyTypes[] = {"webhook", "alertmanager", "syslog", "script"};
+constexpr std::string_view kNotifyAuths[] = {"bearer", "hmac"};
+
+template <typename Enum, size_t kCount>
+bool store_word(const std::string_view (&words)[kCount], std::string_view text, Enum& to) {
+  for (size_t i = 0; i < kCount; ++i) {
+    if (words[i] != text) continue;
+    to = static_cast<Enum>(i);
+    return true;
+  }
+  return false;
+}
+
+constexpr NotifySettingDef kNotifyTable[] = {
+    {"type", "what takes the notices", "one of webhook, alertmanager, syslog, script",
+     [](NotifySettings& notify, std::string_view text) {
+       notify.has_type = store_word(kNotifyTypes, text, notify.type);
+       return notify.has_type;
+     },
+     [](const NotifySettings& notify) { return toml_string(kNotifyTypes[static_cast<size_t>(notify.type)]); }},
+    {"to",
+     "where it is: http(s)://HOST/PATH of a webhook, http(s)://HOST:9093 of an Alertmanager, udp://, tcp://HOST:514 or "
+     "unix:///dev/log of a syslog, the path of a script",
+     "a URL; of a script an absolute path",
+     [](NotifySettings& notify, std::string_view text) {
+       notify.to = text;
+       return !text.empty();
+     },
+     [](const NotifySettings& notify) { return toml_string(notify.to); }},
+    {"body", "of a webhook: JSON in which ${title} and others are places, or 'chat' (default: the whole notice)",
+     "a JSON object, or 'chat'",
+     [](NotifySettings& notify, std::string_view text) {
+       notify.body = text;
+       return true;
+     },
+     [](const NotifySettings& notify) { return notify.body.empty() ? std::string() : toml_string(notify.body); }},
+    {"headers", "of a webhook or Alertmanager: further headers", "'Name: value'; in TOML a list", store_headers,
+     headers_literal},
+    {"auth", "what the secret is: a bearer token, or the key of an HMAC-SHA256 over the body (default bearer)",
+     "bearer or hmac",
+     [](NotifySettings& notify, std::string_view text) { return store_word(kNotifyAuths, text, notify.auth); },
+     [](const NotifySettings& notify) { return toml_string(kNotifyAuths[static_cast<size_t>(notify.auth)]); }},
+    {"secret_file", "the file that holds the secret", "a file",
+     [](NotifySettings& notify, std::string_view text) {
+       notify.secret.file = text;
+       return true;
+     },
+     [](const NotifySettings& notify) {
+       return notify.secret.file.empty() ? std::string() : toml_string(notify.secret.file);
+     },
+     [](NotifySettings& notify) { return &notify.secret; }},
+    {"timeout", "of one attempt (default 10 s)", "a duration with its unit, such as '10 s', 100 ms to 5 min",
+     [](NotifySettings& notify, std::string_view text) {
+       const auto value = read_value(kNotifyTimeout, text);
+       const bool taken = value && *value >= kNotifyTimeout.minimum && *value <= kNotifyTimeout.maximum;
+       if (taken) notify.timeout_us = *value;
+       return taken;
+     },
+     [](const NotifySettings& notify) { return toml_string(value_as_text(kNotifyTimeout, notify.timeout_us)); }},
+    {"per_minute", "requests, messages or runs a minute; what is more waits (default 60)", "a whole number, 1 to 60000",
+     [](NotifySettings& notify, std::string_view text) {
+       const auto value = read_value(kPerMinute, text);
+       const bool taken = value && *value >= kPerMinute.minimum && *value <= kPerMinute.maximum;
+       if (taken) notify.per_minute = *value;
+       return taken;
+     },
+     [](const NotifySettings& notify) { return std::to_string(notify.per_minute); }},
+    {"verify", "look at the certificate of https (default true)", "true or false",
+     [](NotifySettings& notify, std::string_view text) {
+       const auto value = read_value(kVerify, text);
+       if (value) notify.trust_any = *value == 0;
+       return value.has_value();
+     },
+     [](const NotifySettings& notify) { return std::string(notify.trust_any ? "false" : "true"); }},
+};
+
 constexpr std::string_view kServerTypes[] = {"file", "postgres", "kafka"};
 
 constexpr ServerSettingDef kServerTable[] = {
@@ -872,6 +979,11 @@ Result<std::string> assign(const AssignContext& context, std::string_view key, S
         kForwardSection, "a target of forwarding", kForwardTable, &Settings::forwards, Settings::kForwardsMax, "to"};
     return assign_named(of, context, key, value.text, key_span, value.span);
   }
+  if (key.starts_with(kNotifySection)) {
+    const NamedSection<NotifySettings, NotifySettingDef> of{kNotifySection,    "an endpoint of notices", kNotifyTable,
+                                                            &Settings::notify, Settings::kNotifyMax,     ""};
+    return assign_named(of, context, key, value.text, key_span, value.span);
+  }
   if (key.starts_with(kServerSection)) {
     const NamedSection<ServerSettings, ServerSettingDef> of{kServerSection,     "a server of sinks",   kServerTable,
                                                             &Settings::servers, Settings::kServersMax, ""};
@@ -917,13 +1029,15 @@ std::vector<std::string> sections(std::span<const SecretDef> secrets) {
     std::string section = key.substr(0, key.find('.'));
     if (std::find(names.begin(), names.end(), section) == names.end()) names.push_back(std::move(section));
   }
-  for (const std::string_view section : {kExporterSection, kForwardSection, kServerSection, kColumnSection})
+  for (const std::string_view section :
+       {kExporterSection, kForwardSection, kNotifySection, kServerSection, kColumnSection})
     names.emplace_back(section.substr(0, section.size() - 1));
   return names;
 }
 
 bool is_list(std::string_view key) {
   if (key.starts_with(kForwardSection) && key.ends_with(".ports")) return true;
+  if (key.starts_with(kNotifySection) && key.ends_with(".headers")) return true;
   return std::any_of(std::begin(kListTable), std::end(kListTable), [&](const auto& known) { return known.key == key; });
 }
 
@@ -948,6 +1062,7 @@ std::span<const ExporterTextSettingDef> exporter_text_setting_table() { return k
 std::span<const TextSettingDef> text_setting_table() { return kTextTable; }
 std::span<const ListSettingDef> list_setting_table() { return kListTable; }
 std::span<const ForwardSettingDef> forward_setting_table() { return kForwardTable; }
+std::span<const NotifySettingDef> notify_setting_table() { return kNotifyTable; }
 std::span<const ServerSettingDef> server_setting_table() { return kServerTable; }
 constexpr SecretDef kSecretTable[] = {
     {"access.admin_token", "serve: a token that may do all, also while the catalog cannot be read", Reload::kLive},

@@ -107,6 +107,21 @@ struct ServerSettings {
   std::string brokers;       ///< kKafka; empty: kafka.brokers
 };
 
+/// Where notices of alerts go: settings "notify.NAME.name".
+struct NotifySettings {
+  enum class Type : uint8_t { kWebhook, kAlertmanager, kSyslog, kScript } type = Type::kWebhook;
+  enum class Auth : uint8_t { kBearer, kHmac } auth = Auth::kBearer;
+  std::string name;
+  bool has_type = false;
+  std::string to;    ///< a URL; of syslog udp://, tcp:// or unix://; of a script its path
+  std::string body;  ///< of a webhook: JSON with ${places}, or the name of a ready one; empty: the whole notice
+  std::vector<std::string> headers;  ///< of webhook and Alertmanager: "Name: value"
+  Secret secret;                     ///< what `auth` is about; of webhook and Alertmanager
+  Micros timeout_us = 10'000'000;    ///< of one attempt
+  int64_t per_minute = 60;           ///< at most so many requests, datagrams or runs; more wait
+  bool trust_any = false;            ///< certificates are not looked at
+};
+
 /// Every setting, typed, with its default. A setting is one line here and one line in the table of settings.cc.
 struct Settings {
   struct {
@@ -207,6 +222,9 @@ struct Settings {
   } kafka;
   static constexpr size_t kKafkaPropertiesMax = 256;
   struct {
+    std::string link;  ///< what links in notices begin with; empty: the address of http.listen
+  } alert;
+  struct {
     int64_t spool_octets = int64_t{4} << 30;
   } edge;
   struct {
@@ -222,6 +240,8 @@ struct Settings {
   static constexpr size_t kForwardsMax = 16;
   std::vector<ServerSettings> servers;  ///< each name once, in the order of their first setting
   static constexpr size_t kServersMax = 64;
+  std::vector<NotifySettings> notify;  ///< each name once, in the order of their first setting
+  static constexpr size_t kNotifyMax = 16;
 
   /// The delay of an exporter: that of the longest prefix that holds its address and has one, else watermark.delay.
   Micros delay_of(const base::Inet& exporter) const;
@@ -303,6 +323,17 @@ struct ServerSettingDef {
   Reload reload = Reload::kLive;
 };
 std::span<const ServerSettingDef> server_setting_table();
+
+/// A setting of an endpoint of notices.
+struct NotifySettingDef {
+  std::string_view name;
+  std::string_view about;
+  std::string_view expectation;
+  bool (*store)(NotifySettings&, std::string_view text);  ///< false: the text is no value of it
+  std::string (*literal)(const NotifySettings&);          ///< in TOML; empty: it is not set
+  Secret* (*secret)(NotifySettings&) = nullptr;           ///< as of ForwardSettingDef
+};
+std::span<const NotifySettingDef> notify_setting_table();
 
 /// A setting that is text, such as the name of a file; empty: not set.
 struct TextSettingDef {

@@ -64,6 +64,39 @@ TEST(Settings, ListsAreArraysOrHaveCommas) {
   EXPECT_NE(slip.error().hint.find("ingest.allow"), std::string::npos);
 }
 
+TEST(Settings, EndpointsOfNoticesHaveNames) {
+  Settings settings;
+  ASSERT_TRUE(apply_toml(settings, R"([notify.chat]
+type = "webhook"
+to = "https://chat.example/x"
+body = "chat"
+headers = ["X-A: 1", "X-B: 2"]
+auth = "hmac"
+timeout = "2 s"
+[notify.log]
+type = "syslog"
+to = "udp://192.0.2.1:514"
+)",
+                         "a.toml"));
+  ASSERT_TRUE(apply_assignment(settings, "notify.log.per_minute=7"));
+  ASSERT_EQ(settings.notify.size(), 2u);
+  const NotifySettings &chat = settings.notify[0], &log = settings.notify[1];
+  EXPECT_EQ(chat.name, "chat");
+  EXPECT_EQ(chat.headers, (std::vector<std::string>{"X-A: 1", "X-B: 2"}));
+  EXPECT_EQ(chat.auth, NotifySettings::Auth::kHmac);
+  EXPECT_EQ(chat.timeout_us, 2'000'000);
+  EXPECT_EQ(log.type, NotifySettings::Type::kSyslog);
+  EXPECT_EQ(log.per_minute, 7);
+  for (const char* wrong : {"notify.=x", "notify.a=x", "notify.a b.to=x", "notify.a.type=mail",
+                            "notify.a.to=", "notify.a.headers=none", "notify.a.auth=basic", "notify.a.timeout=0",
+                            "notify.a.per_minute=0", "notify.a.verify=maybe", "notify.a.secret=x", "notify.a.too=x"})
+    EXPECT_FALSE(apply_assignment(settings, wrong)) << wrong;
+  EXPECT_EQ(settings.notify.size(), 2u);
+  EXPECT_EQ(apply_assignment(settings, "notify.a.typ=webhook").error().hint, "did you mean 'type'?");
+  EXPECT_EQ(apply_assignment(settings, "notify.a.secret=x").error().hint,
+            "notify.a.secret_file names a file that holds it");
+}
+
 TEST(Settings, ServersOfSinksHaveNames) {
   Settings settings;
   ASSERT_TRUE(apply_toml(settings, R"([server.out]

@@ -115,6 +115,16 @@ std::vector<SettingValue> setting_values(const Settings& settings, std::span<con
       if (!value.literal.empty()) all.push_back(std::move(value));
     }
   }
+  for (const NotifySettings& notify : settings.notify) {
+    for (const NotifySettingDef& setting : notify_setting_table()) {
+      SettingValue value;
+      value.section = fmt::format("{}{}", kNotifySection, notify.name);
+      value.key = fmt::format("{}.{}", value.section, setting.name);
+      value.name = setting.name;
+      value.literal = setting.literal(notify);
+      if (!value.literal.empty()) all.push_back(std::move(value));
+    }
+  }
   for (const batch::UserColumn& column : settings.columns) {
     const std::string element = column.from.enterprise == 0
                                     ? std::to_string(column.from.element)
