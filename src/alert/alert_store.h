@@ -1,0 +1,88 @@
+#pragma once
+// What a restart must not forget: keys that are not inactive, silences, and notices that are on their way. A file of
+// SQLite.
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "alert/rule_states.h"
+#include "base/diagnostic.h"
+
+struct sqlite3;
+
+namespace backstream::alert {
+
+/// Suppresses notices of a rule, or of a key of it, until a time.
+struct Silence {
+  uint64_t id = 0;
+  std::string rule;  ///< "*": all
+  std::string key;   ///< as key_text() writes it; empty: all keys
+  Micros until = 0;  ///< wall clock
+  std::string author, comment;
+  Micros made_at = 0;
+  bool operator==(const Silence&) const = default;
+};
+
+/// A notice that an endpoint has not taken yet.
+struct QueuedNotice {
+  int64_t number = 0;  ///< grows
+  std::string endpoint, body;
+  Micros queued_at = 0;  ///< wall clock
+};
+
+/// Any thread. What is written is on the disk when the call returns, so that neither a kill nor a power cut takes it
+/// back. Errors: 58030, 53100 disk full, XX001 damaged.
+class AlertStore {
+ public:
+  static base::Result<std::unique_ptr<AlertStore>> open(const std::string& path);
+  ~AlertStore();
+  AlertStore(const AlertStore&) = delete;
+  AlertStore& operator=(const AlertStore&) = delete;
+
+  struct Rule {
+    uint64_t incarnation = 0;
+    std::string facts;  ///< JSON of the caller's
+    Micros evaluated_until = 0;
+    std::vector<KeyState> keys;
+  };
+  struct Kept {
+    std::map<std::string, Rule, std::less<>> rules;
+    std::vector<Silence> silences;
+    std::vector<QueuedNotice> notices;  ///< by number
+  };
+  base::Result<Kept> load();
+
+  /// What came of a window: all of it is written, or nothing.
+  struct Step {
+    std::string rule;
+    uint64_t incarnation = 0;
+    std::string facts;
+    Micros evaluated_until = 0;
+    bool rule_gone = false;
+    std::vector<const KeyState*> put;
+    std::vector<std::string> gone;
+    std::vector<QueuedNotice> notices;
+  };
+  base::Result<void> write(const Step& step);
+  base::Result<void> put_notices(const std::vector<QueuedNotice>& notices);
+  base::Result<void> remove_notices(const std::vector<int64_t>& numbers);
+  base::Result<void> put_silence(const Silence& silence);
+  base::Result<void> remove_silence(uint64_t id);
+
+ private:
+  explicit AlertStore(std::string path) : path_(std::move(path)) {}
+  template <typename Work>
+  base::Result<void> in_transaction(Work&& work);
+  template <typename T, typename Work>
+  base::Result<T> guarded(Work&& work);
+  void put_all(const std::vector<QueuedNotice>& notices);
+
+  const std::string path_;
+  std::mutex mutex_;  ///< of what follows
+  sqlite3* db_ = nullptr;
+};
+
+}  // namespace backstream::alert
