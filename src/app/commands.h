@@ -42,6 +42,7 @@ int sql_command(const std::vector<std::string>& arguments);
 int query_command(const std::vector<std::string>& arguments);
 int tail_command(const std::vector<std::string>& arguments);
 int status_command(const std::vector<std::string>& arguments);
+int alert_command(const std::vector<std::string>& arguments);
 int node_command(const std::vector<std::string>& arguments);
 int sink_command(const std::vector<std::string>& arguments);
 int catalog_command(const std::vector<std::string>& arguments);

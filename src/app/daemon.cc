@@ -91,7 +91,7 @@ Result<std::unique_ptr<Daemon>> Daemon::open(Options options) {
   raise_descriptor_limit();
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
   for (const auto step : {&Daemon::open_state, &Daemon::join_at_start, &Daemon::open_halves, &Daemon::open_input,
-                          &Daemon::open_register, &Daemon::open_http}) {
+                          &Daemon::open_alerts, &Daemon::open_register, &Daemon::open_http}) {
     if (auto done = ((*daemon).*step)(); !done) return tl::unexpected(std::move(done.error()));
   }
   return daemon;
@@ -340,6 +340,7 @@ service::QueryGround Daemon::ground() {
             exec::ResultSink* const sink =
                 board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq);
             if (results_in_) results_in_->open(id_of(object), query, object.name, *sink);
+            if (alerts_) alerts_->open_query(object.name, object.incarnation.value, object.version, query);
             return sink;
           },
           [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
@@ -349,6 +350,58 @@ service::QueryGround Daemon::ground() {
             if (last) board_->drop(object.name);
           },
           shared_catalog_ != nullptr, half_ == exec::Half::kMerge};
+}
+
+Result<void> Daemon::open_alerts() {
+  if (half_ != exec::Half::kBoth && results_in_ == nullptr) return {};
+  alert::Alerts::Options options;
+  options.file = options_.state_kept ? in_folder(options_.settings.state.folder, "alerts.db") : ":memory:";
+  options.endpoints = options_.settings.notify;
+  options.started_at = started_at_;
+  options.tell = [](const std::string& line) { telemetry::terminal_log().warning(line); };
+  auto opened = alert::Alerts::open(std::move(options));
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  alerts_ = std::move(*opened);
+  board_->on_part([this](const std::string& query, const std::shared_ptr<const receiver::ResultPart>& part) {
+    alerts_->take(query, part);
+  });
+  return {};
+}
+
+/// At rest.
+void Daemon::tend_alerts(Micros now) {
+  const auto queries = register_->list_unless_changing();
+  if (!alerts_ || !queries) return;
+  std::map<std::string, uint64_t, std::less<>> known;
+  for (const auto& status : *queries) known.emplace(status.object.name, status.object.incarnation.value);
+  alerts_->keep_queries(known);
+  if (now - sampling_at_ >= 10 * kSecond || now < sampling_at_) {
+    sampling_at_ = now;
+    uint64_t least = 0, most = 0;
+    for (const inventory::ExporterFact& fact : pipeline_->exporter_facts()) {
+      if (fact.sampling_rate_min == 0) continue;
+      least = least == 0 ? fact.sampling_rate_min : std::min(least, fact.sampling_rate_min);
+      most = std::max(most, fact.sampling_rate_max);
+    }
+    alerts_->note_sampling(most == 0       ? ""
+                           : least == most ? fmt::format("1:{}", most)
+                                           : fmt::format("1:{} to 1:{}", least, most));
+  }
+  // A window without rows is not sent. What has been handed over must have been taken before it is said that no more
+  // comes.
+  if (half_ != exec::Half::kBoth || board_->counters().pending_octets != 0) return;
+  for (const auto& status : *queries) {
+    if (!status.number || !status.query || !status.query->alert || !status.query->inputs.empty()) continue;
+    const plan::Relation& source = status.query->source;
+    if (source.kind != plan::Relation::Kind::kStream) continue;
+    const plan::Window& window = status.query->stages.front().window;
+    const bool by_arrival = source.arrival_column >= 0 && window.kind != plan::Window::Kind::kNone &&
+                            window.time_column == source.arrival_column;
+    const Micros watermark = engine_->watermark(source.name, by_arrival ? exec::Clock::kArrival : exec::Clock::kEvent);
+    if (watermark == base::kMinTime || watermark == base::kMaxTime) continue;
+    alerts_->advance(status.object.name, watermark - status.query->options.allowed_lateness_us -
+                                             status.query->options.delay_us.value_or(0));
+  }
 }
 
 Result<void> Daemon::open_register() {
@@ -470,7 +523,8 @@ Result<void> Daemon::open_http() {
         return done;
       },
       [this] { return server_ ? server_->status().streams_now : 0; },
-      [this](const std::string& name, const catalog::Author& author) { return drain_node(name, author); }};
+      [this](const std::string& name, const catalog::Author& author) { return drain_node(name, author); },
+      alerts_.get()};
   for (const config::NodeRole role : settings.node.roles) ground.node.roles.emplace_back(role_name(role));
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
   service::add_access_routes(router_, *access_);
@@ -485,6 +539,7 @@ Result<void> Daemon::open_http() {
     endpoint->port = server_->ports().front();
     http_address_ = endpoint->text();
   }
+  if (alerts_) alerts_->note_link(settings.alert.link.empty() ? http_address_ : settings.alert.link);
   return {};
 }
 
@@ -582,6 +637,7 @@ service::MetricsInput Daemon::metrics_input() {
   if (server_) input.http = server_->status();
   input.hub = service::HubCounts(hub_.counters());
   const auto results = board_->counters();
+  if (alerts_) input.alerts = alerts_->status();
   input.results = {results.rows, results.rows_unshown, results.rows_refused, results.octets};
   input.access = access_->status();
   const auto checkpoints = checkpoints_->status();
@@ -788,6 +844,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
       watch_clock(now);
       pipeline_->at_rest([&] {
         take_snapshot(now);
+        tend_alerts(now);
         if (earlier_.due(now)) earlier_.keep(metrics_at_rest());
         if (!spool_) return;
         spool_->note_watermark(engine_->watermark(kFlows));
@@ -832,6 +889,7 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   leave_workers();
   if (follower_) follower_->stop();
   board_->settle();
+  if (alerts_) alerts_->settle();
   Result<void> kept;
   if (spool_) {
     engine_->send_open();

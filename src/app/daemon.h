@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "alert/alerts.h"
 #include "app/catalog_store.h"
 #include "app/edge_mark.h"
 #include "app/exporter_state.h"
@@ -118,6 +119,8 @@ class Daemon {
   std::vector<service::EdgeStatus> edges() const;
   void add_halves(service::MetricsInput& input) const;
   base::Result<void> open_input();
+  base::Result<void> open_alerts();
+  void tend_alerts(base::Micros now);
   base::Result<void> open_register();
   base::Result<void> join_at_start();
   base::Result<void> join_catalog();
@@ -178,6 +181,8 @@ class Daemon {
   TableRefresh refresh_;
 
   http::EventHub hub_;
+  std::unique_ptr<alert::Alerts> alerts_;  ///< null: no results come here
+  base::Micros sampling_at_ = 0;           ///< when alerts were told of sampling
   std::unique_ptr<service::ResultBoard> board_;
   std::unique_ptr<FlowOutput> flow_output_;  ///< null: flows are not sent on
   std::unique_ptr<Pipeline> pipeline_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "alert/alerts.h"
 #include "base/published.h"
 #include "catalog/catalog.h"
 #include "http/events.h"
@@ -45,6 +46,7 @@ struct ApiGround {
   /// Takes a node out of use. Errors: 42704 there is none of that name; 0A000 it is alone; the catalog's.
   std::function<base::Result<void>(const std::string& name, const catalog::Author&)> drain;
   SinkRegister* sinks = nullptr;  ///< null: this node keeps no results
+  alert::Alerts* alerts = nullptr;  ///< null: no results come here
 };
 
 /// Adds all routes but those of access control.

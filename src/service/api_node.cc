@@ -177,18 +177,6 @@ class NodeRoutes {
     if (!done) return refuse(done.error());
     return json_answer(200, {{"name", name}, {"state", "drained"}});
   }
-  Response objects(catalog::Kind kind, const char* member) const {
-    const auto all = ground_->catalog.list(kind);
-    if (!all) return refuse(all.error());
-    Json list = Json::array();
-    for (const catalog::Object& object : *all) {
-      Json body = Json::parse(object.body, nullptr, false);
-      list.push_back({{"name", object.name}, {"version", object.version}, {"definition", std::move(body)}});
-    }
-    return json_answer(200, {{member, std::move(list)}});
-  }
-  Response alerts(const Request&) const { return objects(catalog::Kind::kAlert, "alerts"); }
-
   Response audit(const Request& request) const {
     catalog::Catalog::AuditOf which;
     const auto limit = count_parameter(request, "limit"), before = count_parameter(request, "before");
@@ -221,7 +209,7 @@ class NodeRoutes {
   Response export_catalog(const Request& request) const {
     auto document = catalog::export_document(ground_->catalog);
     if (!document) return refuse(document.error());
-    note(request, "export", "the whole catalog");
+    note(*ground_, request, "export", "the whole catalog");
     return http::json_response(200, std::move(*document));
   }
 
@@ -253,24 +241,12 @@ class NodeRoutes {
   }
   Response reload(const Request& request) const {
     const auto done = ground_->reload();
-    note(request, done ? "reload" : "reload refused", done ? *done : done.error().message);
+    note(*ground_, request, done ? "reload" : "reload refused", done ? *done : done.error().message);
     if (!done) return http::respond(http::problem_of(done.error(), 422));
     return http::text_response(200, *done);
   }
 
  private:
-  /// For the audit: what was done that changes no object.
-  void note(const Request& request, const char* verb, std::string comment) const {
-    catalog::Change change;
-    change.action = catalog::Change::Action::kNote;
-    change.kind = catalog::Kind::kService;
-    change.name = "service";
-    change.verb = verb;
-    change.comment = std::move(comment);
-    // What was done is done; a catalog that cannot be written is told by doctor and by the next change.
-    (void)ground_->catalog.apply({&change, 1}, author_of(request), wall_clock());
-  }
-
   /// What a query that runs waits for, in the order in which things must come.
   void explain_waiting(const QueryRegister::Status& query, const Snapshot& now, Json& reasons,
                        std::optional<Micros>& due) const {
@@ -340,6 +316,18 @@ class NodeRoutes {
 
 }  // namespace
 
+void note(const ApiGround& ground, const Request& request, const char* verb, std::string comment, catalog::Kind kind,
+          std::string name) {
+  catalog::Change change;
+  change.action = catalog::Change::Action::kNote;
+  change.kind = kind;
+  change.name = std::move(name);
+  change.verb = verb;
+  change.comment = std::move(comment);
+  // What was done is done; a catalog that cannot be written is told by doctor and by the next change.
+  (void)ground.catalog.apply({&change, 1}, author_of(request), wall_clock());
+}
+
 void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground) {
   using http::Method;
   const auto routes = std::make_shared<NodeRoutes>(ground);
@@ -352,7 +340,6 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
   add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "why_query", false, &NodeRoutes::why);
   add(Method::kGet, "/api/v1/nodes", kViewer, "nodes", false, &NodeRoutes::nodes);
   add(Method::kPost, "/api/v1/nodes/{name}/drain", kAdmin, "drain_node", true, &NodeRoutes::drain_node);
-  add(Method::kGet, "/api/v1/alerts", kViewer, "alerts", false, &NodeRoutes::alerts);
   add(Method::kGet, "/api/v1/audit", kAdmin, "audit", false, &NodeRoutes::audit);
   add(Method::kGet, "/api/v1/catalog/export", kAdmin, "export_catalog", true, &NodeRoutes::export_catalog);
   router.add({Method::kPost, "/api/v1/catalog/import",
@@ -369,6 +356,7 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
 void add_api_routes(http::Router& router, std::shared_ptr<const ApiGround> ground) {
   add_query_routes(router, ground);
   add_result_routes(router, ground);
+  add_alert_routes(router, ground);
   add_node_routes(router, ground);
   add_sink_routes(router, ground);
 }

@@ -7,8 +7,13 @@
 
 namespace backstream::service {
 
+/// For the audit: what was done that changes no object.
+void note(const ApiGround& ground, const http::Request& request, const char* verb, std::string comment,
+          catalog::Kind kind = catalog::Kind::kService, std::string name = "service");
+
 void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_result_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
+void add_alert_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_sink_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 

@@ -676,11 +676,44 @@ void check_limits(const DoctorInput& input, Checks& out) {
   out.push_back({"D22", state, text, fix});
 }
 
+void check_alerts(const DoctorInput& input, Checks& out) {
+  if (!input.alerts) return;
+  const DoctorInput::Alerts& alerts = *input.alerts;
+  if (!alerts.store_error.empty()) {
+    out.push_back({"D23", kError, fmt::format("states of alerts are not kept: {}", alerts.store_error),
+                   "a restart would tell some twice, or not at all; see D18"});
+    return;
+  }
+  if (!alerts.failing.empty()) {
+    Names names;
+    for (const auto& endpoint : alerts.failing)
+      names.add(fmt::format("{} {}, {} waiting: {}", endpoint.name, since(input, endpoint.failing_since),
+                            grouped(endpoint.waiting), endpoint.error));
+    out.push_back({"D23", kError, fmt::format("notices do not get through: {}", names.text()),
+                   fmt::format("backstream alert test {}", alerts.failing.front().name)});
+    return;
+  }
+  if (!alerts.unknown.empty()) {
+    Names names;
+    for (const std::string& name : alerts.unknown) names.add(name);
+    out.push_back({"D23", kWarning, fmt::format("no settings [notify.NAME] of: {}", names.text()),
+                   "write them, or alter \"alert.notify\"; docs/alerts.md"});
+    return;
+  }
+  if (alerts.rules != 0 && alerts.no_endpoint) {
+    out.push_back({"D23", kWarning, fmt::format("{}, and nobody is told", plural(alerts.rules, "alert rule")),
+                   "settings [notify.NAME] say where notices go; docs/alerts.md"});
+    return;
+  }
+  out.push_back(
+      {"D23", kOk, fmt::format("{}, {} firing", plural(alerts.rules, "alert rule"), grouped(alerts.firing)), ""});
+}
+
 constexpr void (*kChecks[])(const DoctorInput&, Checks&) = {
     check_config,      check_listeners, check_exporters, check_admission,  check_sampling,        check_templates,
     check_decoding,    check_missing,   check_buffers,   check_delays,     check_exporter_clocks, check_watermark,
     check_our_clock,   check_queries,   check_catalog,   check_checkpoint, check_outages,         check_disk,
-    check_descriptors, check_memory,    check_exposure,  check_limits,
+    check_descriptors, check_memory,    check_exposure,  check_limits,     check_alerts,
 };
 
 size_t count_of(const Checks& checks, CheckState state) {

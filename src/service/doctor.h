@@ -128,6 +128,20 @@ struct DoctorInput {
   };
   std::optional<Disk> disk;
 
+  struct Alerts {
+    size_t rules = 0, firing = 0;
+    std::string store_error;  ///< why states are not kept
+    struct Endpoint {
+      std::string name, error;
+      base::Micros failing_since = 0;
+      uint64_t waiting = 0;
+    };
+    std::vector<Endpoint> failing;
+    std::vector<std::string> unknown;  ///< endpoints that rules name and settings do not, "chat of ddos"
+    bool no_endpoint = false;
+  };
+  std::optional<Alerts> alerts;
+
   std::optional<telemetry::ProcessFacts> process;  ///< of the daemon
   struct Memory {
     uint64_t total_octets = 0;                 ///< what the process may have: of the machine, or its control group

@@ -331,6 +331,24 @@ DoctorInput local_facts(const config::Settings& settings, bool try_ports) {
   return input;
 }
 
+namespace {
+
+void add_alerts(DoctorInput& input, const alert::Alerts::Status& status) {
+  DoctorInput::Alerts& alerts = input.alerts.emplace(DoctorInput::Alerts{});
+  alerts.rules = status.rules;
+  alerts.firing = status.firing + status.recovering;
+  alerts.store_error = status.store_error;
+  alerts.no_endpoint = status.endpoints.empty();
+  for (const auto& endpoint : status.endpoints) {
+    if (endpoint.failing_since)
+      alerts.failing.push_back({endpoint.name, endpoint.error, *endpoint.failing_since, endpoint.waiting});
+  }
+  for (const auto& [rule, endpoint] : status.unknown_endpoints)
+    alerts.unknown.push_back(fmt::format("{} of {}", endpoint, rule));
+}
+
+}  // namespace
+
 void add_counts(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
                 const MetricsInput* earlier) {
   input.now = now.now;
@@ -342,6 +360,7 @@ void add_counts(DoctorInput& input, const config::Settings& settings, const Metr
   add_exporters(input, now, earlier);
   add_queries(input, now, earlier);
   add_limits(input, settings, now, earlier);
+  if (now.alerts) add_alerts(input, *now.alerts);
   if (!input.watermark) input.watermark.emplace(DoctorInput::Watermark{});
   input.watermark->event = now.watermark_event;
   input.watermark->delay = settings.watermark.delay_us;

@@ -63,6 +63,7 @@ DoctorInput well() {
   input.process->resident_octets = 1 << 30;
   input.memory = DoctorInput::Memory{uint64_t{16} << 30, uint64_t{8} << 30, false};
   input.exposure = DoctorInput::Exposure{"http://127.0.0.1:8844", true, false, false, false};
+  input.alerts.emplace(DoctorInput::Alerts{}).rules = 2;
   input.limits = {{"exporters", 10, 65'536, "set decode.exporter_limit higher"}};
   return input;
 }
@@ -267,6 +268,17 @@ const std::vector<Case>& cases() {
          i.recent_refusals = {{"live events that slow readers missed", 12}};
        },
        "in the last 5 min: 12 live events that slow readers missed", "ss -tnp"},
+      {"an endpoint that fails", "D23", kError,
+       [](I& i) {
+         i.alerts->failing = {{"chat", "it answered 500", kNow - 3 * kMinute, 7}};
+       },
+       "chat since 2", "backstream alert test chat"},
+      {"an endpoint that nobody wrote", "D23", kWarning, [](I& i) { i.alerts->unknown = {"pager of ddos"}; },
+       "pager of ddos", "alert.notify"},
+      {"rules for nobody", "D23", kWarning, [](I& i) { i.alerts->no_endpoint = true; }, "nobody is told",
+       "notify.NAME"},
+      {"alerts that are not kept", "D23", kError, [](I& i) { i.alerts->store_error = "disk I/O error"; },
+       "disk I/O error", "D18"},
   };
   return kCases;
 }
@@ -296,7 +308,7 @@ TEST(Doctor, EveryCheckCanFindSomething) {
   std::set<std::string_view> bad;
   for (const Case& one : cases())
     if (one.state != kOk) bad.insert(one.id);
-  EXPECT_EQ(bad.size(), 22U);
+  EXPECT_EQ(bad.size(), 23U);
 }
 
 TEST(Doctor, TheDocumentHasEveryCheck) {

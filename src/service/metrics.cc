@@ -361,6 +361,34 @@ void add_forwards(Exposition& page, const std::vector<ingest::ForwardStats>& for
   }
 }
 
+// --- alerts ---------------------------------------------------------------------------------------------------------
+
+void add_alerts(Exposition& page, const std::optional<alert::Alerts::Status>& alerts) {
+  if (!alerts) return;
+  page.family("backstream_alert_rules", MetricKind::kGauge, "Rules.");
+  page.add({}, alerts->rules);
+  page.family("backstream_alerts", MetricKind::kGauge, "Keys of rules, by state.");
+  page.add({{"state", "pending"}}, alerts->pending);
+  page.add({{"state", "firing"}}, alerts->firing);
+  page.add({{"state", "recovering"}}, alerts->recovering);
+  page.family("backstream_alert_keys_left_out", MetricKind::kGauge, "Keys that fire beyond the bound of their rule.");
+  page.add({}, alerts->keys_left_out);
+  page.family("backstream_alert_silences", MetricKind::kGauge, "Silences.");
+  page.add({}, alerts->silences);
+  page.family("backstream_alert_results_dropped_total", MetricKind::kCounter, "Parts of results that found no room.");
+  page.add({}, alerts->parts_dropped);
+  page.family("backstream_notifications_waiting", MetricKind::kGauge, "Notices that an endpoint has not taken yet.");
+  for (const auto& endpoint : alerts->endpoints) page.add({{"endpoint", endpoint.name}}, endpoint.waiting);
+  page.family("backstream_notifications_total", MetricKind::kCounter, "Notices, and attempts that failed, by result.");
+  for (const auto& endpoint : alerts->endpoints) {
+    page.add({{"endpoint", endpoint.name}, {"result", "delivered"}}, endpoint.delivered);
+    page.add({{"endpoint", endpoint.name}, {"result", "failed"}}, endpoint.failed);
+    page.add({{"endpoint", endpoint.name}, {"result", "refused"}}, endpoint.refused);
+    page.add({{"endpoint", endpoint.name}, {"result", "dropped"}}, endpoint.dropped);
+    page.add({{"endpoint", endpoint.name}, {"result", "expired"}}, endpoint.expired);
+  }
+}
+
 // --- queries --------------------------------------------------------------------------------------------------------
 
 void fold(Query& sum, const Query& query) {
@@ -652,6 +680,7 @@ std::string metrics_page(const MetricsInput& input) {
   add_forwards(page, input.forwards);
   add_watermark(page, input);
   add_queries(page, input);
+  add_alerts(page, input.alerts);
   add_spool(page, input.spool);
   add_kafka_logs(page, input.kafka_logs);
   add_partials(page, input.partials);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "alert/alerts.h"
 #include "base/time.h"
 #include "decode/decoder.h"
 #include "exec/engine.h"
@@ -43,7 +44,8 @@ struct MetricsInput {
     uint64_t delivered = 0, failed = 0, dropped = 0, waiting = 0;
   };
   std::optional<FlowsSent> flows_sent;
-  decode::IngestLedger decoded;  ///< of all exporters
+  std::optional<alert::Alerts::Status> alerts;  ///< of who has results
+  decode::IngestLedger decoded;                 ///< of all exporters
 
   struct Exporter {
     std::string address;

@@ -74,6 +74,11 @@ MetricsInput full_input() {
   input.ingest.skipped[static_cast<size_t>(ingest::IngestSkip::kNotAllowed)] = 9;
   input.ingest.topics = {{"flows", 40, 4000, 1, 2, 3}};
   input.flows_sent = {{"out", 5, 600, 70, 8, 9, 10}};
+  auto& alerts = input.alerts.emplace();
+  alerts.rules = 3;
+  alerts.firing = 2;
+  alerts.endpoints.emplace_back();
+  alerts.endpoints.back().name = "chat";
   input.forwards.emplace_back();
   input.forwards[0].name = "nfcapd";
   input.forwards[0].dropped[0] = 7;

@@ -106,7 +106,7 @@ void ResultBoard::on_window(std::function<void(const std::string&, Micros)> list
   window_listener_ = std::move(listener);
 }
 void ResultBoard::on_part(std::function<void(const std::string&, const std::shared_ptr<const ResultPart>&)> taker) {
-  part_taker_ = std::move(taker);
+  part_takers_.push_back(std::move(taker));
 }
 
 exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity, const plan::Query& plan,
@@ -228,7 +228,7 @@ void ResultBoard::show(Pending pending) {
     latency->record(static_cast<double>(base::wall_clock() - part.window_end) / base::kMicrosPerSecond);
   }
   publish_filtered(pending.query, part);
-  if (part_taker_) part_taker_(pending.query, pending.part);
+  for (const auto& taker : part_takers_) taker(pending.query, pending.part);
 }
 
 void ResultBoard::publish(http::Topic& topic, const std::string& query, const ResultPart& part) const {

@@ -66,8 +66,8 @@ class ResultBoard {
   /// Called on the engine's threads when a window of a query has been handed over whole. Before the first open().
   void on_window(std::function<void(const std::string& query, Micros start)> listener);
 
-  /// Who takes every part, in the order of each query, with its number. Called on the board's thread, which it must not
-  /// keep waiting. Before the first open().
+  /// One more who takes every part, in the order of each query, with its number. Called on the board's thread, which it
+  /// must not keep waiting. Before the first open().
   void on_part(std::function<void(const std::string& query, const std::shared_ptr<const ResultPart>&)> taker);
 
   /// What the site of an edge is called, for who reads that it is missing; empty: unknown. Called on the engine's
@@ -154,7 +154,7 @@ class ResultBoard {
   const BoardLimits limits_;
   std::function<void(const std::string&, Micros)> window_listener_;
   std::function<std::string(uint32_t)> edge_name_;
-  std::function<void(const std::string&, const std::shared_ptr<const ResultPart>&)> part_taker_;
+  std::vector<std::function<void(const std::string&, const std::shared_ptr<const ResultPart>&)>> part_takers_;
 
   mutable std::mutex mutex_;  ///< of all below
   std::condition_variable changed_;
