@@ -69,8 +69,6 @@ struct Alerts::Version {
   std::shared_ptr<const plan::AlertRule> rule;
   std::optional<expr::Evaluator> when, clear;
   RuleStates::Options options;
-  std::vector<std::string> key_columns;
-  std::string value_column;
 };
 
 struct Alerts::Rule {
@@ -178,72 +176,84 @@ void Alerts::stop() {
   if (notifier_) notifier_->stop();
 }
 
-void Alerts::open_query(const std::string& name, uint64_t incarnation, uint32_t version, const plan::Query& query) {
+void Alerts::queue(Work work) {
   {
-    const std::lock_guard lock(mutex_);
-    const auto known = rules_.find(name);
-    const bool other = known != rules_.end() && known->second->incarnation != incarnation;
-    if (known != rules_.end() && (other || query.alert == nullptr)) end_rule(name, wall_clock());
-    if (query.alert == nullptr) {
-      const std::lock_guard queue_lock(queue_mutex_);
-      rule_names_.erase(name);
-      return;
-    }
-    std::unique_ptr<Rule>& at = rules_[name];
-    if (at == nullptr) {
-      at = std::make_unique<Rule>();
-      at->states.set_blind_until(options_.started_at);
-    }
-    Rule& rule = *at;
-    rule.name = name;
-    rule.incarnation = incarnation;
-    Version made;
-    made.number = version;
-    made.rule = query.alert;
-    if (made.rule->when) made.when.emplace(expr::clone(*made.rule->when));
-    if (made.rule->clear) made.clear.emplace(expr::clone(*made.rule->clear));
-    made.options.for_us = made.rule->for_us;
-    made.options.keep_us = made.rule->keep_us;
-    made.options.has_clear = made.rule->clear != nullptr;
-    made.options.early = made.rule->early;
-    made.options.keys_max = options_.keys_max;
-    made.options.window_size_us = query.window_size_us;
-    const auto& columns = query.output().columns;
-    for (const int column : made.rule->key_columns)
-      made.key_columns.push_back(columns[static_cast<size_t>(column)].name);
-    if (made.rule->value_column >= 0) made.value_column = columns[static_cast<size_t>(made.rule->value_column)].name;
-    rule.facts = NoticeFacts{};
-    rule.facts.rule = name;
-    rule.facts.incarnation = incarnation;
-    rule.facts.version = version;
-    rule.facts.severity = plan::name(made.rule->severity);
-    rule.facts.threshold = std::string(made.rule->threshold_text());
-    rule.facts.value_column = made.value_column;
-    rule.facts.summary = made.rule->summary;
-    rule.facts.key_columns = made.key_columns;
-    rule.facts.labels = made.rule->labels;
-    rule.notify = made.rule->notify;
-    rule.states.set_options(made.options);
-    std::erase_if(rule.versions, [&](const Version& before) { return before.number == version; });
-    rule.versions.push_back(std::move(made));
-    if (rule.versions.size() > kVersionsKept) rule.versions.pop_front();
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back(std::move(work));
   }
-  const std::lock_guard lock(queue_mutex_);
-  rule_names_.insert(name);
+  queue_changed_.notify_all();
 }
 
-void Alerts::keep_queries(const std::map<std::string, uint64_t, std::less<>>& queries) {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::string> gone;
-  for (const auto& [name, rule] : rules_) {
-    const auto at = queries.find(name);
-    if (at == queries.end() || at->second != rule->incarnation) gone.push_back(name);
+void Alerts::open_query(const std::string& name, uint64_t incarnation, uint32_t version, const plan::Query& query) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (query.alert) rule_names_.insert(name);
+    else rule_names_.erase(name);
   }
-  for (const std::string& name : gone) {
-    end_rule(name, wall_clock());
-    const std::lock_guard queue_lock(queue_mutex_);
-    rule_names_.erase(name);
+  if (!query.alert) {
+    queue({.task = [this, name] {
+      if (rules_.contains(name)) end_rule(name, wall_clock());
+    }});
+    return;
   }
+  auto made = std::make_shared<Version>();
+  made->number = version;
+  made->rule = query.alert;
+  const plan::AlertRule& rule = *query.alert;
+  if (rule.when) made->when.emplace(expr::clone(*rule.when));
+  if (rule.clear) made->clear.emplace(expr::clone(*rule.clear));
+  made->options.for_us = rule.for_us;
+  made->options.keep_us = rule.keep_us;
+  made->options.has_clear = rule.clear != nullptr;
+  made->options.early = rule.early;
+  made->options.keys_max = options_.keys_max;
+  made->options.window_size_us = query.window_size_us;
+  NoticeFacts facts;
+  const auto& columns = query.output().columns;
+  for (const int column : rule.key_columns) facts.key_columns.push_back(columns[static_cast<size_t>(column)].name);
+  if (rule.value_column >= 0) facts.value_column = columns[static_cast<size_t>(rule.value_column)].name;
+  facts.rule = name;
+  facts.incarnation = incarnation;
+  facts.version = version;
+  facts.severity = plan::name(rule.severity);
+  facts.threshold = std::string(rule.threshold_text());
+  facts.summary = rule.summary;
+  facts.labels = rule.labels;
+  queue({.task = [this, made, facts] { begin_version(std::move(*made), facts); }});
+}
+
+void Alerts::begin_version(Version version, const NoticeFacts& facts) {
+  const auto known = rules_.find(facts.rule);
+  if (known != rules_.end() && known->second->incarnation != facts.incarnation) end_rule(facts.rule, wall_clock());
+  std::unique_ptr<Rule>& at = rules_[facts.rule];
+  if (at == nullptr) {
+    at = std::make_unique<Rule>();
+    at->states.set_blind_until(options_.started_at);
+  }
+  Rule& rule = *at;
+  rule.name = facts.rule;
+  rule.incarnation = facts.incarnation;
+  rule.facts = facts;
+  rule.notify = version.rule->notify;
+  rule.states.set_options(version.options);
+  std::erase_if(rule.versions, [&](const Version& before) { return before.number == version.number; });
+  rule.versions.push_back(std::move(version));
+  if (rule.versions.size() > kVersionsKept) rule.versions.pop_front();
+}
+
+void Alerts::keep_queries(std::map<std::string, uint64_t, std::less<>> queries) {
+  queue({.task = [this, kept = std::move(queries)] {
+    std::vector<std::string> gone;
+    for (const auto& [name, rule] : rules_) {
+      const auto at = kept.find(name);
+      if (at == kept.end() || at->second != rule->incarnation) gone.push_back(name);
+    }
+    for (const std::string& name : gone) {
+      end_rule(name, wall_clock());
+      const std::lock_guard lock(queue_mutex_);
+      rule_names_.erase(name);
+    }
+  }});
 }
 
 /// Under mutex_.
@@ -272,19 +282,12 @@ void Alerts::take(const std::string& query, const std::shared_ptr<const ResultPa
       return;
     }
     queue_octets_ += part->octets;
-    queue_.push_back({query, part, 0});
+    queue_.push_back({.query = query, .part = part, .lost = lossy_.erase(query) != 0});
   }
   queue_changed_.notify_all();
 }
 
-void Alerts::advance(const std::string& query, Micros until) {
-  {
-    const std::lock_guard lock(queue_mutex_);
-    if (!rule_names_.contains(query)) return;
-    queue_.push_back({query, nullptr, until});
-  }
-  queue_changed_.notify_all();
-}
+void Alerts::advance(const std::string& query, Micros until) { queue({.query = query, .until = until}); }
 
 std::vector<std::string> Alerts::rules() const {
   const std::lock_guard lock(queue_mutex_);
@@ -292,14 +295,12 @@ std::vector<std::string> Alerts::rules() const {
 }
 
 void Alerts::note_sampling(std::string text) {
-  const std::lock_guard lock(mutex_);
-  sampling_ = std::move(text);
+  queue({.task = [this, text = std::move(text)] { sampling_ = text; }});
 }
 
 void Alerts::note_link(std::string link) {
   while (link.ends_with('/')) link.pop_back();
-  const std::lock_guard lock(mutex_);
-  link_ = std::move(link);
+  queue({.task = [this, link = std::move(link)] { link_ = link; }});
 }
 
 void Alerts::settle() {
@@ -313,22 +314,13 @@ void Alerts::run() {
   while (!stop_ || !queue_.empty()) {
     queue_changed_.wait_for(lock, std::chrono::seconds(1), [&] { return stop_ || !queue_.empty(); });
     std::deque<Work> taken = std::exchange(queue_, {});
-    std::set<std::string, std::less<>> lossy = std::exchange(lossy_, {});
     queue_octets_ = 0;
     busy_ = true;
     lock.unlock();
-    for (const Work& work : taken) {
+    for (Work& work : taken) {
       const std::lock_guard rules_lock(mutex_);
-      const auto at = rules_.find(work.query);
-      if (at == rules_.end()) continue;
-      if (lossy.erase(work.query) != 0) at->second->rows_lost = true;
-      if (work.part) {
-        take_part(*at->second, *work.part, work.part);
-        continue;
-      }
-      std::vector<Event> events;
-      at->second->states.advance(work.until, events);
-      settle_events(*at->second, events);
+      do_work(work);
+      work = {};  // The rows go now.
     }
     if (const Micros now = wall_clock(); now - ticked_at >= kSecond || now < ticked_at) {
       ticked_at = now;
@@ -339,6 +331,24 @@ void Alerts::run() {
     busy_ = false;
     if (queue_.empty()) queue_changed_.notify_all();
   }
+}
+
+void Alerts::do_work(Work& work) {
+  if (work.task) {
+    work.task();
+    return;
+  }
+  const auto at = rules_.find(work.query);
+  if (at == rules_.end()) return;
+  Rule& rule = *at->second;
+  if (work.part) {
+    rule.rows_lost |= work.lost;
+    take_part(rule, std::move(work.part));
+    return;
+  }
+  std::vector<Event> events;
+  rule.states.advance(work.until, events);
+  settle_events(rule, events);
 }
 
 /// Silences end, and then what was kept quiet is told.
@@ -373,7 +383,8 @@ void Alerts::tick(Micros now) {
   }
 }
 
-void Alerts::take_part(Rule& rule, const ResultPart& part, const std::shared_ptr<const ResultPart>& held) {
+void Alerts::take_part(Rule& rule, std::shared_ptr<const ResultPart> held) {
+  const ResultPart& part = *held;
   if (part.incarnation != rule.incarnation) return;
   if (!rule.parts.empty()) {
     const ResultPart& first = *rule.parts.front();
@@ -388,9 +399,10 @@ void Alerts::take_part(Rule& rule, const ResultPart& part, const std::shared_ptr
     rule.rows_lost = true;
     return;
   }
+  const bool last = part.last;
   rule.row_count += part.rows.row_count;
-  rule.parts.push_back(held);
-  if (!part.last) return;
+  rule.parts.push_back(std::move(held));
+  if (!last) return;
   evaluate(rule);
   rule.parts.clear();
   rule.row_count = 0;
@@ -595,8 +607,9 @@ Json Alerts::silences() const {
 }
 
 Result<Json> Alerts::add_silence(Silence silence) {
+  const std::vector<std::string> names = rules();
   const std::lock_guard lock(mutex_);
-  if (silence.rule != "*" && !rules_.contains(silence.rule))
+  if (silence.rule != "*" && std::find(names.begin(), names.end(), silence.rule) == names.end())
     return fail("42704", fmt::format("there is no rule '{}'", silence.rule), {}, "'*' is all of them");
   if (silence.until <= silence.made_at) return fail("22023", "the time until which it is to be quiet is over");
   if (silences_.size() >= kSilencesMax)

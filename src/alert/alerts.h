@@ -42,20 +42,21 @@ class Alerts {
   Alerts(const Alerts&) = delete;
   Alerts& operator=(const Alerts&) = delete;
 
+  // Of whoever has the results. All of it is only queued, and done in this order.
   /// A version of a query begins; one that is no rule ends the rule of its name. Before its first part. Any thread.
   void open_query(const std::string& name, uint64_t incarnation, uint32_t version, const plan::Query& query);
   /// The queries that there are, with their incarnations: rules of others end. Any thread.
-  void keep_queries(const std::map<std::string, uint64_t, std::less<>>& queries);
-  /// Parts of each query in their order. Any thread; only queues it.
+  void keep_queries(std::map<std::string, uint64_t, std::less<>> queries);
+  /// Parts of each query in their order. Any thread.
   void take(const std::string& query, const std::shared_ptr<const receiver::ResultPart>& part);
   /// All windows of the query that end at or before `until` have been taken. In order with take().
   void advance(const std::string& query, Micros until);
-  /// The names of rules that run here.
-  std::vector<std::string> rules() const;
   /// For notices: "1:1000", "1:1 to 1:4000".
   void note_sampling(std::string text);
   /// What links in notices begin with: "https://noc.example".
   void note_link(std::string link);
+  /// The names of rules that run here. Any thread.
+  std::vector<std::string> rules() const;
   /// Waits until all that was handed over is done.
   void settle();
   void stop();
@@ -91,15 +92,20 @@ class Alerts {
   struct Version;
   struct Rule;
   struct Work {
-    std::string query;
-    std::shared_ptr<const receiver::ResultPart> part;  ///< null: advance
-    Micros until = 0;
+    std::string query = {};
+    std::shared_ptr<const receiver::ResultPart> part = nullptr;
+    bool lost = false;                     ///< parts before this one were dropped
+    Micros until = 0;                      ///< advance, where there is neither part nor task
+    std::function<void()> task = nullptr;  ///< under mutex_
   };
   explicit Alerts(Options options);
   base::Result<void> load();
+  void queue(Work work);
+  void begin_version(Version version, const NoticeFacts& facts);
   void run();
+  void do_work(Work& work);
   void tick(Micros now);
-  void take_part(Rule& rule, const receiver::ResultPart& part, const std::shared_ptr<const receiver::ResultPart>& held);
+  void take_part(Rule& rule, std::shared_ptr<const receiver::ResultPart> held);
   void evaluate(Rule& rule);
   void settle_events(Rule& rule, std::vector<Event>& events);
   void end_rule(const std::string& name, Micros at);
@@ -115,16 +121,16 @@ class Alerts {
   const Options options_;
   std::unique_ptr<AlertStore> store_;
 
-  mutable std::mutex mutex_;  ///< of what follows
+  mutable std::mutex mutex_;  ///< of what follows; held while the disk writes
   std::map<std::string, std::unique_ptr<Rule>, std::less<>> rules_;
   std::vector<Silence> silences_;
   std::string sampling_, link_;
   std::string store_error_;
 
-  mutable std::mutex queue_mutex_;  ///< of what follows; never held with mutex_ taken after it
+  mutable std::mutex queue_mutex_;  ///< of what follows; mutex_ is never taken while it is held
   std::condition_variable queue_changed_;
   std::set<std::string, std::less<>> rule_names_;
-  std::set<std::string, std::less<>> lossy_;  ///< rules of which parts were dropped
+  std::set<std::string, std::less<>> lossy_;  ///< rules of which parts were dropped since the last that was not
   std::deque<Work> queue_;
   size_t queue_octets_ = 0;
   uint64_t parts_dropped_ = 0;

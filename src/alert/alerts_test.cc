@@ -116,6 +116,7 @@ class AlertsTest : public testing::Test {
     incarnation_ = incarnation;
     version_ = version;
     alerts_->open_query("r", incarnation, version, *query_);
+    alerts_->settle();
   }
   /// In parts of two rows.
   void give(int minute, const std::vector<Row>& rows, bool final = true, bool complete = true) {

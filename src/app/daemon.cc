@@ -374,7 +374,7 @@ void Daemon::tend_alerts(Micros now) {
   if (!alerts_ || !queries) return;
   std::map<std::string, uint64_t, std::less<>> known;
   for (const auto& status : *queries) known.emplace(status.object.name, status.object.incarnation.value);
-  alerts_->keep_queries(known);
+  alerts_->keep_queries(std::move(known));
   if (now - sampling_at_ >= 10 * kSecond || now < sampling_at_) {
     sampling_at_ = now;
     uint64_t least = 0, most = 0;
