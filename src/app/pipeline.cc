@@ -813,7 +813,9 @@ void Pipeline::run_live(const std::function<bool()>& go_on) {
     }
     const Micros now = wall_clock();
     const bool second_passed = now - ticked_at >= base::kMicrosPerSecond || now < ticked_at;
-    if (!due && !second_passed) continue;
+    // Windows over arrival close by the clock, also while nothing arrives.
+    const bool arrival_due = arrival_low(now) - kArrivalDelay >= arrival_cut_.load(std::memory_order_relaxed);
+    if (!due && !second_passed && !arrival_due) continue;
     // The process, or its machine, stood still. What came meanwhile lies in the sockets: a second to read it, before
     // exporters are taken for silent.
     const bool stood_still = ticked_at != 0 && now - ticked_at > kStoodStill;
