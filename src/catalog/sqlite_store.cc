@@ -9,11 +9,14 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "sqlite/database.h"
 
 namespace backstream::catalog {
 namespace {
 
 using base::fail;
+using sqlite::Statement;
+using StoreError = sqlite::Error;
 
 constexpr int64_t kApplicationId = 0x42535443;      // "BSTC"
 constexpr int64_t kCopyApplicationId = 0x4253544b;  // "BSTK"
@@ -58,61 +61,6 @@ class Checksum {
 
  private:
   uint64_t sum_ = 0;
-};
-
-/// Thrown within this file only: what SQLite answered where it should have done something.
-struct StoreError {
-  int code;
-  std::string message;
-};
-
-class Statement {
- public:
-  Statement(sqlite3* db, std::string_view sql) : db_(db) {
-    if (const int code = sqlite3_prepare_v2(db, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
-        code != SQLITE_OK) {
-      throw StoreError{code, sqlite3_errmsg(db)};
-    }
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  template <typename... Values>
-  Statement& with(const Values&... values) {
-    int at = 0;
-    (bind(++at, values), ...);
-    return *this;
-  }
-  /// Whether there is a row.
-  bool step() {
-    const int code = sqlite3_step(statement_);
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    throw StoreError{code, sqlite3_errmsg(db_)};
-  }
-  void run() {
-    while (step()) {
-    }
-  }
-  int64_t number(int column) const { return sqlite3_column_int64(statement_, column); }
-  std::string text(int column) const {
-    const auto* octets = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return octets == nullptr ? std::string()
-                             : std::string(octets, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
-  }
-
- private:
-  void check(int code) {
-    if (code != SQLITE_OK) throw StoreError{code, sqlite3_errmsg(db_)};
-  }
-  void bind(int at, int64_t value) { check(sqlite3_bind_int64(statement_, at, value)); }
-  void bind(int at, std::string_view text) {
-    check(sqlite3_bind_text64(statement_, at, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
-  }
-
-  sqlite3* db_;
-  sqlite3_stmt* statement_ = nullptr;
 };
 
 int64_t number_of(Kind kind) { return static_cast<int64_t>(kind); }
