@@ -18,6 +18,7 @@ struct ResultForm {
   batch::Schema schema;       ///< of the visible columns
   std::vector<int> keys;      ///< columns that tell a row from the others of its window, ascending (plan::key_outputs)
   Micros window_size_us = 0;  ///< the length of all its windows; 0: none, or they differ
+  int window_start_column = -1, window_end_column = -1;  ///< that tell a row's window, by themselves; -1: none does
 };
 
 /// Rows of one window and revision (or, without windows, of one moment), or a part of them. Once it has its number

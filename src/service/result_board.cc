@@ -109,6 +109,16 @@ void ResultBoard::on_part(std::function<void(const std::string&, const std::shar
   part_takers_.push_back(std::move(taker));
 }
 
+std::shared_ptr<const ResultForm> form_of(const plan::Query& query) {
+  auto form = std::make_shared<ResultForm>();
+  form->schema = query.output();
+  form->keys = plan::key_outputs(query);
+  form->window_size_us = query.window_size_us;
+  form->window_start_column = query.stages.back().window_start_output;
+  form->window_end_column = query.stages.back().window_end_output;
+  return form;
+}
+
 exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity, const plan::Query& plan,
                                     uint64_t first_seq) {
   {
@@ -125,11 +135,7 @@ exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity,
     at->second.last_seq = first_seq == 0 ? 0 : first_seq - 1;
     at->second.topic = hub_.open(query, at->second.last_seq);
   }
-  auto form = std::make_shared<ResultForm>();
-  form->schema = plan.output();
-  form->keys = plan::key_outputs(plan);
-  form->window_size_us = plan.window_size_us;
-  at->second.form = std::move(form);
+  at->second.form = form_of(plan);
   sinks_.push_back(std::make_unique<Sink>(*this, query, identity, at->second.form));
   return sinks_.back().get();
 }

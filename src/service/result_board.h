@@ -168,6 +168,8 @@ class ResultBoard {
   std::thread thread_;
 };
 
+/// What the rows of a query are.
+std::shared_ptr<const ResultForm> form_of(const plan::Query& query);
 /// A copy of those rows of a part that the filter lets through.
 std::shared_ptr<ResultPart> filtered_part(const ResultPart& part, RowFilter& filter);
 
