@@ -343,6 +343,14 @@ void File::heads_after(int64_t query, uint64_t after_seq, size_t parts_max, std:
   row.reset();
 }
 
+std::optional<Micros> File::last_window(int64_t query) {
+  Statement row(db_.handle(),
+                "SELECT window_start FROM part INDEXED BY part_window WHERE query = ?1 AND (flags & 8) != 0 AND "
+                "window_end != window_start ORDER BY window_start DESC LIMIT 1");
+  if (!row.with(query).step()) return std::nullopt;
+  return row.number(0);
+}
+
 std::shared_ptr<const ResultForm> File::form(int64_t of_form) {
   auto& known = forms_[of_form];
   if (known == nullptr) {

@@ -114,6 +114,8 @@ class File {
   void heads(int64_t query, const Window& window, std::vector<Head>& out);
   /// By seq, at most so many, of parts after `after_seq`.
   void heads_after(int64_t query, uint64_t after_seq, size_t parts_max, std::vector<Head>& out);
+  /// The greatest window_start of windows whose last part is there.
+  std::optional<Micros> last_window(int64_t query);
   struct Part {
     std::shared_ptr<ResultPart> part;  ///< null: damaged, or gone
     uint64_t rows_ever_before = 0;

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "history/roll_up.h"
+
 namespace backstream::history {
 
 using base::fail;
@@ -17,7 +19,9 @@ namespace {
 
 constexpr Micros kDay = 86'400 * base::kMicrosPerSecond;
 constexpr size_t kCommitOctets = size_t{16} << 20;  ///< of parts in memory: written at once
-constexpr size_t kErasedParts = 200;                ///< in one transaction
+constexpr size_t kRolledRows = 200'000;             ///< in memory at once, while a bucket is made
+constexpr size_t kTierPartRows = 1'000;
+constexpr size_t kErasedParts = 200;  ///< in one transaction
 constexpr auto kTendEvery = std::chrono::seconds(1), kRetryEvery = std::chrono::seconds(1);
 constexpr auto kAgesEvery = std::chrono::seconds(10);
 constexpr auto kErasing = std::chrono::milliseconds(100);  ///< in a row, before what came is written
@@ -45,7 +49,7 @@ struct Store::Touched {
 struct Store::Written {
   std::map<QueryId, Touched> queries;
   uint64_t parts = 0, rows = 0, repeats = 0, refused_rows = 0;
-  std::vector<std::pair<std::string, Micros>> kept;
+  std::vector<std::pair<QueryId, Head>> final;  ///< parts of windows that buckets are made of
 };
 
 Result<std::unique_ptr<Store>> Store::open(Options options) {
@@ -175,9 +179,9 @@ bool Store::write(std::deque<Item>& items) {
         write_batch(items, count);
         break;
       } catch (const sqlite::Error& error) {
-        if (!settle_failure(error, again)) return false;
+        if (!settle_failure(error, again, Tier::kRaw)) return false;
       } catch (const File::Foreign& foreign) {
-        if (!settle_failure({0, foreign.why}, true)) return false;
+        if (!settle_failure({0, foreign.why}, true, Tier::kRaw)) return false;
       }
     }
     items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(count));
@@ -189,12 +193,12 @@ bool Store::write(std::deque<Item>& items) {
 }
 
 /// Whether it is worth while to try at once again.
-bool Store::settle_failure(const sqlite::Error& error, bool again) {
+bool Store::settle_failure(const sqlite::Error& error, bool again, Tier tier) {
   {
     const std::lock_guard lock(mutex_);
     ++status_.errors;
   }
-  Open& open = open_[at(Tier::kRaw)];
+  Open& open = open_[at(tier)];
   if (error.is_full()) {
     begin_trouble("the disk is full", true);
     const auto removed = remove_oldest();
@@ -238,8 +242,7 @@ void Store::write_batch(const std::deque<Item>& items, size_t count) {
     parts_come_ += count;
   }
   done_.notify_all();
-  if (!options_.kept) return;
-  for (const auto& [query, start] : written.kept) options_.kept(query, start);
+  for (const auto& [id, head] : written.final) note_final(id, head);
 }
 
 void Store::add_to(Open& open, const Item& item, Written& written) {
@@ -262,7 +265,6 @@ void Store::add_to(Open& open, const Item& item, Written& written) {
   }
   Folder::Held& held = known->second.held;
   held.holding.rows_ever += item.refused_before;
-  if (part.windowed() && part.last) written.kept.emplace_back(item.id.name, part.window_start);
   if (is_repeat(part, open, known->second)) {
     ++written.repeats;
     return;
@@ -276,6 +278,7 @@ void Store::add_to(Open& open, const Item& item, Written& written) {
   held.holding.note(part.seq, part.window_start, item.came_at, part.rows.row_count);
   ++written.parts;
   written.rows += part.rows.row_count;
+  if (part.windowed() && part.final && !part.removed && has_tiers()) written.final.emplace_back(item.id, head_of(part));
 }
 
 /// The engine gives windows again where it goes on from an older state, and receivers that read their topic once more.
@@ -399,6 +402,7 @@ void Store::drop_now(const std::string& query) {
     }
   }
   const std::lock_guard lock(mutex_);
+  std::erase_if(unrolled_, [&](const auto& each) { return each.first.name == query; });
   std::erase_if(refused_, [&](const auto& each) { return each.first.name == query; });
 }
 
@@ -427,6 +431,158 @@ void Store::end_trouble() {
     status_.is_full = false;
   }
   if (options_.warn) options_.warn("history is written again");
+}
+
+// --- tiers ----------------------------------------------------------------------------------------------------------
+
+bool Store::has_tiers() const {
+  return std::any_of(options_.keep_us.begin() + 1, options_.keep_us.end(), [](Micros keep) { return keep != 0; });
+}
+
+void Store::note_final(const QueryId& id, const Head& head) {
+  const auto [known, fresh] = unrolled_.try_emplace(id);
+  if (fresh) catch_up(id);
+  Unrolled& unrolled = known->second;
+  unrolled.newest = std::max(unrolled.newest, head.window_start);
+  for (size_t tier = 1; tier < kTierCount; ++tier) {
+    const Micros length = length_us(static_cast<Tier>(tier));
+    if (options_.keep_us[tier] != 0 && head.window_end - head.window_start <= length)
+      unrolled.buckets[tier].try_emplace(base::floor_to(head.window_start, length), head.seq);
+  }
+}
+
+/// What the process before this one, or this one before it had the tier, has left to do.
+void Store::catch_up(const QueryId& id) {
+  std::array<uint64_t, kTierCount> places{};
+  uint64_t least = UINT64_MAX;
+  for (size_t tier = 1; tier < kTierCount; ++tier) {
+    if (options_.keep_us[tier] == 0) continue;
+    if (const auto newest = folder_->newest(id, static_cast<Tier>(tier))) places[tier] = newest->place;
+    least = std::min(least, places[tier]);
+  }
+  Unrolled& unrolled = unrolled_[id];
+  for (const Folder::Held& held : folder_->held(id, Tier::kRaw)) {
+    if (held.holding.parts == 0 || held.holding.last_seq <= least) continue;
+    try {
+      auto reading = folder_->read(held.file);
+      std::vector<Head> page;
+      for (uint64_t after = least; reading; after = page.back().seq) {
+        page.clear();
+        (*reading)->heads_after(held.query, after, 10'000, page);
+        if (page.empty()) break;
+        for (const Head& head : page) {
+          if (!head.windowed() || (head.flags & kFinal) == 0 || (head.flags & kRemoved) != 0) continue;
+          unrolled.newest = std::max(unrolled.newest, head.window_start);
+          for (size_t tier = 1; tier < kTierCount; ++tier) {
+            const Micros length = length_us(static_cast<Tier>(tier));
+            if (options_.keep_us[tier] != 0 && head.seq > places[tier] && head.window_end - head.window_start <= length)
+              unrolled.buckets[tier].try_emplace(base::floor_to(head.window_start, length), head.seq);
+          }
+        }
+      }
+    } catch (const sqlite::Error& error) {  // What is there is made of those that can be read.
+      if (error.is_corrupt()) suspect(held.file);
+    } catch (const File::Foreign&) {
+      suspect(held.file);
+    }
+  }
+}
+
+/// Makes buckets that windows have passed.
+void Store::roll_up(bool all) {
+  const auto begin = steady_clock::now();
+  for (auto& [id, unrolled] : unrolled_) {
+    for (size_t tier = 1; tier < kTierCount; ++tier) {
+      auto& buckets = unrolled.buckets[tier];
+      const Micros length = length_us(static_cast<Tier>(tier));
+      while (!buckets.empty() && buckets.begin()->first + length <= unrolled.newest) {
+        if (!all && steady_clock::now() - begin > kErasing) return;
+        const auto bucket = *buckets.begin();
+        buckets.erase(buckets.begin());
+        uint64_t place = last_seq(id);
+        for (const auto& [start, seq] : buckets) place = std::min(place, seq - 1);
+        if (make_bucket(id, static_cast<Tier>(tier), bucket.first, place)) continue;
+        buckets.insert(bucket);  // It is tried again.
+        return;
+      }
+    }
+  }
+}
+
+/// @param place  raw parts up to this seq are in their buckets then
+bool Store::make_bucket(const QueryId& id, Tier tier, Micros start, uint64_t place) {
+  std::optional<RollUp> rolled;
+  uint32_t version = 0;
+  Range range;
+  range.from = start;
+  range.until = start + length_us(tier);
+  range.rows_max = kRolledRows;
+  for (;;) {
+    const auto read = this->read(id, range);
+    if (!read) return false;
+    for (const auto& part : read->parts) {
+      if (!part->windowed() || !part->final) continue;
+      // Rows of a version with other columns have no place in one row: the newest has it.
+      if (part->version > version || !rolled) {
+        version = part->version;
+        if (tier_form(*part->form, tier) == nullptr) continue;
+        if (!rolled || !rolled->fits(*part)) rolled.emplace(*part->form, tier, start);
+      }
+      rolled->add(*part);
+    }
+    if (!read->next_seq) break;
+    range.after_seq = *read->next_seq;
+  }
+  if (!rolled) return true;
+  for (bool again = false;; again = true) {
+    try {
+      write_bucket(id, tier, rolled->finish(kTierPartRows), place);
+      return true;
+    } catch (const sqlite::Error& error) {
+      if (!settle_failure(error, again, tier)) return false;
+    } catch (const File::Foreign& foreign) {
+      if (!settle_failure({0, foreign.why}, true, tier)) return false;
+    }
+  }
+}
+
+void Store::write_bucket(const QueryId& id, Tier tier, std::vector<std::shared_ptr<ResultPart>> parts, uint64_t place) {
+  Open& open = open_file(tier);
+  const Micros start = parts.front()->window_start;
+  int revision = 0;
+  Folder::Held here{open.number, 0, {}};
+  bool is_known = false;
+  for (const Folder::Held& held : folder_->held(id, tier)) {
+    if (held.file == open.number) {
+      here = held;
+      is_known = true;
+    } else {
+      here.holding = held.holding.without_parts();
+    }
+    if (held.holding.parts == 0 || start < held.holding.first_start || start > held.holding.last_start) continue;
+    std::vector<Head> heads;
+    if (auto reading = folder_->read(held.file)) (*reading)->heads(held.query, {start, start + 1, UINT64_MAX}, heads);
+    for (const Head& head : heads) revision = std::max(revision, head.revision);
+  }
+  open.file->begin();
+  try {
+    if (!is_known) here.query = open.file->add_query(id);
+    for (const auto& part : parts) {
+      part->seq = here.holding.last_seq + 1;
+      part->revision = revision + 1;
+      if (!open.file->put(here.query, *part, here.holding.rows_ever, options_.clock())) continue;
+      here.holding.note(part->seq, start, options_.clock(), part->rows.row_count);
+      here.holding.rows_ever += part->rows.row_count;
+    }
+    here.holding.place = place;
+    open.file->put_holding(here.query, here.holding);
+    open.file->commit();
+  } catch (...) {
+    open.file->roll_back();
+    throw;
+  }
+  folder_->note(open.number, id, here.query, here.holding);
+  folder_->measure(open.number);
 }
 
 // --- what goes ------------------------------------------------------------------------------------------------------
@@ -459,6 +615,7 @@ void Store::tend(bool all) {
     }
     folder_->set_aside(file, "it is not what was written", false);
   }
+  roll_up(all);
   if (const auto now = steady_clock::now(); all || now - ages_at_ >= kAgesEvery) {
     ages_at_ = now;
     tend_ages();
@@ -560,6 +717,25 @@ uint64_t Store::last_seq(const QueryId& id) const {
   return newest ? newest->last_seq : 0;
 }
 
+Result<std::optional<Micros>> Store::last_window(const QueryId& id) const {
+  const auto files = folder_->held(id, Tier::kRaw);
+  for (auto held = files.rbegin(); held != files.rend(); ++held) {
+    if (held->holding.parts == 0) continue;
+    try {
+      auto reading = folder_->read(held->file);
+      if (!reading) continue;
+      if (const auto last = (*reading)->last_window(held->query)) return last;
+    } catch (const sqlite::Error& error) {
+      return fail("58030", fmt::format("history cannot be read: {}", error.message), {},
+                  "see the disk of history.folder");
+    } catch (const File::Foreign& foreign) {
+      return fail("58030", fmt::format("history cannot be read: {}", foreign.why), {},
+                  "see the disk of history.folder");
+    }
+  }
+  return std::nullopt;
+}
+
 uint64_t Store::wait_beyond(uint64_t count, std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
   done_.wait_for(lock, patience, [&] { return parts_come_ > count || stop_; });
@@ -582,6 +758,23 @@ struct Candidate {
 };
 
 }  // namespace
+
+Tier Store::tier_for(const QueryId& id, Micros from) const {
+  Tier chosen = Tier::kRaw;
+  Micros oldest = base::kMaxTime;
+  for (size_t tier = 0; tier < kTierCount; ++tier) {
+    if (oldest <= from) break;
+    Micros first = base::kMaxTime;
+    for (const Folder::Held& held : folder_->held(id, static_cast<Tier>(tier))) {
+      if (held.holding.parts != 0) first = std::min(first, held.holding.first_start);
+    }
+    // A bucket that began before the first window has no more than that.
+    if (first == base::kMaxTime || first + length_us(static_cast<Tier>(tier)) > oldest) continue;
+    chosen = static_cast<Tier>(tier);
+    oldest = first;
+  }
+  return chosen;
+}
 
 Result<Store::Read> Store::read(const QueryId& id, const Range& range,
                                 std::span<const std::shared_ptr<const ResultPart>> newer) {
@@ -613,11 +806,11 @@ Result<Store::Read> Store::read(const QueryId& id, const Range& range,
     return wrong.empty();
   };
   const auto refused = [&] {
-    return fail("58030", fmt::format("history cannot be read: {}", wrong), {}, "see the disk of state.folder");
+    return fail("58030", fmt::format("history cannot be read: {}", wrong), {}, "see the disk of history.folder");
   };
 
   uint64_t rows_unwindowed = 0;
-  for (const Folder::Held& held : folder_->held(id, Tier::kRaw)) {
+  for (const Folder::Held& held : folder_->held(id, range.tier)) {
     const Holding& holding = held.holding;
     read.last_seq = std::max(read.last_seq, holding.last_seq);
     if (holding.parts == 0) continue;
@@ -728,7 +921,7 @@ Result<receiver::PartSource::Parts> Store::read_after(const QueryId& id, uint64_
     } catch (const sqlite::Error& error) {
       if (!error.is_corrupt())
         return fail("58030", fmt::format("history cannot be read: {}", error.message), {},
-                    "see the disk of state.folder");
+                    "see the disk of history.folder");
       suspect(held.file);
     } catch (const File::Foreign&) {
       suspect(held.file);

@@ -33,10 +33,12 @@ struct Options {
   std::chrono::milliseconds commit_every{250};
   std::function<Micros()> clock = base::wall_clock;
   Folder::Warn warn = {};  ///< lines for people; from the writer's thread, and while it is opened
-  /// The last part of a window is on the disk, or was there before. On the writer's thread.
-  std::function<void(const std::string& query, Micros window_start)> kept = {};
 };
 
+/// Tiers are made from final windows: a bucket when windows have passed its end, and once more, as its next revision,
+/// when one of its windows is revised (history/roll_up.h). How far each tier is stands in its files, so that a process
+/// goes on where the one before it was.
+///
 /// Parts are handed over and never waited for; one thread writes them, several times a second. What is read is what is
 /// on the disk: it outlives a kill of the process, and a crash of the machine but for the last moments.
 ///
@@ -60,11 +62,15 @@ class Store final : public receiver::PartSource {
   /// The highest seq that a part of the query ever had; 0: none is known.
   uint64_t last_seq(const QueryId& id) const;
 
+  /// The greatest window_start of windows that are kept whole; nullopt: there is none. Errors: as read().
+  base::Result<std::optional<Micros>> last_window(const QueryId& id) const;
+
   struct Range {
     Micros from = base::kMinTime, until = base::kMaxTime;  ///< of window_start; rows without windows are in every range
     uint64_t after_seq = 0;
     uint64_t rows_max = 1'000'000;  ///< one part is given in any case
     bool revisions = false;         ///< otherwise of each window what was given last, and no removed rows
+    Tier tier = Tier::kRaw;
   };
   struct Read {
     std::vector<std::shared_ptr<const ResultPart>> parts;  ///< by seq
@@ -72,6 +78,8 @@ class Store final : public receiver::PartSource {
     std::optional<Micros> kept_since;                      ///< window_start of the oldest that is kept
     uint64_t last_seq = 0;
   };
+  /// The finest tier that has all that any has from this time on.
+  Tier tier_for(const QueryId& id, Micros from) const;
   /// @param newer  what is known beside history, by seq: parts of history from the first one's seq on are not read
   /// Errors: 58030 the disk does not give them.
   base::Result<Read> read(const QueryId& id, const Range& range,
@@ -120,7 +128,7 @@ class Store final : public receiver::PartSource {
   void write_batch(const std::deque<Item>& items, size_t count);
   void add_to(Open& open, const Item& item, Written& written);
   bool is_repeat(const ResultPart& part, const Open& open, const Touched& touched);
-  bool settle_failure(const sqlite::Error& error, bool again);
+  bool settle_failure(const sqlite::Error& error, bool again, Tier tier);
   void drop_now(const std::string& query);
   Open& open_file(Tier tier);
   void finish(Open& open);
@@ -130,6 +138,12 @@ class Store final : public receiver::PartSource {
   void end_trouble();
   void tend(bool all);
   void tend_ages();
+  bool has_tiers() const;
+  void note_final(const QueryId& id, const Head& head);
+  void catch_up(const QueryId& id);
+  void roll_up(bool all);
+  bool make_bucket(const QueryId& id, Tier tier, Micros start, uint64_t place);
+  void write_bucket(const QueryId& id, Tier tier, std::vector<std::shared_ptr<ResultPart>> parts, uint64_t place);
   void erase_some();
   void erase_some(uint32_t file, const QueryId& id, const Folder::Held& held, Micros until);
   template <typename Work>
@@ -141,6 +155,12 @@ class Store final : public receiver::PartSource {
 
   // The writer's.
   std::array<Open, kTierCount> open_;
+  /// Final windows that are not in their buckets.
+  struct Unrolled {
+    Micros newest = base::kMinTime;                              ///< window_start of all
+    std::array<std::map<Micros, uint64_t>, kTierCount> buckets;  ///< by start: the lowest seq of such parts
+  };
+  std::map<QueryId, Unrolled> unrolled_;             ///< of queries that have had parts in this process
   std::set<std::pair<uint32_t, int64_t>> orphans_;   ///< queries whose parts are to be removed: file, number there
   std::chrono::steady_clock::time_point ages_at_{};  ///< when tend_ages() was
 
