@@ -214,7 +214,7 @@ tl::unexpected<Diagnostic> PostgresTarget::refuse(Diagnostic complaint, About ab
     complaint.hint = fmt::format("GRANT USAGE, CREATE ON SCHEMA {} TO {}, or make the tables yourself", schema, user);
   } else if (state == "3F000") {
     complaint.hint = fmt::format("CREATE SCHEMA {} AUTHORIZATION {}", schema, user);
-  } else if (state == "25006") {
+  } else if (state == "25006" || state == "0A000") {  // Of a standby, which may not begin to write.
     complaint.hint = "a server that only reads; with several hosts: target_session_attrs=read-write";
   } else if (state == "57014") {
     complaint.hint =
@@ -309,9 +309,13 @@ std::string PostgresTarget::place_statement(uint64_t seq) const {
 
 /// In a transaction, until whose end nobody moves it: also not one that a connection of ours left when it broke, whose
 /// COMMIT may be under way.
-Result<uint64_t> PostgresTarget::lock_place() {
-  auto place = session_->run(fmt::format("SELECT seq FROM {}.backstream_sink_places WHERE {} FOR UPDATE",
-                                         quoted_name(options_.schema), place_condition()));
+std::string PostgresTarget::place_query() const {
+  return fmt::format("SELECT seq FROM {}.backstream_sink_places WHERE {} FOR UPDATE", quoted_name(options_.schema),
+                     place_condition());
+}
+
+Result<uint64_t> PostgresTarget::lock_place(const std::string& statements_before) {
+  auto place = session_->run(statements_before + place_query());
   if (!place) return refuse(place.error(), About::kRows);
   if (place->empty()) return fail("08006", "the sink's place was deleted");  // Opened again it begins anew.
   return number(place->front().front());
@@ -324,13 +328,11 @@ Result<uint64_t> PostgresTarget::open() {
       return refuse(begun.error(), About::kTables);
     if (auto made = make_own_tables(); !made) return tl::unexpected(made.error());
     const std::string schema = quoted_name(options_.schema);
-    auto begun = session_->run(fmt::format(
+    auto place = lock_place(fmt::format(
         "COMMIT; {}INSERT INTO {}.backstream_sink_places (sink, query, seq) VALUES ({}, {}, 0) ON CONFLICT DO NOTHING; "
-        "DELETE FROM {}.backstream_sink_windows WHERE table_name = {} AND changed < now() - interval '30 days'",
+        "DELETE FROM {}.backstream_sink_windows WHERE table_name = {} AND changed < now() - interval '30 days'; ",
         kBegin, schema, session_->literal(options_.sink), session_->literal(options_.query), schema,
         session_->literal(table_)));
-    if (!begun) return refuse(begun.error(), About::kRows);
-    auto place = lock_place();
     if (!place) return place;
     if (auto ended = session_->run("COMMIT"); !ended) return refuse(ended.error(), About::kRows);
     return place;
@@ -514,14 +516,15 @@ Result<void> PostgresTarget::attempt(Parts parts, bool moves_place, bool merge_a
     if (!found) return tl::unexpected(found.error());
     layouts.push_back(*found);
   }
-  auto begun = session_->run(
-      fmt::format("{}SELECT pg_advisory_xact_lock(hashtextextended({}, 0))", kBegin, session_->literal(table_)));
-  if (!begun) return refuse(begun.error(), About::kRows);
+  const std::string begin =
+      fmt::format("{}SELECT pg_advisory_xact_lock(hashtextextended({}, 0)); ", kBegin, session_->literal(table_));
   uint64_t place = 0;
   if (moves_place) {
-    auto locked = lock_place();
+    auto locked = lock_place(begin);
     if (!locked) return tl::unexpected(locked.error());
     place = *locked;
+  } else if (auto begun = session_->run(begin); !begun) {
+    return refuse(begun.error(), About::kRows);
   }
 
   Windows windows;
@@ -591,9 +594,8 @@ Result<void> PostgresTarget::attempt(Parts parts, bool moves_place, bool merge_a
     // Without keys of a group rows may be alike again and again.
     if (merge_all && layout->form->keys.size() == layout->form->schema.columns.size()) layout->alike = true;
   }
-  if (auto recorded = record(windows); !recorded) return recorded;
   const uint64_t last = parts.back()->seq;
-  auto ended = session_->run((moves_place && last > place ? place_statement(last) : "") + "COMMIT");
+  auto ended = session_->run(record(windows) + (moves_place && last > place ? place_statement(last) : "") + "COMMIT");
   if (!ended) return refuse(ended.error(), About::kRows);
   rows_copied_ += copied;
   continued_ = moves_place ? next : Continued{};
@@ -653,7 +655,7 @@ Result<void> PostgresTarget::merge(const Layout& layout, bool only_newest,
   return {};
 }
 
-Result<void> PostgresTarget::record(const Windows& windows) {
+std::string PostgresTarget::record(const Windows& windows) const {
   std::vector<Micros> starts, ends;
   std::string revisions;
   for (const auto& [times, window] : windows) {
@@ -662,14 +664,12 @@ Result<void> PostgresTarget::record(const Windows& windows) {
     ends.push_back(times.second);
     revisions += fmt::format("{}{}", revisions.empty() ? "" : ",", window.revision_newest);
   }
-  if (starts.empty()) return {};
-  auto done = session_->run(fmt::format(
+  if (starts.empty()) return "";
+  return fmt::format(
       "INSERT INTO {}.backstream_sink_windows AS w (table_name, window_start, window_end, rev) "
       "SELECT {}, * FROM unnest({}, {}, '{{{}}}'::integer[]) ON CONFLICT (table_name, window_start, window_end) "
-      "DO UPDATE SET rev = greatest(w.rev, EXCLUDED.rev), changed = now()",
-      quoted_name(options_.schema), session_->literal(table_), times_literal(starts), times_literal(ends), revisions));
-  if (!done) return refuse(done.error(), About::kRows);
-  return {};
+      "DO UPDATE SET rev = greatest(w.rev, EXCLUDED.rev), changed = now(); ",
+      quoted_name(options_.schema), session_->literal(table_), times_literal(starts), times_literal(ends), revisions);
 }
 
 Result<void> PostgresTarget::pass_over(const ResultPart& part) {
@@ -697,11 +697,9 @@ Result<std::string> PostgresTarget::look() {
     return refuse(begun.error(), About::kTables);
   if (auto made = make_own_tables(); !made) return tl::unexpected(made.error());
   const std::string schema = quoted_name(options_.schema);
-  auto begun = session_->run(
-      fmt::format("INSERT INTO {}.backstream_sink_places (sink, query, seq) VALUES ({}, {}, 0) ON CONFLICT DO NOTHING",
-                  schema, session_->literal(options_.sink), session_->literal(options_.query)));
-  if (!begun) return refuse(begun.error(), About::kRows);
-  const auto place = lock_place();
+  const auto place = lock_place(fmt::format(
+      "INSERT INTO {}.backstream_sink_places (sink, query, seq) VALUES ({}, {}, 0) ON CONFLICT DO NOTHING; ", schema,
+      session_->literal(options_.sink), session_->literal(options_.query)));
   if (!place) return tl::unexpected(place.error());
   const auto there = find_table();
   if (!there) return tl::unexpected(there.error());

@@ -74,7 +74,7 @@ class PostgresTarget final : public Target {
   Result<void> make_table(const ResultForm* form, bool revised);
   Result<void> fit_table(const ResultForm* form);
   Result<void> fit_index(const ResultForm& form);
-  Result<uint64_t> lock_place();
+  Result<uint64_t> lock_place(const std::string& statements_before);
   Result<Layout*> layout(const std::shared_ptr<const ResultPart>& part);
   Result<void> write(Parts parts, bool moves_place);
   Result<void> attempt(Parts parts, bool moves_place, bool merge);
@@ -83,8 +83,9 @@ class PostgresTarget final : public Target {
   Result<void> copy(const std::string& statements, bool staged, const std::vector<const ResultPart*>& parts);
   /// @param only_newest  rows may have come in several revisions, or be alike
   Result<void> merge(const Layout& layout, bool only_newest, const std::vector<const ResultPart*>& parts);
-  Result<void> record(const Windows& windows);
+  std::string record(const Windows& windows) const;
   std::string place_statement(uint64_t seq) const;
+  std::string place_query() const;
   std::string place_condition() const;
   /// The server's complaint as one of target.h's codes, with what to do about it.
   tl::unexpected<base::Diagnostic> refuse(base::Diagnostic complaint, About about);

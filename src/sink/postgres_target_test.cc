@@ -33,7 +33,7 @@ const char* real_server() { return std::getenv("BACKSTREAM_POSTGRES"); }
 /// Rows of a statement, values with '|' between and "∅" for null. Throws what the server says.
 std::vector<std::string> ask(const std::string& statement, const std::string& connection = real_server()) {
   const std::unique_ptr<PGconn, void (*)(PGconn*)> made(PQconnectdb(connection.c_str()), PQfinish);
-  PQexec(made.get(), "SET client_min_messages = error; SET statement_timeout = '60s'");
+  PQclear(PQexec(made.get(), "SET client_min_messages = error; SET statement_timeout = '60s'"));
   const std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQexec(made.get(), statement.c_str()), PQclear);
   const auto status = PQresultStatus(result.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) throw std::runtime_error(PQerrorMessage(made.get()));
@@ -752,6 +752,8 @@ TEST_F(PostgresTargetTest, WhoIsNotLetInIsTold) {
   EXPECT_EQ(refused("wrong-1"), "28P01");
   EXPECT_EQ(refused(""), "28P01");
   EXPECT_EQ(refused("right"), "let in");
+  ask(fmt::format("ALTER ROLE {} CONNECTION LIMIT 0", schema_));
+  EXPECT_EQ(refused("right"), "53300");
   drop_role();
   options_.address.connection = fmt::format("host={} user=oracle dbname=no_such", server_folder());
   EXPECT_EQ(refused(""), "42000");
