@@ -404,8 +404,8 @@ Result<void> PostgresTarget::fit_table(const ResultForm* form) {
 }
 
 /// A unique index over the window and the keys of this version, where none is. That of a version with other keys would
-/// refuse rows of this one, and goes.
-Result<void> PostgresTarget::fit_index(const ResultForm& form) {
+/// refuse rows of this one, and goes: but not for rows that are only repeated.
+Result<void> PostgresTarget::fit_index(const ResultForm& form, bool repeated) {
   if (form.keys.size() + 2 > kIndexColumnsMax)
     return fail(
         "42000",
@@ -443,6 +443,11 @@ Result<void> PostgresTarget::fit_index(const ResultForm& form) {
       return fail("42000",
                   fmt::format("table {} has rows of query \"{}\", which other columns tell apart", table_, index.query),
                   {}, "the option \"table\" gives another name");
+    if (repeated)
+      return fail("22000",
+                  fmt::format("rows of an older version of query \"{}\", which other columns tell apart than those "
+                              "that table {} has now",
+                              options_.query, table_));
     change += fmt::format("DROP INDEX {}.{}; ", quoted_name(options_.schema), quoted_name(name));
   }
   auto oid = session_->run(fmt::format("SELECT {}::regclass::oid", session_->literal(table_)));
@@ -580,7 +585,7 @@ Result<void> PostgresTarget::attempt(Parts parts, bool moves_place, bool merge_a
     Layout* const layout = way.layout;
     if (layout->windowed && indexed_ != layout) {
       indexed_ = nullptr;
-      if (auto fitted = fit_index(*layout->form); !fitted) return fitted;
+      if (auto fitted = fit_index(*layout->form, !moves_place); !fitted) return fitted;
       indexed_ = layout;
     }
     if (!way.straight.empty()) {
@@ -708,7 +713,7 @@ Result<std::string> PostgresTarget::look() {
     if (auto checked = check_names(*form); !checked) return tl::unexpected(checked.error());
   }
   auto fitted = *there ? fit_table(form) : make_table(form, false);
-  if (fitted && form != nullptr && form->window_size_us != 0) fitted = fit_index(*form);
+  if (fitted && form != nullptr && form->window_size_us != 0) fitted = fit_index(*form, false);
   if (!fitted) return tl::unexpected(fitted.error());
   // All that rows and their removal need; the error would be that of a statement.
   auto facts = session_->run(fmt::format(

@@ -38,7 +38,8 @@ struct PostgresOptions {
 ///
 /// Calls take the advisory lock of the table, so sinks of one table write one after the other. Texts that are no UTF-8,
 /// or hold NUL, times beyond PostgreSQL's, and keys too long for an index (about 2,700 octets) are refused (22…).
-/// An error but 22… closes the connection; a call opens it where it is not. repeat() doubles rows without a window.
+/// An error but 22… closes the connection; a call opens it where it is not. repeat() doubles rows without a window, and
+/// refuses (22…) rows of a version with other keys than the table has now.
 class PostgresTarget final : public Target {
  public:
   explicit PostgresTarget(PostgresOptions options);
@@ -73,7 +74,7 @@ class PostgresTarget final : public Target {
   Result<bool> find_table();
   Result<void> make_table(const ResultForm* form, bool revised);
   Result<void> fit_table(const ResultForm* form);
-  Result<void> fit_index(const ResultForm& form);
+  Result<void> fit_index(const ResultForm& form, bool repeated);
   Result<uint64_t> lock_place(const std::string& statements_before);
   Result<Layout*> layout(const std::shared_ptr<const ResultPart>& part);
   Result<void> write(Parts parts, bool moves_place);

@@ -633,6 +633,12 @@ TEST_F(PostgresTargetTest, ALaterVersionHasItsColumnsAndKeys) {
   newer->form = by_site;
   EXPECT_OK(target.deliver(list({old, newer})));
   EXPECT_EQ(table("site, port, flows, octets, _rev"), (Lines{"a|80|∅|4|2", "a|∅|10|5|3", "b|∅|8|1|2"}));
+  // What is repeated of the version before does not take the index from this one.
+  done = target.repeat(list({old}));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, "22000") << done.error().render();
+  EXPECT_OK(target.repeat(list({newer})));
+  EXPECT_OK(target.deliver(list({newer})));
   // Another query of other keys does not take the table.
   options_.query = "other";
   options_.table = "traffic";
