@@ -139,14 +139,9 @@ void Notifier::run(const std::string& name, Endpoint& endpoint) {
         const size_t count = std::min(endpoint.sender->batch_max(), firing.size() - begin);
         const Attempt attempt = endpoint.sender->send({firing.data() + begin, count});
         const std::lock_guard again(mutex_);
-        if (attempt.result == Attempt::Result::kDelivered) {
-          begin += count;
-          continue;
-        }
-        ++endpoint.status.failed;
-        endpoint.status.error = attempt.error;
-        if (!endpoint.status.failing_since) endpoint.status.failing_since = now;
-        break;
+        note_attempt(name, endpoint, attempt);
+        if (attempt.result != Attempt::Result::kDelivered) break;
+        begin += count;
       }
       lock.lock();
       continue;
@@ -177,34 +172,37 @@ void Notifier::run(const std::string& name, Endpoint& endpoint) {
   }
 }
 
-void Notifier::take_result(const std::string& name, Endpoint& endpoint, const std::vector<int64_t>& numbers,
-                           const Attempt& attempt, std::unique_lock<std::mutex>& lock) {
+/// What is told of the endpoint. Under mutex_.
+void Notifier::note_attempt(const std::string& name, Endpoint& endpoint, const Attempt& attempt) {
   Status& status = endpoint.status;
   const Micros now = wall_clock();
-  const std::string error = receiver::printable(attempt.error);
+  status.error = receiver::printable(attempt.error);
   if (attempt.result == Attempt::Result::kDelivered) {
     if (status.failing_since && options_.tell) options_.tell(fmt::format("endpoint '{}' takes notices again", name));
-    status.delivered += numbers.size();
-    status.error.clear();
     status.failing_since.reset();
     status.delivered_at = now;
-    endpoint.backoff_us = endpoint.next_at = 0;
-    forget(endpoint, numbers, {true, true, {}}, lock);
     return;
   }
+  if (attempt.result == Attempt::Result::kRetry) ++status.failed;
   if (!status.failing_since && options_.tell)
-    options_.tell(fmt::format("endpoint '{}' does not take notices: {}", name, error));
+    options_.tell(fmt::format("endpoint '{}' does not take notices: {}", name, status.error));
   if (!status.failing_since) status.failing_since = now;
-  status.error = error;
-  if (attempt.result == Attempt::Result::kRefused) {
-    status.refused += numbers.size();
-    forget(endpoint, numbers, {true, false, error}, lock);
+}
+
+void Notifier::take_result(const std::string& name, Endpoint& endpoint, const std::vector<int64_t>& numbers,
+                           const Attempt& attempt, std::unique_lock<std::mutex>& lock) {
+  note_attempt(name, endpoint, attempt);
+  Status& status = endpoint.status;
+  if (attempt.result == Attempt::Result::kRetry) {
+    endpoint.backoff_us = endpoint.backoff_us == 0 ? options_.limits.backoff_min_us
+                                                   : std::min(2 * endpoint.backoff_us, options_.limits.backoff_max_us);
+    endpoint.next_at = wall_clock() + endpoint.backoff_us;
     return;
   }
-  ++status.failed;
-  endpoint.backoff_us = endpoint.backoff_us == 0 ? options_.limits.backoff_min_us
-                                                 : std::min(2 * endpoint.backoff_us, options_.limits.backoff_max_us);
-  endpoint.next_at = now + endpoint.backoff_us;
+  endpoint.backoff_us = endpoint.next_at = 0;
+  const bool delivered = attempt.result == Attempt::Result::kDelivered;
+  (delivered ? status.delivered : status.refused) += numbers.size();
+  forget(endpoint, numbers, {true, delivered, status.error}, lock);
 }
 
 /// Those have left the queue for good.

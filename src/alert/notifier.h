@@ -82,6 +82,7 @@ class Notifier {
   };
   Notifier(Options options, AlertStore& store) : options_(std::move(options)), store_(store) {}
   void run(const std::string& name, Endpoint& endpoint);
+  void note_attempt(const std::string& name, Endpoint& endpoint, const Attempt& attempt);
   void take_result(const std::string& name, Endpoint& endpoint, const std::vector<int64_t>& numbers,
                    const Attempt& attempt, std::unique_lock<std::mutex>& lock);
   void forget(Endpoint& endpoint, const std::vector<int64_t>& numbers, const Outcome& outcome,

@@ -41,7 +41,6 @@ struct KeyState {
   } told;
 
   bool fires() const { return state != State::kPending; }
-  bool operator==(const KeyState&) const = default;
 };
 std::string_view name(KeyState::State state);  ///< "pending", "firing", "recovering"
 /// The key of what stands for all that found no room.

@@ -90,8 +90,9 @@ Daemon::~Daemon() {
 Result<std::unique_ptr<Daemon>> Daemon::open(Options options) {
   raise_descriptor_limit();
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
-  for (const auto step : {&Daemon::open_state, &Daemon::join_at_start, &Daemon::open_halves, &Daemon::open_input,
-                          &Daemon::open_alerts, &Daemon::open_register, &Daemon::open_http}) {
+  for (const auto step :
+       {&Daemon::open_state, &Daemon::join_at_start, &Daemon::open_halves, &Daemon::open_input, &Daemon::open_history,
+        &Daemon::open_alerts, &Daemon::open_register, &Daemon::open_sinks, &Daemon::open_http}) {
     if (auto done = ((*daemon).*step)(); !done) return tl::unexpected(std::move(done.error()));
   }
   return daemon;
@@ -159,7 +160,13 @@ void Daemon::go_on_from_before() {
       // What was sent already is not sent again, though the state is from before; and what a version before this one
       // had still to give is given by this one.
       const auto sent = before_->sent.find(saved.name);
-      register_->begin_at(saved.name, sent == before_->sent.end() ? base::kMinTime : sent->second + 1);
+      Micros begin = sent == before_->sent.end() ? base::kMinTime : sent->second + 1;
+      if (begin != base::kMinTime && history_) {
+        // What was sent in the last moments before a kill is not on the disk: it is given once more.
+        const auto kept = history_->last_window({saved.name, saved.incarnation});
+        if (kept && *kept) begin = std::min(begin, **kept + 1);
+      }
+      register_->begin_at(saved.name, begin);
       engine_->mark_gap(*at->number, header.watermark, started_at_);
     }
     if (header.watermark != base::kMinTime) pipeline_->resume_at(header.watermark);
@@ -213,7 +220,7 @@ Result<void> Daemon::keep_places() const {
   for (const service::TopicPlace& place : topic_places()) places.push_back({place.topic, place.partition, place.next});
   const std::string text = places.dump();
   return base::write_atomically(in_folder(options_.settings.state.folder, kPlacesFile),
-                          {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+                                {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
 /// Where topics were read to by the state that is gone on from; without one, by the process that closed its windows.
@@ -337,6 +344,12 @@ service::QueryGround Daemon::ground() {
                   last != before_->header.last_seqs.end() && last->second != 0)
                 first_seq = last->second + 1;
             }
+            if (history_ && is_kept(object.name)) {
+              const history::QueryId id{object.name, object.incarnation.value};
+              history_->drop(id.name, id.incarnation);  // A query of this name that is no more.
+              history_->set_retention(id, query.options.retention_us);
+              if (const uint64_t last = history_->last_seq(id); last >= first_seq) first_seq = last + 1;
+            }
             exec::ResultSink* const sink =
                 board_->open(object.name, {object.incarnation.value, object.version}, query, first_seq);
             if (results_in_) results_in_->open(id_of(object), query, object.name, *sink);
@@ -344,10 +357,11 @@ service::QueryGround Daemon::ground() {
             return sink;
           },
           [this](const catalog::Object& object, exec::ResultSink* sink, bool last) {
-            if (sink == nullptr) return;
-            if (results_in_) results_in_->close(id_of(object), *sink);
-            board_->close(sink);
-            if (last) board_->drop(object.name);
+            if (sink != nullptr && results_in_) results_in_->close(id_of(object), *sink);
+            if (sink != nullptr) board_->close(sink);
+            if (!last) return;
+            board_->drop(object.name);
+            if (history_ && is_kept(object.name)) history_->drop(object.name);
           },
           shared_catalog_ != nullptr, half_ == exec::Half::kMerge};
 }
@@ -362,8 +376,36 @@ Result<void> Daemon::open_alerts() {
   auto opened = alert::Alerts::open(std::move(options));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   alerts_ = std::move(*opened);
-  board_->on_part([this](const std::string& query, const std::shared_ptr<const receiver::ResultPart>& part) {
+  part_takers_.emplace_back([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
     alerts_->take(query, part);
+  });
+  return {};
+}
+
+/// Before the queries: their results are numbered after those that are kept.
+Result<void> Daemon::open_history() {
+  board_->on_part([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
+    for (const auto& take : part_takers_) take(query, part);
+  });
+  const config::Settings& settings = options_.settings;
+  if (!settings.history.enabled || !options_.state_kept || !shows_results()) return {};
+  history::Options options;
+  const std::string& folder = settings.history.folder;
+  options.folder = folder.empty() ? in_folder(settings.state.folder, "history") : folder;
+  options.keep_us = {settings.history.keep_us, settings.history.keep_1m_us, settings.history.keep_5m_us,
+                     settings.history.keep_1h_us};
+  options.octets_max = static_cast<uint64_t>(settings.history.octets_max);
+  options.warn = [](const std::string& line) { telemetry::terminal_log().warning(line); };
+  auto opened = history::Store::open(std::move(options));
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  history_ = std::move(*opened);
+  part_takers_.emplace_back([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
+    if (is_kept(query)) history_->add({query, part->incarnation}, part);
+  });
+  // A state that has windows no more, because they were sent, must not be all that is left of them.
+  checkpoints_->before_each([this] {
+    board_->settle();
+    (void)history_->settle(std::chrono::seconds(5));
   });
   return {};
 }
@@ -402,6 +444,11 @@ void Daemon::tend_alerts(Micros now) {
     alerts_->advance(status.object.name, watermark - status.query->options.allowed_lateness_us -
                                              status.query->options.delay_us.value_or(0));
   }
+}
+
+/// Those of sessions are for who reads them now.
+bool Daemon::is_kept(const std::string& query) const {
+  return !query.starts_with(service::QueryRegister::kTemporaryMark);
 }
 
 Result<void> Daemon::open_register() {
@@ -524,6 +571,8 @@ Result<void> Daemon::open_http() {
       },
       [this] { return server_ ? server_->status().streams_now : 0; },
       [this](const std::string& name, const catalog::Author& author) { return drain_node(name, author); },
+      history_.get(),
+      sinks_.get(),
       alerts_.get()};
   for (const config::NodeRole role : settings.node.roles) ground.node.roles.emplace_back(role_name(role));
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
@@ -638,6 +687,8 @@ service::MetricsInput Daemon::metrics_input() {
   input.hub = service::HubCounts(hub_.counters());
   const auto results = board_->counters();
   if (alerts_) input.alerts = alerts_->status();
+  if (history_) input.history = history_->status();
+  if (sinks_) input.sinks = sinks_->list();
   input.results = {results.rows, results.rows_unshown, results.rows_refused, results.octets};
   input.access = access_->status();
   const auto checkpoints = checkpoints_->status();
@@ -890,6 +941,8 @@ Result<void> Daemon::run(const std::function<std::optional<End>()>& go_on) {
   if (follower_) follower_->stop();
   board_->settle();
   if (alerts_) alerts_->settle();
+  if (history_) (void)history_->settle();
+  if (sinks_) sinks_->stop(std::chrono::seconds(3));
   Result<void> kept;
   if (spool_) {
     engine_->send_open();

@@ -22,6 +22,7 @@
 #include "cluster/results_in.h"
 #include "config/load.h"
 #include "exec/engine.h"
+#include "history/store.h"
 #include "http/events.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -36,6 +37,7 @@
 #include "service/rest_jobs.h"
 #include "service/result_board.h"
 #include "service/sessions.h"
+#include "service/sink_register.h"
 #include "service/snapshot.h"
 #include "transport/bus.h"
 #include "transport/kafka_records.h"
@@ -109,6 +111,10 @@ class Daemon {
   /// Where halves are apart what is open lies in logs.
   bool keeps_windows() const { return options_.state_kept && half_ == exec::Half::kBoth; }
   void open_results();
+  bool shows_results() const;
+  base::Result<void> open_history();
+  base::Result<void> open_sinks();
+  bool is_kept(const std::string& query) const;
   base::Result<void> join_workers();
   void leave_workers();
   void take_from_logs();
@@ -181,6 +187,10 @@ class Daemon {
   TableRefresh refresh_;
 
   http::EventHub hub_;
+  std::unique_ptr<history::Store> history_;  ///< null: results are not kept
+  /// Who gets every part of the board's, on its thread; each only queues it. Set before the first query is opened.
+  std::vector<std::function<void(const std::string& query, const std::shared_ptr<const service::ResultPart>&)>>
+      part_takers_;
   std::unique_ptr<alert::Alerts> alerts_;  ///< null: no results come here
   base::Micros sampling_at_ = 0;           ///< when alerts were told of sampling
   std::unique_ptr<service::ResultBoard> board_;
@@ -193,6 +203,7 @@ class Daemon {
   std::unique_ptr<service::TableRegister> tables_;
   std::unique_ptr<service::QueryRegister> register_;
   std::unique_ptr<service::Sessions> sessions_;
+  std::unique_ptr<service::SinkRegister> sinks_;  ///< null: nothing is kept, so nothing is sent on
   std::unique_ptr<service::Checkpoints> checkpoints_;
   std::optional<service::Checkpoints::Before> before_;  ///< until the queries go on from it
   std::vector<service::Outage> outages_;

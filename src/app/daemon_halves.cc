@@ -208,9 +208,14 @@ std::string Daemon::site_of(uint32_t edge) const {
   return node == edge_nodes_.end() ? std::to_string(edge) : node->second.site;
 }
 
+bool Daemon::shows_results() const {
+  return half_ == exec::Half::kBoth ||
+         (half_ == exec::Half::kMerge && has_role(options_.settings, NodeRole::kReceiver));
+}
+
 /// Before the queries: a receiver shows what workers have given before, too.
 void Daemon::open_results() {
-  if (half_ != exec::Half::kMerge || !has_role(options_.settings, NodeRole::kReceiver)) return;
+  if (half_ == exec::Half::kBoth || !shows_results()) return;
   cluster::ResultsIn::Options options;
   options.batch_rows = static_cast<size_t>(options_.settings.exec.batch_rows);
   options.nudge = [this] { pipeline_->nudge(); };

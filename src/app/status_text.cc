@@ -154,6 +154,13 @@ std::string status_text(const json& status) {
     line("checkpoint", fmt::format("{}, {} octets", age.empty() ? short_time(at) + " UTC" : age + " ago",
                                    human_count(number_of(checkpoint, "octets").value_or(0))));
   }
+  if (const json& history = list_of(status, "history"); history.is_object()) {
+    const std::string oldest = text_of(history, "oldest"), trouble = text_of(history, "trouble");
+    const std::string from = oldest.empty() ? "" : ", from " + short_time(oldest) + " UTC on";
+    line(trouble.empty() ? "history" : "HISTORY",
+         human_count(number_of(history, "octets").value_or(0)) + " octets" + from +
+             (trouble.empty() ? "" : "; NOT WRITTEN: " + trouble));
+  }
   for (const json& outage : list_of(status, "outages")) {
     const auto clean = outage.is_object() ? outage.find("clean") : outage.end();
     const bool was_clean = outage.is_object() && clean != outage.end() && *clean == true;

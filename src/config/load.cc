@@ -140,14 +140,12 @@ void read_servers(Loaded& loaded) {
     const std::string key = fmt::format("{}{}", kServerSection, server.name);
     using Type = ServerSettings::Type;
     if (!server.type)
-      tell(loaded, key + ".type", fmt::format("setting '{}.type' is missing", key), "file, postgres or kafka");
+      tell(loaded, key + ".type", fmt::format("setting '{}.type' is missing", key), "file or postgres");
     else if (*server.type == Type::kFile && server.folder.empty())
       tell(loaded, key + ".type", fmt::format("setting '{}.folder' is missing", key), "a folder that is there");
     else if (*server.type == Type::kPostgres && server.connection.empty())
       tell(loaded, key + ".type", fmt::format("setting '{}.connection' is missing", key),
            "such as 'host=db dbname=flows user=backstream'");
-    else if (*server.type == Type::kKafka && server.brokers.empty() && loaded.settings.kafka.brokers.empty())
-      tell(loaded, key + ".type", fmt::format("setting '{}.brokers' is missing", key), "HOST:PORT, or kafka.brokers");
     if (server.password.file.empty()) continue;
     auto value = read_secret(server.password.file);
     if (value) server.password.value = std::move(*value);

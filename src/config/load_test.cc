@@ -186,14 +186,13 @@ TEST_F(Load, TheEmergencyTokenIsAFile) {
 TEST_F(Load, ServersOfSinksAreWhole) {
   write("node.toml",
         "[server.a]\nfolder = '/x'\n[server.b]\ntype = 'file'\n[server.c]\ntype = 'postgres'\n"
-        "[server.d]\ntype = 'kafka'\n[server.e]\ntype = 'postgres'\nconnection = 'host=x'\npassword_file = 'none'\n");
+        "[server.e]\ntype = 'postgres'\nconnection = 'host=x'\npassword_file = 'none'\n");
   const Loaded loaded = load(request());
-  ASSERT_EQ(loaded.errors.size(), 5u) << told(loaded);
+  ASSERT_EQ(loaded.errors.size(), 4u) << told(loaded);
   EXPECT_EQ(loaded.errors[0].message, "setting 'server.a.type' is missing");
   EXPECT_EQ(loaded.errors[1].message, "setting 'server.b.folder' is missing");
   EXPECT_EQ(loaded.errors[2].message, "setting 'server.c.connection' is missing");
-  EXPECT_EQ(loaded.errors[3].message, "setting 'server.d.brokers' is missing");
-  EXPECT_NE(loaded.errors[4].message.find("/none'"), std::string::npos) << loaded.errors[4].message;
+  EXPECT_NE(loaded.errors[3].message.find("/none'"), std::string::npos) << loaded.errors[3].message;
 }
 
 TEST_F(Load, TargetsOfForwardingAreAddresses) {

@@ -117,6 +117,23 @@ constexpr SettingDef kTable[] = {
      "serve: where the catalog is: sqlite, in a file of this node alone; kafka, in a topic that all nodes share, and a "
      "copy at each",
      BACKSTREAM_FIELD(catalog.store)},
+    {"history.enabled", SettingKind::kSwitch, 0, 1, "",
+     "serve: results are kept on the disk, and can be asked about later, also after a restart",
+     BACKSTREAM_FIELD(history.enabled)},
+    {"history.keep", SettingKind::kDuration, 60 * base::kMicrosPerSecond, 3'650 * kDay, "",
+     "how long results are kept at least, where their view does not say (retention); they go by files of a day",
+     BACKSTREAM_FIELD(history.keep_us)},
+    {"history.keep_1m", SettingKind::kDuration, 0, 3'650 * kDay, "",
+     "how long averages and maxima over minutes are kept at least; 0: they are not made",
+     BACKSTREAM_FIELD(history.keep_1m_us)},
+    {"history.keep_5m", SettingKind::kDuration, 0, 3'650 * kDay, "",
+     "how long averages and maxima over five minutes are kept at least; 0: they are not made",
+     BACKSTREAM_FIELD(history.keep_5m_us)},
+    {"history.keep_1h", SettingKind::kDuration, 0, 3'650 * kDay, "",
+     "how long averages and maxima over hours are kept at least; 0: they are not made",
+     BACKSTREAM_FIELD(history.keep_1h_us)},
+    {"history.max_octets", SettingKind::kOctets, 64 << 20, int64_t{1} << 44, "",
+     "what all files of history may take; beyond it the oldest go", BACKSTREAM_FIELD(history.octets_max)},
     {"kafka.partitions", SettingKind::kCount, 1, 10'000, "",
      "partitions of the topics, the same on every node and for good: other ones need another kafka.prefix",
      BACKSTREAM_FIELD(kafka.partitions)},
@@ -244,6 +261,10 @@ constexpr TextSettingDef kTextTable[] = {
      "$XDG_STATE_HOME/backstream)",
      [](Settings& settings) -> std::string& { return settings.state.folder; },
      [](std::string_view text) { return text.starts_with('/'); }, "the whole name of a folder, from / on"},
+    {"history.folder", "serve: where results are kept (default: history in state.folder)",
+     [](Settings& settings) -> std::string& { return settings.history.folder; },
+     [](std::string_view text) { return text.empty() || text.starts_with('/'); },
+     "the whole name of a folder, from / on"},
     {"tables.folder",
      "serve: where the files of CREATE TABLE … WITH (file = …) lie; none outside it is read (default: tables in "
      "state.folder)",
@@ -758,10 +779,10 @@ constexpr NotifySettingDef kNotifyTable[] = {
      [](const NotifySettings& notify) { return std::string(notify.trust_any ? "false" : "true"); }},
 };
 
-constexpr std::string_view kServerTypes[] = {"file", "postgres", "kafka"};
+constexpr std::string_view kServerTypes[] = {"file", "postgres"};
 
 constexpr ServerSettingDef kServerTable[] = {
-    {"type", "what takes the rows", "one of file, postgres, kafka",
+    {"type", "what takes the rows", "file or postgres",
      [](ServerSettings& server, std::string_view text) {
        const auto* const at = std::find(std::begin(kServerTypes), std::end(kServerTypes), text);
        if (at == std::end(kServerTypes)) return false;
@@ -796,12 +817,6 @@ constexpr ServerSettingDef kServerTable[] = {
        return server.password.file.empty() ? std::string() : toml_string(server.password.file);
      },
      [](ServerSettings& server) { return &server.password; }},
-    {"brokers", "of Kafka, with commas between (default: kafka.brokers)", "HOST:PORT, with commas between",
-     [](ServerSettings& server, std::string_view text) {
-       server.brokers = text;
-       return !text.empty();
-     },
-     [](const ServerSettings& server) { return server.brokers.empty() ? std::string() : toml_string(server.brokers); }},
 };
 
 /// "column.NAME": "9/12232 string", an enterprise's element and its type; of IANA's elements the number alone.

@@ -98,13 +98,12 @@ struct Secret {
 
 /// Where sinks can send rows to: settings "server.NAME.name".
 struct ServerSettings {
-  enum class Type : uint8_t { kFile, kPostgres, kKafka };
+  enum class Type : uint8_t { kFile, kPostgres };
   std::string name;
   std::optional<Type> type;  ///< none: not set, which load() refuses
   std::string folder;        ///< kFile
   std::string connection;    ///< kPostgres
   Secret password;           ///< kPostgres
-  std::string brokers;       ///< kKafka; empty: kafka.brokers
 };
 
 /// Where notices of alerts go: settings "notify.NAME.name".
@@ -203,6 +202,15 @@ struct Settings {
   struct {
     std::string folder;  ///< empty: `tables` in state.folder
   } tables;
+  struct {
+    bool enabled = true;
+    std::string folder;  ///< empty: `history` in state.folder
+    Micros keep_us = 7 * Micros{86'400} * base::kMicrosPerSecond;
+    Micros keep_1m_us = 14 * Micros{86'400} * base::kMicrosPerSecond;
+    Micros keep_5m_us = 90 * Micros{86'400} * base::kMicrosPerSecond;
+    Micros keep_1h_us = 730 * Micros{86'400} * base::kMicrosPerSecond;
+    int64_t octets_max = int64_t{16} << 30;
+  } history;
   struct {
     CatalogStore store = CatalogStore::kSqlite;  ///< kKafka: there are brokers
   } catalog;

@@ -157,6 +157,16 @@ std::optional<Folder::Held> Folder::held(uint32_t file, const QueryId& id) const
   return Held{file, at->second.first, at->second.second};
 }
 
+std::vector<std::pair<QueryId, Folder::Held>> Folder::named(const std::string& query) const {
+  std::vector<std::pair<QueryId, Held>> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [number, entry] : files_) {
+    for (auto at = entry.queries.lower_bound({query, 0}); at != entry.queries.end() && at->first.name == query; ++at)
+      all.emplace_back(at->first, Held{number, at->second.first, at->second.second});
+  }
+  return all;
+}
+
 std::optional<Holding> Folder::newest(const QueryId& id, Tier tier) const {
   const std::lock_guard lock(mutex_);
   for (auto at = files_.rbegin(); at != files_.rend(); ++at) {

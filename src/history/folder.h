@@ -36,6 +36,8 @@ class Folder {
   /// Oldest first; also where nothing is left but the numbers of what was there.
   std::vector<Held> held(const QueryId& id, Tier tier) const;
   std::optional<Held> held(uint32_t file, const QueryId& id) const;
+  /// All that had the name, of all tiers.
+  std::vector<std::pair<QueryId, Held>> named(const std::string& query) const;
   /// The newest that is known of a query in a tier.
   std::optional<Holding> newest(const QueryId& id, Tier tier) const;
 

@@ -105,10 +105,10 @@ void Store::add(const QueryId& id, std::shared_ptr<const ResultPart> part) {
   if (first) changed_.notify_one();
 }
 
-void Store::drop(const std::string& query) {
+void Store::drop(const std::string& query, uint64_t but_incarnation) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back({{query, 0}, nullptr, 0, 0});
+    queue_.push_back({{query, but_incarnation}, nullptr, 0, 0});
   }
   changed_.notify_one();
 }
@@ -170,7 +170,7 @@ bool Store::write(std::deque<Item>& items) {
     while (count < items.size() && items[count].part != nullptr && octets < 2 * kCommitOctets)
       octets += items[count++].part->octets;
     if (count == 0) {
-      drop_now(items.front().id.name);
+      drop_now(items.front().id);
       items.pop_front();
       continue;
     }
@@ -392,18 +392,18 @@ bool Store::in_file(uint32_t number, Work&& work) {
 }
 
 /// Where a file cannot be changed now, what it has of the query is forgotten as long as this process runs.
-void Store::drop_now(const std::string& query) {
-  for (const Folder::Facts& facts : folder_->files()) {
-    for (const auto& [id, known] : folder_->queries(facts.number)) {
-      if (id.name != query) continue;
-      const int64_t number = known.first;
-      folder_->forget(facts.number, id);
-      if (in_file(facts.number, [&](File& file) { file.forget_query(number); })) orphans_.emplace(facts.number, number);
-    }
+void Store::drop_now(const QueryId& but) {
+  const auto is_dropped = [&](const QueryId& id) { return id.name == but.name && id.incarnation != but.incarnation; };
+  for (const auto& [id, held] : folder_->named(but.name)) {
+    if (!is_dropped(id)) continue;
+    folder_->forget(held.file, id);
+    const int64_t number = held.query;
+    if (in_file(held.file, [&](File& file) { file.forget_query(number); })) orphans_.emplace(held.file, number);
   }
+  std::erase_if(unrolled_, [&](const auto& each) { return is_dropped(each.first); });
   const std::lock_guard lock(mutex_);
-  std::erase_if(unrolled_, [&](const auto& each) { return each.first.name == query; });
-  std::erase_if(refused_, [&](const auto& each) { return each.first.name == query; });
+  std::erase_if(refused_, [&](const auto& each) { return is_dropped(each.first); });
+  std::erase_if(retentions_, [&](const auto& each) { return is_dropped(each.first); });
 }
 
 void Store::begin_trouble(const std::string& why, bool full) {

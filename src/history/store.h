@@ -57,8 +57,8 @@ class Store final : public receiver::PartSource {
   void set_retention(const QueryId& id, Micros keep_us);
   /// Takes the next part of a query: its seq is higher than all before. Never waits for the disk.
   void add(const QueryId& id, std::shared_ptr<const ResultPart> part);
-  /// Forgets all queries that ever had the name, once what came before has been written.
-  void drop(const std::string& query);
+  /// Forgets all queries that ever had the name, but this one, once what came before has been written.
+  void drop(const std::string& query, uint64_t but_incarnation = 0);
   /// The highest seq that a part of the query ever had; 0: none is known.
   uint64_t last_seq(const QueryId& id) const;
 
@@ -111,7 +111,7 @@ class Store final : public receiver::PartSource {
  private:
   struct Item {
     QueryId id;
-    std::shared_ptr<const ResultPart> part;  ///< null: drop id.name
+    std::shared_ptr<const ResultPart> part;  ///< null: drop all of id.name but this one
     Micros came_at = 0;
     uint64_t refused_before = 0;  ///< rows of the query, since its part before this one
   };
@@ -129,7 +129,7 @@ class Store final : public receiver::PartSource {
   void add_to(Open& open, const Item& item, Written& written);
   bool is_repeat(const ResultPart& part, const Open& open, const Touched& touched);
   bool settle_failure(const sqlite::Error& error, bool again, Tier tier);
-  void drop_now(const std::string& query);
+  void drop_now(const QueryId& but);
   Open& open_file(Tier tier);
   void finish(Open& open);
   bool is_open(uint32_t file) const;

@@ -351,6 +351,23 @@ TEST(History, WhatIsDroppedIsGone) {
   EXPECT_EQ(parts, 501U) << "nothing is left of it inside";
 }
 
+TEST(History, ANameThatIsUsedAgainBeginsAnew) {
+  const Scratch scratch;
+  Kept kept(scratch.path());
+  const auto form = matrix_form();
+  for (uint64_t incarnation = 1; incarnation <= 3; ++incarnation) {
+    kept->drop("q", incarnation);
+    for (uint64_t i = 0; i < 5; ++i) {
+      auto part = matrix_part(form, 10 * incarnation + i, kT0 + static_cast<Micros>(i) * kMinute, 3);
+      part->incarnation = incarnation;
+      kept.add(part);
+    }
+  }
+  ASSERT_TRUE(kept->settle());
+  EXPECT_EQ(kept->read({"q", 3}, {}).value().parts.size(), 5U);
+  for (const uint64_t before : {1, 2}) EXPECT_EQ(kept->read({"q", before}, {}).value().parts.size(), 0U) << before;
+}
+
 TEST(History, DamagedPartsAreSkippedAndCounted) {
   const Scratch scratch;
   const auto form = matrix_form();
@@ -363,11 +380,11 @@ TEST(History, DamagedPartsAreSkippedAndCounted) {
     sqlite::Database db(scratch.path() + "/" + names_in(scratch.path()).front(), sqlite::Database::Mode::kWrite);
     db.execute(
         "UPDATE part SET block = x'28b52ffd' WHERE seq = 3; UPDATE part SET row_count = 21 WHERE seq = 5;"
-        "UPDATE part SET form = 99 WHERE seq = 7");
+        "UPDATE part SET form = 99 WHERE seq = 7; UPDATE part SET revision = 7 WHERE seq = 9");
   }
   Kept kept(scratch.path());
-  EXPECT_EQ(starts_of(read_all(kept)), (std::vector<Micros>{0, 1, 3, 5, 7, 8, 9}));
-  EXPECT_EQ(kept->status().unreadable, 3U);
+  EXPECT_EQ(starts_of(read_all(kept)), (std::vector<Micros>{0, 1, 3, 5, 7, 9}));
+  EXPECT_EQ(kept->status().unreadable, 4U);
   const auto after = kept->read_after(kQuery, 2, SIZE_MAX).value();
   EXPECT_EQ(after.parts.front()->seq, 4U);
   EXPECT_EQ(after.rows_before, 60U) << "which tells that 20 rows were missed";

@@ -112,6 +112,7 @@ Result<void> read_prefix(const UnboundOption& option, int bits_max, uint8_t Addr
 }
 
 constexpr uint64_t kStateLimitMin = uint64_t{1} << 20;
+constexpr Micros kRetentionMin = 60 * base::kMicrosPerSecond;
 constexpr Micros kEveryMin = 100 * base::kMicrosPerMilli;
 
 const OptionDef kOptions[] = {
@@ -146,6 +147,8 @@ const OptionDef kOptions[] = {
                                                                 {"shed", QueryOptions::OnLimit::kShed}};
        return read_word(o, kWords, to.on_limit);
      }},
+    {"retention",
+     [](const UnboundOption& o, QueryOptions& to) { return read_interval(o, kRetentionMin, to.retention_us); }},
     {"rest_row", [](const UnboundOption& o, QueryOptions& to) { return read_bool(o, to.rest_row); }},
     {"state_limit",
      [](const UnboundOption& o, QueryOptions& to) { return read_octets(o, kStateLimitMin, to.state_octets_max); }},
@@ -156,7 +159,6 @@ const OptionDef kOptions[] = {
     {"sites", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
     {"placement", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
     {"absent_sites", [](const UnboundOption& o, QueryOptions& to) { return bind_placement_option(o, to.placement); }},
-    {"retention", nullptr},
     {"timezone", nullptr},
 };
 

@@ -304,7 +304,8 @@ struct QueryOptions {
   uint64_t state_octets_max = UINT64_MAX;
   enum class OnLimit : uint8_t { kFail, kShed } on_limit = OnLimit::kFail;
   bool has_state_limit() const { return state_octets_max != UINT64_MAX; }
-  bool rest_row = false;  ///< a window's rows beyond LIMIT become one row (exec/rest_row.h)
+  Micros retention_us = 0;  ///< how long history keeps its rows; 0: as long as it keeps others
+  bool rest_row = false;    ///< a window's rows beyond LIMIT become one row (exec/rest_row.h)
   /// Addresses are cut to these lengths before the query sees them (exec/address_truncation.h).
   std::optional<AddressPrefixes> truncation;
   Placement placement;

@@ -11,6 +11,7 @@
 #include "alert/alerts.h"
 #include "base/published.h"
 #include "catalog/catalog.h"
+#include "history/store.h"
 #include "http/events.h"
 #include "http/router.h"
 #include "service/access.h"
@@ -45,8 +46,9 @@ struct ApiGround {
   std::function<size_t()> streams;  ///< event streams that are open
   /// Takes a node out of use. Errors: 42704 there is none of that name; 0A000 it is alone; the catalog's.
   std::function<base::Result<void>(const std::string& name, const catalog::Author&)> drain;
-  SinkRegister* sinks = nullptr;  ///< null: this node keeps no results
-  alert::Alerts* alerts = nullptr;  ///< null: no results come here
+  history::Store* history = nullptr;  ///< null: results are not kept
+  SinkRegister* sinks = nullptr;      ///< null: this node keeps no results
+  alert::Alerts* alerts = nullptr;    ///< null: no results come here
 };
 
 /// Adds all routes but those of access control.

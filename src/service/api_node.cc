@@ -116,8 +116,21 @@ class NodeRoutes {
               {"edges", std::move(edges)},
               {"catalog", {{"revision", ground_->catalog.revision().value}}},
               {"checkpoint", {{"at", time_json(now.checkpoint_at)}, {"octets", now.checkpoint_octets}}},
+              {"history", history_json()},
               {"outages", std::move(outages)},
               {"clients", {{"streams", ground_->streams()}, {"sessions", ground_->sessions.count()}}}});
+  }
+
+  /// Null: results are not kept.
+  Json history_json() const {
+    if (ground_->history == nullptr) return nullptr;
+    const history::Store::Status status = ground_->history->status();
+    uint64_t octets = 0;
+    for (const uint64_t each : status.totals.octets) octets += each;
+    const Micros oldest = *std::min_element(status.totals.oldest.begin(), status.totals.oldest.end());
+    return {{"octets", octets},
+            {"oldest", octets == 0 || oldest == base::kMaxTime ? Json(nullptr) : time_json(oldest)},
+            {"trouble", status.trouble}};
   }
 
   Response exporters(const Request&) const {

@@ -31,6 +31,8 @@ Result<Form> form_of(const Request& request) {
 }
 
 class ResultRoutes {
+  using Part = std::shared_ptr<const receiver::ResultPart>;
+
  public:
   explicit ResultRoutes(std::shared_ptr<const ApiGround> ground) : ground_(std::move(ground)) {}
 
@@ -50,17 +52,21 @@ class ResultRoutes {
     range.after_seq = after->value_or(0);
     range.rows_max = std::min<uint64_t>(limit->value_or(range.rows_max), range.rows_max);
     range.revisions = request.parameter("revisions") == "true";
-    auto read = ground_->board.read(name, range);
-    // What was dropped just now may still be giving its last windows.
-    if (!read || !ground_->queries.find(name)) return nothing_of(name);
+    const auto tier = tier_of(request, name, *from);
+    if (!tier) return refuse(tier.error());
+    auto found = read_results(name, range, *tier);
+    if (!found) return refuse(found.error());
+    auto& read = *found;
+    if (!read) return nothing_of(name);
     Response response;
     response.content_type = kTypes[*form];
+    response.headers.set("X-Tier", std::string(history::name(*tier)));
     if (read->next_seq) response.headers.set("X-Next-After", std::to_string(*read->next_seq));
     if (auto filtered = filter(request, *read); !filtered) return refuse(filtered.error());
     const auto marks = range.revisions ? receiver::Marks::kRevision : receiver::Marks::kNone;
     if (*form == kCsv) response.body = receiver::csv_of(read->parts, marks);
     else if (*form == kJsonl) response.body = receiver::jsonl_of(read->parts, marks);
-    else response.body = json_of(name, *read);
+    else response.body = json_of(name, *read, *tier);
     return response;
   }
 
@@ -81,6 +87,54 @@ class ResultRoutes {
   }
 
  private:
+  /// The one that is asked for; else, where a range has a begin, the finest that has all of it.
+  Result<history::Tier> tier_of(const Request& request, const std::string& name,
+                                std::optional<base::Micros> from) const {
+    const auto asked = request.parameter("tier");
+    const auto tier = asked ? history::tier_of(*asked) : std::nullopt;
+    if (asked && !tier) return fail("22023", fmt::format("no tier '{}'", *asked), {}, "raw, 1m, 5m or 1h");
+    if (ground_->history == nullptr) {
+      if (tier && *tier != history::Tier::kRaw)
+        return fail("0A000", "there are no tiers: results are not kept", {}, "history.enabled = true");
+      return history::Tier::kRaw;
+    }
+    if (tier) return *tier;
+    if (!from) return history::Tier::kRaw;
+    const auto status = ground_->queries.find(name);
+    return status ? ground_->history->tier_for({name, status->object.incarnation.value}, *from) : history::Tier::kRaw;
+  }
+
+  /// What history has, and what the board knows beside it; nullopt: there is nothing of the query.
+  Result<std::optional<ResultBoard::Read>> read_results(const std::string& name, const ResultBoard::Range& range,
+                                                        history::Tier tier) const {
+    // What was dropped just now may still be giving its last windows.
+    const auto status = ground_->queries.find(name);
+    if (!status) return std::nullopt;
+    if (ground_->history == nullptr || status->temporary) return ground_->board.read(name, range);
+    const history::QueryId id{name, status->object.incarnation.value};
+    ResultBoard::Range all;
+    all.rows_max = UINT64_MAX;
+    all.revisions = true;
+    const auto shown = tier == history::Tier::kRaw ? ground_->board.read(name, all) : std::nullopt;
+    auto kept =
+        ground_->history->read(id, {range.from, range.until, range.after_seq, range.rows_max, range.revisions, tier},
+                               shown ? std::span(shown->parts) : std::span<const Part>());
+    if (!kept) {
+      // What the board has alone is no worse than without history.
+      if (shown && shown->kept_since && *shown->kept_since <= range.from) return ground_->board.read(name, range);
+      return tl::unexpected(std::move(kept.error()));
+    }
+    if (!shown && !kept->kept_since && tier == history::Tier::kRaw) return std::nullopt;
+    ResultBoard::Read read;
+    read.parts = std::move(kept->parts);
+    read.next_seq = kept->next_seq;
+    read.kept_since = kept->kept_since;
+    // Of a tier's windows nothing is told live: what goes on is the query's own.
+    const uint64_t kept_seq = tier == history::Tier::kRaw ? kept->last_seq : ground_->history->last_seq(id);
+    read.last_seq = std::max(kept_seq, ground_->board.last_seq(name));
+    return read;
+  }
+
   /// Leaves of what was read the rows that the asker may see.
   static Result<void> filter(const Request& request, ResultBoard::Read& read) {
     const Identity* const who = identity_of(request);
@@ -99,7 +153,7 @@ class ResultRoutes {
     return {};
   }
 
-  std::string json_of(const std::string& name, const ResultBoard::Read& read) const {
+  std::string json_of(const std::string& name, const ResultBoard::Read& read, history::Tier tier) const {
     std::string out = fmt::format(R"({{"query":{},"columns":)", http::json_string(name));
     const auto status = ground_->queries.find(name);
     if (!read.parts.empty()) out += receiver::columns_json(read.parts.back()->form->schema);
@@ -109,8 +163,8 @@ class ResultRoutes {
       if (&part != &read.parts.front()) out += ',';
       out += receiver::window_json(name, *part, 0, part->rows.row_count, part->last, false);
     }
-    out += fmt::format(R"(],"next":{},"last_seq":{},"kept_since":{},"windows_dropped":{}}})",
-                       read.next_seq ? std::to_string(*read.next_seq) : "null", read.last_seq,
+    out += fmt::format(R"(],"tier":"{}","next":{},"last_seq":{},"kept_since":{},"windows_dropped":{}}})",
+                       history::name(tier), read.next_seq ? std::to_string(*read.next_seq) : "null", read.last_seq,
                        time_json(read.kept_since.value_or(base::kMinTime)).dump(), read.parts_dropped);
     return out;
   }

@@ -188,6 +188,7 @@ void Checkpoints::run() {
 }
 
 void Checkpoints::write(const SavedState& state, uint64_t journal) {
+  if (wait_) wait_();
   const auto octets = file_.write(state);
   std::error_code ignored;
   if (octets) {

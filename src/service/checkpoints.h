@@ -1,6 +1,7 @@
 #pragma once
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -45,6 +46,10 @@ class Checkpoints {
   Checkpoints(const Checkpoints&) = delete;
   Checkpoints& operator=(const Checkpoints&) = delete;
 
+  /// What must have happened before a state takes the place of the one before it, and of what that had open: `wait`
+  /// returns when it has. On the thread that writes. Before the first state.
+  void before_each(std::function<void()> wait) { wait_ = std::move(wait); }
+
   struct Before {
     SavedState state;
     CheckpointHeader header;
@@ -81,6 +86,7 @@ class Checkpoints {
 
   const std::string folder_;
   const StateFile file_;
+  std::function<void()> wait_;
   uint64_t journal_ = 0;  // The engine's thread's.
   int journal_file_ = -1;
   bool journal_told_ = false;

@@ -27,6 +27,7 @@ constexpr Micros kLagMax = 5 * kMinute;  // beyond the delay
 constexpr double kDiskFreeWarning = 0.10, kDiskFreeError = 0.05;
 constexpr double kLimitWarning = 0.80, kLimitError = 0.95;
 constexpr double kMemoryWarning = 0.80, kMemoryError = 0.92;
+constexpr Micros kHistoryFullRecent = 60 * 60 * kSecond;
 constexpr Micros kOutageRecent = 24 * 60 * kMinute;
 constexpr Micros kClockStepRecent = 60 * kMinute;
 constexpr size_t kNamesMax = 3;
@@ -709,11 +710,51 @@ void check_alerts(const DoctorInput& input, Checks& out) {
       {"D23", kOk, fmt::format("{}, {} firing", plural(alerts.rules, "alert rule"), grouped(alerts.firing)), ""});
 }
 
+void check_history(const DoctorInput& input, Checks& out) {
+  if (!input.history) return;
+  const DoctorInput::History& history = *input.history;
+  if (!history.trouble.empty()) {
+    out.push_back(
+        {"D24", kError,
+         fmt::format("results are not kept {}: {}", since(input, history.trouble_since), history.trouble),
+         history.is_full
+             ? fmt::format("make room: df -h {0}; or let history take less: history.max_octets", history.folder)
+             : fmt::format("ls -ld {0}; findmnt -T {0}; journalctl -u backstream -e", history.folder)});
+    return;
+  }
+  Names wrong;
+  std::string fix;
+  if (history.full_at && input.now - *history.full_at < kHistoryFullRecent) {
+    wrong.add(fmt::format("the disk was full {} ago, and {} went before their time",
+                          rough(input.now - *history.full_at), plural(history.recent_removed, "file", "files")));
+    fix = fmt::format("history.max_octets below what the disk has: df -h {}", history.folder);
+  }
+  if (history.recent_refused != 0) {
+    wrong.add(fmt::format("{} rows were not kept, the disk was behind", grouped(history.recent_refused)));
+    if (fix.empty()) fix = fmt::format("is the disk slow? iostat -x 5 3; findmnt -T {}", history.folder);
+  }
+  if (history.recent_unreadable != 0 || history.set_aside != 0) {
+    wrong.add(fmt::format("{} set aside, {} unreadable", plural(history.set_aside, "file is", "files are"),
+                          plural(history.recent_unreadable, "part", "parts")));
+    if (fix.empty()) fix = fmt::format("ls {}; what to do with each: docs/operations.md, \"History\"", history.folder);
+  }
+  if (wrong.count() != 0) {
+    out.push_back({"D24", kWarning, fmt::format("history: {}", wrong.text()), fix});
+    return;
+  }
+  out.push_back({"D24", kOk,
+                 fmt::format("history takes {} of {}{}", octets(history.octets), octets(history.octets_max),
+                             history.oldest ? fmt::format(", from {} on", base::format_rfc3339(
+                                                                              base::floor_to(*history.oldest, kSecond)))
+                                            : std::string()),
+                 ""});
+}
+
 constexpr void (*kChecks[])(const DoctorInput&, Checks&) = {
     check_config,      check_listeners, check_exporters, check_admission,  check_sampling,        check_templates,
     check_decoding,    check_missing,   check_buffers,   check_delays,     check_exporter_clocks, check_watermark,
     check_our_clock,   check_queries,   check_catalog,   check_checkpoint, check_outages,         check_disk,
-    check_descriptors, check_memory,    check_exposure,  check_limits,     check_alerts,
+    check_descriptors, check_memory,    check_exposure,  check_limits,     check_alerts,          check_history,
 };
 
 size_t count_of(const Checks& checks, CheckState state) {

@@ -141,6 +141,19 @@ struct DoctorInput {
     bool no_endpoint = false;
   };
   std::optional<Alerts> alerts;
+  struct History {
+    std::string trouble;  ///< why nothing is being written; empty: it is
+    base::Micros trouble_since = 0;
+    bool is_full = false;
+    std::optional<base::Micros> full_at;                 ///< when the disk was full the last time
+    uint64_t recent_refused = 0, recent_unreadable = 0;  ///< rows; parts
+    uint64_t recent_removed = 0;                         ///< files that went for want of room
+    uint64_t set_aside = 0;                              ///< files
+    uint64_t octets = 0, octets_max = 0;
+    std::optional<base::Micros> oldest;  ///< window
+    std::string folder;
+  };
+  std::optional<History> history;
 
   std::optional<telemetry::ProcessFacts> process;  ///< of the daemon
   struct Memory {

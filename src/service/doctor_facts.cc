@@ -347,6 +347,28 @@ void add_alerts(DoctorInput& input, const alert::Alerts::Status& status) {
     alerts.unknown.push_back(fmt::format("{} of {}", endpoint, rule));
 }
 
+void add_history(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
+                 const MetricsInput* earlier) {
+  if (!now.history) return;
+  const history::Store::Status none;
+  const history::Store::Status& before = earlier != nullptr && earlier->history ? *earlier->history : none;
+  const history::Store::Status& status = *now.history;
+  DoctorInput::History& history = input.history.emplace(DoctorInput::History{});
+  history.trouble = status.trouble;
+  history.trouble_since = status.trouble_since;
+  history.is_full = status.is_full;
+  history.full_at = status.full_at;
+  history.recent_refused = status.refused_rows - before.refused_rows;
+  history.recent_unreadable = status.unreadable - before.unreadable;
+  history.recent_removed = status.files_for_room - before.files_for_room;
+  history.set_aside = status.totals.set_aside;
+  for (const uint64_t octets : status.totals.octets) history.octets += octets;
+  history.octets_max = static_cast<uint64_t>(settings.history.octets_max);
+  const base::Micros oldest = *std::min_element(status.totals.oldest.begin(), status.totals.oldest.end());
+  if (oldest != base::kMaxTime && status.totals.files[0] != 0) history.oldest = oldest;
+  history.folder = settings.history.folder.empty() ? settings.state.folder + "/history" : settings.history.folder;
+}
+
 }  // namespace
 
 void add_counts(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
@@ -366,6 +388,7 @@ void add_counts(DoctorInput& input, const config::Settings& settings, const Metr
   input.watermark->delay = settings.watermark.delay_us;
   if (!input.catalog) input.catalog.emplace(DoctorInput::Catalog{});
   input.catalog->revision = now.catalog_revision;
+  add_history(input, settings, now, earlier);
   if (!input.checkpoint) input.checkpoint.emplace(DoctorInput::Checkpoint{});
   input.checkpoint->at = now.checkpoint_at;
   if (!input.config) input.config.emplace(DoctorInput::Config{});

@@ -65,6 +65,11 @@ DoctorInput well() {
   input.exposure = DoctorInput::Exposure{"http://127.0.0.1:8844", true, false, false, false};
   input.alerts.emplace(DoctorInput::Alerts{}).rules = 2;
   input.limits = {{"exporters", 10, 65'536, "set decode.exporter_limit higher"}};
+  input.history.emplace();
+  input.history->folder = "/var/lib/backstream/history";
+  input.history->octets = uint64_t{2} << 30;
+  input.history->octets_max = uint64_t{16} << 30;
+  input.history->oldest = kNow - 100 * 60 * kMinute;
   return input;
 }
 
@@ -83,7 +88,7 @@ TEST(Doctor, FindsNothingWhereAllIsWell) {
     EXPECT_NE(check.text, "") << check.id;
     EXPECT_TRUE(ids.insert(check.id).second) << check.id;
   }
-  EXPECT_EQ(ids.size(), 22U);
+  EXPECT_EQ(ids.size(), 24U);
   EXPECT_EQ(*ids.begin(), "D01");
   EXPECT_EQ(checks_exit_code(checks), 0);
 }
@@ -263,6 +268,29 @@ const std::vector<Case>& cases() {
        "near the limit: exporters: 60,000 of 65,536", "decode.exporter_limit"},
       {"a limit that is reached", "D22", kError, [](I& i) { i.limits->at(0).used = 65'536; }, "65,536 of 65,536",
        "decode.exporter_limit"},
+      {"history", "D24", kOk, [](I&) {}, "history takes 2.0 GiB of 16 GiB, from 2026-01-27T08:00:00Z on", ""},
+      {"history on a full disk", "D24", kError,
+       [](I& i) {
+         i.history->trouble = "the disk is full";
+         i.history->trouble_since = kNow - 2 * kMinute;
+         i.history->is_full = true;
+       },
+       "results are not kept since 2026-01-31T11:58:00Z (2 min): the disk is full", "history.max_octets"},
+      {"history that cannot be written", "D24", kError,
+       [](I& i) { i.history->trouble = "attempt to write a readonly database"; }, "readonly",
+       "ls -ld /var/lib/backstream/history"},
+      {"a disk that was full", "D24", kWarning,
+       [](I& i) {
+         i.history->full_at = kNow - 2 * kMinute;
+         i.history->recent_removed = 3;
+       },
+       "the disk was full 2 min ago, and 3 files went", "history.max_octets"},
+      {"a disk that was full long ago", "D24", kOk, [](I& i) { i.history->full_at = kNow - 100 * kMinute; },
+       "history takes", ""},
+      {"a disk that is behind", "D24", kWarning, [](I& i) { i.history->recent_refused = 1'000; }, "1,000 rows",
+       "iostat"},
+      {"damage in history", "D24", kWarning, [](I& i) { i.history->set_aside = 1; }, "1 file is set aside, 0 parts",
+       "docs/operations.md"},
       {"slow readers", "D22", kWarning,
        [](I& i) {
          i.recent_refusals = {{"live events that slow readers missed", 12}};
@@ -308,7 +336,7 @@ TEST(Doctor, EveryCheckCanFindSomething) {
   std::set<std::string_view> bad;
   for (const Case& one : cases())
     if (one.state != kOk) bad.insert(one.id);
-  EXPECT_EQ(bad.size(), 23U);
+  EXPECT_EQ(bad.size(), 24U);
 }
 
 TEST(Doctor, TheDocumentHasEveryCheck) {
@@ -350,11 +378,11 @@ TEST(Doctor, WritesForPeopleAndForPrograms) {
   EXPECT_NE(text.find("  ERROR D09  the kernel dropped"), std::string::npos) << text;
   EXPECT_NE(text.find("\n             fix: set ingest.sockets"), std::string::npos) << text;
   EXPECT_NE(text.find("  warn  D14  0 queries run, paused: a?b?[31m\n"), std::string::npos) << text;
-  EXPECT_TRUE(text.ends_with("  22 checks: 20 ok, 1 warning, 1 error\n")) << text;
+  EXPECT_TRUE(text.ends_with("  24 checks: 22 ok, 1 warning, 1 error\n")) << text;
   const nlohmann::json read = nlohmann::json::parse(checks_json(checks));
   EXPECT_EQ(read["warnings"], 1);
   EXPECT_EQ(read["errors"], 1);
-  EXPECT_EQ(read["checks"].size(), 22U);
+  EXPECT_EQ(read["checks"].size(), 24U);
   EXPECT_EQ(read["checks"][8]["id"], "D09");
   EXPECT_EQ(read["checks"][8]["state"], "error");
 }

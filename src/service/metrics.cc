@@ -364,29 +364,56 @@ void add_forwards(Exposition& page, const std::vector<ingest::ForwardStats>& for
 // --- alerts ---------------------------------------------------------------------------------------------------------
 
 void add_alerts(Exposition& page, const std::optional<alert::Alerts::Status>& alerts) {
-  if (!alerts) return;
-  page.family("backstream_alert_rules", MetricKind::kGauge, "Rules.");
-  page.add({}, alerts->rules);
+  const auto family = [&](std::string_view name, MetricKind kind, std::string_view about, uint64_t value) {
+    page.family(name, kind, about);
+    if (alerts) page.add({}, value);
+  };
+  const alert::Alerts::Status status = alerts.value_or(alert::Alerts::Status{});
+  family("backstream_alert_rules", MetricKind::kGauge, "Rules.", status.rules);
   page.family("backstream_alerts", MetricKind::kGauge, "Keys of rules, by state.");
-  page.add({{"state", "pending"}}, alerts->pending);
-  page.add({{"state", "firing"}}, alerts->firing);
-  page.add({{"state", "recovering"}}, alerts->recovering);
-  page.family("backstream_alert_keys_left_out", MetricKind::kGauge, "Keys that fire beyond the bound of their rule.");
-  page.add({}, alerts->keys_left_out);
-  page.family("backstream_alert_silences", MetricKind::kGauge, "Silences.");
-  page.add({}, alerts->silences);
-  page.family("backstream_alert_results_dropped_total", MetricKind::kCounter, "Parts of results that found no room.");
-  page.add({}, alerts->parts_dropped);
+  if (alerts) {
+    page.add({{"state", "pending"}}, status.pending);
+    page.add({{"state", "firing"}}, status.firing);
+    page.add({{"state", "recovering"}}, status.recovering);
+  }
+  family("backstream_alert_keys_left_out", MetricKind::kGauge, "Keys that fire beyond the bound of their rule.",
+         status.keys_left_out);
+  family("backstream_alert_silences", MetricKind::kGauge, "Silences.", status.silences);
+  family("backstream_alert_results_dropped_total", MetricKind::kCounter, "Parts of results that found no room.",
+         status.parts_dropped);
   page.family("backstream_notifications_waiting", MetricKind::kGauge, "Notices that an endpoint has not taken yet.");
-  for (const auto& endpoint : alerts->endpoints) page.add({{"endpoint", endpoint.name}}, endpoint.waiting);
+  for (const auto& endpoint : status.endpoints) page.add({{"endpoint", endpoint.name}}, endpoint.waiting);
   page.family("backstream_notifications_total", MetricKind::kCounter, "Notices, and attempts that failed, by result.");
-  for (const auto& endpoint : alerts->endpoints) {
+  for (const auto& endpoint : status.endpoints) {
     page.add({{"endpoint", endpoint.name}, {"result", "delivered"}}, endpoint.delivered);
     page.add({{"endpoint", endpoint.name}, {"result", "failed"}}, endpoint.failed);
     page.add({{"endpoint", endpoint.name}, {"result", "refused"}}, endpoint.refused);
     page.add({{"endpoint", endpoint.name}, {"result", "dropped"}}, endpoint.dropped);
     page.add({{"endpoint", endpoint.name}, {"result", "expired"}}, endpoint.expired);
   }
+}
+
+// --- sinks ----------------------------------------------------------------------------------------------------------
+
+void add_sinks(Exposition& page, const std::vector<SinkRegister::Info>& sinks) {
+  const auto family = [&](std::string_view name, MetricKind kind, std::string_view about, auto&& value) {
+    page.family(name, kind, about);
+    for (const SinkRegister::Info& sink : sinks) page.add({{"sink", sink.name}}, value(sink.status));
+  };
+  using Status = sink::RunnerStatus;
+  family("backstream_sink_rows_total", MetricKind::kCounter, "Rows that a sink's target has taken.",
+         [](const Status& s) { return s.rows; });
+  family("backstream_sink_refused_rows_total", MetricKind::kCounter, "Rows that it refused for what they say.",
+         [](const Status& s) { return s.rows_refused; });
+  family("backstream_sink_missed_rows_total", MetricKind::kCounter,
+         "Rows that history no longer had when the sink came to them.", [](const Status& s) { return s.rows_missed; });
+  family("backstream_sink_errors_total", MetricKind::kCounter, "Deliveries that failed, and were or are tried again.",
+         [](const Status& s) { return s.errors; });
+  family("backstream_sink_failing", MetricKind::kGauge, "Whether the target cannot be reached now.",
+         [](const Status& s) { return static_cast<uint64_t>(s.state == Status::State::kFailing); });
+  family("backstream_sink_behind_since_timestamp_seconds", MetricKind::kGauge,
+         "Since when the target lacks something; 0: it has all.",
+         [](const Status& s) { return static_cast<uint64_t>(s.behind_since / base::kMicrosPerSecond); });
 }
 
 // --- queries --------------------------------------------------------------------------------------------------------
@@ -607,6 +634,54 @@ void add_results_in(Exposition& page, const std::optional<MetricsInput::ResultsI
   for (const auto& [reason, value] : results->dropped) page.add({{"reason", reason}}, value);
 }
 
+void add_history(Exposition& page, const std::optional<history::Store::Status>& history) {
+  const auto by_tier = [&](std::string_view name, std::string_view about, auto&& value) {
+    page.family(name, MetricKind::kGauge, about);
+    for (size_t tier = 0; history && tier < history::kTierCount; ++tier) {
+      if (const auto known = value(history->totals, tier))
+        page.add({{"tier", history::name(static_cast<history::Tier>(tier))}}, *known);
+    }
+  };
+  using Totals = history::Folder::Totals;
+  by_tier("backstream_history_bytes", "Disk that files of history take.",
+          [](const Totals& totals, size_t tier) { return std::optional(totals.octets[tier]); });
+  by_tier("backstream_history_files", "How many there are.",
+          [](const Totals& totals, size_t tier) { return std::optional(totals.files[tier]); });
+  by_tier("backstream_history_rows", "Rows that are kept.",
+          [](const Totals& totals, size_t tier) { return std::optional(totals.rows[tier]); });
+  by_tier("backstream_history_oldest_timestamp_seconds", "Begin of the oldest window that is kept.",
+          [](const Totals& totals, size_t tier) {
+            return totals.oldest[tier] == base::kMaxTime
+                       ? std::nullopt
+                       : std::optional(static_cast<double>(totals.oldest[tier]) / base::kMicrosPerSecond);
+          });
+  const auto counter_of = [&](std::string_view name, std::string_view about, uint64_t history::Store::Status::*value) {
+    page.family(name, MetricKind::kCounter, about);
+    if (history) page.add({}, (*history).*value);
+  };
+  using Status = history::Store::Status;
+  counter_of("backstream_history_written_rows_total", "Rows that were written.", &Status::rows);
+  counter_of("backstream_history_repeated_parts_total", "Parts of windows that were given again, and were there.",
+             &Status::repeats);
+  counter_of("backstream_history_refused_rows_total", "Rows that found no room in memory while the disk was behind.",
+             &Status::refused_rows);
+  counter_of("backstream_history_unreadable_parts_total", "Parts that were damaged when they were read.",
+             &Status::unreadable);
+  counter_of("backstream_history_errors_total", "Times that the disk refused something.", &Status::errors);
+  counter_of("backstream_history_removed_files_total", "Files that went for want of room, before their time.",
+             &Status::files_for_room);
+  const auto gauge_of = [&](std::string_view name, std::string_view about, auto&& value) {
+    page.family(name, MetricKind::kGauge, about);
+    if (history) page.add({}, static_cast<uint64_t>(value(*history)));
+  };
+  gauge_of("backstream_history_waiting_bytes", "Memory of results that are not on the disk yet.",
+           [](const Status& status) { return status.queue_octets; });
+  gauge_of("backstream_history_failing", "1: nothing can be written now.",
+           [](const Status& status) { return !status.trouble.empty(); });
+  gauge_of("backstream_history_set_aside_files", "Files that could not be read and were renamed.",
+           [](const Status& status) { return status.totals.set_aside; });
+}
+
 void add_http(Exposition& page, const MetricsInput& input) {
   const http::ServerStatus& http = input.http;
   counter(page, "backstream_http_connections_total", "Connections that were taken.", http.connections);
@@ -686,6 +761,8 @@ std::string metrics_page(const MetricsInput& input) {
   add_partials(page, input.partials);
   add_worker(page, input.worker);
   add_results_in(page, input.results_in);
+  add_history(page, input.history);
+  add_sinks(page, input.sinks);
   add_http(page, input);
   add_process(page, input.process);
   return page.text();

@@ -9,11 +9,13 @@
 #include "base/time.h"
 #include "decode/decoder.h"
 #include "exec/engine.h"
+#include "history/store.h"
 #include "http/events.h"
 #include "http/server.h"
 #include "ingest/forwarder.h"
 #include "ingest/source.h"
 #include "service/access.h"
+#include "service/sink_register.h"
 #include "service/snapshot.h"
 #include "telemetry/exposition.h"
 #include "telemetry/process.h"
@@ -84,6 +86,8 @@ struct MetricsInput {
   struct Results {
     uint64_t rows = 0, rows_unshown = 0, rows_refused = 0, octets = 0;
   } results;
+  std::optional<history::Store::Status> history;
+  std::vector<SinkRegister::Info> sinks;
   AccessStatus access;
 
   uint64_t catalog_revision = 0;

@@ -95,6 +95,19 @@ MetricsInput full_input() {
   input.request_duration_seconds = telemetry::Histogram(telemetry::latency_bounds_seconds()).snapshot();
   input.catalog_revision = 17;
   input.shared_catalog = {true, 9, 2, 1, 3, {{"foreign", 4}}};
+  input.sinks.emplace_back();
+  input.sinks.back().name = "out";
+  input.sinks.back().status.rows = 41;
+  input.sinks.back().status.rows_refused = 42;
+  input.sinks.back().status.rows_missed = 43;
+  input.sinks.back().status.errors = 44;
+  input.sinks.back().status.behind_since = 45 * kSecond;
+  input.sinks.back().status.state = sink::RunnerStatus::State::kFailing;
+  auto& history = input.history.emplace(history::Store::Status{});
+  history.totals.octets = {4096, 0, 0, 0};
+  history.totals.oldest = {kNow - 100 * kSecond, base::kMaxTime, base::kMaxTime, base::kMaxTime};
+  history.repeats = 6;
+  history.trouble = "the disk is full";
   input.checkpoint_at = kNow - 8 * kSecond;
   input.checkpoint_octets = 4096;
   input.state_free_octets = 1 << 30;
@@ -146,6 +159,16 @@ TEST(Metrics, TellWhatIsCounted) {
            {"backstream_checkpoint_size_bytes", 4096},
            {"backstream_exporter_clock_skew_seconds{exporter=\"192.0.2.1\"}", -3},
            {"backstream_exporters", 3},
+           {"backstream_history_bytes{tier=\"raw\"}", 4096},
+           {"backstream_history_oldest_timestamp_seconds{tier=\"raw\"}", 1'769'860'700},
+           {"backstream_history_repeated_parts_total", 6},
+           {"backstream_history_failing", 1},
+           {"backstream_sink_rows_total{sink=\"out\"}", 41},
+           {"backstream_sink_refused_rows_total{sink=\"out\"}", 42},
+           {"backstream_sink_missed_rows_total{sink=\"out\"}", 43},
+           {"backstream_sink_errors_total{sink=\"out\"}", 44},
+           {"backstream_sink_behind_since_timestamp_seconds{sink=\"out\"}", 45},
+           {"backstream_sink_failing{sink=\"out\"}", 1},
        }) {
     EXPECT_EQ(page.value(series), value) << series;
   }

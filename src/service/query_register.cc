@@ -311,7 +311,13 @@ void QueryRegister::run(Stage stage, WantedMap wanted) {
   ground_.change([&] {
     const std::lock_guard lock(mutex_);
     settle(std::move(stage), wanted);
-    wanted_ = std::move(wanted);
+    wanted_.swap(wanted);
+    // Of those that did not run nothing ends that would tell it.
+    for (const auto& [name, entry] : wanted) {
+      const auto is_it = [&, of = &name](const Running& other) { return other.object.name == *of; };
+      if (!wanted_.contains(name) && !running_.contains(name) && std::none_of(ending_.begin(), ending_.end(), is_it))
+        ground_.forget(entry.object, nullptr, true);
+    }
   });
 }
 

@@ -28,7 +28,7 @@ struct QueryGround {
   std::function<base::Micros(const catalog::Object&)> seen_from;
   /// Where the rows of a query go, until forget() of it: each time that the query is started. At rest.
   std::function<exec::ResultSink*(const catalog::Object&, const plan::Query&)> sink_of;
-  /// @param last  the query is no more: nothing of its name runs
+  /// @param last  the query is no more: nothing of its name runs; then the sink is null where it did not run before
   std::function<void(const catalog::Object&, exec::ResultSink*, bool last)> forget;
   /// The catalog is that of many nodes: others change it (follow()), and what fails here may run elsewhere, so it is
   /// not told of that.

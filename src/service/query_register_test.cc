@@ -180,6 +180,24 @@ TEST_F(QueryRegisterTest, AQueryRunsFromWhenItIsAddedToWhenItIsDropped) {
   EXPECT_EQ(process->changes, 3u) << "start, add, drop";
 }
 
+TEST_F(QueryRegisterTest, OneThatWasDroppedWhileItDidNotRunIsForgottenToo) {
+  process->run_until(90);
+  EXPECT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
+  process->run_until(200);
+  EXPECT_EQ(change({edit(Action::kPause, "matrix")}), "pause matrix");
+  process->run_until(400);
+  process->forgotten.clear();
+  EXPECT_EQ(change({edit(Action::kDrop, "matrix")}), "drop matrix");
+  EXPECT_EQ(process->forgotten, Windows{"matrix v1, last"});
+  // One that still ends is told of when it has ended, once.
+  EXPECT_EQ(change({edit(Action::kAdd, "matrix", kMatrix)}), "add matrix");
+  process->run_until(600);
+  process->forgotten.clear();
+  EXPECT_EQ(change({edit(Action::kDrop, "matrix")}), "drop matrix");
+  process->run_until(800);
+  EXPECT_EQ(process->forgotten, Windows{"matrix v1, last"});
+}
+
 TEST_F(QueryRegisterTest, WhatTheCatalogHasRunsAgainAfterARestart) {
   EXPECT_EQ(change({edit(Action::kAdd, "top",
                          "SELECT window_start, max(octets) FROM tumble(matrix, window_start, interval '120 s') GROUP "

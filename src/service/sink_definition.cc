@@ -57,8 +57,6 @@ constexpr OptionRow kOptions[] = {
      }},
     {"table", SinkServer::Type::kPostgres,
      [](const UnboundOption& o, SinkDefinition& to) { return read_text(o, to.table); }},
-    {"topic", SinkServer::Type::kKafka,
-     [](const UnboundOption& o, SinkDefinition& to) { return read_text(o, to.topic); }},
 };
 
 Result<void> read_options(const UnboundStatement& statement, const FindServer& find_server,
@@ -72,7 +70,7 @@ Result<void> read_options(const UnboundStatement& statement, const FindServer& f
     if (known == std::end(kOptions)) {
       const std::string_view near = base::nearest_name(option.name, names);
       return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-                  near.empty() ? "server, node, format, rotate, rotate_size, table, topic"
+                  near.empty() ? "server, node, format, rotate, rotate_size, table"
                                : fmt::format("did you mean {}?", near));
     }
     if (auto read = known->read(option, to); !read) return read;
@@ -95,7 +93,7 @@ Result<void> read_options(const UnboundStatement& statement, const FindServer& f
     const auto* const row = std::find_if(std::begin(kOptions), std::end(kOptions),
                                          [&](const OptionRow& r) { return r.name == option.name; });
     if (row->of && *row->of != found->type) {
-      constexpr std::string_view kTypes[] = {"file", "postgres", "kafka"};
+      constexpr std::string_view kTypes[] = {"file", "postgres"};
       return fail("22023",
                   fmt::format("{} is nothing to server '{}', whose type is {}", option.name, to.server,
                               kTypes[static_cast<size_t>(found->type)]),

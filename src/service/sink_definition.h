@@ -14,12 +14,11 @@ namespace backstream::service {
 
 /// Where sinks can send to: settings "server.NAME".
 struct SinkServer {
-  enum class Type : uint8_t { kFile, kPostgres, kKafka } type = Type::kFile;
+  enum class Type : uint8_t { kFile, kPostgres } type = Type::kFile;
   std::string name;
   std::string folder;      ///< kFile: absolute
   std::string connection;  ///< kPostgres: libpq's, without a password
   std::string password;    ///< may be empty
-  std::string brokers;     ///< kKafka: with commas between
 };
 
 /// CREATE PUBLICATION name FOR TABLE query [(columns)] [WHERE (condition)] WITH (server = '…', …).
@@ -32,7 +31,6 @@ struct SinkDefinition {
   uint64_t rotate_octets = 256 << 20;
   base::Micros rotate_us = 3'600 * base::kMicrosPerSecond;
   std::string table;  ///< "schema.table" or "table"; empty: the query's name
-  std::string topic;  ///< empty: the query's name
 };
 
 /// What is told of servers to who names one.

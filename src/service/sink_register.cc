@@ -17,14 +17,15 @@ using Kind = plan::UnboundStatement::Kind;
 
 namespace {
 
+constexpr std::chrono::seconds kTendPause{1};
+
 std::string text_in(const catalog::Object& object) {
   const auto body = nlohmann::json::parse(object.body, nullptr, false);
   return body.is_object() ? body.value("text", std::string()) : std::string();
 }
 
 bool same_server(const SinkServer& a, const SinkServer& b) {
-  return a.type == b.type && a.folder == b.folder && a.connection == b.connection && a.password == b.password &&
-         a.brokers == b.brokers;
+  return a.type == b.type && a.folder == b.folder && a.connection == b.connection && a.password == b.password;
 }
 
 tl::unexpected<base::Diagnostic> located(base::Diagnostic error, const std::string& source, const std::string& text) {
@@ -36,6 +37,19 @@ tl::unexpected<base::Diagnostic> located(base::Diagnostic error, const std::stri
 
 SinkRegister::SinkRegister(catalog::Catalog& catalog, Ground ground) : catalog_(catalog), ground_(std::move(ground)) {}
 SinkRegister::~SinkRegister() { stop({}); }
+
+Result<void> SinkRegister::start() {
+  if (auto tended = tend(); !tended) return tended;
+  tending_ = std::thread([this] {
+    std::unique_lock lock(tending_mutex_);
+    while (!ending_.wait_for(lock, kTendPause, [this] { return end_; })) {
+      lock.unlock();
+      (void)tend();  // A catalog that cannot be read is told elsewhere, and asked again.
+      lock.lock();
+    }
+  });
+  return {};
+}
 
 Result<void> SinkRegister::tend() {
   const std::lock_guard changing(change_mutex_);
@@ -156,7 +170,7 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
 }
 
 std::vector<SinkRegister::Info> SinkRegister::list() const {
-  constexpr std::string_view kTypes[] = {"file", "postgres", "kafka"};
+  constexpr std::string_view kTypes[] = {"file", "postgres"};
   const std::lock_guard lock(mutex_);
   std::vector<Info> all;
   for (const auto& [name, held] : held_) {
@@ -213,6 +227,12 @@ Result<void> SinkRegister::replay(const std::string& name, base::Micros from, ba
 }
 
 void SinkRegister::stop(std::chrono::milliseconds patience) {
+  {
+    const std::lock_guard lock(tending_mutex_);
+    end_ = true;
+  }
+  ending_.notify_all();
+  if (tending_.joinable()) tending_.join();
   const std::lock_guard changing(change_mutex_);
   stopped_ = true;
   std::map<std::string, Held, std::less<>> going;

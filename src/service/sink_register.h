@@ -1,11 +1,13 @@
 #pragma once
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/diagnostic.h"
@@ -38,8 +40,10 @@ class SinkRegister {
   SinkRegister(const SinkRegister&) = delete;
   SinkRegister& operator=(const SinkRegister&) = delete;
 
-  /// Makes what runs equal to what the catalog, the settings and the queries say: at the start, and then every second
-  /// or so. Errors: the catalog's; then all stays.
+  /// tend(), and again every second from now on. Errors: the catalog's.
+  base::Result<void> start();
+  /// Makes what runs equal to what the catalog, the settings and the queries say. Errors: the catalog's; then all
+  /// stays.
   base::Result<void> tend();
 
   struct Done {
@@ -87,6 +91,11 @@ class SinkRegister {
   mutable std::mutex mutex_;  ///< of held_
   std::map<std::string, Held, std::less<>> held_;
   bool stopped_ = false;  ///< under change_mutex_
+
+  std::mutex tending_mutex_;
+  std::condition_variable ending_;
+  bool end_ = false;  ///< under tending_mutex_
+  std::thread tending_;
 };
 
 }  // namespace backstream::service

@@ -77,8 +77,8 @@ class SinkRegisterTest : public ::testing::Test {
     folder_ = std::filesystem::temp_directory_path() / ("sink-register-" + std::to_string(::getpid()));
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    servers_["out"] = {SinkServer::Type::kFile, "out", folder_, "", "", ""};
-    servers_["pg"] = {SinkServer::Type::kPostgres, "pg", "", "host=x", "", ""};
+    servers_["out"] = {SinkServer::Type::kFile, "out", folder_, "", ""};
+    servers_["pg"] = {SinkServer::Type::kPostgres, "pg", "", "host=x", ""};
     queries_["q"] = {7, test_form()};
     start();
   }

@@ -322,7 +322,7 @@ Result<uint64_t> PostgresTarget::lock_place(const std::string& statements_before
 }
 
 Result<uint64_t> PostgresTarget::open() {
-  const auto opened = [&]() -> Result<uint64_t> {
+  auto opened = [&]() -> Result<uint64_t> {
     if (auto connected = connect(); !connected) return tl::unexpected(connected.error());
     if (auto begun = session_->run(std::string(kBegin) + std::string(kLockTables)); !begun)
       return refuse(begun.error(), About::kTables);

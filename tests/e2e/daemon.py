@@ -156,6 +156,18 @@ class Daemon:
         self.case.assertEqual(status, 200, content)
         return content
 
+    def metric(self, series):
+        """The value of a series as the page of metrics writes it; None: it has none."""
+        values = [line[len(series) + 1:] for line in self.get("/metrics").splitlines() if line.startswith(series + " ")]
+        return float(values[0]) if values else None
+
+    def wait_until_kept(self):
+        """What was shown is on the disk."""
+        deadline = time.time() + 60
+        while self.metric("backstream_history_waiting_bytes") != 0:
+            self.case.assertLess(time.time(), deadline, "history is not written")
+            time.sleep(0.05)
+
     def add(self, name, text):
         status, content = self.request("POST", "/api/v1/queries", {"name": name, "text": text})
         self.case.assertEqual(status, 201, content)

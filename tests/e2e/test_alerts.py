@@ -6,6 +6,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -296,4 +297,4 @@ def free_port():
 
 
 if __name__ == "__main__":
-    harness.main()
+    sys.exit(harness.main())
