@@ -236,6 +236,9 @@ TEST_F(AlertsTest, ARuleThatIsDroppedOrNoRuleAnyMoreEndsItsKeys) {
   open("\"alert.when\" = 'n > 10'", 2);
   give(1, {{"a", 20}});
   EXPECT_EQ(receiver_.take(1), "+a");
+  incarnation_ = 1;
+  give(2, {});
+  EXPECT_EQ(receiver_.take(0), "") << "of the rule that was dropped";
   open("late = 'drop'", 2, 2);
   EXPECT_EQ(receiver_.take(1), "-a");
   EXPECT_TRUE(alerts_->rules().empty());

@@ -180,6 +180,15 @@ TEST(RuleStates, NobodyLookedIsNotNothingThere) {
   EXPECT_EQ(rule.advance(11), "-a");
 }
 
+TEST(RuleStates, TimeThatNobodySawIsNoPartOfTheWait) {
+  Rule rule({.for_us = 3 * kMinute});
+  EXPECT_EQ(rule.take(window(0, {row("a")})), "");
+  rule.states.set_blind_until(10 * kMinute);
+  EXPECT_EQ(rule.take(window(9, {row("a")})), "");
+  EXPECT_EQ(rule.take(window(10, {row("a")})), "");
+  EXPECT_EQ(rule.take(window(11, {row("a")})), "+a");
+}
+
 TEST(RuleStates, KeysBeyondTheBoundAreOneThatSaysHowMany) {
   Rule rule({.keys_max = 2});
   std::vector<KeyRow> many;
