@@ -157,9 +157,8 @@ std::string status_text(const json& status) {
   if (const json& history = list_of(status, "history"); history.is_object()) {
     const std::string oldest = text_of(history, "oldest"), trouble = text_of(history, "trouble");
     const std::string from = oldest.empty() ? "" : ", from " + short_time(oldest) + " UTC on";
-    line(trouble.empty() ? "history" : "HISTORY",
-         human_count(number_of(history, "octets").value_or(0)) + " octets" + from +
-             (trouble.empty() ? "" : "; NOT WRITTEN: " + trouble));
+    line(trouble.empty() ? "history" : "HISTORY", human_count(number_of(history, "octets").value_or(0)) + " octets" +
+                                                      from + (trouble.empty() ? "" : "; NOT WRITTEN: " + trouble));
   }
   for (const json& outage : list_of(status, "outages")) {
     const auto clean = outage.is_object() ? outage.find("clean") : outage.end();
