@@ -166,7 +166,7 @@ class Check(ConfigCase):
         self.assertEqual(sorted(result.stderr.splitlines()), [
             start + "BACKSTREAM_EGDE__LISTENER is no setting and has no effect; settings are named BACKSTREAM_SECTION__KEY",
             start + "BACKSTREAM_FORWARD__A is no setting and has no effect; "
-                    "exporter.PREFIX, forward.NAME, column.NAME and kafka.property.NAME are set by a file or --set",
+                    "exporter.PREFIX, forward.NAME, server.NAME, notify.NAME, column.NAME and kafka.property.NAME are set by a file or --set",
             start + "BACKSTREAM_WATERMARK__DELAI is no setting and has no effect; did you mean BACKSTREAM_WATERMARK__DELAY?"])
 
     def test_flags(self):
