@@ -376,7 +376,7 @@ Result<void> Daemon::open_alerts() {
   auto opened = alert::Alerts::open(std::move(options));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   alerts_ = std::move(*opened);
-  part_takers_.emplace_back([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
+  board_->on_part([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
     alerts_->take(query, part);
   });
   return {};
@@ -384,9 +384,6 @@ Result<void> Daemon::open_alerts() {
 
 /// Before the queries: their results are numbered after those that are kept.
 Result<void> Daemon::open_history() {
-  board_->on_part([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
-    for (const auto& take : part_takers_) take(query, part);
-  });
   const config::Settings& settings = options_.settings;
   if (!settings.history.enabled || !options_.state_kept || !shows_results()) return {};
   history::Options options;
@@ -399,7 +396,7 @@ Result<void> Daemon::open_history() {
   auto opened = history::Store::open(std::move(options));
   if (!opened) return tl::unexpected(std::move(opened.error()));
   history_ = std::move(*opened);
-  part_takers_.emplace_back([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
+  board_->on_part([this](const std::string& query, const std::shared_ptr<const service::ResultPart>& part) {
     if (is_kept(query)) history_->add({query, part->incarnation}, part);
   });
   // A state that has windows no more, because they were sent, must not be all that is left of them.

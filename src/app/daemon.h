@@ -188,11 +188,8 @@ class Daemon {
 
   http::EventHub hub_;
   std::unique_ptr<history::Store> history_;  ///< null: results are not kept
-  /// Who gets every part of the board's, on its thread; each only queues it. Set before the first query is opened.
-  std::vector<std::function<void(const std::string& query, const std::shared_ptr<const service::ResultPart>&)>>
-      part_takers_;
-  std::unique_ptr<alert::Alerts> alerts_;  ///< null: no results come here
-  base::Micros sampling_at_ = 0;           ///< when alerts were told of sampling
+  std::unique_ptr<alert::Alerts> alerts_;    ///< null: no results come here
+  base::Micros sampling_at_ = 0;             ///< when alerts were told of sampling
   std::unique_ptr<service::ResultBoard> board_;
   std::unique_ptr<FlowOutput> flow_output_;  ///< null: flows are not sent on
   std::unique_ptr<Pipeline> pipeline_;
