@@ -287,7 +287,9 @@ void Alerts::take(const std::string& query, const std::shared_ptr<const ResultPa
   queue_changed_.notify_all();
 }
 
-void Alerts::advance(const std::string& query, Micros until) { queue({.query = query, .until = until}); }
+void Alerts::advance(const std::string& query, Micros until, Micros known_from) {
+  queue({.query = query, .until = until, .known_from = known_from});
+}
 
 std::vector<std::string> Alerts::rules() const {
   const std::lock_guard lock(queue_mutex_);
@@ -347,6 +349,7 @@ void Alerts::do_work(Work& work) {
     return;
   }
   std::vector<Event> events;
+  rule.states.set_blind_until(std::max(options_.started_at, work.known_from));
   rule.states.advance(work.until, events);
   settle_events(rule, events);
 }

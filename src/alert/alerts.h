@@ -49,8 +49,9 @@ class Alerts {
   void keep_queries(std::map<std::string, uint64_t, std::less<>> queries);
   /// Parts of each query in their order. Any thread.
   void take(const std::string& query, const std::shared_ptr<const receiver::ResultPart>& part);
-  /// All windows of the query that end at or before `until` have been taken. In order with take().
-  void advance(const std::string& query, Micros until);
+  /// All windows of the query that end at or before `until` have been taken: others had no rows, but that nothing is
+  /// known of those that begin before `known_from`. In order with take().
+  void advance(const std::string& query, Micros until, Micros known_from = base::kMinTime);
   /// For notices: "1:1000", "1:1 to 1:4000".
   void note_sampling(std::string text);
   /// What links in notices begin with: "https://noc.example".
@@ -96,6 +97,7 @@ class Alerts {
     std::shared_ptr<const receiver::ResultPart> part = nullptr;
     bool lost = false;                     ///< parts before this one were dropped
     Micros until = 0;                      ///< advance, where there is neither part nor task
+    Micros known_from = base::kMinTime;    ///< the same
     std::function<void()> task = nullptr;  ///< under mutex_
   };
   explicit Alerts(Options options);

@@ -267,6 +267,17 @@ TEST_F(AlertsTest, ATestTakesTheWayOfAllNotices) {
   EXPECT_EQ(alerts_->test("", "nothing", "alice", std::chrono::seconds(1)).error().code, "42704");
 }
 
+TEST_F(AlertsTest, TimeThatPassesWithoutRowsEndsKeysWhereItIsKnown) {
+  open("\"alert.when\" = 'n > 10'");
+  give(0, {{"a", 20}});
+  EXPECT_EQ(receiver_.take(1), "+a");
+  alerts_->advance("r", 3 * kMinute, 3 * kMinute);
+  alerts_->settle();
+  EXPECT_EQ(receiver_.take(0), "") << "an edge may have had rows in those";
+  alerts_->advance("r", 4 * kMinute, 3 * kMinute);
+  EXPECT_EQ(receiver_.take(1), "-a");
+}
+
 TEST_F(AlertsTest, AnIncompleteOrOpenWindowEndsNothing) {
   open("\"alert.when\" = 'n > 10', \"alert.early\" = 'true', emit = 'on_change'");
   give(0, {{"a", 20}}, false);

@@ -385,7 +385,7 @@ Result<void> Daemon::open_alerts() {
 /// Before the queries: their results are numbered after those that are kept.
 Result<void> Daemon::open_history() {
   const config::Settings& settings = options_.settings;
-  if (!settings.history.enabled || !options_.state_kept || !shows_results()) return {};
+  if (!settings.history.enabled || !shows_results()) return {};
   history::Options options;
   const std::string& folder = settings.history.folder;
   options.folder = folder.empty() ? in_folder(settings.state.folder, "history") : folder;
@@ -428,19 +428,21 @@ void Daemon::tend_alerts(Micros now) {
   }
   // A window without rows is not sent. What has been handed over must have been taken before it is said that no more
   // comes.
-  if (half_ != exec::Half::kBoth || board_->counters().pending_octets != 0) return;
+  if (board_->counters().pending_octets != 0) return;
   for (const auto& status : *queries) {
-    if (!status.number || !status.query || !status.query->alert || !status.query->inputs.empty()) continue;
-    const plan::Relation& source = status.query->source;
-    if (source.kind != plan::Relation::Kind::kStream) continue;
-    const plan::Window& window = status.query->stages.front().window;
-    const bool by_arrival = source.arrival_column >= 0 && window.kind != plan::Window::Kind::kNone &&
-                            window.time_column == source.arrival_column;
-    const Micros watermark = engine_->watermark(source.name, by_arrival ? exec::Clock::kArrival : exec::Clock::kEvent);
-    if (watermark == base::kMinTime || watermark == base::kMaxTime) continue;
-    alerts_->advance(status.object.name, watermark - status.query->options.allowed_lateness_us -
-                                             status.query->options.delay_us.value_or(0));
+    if (!status.number || !status.query || !status.query->alert) continue;
+    const exec::Engine::Whole whole = whole_of(status);
+    if (whole.until == base::kMinTime || whole.until == base::kMaxTime) continue;  // The end is no passing of time.
+    alerts_->advance(status.object.name, whole.until, whole.gaps_until);
   }
+}
+
+/// Until when all windows of a query were given that have rows. At rest.
+exec::Engine::Whole Daemon::whole_of(const service::QueryRegister::Status& status) const {
+  if (half_ == exec::Half::kBoth) return engine_->whole(*status.number);
+  // As it is told behind the rows: what this node's own worker knows is ahead of them.
+  const cluster::QueryReport* const report = results_in_ ? results_in_->report(id_of(status.object)) : nullptr;
+  return report == nullptr ? exec::Engine::Whole{} : report->whole;
 }
 
 /// Those of sessions are for who reads them now.

@@ -127,6 +127,7 @@ class Daemon {
   base::Result<void> open_input();
   base::Result<void> open_alerts();
   void tend_alerts(base::Micros now);
+  exec::Engine::Whole whole_of(const service::QueryRegister::Status& status) const;
   base::Result<void> open_register();
   base::Result<void> join_at_start();
   base::Result<void> join_catalog();

@@ -612,7 +612,7 @@ std::map<QueryId, QueryReport> MergeWorker::reports() const {
 
 QueryReport MergeWorker::report_of(const Share& share, const Part& part) const {
   QueryReport report{share.engine->ledger(part.number), share.engine->frontier(part.number),
-                     share.engine->failure(part.number)};
+                     share.engine->failure(part.number), share.engine->whole(part.number)};
   if (report.frontier == base::kMaxTime) report.frontier = base::kMinTime;  // It reads views alone.
   return report;
 }

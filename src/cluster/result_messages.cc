@@ -84,7 +84,12 @@ std::vector<uint8_t> ResultWriter::write(const QueryReport& report) const {
   writer.time(report.frontier);
   writer.text(report.failure);
   exec::save(writer, report.ledger);
-  if (report.ledger.lost != 0) writer.number(report.ledger.lost);
+  const bool knows_whole = report.whole.until != base::kMinTime;
+  if (report.ledger.lost != 0 || knows_whole) writer.number(report.ledger.lost);
+  if (knows_whole) {
+    writer.time(report.whole.until);
+    writer.time(report.whole.gaps_until);
+  }
   end_message(out, body);
   return out;
 }
@@ -190,7 +195,13 @@ bool ResultReader::read_report(const ResultMessage& message, QueryReport& report
   report.frontier = reader.time();
   report.failure = reader.text();
   exec::load(reader, report.ledger);
+  // What is not known, and what earlier versions of the program did not, is not there.
   report.ledger.lost = reader.is_done() ? 0 : reader.number();
+  report.whole = {};
+  if (!reader.is_done()) {
+    report.whole.until = reader.time();
+    report.whole.gaps_until = reader.time();
+  }
   return reader.is_done();
 }
 

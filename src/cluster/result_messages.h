@@ -5,7 +5,7 @@
 //   "BSR" version:1 generation number message_count message... xxh3:8
 //   message: kind:1 object version  octets:4 body
 //   rows:    window_start window_end revision flags:1 edge_count edge...  a message of rows (partial/rows.h)
-//   report:  frontier failure ledger [lost]       (lost: where there is any)
+//   report:  frontier failure ledger [lost [whole gaps_until]]   (as far as there is something to tell)
 //
 // Generation and number tell repeats, and what a superseded worker still writes: those of a partition never decrease.
 #include <cstdint>
@@ -34,6 +34,7 @@ struct QueryReport {
   exec::WindowLedger ledger;
   Micros frontier = base::kMinTime;  ///< how far its edges are
   std::string failure;               ///< why it was stopped; empty: it runs
+  exec::Engine::Whole whole;         ///< of which windows it is known that they have no rows
 };
 
 /// Writes the messages of one version of a query. One thread.

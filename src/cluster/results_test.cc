@@ -162,6 +162,7 @@ TEST(ResultMessages, GoldenBytesOfVersion1) {
   EXPECT_EQ(read.failure, "22012");
   EXPECT_EQ(read.ledger.assigned, 300u);
   EXPECT_EQ(read.ledger.late, 3u);
+  EXPECT_EQ(read.whole.until, base::kMinTime);
 }
 
 TEST(ResultMessages, AWindowOfManyRowsIsSeveralAndOneOfNoneToo) {
@@ -225,6 +226,7 @@ TEST(ResultMessages, AReportReadsAsItWasWritten) {
   report.failure = "22012 division by zero";
   report.ledger.assigned = 10;
   report.ledger.late = 3;
+  report.whole = {60, -5};
   ResultRecord record;
   const auto bytes = record_of(1, 1, ResultWriter({7, 2}, query.output()).write(report));
   ASSERT_TRUE(read_result_record(bytes, record));
@@ -235,6 +237,8 @@ TEST(ResultMessages, AReportReadsAsItWasWritten) {
   EXPECT_EQ(read.failure, report.failure);
   EXPECT_EQ(read.ledger.assigned, 10u);
   EXPECT_EQ(read.ledger.late, 3u);
+  EXPECT_EQ(read.whole.until, 60);
+  EXPECT_EQ(read.whole.gaps_until, -5);
 }
 
 /// Says of every second append that it does not know what became of it; the record is there all the same.

@@ -402,6 +402,7 @@ class RunningQuery final : public RowReceiver {
     life_until_ = until;
   }
   bool has_ended() const { return frontier_ >= life_until_; }
+  Micros frontier() const { return frontier_; }
   Micros life_until() const { return life_until_; }
   /// No row of a window that begins before `until` is expected at this watermark, or would still be taken.
   bool is_over(Micros watermark, Micros until) const {
@@ -1011,6 +1012,19 @@ Micros Engine::frontier(size_t query_index) const {
   state_->queries[query_index]->for_each_reading(
       [&](RunningQuery& query) { least = std::min(least, query.edges().frontier); });
   return least;
+}
+
+Engine::Whole Engine::whole(size_t query_index) const {
+  RunningQuery& of = *state_->queries[query_index];
+  Whole whole{of.frontier(), base::kMinTime};
+  if (state_->options.half == Half::kBoth) return whole;
+  bool reads_edges = false;
+  of.for_each_reading([&](RunningQuery& query) {
+    reads_edges = true;
+    whole.until = std::min(whole.until, query.edges().whole);  // Who is absent for too long is not waited for.
+    whole.gaps_until = std::max(whole.gaps_until, query.edges().inbox.gaps_until());
+  });
+  return reads_edges ? whole : Whole{};
 }
 
 Engine::PartialCounts Engine::partial_counts() const {

@@ -273,6 +273,13 @@ class Engine {
   /// Queries that were stopped. Known once advance() or finish() has returned.
   size_t failed_count() const;
   WindowLedger ledger(size_t query_index) const;
+  /// Windows of which nothing was sent have no rows if they start before `until`, and not before `gaps_until`. Absent
+  /// edges are waited for. kMinTime: nothing is known, as of a query of a merge half that reads views alone.
+  struct Whole {
+    Micros until = base::kMinTime;
+    Micros gaps_until = base::kMinTime;
+  };
+  Whole whole(size_t query_index) const;
   /// The query's windows that became final last, oldest first, at most kWindowRecordsMax. Empty for queries without
   /// windows of their own.
   std::vector<WindowRecord> recent_windows(size_t query_index) const;

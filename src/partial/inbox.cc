@@ -183,6 +183,12 @@ void Inbox::mark_gap(uint32_t edge, Micros from, Micros until) {
   if (edge_gaps_.size() > kEdgeGapsMax) edge_gaps_.pop_front();
 }
 
+Micros Inbox::gaps_until() const {
+  Micros until = base::kMinTime;
+  for (const Gap& gap : edge_gaps_) until = std::max(until, gap.until);
+  return until;
+}
+
 std::vector<uint32_t> Inbox::edges_missing(Micros start, Micros end) const {
   std::vector<uint32_t> missing = edges_behind(end);
   for (const Gap& gap : edge_gaps_) {

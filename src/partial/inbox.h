@@ -52,6 +52,8 @@ class Inbox {
   /// What came to the edge in [from, until), if anything, is in no pane (Presence). The oldest of more than
   /// kEdgeGapsMax are forgotten.
   void mark_gap(uint32_t edge, Micros from, Micros until);
+  /// No window that starts at or after it overlaps a gap.
+  Micros gaps_until() const;
   /// Those that a window does not have whole: they are behind its end, or have a gap in it. By number.
   std::vector<uint32_t> edges_missing(Micros start, Micros end) const;
   /// What the edges have counted so far, of all their epochs.

@@ -444,6 +444,7 @@ TEST(Inbox, AnAbsentEdgeIsNotWaitedFor) {
   EXPECT_EQ(inbox.whole_frontier(), 60);
   EXPECT_TRUE(inbox.edges_behind(60).empty());
   inbox.mark_gap(1, 20, 40);
+  EXPECT_EQ(inbox.gaps_until(), 40);
   EXPECT_EQ(inbox.edges_missing(0, 20), std::vector<uint32_t>());
   EXPECT_EQ(inbox.edges_missing(20, 60), std::vector<uint32_t>{1});
   EXPECT_EQ(inbox.edges_missing(40, 60), std::vector<uint32_t>());

@@ -27,6 +27,34 @@ Outcome run_whole(const Queries& queries, const std::vector<Flow>& flows, size_t
   return {rows.sorted(), ledgers};
 }
 
+/// No window comes of which it was said that it would not (Engine::whole()).
+class CheckedRows : public Rows {
+ public:
+  void on_result(const exec::ResultBatch& result) override {
+    const auto given = given_.find(result.query_index);
+    if (given != given_.end() && result.final && result.rows.row_count > 0 &&
+        result.window_end != result.window_start) {
+      EXPECT_GE(result.window_start, given->second) << "query " << result.query_index;
+    }
+    Rows::on_result(result);
+  }
+  /// After it was settled.
+  void look(const exec::Engine& engine) {
+    for (size_t q = 0; q < engine.query_count(); ++q) {
+      const Micros until = engine.whole(q).until;
+      if (until == base::kMinTime || until == base::kMaxTime) continue;
+      given_[q] = until;
+      ++looks;
+    }
+  }
+  /// Another engine gives them again.
+  void forget() { given_.clear(); }
+  size_t looks = 0;
+
+ private:
+  std::map<size_t, Micros> given_;
+};
+
 /// What may go otherwise than well.
 struct Faults {
   bool repeats = false;         ///< messages come twice or more, at any time later
@@ -78,7 +106,7 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
   options.pane_us_max = 60 * kSecond;
   options.batch_rows = 1 + random() % 300;
   auto engine = std::make_unique<exec::Engine>(options);
-  Rows rows;
+  CheckedRows rows;
   add_all(*engine, queries, &rows);
   engine->set_members(members);
   struct Saved {
@@ -89,7 +117,10 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
   std::optional<Saved> saved;
   for (size_t offset = 0; offset < log.size(); ++offset) {
     EXPECT_EQ(engine->take(log[offset]), exec::Engine::Taken::kTaken);
-    if (random() % 4 == 0) engine->settle();
+    if (random() % 4 == 0) {
+      engine->settle();
+      rows.look(*engine);
+    }
     if (!faults.merge_restarts) continue;
     const bool ended = engine->frontier(0) == base::kMaxTime;
     if (!ended && !engine->has_pending_chunks() && random() % 30 == 0) {
@@ -103,6 +134,7 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
     if (saved && random() % 100 == 0) {  // Killed: rows that were given since are given again.
       engine = std::make_unique<exec::Engine>(options);
       rows.rows.resize(saved->row_count);
+      rows.forget();
       add_all(*engine, queries, &rows);
       EXPECT_TRUE(engine->restore_streams(saved->streams).has_value());
       for (size_t q = 0; q < queries.size(); ++q) {
@@ -114,6 +146,7 @@ Outcome run_apart(const Queries& queries, const std::vector<Flow>& flows, size_t
     }
   }
   engine->settle();
+  EXPECT_GT(rows.looks, 0u);
   for (const Edge& edge : edges) EXPECT_FALSE(edge.messages.empty());
   Outcome outcome{rows.sorted(), {}};
   for (size_t q = 0; q < queries.size(); ++q) outcome.ledgers.push_back(engine->ledger(q));
