@@ -1,7 +1,7 @@
 // backstream demo: three PoPs and the node that has their results, on loopback and in one process, synthetic traffic
 // with a port sweep in it, and the answers checked while they come: every window of the traffic matrix against what the
-// generator itself says was sent. One PoP is cut off for a while: what it kept revises the windows that closed without
-// it.
+// generator itself says was sent, and that the sweep is one alert, which ends with it. One PoP is cut off for a while:
+// what it kept revises the windows that closed without it.
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@
 #include "app/commands.h"
 #include "app/demo/answers.h"
 #include "app/demo/nodes.h"
+#include "app/demo/notices.h"
 #include "app/demo/routers.h"
 #include "app/demo/temporary_folder.h"
 #include "app/demo/texts.h"
@@ -35,7 +36,7 @@ constexpr size_t kWindowsAtLeast = 4;
 constexpr Micros kCutAt = 35 * kSecond, kCutMax = 60 * kSecond;
 constexpr Micros kShownWithoutBatch = 3 * kSecond, kShownWithoutTerminal = 12 * kSecond;
 constexpr Micros kDurationOfCut = 55 * kSecond;  ///< traffic of less is too short for it
-/// For windows that lack a PoP to be revised, at the end.
+/// For windows that lack a PoP to be revised and the alert to end, after the traffic.
 constexpr Micros kRevisedWithin = 15 * kSecond;
 
 std::string sparkline(const std::vector<std::optional<double>>& values) {
@@ -88,6 +89,29 @@ std::string summary(const Answers::Window& window) {
                      grouped(window.rows), scaled(window.bits_per_second), verdict(window));
 }
 
+/// What the webhook has heard, against what it should: one alert from the attack, and its end.
+class AlertCheck {
+ public:
+  /// @param attack_from  event time
+  explicit AlertCheck(Micros attack_from) : attack_from_(attack_from) {}
+
+  void read(const Notices& notices) { notices_ = notices.all(); }
+  const std::vector<Notices::Notice>& notices() const { return notices_; }
+  size_t raised() const { return count(true); }
+  size_t resolved() const { return count(false); }
+  /// From the attack's begin to the end of the window that raised the alert.
+  Micros raised_after() const { return notices_.empty() ? 0 : notices_.front().window_end - attack_from_; }
+  bool is_right() const { return raised() == 1 && resolved() == 1 && raised_after() <= 2 * kWindow; }
+
+ private:
+  size_t count(bool firing) const {
+    return static_cast<size_t>(std::count_if(notices_.begin(), notices_.end(),
+                                             [&](const Notices::Notice& notice) { return notice.firing == firing; }));
+  }
+  const Micros attack_from_;
+  std::vector<Notices::Notice> notices_;
+};
+
 /// The PoP that is cut off, and comes back.
 class Outage {
  public:
@@ -127,6 +151,7 @@ class Display {
  public:
   struct Seen {
     const Answers& answers;
+    const AlertCheck& alerts;
     const Routers& routers;
     const Nodes::Counts& counts;
     Micros now;
@@ -164,11 +189,12 @@ class Display {
       fmt::print("window {} to {}: {}{}\n", clock_text(window.start), clock_text(window.start + kWindow),
                  summary(window), top);
     }
-    const auto& sweeps = seen.answers.sweeps();
-    for (; sweeps_told_ < sweeps.size(); ++sweeps_told_) {
-      const Answers::Sweep& sweep = sweeps[sweeps_told_];
-      fmt::print("ALERT port sweep: {} tried {} ports of {} in the window from {}\n", sweep.source, sweep.ports,
-                 sweep.destination, clock_text(sweep.window));
+    const auto& notices = seen.alerts.notices();
+    for (; notices_told_ < notices.size(); ++notices_told_) {
+      const Notices::Notice& notice = notices[notices_told_];
+      fmt::print("ALERT {}: {} ({}, {}; window until {}, webhook called at {})\n",
+                 notice.firing ? "firing" : "resolved", notice.text, notice.rule, notice.severity,
+                 clock_text(notice.window_end), clock_text(notice.came_at));
     }
     std::fflush(stdout);
   }
@@ -178,7 +204,7 @@ class Display {
 
  private:
   void draw(const Seen& seen) {
-    const auto& [answers, routers, counts, now] = seen;
+    const auto& [answers, alerts, routers, counts, now] = seen;
     // What does not fit is cut: a line that goes on in the next row, or one too many, would shift all of them.
     std::string screen = "\x1b[?25l\x1b[?7l\x1b[H";
     winsize size{};
@@ -234,12 +260,12 @@ class Display {
       }
     }
     line("");
-    if (answers.sweeps().empty()) {
+    if (alerts.notices().empty()) {
       line("  no alert");
     } else {
-      const Answers::Sweep& sweep = answers.sweeps().back();
-      line(fmt::format("  ALERT port sweep: {} tried {} ports of {} (from {})", sweep.source, sweep.ports,
-                       sweep.destination, clock_text(sweep.window)));
+      const Notices::Notice& notice = alerts.notices().back();
+      line(fmt::format("  {} {}: {}", notice.firing ? "ALERT" : "alert over at", clock_text(notice.came_at),
+                       notice.text));
     }
     line(event_.empty() ? "" : "  " + event_);
     {
@@ -287,7 +313,7 @@ class Display {
   const std::string api_;
   const size_t query_count_;
   std::string server_flag_, event_;
-  size_t windows_told_ = 0, sweeps_told_ = 0;
+  size_t windows_told_ = 0, notices_told_ = 0;
   std::mutex mutex_;
   std::string last_line_;  ///< under mutex_
 };
@@ -304,7 +330,9 @@ class LinesOnScreen {
 };
 
 /// What became of all that was sent. True: all that could be checked holds.
-bool report(const Answers& answers, const Nodes::Counts& counts, uint64_t sent, bool interrupted) {
+/// @param alert_ends  there was time enough for it
+bool report(const Answers& answers, const AlertCheck& alerts, const Nodes::Counts& counts, uint64_t sent,
+            bool alert_ends, bool interrupted) {
   size_t right = 0, wrong = 0, dropped = 0, revised = 0;
   const size_t missing = answers.missing_windows();
   for (const auto& [start, window] : answers.windows()) {
@@ -322,12 +350,13 @@ bool report(const Answers& answers, const Nodes::Counts& counts, uint64_t sent, 
   fmt::print("windows: {} equal the truth row by row{}, {} differ, {} with drops{}\n", right,
              revised == 0 ? "" : fmt::format(" ({} after a revision)", revised), wrong, dropped,
              missing == 0 ? "" : fmt::format(", {} LACK A POP", missing));
-  const auto& sweeps = answers.sweeps();
-  fmt::print("port sweep: {}\n",
-             sweeps.empty() ? "not found"
-                            : fmt::format("found, {} ports of {}", sweeps.front().ports, sweeps.front().destination));
-  const bool pass =
-      sent == received + drops && wrong == 0 && missing == 0 && right >= kWindowsAtLeast && !sweeps.empty();
+  const auto& notices = alerts.notices();
+  fmt::print("alerts: {} raised, {} resolved{}\n", alerts.raised(), alerts.resolved(),
+             notices.empty() ? ""
+                             : fmt::format("; {}: told by the window that ended {:.1f} s after that began",
+                                           notices.front().text, static_cast<double>(alerts.raised_after()) / kSecond));
+  const bool alerted = alert_ends ? alerts.is_right() : alerts.raised() == 1;
+  const bool pass = sent == received + drops && wrong == 0 && missing == 0 && right >= kWindowsAtLeast && alerted;
   if (interrupted && !pass) {
     fmt::print("ended before all could be checked\n");
     return wrong == 0;
@@ -343,6 +372,7 @@ int demo_command(const std::vector<std::string>& arguments) {
       "Three PoPs on loopback with synthetic traffic, 10 s windows, each checked against the truth. The edges of the "
       "PoPs and\n"
       "the node that has the results are one process: where a deployment has Kafka between them, here is its memory.\n"
+      "After 11 s an address tries the ports of another: one alert, which a webhook of the demo hears of.\n"
       "After 35 s one PoP is cut off for a while: windows say that it is missing, and are revised when it is back.",
       "backstream demo");
   std::string duration_text;
@@ -387,7 +417,9 @@ int demo_command(const std::vector<std::string>& arguments) {
 
   const Micros begun = wall_clock();
   const TemporaryFolder folder;
-  auto opened = Nodes::open(folder.path());
+  const auto notices = Notices::open();
+  if (!notices) return complain(notices.error(), kExitFailure);
+  auto opened = Nodes::open(folder.path(), (*notices)->url());
   if (!opened) return complain(opened.error(), kExitFailure);
   Nodes& nodes = **opened;
   const std::string api = nodes.center().http_address();
@@ -403,6 +435,8 @@ int demo_command(const std::vector<std::string>& arguments) {
     fmt::print("ok edges    {}   {}\n", pops, protocols);
     fmt::print("ok traffic  synthetic, {} flows/s for {} s; 10 s windows, delay {} s\n",
                grouped(Routers::kRecordsPerSecond), duration / kSecond, kDelay / kSecond);
+    fmt::print("ok history  results are kept while this runs\n");
+    fmt::print("ok alerts   a webhook of this demo hears of them: {}\n", (*notices)->url());
     fmt::print("ok api      {}, {} queries run\n", api, query_count);
     std::fflush(stdout);
   } else {
@@ -412,6 +446,8 @@ int demo_command(const std::vector<std::string>& arguments) {
   const Micros start = wall_clock() + kSecond / 2;
   Truth truth;
   Answers answers(truth);
+  AlertCheck alerts(start + Routers::attack_of(duration).from);
+  const bool alert_ends = duration >= kDurationOfCut;
   Display display(terminal, begun, start + duration, api, query_count);
   std::optional<Outage> outage;
   if (duration >= kDurationOfCut) outage.emplace(nodes, start, terminal ? kShownWithoutTerminal : kShownWithoutBatch);
@@ -422,7 +458,8 @@ int demo_command(const std::vector<std::string>& arguments) {
   Nodes::Counts counts;
   const auto look = [&](Micros now) {
     answers.read(nodes.center().board(), counts.ingest.kernel_drops, now);
-    return Display::Seen{answers, routers, counts, now};
+    alerts.read(**notices);
+    return Display::Seen{answers, alerts, routers, counts, now};
   };
   Micros drawn_at = 0, sent_at = 0;
   for (;; std::this_thread::sleep_for(std::chrono::milliseconds(100))) {
@@ -441,8 +478,8 @@ int demo_command(const std::vector<std::string>& arguments) {
     // All is sent: done when all has come, or nothing more comes for a while, and what is known to be missing is there.
     if (sent_at == 0) sent_at = now;
     const bool all_came = counts.ingest.datagrams + counts.ingest.kernel_drops >= routers.sent();
-    if ((all_came || now - sent_at >= 2 * kSecond) &&
-        (answers.missing_windows() == 0 || now - sent_at >= kRevisedWithin))
+    const bool settled = answers.missing_windows() == 0 && (!alert_ends || alerts.resolved() > 0);
+    if ((all_came || now - sent_at >= 2 * kSecond) && (settled || stop_requested() || now - sent_at >= kRevisedWithin))
       break;
   }
   const auto done = nodes.stop();
@@ -451,7 +488,7 @@ int demo_command(const std::vector<std::string>& arguments) {
   counts = nodes.counts();
   display.update(look(wall_clock()));
   display.finish();
-  return report(answers, counts, routers.sent(), stop_requested()) ? kExitOk : kExitFailure;
+  return report(answers, alerts, counts, routers.sent(), alert_ends, stop_requested()) ? kExitOk : kExitFailure;
 }
 
 }  // namespace backstream::app

@@ -145,8 +145,11 @@ void Backbone::fill_exporter(Exporter& exporter, Micros slot_end) {
 
 bool Backbone::attack_now(Micros now) {
   if (options_.attacks.empty()) return false;
+  const bool given = options_.attacks_from != 0 || options_.attacks_until != 0;
+  const Micros from = given ? options_.attacks_from : options_.span / 5;
+  const Micros until = given ? options_.attacks_until : options_.span / 5 * 4;
   const Micros into = now - options_.start;
-  return into >= options_.span / 5 && into < options_.span / 5 * 4 && traffic_.random().chance(kAttackShare);
+  return into >= from && into < until && traffic_.random().chance(kAttackShare);
 }
 
 /// A flow whose first piece is exported at pending.due: the cache is read backwards, so that nothing is stored for it.

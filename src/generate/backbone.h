@@ -20,10 +20,11 @@ struct BackboneOptions {
   uint32_t pack = 0;  ///< records a datagram; 0: as the protocol's routers do
   base::Micros active_timeout = 60 * base::kMicrosPerSecond;
   base::Micros inactive_timeout = 15 * base::kMicrosPerSecond;
-  base::Micros jitter = base::kMicrosPerSecond;  ///< between timeout and export, at most
-  base::Micros disorder = 0;                     ///< a datagram travels up to this long
-  bool interfaces = false;                       ///< as ExportWriter::Options has it
-  std::vector<Attack> attacks;                   ///< a tenth of the records of the middle 60 % of the span
+  base::Micros jitter = base::kMicrosPerSecond;      ///< between timeout and export, at most
+  base::Micros disorder = 0;                         ///< a datagram travels up to this long
+  bool interfaces = false;                           ///< as ExportWriter::Options has it
+  std::vector<Attack> attacks;                       ///< a tenth of the records while there is one
+  base::Micros attacks_from = 0, attacks_until = 0;  ///< into the span; both 0: the middle 60 % of it
   uint64_t seed = 1;
 };
 

@@ -8,6 +8,8 @@ import sys
 import harness
 import terminal
 
+ALERT = re.compile(r"^ALERT (\w+): (\S+ tried )\d+( ports of \S+ in 10 s) \(demo_sweep, page; window until "
+                   r"[\d:]+, webhook called at [\d:]+\)$")
 WINDOW = re.compile(r"^window (\S+) to (\S+): (?:revision (\d+), )?([\d,]+) rows, \S+ \S+bit/s, (\d/3) PoPs(.*)$")
 
 
@@ -49,6 +51,13 @@ class Demo(harness.Case):
         for start, rest in newest.items():
             self.assertTrue(rest.startswith(", = truth"), (start, rest))
         self.assertIn(f"({len(missing)} after a revision), 0 differ, 0 with drops", result.stdout)
+        # The attack is one alert, told by a window that begins no later than the one after that in which it began.
+        alerts = [ALERT.match(line) for line in said if line.startswith("ALERT")]
+        self.assertNotIn(None, alerts, result.stdout)
+        self.assertEqual([alert[1] for alert in alerts], ["firing", "resolved"], result.stdout)
+        self.assertEqual([alert[2] for alert in alerts], [alerts[0][2]] * 2, "of one pair of addresses")
+        self.assertRegex(result.stdout, r"(?m)^alerts: 1 raised, 1 resolved; .*: told by the window that ended "
+                                        r"(\d|1\d|20)\.\d s after that began$")
         self.assertIn("site pop-rio is absent: windows close without it", result.stderr)
 
     def test_on_a_terminal_one_screen_is_redrawn_until_it_is_stopped(self):
@@ -58,8 +67,13 @@ class Demo(harness.Case):
         demo.expect(r"\x1b\[J", 10)
         screen = demo.screen()
         self.assertEqual(screen.unknown, [])
-        # All nodes run what somebody asks meanwhile, and no longer than he reads it.
         server = re.search(r"API (http://[\d.:]+)", screen.text())[1]
+        demo.expect(r"ALERT [\d:]+: \S+ tried \d+ ports of \S+ in 10 s", 60)
+        listed = self.run_backstream("alert", "list", "--server", server)
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        self.assertRegex(listed.stdout, r"(?m)^[0-9a-f]{16}  firing  page +demo_sweep  ")
+        self.assertRegex(self.run_backstream("status", "--server", server).stdout, r"(?m)^history +[\d.]+ .*octets, from ")
+        # All nodes run what somebody asks meanwhile, and no longer than he reads it.
         asked = self.run_backstream("sql", "--server", server, "-o", "csv", "--windows", "2", "-c",
                                     "SELECT site, count(*) > 100 AS many FROM tumble(flows, received_at, interval '2 s') "
                                     "GROUP BY window_start, site")

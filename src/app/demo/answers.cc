@@ -9,9 +9,8 @@ namespace backstream::app::demo {
 
 void Answers::read(const service::ResultBoard& board, uint64_t kernel_drops, Micros now) {
   if (kernel_drops != drops_.rbegin()->second) drops_[now] = kernel_drops;
-  for (const auto& [query, take] : {std::pair(kMatrix.name, &Answers::take_matrix),
-                                    {kSweep.name, &Answers::take_sweep},
-                                    {kPopTraffic.name, &Answers::take_pops}}) {
+  for (const auto& [query, take] :
+       {std::pair(kMatrix.name, &Answers::take_matrix), {kPopTraffic.name, &Answers::take_pops}}) {
     service::ResultBoard::Range range;
     range.revisions = true;
     uint64_t& after = after_[query];
@@ -71,18 +70,6 @@ void Answers::take_matrix(const receiver::ResultPart& result) {
     break;
   }
   truth_.forget_until(until);
-}
-
-void Answers::take_sweep(const receiver::ResultPart& result) {
-  for (size_t row = 0; row < result.rows.row_count; ++row) {
-    Sweep sweep{result.window_start, base::to_string(result.rows.columns[1].as<base::Inet>()[row]),
-                base::to_string(result.rows.columns[2].as<base::Inet>()[row]),
-                result.rows.columns[3].as<int64_t>()[row]};
-    const auto same = [&](const Sweep& other) {
-      return other.window == sweep.window && other.source == sweep.source && other.destination == sweep.destination;
-    };
-    if (std::none_of(sweeps_.begin(), sweeps_.end(), same)) sweeps_.push_back(std::move(sweep));  // Else a revision.
-  }
 }
 
 void Answers::take_pops(const receiver::ResultPart& result) {

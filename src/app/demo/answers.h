@@ -25,11 +25,6 @@ class Answers {
     bool complete = false, equals_truth = false, had_drops = false;
     std::vector<std::pair<std::pair<uint32_t, uint32_t>, uint64_t>> top;  ///< largest first
   };
-  struct Sweep {
-    Micros window = 0;
-    std::string source, destination;
-    int64_t ports = 0;
-  };
   struct Rate {
     double bits = 0;
     int64_t flows = 0;
@@ -45,14 +40,12 @@ class Answers {
 
   const std::vector<Window>& told() const { return told_; }             ///< all revisions, as they came
   const std::map<Micros, Window>& windows() const { return windows_; }  ///< the newest revision of each, by start
-  const std::vector<Sweep>& sweeps() const { return sweeps_; }          ///< each once
   const std::map<Micros, Second>& seconds() const { return seconds_; }  ///< the last kSeconds
   size_t missing_windows() const;                                       ///< that lack a PoP as they were told last
   static constexpr size_t kSeconds = 40;
 
  private:
   void take_matrix(const receiver::ResultPart& result);
-  void take_sweep(const receiver::ResultPart& result);
   void take_pops(const receiver::ResultPart& result);
 
   Truth& truth_;
@@ -62,7 +55,6 @@ class Answers {
   std::map<Micros, uint64_t> drops_{{base::kMinTime, 0}};  ///< how many there were, from when on
   std::vector<Window> told_;
   std::map<Micros, Window> windows_;
-  std::vector<Sweep> sweeps_;
   std::map<Micros, Second> seconds_;
 };
 

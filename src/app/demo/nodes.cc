@@ -50,22 +50,26 @@ Daemon::Options options_of(const std::string& name, const std::string& folder,
 
 }  // namespace
 
-Result<std::unique_ptr<Nodes>> Nodes::open(const std::string& folder) {
+Result<std::unique_ptr<Nodes>> Nodes::open(const std::string& folder, const std::string& webhook) {
   std::unique_ptr<Nodes> nodes(new Nodes);
   nodes->broker_ = std::make_shared<transport::MemoryBroker>(transport::MemoryBroker::Options{});
   // It has the queries before there are edges, which begin with them.
-  if (auto opened = nodes->open_center(folder); !opened) return tl::unexpected(std::move(opened.error()));
+  if (auto opened = nodes->open_center(folder, webhook); !opened) return tl::unexpected(std::move(opened.error()));
   for (size_t pop = 0; pop < kPops.size(); ++pop) {
     if (auto opened = nodes->open_edge(pop, folder); !opened) return tl::unexpected(std::move(opened.error()));
   }
   return nodes;
 }
 
-Result<void> Nodes::open_center(const std::string& folder) {
+Result<void> Nodes::open_center(const std::string& folder, const std::string& webhook) {
   Daemon::Options options = options_of("demo", folder, std::make_shared<transport::MemoryBus>(broker_));
   config::Settings& settings = options.settings;
   settings.node.roles = {config::NodeRole::kMerge, config::NodeRole::kReceiver};
   settings.merge.absent_after_us = 10 * kSecond;
+  config::NotifySettings& endpoint = settings.notify.emplace_back();
+  endpoint.name = "demo";
+  endpoint.has_type = true;
+  endpoint.to = webhook;
   auto queries = demo_queries();
   if (!queries) return tl::unexpected(std::move(queries.error()));
   options.queries = std::move(*queries);

@@ -20,7 +20,9 @@ struct DemoQuery {
 inline constexpr DemoQuery kMatrix = {"demo_matrix", R"(SELECT window_start, src_as, dst_as, sum(octets) AS octets
 FROM tumble(flows, time, interval '10 s') GROUP BY window_start, src_as, dst_as)"};
 inline constexpr DemoQuery kSweep = {"demo_sweep",
-                                     R"(SELECT window_start, src_ip, dst_ip, count(DISTINCT dst_port) AS ports
+                                     R"(CREATE MATERIALIZED VIEW demo_sweep WITH ("alert.severity" = 'page',
+  "alert.summary" = '{src_ip} tried {ports} ports of {dst_ip} in 10 s') AS
+SELECT window_start, src_ip, dst_ip, count(DISTINCT dst_port) AS ports
 FROM tumble(flows, time, interval '10 s') WHERE packets_raw = 1
 GROUP BY window_start, src_ip, dst_ip HAVING count(DISTINCT dst_port) > 100)"};
 inline constexpr DemoQuery kPopTraffic = {"demo_pops",
@@ -31,8 +33,9 @@ class Nodes {
  public:
   /// Opens all of them, as `backstream serve` would, on ports that are free; the API on its usual one where that can be
   /// had. Errors: those of Daemon::open().
-  /// @param folder  has a state folder of each
-  static base::Result<std::unique_ptr<Nodes>> open(const std::string& folder);
+  /// @param folder   has a state folder of each
+  /// @param webhook  a URL that hears of alerts
+  static base::Result<std::unique_ptr<Nodes>> open(const std::string& folder, const std::string& webhook);
   ~Nodes();
 
   /// Each on a thread of its own.
@@ -68,7 +71,7 @@ class Nodes {
     base::Result<void> end();
   };
   Nodes() = default;
-  base::Result<void> open_center(const std::string& folder);
+  base::Result<void> open_center(const std::string& folder, const std::string& webhook);
   base::Result<void> open_edge(size_t pop, const std::string& folder);
   std::shared_ptr<transport::MemoryBroker> broker_;
   std::array<std::shared_ptr<transport::MemoryBus>, kPops.size()> links_;

@@ -33,6 +33,12 @@ void Truth::forget_until(Micros window_start) {
   windows_.erase(windows_.begin(), windows_.lower_bound(window_start));
 }
 
+Routers::Attack Routers::attack_of(Micros duration) {
+  constexpr Micros kAttackAt = 11 * kSecond, kAttackMax = 60 * kSecond;
+  const Micros from = std::min(kAttackAt, duration / 5);
+  return {from, from + std::min(kAttackMax, duration / 10 * 3)};
+}
+
 Routers::Routers(Micros start, Micros duration, const std::array<uint16_t, kPops.size()>& ports, Truth& truth,
                  uint64_t records_per_second) {
   for (size_t pop = 0; pop < kPops.size(); ++pop) {
@@ -47,7 +53,12 @@ Routers::Routers(Micros start, Micros duration, const std::array<uint16_t, kPops
     traffic.active_timeout = kSecond;
     traffic.inactive_timeout = kSecond / 5;
     traffic.jitter = kSecond / 10;
-    if (pop == 0) traffic.attacks = {generate::Attack::kPortSweep};
+    if (pop == 0) {
+      const Attack attack = attack_of(duration);
+      traffic.attacks = {generate::Attack::kPortSweep};
+      traffic.attacks_from = attack.from;
+      traffic.attacks_until = attack.until;
+    }
     traffic.traffic.as_count = 200;
     traffic.seed = static_cast<uint64_t>(start) + pop;
     Router& router = routers_[pop];

@@ -39,6 +39,12 @@ class Truth final : public generate::RecordObserver {
 class Routers {
  public:
   static constexpr uint64_t kRecordsPerSecond = 20'000;  ///< of all together
+  /// One of kPops[0]: an address tries the ports of another, in this part of the traffic. It ends early enough for a
+  /// window without it to close before the traffic ends.
+  struct Attack {
+    Micros from = 0, until = 0;  ///< after the start
+  };
+  static Attack attack_of(Micros duration);
 
   /// @param ports  of the PoPs
   Routers(Micros start, Micros duration, const std::array<uint16_t, kPops.size()>& ports, Truth& truth,
