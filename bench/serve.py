@@ -6,6 +6,7 @@
 1. A window's rows at a client after the window's end, by arrival time (which closes 1 s behind the clock): 60 windows of 1 s.
 2. Processor time for a fixed number of records, of the whole daemon and of the two threads that have the engine (the main one and
    the one that receives and aggregates): alone, with requests and 1,000 event streams, alone again.
+3. The same of daemons that keep nothing, and of daemons that have a history, two alert rules over all rows and two sinks, in turn.
 """
 import argparse
 import http.client
@@ -25,6 +26,13 @@ import time
 QUERIES = {
     "total": "SELECT window_start, count(*) AS flows, sum(octets) AS octets FROM tumble(flows, received_at, interval '1 s') GROUP BY 1",
     "matrix": "SELECT window_start, src_as, dst_as, sum(octets) AS octets FROM tumble(flows, time, interval '10 s') GROUP BY 1, 2, 3",
+}
+
+
+RULES = {
+    "total": """CREATE MATERIALIZED VIEW total WITH ("alert.when" = 'flows > 1000000000000') AS """ + QUERIES["total"],
+    "matrix": """CREATE MATERIALIZED VIEW matrix WITH ("alert.when" = 'octets > 1000000000000000', "alert.for" = '30 s') AS """ +
+              QUERIES["matrix"],
 }
 
 
@@ -129,12 +137,50 @@ def throughput(daemon, binary, records, with_api, rate=200_000):
     return read, after["kernel_drops"] - before["kernel_drops"], cpu
 
 
+def keeping(binary):
+    """A daemon in which all that the receiver does with results is on."""
+    folder = tempfile.TemporaryDirectory()
+    daemon = Daemon(binary, RULES, "server.out.type=file", "server.out.folder=" + folder.name,
+                    "notify.nobody.type=webhook", "notify.nobody.to=http://127.0.0.1:9/")
+    daemon.out = folder
+    for form in ("csv", "jsonl"):
+        daemon.request("POST", "/api/v1/sinks", json.dumps(
+            {"text": f"CREATE PUBLICATION {form} FOR TABLE matrix WITH (server = 'out', format = '{form}')", "source": "bench"}))
+    return daemon
+
+
+def rows_kept(daemon):
+    page = daemon.request("GET", "/metrics").decode()
+    return {name: sum(int(float(line.rsplit(" ", 1)[1])) for line in page.splitlines() if line.startswith(name + ("{" if "{" in line else " ")))
+            for name in ("backstream_history_written_rows_total", "backstream_sink_rows_total")}
+
+
+def receiver_costs(binary, records, rounds):
+    spent = {"nothing": [], "all": []}
+    for name in ("nothing", "all") * rounds:
+        daemon = Daemon(binary, QUERIES, "history.enabled=false") if name == "nothing" else keeping(binary)
+        read, drops, cpu = throughput(daemon, binary, records, False)
+        receiving = max((thread for thread in cpu if thread != daemon.process.pid), key=cpu.get)
+        engine = cpu[daemon.process.pid] + cpu[receiving]
+        spent[name].append(engine)
+        print(f"results kept: {name}: {read} flows, {drops} drops, {sum(cpu.values()):.2f} s of processor time, of which the engine "
+              f"{engine:.2f} s" + (f"; {rows_kept(daemon)}" if name == "all" else ""), flush=True)
+        daemon.end()
+    nothing, everything = (statistics.median(spent[name]) for name in ("nothing", "all"))
+    print(f"history, alerts and sinks cost the engine {(everything / nothing - 1) * 100:+.1f} % (medians of {rounds})")
+
+
 def main():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--binary", default="build/backstream")
     flags.add_argument("--windows", type=int, default=60)
     flags.add_argument("--records", type=int, default=3_000_000)
+    flags.add_argument("--rounds", type=int, default=5, help="of part 3")
+    flags.add_argument("--only-kept", action="store_true", help="part 3 alone")
     asked = flags.parse_args()
+    if asked.only_kept:
+        receiver_costs(asked.binary, asked.records, asked.rounds)
+        return
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     daemon = Daemon(asked.binary, QUERIES)
     delays = sorted(latency(daemon, asked.binary, asked.windows))
@@ -149,6 +195,7 @@ def main():
         print(f"{name}: {read} flows, {drops} drops, {sum(cpu.values()):.2f} s of processor time, of which the engine {engine:.2f} s: "
               f"{read / engine / 1e6:.2f} M flows a second of it")
     daemon.end()
+    receiver_costs(asked.binary, asked.records, asked.rounds)
 
 
 if __name__ == "__main__":

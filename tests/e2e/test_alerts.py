@@ -238,6 +238,31 @@ class Alerts(daemon.Case):
         time.sleep(1)
         self.assertEqual(len(receiver.notices), 1)
 
+    def test_a_hundred_thousand_keys_at_once_are_a_thousand_alerts_and_one_that_says_how_many_more(self):
+        receiver = self.receiver()
+        server = self.serve("notify.hook.type=webhook", "notify.hook.to=" + receiver.url(), "notify.hook.per_minute=60000")
+        server.add("flood", """CREATE MATERIALIZED VIEW flood WITH ("alert.when" = 'rows > 0') AS
+            SELECT window_start, src_ip, src_port, dst_ip, dst_port, count(*) AS rows FROM tumble(flows, received_at, interval '6 s')
+            GROUP BY window_start, src_ip, src_port, dst_ip, dst_port""")
+        now = time.time()
+        time.sleep(6 - now % 6 + 0.2)
+        generated = self.run_backstream("generate", "--to", f"udp://127.0.0.1:{server.flow_port}", "--rate", "100000", "--records",
+                                        "200000")
+        self.assertEqual(generated.returncode, 0, generated.stderr)
+        receiver.wait(1_001)
+        listed = server.get("/api/v1/alerts")
+        fired = [notice for notice in receiver.notices if notice["state"] == "firing"]
+        more = [notice["more"] for notice in fired if notice["more"]]
+        self.assertEqual((len(fired), len(more)), (1_001, 1))
+        self.assertGreaterEqual(more[0], 99_000)
+        self.assertLessEqual(len(listed["alerts"]), 1_001)
+        # All end, and are told one by one; nothing is told twice.
+        notices = receiver.wait(2_002)
+        self.assertEqual([notice["state"] for notice in notices].count("resolved"), 1_001)
+        self.assertEqual(len({notice["id"] for notice in notices}), 2_002)
+        self.assertEqual(server.metric("backstream_alert_results_dropped_total"), 0)
+        self.assertEqual(server.end(), 0)
+
     def test_syslog(self):
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         receiver.bind(("127.0.0.1", 0))
