@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
+import unittest
 import urllib.parse
 
 import daemon
@@ -110,6 +113,69 @@ class History(daemon.Case):
         self.assertTrue(self.results(node)["windows"])
         self.assertFalse(os.path.exists(self.path("state/history")))
         self.assertIsNone(node.get("/api/v1/status")["history"])
+        self.assertEqual(node.end(), 0)
+
+    def test_tiers_have_averages_and_maxima_of_what_was_shown(self):
+        # The router's clock is what it says, though it is behind.
+        node = self.serve("history.keep=1 h", "history.keep_1m=1 day", "watermark.max_skew=1 h")
+        node.add("w", "SELECT window_start, src_as, sum(octets_raw) AS octets FROM tumble(flows, time, interval '10 s') "
+                      "GROUP BY window_start, src_as")
+        router = node.router("127.0.0.1")
+        begin = int(time.time()) // 60 * 60 - 600
+        octets = {}
+        for window in range(6 * 5):
+            octets[begin + 10 * window] = 100 * (1 + window * window % 17)
+            router.send(1, at=begin + 10 * window + 3, src_as=7, octets=octets[begin + 10 * window])
+        whole = [minute for minute in sorted({start // 60 * 60 for start in octets})][:4]  # The fifth is not over.
+        self.wait_for(lambda: len(self.results(node, tier="1m")["windows"]) >= len(whole), "buckets of a minute are not made")
+        read = self.results(node, tier="1m")
+        self.assertEqual(read["tier"], "1m")
+        names = [column["name"] for column in read["columns"]]
+        rows = [dict(zip(names, row)) for window in read["windows"] for row in window["rows"]]
+        self.assertEqual(len(rows), len(whole))
+        for minute, row in zip(whole, rows):
+            inside = [value for start, value in octets.items() if minute <= start < minute + 60]
+            self.assertEqual(row["window_start"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(minute)))
+            self.assertEqual((row["src_as"], row["octets_max"], row["_windows"]), (7, max(inside), 6), row)
+            self.assertAlmostEqual(row["octets"], sum(inside) / 6)
+        router.close()
+        self.assertEqual(node.end(), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "a small file system can be made by root only")
+    def test_on_a_full_disk_results_go_on_and_are_written_when_there_is_room(self):
+        disk = tempfile.mkdtemp()
+        self.addCleanup(os.rmdir, disk)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk]).returncode != 0:
+            self.skipTest("a file system cannot be made here")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", disk])
+        node = self.serve("history.folder=" + os.path.join(disk, "history"))
+        node.add("w", WINDOWS)
+        self.send_for(node, 3)
+        node.wait_until_kept()
+        with open(os.path.join(disk, "ballast"), "wb", buffering=0) as ballast:
+            with self.assertRaises(OSError):
+                while True:
+                    ballast.write(b"x" * 4096)
+        deadline = time.time() + 60
+        while node.metric("backstream_history_failing") != 1:
+            self.assertLess(time.time(), deadline, "it is still written")
+            self.send_for(node, 1)
+        before = self.results(node)["last_seq"]
+        self.send_for(node, 3)
+        self.assertGreater(self.results(node)["last_seq"], before, "what is live goes on")
+        told = self.run_backstream("doctor", "--server", f"http://127.0.0.1:{node.port}")
+        self.assertRegex(told.stdout, r"(?m)^ +ERROR D24 .*the disk is full$", told.stderr)
+        shown = {window["window_start"]: window for window in self.results(node)["windows"]}
+        os.remove(os.path.join(disk, "ballast"))
+        self.wait_for(lambda: node.metric("backstream_history_failing") == 0, "it is not written again")
+        node.wait_until_kept()
+        self.assertEqual(node.metric("backstream_history_refused_rows_total"), 0)
+        removed = node.metric("backstream_history_removed_files_total")
+        self.assertEqual(node.end(), 0)
+        node = self.serve("history.folder=" + os.path.join(disk, "history"))
+        kept = {window["window_start"]: window for window in self.results(node)["windows"]}
+        self.assertEqual([start for start in shown if kept.get(start) != shown[start]], [], "what waited in memory is there")
+        self.assertEqual(removed, 0, "there was no older file")
         self.assertEqual(node.end(), 0)
 
 
