@@ -1,8 +1,9 @@
 #include "alert/alert_store.h"
 
 #include <fmt/format.h>
-#include <sqlite3.h>
+#include <sqlite3.h>  // Codes of results.
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,6 +13,8 @@ namespace {
 using base::fail;
 using base::Result;
 using nlohmann::json;
+using sqlite::Database;
+using sqlite::Statement;
 
 constexpr int64_t kApplicationId = 0x42534c54;  // "BSLT"
 constexpr int64_t kSchemaVersion = 1;
@@ -25,70 +28,6 @@ CREATE TABLE silence (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE notice (
   number INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, queued_at INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 )sql";
-
-/// Thrown within this file only.
-struct StoreError {
-  int code;
-  std::string message;
-};
-
-class Statement {
- public:
-  Statement(sqlite3* db, std::string_view sql) : db_(db) {
-    if (const int code = sqlite3_prepare_v2(db, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
-        code != SQLITE_OK)
-      throw StoreError{code, sqlite3_errmsg(db)};
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  template <typename... Values>
-  Statement& with(const Values&... values) {
-    int at = 0;
-    (bind(++at, values), ...);
-    return *this;
-  }
-  bool step() {
-    const int code = sqlite3_step(statement_);
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    throw StoreError{code, sqlite3_errmsg(db_)};
-  }
-  void run() {
-    while (step()) {
-    }
-    sqlite3_reset(statement_);
-  }
-  int64_t number(int column) const { return sqlite3_column_int64(statement_, column); }
-  std::string text(int column) const {
-    const auto* octets = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return octets == nullptr ? std::string()
-                             : std::string(octets, static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
-  }
-
- private:
-  void check(int code) {
-    if (code != SQLITE_OK) throw StoreError{code, sqlite3_errmsg(db_)};
-  }
-  void bind(int at, int64_t value) { check(sqlite3_bind_int64(statement_, at, value)); }
-  void bind(int at, std::string_view text) {
-    check(sqlite3_bind_text64(statement_, at, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
-  }
-
-  sqlite3* db_;
-  sqlite3_stmt* statement_ = nullptr;
-};
-
-void execute(sqlite3* db, const char* sql) {
-  if (const int code = sqlite3_exec(db, sql, nullptr, nullptr, nullptr); code != SQLITE_OK)
-    throw StoreError{code, sqlite3_errmsg(db)};
-}
-
-int64_t pragma(sqlite3* db, std::string_view what) {
-  Statement statement(db, fmt::format("PRAGMA {}", what));
-  return statement.step() ? statement.number(0) : 0;
-}
 
 std::string dump(const json& body) { return body.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -133,14 +72,14 @@ KeyState key_of(std::string name, const json& body) {
   return key;
 }
 
-tl::unexpected<base::Diagnostic> told(const std::string& path, const StoreError& error) {
+tl::unexpected<base::Diagnostic> told(const std::string& path, const sqlite::Error& error) {
+  if (error.is_full())
+    return fail("53100", fmt::format("{} cannot be written: the disk is full", path), {}, "make room");
+  if (error.is_corrupt()) {
+    return fail("XX001", fmt::format("{} is damaged: {}", path, error.message), {},
+                "move it away: states of alerts begin anew, and what fires is told again");
+  }
   switch (error.code & 0xff) {
-    case SQLITE_FULL:
-      return fail("53100", fmt::format("{} cannot be written: the disk is full", path), {}, "make room");
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return fail("XX001", fmt::format("{} is damaged: {}", path, error.message), {},
-                  "move it away: states of alerts begin anew, and what fires is told again");
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return fail("55006", fmt::format("{} is in use by another process", path));
     default: return fail("58030", fmt::format("{}: {}", path, error.message), {}, "see that its folder can be written");
@@ -153,7 +92,7 @@ template <typename T, typename Work>
 Result<T> AlertStore::guarded(Work&& work) {
   try {
     return work();
-  } catch (const StoreError& error) {
+  } catch (const sqlite::Error& error) {
     return told(path_, error);
   } catch (const json::exception& error) {
     return told(path_, {SQLITE_CORRUPT, error.what()});
@@ -164,12 +103,12 @@ template <typename Work>
 Result<void> AlertStore::in_transaction(Work&& work) {
   const std::lock_guard lock(mutex_);
   return guarded<void>([&]() -> Result<void> {
-    execute(db_, "BEGIN IMMEDIATE");
+    db_->execute("BEGIN IMMEDIATE");
     try {
       work();
-      execute(db_, "COMMIT");
+      db_->execute("COMMIT");
     } catch (...) {
-      sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+      db_->roll_back();
       throw;
     }
     return {};
@@ -179,24 +118,20 @@ Result<void> AlertStore::in_transaction(Work&& work) {
 Result<std::unique_ptr<AlertStore>> AlertStore::open(const std::string& path) {
   std::unique_ptr<AlertStore> store(new AlertStore(path));
   const auto opened = store->guarded<void>([&]() -> Result<void> {
-    if (const int code =
-            sqlite3_open_v2(path.c_str(), &store->db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-        code != SQLITE_OK)
-      throw StoreError{code, store->db_ == nullptr ? "out of memory" : sqlite3_errmsg(store->db_)};
-    sqlite3* const db = store->db_;
-    pragma(db, "locking_mode = EXCLUSIVE");
-    const int64_t application = pragma(db, "application_id"), schema = pragma(db, "user_version");
-    const bool fresh = application == 0 && schema == 0 && !Statement(db, "SELECT 1 FROM sqlite_schema").step();
-    if (!fresh && application != kApplicationId) throw StoreError{SQLITE_NOTADB, "it is no file of alerts"};
+    Database& db = store->db_.emplace(path, Database::Mode::kMake);
+    db.pragma("locking_mode = EXCLUSIVE");
+    const int64_t application = db.pragma("application_id"), schema = db.pragma("user_version");
+    const bool fresh = application == 0 && schema == 0 && db.one_number("SELECT count(*) FROM sqlite_schema") == 0;
+    if (!fresh && application != kApplicationId) throw sqlite::Error{SQLITE_NOTADB, "it is no file of alerts"};
     if (!fresh && schema != kSchemaVersion)
       return fail("0A000", fmt::format("{} has format {}, and this version knows {}", path, schema, kSchemaVersion), {},
                   "move it away, or start the version that wrote it");
-    pragma(db, "journal_mode = WAL");
-    pragma(db, "synchronous = FULL");
+    db.pragma("journal_mode = WAL");
+    db.pragma("synchronous = FULL");
     if (fresh) {
-      execute(db, fmt::format("BEGIN; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT", kSchema,
-                              kApplicationId, kSchemaVersion)
-                      .c_str());
+      db.execute(fmt::format("BEGIN; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT", kSchema,
+                             kApplicationId, kSchemaVersion)
+                     .c_str());
     }
     return {};
   });
@@ -204,24 +139,23 @@ Result<std::unique_ptr<AlertStore>> AlertStore::open(const std::string& path) {
   return store;
 }
 
-AlertStore::~AlertStore() { sqlite3_close(db_); }
-
 Result<AlertStore::Kept> AlertStore::load() {
   const std::lock_guard lock(mutex_);
   return guarded<Kept>([&]() -> Result<Kept> {
     Kept kept;
-    for (Statement row(db_, "SELECT name, incarnation, evaluated_until, facts FROM rule"); row.step();)
+    for (Statement row(db_->handle(), "SELECT name, incarnation, evaluated_until, facts FROM rule"); row.step();)
       kept.rules[row.text(0)] = {static_cast<uint64_t>(row.number(1)), row.text(3), row.number(2), {}};
-    for (Statement row(db_, "SELECT rule, key, body FROM key"); row.step();) {
+    for (Statement row(db_->handle(), "SELECT rule, key, body FROM key"); row.step();) {
       const auto rule = kept.rules.find(row.text(0));
       if (rule != kept.rules.end()) rule->second.keys.push_back(key_of(row.text(1), json::parse(row.text(2))));
     }
-    for (Statement row(db_, "SELECT id, body FROM silence ORDER BY id"); row.step();) {
+    for (Statement row(db_->handle(), "SELECT id, body FROM silence ORDER BY id"); row.step();) {
       const json body = json::parse(row.text(1));
       kept.silences.push_back({static_cast<uint64_t>(row.number(0)), body.at("rule"), body.at("key"), body.at("until"),
                                body.at("author"), body.at("comment"), body.at("made_at")});
     }
-    for (Statement row(db_, "SELECT number, endpoint, body, queued_at FROM notice ORDER BY number"); row.step();)
+    for (Statement row(db_->handle(), "SELECT number, endpoint, body, queued_at FROM notice ORDER BY number");
+         row.step();)
       kept.notices.push_back({row.number(0), row.text(1), row.text(2), row.number(3)});
     return kept;
   });
@@ -229,29 +163,31 @@ Result<AlertStore::Kept> AlertStore::load() {
 
 void AlertStore::put_all(const std::vector<QueuedNotice>& notices) {
   if (notices.empty()) return;
-  Statement put(db_, "INSERT INTO notice (number, endpoint, queued_at, body) VALUES (?1, ?2, ?3, ?4)");
+  Statement put(db_->handle(), "INSERT INTO notice (number, endpoint, queued_at, body) VALUES (?1, ?2, ?3, ?4)");
   for (const QueuedNotice& notice : notices)
-    put.with(notice.number, std::string_view(notice.endpoint), notice.queued_at, std::string_view(notice.body)).run();
+    put.reset()
+        .with(notice.number, std::string_view(notice.endpoint), notice.queued_at, std::string_view(notice.body))
+        .run();
 }
 
 Result<void> AlertStore::write(const Step& step) {
   return in_transaction([&] {
     const std::string_view rule = step.rule;
     if (step.rule_gone) {
-      Statement(db_, "DELETE FROM rule WHERE name = ?1").with(rule).run();
-      Statement(db_, "DELETE FROM key WHERE rule = ?1").with(rule).run();
+      Statement(db_->handle(), "DELETE FROM rule WHERE name = ?1").with(rule).run();
+      Statement(db_->handle(), "DELETE FROM key WHERE rule = ?1").with(rule).run();
     } else {
       Statement(
-          db_,
+          db_->handle(),
           "INSERT INTO rule (name, incarnation, evaluated_until, facts) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) "
           "DO UPDATE SET incarnation = ?2, evaluated_until = ?3, facts = ?4")
           .with(rule, static_cast<int64_t>(step.incarnation), step.evaluated_until, std::string_view(step.facts))
           .run();
-      Statement put(db_, "INSERT OR REPLACE INTO key (rule, key, body) VALUES (?1, ?2, ?3)");
+      Statement put(db_->handle(), "INSERT OR REPLACE INTO key (rule, key, body) VALUES (?1, ?2, ?3)");
       for (const KeyState* key : step.put)
-        put.with(rule, std::string_view(key->key), std::string_view(body_of(*key))).run();
-      Statement gone(db_, "DELETE FROM key WHERE rule = ?1 AND key = ?2");
-      for (const std::string& key : step.gone) gone.with(rule, std::string_view(key)).run();
+        put.reset().with(rule, std::string_view(key->key), std::string_view(body_of(*key))).run();
+      Statement gone(db_->handle(), "DELETE FROM key WHERE rule = ?1 AND key = ?2");
+      for (const std::string& key : step.gone) gone.reset().with(rule, std::string_view(key)).run();
     }
     put_all(step.notices);
   });
@@ -263,8 +199,8 @@ Result<void> AlertStore::put_notices(const std::vector<QueuedNotice>& notices) {
 
 Result<void> AlertStore::remove_notices(const std::vector<int64_t>& numbers) {
   return in_transaction([&] {
-    Statement remove(db_, "DELETE FROM notice WHERE number = ?1");
-    for (const int64_t number : numbers) remove.with(number).run();
+    Statement remove(db_->handle(), "DELETE FROM notice WHERE number = ?1");
+    for (const int64_t number : numbers) remove.reset().with(number).run();
   });
 }
 
@@ -276,7 +212,7 @@ Result<void> AlertStore::put_silence(const Silence& silence) {
                                    {"author", silence.author},
                                    {"comment", silence.comment},
                                    {"made_at", silence.made_at}});
-    Statement(db_, "INSERT OR REPLACE INTO silence (id, body) VALUES (?1, ?2)")
+    Statement(db_->handle(), "INSERT OR REPLACE INTO silence (id, body) VALUES (?1, ?2)")
         .with(static_cast<int64_t>(silence.id), std::string_view(body))
         .run();
   });
@@ -284,7 +220,7 @@ Result<void> AlertStore::put_silence(const Silence& silence) {
 
 Result<void> AlertStore::remove_silence(uint64_t id) {
   return in_transaction(
-      [&] { Statement(db_, "DELETE FROM silence WHERE id = ?1").with(static_cast<int64_t>(id)).run(); });
+      [&] { Statement(db_->handle(), "DELETE FROM silence WHERE id = ?1").with(static_cast<int64_t>(id)).run(); });
 }
 
 }  // namespace backstream::alert

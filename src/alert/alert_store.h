@@ -4,14 +4,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "alert/rule_states.h"
 #include "base/diagnostic.h"
-
-struct sqlite3;
+#include "sqlite/database.h"
 
 namespace backstream::alert {
 
@@ -38,7 +38,6 @@ struct QueuedNotice {
 class AlertStore {
  public:
   static base::Result<std::unique_ptr<AlertStore>> open(const std::string& path);
-  ~AlertStore();
   AlertStore(const AlertStore&) = delete;
   AlertStore& operator=(const AlertStore&) = delete;
 
@@ -82,7 +81,7 @@ class AlertStore {
 
   const std::string path_;
   std::mutex mutex_;  ///< of what follows
-  sqlite3* db_ = nullptr;
+  std::optional<sqlite::Database> db_;
 };
 
 }  // namespace backstream::alert
