@@ -10,18 +10,6 @@ bool same(const expr::ExprPtr& a, const expr::ExprPtr& b) {
   return a == nullptr || b == nullptr ? a == b : expr::equal(*a, *b);
 }
 
-bool same(const AggregateCall& a, const AggregateCall& b) {
-  return a.function == b.function && same(a.filter, b.filter) &&
-         std::equal(a.args.begin(), a.args.end(), b.args.begin(), b.args.end(),
-                    [](const auto& x, const auto& y) { return same(x, y); });
-}
-
-bool same(const Window& a, const Window& b) {
-  return a.kind == b.kind && a.time_column == b.time_column && a.size_us == b.size_us && a.slide_us == b.slide_us &&
-         a.offset_us == b.offset_us &&
-         (a.calendar == nullptr || b.calendar == nullptr ? a.calendar == b.calendar : *a.calendar == *b.calendar);
-}
-
 /// A stage of several queries never fails, sheds or revises for one of them: options that ask for it, or that change
 /// what the stage reads or gives, keep a query by itself.
 bool has_policy_of_its_own(const Query& query) {
@@ -45,11 +33,23 @@ bool can_share(const Query& query) {
 
 }  // namespace
 
+bool same_aggregate(const AggregateCall& a, const AggregateCall& b) {
+  return a.function == b.function && same(a.filter, b.filter) &&
+         std::equal(a.args.begin(), a.args.end(), b.args.begin(), b.args.end(),
+                    [](const auto& x, const auto& y) { return same(x, y); });
+}
+
+bool same_window(const Window& a, const Window& b) {
+  return a.kind == b.kind && a.time_column == b.time_column && a.size_us == b.size_us && a.slide_us == b.slide_us &&
+         a.offset_us == b.offset_us &&
+         (a.calendar == nullptr || b.calendar == nullptr ? a.calendar == b.calendar : *a.calendar == *b.calendar);
+}
+
 bool share_groups(const Query& a, const Query& b) {
   if (!can_share(a) || !can_share(b) || a.source.name != b.source.name) return false;
   const Stage &first = a.stages.front(), &second = b.stages.front();
   // Keys in the same order: groups come out in an order that depends on how keys are packed.
-  return same(first.window, second.window) && a.options == b.options && same(first.where, second.where) &&
+  return same_window(first.window, second.window) && a.options == b.options && same(first.where, second.where) &&
          std::equal(first.keys.begin(), first.keys.end(), second.keys.begin(), second.keys.end(),
                     [](const auto& x, const auto& y) { return same(x, y); });
 }
@@ -79,7 +79,7 @@ SharedStage shared_stage(const std::vector<const Query*>& queries) {
     for (size_t a = 0; a < own.aggregates.size(); ++a) {
       const AggregateCall& call = own.aggregates[a];
       const auto known = std::find_if(stage.aggregates.begin(), stage.aggregates.end(),
-                                      [&](const AggregateCall& other) { return same(call, other); });
+                                      [&](const AggregateCall& other) { return same_aggregate(call, other); });
       columns.push_back(key_end + static_cast<size_t>(known - stage.aggregates.begin()));
       if (known != stage.aggregates.end()) continue;
       AggregateCall& added = stage.aggregates.emplace_back();
