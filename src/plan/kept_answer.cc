@@ -618,7 +618,7 @@ class Search {
   /// The first of the question's windows that is kept whole.
   Micros first_whole(Micros kept_since) const {
     const Window& asked = q_.window;
-    if (windows_ != Windows::kMadeOf || asked.calendar) return kept_since;
+    if (asked.calendar || asked.kind == Window::Kind::kSession) return kept_since;
     const Micros begin = base::floor_to(kept_since - asked.offset_us, asked.slide_us) + asked.offset_us;
     return begin == kept_since ? begin : begin + asked.slide_us;
   }

@@ -7,6 +7,7 @@
 #include "plan/explain.h"
 #include "service/api_json.h"
 #include "service/api_routes.h"
+#include "service/suggestion.h"
 #include "sql/parse.h"
 
 namespace backstream::service {
@@ -81,6 +82,36 @@ Json done_json(const std::vector<QueryRegister::Done>& done) {
   for (const QueryRegister::Done& one : done)
     list.push_back({{"name", one.name}, {"verb", one.verb}, {"also", one.also}});
   return list;
+}
+
+Json time_or_null(const std::optional<base::Micros>& time) { return time ? time_json(*time) : Json(nullptr); }
+
+Json suggestion_json(const Suggestion& suggestion) {
+  Json answers = Json::array(), others = Json::array();
+  for (const Suggestion::Of& of : suggestion.answers) {
+    Json tiers = Json::array();
+    for (const auto& [tier, since] : of.tiers)
+      tiers.push_back({{"tier", history::name(tier)}, {"kept_since", time_json(since)}});
+    answers.push_back(
+        {{"query", of.query},
+         {"text", of.answer.text},
+         {"notes", of.answer.notes},
+         {"windows", of.windows.empty() ? Json(nullptr) : Json(of.windows)},
+         {"kept_since", time_or_null(of.kept_since)},
+         {"in_memory", of.in_memory},
+         {"retention_seconds", of.retention_us == 0 ? Json(nullptr) : Json(of.retention_us / base::kMicrosPerSecond)},
+         {"rows_per_window", of.rows_per_window ? Json(*of.rows_per_window) : Json(nullptr)},
+         {"tiers", std::move(tiers)}});
+  }
+  for (const Suggestion::Of& of : suggestion.others)
+    others.push_back({{"query", of.query}, {"reasons", of.answer.reasons}});
+  return {
+      {"asked", {{"from", time_or_null(suggestion.asked.from)}, {"until", time_or_null(suggestion.asked.until)}}},
+      {"obstacle", suggestion.obstacle.empty() ? Json(nullptr) : Json(suggestion.obstacle)},
+      {"answers", std::move(answers)},
+      {"others", std::move(others)},
+      {"keep", suggestion.keep_text.empty() ? Json(nullptr)
+                                            : Json({{"name", suggestion.keep_name}, {"text", suggestion.keep_text}})}};
 }
 
 /// What a mistake's place is in: the text as it came, where it is one.
@@ -219,6 +250,16 @@ class QueryRoutes {
     const auto plan = ground_->queries.explain(*text, *source, *options);
     if (!plan) return refuse(plan.error(), *text);
     return json_answer(200, {{"plan", *plan}});
+  }
+  Response suggest(const Request& request) const {
+    const auto body = body_of(request);
+    if (!body) return refuse(body.error());
+    const auto text = text_member(*body, "text"), source = text_member(*body, "source");
+    if (!text) return refuse(text.error());
+    if (!source) return refuse(source.error());
+    const auto suggestion = service::suggest(*ground_, *text, *source);
+    if (!suggestion) return refuse(suggestion.error(), *text);
+    return json_answer(200, suggestion_json(*suggestion));
   }
   Response history(const Request& request) const {
     const std::string name(request.path_value("name"));
@@ -373,6 +414,7 @@ void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGroun
   add(Method::kPost, "/api/v1/apply", kOperator, "apply", true, &QueryRoutes::apply);
   add(Method::kPost, "/api/v1/validate", kViewer, "validate", true, &QueryRoutes::validate);
   add(Method::kPost, "/api/v1/explain", kViewer, "explain", true, &QueryRoutes::explain);
+  add(Method::kPost, "/api/v1/queries/suggest", kViewer, "suggest", true, &QueryRoutes::suggest);
   add(Method::kGet, "/api/v1/relations", kViewer, "relations", false, &QueryRoutes::relations);
   add(Method::kGet, "/api/v1/tables", kViewer, "list_tables", false, &QueryRoutes::list_tables);
   add(Method::kPost, "/api/v1/tables", kOperator, "change_table", true, &QueryRoutes::change_table);

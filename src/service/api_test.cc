@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "batch/flow_schema.h"
 #include "catalog/sqlite_catalog.h"
@@ -225,12 +226,124 @@ TEST_F(ApiTest, BodiesThatAreNoneOfOursAreRefusedWithAReason) {
       {"/api/v1/apply", {{"edits", Json::array()}, {"dry_run", 1}}},
       {"/api/v1/validate", Json::object()},
       {"/api/v1/explain", {{"text", nullptr}, {"source", 4}}},
+      {"/api/v1/queries/suggest", {{"text", 1}}},
       {"/api/v1/sessions", {{"text", Json::object()}}}};
   for (const auto& [path, body] : bodies) {
     const auto response = ask(Method::kPost, path, body);
     EXPECT_EQ(response.status, 422) << path << body << response.body;
     EXPECT_EQ(response.content_type, "application/problem+json");
     EXPECT_FALSE(Json::parse(response.body).value("detail", "").empty()) << path << body;
+  }
+}
+
+TEST_F(ApiTest, KeptResultsAreSuggestedForAQuestion) {
+  const auto suggested = [&](const std::string& question) {
+    const auto response = ask(Method::kPost, "/api/v1/queries/suggest", {{"text", question}});
+    EXPECT_EQ(response.status, 200) << response.body;
+    return Json::parse(response.body, nullptr, false);
+  };
+  const std::string top = kMatrix + " ORDER BY 3 DESC LIMIT 1";
+  ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}});
+  ask(Method::kPost, "/api/v1/queries",
+      {{"name", "held"},
+       {"text", "CREATE MATERIALIZED VIEW held WITH (retention = '30 d', delay = '1 s') AS " + kMatrix}});
+  ask(Method::kPost, "/api/v1/queries", {{"name", "top"}, {"text", top}});
+  ask(Method::kPost, "/api/v1/queries", {{"name", "paused"}, {"text", kMatrix}});
+  ask(Method::kPost, "/api/v1/queries/paused/pause");
+  const std::string question =
+      "SELECT window_start, sum(octets) FROM tumble(flows, time, interval '1 h') WHERE src_as = 64500 GROUP BY 1";
+  EXPECT_EQ(suggested(question)["answers"][0]["kept_since"], nullptr);
+  flow(60, {64'500, 64'501});
+  flow(120, {64'500});
+  flow(185, {});
+  Json told = suggested(question + ";\n");
+  ASSERT_EQ(told["answers"].size(), 2u) << told;
+  EXPECT_EQ(told["obstacle"], nullptr);
+  EXPECT_EQ(told["keep"], nullptr);
+  EXPECT_EQ(told["answers"][0]["query"], "matrix") << "it says the same, the other waits for less long";
+  EXPECT_EQ(told["answers"][0]["text"],
+            "SELECT window_start, sum(octets) AS sum FROM tumble((SELECT * FROM matrix WHERE window_start >= "
+            "'1970-01-01 01:00:00+00'), window_start, interval '1 h') WHERE src_as = 64500 GROUP BY window_start");
+  EXPECT_EQ(told["answers"][0]["notes"].size(), 0u);
+  EXPECT_EQ(told["answers"][0]["kept_since"], "1970-01-01T00:01:00Z");
+  EXPECT_EQ(told["answers"][0]["windows"], "1 min");
+  EXPECT_EQ(told["answers"][0]["in_memory"], true);
+  EXPECT_EQ(told["answers"][0]["retention_seconds"], nullptr);
+  EXPECT_EQ(told["answers"][1]["query"], "held");
+  EXPECT_EQ(told["answers"][1]["notes"].size(), 1u);
+  EXPECT_EQ(told["answers"][1]["retention_seconds"], 30 * 86'400);
+  ASSERT_EQ(told["others"].size(), 2u);
+  EXPECT_EQ(told["others"][0],
+            Json::parse(R"({"query":"top","reasons":["it keeps only the first 1 groups of a window"]})"));
+  EXPECT_EQ(told["others"][1], Json::parse(R"({"query":"paused","reasons":["it does not run"]})"));
+  // What it says can be run.
+  for (const Json& answer : told["answers"])
+    EXPECT_EQ(ask(Method::kPost, "/api/v1/validate", {{"text", answer["text"]}}).status, 200) << answer;
+
+  // A view by its name is asked as it is; another text of it is kept from now on.
+  told = suggested("SELECT * FROM matrix WHERE octets > 5");
+  EXPECT_EQ(told["answers"][0]["text"], "SELECT * FROM matrix WHERE octets > 5");
+  told = suggested("SELECT * FROM matrix_late");
+  EXPECT_EQ(told["obstacle"], "what \"matrix_late\" has is not kept");
+  EXPECT_EQ(told["keep"], nullptr);
+
+  told = suggested(
+      "SELECT window_start, dst_port, sum(octets) FROM tumble(flows, time, interval '1 h') WHERE time >= "
+      "'2026-11-20 00:00Z' AND src_as = 1 GROUP BY 1, 2");
+  EXPECT_EQ(told["asked"], Json::parse(R"({"from":"2026-11-20T00:00:00Z","until":null})"));
+  EXPECT_EQ(told["answers"].size(), 0u);
+  EXPECT_EQ(told["others"][0]["query"], "held");
+  EXPECT_EQ(told["others"][0]["reasons"], Json::parse(R"(["it keeps no dst_port"])"));
+  const Json keep = told["keep"];
+  EXPECT_EQ(keep["name"], "by_dst_port");
+  EXPECT_EQ(
+      keep["text"],
+      "CREATE MATERIALIZED VIEW by_dst_port AS SELECT window_start, dst_port, sum(octets) AS sum FROM tumble(flows, "
+      "time, interval '1 h') WHERE src_as = 1 GROUP BY window_start, dst_port");
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/queries", keep).status, 201);
+  told = suggested("SELECT window_start, dst_port, max(octets) FROM tumble(flows, time, interval '1 h') GROUP BY 1, 2");
+  EXPECT_EQ(told["keep"]["name"], "by_dst_port_2") << "a name that is not taken";
+
+  told = suggested("SELECT time, octets FROM flows");
+  EXPECT_NE(told["obstacle"].get<std::string>().find("none are kept"), std::string::npos);
+  EXPECT_EQ(told["others"].size(), 0u);
+  EXPECT_EQ(told["keep"], nullptr) << "that would keep every flow";
+  told = suggested("SELECT window_start, src_as, octets FROM (" + kMatrix + ") t WHERE octets > 9");
+  EXPECT_FALSE(told["obstacle"].is_null());
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/queries", told["keep"]).status, 201) << told;
+}
+
+TEST_F(ApiTest, QuestionsThatAreNoneAreRefusedWhereTheyAreWrong) {
+  const auto refused = [&](const std::string& text) {
+    const auto response = ask(Method::kPost, "/api/v1/queries/suggest", {{"text", text}, {"source", "-e"}});
+    EXPECT_EQ(response.status, 422) << text << response.body;
+    return Json::parse(response.body, nullptr, false);
+  };
+  Json problem = refused("SELECT window_start,\n  sum(octtets) FROM tumble(flows, time, interval '1 h') GROUP BY 1");
+  EXPECT_EQ(problem["line"], 2);
+  EXPECT_EQ(problem["column"], 7);
+  problem = refused("SELECT 1; SELECT 2");
+  EXPECT_EQ(problem["column"], 11);
+  refused("DROP VIEW x");
+  // Whatever comes is an answer, or a mistake with a place.
+  const std::string good =
+      "SELECT window_start, src_as FROM tumble(flows, time, interval '1 h') WHERE time > 'now' GROUP BY 1";
+  std::mt19937 random(7);
+  for (int i = 0; i < 300; ++i) {
+    std::string text = good;
+    for (size_t change = 0; change < 1 + i % 4u; ++change) {
+      const size_t at = random() % text.size();
+      if (random() % 2 != 0) text.erase(at, 1 + random() % 9);
+      else text.insert(at, 1, static_cast<char>(" ()'\";,*$-a0"[random() % 12]));
+      if (text.empty()) text = "(";
+    }
+    const auto response = ask(Method::kPost, "/api/v1/queries/suggest", {{"text", text}});
+    if (response.status == 200) continue;
+    // 404: of a type that there is not.
+    ASSERT_TRUE(response.status == 422 || response.status == 404) << text << response.status << response.body;
+    const Json told = Json::parse(response.body, nullptr, false);
+    ASSERT_FALSE(told.value("detail", "").empty()) << text;
+    ASSERT_TRUE(text.find_first_not_of(" ;") == std::string::npos || told.contains("line")) << text << response.body;
   }
 }
 

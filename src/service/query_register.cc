@@ -614,6 +614,13 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   return plans;
 }
 
+void QueryRegister::look_at_definitions(const std::function<void(const plan::Definitions&)>& look) {
+  const std::lock_guard lock(mutex_);
+  // Tables may have come since the last change of a query.
+  const auto staged = stage(wanted_, {});
+  look(staged ? *staged->definitions : *definitions_);
+}
+
 Result<std::string> QueryRegister::add_temporary(const std::string& text, const std::string& source_name,
                                                  const catalog::Author& author, Micros now) {
   const std::lock_guard changing(change_mutex_);

@@ -90,6 +90,10 @@ class QueryRegister {
   base::Result<std::string> explain(const std::string& text, const std::string& source_name,
                                     const std::string& options = {});
 
+  /// Calls `look` with what texts can read now, running queries among it: they can be bound there without being added.
+  /// Nothing of it changes meanwhile, so `look` should not take long.
+  void look_at_definitions(const std::function<void(const plan::Definitions&)>& look);
+
   /// Runs a SELECT that is nobody's but its asker's: what it reads may be altered and dropped: then it starts anew, or
   /// ends with it. Its name begins with kTemporaryMark. The catalog hears of it only where halves are apart, as other
   /// nodes must run it, too: for kTemporaryLease, unless renew_temporary() is called. Errors as change().
