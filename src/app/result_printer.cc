@@ -93,6 +93,7 @@ bool ResultPrinter::put(const ResultPart& part) {
   const auto row_count = static_cast<size_t>(std::min<uint64_t>(part.rows.size(), rows_max_ - row_count_));
   row_count_ += row_count;
   if (format_ == Format::kTable) put_table(part, row_count);
+  else if (format_ == Format::kPrometheus) put_page(part, row_count);
   else if (format_ != Format::kNone) put_lines(part, row_count);
   text_.flush();
   return text_.error() == 0 && row_count_ < rows_max_;
@@ -123,6 +124,26 @@ void ResultPrinter::put_lines(const ResultPart& part, size_t row_count) {
     }
     text_.append(line += end);
   }
+}
+
+void ResultPrinter::put_page(const ResultPart& part, size_t row_count) {
+  const auto start = base::parse_timestamp(part.window_start), end = base::parse_timestamp(part.window_end);
+  if (!start || !end) return;  // Rows without a window.
+  if (!page_.has_begun()) {
+    std::vector<PrometheusLines::Column> columns;
+    for (const ResultColumn& column : part.columns) columns.push_back({column.name, column.type, column.key});
+    page_.begin(part.query, columns);
+  }
+  for (size_t row = 0; row < row_count; ++row) {
+    std::vector<std::optional<std::string>> cells;
+    for (size_t c = 0; c < part.columns.size(); ++c) {
+      const ResultCell& cell = part.rows[row][c];
+      if (cell.kind == Kind::kNull) cells.emplace_back();
+      else cells.emplace_back(plain_text(cell, part.columns[c]));
+    }
+    page_.add(std::move(cells));
+  }
+  if (part.last) text_.append(page_.end({*start, *end, part.revision, part.complete, part.sites_missing}));
 }
 
 void ResultPrinter::put_table(const ResultPart& part, size_t row_count) {

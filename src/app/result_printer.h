@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "app/prometheus_lines.h"
 #include "app/result_rows.h"
 #include "receiver/result_writer.h"
 #include "receiver/text_buffer.h"
@@ -31,6 +32,7 @@ class ResultPrinter {
 
  private:
   void put_lines(const ResultPart& part, size_t row_count);
+  void put_page(const ResultPart& part, size_t row_count);
   void put_table(const ResultPart& part, size_t row_count);
 
   const receiver::Format format_;
@@ -45,6 +47,7 @@ class ResultPrinter {
   std::vector<size_t> widths_;
   uint64_t window_rows_ = 0;
   bool header_written_ = false;
+  PrometheusLines page_;
 };
 
 }  // namespace backstream::app

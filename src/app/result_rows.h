@@ -17,6 +17,7 @@ struct ResultCell {
 };
 struct ResultColumn {
   std::string name, type;
+  bool key = false;  ///< tells a row from the others of its window
   bool operator==(const ResultColumn&) const = default;
 };
 /// Rows of one window and revision, or a part of them.

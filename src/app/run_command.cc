@@ -26,6 +26,7 @@
 #include "plan/late.h"
 #include "receiver/result_writer.h"
 #include "receiver/text_buffer.h"
+#include "service/result_board.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -99,7 +100,8 @@ base::Result<std::vector<receiver::ResultWriter::View>> chosen_views(const RunOp
     if (item.analyzed) continue;
     labels.push_back(item.label);
     if (!options.view.empty() && item.label != options.view) continue;
-    views.push_back({i, several || item.query->is_view ? item.label : "", &item.query->output()});
+    const bool named = several || item.query->is_view || options.format == receiver::Format::kPrometheus;
+    views.push_back({i, named ? item.label : "", &item.query->output(), service::form_of(*item.query)});
   }
   if (!views.empty() || options.view.empty()) return views;
   const std::string_view near = base::nearest_name(options.view, labels);

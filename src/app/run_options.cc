@@ -127,10 +127,12 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
     if (given.listen.empty()) return usage("--for needs --listen", "a capture ends by itself");
   }
   const auto format = receiver::parse_format(given.output);
-  if (!format) return usage(fmt::format("'{}' is no output format", given.output), "-o table, csv, jsonl or none");
+  if (!format)
+    return usage(fmt::format("'{}' is no output format", given.output), "-o table, csv, jsonl, prometheus or none");
   options.format = *format;
-  if (options.revisions && options.format == receiver::Format::kTable)
-    return usage("--revisions is not for people", "give -o csv or -o jsonl");
+  if (options.revisions && options.format != receiver::Format::kCsv && options.format != receiver::Format::kJsonl &&
+      options.format != receiver::Format::kNone)
+    return usage(fmt::format("--revisions is not for -o {}", given.output), "give -o csv or -o jsonl");
   if (!given.deal.empty()) {
     auto deal = parse_deal(given.deal);
     if (!deal) return tl::unexpected(deal.error());
@@ -262,7 +264,7 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
                              ->type_name("SQL");
   CLI::Option* files = app.add_option("FILE.sql", given.files, "files of statements")->type_name("");
   app.add_option("--view", options.view, "write only the rows of this view")->type_name("NAME");
-  app.add_option("-o,--output", given.output, "table, csv, jsonl or none (rows are computed and counted)")
+  app.add_option("-o,--output", given.output, "table, csv, jsonl, prometheus or none (rows are computed and counted)")
       ->type_name("FORMAT");
   app.add_flag("--revisions", options.revisions,
                "csv, jsonl: write every revision of a window, not only final rows, with _rev, _final, _complete, _op");

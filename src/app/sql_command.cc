@@ -49,7 +49,7 @@ std::optional<int> parse(Asked& asked, const Arguments& arguments) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  app.add_option("-o,--output", asked.output, "table (default), csv or jsonl")->type_name("FORMAT");
+  app.add_option("-o,--output", asked.output, "table (default), csv, jsonl or prometheus")->type_name("FORMAT");
   app.add_flag("-x,--expanded", asked.expanded, "a line a value");
   app.add_option("-n,--rows", asked.settings.limits.rows, "end each live result after so many rows")
       ->type_name("ROWS")
@@ -67,7 +67,8 @@ std::optional<int> parse(Asked& asked, const Arguments& arguments) {
   add_service_flags(app, asked.service);
   if (const auto code = parse_arguments(app, arguments, 34)) return *code;
   const auto format = shell::parse_table_format(asked.output);
-  if (!format) return misused(fmt::format("'{}' is no output format", asked.output), "-o table, csv or jsonl");
+  if (!format)
+    return misused(fmt::format("'{}' is no output format", asked.output), "-o table, csv, jsonl or prometheus");
   asked.settings.format = *format;
   if (asked.expanded) asked.settings.expanded = shell::Expanded::kOn;
   if (!asked.for_text.empty()) {
@@ -76,7 +77,7 @@ std::optional<int> parse(Asked& asked, const Arguments& arguments) {
       return misused(fmt::format("--for '{}' is no duration", asked.for_text), "--for 30s, 5m or 1h");
     asked.settings.limits.duration = *duration;
   }
-  if (asked.settings.revisions && *format == shell::TableFormat::kTable)
+  if (asked.settings.revisions && *format != shell::TableFormat::kCsv && *format != shell::TableFormat::kJsonl)
     return misused("--revisions is for csv and jsonl", "-o csv --revisions; a table says of each window what it is");
   return std::nullopt;
 }

@@ -87,8 +87,8 @@ int tail_command(const Arguments& arguments) {
       "  backstream tail top_talkers --since 10m --exit-at-end -o csv > last.csv",
       "backstream tail");
   app.add_option("QUERY", options.query, "its name")->required()->type_name("");
-  app.add_option("-o,--output", output, "table, csv or jsonl (default: table on a terminal, else jsonl)")
-      ->check(CLI::IsMember({"table", "csv", "jsonl"}))
+  app.add_option("-o,--output", output, "table, csv, jsonl or prometheus (default: table on a terminal, else jsonl)")
+      ->check(CLI::IsMember({"table", "csv", "jsonl", "prometheus"}))
       ->type_name("FORMAT");
   app.add_option("-n,--rows", rows_max, "end after so many rows")->check(CLI::Range(1ul, UINT64_MAX))->type_name("N");
   auto* const since_option =
@@ -103,8 +103,8 @@ int tail_command(const Arguments& arguments) {
   if (const auto code = parse_arguments(app, arguments)) return *code;
   if (output.empty()) output = ::isatty(STDOUT_FILENO) == 1 ? "table" : "jsonl";
   const receiver::Format format = *receiver::parse_format(output);
-  if (options.revisions && format == receiver::Format::kTable)
-    return misused("--revisions is not for people", "give -o csv or -o jsonl");
+  if (options.revisions && format != receiver::Format::kCsv && format != receiver::Format::kJsonl)
+    return misused(fmt::format("--revisions is not for -o {}", output), "give -o csv or -o jsonl");
   auto first = first_time(from, since);
   if (!first) return complain(ServiceError(first.error()));
   options.from = std::move(*first);

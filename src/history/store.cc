@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "history/roll_up.h"
+#include "receiver/prometheus_text.h"
 
 namespace backstream::history {
 
@@ -861,6 +862,7 @@ Result<Store::Read> Store::read(const QueryId& id, const Range& range,
   for (const Candidate& candidate : candidates) {
     const Head& head = candidate.head;
     if (head.seq <= range.after_seq) continue;
+    if (range.only_final && head.windowed() && (head.flags & kFinal) == 0) continue;
     if (!range.revisions && head.windowed() &&
         ((head.flags & kRemoved) != 0 || group_of(head) != last[{head.window_start, head.window_end}]))
       continue;
@@ -885,6 +887,26 @@ Result<Store::Read> Store::read(const QueryId& id, const Range& range,
     read.parts.push_back(std::move(part));
   }
   return read;
+}
+
+Result<std::vector<std::shared_ptr<const ResultPart>>> Store::newest_final(
+    const QueryId& id, std::span<const std::shared_ptr<const ResultPart>> newer) {
+  auto newest = receiver::newest_final_window(newer);
+  const auto last = last_window(id);
+  if (!last) return tl::unexpected(last.error());
+  if (!*last || (!newest.empty() && newest.back()->window_start >= **last)) return newest;
+  Range range;
+  range.rows_max = UINT64_MAX;
+  range.revisions = true;
+  range.only_final = true;
+  // Where rows may come late, the newest windows are not final: it is looked further back, until there is one.
+  for (Micros back = base::kMicrosPerSecond;; back *= 2) {
+    range.from = **last - back;
+    auto read_back = read(id, range, newer);
+    if (!read_back) return tl::unexpected(std::move(read_back.error()));
+    newest = receiver::newest_final_window(read_back->parts);
+    if (!newest.empty() || !read_back->kept_since || *read_back->kept_since >= range.from) return newest;
+  }
 }
 
 Result<receiver::PartSource::Parts> Store::read_after(const QueryId& id, uint64_t after_seq, size_t octets_max) {

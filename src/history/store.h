@@ -71,6 +71,7 @@ class Store final : public receiver::PartSource {
     uint64_t rows_max = 1'000'000;  ///< one part is given in any case
     bool revisions = false;         ///< otherwise of each window what was given last, and no removed rows
     Tier tier = Tier::kRaw;
+    bool only_final = false;  ///< windows that may still be revised are left out
   };
   struct Read {
     std::vector<std::shared_ptr<const ResultPart>> parts;  ///< by seq
@@ -84,6 +85,10 @@ class Store final : public receiver::PartSource {
   /// Errors: 58030 the disk does not give them.
   base::Result<Read> read(const QueryId& id, const Range& range,
                           std::span<const std::shared_ptr<const ResultPart>> newer = {});
+
+  /// The newest window that is final and there whole (receiver::newest_final_window()). Parameter, errors: as read().
+  base::Result<std::vector<std::shared_ptr<const ResultPart>>> newest_final(
+      const QueryId& id, std::span<const std::shared_ptr<const ResultPart>> newer = {});
 
   base::Result<Parts> read_after(const QueryId& id, uint64_t after_seq, size_t octets_max) override;
   uint64_t wait_beyond(uint64_t count, std::chrono::milliseconds patience) override;

@@ -77,11 +77,18 @@ void copy_rows(const batch::ColumnBatch& from, size_t begin, size_t end, size_t 
   part.memory = std::move(memory);
 }
 
-std::string columns_json(const batch::Schema& schema) {
+bool tells_rows_apart(const ResultForm& form, int column) {
+  return column != form.window_start_column && column != form.window_end_column &&
+         std::find(form.keys.begin(), form.keys.end(), column) != form.keys.end();
+}
+
+std::string columns_json(const ResultForm& form) {
   std::string out = "[";
-  for (const batch::ColumnDef& column : schema.columns) {
+  for (int c = 0; c < static_cast<int>(form.schema.columns.size()); ++c) {
+    const batch::ColumnDef& column = form.schema.columns[static_cast<size_t>(c)];
     if (out.size() > 1) out += ',';
-    out += fmt::format("{{\"name\":{},\"type\":{}}}", json_string(column.name), json_string(batch::name(column.type)));
+    out += fmt::format(R"({{"name":{},"type":{}{}}})", json_string(column.name), json_string(batch::name(column.type)),
+                       tells_rows_apart(form, c) ? R"(,"key":true)" : "");
   }
   return out + ']';
 }
@@ -94,7 +101,7 @@ std::string window_json(const std::string& query, const ResultPart& part, size_t
       json_string(query), part.version, part.seq, part.windowed() ? time_json(part.window_start) : "null",
       part.windowed() ? time_json(part.window_end) : "null", part.revision, part.final, part.complete, part.removed,
       part.part, last, last ? std::to_string(part.rows_before + part.rows.row_count) : "null", truncated,
-      columns_json(part.form->schema));
+      columns_json(*part.form));
   for (size_t row = row_begin; row < row_end; ++row) {
     out += row == row_begin ? "[" : ",[";
     for (size_t c = 0; c < part.rows.columns.size(); ++c) {

@@ -21,6 +21,9 @@ struct ResultForm {
   int window_start_column = -1, window_end_column = -1;  ///< that tell a row's window, by themselves; -1: none does
 };
 
+/// Whether the column tells a row from the others of its window, which all have their window's begin and end.
+bool tells_rows_apart(const ResultForm& form, int column);
+
 /// Rows of one window and revision (or, without windows, of one moment), or a part of them. Once it has its number
 /// nobody changes it: any thread may read it.
 struct ResultPart {
@@ -50,7 +53,8 @@ void copy_rows(const batch::ColumnBatch& from, size_t begin, size_t end, size_t 
 /// @param row_begin, row_end  of the part's rows
 std::string window_json(const std::string& query, const ResultPart& part, size_t row_begin, size_t row_end, bool last,
                         bool truncated);
-std::string columns_json(const batch::Schema& schema);
+/// [{"name","type"}], with "key" where it is one of those that tell rows of a window apart.
+std::string columns_json(const ResultForm& form);
 /// Texts as a JSON array.
 std::string texts_json(const std::vector<std::string>& texts);
 

@@ -24,6 +24,7 @@ std::optional<Format> parse_format(std::string_view text) {
   if (text == "table") return Format::kTable;
   if (text == "csv") return Format::kCsv;
   if (text == "jsonl") return Format::kJsonl;
+  if (text == "prometheus") return Format::kPrometheus;
   if (text == "none") return Format::kNone;
   return std::nullopt;
 }
@@ -49,6 +50,7 @@ ResultWriter::ResultWriter(Format format, const std::vector<View>& views, int de
     if (layouts_.size() <= view.query_index) layouts_.resize(view.query_index + 1);
     Layout& layout = layouts_[view.query_index].emplace();
     layout.name = view.name;
+    layout.form = view.form;
     for (const batch::ColumnDef& column : view.schema->columns) {
       Field field{};
       field.cell = cell_of(column.type);
@@ -116,7 +118,20 @@ void ResultWriter::on_result(const exec::ResultBatch& result) {
   row_count_ += result.rows.row_count;
   if (format_ == Format::kNone || text_.error() != 0 || layout.fields.empty()) return;
   if (format_ == Format::kTable) write_table(layout, result);
+  else if (format_ == Format::kPrometheus) write_page(layout, result);
   else write_rows(layout, result);
+}
+
+void ResultWriter::write_page(Layout& layout, const exec::ResultBatch& result) {
+  if (result.window_start == result.window_end) return;
+  if (!layout.window) layout.window.emplace(layout.name, "", prometheus_columns(*layout.form));
+  layout.window->add(result.rows);
+  if (!result.last) return;
+  layout.window->end({result.window_start, result.window_end, result.revision, result.complete, {}});
+  PrometheusPage page;
+  page.add(*layout.window);
+  text_.append(page.text() + "# EOF\n");
+  layout.window.reset();
 }
 
 char* ResultWriter::put_text(std::string_view value, char* at) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -7,17 +8,20 @@
 
 #include "batch/column_batch.h"
 #include "exec/engine.h"
+#include "receiver/prometheus_text.h"
 #include "receiver/text_buffer.h"
 
 namespace backstream::receiver {
 
-enum class Format : uint8_t { kTable, kCsv, kJsonl, kNone };
+enum class Format : uint8_t { kTable, kCsv, kJsonl, kPrometheus, kNone };
 std::optional<Format> parse_format(std::string_view text);
 
 /// Writes results as text. One thread.
 ///   csv    one header; times as PostgreSQL prints them; null is nothing, an empty text is ""; RFC 4180 quotes
 ///   jsonl  one object a row; times RFC 3339 with Z; integers as numbers; NaN and infinities as strings
 ///   table  for people: a caption with the window, aligned columns, the count of rows
+///   prometheus  a page a window (receiver/prometheus_text.h), each with "# EOF" at its end, which to Prometheus is a
+///          comment; the label `query` tells queries apart
 ///   none   counts only
 /// Rows of several queries are told apart by a first column `view`; in CSV the header then is `view` and every column
 /// name of the queries, once each, in order of appearance; a row leaves empty what its query does not have.
@@ -28,10 +32,11 @@ class ResultWriter : public exec::ResultSink {
   struct View {
     size_t query_index;  ///< exec::ResultBatch::query_index
     std::string name;
-    const batch::Schema* schema;  ///< of the query's visible columns; must outlive the writer
+    const batch::Schema* schema;                       ///< of the query's visible columns; must outlive the writer
+    std::shared_ptr<const ResultForm> form = nullptr;  ///< is there where the format is kPrometheus
   };
   /// @param views  the queries whose rows are written; rows of others are ignored
-  /// @param revisions  not with Format::kTable
+  /// @param revisions  of csv and jsonl only
   ResultWriter(Format format, const std::vector<View>& views, int descriptor, bool revisions = false);
   ~ResultWriter() override;
 
@@ -67,12 +72,16 @@ class ResultWriter : public exec::ResultSink {
     std::vector<size_t> widths;
     uint64_t window_rows = 0;
     bool header_written = false;
+    // Prometheus: the window that is coming.
+    std::shared_ptr<const ResultForm> form;
+    std::optional<PrometheusWindow> window;
   };
 
   static Cell cell_of(batch::Type type);
   Layout* layout_of(size_t query_index);
   void write_csv_header();
   void write_rows(Layout& layout, const exec::ResultBatch& result);
+  void write_page(Layout& layout, const exec::ResultBatch& result);
   void write_table(Layout& layout, const exec::ResultBatch& result);
   void write_table_rows(Layout& layout, const exec::ResultBatch& result);
   char* put_value(Field& field, const batch::Column& column, size_t row, char* at);

@@ -4,8 +4,10 @@
 #include <algorithm>
 
 #include "receiver/part_text.h"
+#include "receiver/prometheus_text.h"
 #include "service/api_json.h"
 #include "service/api_routes.h"
+#include "telemetry/exposition.h"
 
 namespace backstream::service {
 
@@ -16,14 +18,15 @@ using http::Response;
 
 namespace {
 
-constexpr std::string_view kTypes[] = {"application/json", "text/csv", "application/x-ndjson"};
-enum Form : size_t { kJson, kCsv, kJsonl };
+constexpr std::string_view kTypes[] = {"application/json", "text/csv", "application/x-ndjson", "text/plain"};
+enum Form : size_t { kJson, kCsv, kJsonl, kPrometheus };
 
 Result<Form> form_of(const Request& request) {
   if (const auto asked = request.parameter("format")) {
-    constexpr std::string_view kNames[] = {"json", "csv", "jsonl"};
+    constexpr std::string_view kNames[] = {"json", "csv", "jsonl", "prometheus"};
     const auto* const at = std::find(std::begin(kNames), std::end(kNames), *asked);
-    if (at == std::end(kNames)) return fail("22023", fmt::format("no format '{}'", *asked), {}, "json, csv or jsonl");
+    if (at == std::end(kNames))
+      return fail("22023", fmt::format("no format '{}'", *asked), {}, "json, csv, jsonl or prometheus");
     return static_cast<Form>(at - kNames);
   }
   const auto chosen = http::negotiate(request.headers.list("Accept"), kTypes);
@@ -47,6 +50,7 @@ class ResultRoutes {
           limit ? nullptr : &limit.error(), form ? nullptr : &form.error()}) {
       if (wrong != nullptr) return refuse(*wrong);
     }
+    if (*form == kPrometheus) return newest_window(request, name);
     range.from = from->value_or(base::kMinTime);
     range.until = until->value_or(base::kMaxTime);
     range.after_seq = after->value_or(0);
@@ -87,6 +91,36 @@ class ResultRoutes {
   }
 
  private:
+  Response newest_window(const Request& request, const std::string& name) const {
+    for (const char* const parameter : {"from", "until", "after", "limit", "revisions", "tier"}) {
+      if (request.parameter(parameter)) {
+        return refuse(fail("22023",
+                           fmt::format("Prometheus is given the newest final window: '{}' is nothing to it", parameter),
+                           {}, "format=csv, jsonl or json")
+                          .value());
+      }
+    }
+    const auto status = ground_->queries.find(name);
+    ResultBoard::Range all;
+    all.rows_max = UINT64_MAX;
+    all.revisions = true;
+    const auto shown = status ? ground_->board.read(name, all) : std::nullopt;
+    if (!shown) return nothing_of(name);
+    ResultBoard::Read read;
+    if (ground_->history == nullptr || status->temporary) {
+      read.parts = receiver::newest_final_window(shown->parts);
+    } else {
+      auto kept = ground_->history->newest_final({name, status->object.incarnation.value}, shown->parts);
+      if (!kept) return refuse(kept.error());
+      read.parts = std::move(*kept);
+    }
+    if (auto filtered = filter(request, read); !filtered) return refuse(filtered.error());
+    Response response;
+    response.content_type = telemetry::kExpositionType;
+    response.body = receiver::prometheus_of(name, read.parts);
+    return response;
+  }
+
   /// The one that is asked for; else, where a range has a begin, the finest that has all of it.
   Result<history::Tier> tier_of(const Request& request, const std::string& name,
                                 std::optional<base::Micros> from) const {
@@ -156,8 +190,8 @@ class ResultRoutes {
   std::string json_of(const std::string& name, const ResultBoard::Read& read, history::Tier tier) const {
     std::string out = fmt::format(R"({{"query":{},"columns":)", http::json_string(name));
     const auto status = ground_->queries.find(name);
-    if (!read.parts.empty()) out += receiver::columns_json(read.parts.back()->form->schema);
-    else out += status && status->query ? receiver::columns_json(status->query->output()) : "[]";
+    if (!read.parts.empty()) out += receiver::columns_json(*read.parts.back()->form);
+    else out += status && status->query ? receiver::columns_json(*service::form_of(*status->query)) : "[]";
     out += R"(,"windows":[)";
     for (const auto& part : read.parts) {
       if (&part != &read.parts.front()) out += ',';

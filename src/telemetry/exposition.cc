@@ -19,9 +19,6 @@ bool is_name(std::string_view text, bool colons) {
                      [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || (colons && c == ':'); });
 }
 
-/// Names that begin with two underscores are Prometheus' own.
-bool is_label_name(std::string_view text) { return is_name(text, false) && !text.starts_with("__"); }
-
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
   while (!text.empty()) {
     // A zero octet is UTF-8, but nothing that tools downstream take.
@@ -38,19 +35,13 @@ void append_escaped(std::string& out, std::string_view text, bool quotes) {
   }
 }
 
-std::string number(double value) {
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
-  return fmt::format("{}", value);
-}
-
 std::string label_text(Exposition::Labels labels) {
   std::string text;
   for (const auto& [name, value] : labels) {
     assert(is_label_name(name));
     if (!text.empty()) text += ',';
     text.append(name).append("=\"");
-    append_escaped(text, value, true);
+    append_label_value(text, value);
     text += '"';
   }
   return text;
@@ -59,6 +50,17 @@ std::string label_text(Exposition::Labels labels) {
 constexpr double kLatencyBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 
 }  // namespace
+
+/// Names that begin with two underscores are Prometheus' own.
+bool is_label_name(std::string_view text) { return is_name(text, false) && !text.starts_with("__"); }
+
+void append_label_value(std::string& out, std::string_view text) { append_escaped(out, text, true); }
+
+std::string sample_value(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  return fmt::format("{}", value);
+}
 
 Histogram::Histogram(std::span<const double> bounds)
     : bounds_(bounds.begin(), bounds.end()), counts_(new std::atomic<uint64_t>[bounds.size() + 1] {}) {
@@ -133,7 +135,7 @@ void Exposition::add(Labels labels, uint64_t value) {
 void Exposition::add(Labels labels, double value) {
   assert(kind_ != MetricKind::kHistogram);
   begin_series(labels);
-  series("", labels, "", number(value));
+  series("", labels, "", sample_value(value));
 }
 
 void Exposition::add(Labels labels, const Histogram::Snapshot& value) {
@@ -143,11 +145,11 @@ void Exposition::add(Labels labels, const Histogram::Snapshot& value) {
   uint64_t count = 0;
   for (size_t i = 0; i < value.bounds.size(); ++i) {
     count += value.counts[i];
-    series("_bucket", labels, number(value.bounds[i]), fmt::format("{}", count));
+    series("_bucket", labels, sample_value(value.bounds[i]), fmt::format("{}", count));
   }
   count += value.counts.back();
   series("_bucket", labels, "+Inf", fmt::format("{}", count));
-  series("_sum", labels, "", number(value.sum));
+  series("_sum", labels, "", sample_value(value.sum));
   series("_count", labels, "", fmt::format("{}", count));
 }
 

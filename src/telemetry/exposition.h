@@ -15,6 +15,13 @@ namespace backstream::telemetry {
 
 inline constexpr std::string_view kExpositionType = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Whether Prometheus takes it as the name of a label: [a-zA-Z_][a-zA-Z0-9_]*, and not with two underscores first.
+bool is_label_name(std::string_view text);
+/// What stands between the quotes of a label: any octets; escaped, and what is not UTF-8 becomes U+FFFD.
+void append_label_value(std::string& out, std::string_view text);
+/// "NaN", "+Inf" and "-Inf" as the format has them.
+std::string sample_value(double value);
+
 /// Counts values in buckets that never change. Any thread records, without a lock; any thread reads.
 class Histogram {
  public:

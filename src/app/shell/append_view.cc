@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/prometheus_lines.h"
+#include "app/shell/display_text.h"
 #include "app/shell/result_view.h"
 #include "app/shell/terminal.h"
 #include "telemetry/terminal_log.h"
@@ -87,6 +89,7 @@ class AppendView final : public ResultView {
     }
     counts_.rows += window.rows.size();
     if (options_.format == TableFormat::kTable) write_table(window);
+    else if (options_.format == TableFormat::kPrometheus) write_page(window);
     else write_records(window);
     rows_of_window_ += window.rows.size();
   }
@@ -106,6 +109,26 @@ class AppendView final : public ResultView {
     if (csv && !std::exchange(header_written_, true)) output_.write_record(csv_header(window.columns));
     for (const Row& row : window.rows)
       output_.write_record(csv ? csv_line(window.columns, row) : jsonl_line(window.columns, row));
+  }
+
+  void write_page(const ResultWindow& window) {
+    if (!window.start || !window.end) return;  // Rows without a window.
+    if (!page_.has_begun()) {
+      std::vector<PrometheusLines::Column> columns;
+      for (const ResultColumn& column : window.columns) columns.push_back({column.name, column.type, column.key});
+      page_.begin(window.query, columns);
+    }
+    for (const Row& row : window.rows) {
+      std::vector<std::optional<std::string>> cells;
+      for (size_t c = 0; c < row.size(); ++c) {
+        if (row[c].kind == Cell::Kind::kNull) cells.emplace_back();
+        else cells.emplace_back(plain_value(row[c], window.columns[c]));
+      }
+      page_.add(std::move(cells));
+    }
+    if (window.last)
+      output_.write_record(page_.end(
+          {*window.start, *window.end, static_cast<int64_t>(window.revision), window.complete, window.sites_missing}));
   }
 
   void write_table(const ResultWindow& window) {
@@ -128,6 +151,7 @@ class AppendView final : public ResultView {
   bool shows_status_ = false, skipping_ = false, header_written_ = false, expanded_ = false;
   size_t rows_of_window_ = 0;
   std::vector<size_t> widths_;
+  PrometheusLines page_;
   std::optional<Clock::time_point> last_shown_;
   std::string told_;
 };
@@ -152,6 +176,8 @@ std::string window_caption(const ResultWindow& window) {
   if (window.revision > 1) marks += fmt::format(", revision {}", window.revision);
   if (!window.final) marks += ", not final";
   if (!window.complete) marks += ", incomplete";
+  for (const std::string& site : window.sites_missing)
+    marks += (&site == &window.sites_missing.front() ? ": missing " : ", ") + printable(site);
   if (window.truncated) marks += ", cut by the server";
   if (text.empty() && !marks.empty()) return marks.substr(2);
   return text + marks;

@@ -230,7 +230,8 @@ Completion complete_meta(std::string_view before, size_t at, const std::vector<K
       for (const std::string_view value : {"i=", "c="}) out.as_is(value);
       break;
     case Kind::kPrintSetting:
-      for (const std::string_view value : {"format", "null", "expanded", "table", "csv", "jsonl"}) out.as_is(value);
+      for (const std::string_view value : {"format", "null", "expanded", "table", "csv", "jsonl", "prometheus"})
+        out.as_is(value);
       break;
     case Kind::kHelpSql:
       for (const std::string_view statement : kStatements) out.keyword(statement);

@@ -51,7 +51,10 @@ class WindowReader : public nlohmann::json_sax<Json> {
     ++depth_;
     if (depth_ == 1) return false;
     if (depth_ == 2 && ignored_depth_ == 0) {
-      list_ = key_ == "columns" ? List::kColumns : key_ == "rows" ? List::kRows : List::kNone;
+      list_ = key_ == "columns"         ? List::kColumns
+              : key_ == "rows"          ? List::kRows
+              : key_ == "sites_missing" ? List::kSites
+                                        : List::kNone;
     } else if (depth_ == 3 && list_ == List::kRows) {
       window_.rows.emplace_back();
       window_.rows.back().reserve(window_.columns.size());
@@ -70,7 +73,7 @@ class WindowReader : public nlohmann::json_sax<Json> {
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
 
  private:
-  enum class List : uint8_t { kNone, kColumns, kRows };
+  enum class List : uint8_t { kNone, kColumns, kRows, kSites };
 
   bool in_row() const { return list_ == List::kRows && depth_ == 3 && ignored_depth_ == 0; }
 
@@ -104,8 +107,11 @@ class WindowReader : public nlohmann::json_sax<Json> {
     if (depth_ == 3 && list_ == List::kColumns && !window_.columns.empty()) {
       if (key_ == "name") window_.columns.back().name = std::move(cell.text);
       else if (key_ == "type") window_.columns.back().type = std::move(cell.text);
+      else if (key_ == "key") window_.columns.back().key = cell.text == "true";
       return true;
     }
+    if (depth_ == 2 && list_ == List::kSites && cell.kind == Cell::Kind::kText)
+      window_.sites_missing.push_back(std::move(cell.text));
     return depth_ == 1 ? member(cell) : depth_ > 1;
   }
   bool member(const Cell& cell) {
@@ -201,10 +207,15 @@ std::string shown_value(const Cell& cell, const ResultColumn& column, std::strin
   }
 }
 
+std::string plain_value(const Cell& cell, const ResultColumn& column) {
+  if (cell.kind == Cell::Kind::kBool) return cell.text == "true" ? "t" : "f";
+  return time_text(cell, column);
+}
+
 std::string csv_value(const Cell& cell, const ResultColumn& column) {
   if (cell.kind == Cell::Kind::kNull) return {};
-  if (cell.kind == Cell::Kind::kBool) return cell.text == "true" ? "t" : "f";
-  std::string text = time_text(cell, column);
+  std::string text = plain_value(cell, column);
+  if (cell.kind == Cell::Kind::kBool) return text;
   if (!text.empty() && text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {

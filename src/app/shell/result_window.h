@@ -23,6 +23,7 @@ using Row = std::vector<Cell>;
 struct ResultColumn {
   std::string name;
   std::string type;  ///< SQL's name of it; empty: not known
+  bool key = false;  ///< tells a row from the others of its window
   bool operator==(const ResultColumn&) const = default;
 };
 
@@ -34,6 +35,7 @@ struct ResultWindow {
   bool final = true, complete = true, last = true, truncated = false;
   bool removed = false;  ///< its rows were in the revision before and are not in this one
   std::optional<uint64_t> rows_total;
+  std::vector<std::string> sites_missing;  ///< that are why it is not complete
   std::vector<ResultColumn> columns;
   std::vector<Row> rows;  ///< each as long as `columns`
 };
@@ -50,6 +52,8 @@ bool is_number_type(std::string_view type);
 
 /// For people: null as given, times as PostgreSQL prints them, all else as it is, printable().
 std::string shown_value(const Cell& cell, const ResultColumn& column, std::string_view null_text);
+/// As PostgreSQL prints it; the cell is not null.
+std::string plain_value(const Cell& cell, const ResultColumn& column);
 /// A field of CSV: as `backstream run -o csv` writes it.
 std::string csv_value(const Cell& cell, const ResultColumn& column);
 /// A value of JSON lines: as `backstream run -o jsonl` writes it.

@@ -271,9 +271,10 @@ Shell::Done Shell::print_setting(const std::vector<std::string>& arguments) {
   if (arguments[0] == "format") {
     const auto format = parse_table_format(value);
     if (!format) {
-      const std::string_view near = base::nearest_name(value, {"table", "csv", "jsonl"});
-      return tl::unexpected(mistaken("22023", fmt::format("there is no format '{}'", value),
-                                     near.empty() ? "table, csv or jsonl" : fmt::format("did you mean '{}'?", near)));
+      const std::string_view near = base::nearest_name(value, {"table", "csv", "jsonl", "prometheus"});
+      return tl::unexpected(
+          mistaken("22023", fmt::format("there is no format '{}'", value),
+                   near.empty() ? "table, csv, jsonl or prometheus" : fmt::format("did you mean '{}'?", near)));
     }
     settings_.format = *format;
     say(fmt::format("Format is {}.", shell::name(*format)));

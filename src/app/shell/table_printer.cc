@@ -92,12 +92,14 @@ std::optional<TableFormat> parse_table_format(std::string_view text) {
   if (text == "table" || text == "aligned") return TableFormat::kTable;
   if (text == "csv") return TableFormat::kCsv;
   if (text == "jsonl") return TableFormat::kJsonl;
+  if (text == "prometheus") return TableFormat::kPrometheus;
   return std::nullopt;
 }
 std::string_view name(TableFormat format) {
   switch (format) {
     case TableFormat::kCsv: return "csv";
     case TableFormat::kJsonl: return "jsonl";
+    case TableFormat::kPrometheus: return "prometheus";
     case TableFormat::kTable: break;
   }
   return "table";

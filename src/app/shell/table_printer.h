@@ -11,7 +11,7 @@
 
 namespace backstream::app::shell {
 
-enum class TableFormat : uint8_t { kTable, kCsv, kJsonl };
+enum class TableFormat : uint8_t { kTable, kCsv, kJsonl, kPrometheus };  ///< kPrometheus: of windows; lists are tables
 std::optional<TableFormat> parse_table_format(std::string_view text);
 std::string_view name(TableFormat format);
 
