@@ -9,7 +9,7 @@ core="g++ cmake ninja-build pkg-config libpg-query-dev libfmt-dev libexpected-de
       zlib1g-dev libbz2-dev libxxhash-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev libboost1.81-dev
       libssl-dev libedit-dev libsodium-dev librdkafka-dev libpq-dev libcurl4-openssl-dev tzdata"   # 567 MB
 tests="libgtest-dev libmaxminddb-dev softflowd pmacct nfdump tshark faketime python3 protobuf-compiler
-       prometheus-alertmanager"   # 270 MB
+       prometheus-alertmanager prometheus"   # 600 MB
 bench="libbenchmark-dev nfdump pmacct python3"                           # 50 MB
 fuzz="clang-16 libclang-rt-16-dev lld-16"                                # 325 MB
 lint="clang-16 clang-tidy-16 clang-format-16 libgtest-dev libmaxminddb-dev python3"  # 365 MB

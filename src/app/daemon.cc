@@ -572,7 +572,8 @@ Result<void> Daemon::open_http() {
       [this](const std::string& name, const catalog::Author& author) { return drain_node(name, author); },
       history_.get(),
       sinks_.get(),
-      alerts_.get()};
+      alerts_.get(),
+      &prometheus_pages_};
   for (const config::NodeRole role : settings.node.roles) ground.node.roles.emplace_back(role_name(role));
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
   service::add_access_routes(router_, *access_);

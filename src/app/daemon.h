@@ -201,6 +201,7 @@ class Daemon {
   std::unique_ptr<service::TableRegister> tables_;
   std::unique_ptr<service::QueryRegister> register_;
   std::unique_ptr<service::Sessions> sessions_;
+  sink::PrometheusPages prometheus_pages_;        ///< of sinks_
   std::unique_ptr<service::SinkRegister> sinks_;  ///< null: nothing is kept, so nothing is sent on
   std::unique_ptr<service::Checkpoints> checkpoints_;
   std::optional<service::Checkpoints::Before> before_;  ///< until the queries go on from it

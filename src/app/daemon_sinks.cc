@@ -4,6 +4,7 @@
 #include "app/daemon.h"
 #include "sink/file_target.h"
 #include "sink/postgres_target.h"
+#include "sink/prometheus_target.h"
 
 namespace backstream::app {
 
@@ -15,7 +16,11 @@ namespace {
 SinkServer server_of(const config::ServerSettings& settings) {
   using Type = config::ServerSettings::Type;
   SinkServer server;
-  server.type = settings.type == Type::kPostgres ? SinkServer::Type::kPostgres : SinkServer::Type::kFile;
+  switch (settings.type.value_or(Type::kFile)) {
+    case Type::kFile: server.type = SinkServer::Type::kFile; break;
+    case Type::kPostgres: server.type = SinkServer::Type::kPostgres; break;
+    case Type::kPrometheus: server.type = SinkServer::Type::kPrometheus; break;
+  }
   server.name = settings.name;
   server.folder = settings.folder;
   server.connection = settings.connection;
@@ -32,7 +37,9 @@ std::pair<std::string, std::string> table_of(const SinkDefinition& definition) {
 }
 
 std::unique_ptr<sink::Target> make_target(const SinkDefinition& definition, const SinkServer& server,
-                                          const std::string& node, std::shared_ptr<const receiver::ResultForm> form) {
+                                          const std::string& node, std::shared_ptr<const receiver::ResultForm> form,
+                                          sink::PrometheusPages& pages,
+                                          std::function<base::Result<uint64_t>()> begin_after) {
   if (server.type == SinkServer::Type::kPostgres) {
     sink::PostgresOptions options;
     options.address.connection = server.connection;
@@ -42,6 +49,16 @@ std::unique_ptr<sink::Target> make_target(const SinkDefinition& definition, cons
     options.sink = definition.name + '@' + node;  // Those of two receivers number their parts apart.
     options.form = std::move(form);
     return std::make_unique<sink::PostgresTarget>(std::move(options));
+  }
+  if (server.type == SinkServer::Type::kPrometheus || definition.format == SinkDefinition::Format::kPrometheus) {
+    sink::PrometheusOptions options;
+    options.sink = definition.name;
+    options.query = definition.query;
+    options.series_max = definition.series_max;
+    options.begin_after = std::move(begin_after);
+    if (server.type == SinkServer::Type::kPrometheus) options.pages = &pages;
+    else options.file = fmt::format("{}/{}.prom", server.folder, definition.name);
+    return std::make_unique<sink::PrometheusTarget>(std::move(options));
   }
   sink::FileTargetOptions options;
   options.folder = server.folder;
@@ -80,8 +97,15 @@ base::Result<void> Daemon::open_sinks() {
   };
   ground.make_target = [this](const SinkDefinition& definition, const SinkServer& server) {
     const auto status = register_->find(definition.query);
+    const history::QueryId id{definition.query, status ? status->object.incarnation.value : 0};
+    const auto begin_after = [this, id]() -> base::Result<uint64_t> {
+      const auto newest = history_->newest_final(id);
+      if (!newest) return tl::unexpected(newest.error());
+      return newest->empty() ? 0 : newest->front()->seq - 1;
+    };
     return make_target(definition, server, options_.settings.node.name,
-                       status && status->query ? service::form_of(*status->query) : nullptr);
+                       status && status->query ? service::form_of(*status->query) : nullptr, prometheus_pages_,
+                       begin_after);
   };
   sinks_ = std::make_unique<service::SinkRegister>(*catalog_, std::move(ground));
   return sinks_->start();

@@ -24,7 +24,10 @@ constexpr std::string_view kAbout =
 std::string trouble_of(const json& sink) {
   if (const std::string waits = text_of(sink, "waits_for"); !waits.empty()) return waits;
   const std::string error = text_of(sink, "error");
-  if (error.empty()) return "";
+  if (error.empty()) {
+    const std::string left_out = text_of(sink, "rows_left_out");
+    return left_out.empty() || left_out == "0" ? "" : "rows beyond series_max are left out: the smallest";
+  }
   return text_of(sink, "state") == "failing" ? error
                                              : fmt::format("{}: {}", short_time(text_of(sink, "error_at")), error);
 }
@@ -46,12 +49,13 @@ int list(const Arguments& arguments) {
   if (!answer) return complain(answer.error());
   if (output == "json") return write_document(*answer);
   std::vector<std::vector<std::string>> rows = {
-      {"name", "query", "server", "type", "state", "rows", "refused", "missed", "behind", "trouble"}};
+      {"name", "query", "server", "type", "state", "rows", "refused", "left out", "missed", "behind", "trouble"}};
   for (const json& sink : list_of(*answer, "sinks")) {
     const std::string behind = text_of(sink, "behind_since");
     rows.push_back({text_of(sink, "name"), text_of(sink, "query"), text_of(sink, "server"), text_of(sink, "type"),
                     text_of(sink, "state"), text_of(sink, "rows"), text_of(sink, "rows_refused"),
-                    text_of(sink, "rows_missed"), behind.empty() ? "" : short_time(behind), trouble_of(sink)});
+                    text_of(sink, "rows_left_out"), text_of(sink, "rows_missed"),
+                    behind.empty() ? "" : short_time(behind), trouble_of(sink)});
   }
   if (rows.size() == 1) {
     return write_out(

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,10 +39,11 @@ bool write_all(int file, std::string_view text) {
   return write_all(file, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
-Result<void> write_atomically(const std::string& path, std::span<const uint8_t> octets) {
+Result<void> write_atomically(const std::string& path, std::span<const uint8_t> octets, bool for_others) {
   const std::string next = path + ".new";
   File file(next, O_WRONLY | O_CREAT | O_TRUNC);
   if (file.get() < 0) return file_failed("write", next);
+  if (for_others && ::fchmod(file.get(), S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH) != 0) return file_failed("write", next);
   // Without the first fsync the name could survive a power cut and the octets not; the second one keeps the name.
   if (!write_all(file.get(), octets) || ::fsync(file.get()) != 0 || !file.close()) {
     auto failed = file_failed("write", next);

@@ -31,8 +31,9 @@ bool write_all(int file, std::span<const uint8_t> octets);
 bool write_all(int file, std::string_view text);
 
 /// Replaces the file by one with these octets, so that at any time, even after a crash, it is the old or the new one.
+/// @param for_others  anybody may read it (0644): programs of other users pick it up
 /// Error "file".
-Result<void> write_atomically(const std::string& path, std::span<const uint8_t> octets);
+Result<void> write_atomically(const std::string& path, std::span<const uint8_t> octets, bool for_others = false);
 /// Names of a folder that were made, changed or removed outlive a power cut.
 void sync_folder_of(const std::string& path);
 

@@ -140,7 +140,7 @@ void read_servers(Loaded& loaded) {
     const std::string key = fmt::format("{}{}", kServerSection, server.name);
     using Type = ServerSettings::Type;
     if (!server.type)
-      tell(loaded, key + ".type", fmt::format("setting '{}.type' is missing", key), "file or postgres");
+      tell(loaded, key + ".type", fmt::format("setting '{}.type' is missing", key), "file, postgres or prometheus");
     else if (*server.type == Type::kFile && server.folder.empty())
       tell(loaded, key + ".type", fmt::format("setting '{}.folder' is missing", key), "a folder that is there");
     else if (*server.type == Type::kPostgres && server.connection.empty())

@@ -779,10 +779,10 @@ constexpr NotifySettingDef kNotifyTable[] = {
      [](const NotifySettings& notify) { return std::string(notify.trust_any ? "false" : "true"); }},
 };
 
-constexpr std::string_view kServerTypes[] = {"file", "postgres"};
+constexpr std::string_view kServerTypes[] = {"file", "postgres", "prometheus"};
 
 constexpr ServerSettingDef kServerTable[] = {
-    {"type", "what takes the rows", "file or postgres",
+    {"type", "what takes the rows", "file, postgres or prometheus",
      [](ServerSettings& server, std::string_view text) {
        const auto* const at = std::find(std::begin(kServerTypes), std::end(kServerTypes), text);
        if (at == std::end(kServerTypes)) return false;

@@ -98,7 +98,7 @@ struct Secret {
 
 /// Where sinks can send rows to: settings "server.NAME.name".
 struct ServerSettings {
-  enum class Type : uint8_t { kFile, kPostgres };
+  enum class Type : uint8_t { kFile, kPostgres, kPrometheus };
   std::string name;
   std::optional<Type> type;  ///< none: not set, which load() refuses
   std::string folder;        ///< kFile

@@ -20,6 +20,7 @@
 #include "service/sessions.h"
 #include "service/snapshot.h"
 #include "service/table_register.h"
+#include "sink/prometheus_target.h"
 
 namespace backstream::service {
 
@@ -46,9 +47,10 @@ struct ApiGround {
   std::function<size_t()> streams;  ///< event streams that are open
   /// Takes a node out of use. Errors: 42704 there is none of that name; 0A000 it is alone; the catalog's.
   std::function<base::Result<void>(const std::string& name, const catalog::Author&)> drain;
-  history::Store* history = nullptr;  ///< null: results are not kept
-  SinkRegister* sinks = nullptr;      ///< null: this node keeps no results
-  alert::Alerts* alerts = nullptr;    ///< null: no results come here
+  history::Store* history = nullptr;                  ///< null: results are not kept
+  SinkRegister* sinks = nullptr;                      ///< null: this node keeps no results
+  alert::Alerts* alerts = nullptr;                    ///< null: no results come here
+  const sink::PrometheusPages* prometheus = nullptr;  ///< what sinks show there; null: this node keeps no results
 };
 
 /// Adds all routes but those of access control.

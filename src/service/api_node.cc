@@ -5,6 +5,7 @@
 
 #include "service/api_json.h"
 #include "service/api_routes.h"
+#include "telemetry/exposition.h"
 
 namespace backstream::service {
 
@@ -236,7 +237,26 @@ class NodeRoutes {
 
   Response metrics(const Request&) const {
     Response response = http::text_response(200, ground_->metrics());
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.content_type = telemetry::kExpositionType;
+    return response;
+  }
+  Response result_metrics(const Request&) const {
+    Response response = http::text_response(200, ground_->prometheus == nullptr ? "" : ground_->prometheus->text());
+    response.content_type = telemetry::kExpositionType;
+    return response;
+  }
+  Response result_metrics_of_one(const Request& request) const {
+    const std::string name(request.path_value("publication"));
+    const auto window = ground_->prometheus == nullptr ? nullptr : ground_->prometheus->find(name);
+    if (!window) {
+      return refuse(fail("42704", fmt::format("Prometheus is shown no window of a publication '{}' here", name), {},
+                         "backstream sink list")
+                        .value());
+    }
+    receiver::PrometheusPage page;
+    page.add(*window);
+    Response response = http::text_response(200, page.text());
+    response.content_type = telemetry::kExpositionType;
     return response;
   }
   Response doctor(const Request&) const { return http::json_response(200, ground_->doctor()); }
@@ -361,6 +381,9 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
   add(Method::kGet, "/api/v1/doctor", kViewer, "doctor", true, &NodeRoutes::doctor);
   add(Method::kGet, "/api/v1/openapi.json", kNobodyAsked, "openapi", false, &NodeRoutes::openapi);
   add(Method::kGet, "/metrics", kViewer, "metrics", true, &NodeRoutes::metrics);
+  add(Method::kGet, "/metrics/results", kViewer, "result_metrics", true, &NodeRoutes::result_metrics);
+  add(Method::kGet, "/metrics/results/{publication}", kViewer, "result_metrics_of_one", true,
+      &NodeRoutes::result_metrics_of_one);
   add(Method::kGet, "/-/healthy", kNobodyAsked, "healthy", false, &NodeRoutes::healthy);
   add(Method::kGet, "/-/ready", kNobodyAsked, "ready", false, &NodeRoutes::ready);
   add(Method::kPost, "/-/reload", kAdmin, "reload", true, &NodeRoutes::reload);

@@ -37,6 +37,7 @@ Json json_of(const SinkRegister::Info& sink) {
           {"parts", status.parts},
           {"rows", status.rows},
           {"rows_refused", status.rows_refused},
+          {"rows_left_out", status.rows_left_out},
           {"rows_missed", status.rows_missed},
           {"rows_replayed", status.rows_replayed},
           {"errors", status.errors}};

@@ -407,6 +407,9 @@ void add_sinks(Exposition& page, const std::vector<SinkRegister::Info>& sinks) {
          [](const Status& s) { return s.rows_refused; });
   family("backstream_sink_missed_rows_total", MetricKind::kCounter,
          "Rows that history no longer had when the sink came to them.", [](const Status& s) { return s.rows_missed; });
+  family("backstream_sink_left_out_rows_total", MetricKind::kCounter,
+         "Rows for Prometheus that were beyond series_max of their sink.",
+         [](const Status& s) { return s.rows_left_out; });
   family("backstream_sink_errors_total", MetricKind::kCounter, "Deliveries that failed, and were or are tried again.",
          [](const Status& s) { return s.errors; });
   family("backstream_sink_failing", MetricKind::kGauge, "Whether the target cannot be reached now.",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "plan/option_values.h"
@@ -23,6 +24,8 @@ namespace {
 
 constexpr uint64_t kRotateOctetsMin = 64 << 10;
 constexpr base::Micros kRotateMin = 10 * base::kMicrosPerSecond;
+constexpr int64_t kSeriesMaxMax = 1'000'000;
+constexpr std::string_view kTypes[] = {"file", "postgres", "prometheus"};
 
 /// Options of servers of one type.
 struct OptionRow {
@@ -44,9 +47,10 @@ constexpr OptionRow kOptions[] = {
      [](const UnboundOption& o, SinkDefinition& to) -> Result<void> {
        if (o.value == "csv") to.format = SinkDefinition::Format::kCsv;
        else if (o.value == "jsonl") to.format = SinkDefinition::Format::kJsonl;
+       else if (o.value == "prometheus") to.format = SinkDefinition::Format::kPrometheus;
        else
          return fail("22023", fmt::format("invalid value \"{}\" for format", o.value), o.span,
-                     "it is 'csv' or 'jsonl'");
+                     "it is 'csv', 'jsonl' or 'prometheus'");
        return {};
      }},
     {"rotate", SinkServer::Type::kFile,
@@ -57,6 +61,15 @@ constexpr OptionRow kOptions[] = {
      }},
     {"table", SinkServer::Type::kPostgres,
      [](const UnboundOption& o, SinkDefinition& to) { return read_text(o, to.table); }},
+    {"series_max", SinkServer::Type::kPrometheus,
+     [](const UnboundOption& o, SinkDefinition& to) -> Result<void> {
+       const auto [end, error] = std::from_chars(o.value.data(), o.value.data() + o.value.size(), to.series_max);
+       if (error == std::errc() && end == o.value.data() + o.value.size() && to.series_max >= 1 &&
+           to.series_max <= kSeriesMaxMax)
+         return {};
+       return fail("22023", fmt::format("invalid value \"{}\" for series_max", o.value), o.span,
+                   fmt::format("1 to {}", kSeriesMaxMax));
+     }},
 };
 
 Result<void> read_options(const UnboundStatement& statement, const FindServer& find_server,
@@ -70,7 +83,7 @@ Result<void> read_options(const UnboundStatement& statement, const FindServer& f
     if (known == std::end(kOptions)) {
       const std::string_view near = base::nearest_name(option.name, names);
       return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-                  near.empty() ? "server, node, format, rotate, rotate_size, table"
+                  near.empty() ? "server, node, format, rotate, rotate_size, table, series_max"
                                : fmt::format("did you mean {}?", near));
     }
     if (auto read = known->read(option, to); !read) return read;
@@ -92,12 +105,20 @@ Result<void> read_options(const UnboundStatement& statement, const FindServer& f
   for (const UnboundOption& option : statement.options) {
     const auto* const row = std::find_if(std::begin(kOptions), std::end(kOptions),
                                          [&](const OptionRow& r) { return r.name == option.name; });
+    // A file for Prometheus is as a server for it in this.
+    const bool is_page = to.format == SinkDefinition::Format::kPrometheus;
+    if (is_page && found->type == SinkServer::Type::kFile) {
+      if (option.name == "series_max") continue;
+      if (option.name.starts_with("rotate")) {
+        return fail("22023", fmt::format("{} is nothing to format 'prometheus'", option.name), option.span,
+                    "its one file is replaced with each window");
+      }
+    }
     if (row->of && *row->of != found->type) {
-      constexpr std::string_view kTypes[] = {"file", "postgres"};
-      return fail("22023",
-                  fmt::format("{} is nothing to server '{}', whose type is {}", option.name, to.server,
-                              kTypes[static_cast<size_t>(found->type)]),
-                  option.span, fmt::format("it is for servers of type {}", kTypes[static_cast<size_t>(*row->of)]));
+      return fail(
+          "22023",
+          fmt::format("{} is nothing to server '{}', whose type is {}", option.name, to.server, name(found->type)),
+          option.span, fmt::format("it is for servers of type {}", name(*row->of)));
     }
   }
   return {};
@@ -135,6 +156,9 @@ Result<Projection> project(const SinkDefinition& definition, std::shared_ptr<con
   }
   auto cut = std::make_shared<ResultForm>();
   cut->window_size_us = form->window_size_us;
+  const auto window_column = [&](int of, size_t from, int& to) {
+    if (of == static_cast<int>(from)) to = static_cast<int>(made.columns.size());
+  };
   std::vector<std::string_view> names;
   for (const batch::ColumnDef& column : form->schema.columns) names.push_back(column.name);
   for (const std::string& name : definition.columns) {
@@ -147,6 +171,8 @@ Result<Projection> project(const SinkDefinition& definition, std::shared_ptr<con
     const auto from = static_cast<size_t>(at - names.begin());
     if (std::find(form->keys.begin(), form->keys.end(), static_cast<int>(from)) != form->keys.end())
       cut->keys.push_back(static_cast<int>(made.columns.size()));
+    window_column(form->window_start_column, from, cut->window_start_column);
+    window_column(form->window_end_column, from, cut->window_end_column);
     cut->schema.columns.push_back(form->schema.columns[from]);
     made.columns.push_back(from);
   }
@@ -163,6 +189,13 @@ Result<Projection> project(const SinkDefinition& definition, std::shared_ptr<con
 }
 
 }  // namespace
+
+bool is_for_prometheus(const SinkDefinition& definition, SinkServer::Type type) {
+  return type == SinkServer::Type::kPrometheus ||
+         (type == SinkServer::Type::kFile && definition.format == SinkDefinition::Format::kPrometheus);
+}
+
+std::string_view name(SinkServer::Type type) { return kTypes[static_cast<size_t>(type)]; }
 
 Result<SinkDefinition> read_sink(const std::string& text, const std::string& source_name, const FindServer& find_server,
                                  const std::vector<std::string>& servers) {
@@ -182,9 +215,16 @@ Result<SinkDefinition> read_sink(const std::string& text, const std::string& sou
   return tl::unexpected(std::move(error));
 }
 
-Result<void> check_selection(const SinkDefinition& definition, const ResultForm& form) {
+Result<void> check_selection(const SinkDefinition& definition, const SinkServer& server, const ResultForm& form) {
   const auto projection = project(definition, std::make_shared<ResultForm>(form));
   if (!projection) return tl::unexpected(projection.error());
+  using Column = receiver::PrometheusColumn;
+  const auto columns = receiver::prometheus_columns(*projection->form);
+  if (is_for_prometheus(definition, server.type) &&
+      std::none_of(columns.begin(), columns.end(), [](const Column& c) { return c.role == Column::Role::kMeasure; })) {
+    return fail("22023", fmt::format("'{}' gives Prometheus nothing to measure", definition.query), {},
+                "of a query with GROUP BY: a column that is a number and not among the keys");
+  }
   if (definition.condition.empty()) return {};
   auto filter = RowFilter::make(definition.condition, form.schema);
   if (!filter) return tl::unexpected(std::move(filter.error()));

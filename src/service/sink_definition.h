@@ -8,18 +8,20 @@
 #include "base/diagnostic.h"
 #include "base/time.h"
 #include "plan/unbound.h"
+#include "receiver/prometheus_text.h"
 #include "sink/runner.h"
 
 namespace backstream::service {
 
 /// Where sinks can send to: settings "server.NAME".
 struct SinkServer {
-  enum class Type : uint8_t { kFile, kPostgres } type = Type::kFile;
+  enum class Type : uint8_t { kFile, kPostgres, kPrometheus } type = Type::kFile;
   std::string name;
   std::string folder;      ///< kFile: absolute
   std::string connection;  ///< kPostgres: libpq's, without a password
   std::string password;    ///< may be empty
 };
+std::string_view name(SinkServer::Type type);  ///< as the settings have it
 
 /// CREATE PUBLICATION name FOR TABLE query [(columns)] [WHERE (condition)] WITH (server = '…', …).
 struct SinkDefinition {
@@ -27,11 +29,15 @@ struct SinkDefinition {
   std::vector<std::string> columns;  ///< empty: all
   std::string condition;             ///< over the query's columns; empty: all rows
   std::string node;                  ///< the only one that runs it; empty: each that has results
-  enum class Format : uint8_t { kCsv, kJsonl } format = Format::kCsv;
+  enum class Format : uint8_t { kCsv, kJsonl, kPrometheus } format = Format::kCsv;
   uint64_t rotate_octets = 256 << 20;
   base::Micros rotate_us = 3'600 * base::kMicrosPerSecond;
+  uint64_t series_max = receiver::PrometheusWindow::kSeriesMaxDefault;  ///< for Prometheus
   std::string table;  ///< "schema.table" or "table"; empty: the query's name
 };
+
+/// Whether what is sent is text for Prometheus: of its newest window alone.
+bool is_for_prometheus(const SinkDefinition& definition, SinkServer::Type type);
 
 /// What is told of servers to who names one.
 using FindServer = std::function<std::optional<SinkServer>(const std::string& name)>;
@@ -45,6 +51,8 @@ base::Result<SinkDefinition> read_sink(const std::string& text, const std::strin
 sink::Selection make_selection(const SinkDefinition& definition);
 /// Whether this version has what the sink names, and the columns that tell its rows apart are among those.
 /// Errors: 42703, 42501 (RowFilter::make()), 42P10.
-base::Result<void> check_selection(const SinkDefinition& definition, const receiver::ResultForm& form);
+/// 22023: for Prometheus there is no measure among them.
+base::Result<void> check_selection(const SinkDefinition& definition, const SinkServer& server,
+                                   const receiver::ResultForm& form);
 
 }  // namespace backstream::service

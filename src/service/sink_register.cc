@@ -148,7 +148,8 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
                      source_name, text);
     }
     if (query->form) {
-      if (auto checked = check_selection(*definition, *query->form); !checked) {
+      const SinkServer server = ground_.find_server(definition->server).value_or(SinkServer{});
+      if (auto checked = check_selection(*definition, server, *query->form); !checked) {
         base::Diagnostic error = std::move(checked.error());
         for (const plan::UnboundName& column : statement.insert_columns) {
           if (error.message.find('"' + column.name + '"') != std::string::npos) error.span = column.span;
@@ -170,7 +171,6 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
 }
 
 std::vector<SinkRegister::Info> SinkRegister::list() const {
-  constexpr std::string_view kTypes[] = {"file", "postgres"};
   const std::lock_guard lock(mutex_);
   std::vector<Info> all;
   for (const auto& [name, held] : held_) {
@@ -183,7 +183,7 @@ std::vector<SinkRegister::Info> SinkRegister::list() const {
       info.server = held.definition->server;
     }
     if (!held.runner) continue;
-    info.type = kTypes[static_cast<size_t>(held.server.type)];
+    info.type = service::name(held.server.type);
     info.status = held.runner->status();
   }
   return all;
@@ -219,6 +219,11 @@ Result<void> SinkRegister::replay(const std::string& name, base::Micros from, ba
     const auto at = held_.find(name);
     if (at == held_.end()) return tl::unexpected(missing(name));
     if (!at->second.runner) return tl::unexpected(waiting(name, at->second.waits_for));
+    if (is_for_prometheus(*at->second.definition, at->second.server.type)) {
+      return fail("0A000",
+                  fmt::format("sink '{}' has nothing to send again: Prometheus is shown the newest window", name), {},
+                  "curl …/api/v1/queries/NAME/results gives those before it");
+    }
     runner = at->second.runner;
   }
   if (runner->replay(from, until)) return {};

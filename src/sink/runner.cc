@@ -184,6 +184,7 @@ bool Runner::deliver_some() {
   const std::lock_guard lock(mutex_);
   status_.place = read->parts.back()->seq;
   status_.delivered_at = now;
+  status_.rows_left_out = target_->rows_left_out();
   return true;
 }
 

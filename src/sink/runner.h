@@ -47,6 +47,7 @@ struct RunnerStatus {
   // Since the runner was started:
   uint64_t parts = 0, rows = 0;  ///< delivered
   uint64_t rows_refused = 0;     ///< by the target, for what they say, or by the selection
+  uint64_t rows_left_out = 0;    ///< delivered, and beyond what the target may hold
   uint64_t rows_missed = 0;      ///< were no longer kept when the sink came to them
   uint64_t errors = 0, opened = 0;
   uint64_t rows_replayed = 0;

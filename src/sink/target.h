@@ -49,6 +49,9 @@ class Target {
   /// Goes the whole way but leaves no rows behind: what was looked at, one line for a person. open() need not have been
   /// called.
   virtual Result<std::string> test() = 0;
+
+  /// Rows that were delivered and are not there, since the target has a bound on how many.
+  virtual uint64_t rows_left_out() const { return 0; }
 };
 
 }  // namespace backstream::sink
