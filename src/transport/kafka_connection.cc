@@ -38,6 +38,11 @@ void set_producer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
   set(conf, "linger.ms", "5");
   set(conf, "compression.codec", "zstd");
   set(conf, "retry.backoff.ms", "50");
+  if (options.transactional_id.empty()) return;
+  set(conf, "transactional.id", options.transactional_id);
+  set(conf, "partitioner", "murmur2_random");  // As Java's; records without a key go anywhere.
+  // Whoever reads the topic waits so long for what a writer that was killed has left open, if none takes its place.
+  set(conf, "transaction.timeout.ms", std::to_string((options.append_timeout + options.request_timeout).count()));
 }
 
 void set_consumer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
@@ -159,10 +164,10 @@ void KafkaConnection::replace(Side& side, bool producer) {
   side.progress_ms = side.replaced_ms = now_ms();
   ++side.replaced;
   constexpr int kWarning = 4;  // Of syslog.
-  lines_.tell(options_, kWarning,
-              producer ? "the producer is given up, another one takes its place"
-                       : "the consumer is given up, another one takes its place",
-              last_error().c_str());
+  tell_line(kWarning,
+            producer ? "the producer is given up, another one takes its place"
+                     : "the consumer is given up, another one takes its place",
+            last_error().c_str());
 }
 
 void KafkaConnection::serve_retired(bool stopping) {
@@ -205,8 +210,12 @@ void KafkaConnection::tell_missing_right(std::string_view operation, std::string
 }
 
 void KafkaConnection::log_callback(const rd_kafka_s* handle, int level, const char* facility, const char* text) {
-  auto& connection = *static_cast<KafkaConnection*>(rd_kafka_opaque(handle));
-  connection.lines_.tell(connection.options_, level, facility, text);
+  static_cast<KafkaConnection*>(rd_kafka_opaque(handle))->tell_line(level, facility, text);
+}
+
+void KafkaConnection::tell_line(int level, const char* facility, const char* text) {
+  const std::lock_guard lock(lines_mutex_);
+  lines_.tell(options_, level, facility, text);
 }
 
 void KafkaConnection::error_callback(rd_kafka_s*, int error, const char* reason, void* self) {

@@ -64,6 +64,7 @@ class KafkaConnection {
 
   explicit KafkaConnection(KafkaOptions options);
   base::Result<KafkaClient> make(bool producer);
+  void tell_line(int level, const char* facility, const char* text);
   void note(Side& side, bool succeeded);
   void serve();
   void replace(Side& side, bool producer);
@@ -81,9 +82,11 @@ class KafkaConnection {
   std::mutex rights_mutex_;
   KafkaLines rights_;  // Under rights_mutex_.
 
+  std::mutex lines_mutex_;
+  KafkaLines lines_;  // Under lines_mutex_: who commits a transaction serves the callbacks meanwhile, too.
+
   // The serving thread's, and the destructor's.
   std::vector<KafkaClient> retired_;
-  KafkaLines lines_;
   KafkaClosings closings_;
 
   std::atomic<bool> stop_{false};

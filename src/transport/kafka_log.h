@@ -24,8 +24,10 @@ struct KafkaTopicOptions {
   enum class Cleanup : uint8_t {
     kDelete,   ///< records go when they are older than `retention`
     kCompact,  ///< the last record of a key stays for ever
+    /// The last record of a key, of those that are no older than `retention`. Of topics that are made; no log is one.
+    kCompactAndDelete,
   } cleanup = Cleanup::kDelete;
-  std::chrono::milliseconds retention{86'400'000};  ///< kDelete: at least so long
+  std::chrono::milliseconds retention{86'400'000};  ///< not of kCompact: at least so long
   int replication = 0;                              ///< of a topic that is made; 0: what the brokers do by default
   /// 0: that of the brokers, of a topic that is made with three or more replicas 2.
   int min_insync_replicas = 0;

@@ -30,6 +30,8 @@ struct KafkaOptions {
   /// kReadOctetsMin a partition are used.
   uint64_t read_octets = 64 << 20;
   uint32_t read_partitions = 32;  ///< that read_octets are divided by
+  /// The producer's, which then writes in transactions alone (kafka_transactions.h); empty: it writes without.
+  std::string transactional_id;
   /// Gets the lines of librdkafka, the same one at most every 10 s, and warnings. Called by a thread of the connection
   /// or by who opens a log; null: they are dropped.
   std::function<void(const KafkaNotice&)> notice;

@@ -13,7 +13,6 @@
 namespace backstream::transport {
 namespace {
 
-using base::fail;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
@@ -38,34 +37,9 @@ base::Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::open(std::shared_p
                                                                    const KafkaTopicOptions& options) {
   assert(connection != nullptr);
   const auto until = Clock::now() + connection->options().request_timeout;
-  const Topic topic(connection->consumer(), options.name);
-  if (topic.handle == nullptr) return fail("22023", fmt::format("'{}' cannot name a topic", options.name));
-  bool made = false;
-  while (true) {
-    const rd_kafka_metadata_t* metadata = nullptr;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(topic.client.get(), 0, topic.handle, &metadata, 2'000);
-    uint32_t count = 0;
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      error = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-      if (error == RD_KAFKA_RESP_ERR_NO_ERROR) count = static_cast<uint32_t>(metadata->topics[0].partition_cnt);
-      rd_kafka_metadata_destroy(metadata);
-    }
-    if (count != 0) return std::unique_ptr<KafkaPublisher>(new KafkaPublisher(std::move(connection), options, count));
-    if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && !made) {
-      if (auto prepared = prepare_kafka_topic(*connection, options, until); !prepared)
-        return tl::unexpected(std::move(prepared.error()));
-      made = true;
-      continue;
-    }
-    if (Clock::now() < until) {
-      std::this_thread::sleep_for(milliseconds(50));
-      continue;
-    }
-    const std::string last = connection->last_error();
-    const bool refused = error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    return fail(refused ? "42501" : "08001", fmt::format("topic '{}' cannot be had: {}", options.name,
-                                                         last.empty() ? rd_kafka_err2str(error) : last));
-  }
+  const auto partitions = find_or_make_kafka_topic(*connection, options, until);
+  if (!partitions) return tl::unexpected(partitions.error());
+  return std::unique_ptr<KafkaPublisher>(new KafkaPublisher(std::move(connection), options, *partitions));
 }
 
 KafkaPublisher::KafkaPublisher(std::shared_ptr<KafkaConnection> connection, const KafkaTopicOptions& options,

@@ -45,12 +45,28 @@ class Preparation {
     if (!layout) return tl::unexpected(std::move(layout.error()));
     if (layout->is == Layout::Is::kMissing) {
       if (!options_.create) return missing("and is not to be made (kafka.create_topics = false)", "42704");
-      if (auto made = create(); !made) return made;
+      if (auto made = create(false); !made) return made;
       layout = await(true);
       if (!layout) return tl::unexpected(std::move(layout.error()));
     }
     if (layout->partitions != options_.partition_count) return wrong_partitions(*layout);
     return check_config(*layout);
+  }
+
+  /// As it is. @param make  false: whether it could be made is asked
+  Result<uint32_t> find(bool make) {
+    auto layout = await(false);
+    if (!layout) return tl::unexpected(std::move(layout.error()));
+    if (layout->is == Layout::Is::kThere) return layout->partitions;
+    if (!options_.create) {
+      auto refused = missing("and is not to be made (kafka.create_topics = false)", "42704");
+      return tl::unexpected(std::move(refused.error()));
+    }
+    if (auto made = create(!make); !made) return tl::unexpected(std::move(made.error()));
+    if (!make) return 0U;
+    layout = await(true);
+    if (!layout) return tl::unexpected(std::move(layout.error()));
+    return layout->partitions;
   }
 
  private:
@@ -60,8 +76,8 @@ class Preparation {
 
   std::vector<std::pair<std::string, std::string>> wanted_config() const {
     std::vector<std::pair<std::string, std::string>> wanted;
-    if (options_.cleanup == Cleanup::kDelete) {
-      wanted.emplace_back("cleanup.policy", "delete");
+    if (options_.cleanup != Cleanup::kCompact) {
+      wanted.emplace_back("cleanup.policy", options_.cleanup == Cleanup::kDelete ? "delete" : "compact,delete");
       wanted.emplace_back("retention.ms", std::to_string(options_.retention.count()));
     } else {
       wanted.emplace_back("cleanup.policy", "compact");
@@ -188,7 +204,8 @@ class Preparation {
     return admin;
   }
 
-  Result<void> create() const {
+  /// @param only_ask  the brokers say whether they would
+  Result<void> create(bool only_ask) const {
     std::array<char, 512> error{};
     rd_kafka_NewTopic_t* topic =
         rd_kafka_NewTopic_new(options_.name.c_str(), static_cast<int>(options_.partition_count),
@@ -197,6 +214,7 @@ class Preparation {
     for (const auto& [name, value] : wanted_config()) rd_kafka_NewTopic_set_config(topic, name.c_str(), value.c_str());
     rd_kafka_AdminOptions_t* admin = admin_options(RD_KAFKA_ADMIN_OP_CREATETOPICS, until_);
     rd_kafka_AdminOptions_set_operation_timeout(admin, left_ms(until_), nullptr, 0);
+    rd_kafka_AdminOptions_set_validate_only(admin, only_ask ? 1 : 0, nullptr, 0);
     rd_kafka_event_t* event =
         ask(until_, [&](rd_kafka_queue_t* queue) { rd_kafka_CreateTopics(client_.get(), &topic, 1, admin, queue); });
     rd_kafka_AdminOptions_destroy(admin);
@@ -218,7 +236,7 @@ class Preparation {
     }
     switch (code) {
       case RD_KAFKA_RESP_ERR_NO_ERROR:
-        connection_.tell(KafkaNotice::Level::kInfo, fmt::format("topic '{}' was made", options_.name));
+        if (!only_ask) connection_.tell(KafkaNotice::Level::kInfo, fmt::format("topic '{}' was made", options_.name));
         return {};
       case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS: return {};  // Another node was quicker.
       case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
@@ -362,6 +380,16 @@ class Preparation {
 Result<void> prepare_kafka_topic(KafkaConnection& connection, const KafkaTopicOptions& options,
                                  Clock::time_point until) {
   return Preparation(connection, options, until).run();
+}
+
+Result<uint32_t> find_or_make_kafka_topic(KafkaConnection& connection, const KafkaTopicOptions& options,
+                                          Clock::time_point until) {
+  return Preparation(connection, options, until).find(true);
+}
+
+Result<uint32_t> look_for_kafka_topic(KafkaConnection& connection, const KafkaTopicOptions& options,
+                                      Clock::time_point until) {
+  return Preparation(connection, options, until).find(false);
 }
 
 }  // namespace backstream::transport
