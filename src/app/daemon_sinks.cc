@@ -20,6 +20,7 @@ SinkServer server_of(const config::ServerSettings& settings) {
     case Type::kFile: server.type = SinkServer::Type::kFile; break;
     case Type::kPostgres: server.type = SinkServer::Type::kPostgres; break;
     case Type::kPrometheus: server.type = SinkServer::Type::kPrometheus; break;
+    case Type::kKafka: break;  // No sink can be made of it yet.
   }
   server.name = settings.name;
   server.folder = settings.folder;

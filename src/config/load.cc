@@ -139,17 +139,27 @@ void read_servers(Loaded& loaded) {
   for (ServerSettings& server : loaded.settings.servers) {
     const std::string key = fmt::format("{}{}", kServerSection, server.name);
     using Type = ServerSettings::Type;
-    if (!server.type)
-      tell(loaded, key + ".type", fmt::format("setting '{}.type' is missing", key), "file, postgres or prometheus");
-    else if (*server.type == Type::kFile && server.folder.empty())
-      tell(loaded, key + ".type", fmt::format("setting '{}.folder' is missing", key), "a folder that is there");
+    const auto is_missing = [&](std::string_view name, std::string hint) {
+      tell(loaded, key + ".type", fmt::format("setting '{}.{}' is missing", key, name), std::move(hint));
+    };
+    const bool has_secret = !server.sasl_password.file.empty() || !server.ssl_key_password.file.empty();
+    if (!server.type) is_missing("type", "file, postgres, kafka or prometheus");
+    else if (*server.type == Type::kFile && server.folder.empty()) is_missing("folder", "a folder that is there");
     else if (*server.type == Type::kPostgres && server.connection.empty())
-      tell(loaded, key + ".type", fmt::format("setting '{}.connection' is missing", key),
-           "such as 'host=db dbname=flows user=backstream'");
-    if (server.password.file.empty()) continue;
-    auto value = read_secret(server.password.file);
-    if (value) server.password.value = std::move(*value);
-    else tell(loaded, key + ".password_file", value.error().message, value.error().hint);
+      is_missing("connection", "such as 'host=db dbname=flows user=backstream'");
+    else if (*server.type == Type::kKafka && server.brokers.empty() && (has_secret || !server.properties.empty()))
+      is_missing("brokers", "without it the server is that of kafka.*, with its properties and passwords");
+    else if (*server.type == Type::kKafka && server.brokers.empty() && loaded.settings.kafka.brokers.empty())
+      is_missing("brokers", "such as ['kafka-1.example:9092'], here or as kafka.brokers");
+    const auto read = [&](Secret& secret, std::string_view name) {
+      if (secret.file.empty()) return;
+      auto value = read_secret(secret.file);
+      if (value) secret.value = std::move(*value);
+      else tell(loaded, fmt::format("{}.{}", key, name), value.error().message, value.error().hint);
+    };
+    read(server.password, "password_file");
+    read(server.sasl_password, "sasl_password_file");
+    read(server.ssl_key_password, "ssl_key_password_file");
   }
 }
 
@@ -217,10 +227,15 @@ std::string state_folder(const char* const* environment) {
 void check_together(Loaded& loaded, PropertyCheck kafka_property) {
   const Settings& settings = loaded.settings;
   if (kafka_property != nullptr) {
-    for (const auto& [name, value] : settings.kafka.properties) {
-      const auto fault = kafka_property(name, value);
-      if (fault) tell(loaded, fmt::format("{}{}", kKafkaPropertySection, name), fault->message, fault->hint);
-    }
+    const auto check = [&](const auto& properties, const std::string& section) {
+      for (const auto& [name, value] : properties) {
+        const auto fault = kafka_property(name, value);
+        if (fault) tell(loaded, section + name, fault->message, fault->hint);
+      }
+    };
+    check(settings.kafka.properties, std::string(kKafkaPropertySection));
+    for (const ServerSettings& server : settings.servers)
+      check(server.properties, fmt::format("{}{}.property.", kServerSection, server.name));
   }
   if (settings.catalog.store == CatalogStore::kKafka && settings.kafka.brokers.empty()) {
     tell(loaded, "catalog.store", "the catalog is to be in Kafka, and no broker is named",
@@ -290,6 +305,8 @@ Settings with_live(const Settings& running, const Settings& loaded, std::span<co
     if (at == loaded.secrets.end()) out.secrets.erase(std::string(secret.key));
     else out.secrets.insert_or_assign(std::string(secret.key), at->second);
   }
+
+  out.servers = loaded.servers;
 
   // Exporters: each setting of each prefix from the one or the other.
   Settings old = running;

@@ -186,13 +186,36 @@ TEST_F(Load, TheEmergencyTokenIsAFile) {
 TEST_F(Load, ServersOfSinksAreWhole) {
   write("node.toml",
         "[server.a]\nfolder = '/x'\n[server.b]\ntype = 'file'\n[server.c]\ntype = 'postgres'\n"
-        "[server.e]\ntype = 'postgres'\nconnection = 'host=x'\npassword_file = 'none'\n");
+        "[server.e]\ntype = 'postgres'\nconnection = 'host=x'\npassword_file = 'none'\n"
+        "[server.f]\ntype = 'kafka'\n[server.g]\ntype = 'kafka'\n[server.g.property]\nlinger.ms = 1\n"
+        "[server.h]\ntype = 'kafka'\nbrokers = ['x:1']\nsasl_password_file = 'none'\n");
   const Loaded loaded = load(request());
-  ASSERT_EQ(loaded.errors.size(), 4u) << told(loaded);
+  ASSERT_EQ(loaded.errors.size(), 7u) << told(loaded);
   EXPECT_EQ(loaded.errors[0].message, "setting 'server.a.type' is missing");
   EXPECT_EQ(loaded.errors[1].message, "setting 'server.b.folder' is missing");
   EXPECT_EQ(loaded.errors[2].message, "setting 'server.c.connection' is missing");
   EXPECT_NE(loaded.errors[3].message.find("/none'"), std::string::npos) << loaded.errors[3].message;
+  EXPECT_EQ(loaded.errors[4].message, "setting 'server.f.brokers' is missing");
+  EXPECT_EQ(loaded.errors[4].hint, "such as ['kafka-1.example:9092'], here or as kafka.brokers");
+  EXPECT_EQ(loaded.errors[5].message, "setting 'server.g.brokers' is missing");
+  EXPECT_NE(loaded.errors[5].hint.find("that of kafka.*"), std::string::npos);
+  EXPECT_NE(loaded.errors[6].message.find("/none'"), std::string::npos) << loaded.errors[6].message;
+  write("node.toml", "[kafka]\nbrokers = ['x:1']\n[server.f]\ntype = 'kafka'\n");
+  EXPECT_EQ(told(load(request())), "");
+}
+
+TEST_F(Load, ServersOfSinksChangeWhileItRuns) {
+  write("node.toml", "[server.a]\ntype = 'file'\nfolder = '/x'\n[server.b]\ntype = 'file'\nfolder = '/y'\n");
+  const Loaded first = load(request());
+  write("node.toml",
+        "[server.a]\ntype = 'file'\nfolder = '/z'\n"
+        "[server.c]\ntype = 'kafka'\nbrokers = ['x:1']\n[server.c.property]\nlinger.ms = 7\n");
+  const Reloaded second = reload(request(), first.settings);
+  for (const SettingChange& change : second.changes) EXPECT_EQ(change.reload, Reload::kLive) << change.key;
+  EXPECT_EQ(second.changes.size(), 6u);
+  ASSERT_EQ(second.settings.servers.size(), 2u);
+  EXPECT_EQ(second.settings.servers[0].folder, "/z");
+  EXPECT_EQ(second.settings.servers[1].brokers, std::vector<std::string>{"x:1"});
 }
 
 TEST_F(Load, TargetsOfForwardingAreAddresses) {
@@ -310,15 +333,22 @@ brokers = ["kafka-1.example:9092"]
 linger.ms = 20
 "sasl.password" = "hunter2"
 "no.such" = "x"
+[server.bus]
+type = "kafka"
+brokers = ["kafka-2.example:9092"]
+[server.bus.property]
+"no.such" = "y"
 )");
   LoadRequest asked = request();
+  // Those of a server of sinks are asked for, too.
   asked.kafka_property = [](const std::string& name, const std::string& value) -> std::optional<PropertyFault> {
     if (name == "no.such") return PropertyFault{"no '" + name + "', nor '" + value + "'", "leave it out"};
     return std::nullopt;
   };
   const Loaded loaded = load(asked);
   const std::string text = told(loaded);
-  EXPECT_EQ(loaded.errors.size(), 2U) << text;
+  EXPECT_EQ(loaded.errors.size(), 3U) << text;
+  EXPECT_NE(text.find(path("node.toml") + ":12:13: error: no 'no.such', nor 'y'"), std::string::npos) << text;
   EXPECT_NE(text.find(path("node.toml") + ":6:1: error: 'sasl.password' is a secret: it never stands in settings\n"),
             std::string::npos)
       << text;
@@ -427,6 +457,11 @@ partitions = 4
 [kafka.property]
 "security.protocol" = "sasl_ssl"
 sasl.mechanism = "PLAIN"
+[server.bus]
+type = "kafka"
+brokers = ["kafka-2.example:9092"]
+[server.bus.property]
+"security.protocol" = "ssl"
 [exporter."10.1.2.3/16"]
 delay = "2 min"
 site = "ams"

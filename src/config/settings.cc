@@ -358,7 +358,7 @@ std::vector<std::string> load_roles(const Settings& settings) {
   return elements;
 }
 
-std::optional<ListFault> store_brokers(Settings& settings, Elements elements) {
+std::optional<ListFault> read_brokers(Elements elements, std::vector<std::string>& to) {
   std::vector<std::string> brokers;
   for (size_t i = 0; i < elements.size(); ++i) {
     const auto endpoint = parse_endpoint(fmt::format("kafka://{}", elements[i]), "kafka");
@@ -367,8 +367,12 @@ std::optional<ListFault> store_brokers(Settings& settings, Elements elements) {
       return ListFault{i, fmt::format("'{}' is there twice", elements[i]), {}};
     brokers.emplace_back(elements[i]);
   }
-  settings.kafka.brokers = std::move(brokers);
+  to = std::move(brokers);
   return std::nullopt;
+}
+
+std::optional<ListFault> store_brokers(Settings& settings, Elements elements) {
+  return read_brokers(elements, settings.kafka.brokers);
 }
 
 std::vector<std::string> load_brokers(const Settings& settings) { return settings.kafka.brokers; }
@@ -622,6 +626,16 @@ struct NamedSection {
   std::string_view only_field;  ///< what SECTION.NAME alone is; empty: nothing
 };
 
+bool is_item_name(std::string_view name) {
+  return !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
+  });
+}
+tl::unexpected<base::Diagnostic> bad_item_name(std::string_view name, std::string_view what, SourceSpan span) {
+  return fail("config", fmt::format("'{}' cannot name {}", name, what), span,
+              "names are of letters, digits, '_' and '-', at most 63");
+}
+
 template <typename Item, typename Def>
 Result<std::string> assign_named(const NamedSection<Item, Def>& of, const AssignContext& context, std::string_view key,
                                  std::string_view value, SourceSpan key_span, SourceSpan value_span) {
@@ -629,13 +643,7 @@ Result<std::string> assign_named(const NamedSection<Item, Def>& of, const Assign
   const size_t dot = path.find('.');
   const std::string_view name = path.substr(0, dot);
   const std::string_view field = dot == std::string_view::npos ? of.only_field : path.substr(dot + 1);
-  const bool plain = !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
-  });
-  if (!plain) {
-    return fail("config", fmt::format("'{}' cannot name {}", name, of.what), key_span,
-                "names are of letters, digits, '_' and '-', at most 63");
-  }
+  if (!is_item_name(name)) return bad_item_name(name, of.what, key_span);
   const Def* known = nullptr;
   std::vector<std::string_view> names;
   std::string list;
@@ -779,10 +787,40 @@ constexpr NotifySettingDef kNotifyTable[] = {
      [](const NotifySettings& notify) { return std::string(notify.trust_any ? "false" : "true"); }},
 };
 
-constexpr std::string_view kServerTypes[] = {"file", "postgres", "prometheus"};
+constexpr std::string_view kServerTypes[] = {"file", "postgres", "kafka", "prometheus"};
+constexpr std::string_view kServerOfSinks = "a server of sinks";
+
+/// A row of the table below: the file of a secret.
+template <Secret ServerSettings::*kSecret>
+bool store_secret_file(ServerSettings& server, std::string_view text) {
+  (server.*kSecret).file = text;
+  return true;
+}
+template <Secret ServerSettings::*kSecret>
+std::string secret_file_literal(const ServerSettings& server) {
+  const std::string& file = (server.*kSecret).file;
+  return file.empty() ? std::string() : toml_string(file);
+}
+template <Secret ServerSettings::*kSecret>
+Secret* secret_of(ServerSettings& server) {
+  return &(server.*kSecret);
+}
+
+bool store_server_brokers(ServerSettings& server, std::string_view text) {
+  std::vector<std::string_view> elements;
+  if (!trim(text).empty()) elements = split(text, ',');
+  for (std::string_view& element : elements) element = trim(element);
+  return !read_brokers(elements, server.brokers);
+}
+std::string server_brokers_literal(const ServerSettings& server) {
+  if (server.brokers.empty()) return {};
+  std::string text;
+  for (const std::string& broker : server.brokers) text.append(text.empty() ? "" : ", ").append(toml_string(broker));
+  return "[" + text + "]";
+}
 
 constexpr ServerSettingDef kServerTable[] = {
-    {"type", "what takes the rows", "file, postgres or prometheus",
+    {"type", "what takes the rows", "file, postgres, kafka or prometheus",
      [](ServerSettings& server, std::string_view text) {
        const auto* const at = std::find(std::begin(kServerTypes), std::end(kServerTypes), text);
        if (at == std::end(kServerTypes)) return false;
@@ -809,14 +847,17 @@ constexpr ServerSettingDef kServerTable[] = {
        return server.connection.empty() ? std::string() : toml_string(server.connection);
      }},
     {"password_file", "of PostgreSQL: the file that holds the password", "a file",
-     [](ServerSettings& server, std::string_view text) {
-       server.password.file = text;
-       return true;
-     },
-     [](const ServerSettings& server) {
-       return server.password.file.empty() ? std::string() : toml_string(server.password.file);
-     },
-     [](ServerSettings& server) { return &server.password; }},
+     store_secret_file<&ServerSettings::password>, secret_file_literal<&ServerSettings::password>,
+     secret_of<&ServerSettings::password>},
+    {"brokers", "of Kafka: some brokers of a cluster of its own (default: kafka.brokers, with all that kafka.* say)",
+     "HOST:PORT, such as 'kafka-1.example:9092, [2001:db8::1]:9092'; in TOML a list of texts", store_server_brokers,
+     server_brokers_literal},
+    {"sasl_password_file", "of Kafka: the file that holds the password of server.NAME.property.sasl.username", "a file",
+     store_secret_file<&ServerSettings::sasl_password>, secret_file_literal<&ServerSettings::sasl_password>,
+     secret_of<&ServerSettings::sasl_password>},
+    {"ssl_key_password_file", "of Kafka: the file that holds the password of the private key", "a file",
+     store_secret_file<&ServerSettings::ssl_key_password>, secret_file_literal<&ServerSettings::ssl_key_password>,
+     secret_of<&ServerSettings::ssl_key_password>},
 };
 
 /// "column.NAME": "9/12232 string", an enterprise's element and its type; of IANA's elements the number alone.
@@ -872,19 +913,20 @@ Result<std::string> assign_column(Settings& settings, std::string_view key, std:
 }
 
 constexpr std::pair<std::string_view, std::string_view> kKafkaSecrets[] = {
-    {"sasl.password", "kafka.sasl_password_file names a file that holds it"},
-    {"ssl.key.password", "kafka.ssl_key_password_file names a file that holds it"},
+    {"sasl.password", "sasl_password_file names a file that holds it"},
+    {"ssl.key.password", "ssl_key_password_file names a file that holds it"},
     {"ssl.key.pem", "ssl.key.location names a file that holds it"},
     {"ssl.keystore.password",
-     "ssl.key.location and ssl.certificate.location take PEM, kafka.ssl_key_password_file names "
-     "a file with the password"},
+     "ssl.key.location and ssl.certificate.location take PEM, ssl_key_password_file names a file with the password"},
     {"sasl.oauthbearer.client.secret", "this build has no OpenID Connect"},
 };
 
 /// "kafka.property.NAME", where NAME is librdkafka's and has dots. Nothing here knows which there are: LoadRequest.
-Result<std::string> assign_kafka_property(Settings& settings, std::string_view key, std::string_view value,
+/// @param section  what the key begins with, with its dot
+Result<std::string> assign_kafka_property(std::vector<std::pair<std::string, std::string>>& properties,
+                                          std::string_view section, std::string_view key, std::string_view value,
                                           SourceSpan key_span, SourceSpan value_span) {
-  std::string_view name = key.substr(kKafkaPropertySection.size());
+  std::string_view name = key.substr(section.size());
   if (name.size() >= 2 && name.front() == '"' && name.back() == '"') name = name.substr(1, name.size() - 2);
   for (const auto& [secret, hint] : kKafkaSecrets) {
     if (name == secret)
@@ -896,9 +938,9 @@ Result<std::string> assign_kafka_property(Settings& settings, std::string_view k
   });
   if (!plain)
     return fail("config", fmt::format("'{}' cannot name a property of librdkafka", name), key_span,
-                "such as kafka.property.security.protocol; in TOML: [kafka.property] \"security.protocol\" = ...");
+                fmt::format("such as {}security.protocol; in TOML: [{}] \"security.protocol\" = ...", section,
+                            section.substr(0, section.size() - 1)));
   if (!is_plain_text(value)) return bad_text(key, value_span);
-  auto& properties = settings.kafka.properties;
   const auto at =
       std::find_if(properties.begin(), properties.end(), [&](const auto& known) { return known.first == name; });
   if (at != properties.end()) {
@@ -909,7 +951,32 @@ Result<std::string> assign_kafka_property(Settings& settings, std::string_view k
                   key_span);
     properties.emplace_back(name, value);
   }
-  return fmt::format("{}{}", kKafkaPropertySection, name);
+  return fmt::format("{}{}", section, name);
+}
+
+/// "server.NAME.property.NAME", as kafka.property.NAME; nothing: the key is another one.
+std::optional<Result<std::string>> assign_server_property(Settings& settings, std::string_view key,
+                                                          std::string_view value, SourceSpan key_span,
+                                                          SourceSpan value_span) {
+  const std::string_view path = key.substr(kServerSection.size());
+  const std::string_view name = path.substr(0, path.find('.'));
+  const std::string section = fmt::format("{}{}.property.", kServerSection, name);
+  if (!key.starts_with(section)) return std::nullopt;
+  if (!is_item_name(name)) return bad_item_name(name, kServerOfSinks, key_span);
+  auto at = std::find_if(settings.servers.begin(), settings.servers.end(),
+                         [&](const ServerSettings& server) { return server.name == name; });
+  ServerSettings changed;
+  if (at != settings.servers.end()) changed = *at;
+  changed.name = name;
+  auto assigned = assign_kafka_property(changed.properties, section, key, value, key_span, value_span);
+  if (!assigned) return assigned;
+  if (at == settings.servers.end()) {
+    if (settings.servers.size() >= Settings::kServersMax)
+      return fail("config", fmt::format("more than {} of {}", Settings::kServersMax, kServerSection), key_span);
+    at = settings.servers.insert(at, ServerSettings{});
+  }
+  *at = std::move(changed);
+  return assigned;
 }
 
 Result<std::string> assign_list(Settings& settings, const ListSettingDef& list, const ValueText& value) {
@@ -1000,13 +1067,15 @@ Result<std::string> assign(const AssignContext& context, std::string_view key, S
     return assign_named(of, context, key, value.text, key_span, value.span);
   }
   if (key.starts_with(kServerSection)) {
-    const NamedSection<ServerSettings, ServerSettingDef> of{kServerSection,     "a server of sinks",   kServerTable,
+    if (auto property = assign_server_property(settings, key, value.text, key_span, value.span)) return *property;
+    const NamedSection<ServerSettings, ServerSettingDef> of{kServerSection,     kServerOfSinks,        kServerTable,
                                                             &Settings::servers, Settings::kServersMax, ""};
     return assign_named(of, context, key, value.text, key_span, value.span);
   }
   if (key.starts_with(kColumnSection)) return assign_column(settings, key, value.text, key_span, value.span);
   if (key.starts_with(kKafkaPropertySection))
-    return assign_kafka_property(settings, key, value.text, key_span, value.span);
+    return assign_kafka_property(settings.kafka.properties, kKafkaPropertySection, key, value.text, key_span,
+                                 value.span);
   for (const TextSettingDef& known : kTextTable) {
     if (known.key != key) continue;
     if (!is_plain_text(value.text)) return bad_text(key, value.span);
@@ -1053,6 +1122,7 @@ std::vector<std::string> sections(std::span<const SecretDef> secrets) {
 bool is_list(std::string_view key) {
   if (key.starts_with(kForwardSection) && key.ends_with(".ports")) return true;
   if (key.starts_with(kNotifySection) && key.ends_with(".headers")) return true;
+  if (key.starts_with(kServerSection) && key.ends_with(".brokers")) return true;
   return std::any_of(std::begin(kListTable), std::end(kListTable), [&](const auto& known) { return known.key == key; });
 }
 

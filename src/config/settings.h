@@ -98,12 +98,16 @@ struct Secret {
 
 /// Where sinks can send rows to: settings "server.NAME.name".
 struct ServerSettings {
-  enum class Type : uint8_t { kFile, kPostgres, kPrometheus };
+  enum class Type : uint8_t { kFile, kPostgres, kKafka, kPrometheus };
   std::string name;
   std::optional<Type> type;  ///< none: not set, which load() refuses
   std::string folder;        ///< kFile
   std::string connection;    ///< kPostgres
   Secret password;           ///< kPostgres
+  // kKafka. Without brokers it is that of kafka.*, and nothing of this is set.
+  std::vector<std::string> brokers;
+  std::vector<std::pair<std::string, std::string>> properties;  ///< as kafka.properties
+  Secret sasl_password, ssl_key_password;
 };
 
 /// Where notices of alerts go: settings "notify.NAME.name".

@@ -106,20 +106,39 @@ folder = "/srv/rows"
 type = "postgres"
 connection = "host=db dbname=flows user=backstream"
 password_file = "/etc/db.pw"
+[server.bus]
+type = "kafka"
+brokers = ["kafka-1.example:9092", "[2001:db8::1]:9093"]
+sasl_password_file = "/etc/bus.pw"
+[server.bus.property]
+"security.protocol" = "sasl_ssl"
+sasl.mechanism = "PLAIN"
 )",
                          "a.toml"));
-  ASSERT_EQ(settings.servers.size(), 2u);
+  ASSERT_EQ(settings.servers.size(), 3u);
+  EXPECT_EQ(settings.servers[2].type, ServerSettings::Type::kKafka);
+  EXPECT_EQ(settings.servers[2].brokers, (std::vector<std::string>{"kafka-1.example:9092", "[2001:db8::1]:9093"}));
+  EXPECT_EQ(settings.servers[2].sasl_password.file, "/etc/bus.pw");
+  EXPECT_EQ(settings.servers[2].properties, (std::vector<std::pair<std::string, std::string>>{
+                                                {"security.protocol", "sasl_ssl"}, {"sasl.mechanism", "PLAIN"}}));
   EXPECT_EQ(settings.servers[0].folder, "/srv/rows");
   EXPECT_EQ(settings.servers[1].type, ServerSettings::Type::kPostgres);
   EXPECT_EQ(settings.servers[1].password.file, "/etc/db.pw");
-  for (const char* wrong : {"server.=x", "server.a b=x", "server.a.type=ftp", "server.a.folder=rows", "server.a=x",
-                            "server.a.connection=host=db password=x"})
+  for (const char* wrong :
+       {"server.=x", "server.a b=x", "server.a.type=ftp", "server.a.folder=rows", "server.a=x",
+        "server.a.connection=host=db password=x", "server.a.brokers=one", "server.a.property.sasl.password=x",
+        "server.a b.property.linger.ms=1", "server.a.property.=1"})
     EXPECT_FALSE(apply_assignment(settings, wrong)) << wrong;
   EXPECT_EQ(apply_assignment(settings, "server.db.conection=x").error().hint, "did you mean 'connection'?");
   const auto secret = apply_assignment(settings, "server.db.password=x");
   ASSERT_FALSE(secret);
   EXPECT_NE(secret.error().message.find("is a secret"), std::string::npos);
-  EXPECT_EQ(settings.servers.size(), 2u);
+  const auto of_kafka = apply_assignment(settings, "server.bus.sasl_password=x");
+  ASSERT_FALSE(of_kafka);
+  EXPECT_EQ(of_kafka.error().hint, "server.bus.sasl_password_file names a file that holds it");
+  EXPECT_EQ(settings.servers.size(), 3u);
+  ASSERT_TRUE(apply_assignment(settings, "server.more.property.linger.ms=7"));
+  EXPECT_EQ(settings.servers[3].properties, (std::vector<std::pair<std::string, std::string>>{{"linger.ms", "7"}}));
 }
 
 TEST(Settings, TargetsOfForwardingHaveNames) {

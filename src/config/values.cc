@@ -104,6 +104,17 @@ std::vector<SettingValue> setting_values(const Settings& settings, std::span<con
       all.push_back(std::move(value));
     }
   }
+  const auto add_properties = [&](const auto& properties, const std::string& section, Reload reload) {
+    for (const auto& [name, text] : properties) {
+      SettingValue value;
+      value.key = fmt::format("{}.{}", section, name);
+      value.section = section;
+      value.name = toml_string(name);
+      value.literal = toml_string(text);
+      value.reload = reload;
+      all.push_back(std::move(value));
+    }
+  };
   for (const ServerSettings& server : settings.servers) {
     for (const ServerSettingDef& setting : server_setting_table()) {
       SettingValue value;
@@ -114,6 +125,7 @@ std::vector<SettingValue> setting_values(const Settings& settings, std::span<con
       value.reload = setting.reload;
       if (!value.literal.empty()) all.push_back(std::move(value));
     }
+    add_properties(server.properties, fmt::format("{}{}.property", kServerSection, server.name), Reload::kLive);
   }
   for (const NotifySettings& notify : settings.notify) {
     for (const NotifySettingDef& setting : notify_setting_table()) {
@@ -136,14 +148,8 @@ std::vector<SettingValue> setting_values(const Settings& settings, std::span<con
     value.literal = toml_string(fmt::format("{} {}", element, batch::name(column.from.type)));
     all.push_back(std::move(value));
   }
-  for (const auto& [name, text] : settings.kafka.properties) {
-    SettingValue value;
-    value.key = fmt::format("{}{}", kKafkaPropertySection, name);
-    value.section = kKafkaPropertySection.substr(0, kKafkaPropertySection.size() - 1);
-    value.name = toml_string(name);
-    value.literal = toml_string(text);
-    all.push_back(std::move(value));
-  }
+  add_properties(settings.kafka.properties,
+                 std::string(kKafkaPropertySection.substr(0, kKafkaPropertySection.size() - 1)), Reload::kRestart);
   return all;
 }
 
