@@ -484,6 +484,23 @@ class RunningQuery final : public RowReceiver {
     return cut;
   }
 
+  /// What reads a view.
+  struct Reader {
+    RunningQuery* query;
+    size_t input = kSource;
+    RowReceiver& receiver() const { return query->entry(input); }
+  };
+  static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
+                        bool last, std::string_view sites_missing = {}) {
+    for (const Reader& reader : readers) {
+      reader.query->guard(
+          [&] { reader.receiver().on_rows(window, reader.query->as_read(window, rows, sites_missing), last); });
+    }
+  }
+  static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
+    for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver().on_frontier(frontier); });
+  }
+
  private:
   static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
   bool take_whole(const partial::Message& message) {
@@ -546,18 +563,6 @@ class RunningQuery final : public RowReceiver {
     if (number == kSource) return entry_ ? static_cast<RowReceiver&>(*entry_) : *stages_.front();
     return input_meters_.empty() ? stages_.front()->input(number) : *input_meters_[number];
   }
-  struct Reader {
-    RunningQuery* query;
-    size_t input = kSource;
-    RowReceiver& receiver() const { return query->entry(input); }
-  };
-  static void give_rows(const std::vector<Reader>& readers, const WindowRef& window, batch::ColumnBatch& rows,
-                        bool last, std::string_view sites_missing = {}) {
-    for (const Reader& reader : readers) {
-      reader.query->guard(
-          [&] { reader.receiver().on_rows(window, reader.query->as_read(window, rows, sites_missing), last); });
-    }
-  }
   /// Those that a window which is final is without, for readers that name the column: they were away for too long.
   std::string sites_missing(const WindowRef& window) const {
     std::string text;
@@ -569,9 +574,6 @@ class RunningQuery final : public RowReceiver {
       text += options_.site_of ? options_.site_of(edge) : std::to_string(edge);
     }
     return text;
-  }
-  static void give_frontier(const std::vector<Reader>& readers, Micros frontier) {
-    for (const Reader& reader : readers) reader.query->guard([&] { reader.receiver().on_frontier(frontier); });
   }
   /// Rows of its source as the query reads them.
   batch::ColumnBatch& as_read(const WindowRef& window, batch::ColumnBatch& rows, std::string_view sites_missing) {
@@ -709,7 +711,17 @@ struct Engine::State {
     std::vector<std::unique_ptr<CommonColumns>> common;  ///< by edge; none: each query computes for itself
   };
 
+  /// One whose rows are given.
+  struct View {
+    std::string name;
+    std::vector<RunningQuery::Reader> readers;
+  };
+
   explicit State(const EngineOptions& given) : options(given), sharing(given) {}
+  View* find_view(std::string_view name) {
+    const auto at = std::find_if(views.begin(), views.end(), [&](const View& view) { return view.name == name; });
+    return at == views.end() ? nullptr : &*at;
+  }
   Stream& stream(std::string_view name) {
     for (Stream& s : streams) {
       if (s.name == name) return s;
@@ -761,6 +773,10 @@ struct Engine::State {
       shift_all(read);
       return;
     }
+    if (View* given = find_view(source.name)) {
+      given->readers.push_back({&query});
+      return;
+    }
     const auto find = [&](std::string_view name) -> RunningQuery* {
       // Of two versions of a view the newer one.
       for (auto other = queries.rbegin(); other != queries.rend(); ++other) {
@@ -799,6 +815,7 @@ struct Engine::State {
   PartialCounts counts;
   std::vector<std::unique_ptr<RunningQuery>> queries;  ///< null: it was removed
   std::vector<Stream> streams;
+  std::vector<View> views;
   size_t failed_count = 0;
 };
 
@@ -830,6 +847,8 @@ bool Engine::remove_query(size_t query_index) {
     // What it alone computed of a batch would be computed for ever.
     for (const auto& common : stream.common) common->clear();
   }
+  for (State::View& view : state_->views)
+    std::erase_if(view.readers, [&](const auto& reader) { return reader.query->root() == &going; });
   state_->failed_count -= going.released();
   state_->queries[query_index].reset();
   return true;
@@ -939,6 +958,24 @@ void Engine::finish() {
     advance(s.name, base::kMaxTime, Clock::kEvent);
     advance(s.name, base::kMaxTime, Clock::kArrival);
   }
+  for (const State::View& view : state_->views) pass(view.name, base::kMaxTime);
+}
+
+void Engine::add_view(std::string name) {
+  assert(state_->find_view(name) == nullptr);
+  state_->views.push_back({std::move(name), {}});
+}
+
+void Engine::give(std::string_view view, const WindowRef& window, batch::ColumnBatch& rows, bool last,
+                  std::string_view sites_missing) {
+  assert(window.final && rows.row_count <= state_->options.batch_rows);
+  RunningQuery::give_rows(state_->find_view(view)->readers, window, rows, last, sites_missing);
+  state_->settle();
+}
+
+void Engine::pass(std::string_view view, Micros frontier) {
+  RunningQuery::give_frontier(state_->find_view(view)->readers, frontier);
+  state_->settle();
 }
 
 void Engine::send_open() {

@@ -15,6 +15,7 @@
 #include "base/diagnostic.h"
 #include "base/time.h"
 #include "batch/column_batch.h"
+#include "exec/rows.h"
 #include "expr/expr.h"
 #include "partial/inbox.h"
 #include "plan/explain.h"
@@ -242,6 +243,21 @@ class Engine {
   PartialCounts partial_counts() const;
   /// kMerge: chunks of some attempt have come, and not all: a state that is saved now does not have them.
   bool has_pending_chunks() const;
+
+  // Views that are made elsewhere (docs/design/0033-select-over-history.md):
+
+  /// Queries that are added from now on read the view of this name from outside. Its rows come by give(), its progress
+  /// by pass(), and finish() is its end as that of the streams.
+  void add_view(std::string name);
+  /// Rows of one window, which is final; windows in the order of their starts, each whole, and none that begins before
+  /// what was passed.
+  /// @param rows           of the view's columns, at most options.batch_rows; those that nobody reads need no memory
+  /// @param last           no more rows of this window follow
+  /// @param sites_missing  as in `_sites_missing`
+  void give(std::string_view view, const WindowRef& window, batch::ColumnBatch& rows, bool last,
+            std::string_view sites_missing = {});
+  /// No window of the view that begins earlier is to come.
+  void pass(std::string_view view, Micros frontier);
 
   // Saved states (docs/design/0021-checkpoints.md). What was saved between two calls of the other members goes on in
   // another engine, of another process, as if it had not been stopped: the same rows, late or not, the same ledgers.
