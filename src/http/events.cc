@@ -60,7 +60,7 @@ std::optional<std::vector<uint64_t>> parse_event_ids(std::string_view text, size
 // ---- Topic
 
 Topic::Topic(EventHub& hub, std::string name, uint64_t start_id)
-    : hub_(hub), name_(std::move(name)), gone_id_(start_id), newest_id_(start_id) {}
+    : hub_(hub), name_(std::move(name)), read_id_(start_id), gone_id_(start_id), newest_id_(start_id) {}
 
 Topic::~Topic() { hub_.counters_.ring_octets.fetch_sub(ring_octets_, std::memory_order_relaxed); }
 
@@ -80,6 +80,19 @@ bool Topic::publish(uint64_t id, std::string_view event, std::string_view data) 
 }
 
 void Topic::close() { hub_.push(new EventHub::Node{shared_from_this(), 0, 0, nullptr}); }
+
+/// What the slowest of its streams has been given. The owner's.
+void Topic::note_read() {
+  if (!keeps_unread_ || subscriptions_.empty()) return;
+  uint64_t least = UINT64_MAX;
+  for (const Subscription* subscription : subscriptions_) {
+    for (const Subscription::Position& position : subscription->positions_) {
+      if (position.topic.get() == this) least = std::min(least, position.last_id);
+    }
+  }
+  // A stream that was opened anew may begin before what its client had.
+  if (least > read_id_) read_id_.store(least, std::memory_order_release);
+}
 
 // ---- EventHub
 
@@ -176,7 +189,7 @@ void EventHub::append(Node& node) {
 }
 
 void EventHub::shrink(Topic& topic) {
-  while (topic.ring_.size() > 1 &&
+  while (topic.ring_.size() > 1 && !(topic.keeps_unread_ && topic.ring_.front().id > topic.read_id()) &&
          (topic.ring_.size() > limits_.ring_events_max || topic.ring_octets_ > limits_.ring_octets_max ||
           counters_.ring_octets.load(std::memory_order_relaxed) > limits_.all_rings_octets_max)) {
     const size_t octets = topic.ring_.front().frame->size();
@@ -301,6 +314,7 @@ void Subscription::take(size_t octets_max, std::vector<Frame>& out) {
     give({next_entry->frame, id_line()});
   }
   waiting_ = out.size() == before;
+  for (const Position& position : positions_) position.topic->note_read();
 }
 
 bool Subscription::ended() const {

@@ -60,9 +60,17 @@ class Topic : public std::enable_shared_from_this<Topic> {
   /// No more events: its streams end with "event: end" once they have read all. Any thread.
   void close();
 
+  /// From now on nothing is lost to who reads slowly: what some stream has not been given stays in the ring, however
+  /// much it is, and who publishes waits while read_id() is too far behind. Before the first event.
+  void keep_unread() { keeps_unread_ = true; }
+  /// With keep_unread(): the greatest id up to which all its streams have been given all; while there is none, as it
+  /// was before, first the id that the topic started with. Any thread.
+  uint64_t read_id() const { return read_id_.load(std::memory_order_acquire); }
+
  private:
   friend class EventHub;
   friend class Subscription;
+  void note_read();
   struct Entry {
     uint64_t id = 0;
     uint64_t arrival = 0;        // Of the hub: the order among topics.
@@ -73,6 +81,8 @@ class Topic : public std::enable_shared_from_this<Topic> {
   EventHub& hub_;
   const std::string name_;
   std::atomic<uint64_t> refused_{0};  // Since the last entry. Any thread.
+  std::atomic<bool> keeps_unread_{false};
+  std::atomic<uint64_t> read_id_;
 
   // The owner's.
   std::deque<Entry> ring_;
@@ -121,6 +131,7 @@ class Subscription {
 
  private:
   friend class EventHub;
+  friend class Topic;
   struct Position {
     std::shared_ptr<Topic> topic;
     uint64_t next_sequence = 0;

@@ -110,6 +110,34 @@ TEST_F(EventsTest, WhoReadsTooSlowlyLosesAndIsTold) {
   EXPECT_EQ(hub.counters().lost_frames, 6u);
   EXPECT_EQ(read(slow), "");
 }
+TEST_F(EventsTest, WhatIsKeptUntilItIsReadIsNotLost) {
+  topic->keep_unread();
+  publish(1, 9);  // More than the ring holds, before anybody reads.
+  EXPECT_EQ(topic->read_id(), 0U);
+  {
+    Subscription subscription({topic}, "", 256);
+    std::vector<Frame> frames;
+    subscription.take(1, frames);
+    EXPECT_EQ(topic->read_id(), 1U);
+    publish(10, 10);
+    EXPECT_EQ(read(subscription).substr(0, 16), "2 row 2;3 row 3;");
+    EXPECT_EQ(topic->read_id(), 10U);
+  }
+  EXPECT_EQ(topic->read_id(), 10U) << "while nobody reads it stays";
+  publish(11, 13);
+  Subscription again({topic}, "9", 0);
+  EXPECT_EQ(read(again), "10 row 10;11 row 11;12 row 12;13 row 13;");
+  EXPECT_EQ(again.lost_count(), 0U);
+  // The slowest of several counts.
+  Subscription slow({topic}, "13", 0), fast({topic}, "13", 0);
+  publish(14, 18);
+  read(again);
+  read(fast);
+  EXPECT_EQ(topic->read_id(), 13U);
+  read(slow);
+  EXPECT_EQ(topic->read_id(), 18U);
+}
+
 TEST_F(EventsTest, TakesWhatFitsAndAtLeastOne) {
   Subscription subscription({topic}, "", 0);
   publish(1, 3);
