@@ -483,7 +483,8 @@ Result<void> Daemon::open_register() {
   }
   others_ask_ = true;
   if (auto joined = join_workers(); !joined) return joined;
-  sessions_ = std::make_unique<service::Sessions>(*register_);
+  sessions_ = std::make_unique<service::Sessions>(
+      *register_, history_ ? std::optional(service::Answer::Ground{*history_, *board_}) : std::nullopt);
   if (shared_catalog_ != nullptr) {
     follower_ = std::make_unique<CatalogFollower>(CatalogFollower::Ground{
         *catalog_, *tables_, *register_, [this] { return join_catalog(); }, [this] { tend_access(wall_clock()); }});

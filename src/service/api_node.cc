@@ -142,6 +142,10 @@ class NodeRoutes {
 
   Response why(const Request& request) const {
     const std::string name(request.path_value("name"));
+    if (const auto answer = ground_->sessions.find_answer(name)) {
+      const std::string reason = answer->why();
+      return json_answer(200, {{"text", reason + '\n'}, {"due", nullptr}, {"reasons", Json::array({reason})}});
+    }
     const auto query = ground_->queries.find(name);
     if (!query) return refuse(fail("42704", fmt::format("there is no query '{}'", name)).value());
     const auto held = ground_->snapshot.snapshot();

@@ -247,7 +247,13 @@ class QueryRoutes {
     for (const auto* member : {&text, &source, &options}) {
       if (!*member) return refuse(member->error());
     }
-    const auto plan = ground_->queries.explain(*text, *source, *options);
+    std::function<std::string(const QueryRegister::OverViews&)> over_views;
+    if (ground_->sessions.answers()) {
+      over_views = [&](const QueryRegister::OverViews& over) {
+        return Answer::explain(ground_->sessions.answers()->store, over, wall_clock());
+      };
+    }
+    const auto plan = ground_->queries.explain(*text, *source, *options, over_views);
     if (!plan) return refuse(plan.error(), *text);
     return json_answer(200, {{"plan", *plan}});
   }
@@ -326,6 +332,16 @@ class QueryRoutes {
     const auto text = text_member(*body, "text"), source = text_member(*body, "source");
     if (!text) return refuse(text.error());
     if (!source) return refuse(source.error());
+    const auto answered = ground_->sessions.answer(*text, *source, wall_clock());
+    if (!answered) return refuse(answered.error(), *text);
+    if (*answered) {
+      const Answer& answer = *(*answered)->answer;
+      return json_answer(201, {{"name", (*answered)->name},
+                               {"columns", columns_of(answer.query().output())},
+                               {"kept", true},
+                               {"ends", answer.ends()},
+                               {"notices", answer.notices()}});
+    }
     const Identity* const who = identity_of(request);
     if (ground_->queries.shares_temporary() && who != nullptr && who->role == config::AccessRole::kViewer) {
       return refuse(fail("42501", "a SELECT runs on all nodes here, so a viewer may not run one", {},
@@ -334,7 +350,8 @@ class QueryRoutes {
     }
     const auto name = ground_->sessions.open(*text, *source, author_of(request), wall_clock());
     if (!name) return refuse(name.error(), *text);
-    Json json = {{"name", *name}, {"columns", Json::array()}};
+    Json json = {
+        {"name", *name}, {"columns", Json::array()}, {"kept", false}, {"ends", false}, {"notices", Json::array()}};
     if (const auto status = ground_->queries.find(*name); status && status->query)
       json["columns"] = columns_of(status->query->output());
     return json_answer(201, json);

@@ -142,6 +142,7 @@ class ResultRoutes {
   Result<std::optional<ResultBoard::Read>> read_results(const std::string& name, const ResultBoard::Range& range,
                                                         history::Tier tier) const {
     // What was dropped just now may still be giving its last windows.
+    if (ground_->sessions.find_answer(name)) return ground_->board.read(name, range);
     const auto status = ground_->queries.find(name);
     if (!status) return std::nullopt;
     if (ground_->history == nullptr || status->temporary) return ground_->board.read(name, range);
@@ -210,7 +211,7 @@ class ResultRoutes {
     std::vector<std::shared_ptr<const void>> leases;
     for (const std::string& name : names) {
       auto topic = ground_->board.topic(name);
-      if (!topic || !ground_->queries.find(name)) return nothing_of(name);
+      if (!topic || !(ground_->queries.find(name) || ground_->sessions.find_answer(name))) return nothing_of(name);
       if (const Identity* const who = identity_of(request); who != nullptr && !who->row_filter.empty()) {
         auto filtered = ground_->board.filtered_topic(name, who->row_filter);
         if (!filtered) return refuse(filtered.error());

@@ -10,6 +10,7 @@
 #include "plan/explain.h"
 #include "plan/late.h"
 #include "plan/references.h"
+#include "plan/time_range.h"
 #include "sql/parse.h"
 
 namespace backstream::service {
@@ -571,8 +572,107 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
   return done;
 }
 
+bool QueryRegister::reads_only_views(const plan::UnboundSelect& select, const plan::Definitions& definitions) const {
+  bool only = true, any = false;
+  // Nothing is changed: the visitor only looks.
+  plan::for_each_relation(const_cast<plan::UnboundSelect&>(select), [&](const std::string& name) {
+    const plan::Relation* const relation = definitions.catalog().find(name);
+    if (relation == nullptr) {
+      only = false;
+    } else if (relation->kind == plan::Relation::Kind::kPlainView) {
+      only = only && reads_only_views(*relation->definition->select, definitions);
+      any = true;
+    } else if (relation->kind != plan::Relation::Kind::kTable) {
+      // Rows without windows come as they come: neither their order nor how far they are is kept.
+      only = only && relation->kind == plan::Relation::Kind::kView && relation->has_windows && wanted_.contains(name);
+      any = true;
+    }
+  });
+  return only && any;
+}
+
+namespace {
+
+/// Where a range of window starts begins and how long it is with the windows that begin in it.
+Result<std::pair<Micros, Micros>> extent_of(const plan::ViewRead& read, base::SourceSpan span) {
+  const plan::TimeRange& range = read.range;
+  if (!range.has_from() || !range.has_until()) {
+    return fail("42803", "a stream has no end: groups without a window need both ends of the time that they are of",
+                span,
+                "WHERE window_start >= now() - interval '24 h' AND window_end <= now(); or GROUP BY window_start");
+  }
+  constexpr Micros kLongest = Micros{100} * 366 * 86'400 * base::kMicrosPerSecond;
+  if (range.from < -kLongest || range.until > 3 * kLongest)
+    return fail("22008", "the time that the groups are of is too long", span);
+  Micros first = range.from, last = std::max(range.from, range.until - 1);
+  const auto& window = read.view->window;
+  if (window && !window->calendar) {
+    first = base::floor_to(range.from + window->slide_us - 1, window->slide_us, window->offset_us);
+    last = std::max(first, base::floor_to(range.until - 1, window->slide_us, window->offset_us));
+  }
+  return std::pair{first, last - first + std::max<Micros>(window ? window->size_us : read.view->window_size_us, 1)};
+}
+
+}  // namespace
+
+Result<std::optional<QueryRegister::OverViews>> QueryRegister::bind_over_views(UnboundStatement& statement,
+                                                                               const std::string& text,
+                                                                               const std::string& source_name,
+                                                                               const plan::Definitions& definitions,
+                                                                               Micros now) const {
+  if (statement.kind != UnboundStatement::Kind::kSelect || !reads_only_views(*statement.select, definitions))
+    return std::nullopt;
+  const auto located = [&](base::Diagnostic error) {
+    if (error.line == 0) base::locate(error, source_name, text);
+    return tl::unexpected(std::move(error));
+  };
+  plan::fix_now(*statement.select, now);
+  if (plan::UnboundFrom* const from = plan::grouped_without_window(*statement.select)) {
+    const plan::Relation* const view = definitions.catalog().find(from->name);
+    // What the range is, the conditions say when they are bound: in a copy, whose window does not matter.
+    constexpr Micros kAnySize = 86'400 * base::kMicrosPerSecond;
+    auto copies = sql::parse(text, source_name);
+    if (!copies) return tl::unexpected(std::move(copies.error()));
+    for (UnboundStatement& copy : *copies) {
+      if (copy.span.offset_octets != statement.span.offset_octets) continue;
+      plan::fix_now(*copy.select, now);
+      plan::group_whole_range(*copy.select, *plan::grouped_without_window(*copy.select), view, 0, kAnySize);
+      const auto bound = definitions.bind(copy, text);
+      if (!bound) return located(bound.error());
+      const auto reads = plan::views_read(*bound);
+      if (reads.size() != 1) break;  // As it is: what is said of it then is said better.
+      const auto extent = extent_of(
+          reads[0], statement.select->group_by.empty() ? statement.select->span : statement.select->group_by[0]->span);
+      if (!extent) return located(extent.error());
+      plan::group_whole_range(*statement.select, *from, view, extent->first, extent->second);
+    }
+  }
+  auto query = definitions.bind(statement, text);
+  if (!query) return located(std::move(query.error()));
+  OverViews over;
+  for (const plan::ViewRead& read : plan::views_read(*query)) {
+    const auto entry = wanted_.find(read.view->name);
+    if (entry == wanted_.end()) return std::nullopt;
+    over.views.emplace(read.view->name, entry->second.object.incarnation.value);
+  }
+  over.query = std::make_shared<const plan::Query>(std::move(*query));
+  return over;
+}
+
+Result<std::optional<QueryRegister::OverViews>> QueryRegister::bind_over_views(const std::string& text,
+                                                                               const std::string& source_name,
+                                                                               Micros now) {
+  auto statements = sql::parse(text, source_name);
+  if (!statements || statements->size() != 1) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  // Tables may have come since the last change of a query.
+  const auto staged = stage(wanted_, {});
+  return bind_over_views(statements->front(), text, source_name, staged ? *staged->definitions : *definitions_, now);
+}
+
 Result<std::string> QueryRegister::explain(const std::string& text, const std::string& source_name,
-                                           const std::string& options) {
+                                           const std::string& options,
+                                           const std::function<std::string(const OverViews&)>& over_views) {
   plan::ExplainOptions explained;
   if (!options.empty()) {
     const std::string asked = "EXPLAIN (" + options + ") SELECT 1";
@@ -603,6 +703,14 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
     // A query that is there is explained as it is, or would be when it is altered.
     if (statement.kind == UnboundStatement::Kind::kCreateMaterializedView && wanted_.contains(statement.name))
       statement.kind = UnboundStatement::Kind::kSelect;
+    if (over_views) {
+      const auto over = bind_over_views(statement, text, source_name, definitions, base::wall_clock());
+      if (!over) return tl::unexpected(over.error());
+      if (*over) {
+        plans += (explained.json ? "" : over_views(**over)) + plan::explain(*(*over)->query, explained);
+        continue;
+      }
+    }
     auto query = definitions.bind(statement, text);
     if (!query) {
       base::Diagnostic error = std::move(query.error());

@@ -85,10 +85,17 @@ class QueryRegister {
   /// @param dry_run  all but the doing
   base::Result<std::vector<Done>> change(std::span<const Edit> edits, const catalog::Author& author, base::Micros now,
                                          bool dry_run = false);
+  /// A SELECT that reads nothing but views with windows, and lookup tables.
+  struct OverViews {
+    std::shared_ptr<const plan::Query> query;
+    std::map<std::string, uint64_t, std::less<>> views;  ///< those that it reads, with their incarnations
+  };
   /// EXPLAIN of a SELECT or CREATE MATERIALIZED VIEW as if it were added. Errors as change().
-  /// @param options  as in EXPLAIN (DISTRIBUTED, FORMAT json); may be empty
+  /// @param options     as in EXPLAIN (DISTRIBUTED, FORMAT json); may be empty
+  /// @param over_views  what stands before the plan of a SELECT that is bound by bind_over_views(); null: none is
   base::Result<std::string> explain(const std::string& text, const std::string& source_name,
-                                    const std::string& options = {});
+                                    const std::string& options = {},
+                                    const std::function<std::string(const OverViews&)>& over_views = {});
 
   /// Calls `look` with what texts can read now, running queries among it: they can be bound there without being added.
   /// Nothing of it changes meanwhile, so `look` should not take long.
@@ -99,6 +106,11 @@ class QueryRegister {
   /// nodes must run it, too: for kTemporaryLease, unless renew_temporary() is called. Errors as change().
   base::Result<std::string> add_temporary(const std::string& text, const std::string& source_name,
                                           const catalog::Author& author, base::Micros now);
+  /// Binds such a SELECT to be answered from what its views have given, not to be run: now() is a constant, and groups
+  /// without a window are those of the whole range, which then must have both ends (42803). nullopt: the text is
+  /// something else, or cannot be read. Errors as change().
+  base::Result<std::optional<OverViews>> bind_over_views(const std::string& text, const std::string& source_name,
+                                                         base::Micros now);
   /// Ends it; nothing when it has ended already. Errors: the catalog's; then it runs on.
   base::Result<void> drop_temporary(const std::string& name, base::Micros now);
   /// Those that the catalog has, and that are read here, run on; those whose lease is over, whoever read them, end.
@@ -189,6 +201,10 @@ class QueryRegister {
   using WantedMap = std::map<std::string, Wanted, std::less<>>;
   base::Result<void> follow_locked(bool tables_changed);
   void run(Stage stage, WantedMap wanted);
+  bool reads_only_views(const plan::UnboundSelect& select, const plan::Definitions& definitions) const;
+  base::Result<std::optional<OverViews>> bind_over_views(plan::UnboundStatement& statement, const std::string& text,
+                                                         const std::string& source_name,
+                                                         const plan::Definitions& definitions, base::Micros now) const;
   base::Result<Stage> stage(const WantedMap& wanted, const std::map<std::string, std::string>& sources) const;
   void settle(Stage stage, const WantedMap& wanted);
   base::Result<void> check_apart(const Stage& stage, const std::map<std::string, std::string>& sources) const;

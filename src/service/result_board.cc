@@ -10,19 +10,29 @@ namespace backstream::service {
 
 using base::Result;
 
+namespace {
+
+constexpr size_t kAnswerOctetsMax = size_t{4} << 20;  ///< kept of one, beside what its stream has
+
+}  // namespace
+
 /// One version of a query. Windowed rows come on one thread; rows without windows on several at once.
 class ResultBoard::Sink final : public exec::ResultSink {
  public:
-  Sink(ResultBoard& board, std::string query, Identity identity, std::shared_ptr<const ResultForm> form)
-      : board_(board), query_(std::move(query)), identity_(identity), form_(std::move(form)) {}
+  /// @param room  null: what there is no room for is counted and left out
+  Sink(ResultBoard& board, std::string query, Identity identity, std::shared_ptr<const ResultForm> form,
+       std::function<void()> room = {})
+      : board_(board), query_(std::move(query)), identity_(identity), form_(std::move(form)), room_(std::move(room)) {}
 
   void on_result(const exec::ResultBatch& result) override {
     const bool windowed = result.window_start != result.window_end;
-    if (!windowed && (result.rows.row_count == 0 || !allowed(result.rows.row_count))) return;
+    if (!windowed && (result.rows.row_count == 0 || (!room_ && !allowed(result.rows.row_count)))) return;
     for (size_t begin = 0; begin < result.rows.row_count; begin += board_.limits_.part_rows) {
       const size_t end = std::min(result.rows.row_count, begin + board_.limits_.part_rows);
       const size_t octets = receiver::copied_octets(result.rows, begin, end);
-      if (board_.pending_octets_.load(std::memory_order_relaxed) + octets > board_.limits_.pending_octets_max) {
+      if (room_) {
+        room_();
+      } else if (board_.pending_octets_.load(std::memory_order_relaxed) + octets > board_.limits_.pending_octets_max) {
         board_.rows_refused_.fetch_add(end - begin, std::memory_order_relaxed);
         continue;
       }
@@ -30,14 +40,17 @@ class ResultBoard::Sink final : public exec::ResultSink {
       part->octets = octets;
       receiver::copy_rows(result.rows, begin, end, form_->schema.columns.size(), *part);
       if (windowed) hold(std::move(part));
-      else board_.hand_over(query_, std::move(part));
+      else board_.hand_over({query_, std::move(part)});
     }
     if (!windowed || !result.last) return;
     // The end of a window is told whatever became of its rows.
-    if (!held_) held_ = part_of(result);
+    if (!held_) {
+      if (room_) room_();
+      held_ = part_of(result);
+    }
     held_->last = true;
     hold(nullptr);
-    if (board_.window_listener_) board_.window_listener_(query_, result.window_start);
+    if (board_.window_listener_ && !room_) board_.window_listener_(query_, result.window_start);
   }
 
  private:
@@ -61,7 +74,7 @@ class ResultBoard::Sink final : public exec::ResultSink {
   /// Of a window, the newest part stays here until it is known whether another follows: who reads learns with the last
   /// rows that they are the last.
   void hold(std::shared_ptr<ResultPart> next) {
-    if (held_) board_.hand_over(query_, std::move(held_));
+    if (held_) board_.hand_over({query_, std::move(held_)});
     held_ = std::move(next);
   }
   bool allowed(size_t rows) {
@@ -83,6 +96,7 @@ class ResultBoard::Sink final : public exec::ResultSink {
   const std::string query_;
   const Identity identity_;
   const std::shared_ptr<const ResultForm> form_;
+  const std::function<void()> room_;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point second_began_{};
   uint64_t rows_in_second_ = 0;
@@ -140,6 +154,24 @@ exec::ResultSink* ResultBoard::open(const std::string& query, Identity identity,
   return sinks_.back().get();
 }
 
+exec::ResultSink* ResultBoard::open_whole(const std::string& query, Identity identity, const plan::Query& plan,
+                                          std::function<void()> room) {
+  const std::lock_guard lock(mutex_);
+  Shown& shown = shown_[query];
+  shown.incarnation = identity.incarnation;
+  shown.topic = hub_.open(query);
+  if (shown.topic) shown.topic->keep_unread();
+  shown.whole = true;
+  shown.form = form_of(plan);
+  sinks_.push_back(std::make_unique<Sink>(*this, query, identity, shown.form, std::move(room)));
+  return sinks_.back().get();
+}
+
+void ResultBoard::tell(const std::string& query, std::string event, std::string data) {
+  hand_over({query, nullptr, std::move(event), std::move(data)});
+}
+void ResultBoard::end(const std::string& query) { hand_over({query, nullptr}); }
+
 void ResultBoard::close(exec::ResultSink* sink) {
   const std::lock_guard lock(mutex_);
   std::erase_if(sinks_, [&](const auto& own) { return own.get() == sink; });
@@ -165,13 +197,13 @@ std::shared_ptr<http::Topic> ResultBoard::topic(const std::string& query) const 
   return at == shown_.end() ? nullptr : at->second.topic;
 }
 
-void ResultBoard::hand_over(const std::string& query, std::shared_ptr<ResultPart> part) {
-  pending_octets_.fetch_add(part->octets, std::memory_order_relaxed);
+void ResultBoard::hand_over(Pending pending) {
+  if (pending.part) pending_octets_.fetch_add(pending.part->octets, std::memory_order_relaxed);
   bool idle = false;
   {
     const std::lock_guard lock(mutex_);
     idle = pending_.empty() && !busy_;
-    pending_.push_back({query, std::move(part)});
+    pending_.push_back(std::move(pending));
   }
   if (idle) changed_.notify_all();
 }
@@ -185,6 +217,10 @@ void ResultBoard::run() {
     busy_ = true;
     lock.unlock();
     for (Pending& pending : taken) {
+      if (!pending.part) {
+        show_event(pending);
+        continue;
+      }
       const size_t octets = pending.part->octets;
       show(std::move(pending));
       pending_octets_.fetch_sub(octets, std::memory_order_relaxed);
@@ -195,10 +231,26 @@ void ResultBoard::run() {
   }
 }
 
+void ResultBoard::show_event(const Pending& pending) {
+  std::shared_ptr<http::Topic> topic;
+  uint64_t seq = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = shown_.find(pending.query);
+    if (at == shown_.end()) return;
+    topic = at->second.topic;
+    if (!pending.event.empty()) seq = ++at->second.last_seq;
+  }
+  if (!topic) return;
+  if (pending.event.empty()) topic->close();
+  else topic->publish(seq, pending.event, pending.data);
+}
+
 void ResultBoard::show(Pending pending) {
   ResultPart& part = *pending.part;
   std::shared_ptr<http::Topic> topic;
   std::shared_ptr<telemetry::Histogram> latency;
+  uint64_t rows_max = limits_.live_rows_max;
   {
     const std::lock_guard lock(mutex_);
     const auto at = shown_.find(pending.query);
@@ -220,8 +272,11 @@ void ResultBoard::show(Pending pending) {
     ++counters_.parts;
     counters_.rows += part.rows.row_count;
     topic = shown.topic;
-    latency = shown.latency;
-    while (shown.octets > limits_.query_octets_max && shown.parts.size() > 1) {
+    latency = shown.whole ? nullptr : shown.latency;
+    // Of an answer its stream keeps what is to be read.
+    if (shown.whole) rows_max = UINT64_MAX;
+    const size_t octets_max = shown.whole ? kAnswerOctetsMax : limits_.query_octets_max;
+    while (shown.octets > octets_max && shown.parts.size() > 1) {
       shown.octets -= shown.parts.front()->octets;
       counters_.octets -= shown.parts.front()->octets;
       ++shown.parts_dropped;
@@ -229,26 +284,27 @@ void ResultBoard::show(Pending pending) {
     }
     shrink();
   }
-  if (topic) publish(*topic, pending.query, part);
+  if (topic) publish(*topic, pending.query, part, rows_max);
   if (latency && part.windowed() && part.final && part.last && !part.removed) {
     latency->record(static_cast<double>(base::wall_clock() - part.window_end) / base::kMicrosPerSecond);
   }
-  publish_filtered(pending.query, part);
+  publish_filtered(pending.query, part, rows_max);
   for (const auto& taker : part_takers_) taker(pending.query, pending.part);
 }
 
-void ResultBoard::publish(http::Topic& topic, const std::string& query, const ResultPart& part) const {
+void ResultBoard::publish(http::Topic& topic, const std::string& query, const ResultPart& part,
+                          uint64_t rows_max) const {
   // Live, a very large window is told by its first rows and its end.
-  const bool beyond = part.windowed() && part.rows_before >= limits_.live_rows_max;
+  const bool beyond = part.windowed() && part.rows_before >= rows_max;
   if (beyond && !part.last) return;
-  const bool truncated = part.windowed() && part.rows_before + part.rows.row_count > limits_.live_rows_max;
+  const bool truncated = part.windowed() && part.rows_before + part.rows.row_count > rows_max;
   size_t shown_rows = part.rows.row_count;
   if (beyond) shown_rows = 0;
-  else if (truncated) shown_rows = std::min<size_t>(shown_rows, limits_.live_rows_max - part.rows_before);
+  else if (truncated) shown_rows = std::min<size_t>(shown_rows, rows_max - part.rows_before);
   topic.publish(part.seq, "rows", receiver::window_json(query, part, 0, shown_rows, part.last, truncated));
 }
 
-void ResultBoard::publish_filtered(const std::string& query, const ResultPart& part) {
+void ResultBoard::publish_filtered(const std::string& query, const ResultPart& part, uint64_t rows_max) {
   std::vector<std::pair<std::string, Filtered>> all;
   {
     const std::lock_guard lock(mutex_);
@@ -273,7 +329,7 @@ void ResultBoard::publish_filtered(const std::string& query, const ResultPart& p
         continue;
       }
     }
-    publish(*filtered.topic, query, *filtered_part(part, *filtered.filter));
+    publish(*filtered.topic, query, *filtered_part(part, *filtered.filter), rows_max);
   }
 }
 

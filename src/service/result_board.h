@@ -58,6 +58,15 @@ class ResultBoard {
   /// incarnation go, and streams of them end.
   /// @param first_seq  the first number of a query that is new here; a later process takes one that is greater
   exec::ResultSink* open(const std::string& query, Identity identity, const plan::Query& plan, uint64_t first_seq);
+  /// As open(), of a query that has not been here: all of its rows are told, however many a window has, and stay until
+  /// its streams have been given them (http::Topic::keep_unread). For answers that are made as fast as they are read.
+  /// @param room  called on the thread that gives rows, before each part: it waits until there is room for one
+  exec::ResultSink* open_whole(const std::string& query, Identity identity, const plan::Query& plan,
+                               std::function<void()> room);
+  /// An event of its own in the query's stream, after the rows that were given before.
+  void tell(const std::string& query, std::string event, std::string data);
+  /// No more rows: streams of the query end when they have all that were given. What is kept stays until drop().
+  void end(const std::string& query);
   /// The sink is no longer used. What it has shown stays until drop().
   void close(exec::ResultSink* sink);
   /// Forgets a query's results and ends its streams.
@@ -129,6 +138,7 @@ class ResultBoard {
     std::deque<std::shared_ptr<const ResultPart>> parts;
     size_t octets = 0;
     uint64_t parts_dropped = 0;
+    bool whole = false;                      ///< open_whole()
     std::shared_ptr<const ResultForm> form;  ///< of the newest version
     std::shared_ptr<telemetry::Histogram> latency =
         std::make_shared<telemetry::Histogram>(telemetry::latency_bounds_seconds());
@@ -141,13 +151,15 @@ class ResultBoard {
   };
   struct Pending {
     std::string query;
-    std::shared_ptr<ResultPart> part;
+    std::shared_ptr<ResultPart> part;  ///< null: an event, or where that has no name the end
+    std::string event = {}, data = {};
   };
-  void hand_over(const std::string& query, std::shared_ptr<ResultPart> part);
+  void hand_over(Pending pending);
   void run();
   void show(Pending pending);
-  void publish(http::Topic& topic, const std::string& query, const ResultPart& part) const;
-  void publish_filtered(const std::string& query, const ResultPart& part);
+  void show_event(const Pending& pending);
+  void publish(http::Topic& topic, const std::string& query, const ResultPart& part, uint64_t rows_max) const;
+  void publish_filtered(const std::string& query, const ResultPart& part, uint64_t rows_max);
   void shrink();
 
   http::EventHub& hub_;

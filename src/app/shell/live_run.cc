@@ -98,8 +98,12 @@ class LiveRun {
       if (view_.on_window(std::move(*window))) return true;
       return ended(output_.error() != 0 ? Reason::kClosed : Reason::kEnough);
     }
+    const auto document = nlohmann::json::parse(event.data, nullptr, false);
+    const auto text = [&](const char* name) {
+      const auto at = document.is_object() ? document.find(name) : document.end();
+      return document.is_object() && at != document.end() && at->is_string() ? at->get<std::string>() : std::string();
+    };
     if (event.name == "lost") {
-      const auto document = nlohmann::json::parse(event.data, nullptr, false);
       const uint64_t events =
           document.is_object() && document.contains("events") && document["events"].is_number_unsigned()
               ? document["events"].get<uint64_t>()
@@ -108,6 +112,11 @@ class LiveRun {
       view_.lost(events);
     } else if (event.name == "gap") {
       ++end_.gaps;
+    } else if (event.name == "notice") {
+      end_.notices.push_back(text("message"));
+    } else if (event.name == "failed") {
+      error_ = ServiceError(base::fail(text("code"), text("message"), {}, text("hint")).value());
+      return false;
     } else if (event.name == "end") {
       return ended(Reason::kEnded);
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "app/service_client.h"
 #include "app/shell/result_view.h"
@@ -19,9 +20,10 @@ struct LiveEnd {
     kClosed,       ///< nobody reads the output any more
   };
   Reason reason = Reason::kEnded;
-  uint64_t lost = 0;  ///< events that we were too slow for
-  uint64_t gaps = 0;  ///< times that the connection was resumed too late to get all
-  std::string why;    ///< what the server said last of why there are no rows; printable
+  uint64_t lost = 0;                 ///< events that we were too slow for
+  uint64_t gaps = 0;                 ///< times that the connection was resumed too late to get all
+  std::string why;                   ///< what the server said last of why there are no rows; printable
+  std::vector<std::string> notices;  ///< what it said of the rows beside them
 };
 
 /// Reads the results of a query until one of the above. While no row has come the server is asked why, first after a

@@ -98,7 +98,9 @@ class LiveView final : public ResultView {
     shown_ = std::move(window);
     shown_rows_ = rows;
     changed_ = true;
-    draw();
+    // Of windows that come faster than anybody reads, as those of the past, the newest is drawn (tick()).
+    if (Clock::now() - drawn_at_ >= 50ms || !shown_once_) draw();
+    shown_once_ = true;
   }
 
   void pause() {
@@ -211,7 +213,7 @@ class LiveView final : public ResultView {
   ResultWindow building_;                     // Parts until the last.
   std::optional<ResultWindow> shown_, held_;  // held_: the newest that came while paused.
   uint64_t building_rows_ = 0, shown_rows_ = 0, held_rows_ = 0, lost_ = 0;
-  bool paused_ = false, changed_ = true, finished_ = false, scrolls_ = false, expanded_ = false;
+  bool paused_ = false, changed_ = true, finished_ = false, scrolls_ = false, expanded_ = false, shown_once_ = false;
   std::vector<size_t> widths_;
   size_t drawn_lines_ = 0;
   Clock::time_point drawn_at_ = Clock::now();

@@ -82,7 +82,9 @@ class Shell {
   Done explain(const Statement& statement);
   Done other(const Statement& statement);
   Done select(const Statement& statement);
-  Done follow(const std::string& query, bool session);
+  /// Where its rows come from, and whether they come to an end by themselves.
+  enum class Followed : uint8_t { kQuery, kSession, kAnswer };
+  Done follow(const std::string& query, Followed what);
   Done refused(const Statement& statement, std::string_view code, std::string what, std::string hint,
                base::SourceSpan span);
   void say_done(std::string_view tag, const nlohmann::json& answer) const;
@@ -121,6 +123,7 @@ class Shell {
   std::string buffer_, typed_;  // The statement that is being typed; all lines since the last prompt "=>".
   std::string last_statement_;
   std::optional<WatchOptions> watching_;  // While \watch runs a live SELECT.
+  bool answered_ = false;                 // The last SELECT came to its end by itself.
   bool expanded_once_ = false;            // \gx
   bool quit_ = false;
   size_t include_depth_ = 0;

@@ -63,7 +63,7 @@ Shell::Done Shell::run_meta(const MetaCommand& command, std::string& buffer) {
     case Kind::kWhy: return why(arguments);
     case Kind::kTail:
       if (arguments.empty()) return tl::unexpected(mistaken("42601", "\\tail of which query?", "\\dq lists them"));
-      return follow(arguments[0], false);
+      return follow(arguments[0], Followed::kQuery);
     case Kind::kExpanded: return set_expanded(arguments);
     case Kind::kTiming: return set_timing(arguments);
     case Kind::kPrintSetting: return print_setting(arguments);
@@ -110,12 +110,15 @@ Shell::Done Shell::watch(const MetaCommand& command, const std::string& typed) {
   const std::string text = scan(typed).blank ? last_statement_ : typed;
   if (scan(text).blank)
     return tl::unexpected(mistaken("42601", "\\watch of which statement?", "write it before the \\watch"));
-  if (is_select(text)) {
-    // Each window is an answer of its own: the query runs once, and is looked at so often.
+  for (uint64_t n = 1; is_select(text); ++n) {
+    // Each window is an answer of its own: the query runs once, and is looked at so often. One that is about the past
+    // ends, and is asked again.
+    const auto next = std::chrono::steady_clock::now() + std::chrono::microseconds(options->interval);
     watching_ = *options;
+    answered_ = false;
     Done done = run_buffer(text);
     watching_.reset();
-    return done;
+    if (!answered_ || !done || *done != kExitOk || n == options->count || !wait_until(next)) return done;
   }
   for (uint64_t n = 1;; ++n) {
     const auto next = std::chrono::steady_clock::now() + std::chrono::microseconds(options->interval);

@@ -236,31 +236,40 @@ Shell::Done Shell::select(const Statement& statement) {
   const std::string name = text_of(*answer, "name");
   if (name.empty())
     return tl::unexpected(ServiceError(base::fail("08P01", "the server gave the live result no name").value()));
-  Done done = follow(name, true);
+  if (answer->contains("notices") && (*answer)["notices"].is_array()) {
+    for (const Json& notice : (*answer)["notices"]) {
+      if (notice.is_string()) say(printable("notice: " + notice.get<std::string>()));
+    }
+  }
+  const bool ends = answer->contains("ends") && (*answer)["ends"] == true;
+  Done done = follow(name, ends ? Followed::kAnswer : Followed::kSession);
   // Whatever came of it, the query is not to run on. One that is gone already is as it should be.
   const auto removed = client_->remove("/api/v1/sessions/" + http::percent_encode(name));
   if (done && !removed && removed.error().status != 404) return tl::unexpected(removed.error());
   return done;
 }
 
-Shell::Done Shell::follow(const std::string& query, bool session) {
+Shell::Done Shell::follow(const std::string& query, Followed what) {
+  const bool session = what != Followed::kQuery, answer = what == Followed::kAnswer;
+  answered_ = false;
   ViewOptions options{.format = settings_.format,
                       .expanded = std::exchange(expanded_once_, false) ? Expanded::kOn : settings_.expanded,
                       .null_text = settings_.null_text,
                       .revisions = settings_.revisions,
                       .limits = settings_.limits};
-  if (watching_) {
+  if (watching_ && !answer) {
     options.interval = watching_->interval;
     options.limits.windows = watching_->count;
   }
   const bool in_place =
-      !watching_ && !file_ && options.format == TableFormat::kTable && can_redraw(standard_.descriptor());
+      !answer && !watching_ && !file_ && options.format == TableFormat::kTable && can_redraw(standard_.descriptor());
   const auto view = in_place ? live_view(standard_, options) : append_view(out(), options, settings_.quiet);
   const auto started = std::chrono::steady_clock::now();
   const auto end = run_live(server_, query, *view, out(), options.limits.duration, session);
   last_query_ = query;
   if (!end) return tl::unexpected(session ? end.error() : missing(end.error(), query));
   last_why_ = end->why;
+  for (const std::string& notice : end->notices) say(printable("notice: " + notice));
 
   using Reason = LiveEnd::Reason;
   const ViewCounts& counts = view->counts();
@@ -269,7 +278,10 @@ Shell::Done Shell::follow(const std::string& query, bool session) {
   std::string text = "-- ";
   switch (end->reason) {
     case Reason::kInterrupted: text += "ended by Ctrl-C: "; break;
-    case Reason::kEnded: text += session ? "ended by the server: " : "the query has ended: "; break;
+    case Reason::kEnded:
+      answered_ = answer;
+      text += answer ? "" : session ? "ended by the server: " : "the query has ended: ";
+      break;
     case Reason::kTime: text += "time is up: "; break;
     default: break;
   }
@@ -282,7 +294,7 @@ Shell::Done Shell::follow(const std::string& query, bool session) {
   if (end->lost > 0) text += fmt::format("; {} results came faster than they were read", end->lost);
   if (end->gaps > 0) text += "; some are missing: the connection was interrupted";
   if (!session && end->reason != Reason::kEnded) text += fmt::format("; {} runs on", printable(query));
-  if (counts.windows == 0 && !end->why.empty()) text += "\n-- no rows: " + end->why;
+  if (counts.windows == 0 && !answered_ && !end->why.empty()) text += "\n-- no rows: " + end->why;
   say(text);
 
   const int failed = out().error();
@@ -292,7 +304,7 @@ Shell::Done Shell::follow(const std::string& query, bool session) {
   const bool had_limits = settings_.limits.rows > 0 || settings_.limits.windows > 0 || settings_.limits.duration > 0;
   if (end->reason == Reason::kInterrupted && had_limits) return kExitInterrupted;
   const bool waited_for_nothing =
-      counts.windows == 0 && (end->reason == Reason::kTime || end->reason == Reason::kEnded);
+      !answered_ && counts.windows == 0 && (end->reason == Reason::kTime || end->reason == Reason::kEnded);
   return waited_for_nothing ? kExitNothing : kExitOk;
 }
 
