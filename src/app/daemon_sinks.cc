@@ -1,8 +1,12 @@
 // Sinks of a daemon: what the settings call servers, and what runs, as the register of sinks needs them.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/daemon.h"
+#include "app/kafka_options.h"
 #include "sink/file_target.h"
+#include "sink/kafka_target.h"
 #include "sink/postgres_target.h"
 #include "sink/prometheus_target.h"
 
@@ -13,19 +17,31 @@ using service::SinkServer;
 
 namespace {
 
-SinkServer server_of(const config::ServerSettings& settings) {
+constexpr std::chrono::milliseconds kSinkTimeoutMax{20'000};  // Of one delivery: what ends a sink waits for it.
+
+SinkServer server_of(const config::Settings& settings, const config::ServerSettings& of) {
   using Type = config::ServerSettings::Type;
   SinkServer server;
-  switch (settings.type.value_or(Type::kFile)) {
-    case Type::kFile: server.type = SinkServer::Type::kFile; break;
-    case Type::kPostgres: server.type = SinkServer::Type::kPostgres; break;
+  server.name = of.name;
+  switch (of.type.value_or(Type::kFile)) {
+    case Type::kFile:
+      server.type = SinkServer::Type::kFile;
+      server.folder = of.folder;
+      break;
+    case Type::kPostgres:
+      server.type = SinkServer::Type::kPostgres;
+      server.connection = of.connection;
+      server.password = of.password.value;
+      break;
+    case Type::kKafka: {
+      server.type = SinkServer::Type::kKafka;
+      transport::KafkaOptions options = kafka_options(settings, of, {});
+      server.brokers = std::move(options.brokers);
+      server.properties = std::move(options.properties);
+      break;
+    }
     case Type::kPrometheus: server.type = SinkServer::Type::kPrometheus; break;
-    case Type::kKafka: break;  // No sink can be made of it yet.
   }
-  server.name = settings.name;
-  server.folder = settings.folder;
-  server.connection = settings.connection;
-  server.password = settings.password.value;
   return server;
 }
 
@@ -37,17 +53,39 @@ std::pair<std::string, std::string> table_of(const SinkDefinition& definition) {
   return {table.substr(0, dot), table.substr(dot + 1)};
 }
 
+std::unique_ptr<sink::Target> make_kafka_target(const SinkDefinition& definition, const SinkServer& server,
+                                                const config::Settings& settings) {
+  sink::KafkaTargetOptions options;
+  options.client = kafka_options(settings, tell_kafka_notice);
+  options.client.brokers = server.brokers;
+  options.client.properties = server.properties;
+  options.client.append_timeout = std::min(options.client.append_timeout, kSinkTimeoutMax);
+  options.topic = kafka_topic_options(settings);
+  options.topic.name = definition.topic.empty() ? definition.query : definition.topic;
+  options.topic.partition_count = definition.partitions;
+  if (definition.replication > 0) options.topic.replication = definition.replication;
+  options.topic.retention = std::chrono::milliseconds(definition.retention_us / 1'000);
+  using Cleanup = transport::KafkaTopicOptions::Cleanup;
+  options.topic.cleanup = definition.compact ? Cleanup::kCompactAndDelete : Cleanup::kDelete;
+  options.tombstones = definition.compact;
+  // Those of two receivers, and of two deployments, number their parts apart.
+  options.writer = fmt::format("{}.sink.{}@{}", settings.kafka.prefix, definition.name, settings.node.name);
+  return std::make_unique<sink::KafkaTarget>(std::move(options));
+}
+
 std::unique_ptr<sink::Target> make_target(const SinkDefinition& definition, const SinkServer& server,
-                                          const std::string& node, std::shared_ptr<const receiver::ResultForm> form,
+                                          const config::Settings& settings,
+                                          std::shared_ptr<const receiver::ResultForm> form,
                                           sink::PrometheusPages& pages,
                                           std::function<base::Result<uint64_t>()> begin_after) {
+  if (server.type == SinkServer::Type::kKafka) return make_kafka_target(definition, server, settings);
   if (server.type == SinkServer::Type::kPostgres) {
     sink::PostgresOptions options;
     options.address.connection = server.connection;
     options.address.password = server.password;
     std::tie(options.schema, options.table) = table_of(definition);
     options.query = definition.query;
-    options.sink = definition.name + '@' + node;  // Those of two receivers number their parts apart.
+    options.sink = definition.name + '@' + settings.node.name;  // Those of two receivers number their parts apart.
     options.form = std::move(form);
     return std::make_unique<sink::PostgresTarget>(std::move(options));
   }
@@ -80,7 +118,7 @@ base::Result<void> Daemon::open_sinks() {
   ground.find_server = [this](const std::string& name) -> std::optional<SinkServer> {
     const auto settings = settings_.snapshot();
     for (const config::ServerSettings& server : settings->servers) {
-      if (server.name == name) return server_of(server);
+      if (server.name == name) return server_of(*settings, server);
     }
     return std::nullopt;
   };
@@ -104,7 +142,7 @@ base::Result<void> Daemon::open_sinks() {
       if (!newest) return tl::unexpected(newest.error());
       return newest->empty() ? 0 : newest->front()->seq - 1;
     };
-    return make_target(definition, server, options_.settings.node.name,
+    return make_target(definition, server, *settings_.snapshot(),
                        status && status->query ? service::form_of(*status->query) : nullptr, prometheus_pages_,
                        begin_after);
   };

@@ -45,6 +45,20 @@ transport::KafkaOptions kafka_options(const config::Settings& settings,
   return options;
 }
 
+transport::KafkaOptions kafka_options(const config::Settings& settings, const config::ServerSettings& server,
+                                      std::function<void(const transport::KafkaNotice&)> notice) {
+  transport::KafkaOptions options = kafka_options(settings, std::move(notice));
+  if (server.brokers.empty()) return options;
+  options.brokers = server.brokers;
+  options.properties = server.properties;
+  const auto add_secret = [&](const config::Secret& secret, const char* property) {
+    if (!secret.value.empty()) options.properties.emplace_back(property, secret.value);
+  };
+  add_secret(server.sasl_password, "sasl.password");
+  add_secret(server.ssl_key_password, "ssl.key.password");
+  return options;
+}
+
 transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings) {
   const auto& kafka = settings.kafka;
   transport::KafkaTopicOptions options;

@@ -16,6 +16,9 @@ std::optional<config::PropertyFault> kafka_property_fault(const std::string& nam
 /// @param notice  gets what librdkafka has to say, from any thread
 transport::KafkaOptions kafka_options(const config::Settings& settings,
                                       std::function<void(const transport::KafkaNotice&)> notice);
+/// Of a server of sinks, whose type is kafka: the brokers that it names, or these of this node.
+transport::KafkaOptions kafka_options(const config::Settings& settings, const config::ServerSettings& server,
+                                      std::function<void(const transport::KafkaNotice&)> notice);
 /// Of topics, without the name: the settings have their partitions and retention.
 transport::KafkaTopicOptions kafka_topic_options(const config::Settings& settings);
 /// What lies between this node and others. Waits for nobody.

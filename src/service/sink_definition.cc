@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -24,8 +25,10 @@ namespace {
 
 constexpr uint64_t kRotateOctetsMin = 64 << 10;
 constexpr base::Micros kRotateMin = 10 * base::kMicrosPerSecond;
-constexpr int64_t kSeriesMaxMax = 1'000'000;
-constexpr std::string_view kTypes[] = {"file", "postgres", "prometheus"};
+constexpr uint32_t kSeriesMaxMax = 1'000'000;
+constexpr std::string_view kTypes[] = {"file", "postgres", "kafka", "prometheus"};
+constexpr base::Micros kRetentionMin = 60 * base::kMicrosPerSecond;
+constexpr uint32_t kPartitionsMax = 10'000, kReplicationMax = 100;
 
 /// Options of servers of one type.
 struct OptionRow {
@@ -38,6 +41,27 @@ Result<void> read_text(const UnboundOption& option, std::string& to) {
   if (option.value.empty()) return fail("22023", fmt::format("{} is empty", option.name), option.span);
   to = option.value;
   return {};
+}
+
+Result<uint32_t> read_count(const UnboundOption& option, uint32_t most) {
+  uint32_t value = 0;
+  const char* const end = option.value.data() + option.value.size();
+  const auto [at, error] = std::from_chars(option.value.data(), end, value);
+  if (error == std::errc() && at == end && value >= 1 && value <= most) return value;
+  return fail("22023", fmt::format("invalid value \"{}\" for {}", option.value, option.name), option.span,
+              fmt::format("a whole number, 1 to {}", most));
+}
+
+/// As Kafka has them.
+bool is_topic_name(std::string_view name) {
+  return !name.empty() && name.size() <= 249 && name != "." && name != ".." &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+         });
+}
+tl::unexpected<base::Diagnostic> bad_topic(std::string_view name, base::SourceSpan span) {
+  return fail("22023", fmt::format("'{}' cannot name a topic", name), span,
+              "WITH (topic = '…'): letters, digits, '.', '_' and '-', at most 249");
 }
 
 constexpr OptionRow kOptions[] = {
@@ -61,21 +85,47 @@ constexpr OptionRow kOptions[] = {
      }},
     {"table", SinkServer::Type::kPostgres,
      [](const UnboundOption& o, SinkDefinition& to) { return read_text(o, to.table); }},
+    {"topic", SinkServer::Type::kKafka,
+     [](const UnboundOption& o, SinkDefinition& to) -> Result<void> {
+       if (!is_topic_name(o.value)) return bad_topic(o.value, o.span);
+       to.topic = o.value;
+       return {};
+     }},
+    {"partitions", SinkServer::Type::kKafka,
+     [](const UnboundOption& o, SinkDefinition& to) -> Result<void> {
+       const auto count = read_count(o, kPartitionsMax);
+       if (!count) return tl::unexpected(count.error());
+       to.partitions = *count;
+       return {};
+     }},
+    {"replication", SinkServer::Type::kKafka,
+     [](const UnboundOption& o, SinkDefinition& to) -> Result<void> {
+       const auto count = read_count(o, kReplicationMax);
+       if (!count) return tl::unexpected(count.error());
+       to.replication = static_cast<int>(*count);
+       return {};
+     }},
+    {"retention", SinkServer::Type::kKafka,
+     [](const UnboundOption& o, SinkDefinition& to) { return plan::read_interval(o, kRetentionMin, to.retention_us); }},
+    {"compact", SinkServer::Type::kKafka,
+     [](const UnboundOption& o, SinkDefinition& to) { return plan::read_bool(o, to.compact); }},
     {"series_max", SinkServer::Type::kPrometheus,
      [](const UnboundOption& o, SinkDefinition& to) -> Result<void> {
-       const auto [end, error] = std::from_chars(o.value.data(), o.value.data() + o.value.size(), to.series_max);
-       if (error == std::errc() && end == o.value.data() + o.value.size() && to.series_max >= 1 &&
-           to.series_max <= kSeriesMaxMax)
-         return {};
-       return fail("22023", fmt::format("invalid value \"{}\" for series_max", o.value), o.span,
-                   fmt::format("1 to {}", kSeriesMaxMax));
+       const auto count = read_count(o, kSeriesMaxMax);
+       if (!count) return tl::unexpected(count.error());
+       to.series_max = *count;
+       return {};
      }},
 };
 
 Result<void> read_options(const UnboundStatement& statement, const FindServer& find_server,
                           const std::vector<std::string>& servers, SinkDefinition& to) {
   std::vector<std::string_view> names;
-  for (const OptionRow& row : kOptions) names.push_back(row.name);
+  std::string all_names;
+  for (const OptionRow& row : kOptions) {
+    names.push_back(row.name);
+    all_names.append(all_names.empty() ? "" : ", ").append(row.name);
+  }
   const UnboundOption* server = nullptr;
   for (const UnboundOption& option : statement.options) {
     const auto* const known = std::find_if(std::begin(kOptions), std::end(kOptions),
@@ -83,8 +133,7 @@ Result<void> read_options(const UnboundStatement& statement, const FindServer& f
     if (known == std::end(kOptions)) {
       const std::string_view near = base::nearest_name(option.name, names);
       return fail("22023", fmt::format("unrecognized option \"{}\"", option.name), option.span,
-                  near.empty() ? "server, node, format, rotate, rotate_size, table, series_max"
-                               : fmt::format("did you mean {}?", near));
+                  near.empty() ? all_names : fmt::format("did you mean {}?", near));
     }
     if (auto read = known->read(option, to); !read) return read;
     if (option.name == "server") server = &option;
@@ -121,6 +170,8 @@ Result<void> read_options(const UnboundStatement& statement, const FindServer& f
           option.span, fmt::format("it is for servers of type {}", name(*row->of)));
     }
   }
+  if (found->type == SinkServer::Type::kKafka && to.topic.empty() && !is_topic_name(to.query))
+    return bad_topic(to.query, statement.relation.span);
   return {};
 }
 

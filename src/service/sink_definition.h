@@ -3,6 +3,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/diagnostic.h"
@@ -15,11 +17,14 @@ namespace backstream::service {
 
 /// Where sinks can send to: settings "server.NAME".
 struct SinkServer {
-  enum class Type : uint8_t { kFile, kPostgres, kPrometheus } type = Type::kFile;
+  enum class Type : uint8_t { kFile, kPostgres, kKafka, kPrometheus } type = Type::kFile;
   std::string name;
-  std::string folder;      ///< kFile: absolute
-  std::string connection;  ///< kPostgres: libpq's, without a password
-  std::string password;    ///< may be empty
+  std::string folder;                                           ///< kFile: absolute
+  std::string connection;                                       ///< kPostgres: libpq's, without a password
+  std::string password;                                         ///< kPostgres; may be empty
+  std::vector<std::string> brokers;                             ///< kKafka
+  std::vector<std::pair<std::string, std::string>> properties;  ///< kKafka: of librdkafka, secrets among them
+  bool operator==(const SinkServer&) const = default;
 };
 std::string_view name(SinkServer::Type type);  ///< as the settings have it
 
@@ -34,6 +39,13 @@ struct SinkDefinition {
   base::Micros rotate_us = 3'600 * base::kMicrosPerSecond;
   uint64_t series_max = receiver::PrometheusWindow::kSeriesMaxDefault;  ///< for Prometheus
   std::string table;  ///< "schema.table" or "table"; empty: the query's name
+  // Of Kafka; what is not the topic's name is that of one that is made.
+  std::string topic;  ///< empty: the query's name
+  uint32_t partitions = 8;
+  int replication = 0;  ///< 0: as the settings, or the brokers, say
+  base::Micros retention_us = 7 * 86'400 * base::kMicrosPerSecond;
+  /// Only the newest revision of a row stays, and rows that are gone are null values.
+  bool compact = false;
 };
 
 /// Whether what is sent is text for Prometheus: of its newest window alone.

@@ -24,10 +24,6 @@ std::string text_in(const catalog::Object& object) {
   return body.is_object() ? body.value("text", std::string()) : std::string();
 }
 
-bool same_server(const SinkServer& a, const SinkServer& b) {
-  return a.type == b.type && a.folder == b.folder && a.connection == b.connection && a.password == b.password;
-}
-
 tl::unexpected<base::Diagnostic> located(base::Diagnostic error, const std::string& source, const std::string& text) {
   if (error.line == 0) base::locate(error, source, text);
   return tl::unexpected(std::move(error));
@@ -102,7 +98,7 @@ void SinkRegister::settle(Held& held) {
   const auto query = ground_.find_query(held.definition->query);
   if (!server) return wait(fmt::format("there is no server '{}'", held.definition->server));
   if (!query) return wait(fmt::format("there is no query '{}'", held.definition->query));
-  if (held.runner && held.incarnation == query->incarnation && same_server(held.server, *server)) return;
+  if (held.runner && held.incarnation == query->incarnation && held.server == *server) return;
   let_go();
   held.waits_for.clear();
   held.server = *server;

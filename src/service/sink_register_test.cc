@@ -77,8 +77,9 @@ class SinkRegisterTest : public ::testing::Test {
     folder_ = std::filesystem::temp_directory_path() / ("sink-register-" + std::to_string(::getpid()));
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
-    servers_["out"] = {SinkServer::Type::kFile, "out", folder_, "", ""};
-    servers_["pg"] = {SinkServer::Type::kPostgres, "pg", "", "host=x", ""};
+    servers_["out"] = {SinkServer::Type::kFile, "out", folder_, "", "", {}, {}};
+    servers_["pg"] = {SinkServer::Type::kPostgres, "pg", "", "host=x", "", {}, {}};
+    servers_["bus"] = {SinkServer::Type::kKafka, "bus", "", "", "", {"x:1"}, {}};
     queries_["q"] = {7, test_form()};
     start();
   }
@@ -179,8 +180,9 @@ TEST_F(SinkRegisterTest, MistakesAreLocated) {
       "42704 1:32 there is no query 'r' | CREATE MATERIALIZED VIEW comes first; backstream query list names them");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'aut')"),
             "42704 1:40 there is no server 'aut' | did you mean 'out'?");
-  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q"),
-            "22023 1:1 a publication names the server that its rows go to | WITH (server = '…'); there are: out, pg");
+  EXPECT_EQ(
+      run("CREATE PUBLICATION p FOR TABLE q"),
+      "22023 1:1 a publication names the server that its rows go to | WITH (server = '…'); there are: bus, out, pg");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', formt = 'csv')"),
             "22023 1:56 unrecognized option \"formt\" | did you mean format?");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', format = 'xml')"),
@@ -188,6 +190,15 @@ TEST_F(SinkRegisterTest, MistakesAreLocated) {
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'pg', format = 'csv')"),
             "22023 1:55 format is nothing to server 'pg', whose type is postgres | it is for servers of type file");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', rotate = '1 s')").substr(0, 10), "22023 1:56");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'bus', partitions = 0)"),
+            "22023 1:56 invalid value \"0\" for partitions | a whole number, 1 to 10000");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'bus', topic = 'a b')").substr(0, 40),
+            "22023 1:56 'a b' cannot name a topic | W");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE \"größe\" WITH (server = 'bus')").substr(0, 10), "22023 1:32");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'pg', topic = 'a')"),
+            "22023 1:55 topic is nothing to server 'pg', whose type is postgres | it is for servers of type kafka");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'bus', retention = '1 s')").substr(0, 10),
+            "22023 1:56");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q (name, octts) WITH (server = 'out')"),
             "42703 1:41 query 'q' has no column \"octts\" | did you mean \"octets\"?");
   EXPECT_EQ(
@@ -197,6 +208,26 @@ TEST_F(SinkRegisterTest, MistakesAreLocated) {
             "0A000 1:41");
   EXPECT_EQ(run("SELECT 1").substr(0, 5), "42601");
   EXPECT_TRUE(register_->list().empty());
+}
+
+TEST_F(SinkRegisterTest, TopicsHaveOptions) {
+  const FindServer find = [&](const std::string& name) { return std::optional(servers_.at(name)); };
+  const auto read = [&](const std::string& options) {
+    return read_sink("CREATE PUBLICATION p FOR TABLE q WITH (server = 'bus'" + options + ")", "-e", find, {"bus"});
+  };
+  const auto plain = read("");
+  ASSERT_TRUE(plain) << plain.error().render();
+  EXPECT_EQ(plain->topic, "");
+  EXPECT_EQ(plain->partitions, 8u);
+  EXPECT_FALSE(plain->compact);
+  const auto all =
+      read(", topic = 'flows.matrix', partitions = 32, replication = 3, retention = '3 d', compact = true");
+  ASSERT_TRUE(all) << all.error().render();
+  EXPECT_EQ(all->topic, "flows.matrix");
+  EXPECT_EQ(all->partitions, 32u);
+  EXPECT_EQ(all->replication, 3);
+  EXPECT_EQ(all->retention_us, 3 * 86'400 * base::kMicrosPerSecond);
+  EXPECT_TRUE(all->compact);
 }
 
 TEST_F(SinkRegisterTest, WaitsForWhatIsNotThere) {

@@ -142,7 +142,10 @@ bool Runner::deliver_some() {
       status_.rows_missed += read->rows_before - *rows_at_place_;
   }
   rows_at_place_ = read->rows_before;
-  if (read->parts.empty()) return false;
+  if (read->parts.empty()) {
+    if (auto kept = target_->keep_place(); !kept) note_error(kept.error());
+    return false;
+  }
 
   std::vector<std::shared_ptr<const ResultPart>> wanted;
   under_way_.clear();

@@ -46,6 +46,9 @@ class Target {
   /// has them once; a file, or a topic without compaction, then has them twice.
   virtual Result<void> repeat(Parts parts) = 0;
 
+  /// Nothing is there to be delivered. A place that its keeper forgets after a while is written once more.
+  virtual Result<void> keep_place() { return {}; }
+
   /// Goes the whole way but leaves no rows behind: what was looked at, one line for a person. open() need not have been
   /// called.
   virtual Result<std::string> test() = 0;

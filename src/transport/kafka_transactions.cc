@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kRetryPause{50};
 constexpr milliseconds kAbortTimeout{2'000};  // For those who wait at it; the next writer does it, too.
+constexpr milliseconds kReportGrace{1'000};
 constexpr std::string_view kTestSuffix = ".test";
 
 int left_ms(Clock::time_point until) {
@@ -88,7 +89,7 @@ tl::unexpected<base::Diagnostic> refused(const KafkaConnection& connection, cons
   std::string hint;
   switch (error) {
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-      hint = kafka_acls_command(client, "Write", "topic", options.topic.name);
+      hint = kafka_acls_command(client, "Write --operation Read", "topic", options.topic.name);
       break;
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
       hint = kafka_acls_command(client, "Read", "group", options.name);
@@ -256,32 +257,46 @@ tl::unexpected<base::Diagnostic> KafkaTransactions::refuse(int error, std::strin
 }
 
 /// What became of the records says more than that the transaction failed.
-tl::unexpected<base::Diagnostic> KafkaTransactions::refuse_write(int error, std::string_view text) const {
-  for (const auto& batch : batches_) {
-    const auto slots = batch->deliveries->slots();
-    for (size_t i = 0; i < batch->octets.size(); ++i) {
-      const auto of = static_cast<rd_kafka_resp_err_t>(slots[i].error);
-      if (!slots[i].reported || of == RD_KAFKA_RESP_ERR_NO_ERROR || of == RD_KAFKA_RESP_ERR__PURGE_QUEUE) continue;
-      if (!is_too_large(of)) return refuse(of, rd_kafka_err2str(of));
-      // One that is larger than a batch was alone in its own.
-      if (batch->octets[i] > KafkaOptions::kBatchOctets)
-        return fail("22001",
-                    fmt::format("topic '{}' takes no record of {} octets", options_.topic.name, batch->octets[i]));
-      return fail(
-          "42000",
-          fmt::format("topic '{}' does not take batches of {} octets", options_.topic.name, KafkaOptions::kBatchOctets),
-          {},
-          kafka_command(connection_->options(), "kafka-configs",
-                        fmt::format("--entity-type topics --entity-name {} --alter --add-config "
-                                    "max.message.bytes=1048588",
-                                    options_.topic.name)));
-    }
-  }
+tl::unexpected<base::Diagnostic> KafkaTransactions::refuse_write(int error, std::string text) const {
   if (error == RD_KAFKA_RESP_ERR__STATE) {  // It has failed already. Another cannot be begun, and that says why.
     const Error why(rd_kafka_begin_transaction(topic_->client.get()));
-    if (why) return refuse(rd_kafka_error_code(why.get()), rd_kafka_error_string(why.get()));
+    if (why) {
+      error = rd_kafka_error_code(why.get());
+      text = rd_kafka_error_string(why.get());
+    }
   }
-  return refuse(error, text);
+  struct Refused {
+    rd_kafka_resp_err_t error;
+    size_t octets;
+  };
+  const auto find = [&]() -> std::optional<Refused> {
+    for (const auto& batch : batches_) {
+      const auto slots = batch->deliveries->slots();
+      for (size_t i = 0; i < batch->octets.size(); ++i) {
+        const auto of = static_cast<rd_kafka_resp_err_t>(slots[i].error);
+        if (slots[i].reported && of != RD_KAFKA_RESP_ERR_NO_ERROR && of != RD_KAFKA_RESP_ERR__PURGE_QUEUE)
+          return Refused{of, batch->octets[i]};
+      }
+    }
+    return std::nullopt;
+  };
+  auto record = find();
+  // The transaction is told to have failed before the records are.
+  for (const auto until = Clock::now() + kReportGrace;
+       !record && is_too_large(static_cast<rd_kafka_resp_err_t>(error)) && Clock::now() < until; record = find())
+    std::this_thread::sleep_for(kRetryPause);
+  if (!record) return refuse(error, text);
+  if (!is_too_large(record->error)) return refuse(record->error, rd_kafka_err2str(record->error));
+  const std::string& topic = options_.topic.name;
+  // One that is larger than a batch was alone in its own.
+  if (record->octets > KafkaOptions::kBatchOctets)
+    return fail("22001", fmt::format("topic '{}' takes no record of {} octets", topic, record->octets));
+  return fail("42000", fmt::format("topic '{}' does not take batches of {} octets", topic, KafkaOptions::kBatchOctets),
+              {},
+              kafka_command(connection_->options(), "kafka-configs",
+                            fmt::format("--entity-type topics --entity-name {} --alter --add-config "
+                                        "max.message.bytes=1048588",
+                                        topic)));
 }
 
 Result<void> KafkaTransactions::write(std::span<const Record> records) {

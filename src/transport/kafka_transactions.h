@@ -76,7 +76,7 @@ class KafkaTransactions {
   static base::Result<std::shared_ptr<KafkaConnection>> connect(const Options& options, const std::string& name);
   base::Result<void> begin();
   tl::unexpected<base::Diagnostic> refuse(int error, std::string_view text) const;
-  tl::unexpected<base::Diagnostic> refuse_write(int error, std::string_view text) const;
+  tl::unexpected<base::Diagnostic> refuse_write(int error, std::string text) const;
 
   const Options options_;
   const std::shared_ptr<KafkaConnection> connection_;

@@ -1,5 +1,6 @@
 // Against the mock cluster of librdkafka; with BACKSTREAM_KAFKA=HOST:PORT,... in the environment against real brokers,
-// which alone keep places, shut out writers, and take back what was not committed. Over kill -9: tests/cluster/test_sinks.py.
+// which alone keep places, shut out writers, and take back what was not committed. Over kill -9:
+// tests/cluster/test_stores.py.
 #include "transport/kafka_transactions.h"
 
 #include <fmt/format.h>
@@ -253,8 +254,10 @@ TEST_F(KafkaTransactionsTest, ErrorsHaveTheirCodes) {
     std::string code, hint;
   };
   const Case cases[] = {
-      {kProduceApi, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "42501", "--operation Write --topic " + topic_},
-      {kAddPartitionsApi, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "42501", "--operation Write --topic " + topic_},
+      {kProduceApi, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "42501",
+       "--operation Write --operation Read --topic " + topic_},
+      {kAddPartitionsApi, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "42501",
+       "--operation Write --operation Read --topic " + topic_},
       {kTxnOffsetCommitApi, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "42501",
        "--operation Read --group writer of " + topic_},
       {kProduceApi, RD_KAFKA_RESP_ERR_INVALID_RECORD, "42000", "cleanup.policy=delete"},

@@ -1,0 +1,220 @@
+// Against the mock cluster of librdkafka, which keeps no places; with BACKSTREAM_KAFKA=HOST:PORT,... in the environment
+// against real brokers. Over kill -9: tests/cluster/test_stores.py.
+#include "sink/kafka_target.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <random>
+
+#include "sink/memory_source_test.h"
+#include "sink/part_maker_test.h"
+#include "sink/runner.h"
+
+namespace backstream::sink {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kPatience = std::chrono::seconds(60);
+
+const char* real_brokers() { return std::getenv("BACKSTREAM_KAFKA"); }
+#define WANTS_MOCK \
+  if (real_brokers() != nullptr) GTEST_SKIP() << "wants the mock cluster"
+#define WANTS_BROKERS \
+  if (real_brokers() == nullptr) GTEST_SKIP() << "wants BACKSTREAM_KAFKA=HOST:PORT,..."
+
+std::shared_ptr<const ResultForm> windowed_form() {
+  auto form = std::make_shared<ResultForm>(*test_form());
+  form->window_start_column = 0;
+  return form;
+}
+
+class KafkaTargetTest : public testing::Test {
+ protected:
+  KafkaTargetTest() : topic_(fmt::format("sink{}-{}", ::getpid(), std::random_device{}())) {
+    if (real_brokers() != nullptr) return;
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, nullptr);
+    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", nullptr, 0);
+    owner_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, nullptr, 0);
+    cluster_ = rd_kafka_handle_mock_cluster(owner_);
+    rd_kafka_mock_topic_create(cluster_, topic_.c_str(), 1, 1);
+  }
+  ~KafkaTargetTest() override {
+    if (owner_ != nullptr) rd_kafka_destroy(owner_);
+  }
+
+  std::string brokers() const {
+    return real_brokers() != nullptr ? real_brokers() : rd_kafka_mock_cluster_bootstraps(cluster_);
+  }
+  KafkaTargetOptions options(bool tombstones = false) const {
+    KafkaTargetOptions options;
+    options.client.brokers = {brokers()};
+    options.client.request_timeout = options.client.append_timeout = kPatience;
+    options.topic.name = topic_;
+    options.topic.partition_count = 1;  // So that records are read in the order of rows.
+    options.writer = "sink of " + topic_;
+    options.tombstones = tombstones;
+    return options;
+  }
+  /// "key value" of each record that is committed; "∅" for what is null.
+  std::vector<std::string> records() const {
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", brokers().c_str(), nullptr, 0);
+    rd_kafka_conf_set(conf, "isolation.level", "read_committed", nullptr, 0);
+    rd_kafka_conf_set(conf, "enable.partition.eof", "true", nullptr, 0);
+    rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0);
+    rd_kafka_topic_t* topic = rd_kafka_topic_new(consumer, topic_.c_str(), nullptr);
+    rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING);
+    std::vector<std::string> seen;
+    bool at_end = false;
+    for (const auto until = Clock::now() + kPatience; !at_end && Clock::now() < until;) {
+      rd_kafka_message_t* message = rd_kafka_consume(topic, 0, 100);
+      if (message == nullptr) continue;
+      const auto text = [](const void* octets, size_t count) {
+        return octets == nullptr ? std::string("∅") : std::string(static_cast<const char*>(octets), count);
+      };
+      at_end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        seen.push_back(text(message->key, message->key_len) + " " + text(message->payload, message->len));
+      rd_kafka_message_destroy(message);
+    }
+    EXPECT_TRUE(at_end);
+    rd_kafka_consume_stop(topic, 0);
+    rd_kafka_topic_destroy(topic);
+    rd_kafka_destroy(consumer);
+    return seen;
+  }
+  static std::string row(std::string_view minute, std::string_view name, int64_t octets, int revision = 1) {
+    return fmt::format(R"({{"_window_start":"1970-01-01T00:0{0}:00Z","_window_end":"1970-01-01T00:0{1}:00Z",)"
+                       R"("name":"{2}"}} )"
+                       R"({{"window_start":"1970-01-01T00:0{0}:00Z","name":"{2}","octets":{3},)"
+                       R"("_window_start":"1970-01-01T00:0{0}:00Z","_window_end":"1970-01-01T00:0{1}:00Z",)"
+                       R"("_rev":{4},"_final":true,"_complete":true,"_sites_missing":[],"_op":"u"}})",
+                       minute, minute[0] - '0' + 1, name, octets, revision);
+  }
+
+  const std::string topic_;
+  rd_kafka_t* owner_ = nullptr;
+  rd_kafka_mock_cluster_t* cluster_ = nullptr;
+};
+
+TEST_F(KafkaTargetTest, ARowIsARecordWithTheKeyOfItsWindow) {
+  KafkaTarget target(options());
+  ASSERT_EQ(target.open(), 0u);
+  const auto form = windowed_form();
+  const std::shared_ptr<const ResultPart> parts[] = {test_part(form, 1, 1, {{"a", 10}, {"b\n\"", 20}}),
+                                                     test_part(form, 2, 2, {{"a", 30}})};
+  const auto delivered = target.deliver(parts);
+  ASSERT_TRUE(delivered) << delivered.error().render();
+  EXPECT_EQ(records(), (std::vector<std::string>{row("1", "a", 10), row("1", R"(b\u000a\")", 20), row("2", "a", 30)}));
+}
+
+TEST_F(KafkaTargetTest, RowsWithoutAWindowHaveNoKeyAndThoseThatAreGoneSayIt) {
+  KafkaTarget target(options());
+  ASSERT_TRUE(target.open());
+  const auto form = windowed_form();
+  const auto without = test_part(form, 1, 0, {{"a", 10}});
+  without->window_start = without->window_end = 0;
+  const auto removed = test_part(form, 2, 1, {{"a", 0}}, 2);
+  removed->removed = true;
+  const std::shared_ptr<const ResultPart> parts[] = {without, removed};
+  ASSERT_TRUE(target.deliver(parts));
+  const auto all = records();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_TRUE(all[0].starts_with("∅ {\"window_start\"")) << all[0];
+  EXPECT_NE(all[0].find(R"("_window_start":null)"), std::string::npos) << all[0];
+  EXPECT_NE(all[1].find(R"("_rev":2)"), std::string::npos) << all[1];
+  EXPECT_TRUE(all[1].ends_with(R"("_op":"d"})")) << all[1];
+}
+
+TEST_F(KafkaTargetTest, OfACompactedTopicRowsThatAreGoneAreNull) {
+  KafkaTarget target(options(true));
+  ASSERT_TRUE(target.open());
+  const auto form = windowed_form();
+  const auto removed = test_part(form, 2, 1, {{"a", 0}}, 2);
+  removed->removed = true;
+  const std::shared_ptr<const ResultPart> parts[] = {test_part(form, 1, 1, {{"a", 10}}), removed};
+  ASSERT_TRUE(target.deliver(parts));
+  const std::string there = row("1", "a", 10);
+  EXPECT_EQ(records(), (std::vector<std::string>{there, there.substr(0, there.find("} ") + 2) + "∅"}));
+}
+
+TEST_F(KafkaTargetTest, ThePlaceIsThatOfTheLastPart) {
+  WANTS_BROKERS;
+  const auto form = windowed_form();
+  {
+    KafkaTarget target(options());
+    ASSERT_EQ(target.open(), 0u);
+    const std::shared_ptr<const ResultPart> parts[] = {test_part(form, 1, 1, {{"a", 1}}),
+                                                       test_part(form, 4, 2, {{"a", 2}})};
+    ASSERT_TRUE(target.deliver(parts));
+    EXPECT_EQ(target.open(), 4u);
+    ASSERT_TRUE(target.pass_over(*test_part(form, 6, 3, {})));
+    ASSERT_TRUE(target.repeat(std::span(parts).first(1)));
+    ASSERT_TRUE(target.keep_place());
+  }
+  KafkaTarget target(options());
+  EXPECT_EQ(target.open(), 6u);
+  EXPECT_EQ(records(), (std::vector<std::string>{row("1", "a", 1), row("2", "a", 2), row("1", "a", 1)}));
+  const auto told = target.test();
+  ASSERT_TRUE(told) << told.error().render();
+  EXPECT_NE(told->find(fmt::format("topic '{}' has 1 partitions; transactions can be had; place 6.", topic_)),
+            std::string::npos)
+      << *told;
+  EXPECT_EQ(records().size(), 3u);
+}
+
+TEST_F(KafkaTargetTest, ARowThatIsRefusedIsCountedAndTheOthersAreThere) {
+  WANTS_BROKERS;
+  MemorySource source({"q", 7});
+  const auto form = windowed_form();
+  std::mt19937 random(1);
+  std::string noise(2'500'000, '\0');  // Larger than a topic takes, whatever compression makes of it.
+  for (char& c : noise) c = static_cast<char>('a' + random() % 26);
+  for (uint64_t seq = 1; seq <= 5; ++seq)
+    source.add(test_part(form, seq, static_cast<int64_t>(seq), {{seq == 3 ? noise : "a", 1}, {"b", 2}}));
+  RunnerOptions runner_options;
+  runner_options.query = {"q", 7};
+  Runner runner(
+      runner_options, std::make_unique<KafkaTarget>(options()), source,
+      [](const std::shared_ptr<const ResultPart>& part) { return Result<std::shared_ptr<const ResultPart>>(part); });
+  for (const auto until = Clock::now() + kPatience; runner.status().place < 5 && Clock::now() < until;)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const RunnerStatus status = runner.status();
+  EXPECT_EQ(status.place, 5u) << status.error;
+  EXPECT_EQ(status.rows_refused, 2u);
+  EXPECT_EQ(status.rows, 8u);
+  runner.stop({});
+  std::vector<std::string> expected;
+  for (const char* minute : {"1", "2", "4", "5"}) {
+    expected.push_back(row(minute, "a", 1));
+    expected.push_back(row(minute, "b", 2));
+  }
+  EXPECT_EQ(records(), expected);
+}
+
+TEST_F(KafkaTargetTest, BrokersThatAreAwayAreToldAndGoneOnWith) {
+  WANTS_MOCK;
+  KafkaTargetOptions short_ones = options();
+  short_ones.client.request_timeout = short_ones.client.append_timeout = std::chrono::seconds(2);
+  KafkaTarget target(short_ones);
+  rd_kafka_mock_broker_set_down(cluster_, -1);
+  const auto away = target.open();
+  ASSERT_FALSE(away);
+  EXPECT_EQ(away.error().code, "08001") << away.error().render();
+  rd_kafka_mock_broker_set_up(cluster_, -1);
+  for (const auto until = Clock::now() + kPatience; !target.open() && Clock::now() < until;) {
+  }
+  const std::shared_ptr<const ResultPart> parts[] = {test_part(windowed_form(), 1, 1, {{"a", 10}})};
+  ASSERT_TRUE(target.deliver(parts));
+  EXPECT_EQ(records(), (std::vector<std::string>{row("1", "a", 10)}));
+}
+
+}  // namespace
+}  // namespace backstream::sink
