@@ -103,8 +103,7 @@ class Reads {
     }
     const std::optional<Join>& join = query.stages.front().join;
     // Times of the two sides of a join by time are at most so far apart.
-    const Micros apart =
-        join && !join->by_window ? std::max(std::abs(join->least_us), std::abs(join->greatest_us)) : 0;
+    const Micros apart = join && !join->by_window ? std::max(std::abs(join->least_us), std::abs(join->greatest_us)) : 0;
     const size_t first = found.size();
     for (const auto& input : query.inputs) this->query(*input, {moved(range.from, -apart), moved(range.until, apart)});
     if (!join || found.size() != first + 2 || !query.inputs[0]->inputs.empty() || !query.inputs[1]->inputs.empty())
@@ -180,14 +179,16 @@ class Reads {
     }
     if (stage.analytic && stage.analytic->across_windows) {
       const Analytic& analytic = *stage.analytic;
-      range.from = moved(range.from, -std::max(analytic.range_before_us, analytic.rows_before * std::max<Micros>(size, 1)));
-      range.until = moved(range.until, std::max(analytic.range_after_us, analytic.rows_after * std::max<Micros>(size, 1)));
+      range.from =
+          moved(range.from, -std::max(analytic.range_before_us, analytic.rows_before * std::max<Micros>(size, 1)));
+      range.until =
+          moved(range.until, std::max(analytic.range_after_us, analytic.rows_after * std::max<Micros>(size, 1)));
     }
     Said rows;
     read_condition(stage.where.get(), columns, rows);
     read_condition(stage.lookup_where.get(), columns, rows);
     const bool inherits = stage.window.kind == Window::Kind::kInherited;
-    const Micros rows_size = inherits ? size
+    const Micros rows_size = inherits              ? size
                              : query.source.window ? query.source.window->size_us
                                                    : query.source.window_size_us;
     narrow(range, starts_of(rows, rows_size));
@@ -258,7 +259,8 @@ UnboundExprPtr column(std::string name, SourceSpan span) {
 UnboundExprPtr interval(Micros us, SourceSpan span) { return cast(fmt::format("{} us", us), "interval", span); }
 
 bool is_window_column(const UnboundExpr& e) {
-  return e.kind == UnboundExpr::Kind::kColumn && !e.names.empty() && (e.names.back() == kStart || e.names.back() == kEnd);
+  return e.kind == UnboundExpr::Kind::kColumn && !e.names.empty() &&
+         (e.names.back() == kStart || e.names.back() == kEnd);
 }
 
 bool has_aggregate(const UnboundExpr& e) {

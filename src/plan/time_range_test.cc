@@ -73,7 +73,8 @@ TEST(TimeRange, ConditionsOnStartAndEndOfWindows) {
 
 TEST(TimeRange, DaysOfACalendarMayBeShorterThanOthers) {
   EXPECT_EQ(ranges("SELECT window_start, octets FROM d WHERE window_end <= now()"), "d: -, 0 s");
-  EXPECT_EQ(ranges("SELECT window_start, octets FROM d WHERE window_end > now()"), "d: -172799 s, -") << "no day is longer";
+  EXPECT_EQ(ranges("SELECT window_start, octets FROM d WHERE window_end > now()"), "d: -172799 s, -")
+      << "no day is longer";
 }
 
 TEST(TimeRange, ThroughSubqueriesGroupsAndWindowsAbove) {
@@ -91,9 +92,10 @@ TEST(TimeRange, ThroughSubqueriesGroupsAndWindowsAbove) {
 }
 
 TEST(TimeRange, FunctionsThatLookBackNeedWhatWasBefore) {
-  EXPECT_EQ(ranges("SELECT * FROM (SELECT window_start, lag(octets, 2) OVER (PARTITION BY src_as ORDER BY window_start) "
-                   "AS before FROM v) x WHERE window_start >= now()"),
-            "v: -600 s, -");
+  EXPECT_EQ(
+      ranges("SELECT * FROM (SELECT window_start, lag(octets, 2) OVER (PARTITION BY src_as ORDER BY window_start) "
+             "AS before FROM v) x WHERE window_start >= now()"),
+      "v: -600 s, -");
 }
 
 TEST(TimeRange, BothSidesOfJoinsAndUnions) {
@@ -106,7 +108,8 @@ TEST(TimeRange, BothSidesOfJoinsAndUnions) {
   EXPECT_EQ(ranges("SELECT v.window_start, w.octets FROM v LEFT JOIN w ON v.window_start = w.window_start "
                    "AND w.window_start < now() WHERE v.window_start >= now() - interval '1 h'")
                 .substr(0, 10),
-            "v: -3600 s") << "what has no partner is kept";
+            "v: -3600 s")
+      << "what has no partner is kept";
   EXPECT_EQ(ranges("SELECT window_start, octets FROM v WHERE window_start >= now() UNION ALL "
                    "SELECT window_start, octets FROM w"),
             "v: 0 s, -; w: -, -");

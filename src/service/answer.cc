@@ -142,8 +142,9 @@ class Answer::Feed {
   Result<void> give_past() {
     Store::Range slice;
     slice.from = slice_at_;
-    // Beyond the last window that is whole there are only pieces.
-    slice.until = slice_at_ > last_whole_ ? range_.until : std::min(range_.until, slice_at_ + slice_us_);
+    // Up to the last window that is whole no more comes; beyond there may be pieces, and all is one slice.
+    slice.until =
+        slice_at_ > last_whole_ ? range_.until : std::min({range_.until, slice_at_ + slice_us_, last_whole_ + 1});
     slice.after_seq = slice_after_;
     slice.rows_max = kPageRows;
     place_ = store_.last_seq(id_);

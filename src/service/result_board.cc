@@ -49,6 +49,7 @@ class ResultBoard::Sink final : public exec::ResultSink {
       held_ = part_of(result);
     }
     held_->last = true;
+    held_->complete = held_->complete && result.complete;  // What is missing may be known at the end only.
     hold(nullptr);
     if (board_.window_listener_ && !room_) board_.window_listener_(query_, result.window_start);
   }
