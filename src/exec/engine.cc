@@ -233,7 +233,11 @@ class RunningQuery final : public RowReceiver {
     if (known != rows.end() && !failed() && !stages_.empty()) stages_.front()->tell_lost(known->second);
   }
   void mark_gap(Micros from, Micros until) {
-    if (!failed() && inputs_.empty() && !stages_.empty()) stages_.front()->mark_gap(from, until);
+    for (size_t s = 0; s < stages_.size() && !failed() && inputs_.empty(); ++s) {
+      stages_[s]->mark_gap(from, until);
+      // Rows of a view that are only passed on make their windows above.
+      if (reads_stream() || query_->stages[s].aggregates_rows) break;
+    }
     for (const auto& input : inputs_) input->mark_gap(from, until);
   }
 

@@ -87,6 +87,7 @@ class Answer::Feed {
         view_(*reading.view),
         used_(std::move(reading.used)),
         range_(reading.range),
+        now_(now),
         is_past_(range_.until <= now),
         frontier_(range_.from),
         slice_at_(range_.from),
@@ -104,6 +105,8 @@ class Answer::Feed {
     if (!last) return tl::unexpected(last.error());
     slice_at_ = std::max(range_.from, since->value_or(base::kMaxTime));
     last_whole_ = last->value_or(base::kMinTime);
+    if (!*since) known_from_ = std::max(range_.from, now_);
+    else if (has_default || **since > next_start(view_, range_.from)) known_from_ = std::max(range_.from, **since);
     const std::string of = fmt::format("history has results of \"{}\"", id_.name);
     if (!*since) {
       notices.push_back(fmt::format("history has no results of \"{}\" yet", id_.name));
@@ -137,6 +140,12 @@ class Answer::Feed {
   /// A version of the view came whose columns are others than the query was bound to.
   bool has_changed() const { return changed_; }
 
+  /// The query is there: what it will not see of the time that is asked for, it knows before the first row.
+  void join(size_t query_number) {
+    query_ = query_number;
+    engine_.mark_gap(query_, base::kMinTime, known_from_);
+  }
+
   /// Gives a piece of what history has: by time, so that no more is read than is asked for. What comes meanwhile, and
   /// after it, is given by number: parts up to `place_` here, later ones by give_coming().
   Result<void> give_past() {
@@ -168,9 +177,10 @@ class Answer::Feed {
     return {};
   }
 
-  /// No more is to come of a window that has begun.
+  /// No more is to come of a window that has begun, nor of those that are not final yet.
   void end() {
     if (window_) close(false);
+    if (frontier_ < range_.until && last_whole_ < range_.until) engine_.mark_gap(query_, frontier_, range_.until);
   }
 
   /// Gives what has come since. At least once after what history had.
@@ -229,6 +239,7 @@ class Answer::Feed {
     window_->usable = is_usable(part.form);
     if (!window_->usable) {
       ++skipped_;
+      engine_.mark_gap(query_, part.window_start, part.window_end);
       changed_ = changed_ || (usable_version_ != 0 && part.version > usable_version_);
     } else {
       usable_version_ = part.version;
@@ -284,10 +295,13 @@ class Answer::Feed {
   const plan::Relation& view_;  // The query's.
   std::vector<bool> used_;
   const plan::TimeRange range_;
+  const Micros now_;
   const bool is_past_;          ///< its end is not later than the statement
   Micros frontier_;             ///< starts of windows before are given
   Micros slice_at_, slice_us_;  ///< of what history has: what is read next
   Micros last_whole_ = base::kMinTime;
+  Micros known_from_ = base::kMinTime;  ///< what lies before may be missing
+  size_t query_ = 0;
   uint64_t slice_after_ = 0;
   uint64_t place_ = 0;  ///< seq: what comes after is read as it comes
   bool has_looked_ = false;
@@ -326,6 +340,7 @@ Answer::Answer(Ground ground, std::string name, uint64_t number, QueryRegister::
   }
   if (!topic_) fail(base::fail("53400", "there are too many event streams").value());
   number_ = engine_.add_query(over_.query, sink_);
+  for (const auto& feed : feeds_) feed->join(number_);
   thread_ = std::thread([this] { run(); });
 }
 

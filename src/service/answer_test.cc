@@ -253,6 +253,29 @@ TEST_F(AnswerTest, ThereIsNoSeamBetweenWhatWasAndWhatComes) {
   }
 }
 
+TEST_F(AnswerTest, WindowsAboveThatLackSomeOfTheirsAreNotComplete) {
+  now = kT0 + 3 * kHour + 30 * kMinute;
+  for (uint64_t m = 10; m < 205; ++m) keep(window(m + 1, static_cast<Micros>(m), 1));
+  ASSERT_TRUE(kept->settle());
+  const auto complete = [&](const std::string& rows) {
+    std::vector<std::pair<Micros, bool>> windows;
+    const Heard heard = answer("SELECT window_start, sum(octets) FROM tumble((SELECT * FROM q WHERE " + rows +
+                               "), window_start, interval '1 h') GROUP BY 1");
+    for (const Told& told : heard.windows) windows.emplace_back(told.start / 60, told.complete);
+    return windows;
+  };
+  using Windows = std::vector<std::pair<Micros, bool>>;
+  // The last hour, of which the begin is not read; and minutes that are not final yet.
+  EXPECT_EQ(complete("window_start < now()"), (Windows{{2, false}, {3, false}}));
+  EXPECT_EQ(complete("window_start < now() - interval '30 min'"), (Windows{{2, true}})) << "the hour up to its end";
+  // What is asked for is all there.
+  EXPECT_EQ(complete("window_start >= now() - interval '3 h' AND window_start < now() - interval '1 h'"),
+            (Windows{{0, true}, {1, true}, {2, true}}));
+  // History does not go back so far.
+  EXPECT_EQ(complete("window_start >= now() - interval '5 h' AND window_start < now() - interval '1 h'"),
+            (Windows{{0, false}, {1, true}, {2, true}}));
+}
+
 TEST_F(AnswerTest, OfRevisionsTheFinalOneIsTold) {
   const auto revision = [&](uint64_t seq, Micros minute, int number, bool final, int64_t scale) {
     auto part = window(seq, minute, 1, scale);
