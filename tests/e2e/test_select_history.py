@@ -1,11 +1,8 @@
 #!/usr/bin/env python3
 """SELECT over views: what they have given and what comes, as one; ranges that end, and groups of a whole range."""
-import csv
 import datetime
 import json
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -33,6 +30,12 @@ class SelectHistory(daemon.Case):
     def send_for(self, node, seconds):
         end = time.time() + seconds
         self.send_until(node, lambda: time.time() >= end)
+
+    def wait_for(self, condition, what):
+        deadline = time.time() + 60
+        while not condition():
+            self.assertLess(time.time(), deadline, what)
+            time.sleep(0.1)
 
     def shown(self, node, name="w"):
         """All rows of the view as the API has them."""
@@ -98,6 +101,85 @@ class SelectHistory(daemon.Case):
         plan = node.request("POST", "/api/v1/explain", {"text": f"SELECT * FROM w WHERE {span}"})[1]["plan"]
         self.assertIn("answered from results that are kept", plan)
         self.assertIn("history has them since", plan)
+        self.assertEqual(node.end(), 0)
+
+    def test_past_and_live_are_one(self):
+        node = self.serve()
+        node.add("w", VIEW)
+        stop = threading.Event()
+        sender = threading.Thread(target=self.send_until, args=(node, stop.is_set))
+        sender.start()
+        self.addCleanup(sender.join)
+        self.addCleanup(stop.set)
+        self.wait_for(lambda: len(self.shown(node)) >= 9, "windows")
+        # Several that begin at different moments, each read until it has a dozen windows.
+        started = []
+        for _ in range(5):
+            process = self.start("sql", "--server", f"http://127.0.0.1:{node.port}", "-o", "jsonl", "--windows", "12", "-c",
+                                 "SELECT window_start, src_as, flows, octets FROM w")
+            started.append(process)
+            time.sleep(0.37)
+        told = []
+        for process in started:
+            out, said = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0, said)
+            self.assertIn("ask for more by a condition", said)
+            told.append([tuple(json.loads(line).values()) for line in out.splitlines()])
+        stop.set()
+        sender.join()
+        time.sleep(2)
+        shown = {}
+        for start, _, src_as, flows, octets in self.shown(node):
+            shown.setdefault(start, []).append((start, src_as, flows, octets))
+        first = sorted(shown)[:12]
+        for rows in told:
+            self.assertEqual(sorted(rows), [row for start in first for row in shown[start]])
+        self.assertEqual(node.end(), 0)
+
+    def test_an_end_in_the_future_is_waited_for_and_a_drop_ends_it(self):
+        node = self.serve()
+        node.add("w", VIEW)
+        self.send_for(node, 2)
+        process = self.start("sql", "--server", f"http://127.0.0.1:{node.port}", "-o", "jsonl", "-c",
+                             "SELECT count(*) AS windows, sum(flows) AS flows FROM w WHERE "
+                             "window_start >= now() - interval '10 s' AND window_end <= now() + interval '3 s'")
+        asked = time.time()
+        self.send_for(node, 6)
+        out, said = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, said)
+        self.assertGreater(time.time(), asked + 3)
+        # The statement's time lies between `asked` and when the process was up.
+        ends = [(datetime.datetime.fromisoformat(row[1].replace("Z", "+00:00")).timestamp(), row[3]) for row in self.shown(node)]
+        possible = {sum(flows for end, flows in ends if end <= asked + later / 10 + 3) for later in range(30)}
+        self.assertIn(json.loads(out)["flows"], possible)
+        process = self.start("sql", "--server", f"http://127.0.0.1:{node.port}", "-c", "SELECT * FROM w")
+        self.wait_for(lambda: node.get("/api/v1/status")["clients"]["sessions"] == 1, "the session")
+        self.assertIn(node.request("DELETE", "/api/v1/queries/w")[0], (200, 204))
+        _, said = process.communicate(timeout=60)
+        self.assertIn('"w", which the SELECT reads, was dropped', said)
+        self.assertEqual(node.end(), 0)
+
+    def test_an_altered_view_and_history_that_is_off(self):
+        node = self.serve()
+        node.add("w", VIEW)
+        self.send_for(node, 3)
+        time.sleep(1.5)
+        text = VIEW.replace("sum(octets) AS octets", "sum(octets) AS octets, sum(packets) AS packets")
+        self.assertEqual(node.request("PUT", "/api/v1/queries/w", {"text": text})[0], 200)
+        self.send_for(node, 3)
+        time.sleep(2)
+        node.wait_until_kept()
+        span = "window_start >= now() - interval '1 h' AND window_end <= now()"
+        kept = sorted(tuple(row[:5]) for row in self.shown(node))
+        got, _ = self.rows(node, f"SELECT window_start, window_end, src_as, flows, octets FROM w WHERE {span}")
+        self.assertEqual(sorted(got), kept, "the columns that are read are the same")
+        got, said = self.rows(node, f"SELECT window_start, packets FROM w WHERE {span}")
+        self.assertTrue(0 < len(got) < len(kept), (len(got), len(kept)))
+        self.assertIn("were left out: they are of an older version", said)
+        self.assertEqual(node.end(), 0)
+        node = self.serve("history.enabled=false")
+        _, said = self.rows(node, f"SELECT window_start FROM w WHERE {span}", 3)
+        self.assertIn("now", said)
         self.assertEqual(node.end(), 0)
 
 

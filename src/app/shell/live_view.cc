@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 
 /// Rows of a window that are kept for the screen; there is no screen with more lines.
 constexpr size_t kRowsKept = 500;
+constexpr int kDrawsMax = 4;
 
 class LiveView final : public ResultView {
  public:
@@ -46,6 +47,7 @@ class LiveView final : public ResultView {
       if (*key == ' ') pause();
     }
     if (take_resize()) changed_ = true;
+    draws_ = 0;
     const auto now = Clock::now();
     // The countdown and the age of a window move by seconds.
     if (!scrolls_ && (changed_ || now - drawn_at_ >= 1s)) draw();
@@ -98,9 +100,8 @@ class LiveView final : public ResultView {
     shown_ = std::move(window);
     shown_rows_ = rows;
     changed_ = true;
-    // Of windows that come faster than anybody reads, as those of the past, the newest is drawn (tick()).
-    if (Clock::now() - drawn_at_ >= 50ms || !shown_once_) draw();
-    shown_once_ = true;
+    // Of windows that come faster than anybody reads, as those of the past, the newest is drawn by tick().
+    if (draws_++ < kDrawsMax) draw();
   }
 
   void pause() {
@@ -213,7 +214,8 @@ class LiveView final : public ResultView {
   ResultWindow building_;                     // Parts until the last.
   std::optional<ResultWindow> shown_, held_;  // held_: the newest that came while paused.
   uint64_t building_rows_ = 0, shown_rows_ = 0, held_rows_ = 0, lost_ = 0;
-  bool paused_ = false, changed_ = true, finished_ = false, scrolls_ = false, expanded_ = false, shown_once_ = false;
+  bool paused_ = false, changed_ = true, finished_ = false, scrolls_ = false, expanded_ = false;
+  int draws_ = 0;  // Of windows, since the last tick().
   std::vector<size_t> widths_;
   size_t drawn_lines_ = 0;
   Clock::time_point drawn_at_ = Clock::now();

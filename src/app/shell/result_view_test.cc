@@ -131,6 +131,14 @@ TEST_F(ResultViewTest, LiveShowsTheNewestWindowInPlace) {
   EXPECT_EQ(view->counts().windows, 2u);
   EXPECT_EQ(view->counts().passed, 1u);
 }
+TEST_F(ResultViewTest, LiveDrawsTheNewestOfManyThatComeAtOnce) {
+  const auto view = live_view(*output, {});
+  for (int n = 0; n < 2'000; ++n) EXPECT_TRUE(view->on_window(window(n, 1)));
+  const size_t drawn = written().size();
+  EXPECT_LT(drawn, 4'000u);
+  EXPECT_TRUE(view->tick());
+  EXPECT_NE(written().substr(drawn).find("2026-01-31 17:33:10"), std::string::npos) << written();
+}
 TEST_F(ResultViewTest, LiveKeepsToTheScreen) {
   const auto view = live_view(*output, {});
   EXPECT_TRUE(view->on_window(window(0, 2'000)));  // A file is taken for 80 x 24.
