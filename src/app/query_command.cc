@@ -11,6 +11,7 @@
 #include "app/query_look.h"
 #include "app/query_texts.h"
 #include "app/service_client.h"
+#include "app/suggestion_text.h"
 
 namespace backstream::app {
 namespace {
@@ -28,6 +29,7 @@ constexpr std::string_view kAbout =
     "  list      all of them                           show      one: text, columns, counters, who reads it\n"
     "  history   the versions of one                   diff      between versions, or with a file\n"
     "  validate  is a text right, without adding it    explain   its plan\n"
+    "  suggest   what answers a question about the past\n"
     "  pause, resume, drop                             of one or several\n"
     "  move      to other sites                        apply     a directory of files, all or nothing\n\n"
     "Each has --help. Exit codes: 0 done; 2 wrong flags; 3 SQL that is refused; 4 the server is not there; 5 not\n"
@@ -255,6 +257,35 @@ int explain(const Arguments& arguments) {
   return write_out(text_of(*answer, "plan"));
 }
 
+int suggest(const Arguments& arguments) {
+  ServiceOptions service;
+  GivenText given;
+  std::string output = "table";
+  CLI::App app(
+      "Says which results that are kept answer a question about the past, and with which SELECT; else what they lack,\n"
+      "and what keeps it from now on. The question is written as if the flows were there. Changes nothing.\n\n"
+      "  backstream query suggest -e \"SELECT window_start, src_as, sum(octets) AS octets\n"
+      "                               FROM tumble(flows, time, interval '1 h')\n"
+      "                               WHERE dst_as = 64500 AND time >= '2026-11-20' GROUP BY 1, 2\"",
+      "backstream query suggest");
+  app.add_option("FILE", given.positional, "FILE.sql with the question; - is standard input")->type_name("FILE.sql");
+  app.add_option("-e,--execute", given.execute, "the question, in place of a file")
+      ->type_name("SQL")
+      ->each([&given](const std::string&) { given.has_execute = true; });
+  app.add_option("-o,--output", output, "table or json")->check(CLI::IsMember({"table", "json"}))->type_name("FORMAT");
+  add_service_flags(app, service);
+  if (const auto code = parse_arguments(app, arguments)) return *code;
+  const auto read = read_text(given, app.get_name(), false);
+  if (!read) return complain(read.error());
+  auto client = ServiceClient::open(service);
+  if (!client) return complain(client.error());
+  json body = read->body();
+  body.erase("name");
+  const auto answer = client->post("/api/v1/queries/suggest", body, read->sent());
+  if (!answer) return complain(answer.error());
+  return output == "json" ? write_document(*answer) : write_out(suggestion_text(*answer, base::wall_clock()));
+}
+
 /// pause, resume, drop: of all that are named, or of none.
 int change_several(const Arguments& arguments, const std::string& verb, const std::string& about) {
   ServiceOptions service;
@@ -377,7 +408,7 @@ int query_command(const Arguments& arguments) {
                                          {"alter", alter},     {"move", move},         {"pause", pause},
                                          {"resume", resume},   {"drop", drop},         {"history", query_history},
                                          {"diff", query_diff}, {"validate", validate}, {"explain", explain},
-                                         {"apply", apply}};
+                                         {"suggest", suggest}, {"apply", apply}};
   return run_subcommand("query", kAbout, kSubcommands, arguments);
 }
 

@@ -11,6 +11,7 @@
 #include "app/query_apply.h"
 #include "app/scripted_server.h"
 #include "app/status_text.h"
+#include "app/suggestion_text.h"
 
 namespace backstream::app {
 namespace {
@@ -117,6 +118,73 @@ TEST_F(QueryCommand, AMistakeIsShownInTheFileOfWhoMadeIt) {
             file +
                 ":4:9: error: column \"scr_addr\" does not exist\n    4 | \t/* \xc3\xa9 */ scr_addr FROM flows\n"
                 "      | \t       ^~~~~~~~ hint: did you mean \"src_addr\"?\n");
+}
+
+TEST_F(QueryCommand, SuggestPrintsCommandsThatCanBeCopied) {
+  const std::string select =
+      "SELECT window_start, sum(octets) AS sum FROM tumble(\"Top\", window_start, interval '1 h') "
+      "GROUP BY window_start";
+  const json answer = {{"query", "Top"},
+                       {"text", select},
+                       {"notes", {"groups were dropped\x1b[2J", "another delay"}},
+                       {"windows", "5 min"},
+                       {"kept_since", "2026-01-30T12:00:00Z"},
+                       {"in_memory", false},
+                       {"retention_seconds", 2'592'000},
+                       {"rows_per_window", 153'000.0},
+                       {"tiers", {{{"tier", "1h"}, {"kept_since", "2025-12-01T00:00:00Z"}}}}};
+  const json plain = {{"query", "new"},
+                      {"text", "SELECT * FROM new"},
+                      {"notes", json::array()},
+                      {"windows", nullptr},
+                      {"kept_since", nullptr},
+                      {"in_memory", true},
+                      {"retention_seconds", nullptr},
+                      {"rows_per_window", nullptr},
+                      {"tiers", json::array()}};
+  const base::Micros now = *base::parse_timestamp("2026-01-31T13:00:00Z");
+  json told = {{"asked", {{"from", "2026-01-01T00:00:00Z"}, {"until", nullptr}}},
+               {"obstacle", nullptr},
+               {"answers", {answer, plain}},
+               {"others", {{{"query", "x"}, {"reasons", {"it keeps no dst_port"}}}}},
+               {"keep", nullptr}};
+  EXPECT_EQ(
+      suggestion_text(told, now),
+      "Top answers it; kept since 2026-01-30 12:00:00 (1 d 1 h), in windows of 5 min, about 153 k rows each; for 30 d\n"
+      "  rows may differ: groups were dropped\\x1b[2J; another delay\n"
+      "  not whole: 2026-01-01 00:00:00 is asked for\n"
+      "  averages and maxima since 2025-12-01 00:00:00: GET /api/v1/queries/Top/results?tier=1h\n"
+      "  backstream sql -c 'SELECT window_start, sum(octets) AS sum FROM tumble(\"Top\", window_start, interval "
+      "'\\''1 h'\\'') GROUP BY window_start'\n"
+      "new answers it; nothing of it is kept yet; in memory only, as history is off\n"
+      "  backstream sql -c 'SELECT * FROM new'\n");
+  told["answers"] = json::array();
+  told["keep"] = {{"name", "by_dst_port"}, {"text", "CREATE MATERIALIZED VIEW by_dst_port AS SELECT interval '1 h'"}};
+  server.on(Method::kPost, "/api/v1/queries/suggest", told);
+  server.start();
+  const std::string file = write("question.sql", "SELECT count(*)\nFROM flows;\n");
+  const Outcome outcome = run(query_command, {"suggest", file});
+  EXPECT_EQ(outcome.code, kExitOk);
+  EXPECT_EQ(
+      outcome.out,
+      "no kept result answers it\n"
+      "  x: it keeps no dst_port\n"
+      "flows are not kept, so what is past stays unanswered. From now on this keeps it:\n"
+      "  backstream query add by_dst_port -e \"CREATE MATERIALIZED VIEW by_dst_port AS SELECT interval '1 h'\"\n");
+  EXPECT_EQ(json::parse(run(query_command, {"suggest", "-e", "SELECT 1 FROM flows", "-o", "json"}).out), told);
+  const auto asked = server.asked();
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_EQ(asked[0].json(), (json{{"text", "SELECT count(*)\nFROM flows;"}, {"source", file}}));
+  EXPECT_EQ(run(query_command, {"suggest"}).code, kExitUsage);
+}
+
+TEST(ShellWord, IsOneWordWhateverStandsInIt) {
+  EXPECT_EQ(shell_word("SELECT 1"), "'SELECT 1'");
+  EXPECT_EQ(shell_word("interval '1 h'"), "\"interval '1 h'\"");
+  for (const char* special : {"'$(id)'", "'`id`'", "'a\\b'", "'!x'", "'\"'"}) {
+    const std::string word = shell_word(special);
+    EXPECT_TRUE(word.starts_with("''\\''")) << word;
+  }
 }
 
 TEST_F(QueryCommand, WhatCannotBeParsedIsNotSent) {
