@@ -36,7 +36,7 @@ std::string answer_text(const json& answer, const std::string& asked_from, base:
     text += "; kept since " + short_time(since);
     if (kept_since && *kept_since < now) text += fmt::format(" ({})", human_duration(now - *kept_since));
   }
-  if (!windows.empty()) text += fmt::format(", in windows of {}", printable(windows));
+  if (!since.empty() && !windows.empty()) text += fmt::format(", in windows of {}", printable(windows));
   if (const auto rows = answer.find("rows_per_window"); rows != answer.end() && rows->is_number())
     text += fmt::format(", about {} rows each", human_count(rows->get<double>()));
   if (const uint64_t seconds = count_of(answer, "retention_seconds"); seconds != 0)

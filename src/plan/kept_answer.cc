@@ -136,7 +136,10 @@ class Search {
 
   /// Where there is no other reason against the view.
   std::optional<WrittenSelect> make() {
-    if (!because_.empty() || !missing_.empty()) return std::nullopt;
+    if (!because_.empty() || !missing_.empty()) {
+      if (!other_rows_) tell_all();
+      return std::nullopt;
+    }
     // A row of the view is a group of the question: then all that is the same in both can be read from it.
     if (windows_ == Windows::kSame && rows_are_groups()) {
       auto select = rows_as_they_are();
@@ -175,6 +178,18 @@ class Search {
     missing->push_back(std::move(what));
   }
 
+  /// What else speaks against a view that cannot answer anyway, so that it is not found one by one.
+  void tell_all() {
+    if (v_.having && !q_.having) lacks_groups();
+    if (v_.limit && !q_.limit) lacks_rest();
+    Stage scratch;
+    for (const AggregateCall& call : q_.aggregates) {
+      const bool has = std::any_of(v_.aggregates.begin(), v_.aggregates.end(),
+                                   [&](const AggregateCall& other) { return same_aggregate(call, other); });
+      if (!has) (void)made_of_results(call, scratch);
+    }
+  }
+
   // --- of which rows, in which windows --------------------------------------------------------------------------
 
   void compare(const Query& question) {
@@ -193,7 +208,10 @@ class Search {
     }
     if (!same_lookups(q_, v_)) {
       other_rows_ = true;
-      return because("its rows are not looked up in the same tables as the question's");
+      return because(v_.lookups.empty() ? "its flows are not joined with lookup tables, as the question's are"
+                     : q_.lookups.empty()
+                         ? "its flows are joined with lookup tables, the question's are not"
+                         : "its flows are joined with lookup tables in another way than the question's");
     }
     compare_windows();
     compare_options(question);
@@ -274,7 +292,7 @@ class Search {
     const auto asked = conditions_of(q_), has = conditions_of(v_);
     std::string counted;
     for (const Expr* condition : has) {
-      if (!contains(asked, *condition)) counted += (counted.empty() ? "" : " AND ") + text_of_flows(*condition);
+      if (!contains(asked, *condition)) counted += (counted.empty() ? "" : " AND ") + text_over(*condition, v_.input);
     }
     if (!counted.empty()) because("it counts only flows with " + counted);
     for (const Expr* condition : asked) {
@@ -289,11 +307,10 @@ class Search {
       if (bound) check_begin(*bound);
     }
   }
-  std::string text_of_flows(const Expr& condition) const {
+  static std::string text_over(const Expr& e, const batch::Schema& schema) {
     std::vector<SqlColumn> columns;
-    for (const batch::ColumnDef& column : q_.input.columns)
-      columns.push_back({sql_name(column.name, SqlStyle::kShort)});
-    return to_sql(condition, columns, SqlStyle::kShort);
+    for (const batch::ColumnDef& column : schema.columns) columns.push_back({column.name});
+    return to_sql(e, columns, SqlStyle::kShort);
   }
   /// Of rows that are kept window by window, some can be had only where windows of the view begin.
   void check_begin(Micros time) {
@@ -622,7 +639,7 @@ class Search {
     const Micros begin = base::floor_to(kept_since - asked.offset_us, asked.slide_us) + asked.offset_us;
     return begin == kept_since ? begin : begin + asked.slide_us;
   }
-  void lacks_groups() { because(fmt::format("it keeps only groups with {}", expr::to_string(*v_.having, v_.grouped))); }
+  void lacks_groups() { because("it keeps only groups with " + text_over(*v_.having, v_.grouped)); }
   void lacks_rest() {
     const std::string of = v_.limit_by.empty() ? "window" : "part of a window";
     because(v_.limit ? fmt::format("it keeps only the first {} groups of a {}", *v_.limit, of)

@@ -165,7 +165,7 @@ TEST(KeptAnswer, TimeIsAskedOfWindowsThatBeginWithIt) {
 TEST(KeptAnswer, WhatIsMissingIsNamed) {
   expect(matrix(),
          {{by("dst_port", "sum(octets), sum(packets) FILTER (WHERE protocol = 6)", kHour, "src_ip << '10.0.0.0/8'"),
-           "no: it keeps no src_ip or dst_port"},
+           "no: it keeps no src_ip, dst_port or sum(packets) FILTER (WHERE (protocol = 6))"},
           {by("", "min(octets), avg(octets), count(DISTINCT src_ip)", kHour),
            "no: it keeps no min(octets), avg(octets) as a sum and a count or key to count: count(DISTINCT src_ip)"},
           {by("", "count(*)", "tumble(flows, time, interval '100 s')"),
@@ -188,13 +188,15 @@ TEST(KeptAnswer, WhatIsMissingIsNamed) {
   EXPECT_EQ(told("WITH (sites = 'ams') AS " + sums + group, question),
             "no: it counts only flows with site IS NOT NULL AND site = 'ams'");
   EXPECT_EQ(told("AS " + sums + group + " HAVING sum(octets) > 9", question),
-            "no: it keeps only groups with (sum(octets) > 9)");
+            "no: it keeps only groups with sum(octets) > 9");
   EXPECT_EQ(told("AS " + sums + group + " HAVING sum(octets) > 9", same + " HAVING sum(octets) > 9"),
             "SELECT window_start, src_as, octets FROM v");
   EXPECT_EQ(told("AS " + sums + group + " HAVING sum(octets) > 9", same + " HAVING sum(octets) > 8"),
-            "no: it keeps only groups with (sum(octets) > 9)");
+            "no: it keeps only groups with sum(octets) > 9");
   const std::string top = "AS " + sums + group + " ORDER BY octets DESC LIMIT 10";
   EXPECT_EQ(told(top, question), "no: it keeps only the first 10 groups of a window");
+  EXPECT_EQ(told(top, by("dst_port", "sum(octets)", kHour)),
+            "no: it keeps no dst_port: it keeps only the first 10 groups of a window");
   EXPECT_EQ(told(top, same), "no: it keeps only the first 10 groups of a window");
   EXPECT_EQ(told(top, same + " ORDER BY octets LIMIT 5"), "no: it keeps only the first 10 groups of a window");
   EXPECT_EQ(told(top, same + " ORDER BY octets DESC LIMIT 11"), "no: it keeps only the first 10 groups of a window");

@@ -311,6 +311,15 @@ TEST_F(ApiTest, KeptResultsAreSuggestedForAQuestion) {
   told = suggested("SELECT window_start, src_as, octets FROM (" + kMatrix + ") t WHERE octets > 9");
   EXPECT_FALSE(told["obstacle"].is_null());
   EXPECT_EQ(ask(Method::kPost, "/api/v1/queries", told["keep"]).status, 201) << told;
+
+  // Results of another text are none of this one's.
+  const auto since = [&] { return suggested(question)["answers"][0]["kept_since"].get<std::string>(); };
+  ask(Method::kPost, "/api/v1/queries/matrix/pause");
+  ask(Method::kPost, "/api/v1/queries/matrix/resume");
+  EXPECT_EQ(since(), "1970-01-01T00:01:00Z");
+  ask(Method::kDelete, "/api/v1/queries/held");
+  EXPECT_EQ(ask(Method::kPut, "/api/v1/queries/matrix", {{"text", kMatrix + ", 1"}}).status, 200);
+  EXPECT_GT(since(), "2020");
 }
 
 TEST_F(ApiTest, QuestionsThatAreNoneAreRefusedWhereTheyAreWrong) {

@@ -53,7 +53,6 @@ Of kept_of(const ApiGround& ground, const QueryRegister::Status& status, const S
   const auto shown = ground.board.read(kept.query, nothing);
   if (shown) kept.kept_since = shown->kept_since;
   kept.in_memory = ground.history == nullptr;
-  if (ground.history == nullptr) return kept;
   const history::QueryId id{kept.query, status.object.incarnation.value};
   // No part is read: what there is of the query is known by file.
   const auto oldest = [&](history::Tier tier) -> std::optional<Micros> {
@@ -64,11 +63,14 @@ Of kept_of(const ApiGround& ground, const QueryRegister::Status& status, const S
     const auto read = ground.history->read(id, none);
     return read ? read->kept_since : std::nullopt;
   };
-  if (const auto raw = oldest(history::Tier::kRaw)) kept.kept_since = std::min(*raw, kept.kept_since.value_or(*raw));
-  if (kept.kept_since) kept.kept_since = std::max(*kept.kept_since, text_since(ground, status));
+  const Micros of_this_text = text_since(ground, status);
+  const auto raw = kept.in_memory ? std::nullopt : oldest(history::Tier::kRaw);
+  if (raw) kept.kept_since = std::min(*raw, kept.kept_since.value_or(*raw));
+  if (kept.kept_since) kept.kept_since = std::max(*kept.kept_since, of_this_text);
   for (const auto tier : {history::Tier::kMinute, history::Tier::kFiveMinutes, history::Tier::kHour}) {
-    const auto since = oldest(tier);
-    if (since && *since < kept.kept_since.value_or(base::kMaxTime)) kept.tiers.emplace_back(tier, *since);
+    const auto since = kept.in_memory ? std::nullopt : oldest(tier);
+    const Micros whole = since ? std::max(*since, of_this_text) : base::kMaxTime;
+    if (whole < kept.kept_since.value_or(base::kMaxTime)) kept.tiers.emplace_back(tier, whole);
   }
   return kept;
 }

@@ -75,7 +75,29 @@ class History(daemon.Case):
                 break
             after = page["next"]
         self.assertEqual(pages, inside)
+        self.suggested(node, min(shown))
         self.assertEqual(node.end(), 0)
+
+    def suggested(self, node, kept_since):
+        """What is kept answers a question about flows that nobody has any more."""
+        server = f"http://127.0.0.1:{node.port}"
+        suggest = lambda question, *flags: self.run_backstream(
+            "query", "suggest", "-e", question, *flags, "--server", server)
+        question = ("SELECT window_start, count(*) AS flows FROM tumble(flows, time, interval '2 s') "
+                    "WHERE {} GROUP BY window_start")
+        told = suggest(question.format("src_as = 2"), "-o", "json")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        answer = json.loads(told.stdout)["answers"][0]
+        self.assertEqual((answer["query"], answer["kept_since"], answer["notes"]), ("w", kept_since, []))
+        self.assertIn("WHERE src_as = 2", answer["text"])
+        self.assertIn("backstream sql -c", suggest(question.format("src_as = 2")).stdout)
+        told = suggest(question.format("dst_port = 2"))
+        self.assertIn("w: it keeps no dst_port", told.stdout)
+        self.assertIn("backstream query add", told.stdout)
+        told = suggest(question.format("scr_as = 2"))
+        self.assertEqual(told.returncode, 3)
+        self.assertIn("-e:1:87: error: column \"scr_as\" does not exist", told.stderr)
+        self.assertIn("^~~~~~", told.stderr)
 
     def test_a_stop_writes_all_and_numbers_go_on(self):
         node = self.serve()
