@@ -182,11 +182,13 @@ verb_test() {
   fi
   step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1
   rm -f build/tests.xml build-asan/tests.xml
+  # Two tests a core: most of them wait, for windows, time-outs and brokers.
+  local jobs=$((2 * $(nproc)))
   step "release build" build_release ON || status=1
-  step "release tests" ctest --test-dir build -j "$(nproc)" --output-on-failure --output-junit tests.xml \
+  step "release tests" ctest --test-dir build -j "$jobs" --output-on-failure --output-junit tests.xml \
        --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
   step "asan-ubsan build" eval 'configure asan-ubsan && compile build-asan' || status=1
-  step "asan-ubsan tests" ctest --test-dir build-asan -j "$(nproc)" --output-on-failure --output-junit tests.xml -LE e2e \
+  step "asan-ubsan tests" ctest --test-dir build-asan -j "$jobs" --output-on-failure --output-junit tests.xml -LE e2e \
        --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
   if [ $long = yes ]; then
     step "simulation of merge workers, 10 000 seeds" env BACKSTREAM_SIM_SEEDS=10000 build/workers_test || status=1
