@@ -63,7 +63,11 @@ class SinkRoutes {
     if (!source) return refuse(source.error());
     const auto done = ground_->sinks->execute(*text, *source, author_of(request), wall_clock());
     if (!done) return refuse(done.error(), *text);
-    return json_answer(200, {{"done", Json::array({{{"name", done->name}, {"verb", done->verb}}})}});
+    return json_answer(200, {{"done", Json::array({{{"name", done->name},
+                                                    {"verb", done->verb},
+                                                    {"query", text_or_null(done->query)},
+                                                    {"server", text_or_null(done->server)},
+                                                    {"type", text_or_null(done->type)}}})}});
   }
   Response test(const Request& request) const {
     if (ground_->sinks == nullptr) return elsewhere();

@@ -28,6 +28,7 @@ constexpr double kDiskFreeWarning = 0.10, kDiskFreeError = 0.05;
 constexpr double kLimitWarning = 0.80, kLimitError = 0.95;
 constexpr double kMemoryWarning = 0.80, kMemoryError = 0.92;
 constexpr Micros kHistoryFullRecent = 60 * 60 * kSecond;
+constexpr Micros kSinkLagWarning = kMinute;
 constexpr Micros kOutageRecent = 24 * 60 * kMinute;
 constexpr Micros kClockStepRecent = 60 * kMinute;
 constexpr size_t kNamesMax = 3;
@@ -750,11 +751,63 @@ void check_history(const DoctorInput& input, Checks& out) {
                  ""});
 }
 
+void check_sinks(const DoctorInput& input, Checks& out) {
+  if (!input.sinks) return;
+  using Sink = DoctorInput::Sink;
+  const std::vector<Sink>& sinks = *input.sinks;
+  const auto because = [](const Sink& sink, std::string_view what) {
+    return fmt::format("{}{}{}{}", sink.name, what.empty() ? "" : " ", what,
+                       sink.error.empty() ? "" : ": " + sink.error);
+  };
+  Names failing, wrong;
+  std::string fix;
+  const auto warn = [&](std::string what, const std::string& mend) {
+    wrong.add(what);
+    if (fix.empty()) fix = mend;
+  };
+  for (const Sink& sink : sinks) {
+    if (!sink.failing) continue;
+    failing.add(because(sink, sink.behind_since == 0 ? "" : since(input, sink.behind_since)));
+    if (failing.count() == 1)
+      fix = fmt::format("backstream sink test {}; what waits is kept as long as history keeps it (history.keep)",
+                        sink.name);
+  }
+  if (failing.count() != 0) {
+    out.push_back({"D25", kError, fmt::format("sinks do not get through: {}", failing.text()), fix});
+    return;
+  }
+  for (const Sink& sink : sinks) {
+    if (!sink.waits_for.empty())
+      warn(fmt::format("{} waits: {}", sink.name, sink.waits_for),
+           fmt::format("backstream sink list; or, if it is not wanted any more: DROP PUBLICATION {}", sink.name));
+    if (sink.behind_since != 0 && input.now - sink.behind_since > kSinkLagWarning)
+      warn(fmt::format("{} lags {}", sink.name, since(input, sink.behind_since)),
+           "is the target slow? what it has not taken when history drops it is missed: history.keep");
+    if (sink.recent_missed != 0)
+      warn(fmt::format("{} missed {} rows that history had no more", sink.name, grouped(sink.recent_missed)),
+           "keep them longer: history.keep, history.max_octets, or retention of the view");
+    if (sink.recent_refused != 0)
+      warn(because(sink, fmt::format("refused {} rows", grouped(sink.recent_refused))),
+           "backstream sink list says why; once that is mended: backstream sink replay " + sink.name);
+    if (sink.recent_left_out != 0)
+      warn(fmt::format("{} left out {} rows beyond series_max", sink.name, grouped(sink.recent_left_out)),
+           "a higher series_max, fewer rows (WHERE, LIMIT), or the rest as one row (rest_row); docs/operations.md, "
+           "\"Prometheus\"");
+  }
+  if (wrong.count() != 0) {
+    out.push_back({"D25", kWarning, fmt::format("sinks: {}", wrong.text()), fix});
+    return;
+  }
+  out.push_back({"D25", kOk,
+                 sinks.empty() ? "no sinks" : fmt::format("{}: none fails or lags", plural(sinks.size(), "sink")), ""});
+}
+
 constexpr void (*kChecks[])(const DoctorInput&, Checks&) = {
-    check_config,      check_listeners, check_exporters, check_admission,  check_sampling,        check_templates,
-    check_decoding,    check_missing,   check_buffers,   check_delays,     check_exporter_clocks, check_watermark,
-    check_our_clock,   check_queries,   check_catalog,   check_checkpoint, check_outages,         check_disk,
-    check_descriptors, check_memory,    check_exposure,  check_limits,     check_alerts,          check_history,
+    check_config,          check_listeners, check_exporters, check_admission,   check_sampling,
+    check_templates,       check_decoding,  check_missing,   check_buffers,     check_delays,
+    check_exporter_clocks, check_watermark, check_our_clock, check_queries,     check_catalog,
+    check_checkpoint,      check_outages,   check_disk,      check_descriptors, check_memory,
+    check_exposure,        check_limits,    check_alerts,    check_history,     check_sinks,
 };
 
 size_t count_of(const Checks& checks, CheckState state) {

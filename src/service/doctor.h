@@ -155,6 +155,15 @@ struct DoctorInput {
   };
   std::optional<History> history;
 
+  struct Sink {
+    std::string name, error;        ///< the last one
+    std::string waits_for;          ///< why nothing is sent; empty: it is, or another node is to
+    bool failing = false;           ///< the target cannot be reached now
+    base::Micros behind_since = 0;  ///< 0: the target has all
+    uint64_t recent_refused = 0, recent_missed = 0, recent_left_out = 0;  ///< rows
+  };
+  std::optional<std::vector<Sink>> sinks;
+
   std::optional<telemetry::ProcessFacts> process;  ///< of the daemon
   struct Memory {
     uint64_t total_octets = 0;                 ///< what the process may have: of the machine, or its control group

@@ -369,6 +369,29 @@ void add_history(DoctorInput& input, const config::Settings& settings, const Met
   history.folder = settings.history.folder.empty() ? settings.state.folder + "/history" : settings.history.folder;
 }
 
+void add_sinks(DoctorInput& input, const MetricsInput& now, const MetricsInput* earlier) {
+  if (!now.history) return;  // Sinks read it.
+  auto& sinks = input.sinks.emplace();
+  for (const SinkRegister::Info& info : now.sinks) {
+    sink::RunnerStatus before;
+    if (earlier != nullptr) {
+      const auto at = std::find_if(earlier->sinks.begin(), earlier->sinks.end(),
+                                   [&](const SinkRegister::Info& other) { return other.name == info.name; });
+      if (at != earlier->sinks.end()) before = at->status;
+    }
+    DoctorInput::Sink& sink = sinks.emplace_back();
+    sink.name = info.name;
+    sink.error = info.status.error;
+    if (!info.elsewhere) sink.waits_for = info.waits_for;
+    sink.failing = info.status.state == sink::RunnerStatus::State::kFailing;
+    sink.behind_since = info.status.behind_since;
+    // Counters begin anew with what runs the sink.
+    sink.recent_refused = grown(info.status.rows_refused, before.rows_refused);
+    sink.recent_missed = grown(info.status.rows_missed, before.rows_missed);
+    sink.recent_left_out = grown(info.status.rows_left_out, before.rows_left_out);
+  }
+}
+
 }  // namespace
 
 void add_counts(DoctorInput& input, const config::Settings& settings, const MetricsInput& now,
@@ -389,6 +412,7 @@ void add_counts(DoctorInput& input, const config::Settings& settings, const Metr
   if (!input.catalog) input.catalog.emplace(DoctorInput::Catalog{});
   input.catalog->revision = now.catalog_revision;
   add_history(input, settings, now, earlier);
+  add_sinks(input, now, earlier);
   if (!input.checkpoint) input.checkpoint.emplace(DoctorInput::Checkpoint{});
   input.checkpoint->at = now.checkpoint_at;
   if (!input.config) input.config.emplace(DoctorInput::Config{});

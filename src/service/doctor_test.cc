@@ -70,6 +70,9 @@ DoctorInput well() {
   input.history->octets = uint64_t{2} << 30;
   input.history->octets_max = uint64_t{16} << 30;
   input.history->oldest = kNow - 100 * 60 * kMinute;
+  input.sinks.emplace(2);
+  input.sinks->at(0).name = "matrix_db";
+  input.sinks->at(1).name = "matrix_prom";
   return input;
 }
 
@@ -88,7 +91,7 @@ TEST(Doctor, FindsNothingWhereAllIsWell) {
     EXPECT_NE(check.text, "") << check.id;
     EXPECT_TRUE(ids.insert(check.id).second) << check.id;
   }
-  EXPECT_EQ(ids.size(), 24U);
+  EXPECT_EQ(ids.size(), 25U);
   EXPECT_EQ(*ids.begin(), "D01");
   EXPECT_EQ(checks_exit_code(checks), 0);
 }
@@ -268,6 +271,33 @@ const std::vector<Case>& cases() {
        "near the limit: exporters: 60,000 of 65,536", "decode.exporter_limit"},
       {"a limit that is reached", "D22", kError, [](I& i) { i.limits->at(0).used = 65'536; }, "65,536 of 65,536",
        "decode.exporter_limit"},
+      {"sinks", "D25", kOk, [](I&) {}, "2 sinks: none fails or lags", ""},
+      {"no sinks", "D25", kOk, [](I& i) { i.sinks->clear(); }, "no sinks", ""},
+      {"a sink whose target is away", "D25", kError,
+       [](I& i) {
+         i.sinks->at(0).failing = true;
+         i.sinks->at(0).error = "connection refused";
+         i.sinks->at(0).behind_since = kNow - 2 * kMinute;
+         i.sinks->at(1).recent_left_out = 7;
+       },
+       "do not get through: matrix_db since 2026-01-31T11:58:00Z (2 min): connection refused",
+       "backstream sink test matrix_db"},
+      {"a sink that waits", "D25", kWarning, [](I& i) { i.sinks->at(1).waits_for = "there is no query 'matrix'"; },
+       "matrix_prom waits: there is no query 'matrix'", "DROP PUBLICATION matrix_prom"},
+      {"a sink that lags", "D25", kWarning, [](I& i) { i.sinks->at(0).behind_since = kNow - 2 * kMinute; },
+       "matrix_db lags since 2026-01-31T11:58:00Z", "history.keep"},
+      {"a sink that does not lag yet", "D25", kOk, [](I& i) { i.sinks->at(0).behind_since = kNow - kMinute / 2; },
+       "none fails or lags", ""},
+      {"a sink that missed rows", "D25", kWarning, [](I& i) { i.sinks->at(0).recent_missed = 1'200; },
+       "matrix_db missed 1,200 rows", "history.keep"},
+      {"rows that a target refused", "D25", kWarning,
+       [](I& i) {
+         i.sinks->at(0).recent_refused = 3;
+         i.sinks->at(0).error = "no UTF-8";
+       },
+       "matrix_db refused 3 rows: no UTF-8", "backstream sink replay matrix_db"},
+      {"rows beyond series_max", "D25", kWarning, [](I& i) { i.sinks->at(1).recent_left_out = 7; },
+       "matrix_prom left out 7 rows beyond series_max", "rest_row"},
       {"history", "D24", kOk, [](I&) {}, "history takes 2.0 GiB of 16 GiB, from 2026-01-27T08:00:00Z on", ""},
       {"history on a full disk", "D24", kError,
        [](I& i) {
@@ -336,7 +366,7 @@ TEST(Doctor, EveryCheckCanFindSomething) {
   std::set<std::string_view> bad;
   for (const Case& one : cases())
     if (one.state != kOk) bad.insert(one.id);
-  EXPECT_EQ(bad.size(), 24U);
+  EXPECT_EQ(bad.size(), 25U);
 }
 
 TEST(Doctor, TheDocumentHasEveryCheck) {
@@ -378,11 +408,11 @@ TEST(Doctor, WritesForPeopleAndForPrograms) {
   EXPECT_NE(text.find("  ERROR D09  the kernel dropped"), std::string::npos) << text;
   EXPECT_NE(text.find("\n             fix: set ingest.sockets"), std::string::npos) << text;
   EXPECT_NE(text.find("  warn  D14  0 queries run, paused: a?b?[31m\n"), std::string::npos) << text;
-  EXPECT_TRUE(text.ends_with("  24 checks: 22 ok, 1 warning, 1 error\n")) << text;
+  EXPECT_TRUE(text.ends_with("  25 checks: 23 ok, 1 warning, 1 error\n")) << text;
   const nlohmann::json read = nlohmann::json::parse(checks_json(checks));
   EXPECT_EQ(read["warnings"], 1);
   EXPECT_EQ(read["errors"], 1);
-  EXPECT_EQ(read["checks"].size(), 24U);
+  EXPECT_EQ(read["checks"].size(), 25U);
   EXPECT_EQ(read["checks"][8]["id"], "D09");
   EXPECT_EQ(read["checks"][8]["state"], "error");
 }

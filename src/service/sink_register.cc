@@ -115,6 +115,7 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
   auto statements = sql::parse(text, source_name);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   Change change;
+  Done done;
   change.kind = catalog::Kind::kSink;
   const bool drops = statements->size() == 1 && statements->front().kind == Kind::kDrop &&
                      statements->front().object_type == "publication";
@@ -132,6 +133,12 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
                          .value(),
                      source_name, text);
     }
+    const std::lock_guard lock(mutex_);
+    if (const auto held = held_.find(change.name); held != held_.end() && held->second.definition) {
+      done.query = held->second.definition->query;
+      done.server = held->second.definition->server;
+      if (held->second.runner) done.type = service::name(held->second.server.type);
+    }
   } else {
     const auto definition = read_sink(text, source_name, ground_.find_server, ground_.servers());
     if (!definition) return tl::unexpected(definition.error());
@@ -143,8 +150,11 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
                          .value(),
                      source_name, text);
     }
+    const SinkServer server = ground_.find_server(definition->server).value_or(SinkServer{});
+    done.query = definition->query;
+    done.server = definition->server;
+    done.type = service::name(server.type);
     if (query->form) {
-      const SinkServer server = ground_.find_server(definition->server).value_or(SinkServer{});
       if (auto checked = check_selection(*definition, server, *query->form); !checked) {
         base::Diagnostic error = std::move(checked.error());
         for (const plan::UnboundName& column : statement.insert_columns) {
@@ -163,7 +173,9 @@ Result<SinkRegister::Done> SinkRegister::execute(const std::string& text, const 
   if (const auto applied = catalog_.apply({&change, 1}, author, now); !applied)
     return located(applied.error(), source_name, text);
   if (auto tended = tend(); !tended) return tl::unexpected(std::move(tended.error()));
-  return Done{change.name, change.verb};
+  done.name = change.name;
+  done.verb = change.verb;
+  return done;
 }
 
 std::vector<SinkRegister::Info> SinkRegister::list() const {
@@ -175,6 +187,7 @@ std::vector<SinkRegister::Info> SinkRegister::list() const {
     info.text = held.text;
     info.waits_for = held.waits_for;
     if (held.definition) {
+      info.elsewhere = !held.definition->node.empty() && held.definition->node != ground_.node;
       info.query = held.definition->query;
       info.server = held.definition->server;
     }

@@ -48,7 +48,8 @@ class SinkRegister {
 
   struct Done {
     std::string name;
-    std::string verb;  ///< "create", "drop"
+    std::string verb;                                ///< "create", "drop", "unchanged"
+    std::string query = {}, server = {}, type = {};  ///< of a drop as far as they were known here
   };
   /// CREATE or DROP PUBLICATION. Errors, located in the text: read_sink(); check_selection(); 42704 no such query, or
   /// sink; 42710 there is one of that name; the catalog's.
@@ -58,6 +59,7 @@ class SinkRegister {
   struct Info {
     std::string name, text, query, server, type;
     std::string waits_for;      ///< why nothing is sent here; empty: it is
+    bool elsewhere = false;     ///< since another node is to
     sink::RunnerStatus status;  ///< all 0 while it waits
   };
   /// By name.

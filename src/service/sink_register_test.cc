@@ -147,6 +147,32 @@ class SinkRegisterTest : public ::testing::Test {
   std::optional<SinkRegister> register_;
 };
 
+TEST_F(SinkRegisterTest, ForPrometheusThereIsSomethingToMeasureAndNothingToReplay) {
+  servers_["prom"].type = SinkServer::Type::kPrometheus;
+  EXPECT_EQ(
+      run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', format = 'csv', series_max = '5')"),
+      "22023 1:72 series_max is nothing to server 'out', whose type is file | it is for servers of type prometheus");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', format = 'prometheus', rotate = '5 min')"),
+            "22023 1:79 rotate is nothing to format 'prometheus' | its one file is replaced with each window");
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'prom', series_max = '0')"),
+            "22023 1:57 invalid value \"0\" for series_max | 1 to 1000000");
+  for (const char* const options : {"server = 'prom'", "server = 'out', format = 'prometheus'"}) {
+    EXPECT_EQ(
+        run(fmt::format("CREATE PUBLICATION p FOR TABLE q (window_start, name) WITH ({})", options)),
+        "22023 1:32 'q' gives Prometheus nothing to measure | of a query with GROUP BY: a column that is a number "
+        "and not among the keys");
+  }
+  EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'prom', series_max = '5')"), "create p");
+  EXPECT_EQ(run("CREATE PUBLICATION f FOR TABLE q WITH (server = 'out', format = 'prometheus', series_max = '5')"),
+            "create f");
+  for (const char* const name : {"p", "f"}) EXPECT_EQ(register_->replay(name, 0, 1).error().code, "0A000");
+  EXPECT_EQ(register_->list().back().type, "prometheus");
+  const auto dropped = register_->execute("DROP PUBLICATION p", "-e", {"tester", "test"}, 1);
+  ASSERT_TRUE(dropped);
+  EXPECT_EQ((std::vector{dropped->verb, dropped->query, dropped->server, dropped->type}),
+            (std::vector<std::string>{"drop", "q", "prom", "prometheus"}));
+}
+
 TEST_F(SinkRegisterTest, CreatesRunsDropsAndGoesOnAfterARestart) {
   add(1);
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', format = 'jsonl', rotate = '5 min')"),
@@ -186,7 +212,7 @@ TEST_F(SinkRegisterTest, MistakesAreLocated) {
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', formt = 'csv')"),
             "22023 1:56 unrecognized option \"formt\" | did you mean format?");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', format = 'xml')"),
-            "22023 1:56 invalid value \"xml\" for format | it is 'csv' or 'jsonl'");
+            "22023 1:56 invalid value \"xml\" for format | it is 'csv', 'jsonl' or 'prometheus'");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'pg', format = 'csv')"),
             "22023 1:55 format is nothing to server 'pg', whose type is postgres | it is for servers of type file");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', rotate = '1 s')").substr(0, 10), "22023 1:56");

@@ -105,7 +105,7 @@ class Commands(daemon.Case):
         result = self.run_backstream("doctor", "--json", "--server", self.url)
         self.assertIn(result.returncode, (0, 1), result.stdout)
         checks = {c["id"]: c for c in json.loads(result.stdout)["checks"]}
-        self.assertEqual(len(checks), 24)
+        self.assertEqual(len(checks), 25)
         for check in ("D01", "D02", "D03", "D07", "D14", "D15"):
             self.assertEqual(checks[check]["state"], "ok", checks[check])
         page = self.node.get("/metrics")

@@ -85,6 +85,27 @@ Shell::Done Shell::refused(const Statement& statement, std::string_view code, st
   return tl::unexpected(ServiceError(std::move(diagnostic)));
 }
 
+namespace {
+
+/// What becomes of a sink now, and how that is seen.
+std::string sink_line(const Json& done) {
+  const std::string name = text_of(done, "name"), query = text_of(done, "query"), type = text_of(done, "type");
+  const std::string server =
+      fmt::format("server {}{}", text_of(done, "server"), type.empty() ? "" : fmt::format(" ({})", type));
+  if (text_of(done, "verb") == "drop") {
+    return fmt::format(" {}: rows of {} go to {} no more; {}", name, query, server,
+                       type == "prometheus" ? "its page is gone" : "what was sent stays");
+  }
+  const std::string where =
+      type == "prometheus"
+          ? fmt::format("the newest window of {} stands at /metrics/results/{} for {}", query, name, server)
+          : fmt::format("rows of {} go to {}, from the oldest that history has", query, server);
+  return fmt::format(" {0}: {1}; backstream sink test {0} tries the way, backstream sink list shows how far it is",
+                     name, where);
+}
+
+}  // namespace
+
 /// "CREATE MATERIALIZED VIEW: top_dst runs, version 1, collecting since …; also started anew: …"
 void Shell::say_done(std::string_view tag, const Json& answer) const {
   std::string text(tag);
@@ -102,6 +123,7 @@ void Shell::say_done(std::string_view tag, const Json& answer) const {
   if (answer.is_object() && answer.contains("done") && answer["done"].is_array()) {
     for (const Json& done : answer["done"]) {
       if (text_of(done, "verb") == "unchanged") text += ", unchanged";
+      if (const std::string server = text_of(done, "server"); !server.empty()) text += sink_line(done);
       if (!done.is_object() || !done.contains("also") || !done["also"].is_array()) continue;
       for (const Json& reader : done["also"]) {
         if (reader.is_string()) text += fmt::format(", {} starts anew with it", reader.get<std::string>());
