@@ -62,7 +62,7 @@ TEST(HelpPages, BashCompletesCommandsFlagsValuesAndNames) {
   EXPECT_EQ(offered(script, {"query", "show", ""}), "top tail_of_it");
   EXPECT_EQ(offered(script, {"query", "show", "--to"}), "--token-file");
   EXPECT_EQ(offered(script, {"tail", "t"}), "top tail_of_it");
-  EXPECT_EQ(offered(script, {"tail", "top", "-o", ""}), "table csv jsonl");
+  EXPECT_EQ(offered(script, {"tail", "top", "-o", ""}), "table csv jsonl prometheus");
   EXPECT_EQ(offered(script, {"completion", "z"}), "zsh");
 }
 

@@ -32,7 +32,9 @@ void PrometheusLines::begin(std::string_view query, const std::vector<Column>& c
   measures_.clear();
   for (const Column& column : columns) {
     const Role role = column.key ? Role::kLabel : is_measured(column.type) ? Role::kMeasure : Role::kNone;
-    made.push_back({role, std::string(column.name)});
+    const auto of = std::find_if(columns.begin(), columns.end(),
+                                 [&](const Column& c) { return !c.name.empty() && c.name == column.stderr_of; });
+    made.push_back({role, std::string(column.name), of == columns.end() ? -1 : static_cast<int>(of - columns.begin())});
     measures_.push_back(role == Role::kMeasure);
   }
   window_.emplace(query, "", std::move(made));

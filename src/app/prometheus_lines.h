@@ -15,6 +15,7 @@ class PrometheusLines {
   struct Column {
     std::string_view name, type;  ///< SQL's name of the type
     bool key = false;
+    std::string_view stderr_of = {};  ///< a column; empty: of none
   };
   void begin(std::string_view query, const std::vector<Column>& columns);
   /// @param cells  of each column, as fields of CSV are without their quotes; absent: null

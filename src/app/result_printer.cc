@@ -7,6 +7,7 @@
 #include "app/client_command.h"
 #include "base/time.h"
 #include "http/message.h"
+#include "receiver/value_text.h"
 
 namespace backstream::app {
 namespace {
@@ -131,7 +132,8 @@ void ResultPrinter::put_page(const ResultPart& part, size_t row_count) {
   if (!start || !end) return;  // Rows without a window.
   if (!page_.has_begun()) {
     std::vector<PrometheusLines::Column> columns;
-    for (const ResultColumn& column : part.columns) columns.push_back({column.name, column.type, column.key});
+    for (const ResultColumn& column : part.columns)
+      columns.push_back({column.name, column.type, column.key, column.stderr_of});
     page_.begin(part.query, columns);
   }
   for (size_t row = 0; row < row_count; ++row) {
@@ -163,6 +165,14 @@ void ResultPrinter::put_table(const ResultPart& part, size_t row_count) {
   for (size_t row = 0; row < row_count; ++row) {
     for (size_t c = 0; c < part.columns.size(); ++c)
       cells[row].push_back(printable(plain_text(part.rows[row][c], part.columns[c])));
+    for (size_t c = 0; c < part.columns.size(); ++c) {
+      const auto of = std::find_if(part.columns.begin(), part.columns.end(), [&](const ResultColumn& column) {
+        return !part.columns[c].stderr_of.empty() && column.name == part.columns[c].stderr_of;
+      });
+      if (of != part.columns.end())
+        cells[row][c] =
+            receiver::error_for_people(cells[row][static_cast<size_t>(of - part.columns.begin())], cells[row][c]);
+    }
   }
   std::string text;
   if (!header_written_) {

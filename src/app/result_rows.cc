@@ -101,7 +101,8 @@ base::Result<Node> parse(std::string_view json) {
 std::vector<ResultColumn> columns_of(const Node& list) {
   std::vector<ResultColumn> columns;
   for (const Node& column : list.items)
-    columns.push_back({column.text_at("name"), column.text_at("type"), column.flag_at("key", false)});
+    columns.push_back(
+        {column.text_at("name"), column.text_at("type"), column.flag_at("key", false), column.text_at("stderr_of")});
   return columns;
 }
 

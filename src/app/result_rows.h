@@ -17,7 +17,8 @@ struct ResultCell {
 };
 struct ResultColumn {
   std::string name, type;
-  bool key = false;  ///< tells a row from the others of its window
+  bool key = false;            ///< tells a row from the others of its window
+  std::string stderr_of = {};  ///< the column whose standard error it is; empty: of none
   bool operator==(const ResultColumn&) const = default;
 };
 /// Rows of one window and revision, or a part of them.

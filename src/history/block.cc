@@ -90,6 +90,8 @@ std::vector<uint8_t> write_form(const ResultForm& form) {
   base::put_varint_signed(out, form.window_size_us);
   base::put_varint_signed(out, form.window_start_column);
   base::put_varint_signed(out, form.window_end_column);
+  // Behind all else, and only where there is one: forms from before it had a place are read, and are as they were.
+  for (const int of : form.stderr_of) base::put_varint_signed(out, of);
   return out;
 }
 
@@ -123,9 +125,15 @@ std::shared_ptr<const ResultForm> read_form(std::span<const uint8_t> octets) {
     return number < 0 || form->schema.columns[static_cast<size_t>(number)].type == batch::Type::kTimestamptz;
   };
   if (!in.i64(form->window_size_us) || form->window_size_us < 0 || !column(form->window_start_column) ||
-      !column(form->window_end_column) || !in.rest().empty())
+      !column(form->window_end_column))
     return nullptr;
-  return form;
+  if (in.rest().empty()) return form;
+  for (uint64_t i = 0; i < columns; ++i) {
+    int64_t of = 0;
+    if (!in.i64(of) || of < -1 || of >= static_cast<int64_t>(columns)) return nullptr;
+    form->stderr_of.push_back(static_cast<int>(of));
+  }
+  return in.rest().empty() ? form : nullptr;
 }
 
 }  // namespace backstream::history

@@ -102,6 +102,25 @@ TEST(HistoryBlock, RefusesWhatIsNotSoManyRowsOfTheForm) {
   }
 }
 
+TEST(HistoryBlock, FormsFromBeforeStandardErrorsAreReadAndWrittenAsBefore) {
+  auto form = std::make_shared<ResultForm>();
+  form->schema.columns = {{"o", Type::kInt8}, {"e", Type::kFloat8}};
+  const std::vector<uint8_t> before = {
+      2, static_cast<uint8_t>(Type::kInt8), 0, 1, 'o', static_cast<uint8_t>(Type::kFloat8), 0, 1, 'e', 0, 0, 1, 1};
+  form->window_start_column = form->window_end_column = -1;
+  EXPECT_EQ(write_form(*form), before);
+  ASSERT_NE(read_form(before), nullptr);
+  EXPECT_TRUE(read_form(before)->stderr_of.empty());
+  form->stderr_of = {-1, 0};
+  const auto octets = write_form(*form);
+  ASSERT_NE(read_form(octets), nullptr);
+  EXPECT_EQ(read_form(octets)->stderr_of, form->stderr_of);
+  auto beyond = octets;
+  beyond.back() = 4;  // Column 2, of two.
+  EXPECT_EQ(read_form(beyond), nullptr);
+  EXPECT_EQ(read_form({octets.data(), octets.size() - 1}), nullptr);
+}
+
 TEST(HistoryBlock, FormsComeBackAsTheyWere) {
   const auto form = form_of_all_types();
   const auto octets = write_form(*form);

@@ -109,6 +109,38 @@ TEST(History, OfAWindowTheNewestRevisionIsRead) {
   EXPECT_EQ(read_all(kept, range).size(), 4U);
 }
 
+TEST(History, TheNewestFinalWindowIsFoundBehindThoseThatMayBeRevised) {
+  const Scratch scratch;
+  Kept kept(scratch.path());
+  const auto form = matrix_form();
+  const auto newest = [&](std::span<const std::shared_ptr<const ResultPart>> newer = {}) {
+    return starts_of(kept->newest_final(kQuery, newer).value());
+  };
+  EXPECT_EQ(newest(), std::vector<Micros>{});
+  uint64_t seq = 0;
+  for (int64_t minute = 0; minute < 100; ++minute) {
+    auto part = matrix_part(form, ++seq, kT0 + minute * kMinute, 2);
+    part->final = minute < 40;
+    kept.add(part);
+  }
+  ASSERT_TRUE(kept->settle());
+  EXPECT_EQ(newest(), std::vector<Micros>{39});
+  // A revision of an older window is nothing to it; one of the newest is.
+  for (const int64_t minute : {38, 39}) {
+    auto part = matrix_part(form, ++seq, kT0 + minute * kMinute, 3);
+    part->revision = 2;
+    kept.add(part);
+  }
+  ASSERT_TRUE(kept->settle());
+  EXPECT_EQ(kept->newest_final(kQuery).value().front()->rows.row_count, 3U);
+  EXPECT_EQ(newest(), std::vector<Micros>{39});
+  // What only its caller knows.
+  auto part = matrix_part(form, ++seq, kT0 + 50 * kMinute, 2);
+  const std::vector<std::shared_ptr<const ResultPart>> newer = {part};
+  EXPECT_EQ(newest(newer), std::vector<Micros>{50});
+  EXPECT_EQ(starts_of(kept->newest_final({"other", 1}).value()), std::vector<Micros>{});
+}
+
 TEST(History, RowsWithoutWindowsAreInEveryRange) {
   const Scratch scratch;
   Kept kept(scratch.path());

@@ -2,6 +2,7 @@
 
 #include "plan/bind.h"
 #include "plan/split.h"
+#include "plan/stderr_outputs.h"
 #include "plan/travel.h"
 #include "sql/parse.h"
 
@@ -26,6 +27,25 @@ std::string refused(const std::string& text) {
   const base::Diagnostic& d = query.error();
   return d.code + " at '" + text.substr(d.span.offset_octets, d.span.length_octets) + "': " + d.message +
          (d.hint.empty() ? "" : " [" + d.hint + "]");
+}
+
+TEST(StderrOutputs, AreTheErrorsOfTheSumsBesideThem) {
+  const auto of = [](const std::string& outputs) {
+    return stderr_outputs(bound("SELECT window_start, dst_as, " + outputs +
+                                " FROM tumble(flows, time, interval '10 s') GROUP BY window_start, dst_as"));
+  };
+  EXPECT_EQ(of("sum(octets) AS o, sum_stderr(octets) AS e"), (std::vector{-1, -1, -1, 2}));
+  EXPECT_EQ(of("sum_stderr(packets) AS ep, sum_stderr(octets) AS eo, sum(octets), sum(packets)"),
+            (std::vector{-1, -1, 5, 4, -1, -1}));
+  const std::string tcp = " FILTER (WHERE protocol = 6)", udp = " FILTER (WHERE protocol = 17)";
+  EXPECT_EQ(of("sum(octets) AS o, sum(octets)" + tcp + " AS t, sum_stderr(octets)" + tcp + " AS e"),
+            (std::vector{-1, -1, -1, -1, 3}));
+  const std::vector<int> none;
+  EXPECT_EQ(of("sum(octets)" + tcp + " AS t, sum_stderr(octets)" + udp + " AS e"), none);
+  EXPECT_EQ(of("sum(octets) * 8 AS bits, sum_stderr(octets) AS e"), none);
+  EXPECT_EQ(of("sum(octets) AS o, sum_stderr(octets) / 2 AS e"), none);
+  EXPECT_EQ(of("sum(octets_raw) AS o, sum_stderr(octets) AS e"), none);
+  EXPECT_EQ(of("sum(octets) AS o"), none);
 }
 
 TEST(Explain, TheTrafficMatrix) {

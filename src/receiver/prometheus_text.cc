@@ -99,6 +99,7 @@ std::vector<PrometheusColumn> prometheus_columns(const ResultForm& form) {
     const batch::ColumnDef& def = form.schema.columns[static_cast<size_t>(c)];
     PrometheusColumn& column = columns.emplace_back();
     column.name = def.name;
+    if (!form.stderr_of.empty()) column.stderr_of = form.stderr_of[static_cast<size_t>(c)];
     if (c == form.window_start_column || c == form.window_end_column) continue;
     if (tells_rows_apart(form, c)) column.role = Role::kLabel;
     else if (batch::is_numeric(def.type) || def.type == Type::kBool) column.role = Role::kMeasure;
@@ -123,8 +124,10 @@ PrometheusWindow::PrometheusWindow(std::string_view query, std::string_view publ
       names_[c] = unlike(label_name(columns_[c].name), labels);
       labels.push_back(names_[c]);
     } else if (columns_[c].role == Role::kMeasure) {
-      families_.push_back(
-          unlike(fmt::format("{}{}_{}", kMeasures, sanitised(query), sanitised(columns_[c].name)), families_));
+      const int of = columns_[c].stderr_of;
+      const std::string measure =
+          of < 0 ? sanitised(columns_[c].name) : sanitised(columns_[static_cast<size_t>(of)].name) + "_stderr";
+      families_.push_back(unlike(fmt::format("{}{}_{}", kMeasures, sanitised(query), measure), families_));
       measures_.push_back(c);
     }
   }

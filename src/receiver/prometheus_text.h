@@ -16,12 +16,14 @@ namespace backstream::receiver {
 /// What becomes of the columns of a result:
 ///   a key        a label, named after it
 ///   a measure    a family `backstream_result_QUERY_COLUMN` of gauges: what is a number or true and false, and no key
+///   its standard error  a family that is named after the measure, with "_stderr" behind it
 ///   all else     nothing: the window's begin and end, and values that are neither
 /// Octets that Prometheus does not take in a name become "_", a character one; what would be there twice, or is
 /// Prometheus' own, gets "_" behind it.
 struct PrometheusColumn {
   enum class Role : uint8_t { kNone, kLabel, kMeasure } role = Role::kNone;
-  std::string name;  ///< of the column
+  std::string name;    ///< of the column
+  int stderr_of = -1;  ///< of measures: whose standard error it is; -1: of none
 };
 std::vector<PrometheusColumn> prometheus_columns(const ResultForm& form);
 

@@ -170,6 +170,19 @@ TEST(PrometheusText, NamesAreWhatPrometheusTakesAndEachIsThereOnce) {
   EXPECT_EQ(page.text().find("window_end{"), std::string::npos);
 }
 
+TEST(PrometheusText, AStandardErrorIsNamedAfterItsMeasure) {
+  auto form = form_of({{"name", Type::kText}, {"±", Type::kFloat8}, {"octets", Type::kInt8}}, {0});
+  form->window_start_column = -1;
+  form->stderr_of = {-1, 2, -1};
+  PrometheusWindow window("q", "", prometheus_columns(*form));
+  window.add(std::vector<std::optional<std::string>>{"a", "2.5", "100"});
+  window.end({0, kMinute});
+  PrometheusPage page;
+  page.add(window);
+  EXPECT_EQ(series(page.text(), "backstream_result_q_octets"), Lines{R"({query="q",name="a"} 100)"});
+  EXPECT_EQ(series(page.text(), "backstream_result_q_octets_stderr"), Lines{R"({query="q",name="a"} 2.5)"});
+}
+
 TEST(PrometheusText, OfMoreRowsThanTheBoundTheLargestStayInWhateverOrderTheyCome) {
   std::vector<Row> rows;
   for (int i = 0; i < 100; ++i) rows.push_back({"n" + std::to_string(i % 10) + std::to_string(i / 10), i / 2});

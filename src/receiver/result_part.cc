@@ -82,13 +82,19 @@ bool tells_rows_apart(const ResultForm& form, int column) {
          std::find(form.keys.begin(), form.keys.end(), column) != form.keys.end();
 }
 
+std::string_view stderr_of(const ResultForm& form, int column) {
+  const int of = form.stderr_of.empty() ? -1 : form.stderr_of[static_cast<size_t>(column)];
+  return of < 0 ? std::string_view() : std::string_view(form.schema.columns[static_cast<size_t>(of)].name);
+}
+
 std::string columns_json(const ResultForm& form) {
   std::string out = "[";
   for (int c = 0; c < static_cast<int>(form.schema.columns.size()); ++c) {
     const batch::ColumnDef& column = form.schema.columns[static_cast<size_t>(c)];
     if (out.size() > 1) out += ',';
-    out += fmt::format(R"({{"name":{},"type":{}{}}})", json_string(column.name), json_string(batch::name(column.type)),
-                       tells_rows_apart(form, c) ? R"(,"key":true)" : "");
+    out += fmt::format(R"({{"name":{},"type":{}{}{}}})", json_string(column.name),
+                       json_string(batch::name(column.type)), tells_rows_apart(form, c) ? R"(,"key":true)" : "",
+                       stderr_of(form, c).empty() ? "" : R"(,"stderr_of":)" + json_string(stderr_of(form, c)));
   }
   return out + ']';
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -19,6 +20,9 @@ struct ResultForm {
   std::vector<int> keys;      ///< columns that tell a row from the others of its window, ascending (plan::key_outputs)
   Micros window_size_us = 0;  ///< the length of all its windows; 0: none, or they differ
   int window_start_column = -1, window_end_column = -1;  ///< that tell a row's window, by themselves; -1: none does
+  /// By column: the one whose standard error under sampling it is (plan::stderr_outputs), -1: of none. Empty: there is
+  /// none at all.
+  std::vector<int> stderr_of;
 };
 
 /// Whether the column tells a row from the others of its window, which all have their window's begin and end.
@@ -53,7 +57,9 @@ void copy_rows(const batch::ColumnBatch& from, size_t begin, size_t end, size_t 
 /// @param row_begin, row_end  of the part's rows
 std::string window_json(const std::string& query, const ResultPart& part, size_t row_begin, size_t row_end, bool last,
                         bool truncated);
-/// [{"name","type"}], with "key" where it is one of those that tell rows of a window apart.
+/// The name of the column whose standard error it is; empty: of none.
+std::string_view stderr_of(const ResultForm& form, int column);
+/// [{"name","type"}], with "key" where it is one of those that tell rows of a window apart, and "stderr_of".
 std::string columns_json(const ResultForm& form);
 /// Texts as a JSON array.
 std::string texts_json(const std::vector<std::string>& texts);

@@ -236,9 +236,10 @@ void ResultWriter::write_table_rows(Layout& layout, const exec::ResultBatch& res
     }
     std::string head, rule;
     if (result.window_end != result.window_start) {
-      head = fmt::format("{}window {} to {}{}\n", layout.name.empty() ? "" : fmt::format("{}, ", layout.name),
+      head = fmt::format("{}window {} to {}{}{}\n", layout.name.empty() ? "" : fmt::format("{}, ", layout.name),
                          base::format_timestamp(result.window_start), base::format_timestamp(result.window_end),
-                         result.revision > 1 ? fmt::format(", revision {}", result.revision) : "");
+                         result.revision > 1 ? fmt::format(", revision {}", result.revision) : "",
+                         result.complete ? "" : ", not complete");
     } else if (several_) {
       head = layout.name + "\n";
     }
@@ -270,8 +271,15 @@ void ResultWriter::write_table(Layout& layout, const exec::ResultBatch& result) 
   if (!windowed && table_last_ != &layout) layout.header_written = false;
   table_last_ = &layout;
   for (size_t row = 0; row < result.rows.row_count; ++row) {
+    const size_t first = layout.cells.size();
     for (size_t c = 0; c < layout.fields.size(); ++c)
       layout.cells.push_back(table_cell(layout.fields[c], result.rows.columns[c], row));
+    for (size_t c = 0; layout.form != nullptr && c < layout.form->stderr_of.size(); ++c) {
+      const int of = layout.form->stderr_of[c];
+      if (of >= 0)
+        layout.cells[first + c] =
+            error_for_people(layout.cells[first + static_cast<size_t>(of)], layout.cells[first + c]);
+    }
     if (layout.cells.size() >= kTableRowsAligned * layout.fields.size()) write_table_rows(layout, result);
   }
   layout.window_rows += result.rows.row_count;

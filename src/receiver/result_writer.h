@@ -19,7 +19,7 @@ std::optional<Format> parse_format(std::string_view text);
 /// Writes results as text. One thread.
 ///   csv    one header; times as PostgreSQL prints them; null is nothing, an empty text is ""; RFC 4180 quotes
 ///   jsonl  one object a row; times RFC 3339 with Z; integers as numbers; NaN and infinities as strings
-///   table  for people: a caption with the window, aligned columns, the count of rows
+///   table  for people: a caption with the window, aligned columns, standard errors in percent, the count of rows
 ///   prometheus  a page a window (receiver/prometheus_text.h), each with "# EOF" at its end, which to Prometheus is a
 ///          comment; the label `query` tells queries apart
 ///   none   counts only
@@ -33,7 +33,7 @@ class ResultWriter : public exec::ResultSink {
     size_t query_index;  ///< exec::ResultBatch::query_index
     std::string name;
     const batch::Schema* schema;                       ///< of the query's visible columns; must outlive the writer
-    std::shared_ptr<const ResultForm> form = nullptr;  ///< is there where the format is kPrometheus
+    std::shared_ptr<const ResultForm> form = nullptr;  ///< kPrometheus needs it; kTable knows standard errors by it
   };
   /// @param views  the queries whose rows are written; rows of others are ignored
   /// @param revisions  of csv and jsonl only

@@ -228,5 +228,44 @@ TEST_F(ResultWriterTest, AReaderThatHasGoneIsToldByEpipe) {
   ::close(ends[1]);
 }
 
+TEST_F(ResultWriterTest, TablesTellWhatIsMissingAndStandardErrorsAsPartsOfTheirValues) {
+  Rows rows({{{"octets", Type::kInt8}, {"error", Type::kFloat8}}});
+  rows.set<int64_t>(0, 0, 4'000);
+  rows.set<double>(0, 1, 250);
+  auto form = std::make_shared<ResultForm>();
+  form->schema = rows.schema();
+  form->stderr_of = {-1, 0};
+  ResultWriter writer(Format::kTable, {{0, "", &rows.schema(), form}}, file_);
+  exec::ResultBatch result = rows.result(1);
+  result.complete = false;
+  writer.on_result(result);
+  writer.flush();
+  EXPECT_EQ(text(),
+            "window 2026-01-31 12:00:00+00 to 2026-01-31 12:05:00+00, not complete\n"
+            " octets |  error\n"
+            "--------+--------\n"
+            "   4000 | ±6.2 %\n"
+            "(1 row)\n\n");
+}
+
+TEST_F(ResultWriterTest, EachWindowIsAPageForPrometheus) {
+  Rows rows({{{"octets", Type::kInt8}}});
+  rows.set<int64_t>(0, 0, 7);
+  auto form = std::make_shared<ResultForm>();
+  form->schema = rows.schema();
+  ResultWriter writer(Format::kPrometheus, {{0, "v", &rows.schema(), form}}, file_);
+  exec::ResultBatch part = rows.result(1);
+  part.last = false;
+  writer.on_result(part);
+  part.last = true;
+  part.rows.row_count = 0;
+  writer.on_result(part);
+  part.window_start = part.window_end = 0;
+  writer.on_result(part);
+  writer.flush();
+  EXPECT_NE(text().find("\nbackstream_result_v_octets{query=\"v\"} 7\n# EOF\n"), std::string::npos) << text();
+  EXPECT_EQ(text().find("# EOF"), text().rfind("# EOF"));
+}
+
 }  // namespace
 }  // namespace backstream::receiver

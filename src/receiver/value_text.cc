@@ -109,6 +109,18 @@ size_t characters(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+std::string error_for_people(std::string_view value, std::string_view error) {
+  double of = 0, by = 0;
+  const auto read = [](std::string_view text, double& to) {
+    const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), to);
+    return wrong == std::errc() && end == text.data() + text.size() && std::isfinite(to);
+  };
+  if (!read(error, by) || !read(value, of) || (of == 0 && by != 0)) return std::string(error);
+  const double percent = by == 0 ? 0 : 100 * by / std::abs(of);
+  if (percent != 0 && percent < 0.005) return "±<0.01 %";
+  return fmt::format("±{:.{}f} %", percent, percent == 0 || percent >= 9.95 ? 0 : percent >= 0.995 ? 1 : 2);
+}
+
 void append_json_value(std::string& out, const batch::Column& column, size_t row) {
   if (column.is_null(row)) {
     out += "null";

@@ -29,6 +29,10 @@ std::string json_string(std::string_view text);
 std::string printable(std::string_view text);
 size_t characters(std::string_view text);
 
+/// A standard error for people, who see its value beside it: "±2.5 %" of it; of no value, or none that is a part of
+/// anything, as it is.
+std::string error_for_people(std::string_view value, std::string_view error);
+
 /// The value as `run -o jsonl` writes it: integers as numbers, times RFC 3339, NaN and infinities as strings, null.
 void append_json_value(std::string& out, const batch::Column& column, size_t row);
 /// As `run -o csv` does: times as PostgreSQL prints them, nothing for null.

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <utility>
 
+#include "plan/stderr_outputs.h"
+
 namespace backstream::service {
 
 using base::Result;
@@ -128,6 +130,7 @@ std::shared_ptr<const ResultForm> form_of(const plan::Query& query) {
   auto form = std::make_shared<ResultForm>();
   form->schema = query.output();
   form->keys = plan::key_outputs(query);
+  form->stderr_of = plan::stderr_outputs(query);
   form->window_size_us = query.window_size_us;
   form->window_start_column = query.stages.back().window_start_output;
   form->window_end_column = query.stages.back().window_end_output;

@@ -111,7 +111,7 @@ TEST_F(ResultBoardTest, WindowsAreKeptAndToldInParts) {
   EXPECT_TRUE(all[2]["last"]);
   EXPECT_EQ(all[2]["rows"][4][1], "s24");
   EXPECT_EQ(all[3]["rows_total"], 0);
-  EXPECT_EQ(all[3]["columns"][1], Json::parse(R"({"name":"site","type":"text"})"));
+  EXPECT_EQ(all[3]["columns"][1], Json::parse(R"({"name":"site","type":"text","key":true})"));
   const auto read = board_->read("q", {});
   ASSERT_TRUE(read);
   EXPECT_EQ(read->parts.size(), 4u);

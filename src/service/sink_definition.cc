@@ -235,6 +235,12 @@ Result<Projection> project(const SinkDefinition& definition, std::shared_ptr<con
                 fmt::format("name all of its keys: {}", keys));
   }
   std::sort(cut->keys.begin(), cut->keys.end());
+  for (size_t to = 0; to < made.columns.size() && !form->stderr_of.empty(); ++to) {
+    const int of = form->stderr_of[made.columns[to]];
+    const auto at =
+        of < 0 ? made.columns.end() : std::find(made.columns.begin(), made.columns.end(), static_cast<size_t>(of));
+    cut->stderr_of.push_back(at == made.columns.end() ? -1 : static_cast<int>(at - made.columns.begin()));
+  }
   made.form = std::move(cut);
   return made;
 }

@@ -63,9 +63,12 @@ class Prometheus(daemon.Case):
 
     def test_a_query_s_newest_window_in_every_way_that_gives_it(self):
         os.mkdir(self.path("out"))
-        node = self.serve("server.out.type=file", "server.out.folder=" + self.path("out"), "server.prom.type=prometheus")
+        node = self.serve("server.out.type=file", "server.out.folder=" + self.path("out"), "server.prom.type=prometheus",
+                          "decode.sampling_default=100")
         url = f"http://127.0.0.1:{node.port}"
         node.add("by_name", BY_NAME)
+        node.add("sampled", "SELECT window_start, src_as, sum(octets) AS octets, sum_stderr(octets) AS error "
+                            "FROM tumble(flows, time, interval '2 s') GROUP BY 1, 2")
         self.publish(node, "CREATE PUBLICATION f FOR TABLE by_name WITH (server = 'out', format = 'prometheus')")
         self.publish(node, "CREATE PUBLICATION p FOR TABLE by_name (window_start, name, octets) WITH (server = 'prom')")
         self.publish(node, "CREATE PUBLICATION few FOR TABLE by_name (window_start, name, octets) "
@@ -134,6 +137,21 @@ class Prometheus(daemon.Case):
             else:
                 self.assertIn("_octets{", last)
 
+        # A sum of sampled flows and its standard error: which is which is said in every form.
+        page = node.get("/api/v1/queries/sampled/results")
+        self.assertEqual([c for c in page["columns"] if "stderr_of" in c],
+                         [{"name": "error", "type": "double precision", "stderr_of": "octets"}])
+        self.assertEqual([c["name"] for c in page["columns"] if c.get("key")], ["src_as"])
+        text = node.get("/api/v1/queries/sampled/results?format=prometheus")
+        errors, sums = (series(text, "backstream_result_sampled_octets" + s) for s in ("_stderr", ""))
+        self.assertEqual(errors.keys(), sums.keys())
+        self.assertGreaterEqual(len(sums), 1)
+        self.assertTrue(all(0 < float(errors[k]) < float(sums[k]) for k in sums), (errors, sums))
+        table = self.run_backstream("tail", "sampled", "--exit-at-end", "-o", "table", "--server", url).stdout
+        self.assertRegex(table, r"\| +±\d+(\.\d+)? %\n")
+        lines = self.run_backstream("tail", "sampled", "--exit-at-end", "-o", "jsonl", "--server", url).stdout
+        self.assertGreater(json.loads(lines.splitlines()[-1])["error"], 0)
+
         # kill -9: what is shown then is the newest window of history.
         node.process.send_signal(signal.SIGKILL)
         node.process.wait()
@@ -143,8 +161,16 @@ class Prometheus(daemon.Case):
         start = max(self.windows(node, "by_name"))
         begins = series(node.get("/metrics/results/p"), "backstream_newest_window_start_timestamp_seconds")
         self.assertEqual([time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(float(t))) for t in begins.values()], [start])
-        self.publish(node, "DROP PUBLICATION p")
+        doctor = self.run_backstream("doctor", "--server", f"http://127.0.0.1:{node.port}").stdout
+        self.assertRegex(doctor, r"warn +D25  sinks: few left out \d+ rows beyond series_max")
+        url = f"http://127.0.0.1:{node.port}"
+        said = self.run_backstream("sql", "--server", url, "-c", "DROP PUBLICATION p").stdout
+        self.assertEqual(said, "DROP PUBLICATION p: rows of by_name go to server prom (prometheus) no more; its page is gone\n")
         self.assertEqual(node.request("GET", "/metrics/results/p")[0], 404)
+        said = self.run_backstream("sql", "--server", url, "-c",
+                                   "CREATE PUBLICATION p FOR TABLE by_name WITH (server = 'prom')").stdout
+        self.assertIn("CREATE PUBLICATION p: the newest window of by_name stands at /metrics/results/p for server prom", said)
+        self.assertIn("backstream sink test p", said)
         refused = self.run_backstream("sql", "--server", f"http://127.0.0.1:{node.port}", "-c",
                                       "CREATE PUBLICATION q FOR TABLE by_name (window_start, name) WITH (server = 'prom')")
         self.assertIn("gives Prometheus nothing to measure", refused.stderr)

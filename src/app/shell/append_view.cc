@@ -115,7 +115,8 @@ class AppendView final : public ResultView {
     if (!window.start || !window.end) return;  // Rows without a window.
     if (!page_.has_begun()) {
       std::vector<PrometheusLines::Column> columns;
-      for (const ResultColumn& column : window.columns) columns.push_back({column.name, column.type, column.key});
+      for (const ResultColumn& column : window.columns)
+        columns.push_back({column.name, column.type, column.key, column.stderr_of});
       page_.begin(window.query, columns);
     }
     for (const Row& row : window.rows) {

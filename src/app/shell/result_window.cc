@@ -107,6 +107,7 @@ class WindowReader : public nlohmann::json_sax<Json> {
     if (depth_ == 3 && list_ == List::kColumns && !window_.columns.empty()) {
       if (key_ == "name") window_.columns.back().name = std::move(cell.text);
       else if (key_ == "type") window_.columns.back().type = std::move(cell.text);
+      else if (key_ == "stderr_of") window_.columns.back().stderr_of = std::move(cell.text);
       else if (key_ == "key") window_.columns.back().key = cell.text == "true";
       return true;
     }

@@ -22,8 +22,9 @@ using Row = std::vector<Cell>;
 
 struct ResultColumn {
   std::string name;
-  std::string type;  ///< SQL's name of it; empty: not known
-  bool key = false;  ///< tells a row from the others of its window
+  std::string type;            ///< SQL's name of it; empty: not known
+  bool key = false;            ///< tells a row from the others of its window
+  std::string stderr_of = {};  ///< the column whose standard error it is; empty: of none
   bool operator==(const ResultColumn&) const = default;
 };
 

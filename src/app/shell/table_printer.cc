@@ -7,6 +7,7 @@
 
 #include "app/shell/display_text.h"
 #include "http/message.h"
+#include "receiver/value_text.h"
 
 namespace backstream::app::shell {
 namespace {
@@ -44,7 +45,13 @@ Layout lay_out(const std::vector<ResultColumn>& columns, std::span<const Row> ro
   for (const Row& row : rows) {
     std::vector<std::string>& texts = layout.rows.emplace_back();
     for (size_t i = 0; i < columns.size(); ++i) {
-      texts.push_back(shown_value(row[i], columns[i], style.null_text));
+      const auto of = std::find_if(columns.begin(), columns.end(), [&](const ResultColumn& column) {
+        return !columns[i].stderr_of.empty() && column.name == columns[i].stderr_of;
+      });
+      texts.push_back(
+          of == columns.end() || row[i].kind != Cell::Kind::kNumber
+              ? shown_value(row[i], columns[i], style.null_text)
+              : receiver::error_for_people(row[static_cast<size_t>(of - columns.begin())].text, row[i].text));
       layout.widths[i] = std::max(layout.widths[i], width_of(texts.back()));
     }
   }

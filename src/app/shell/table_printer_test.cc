@@ -24,6 +24,15 @@ TEST_F(TablePrinter, AlignsByColumnsOfTheTerminal) {
       aligned_table(columns, rows, {.null_text = "∅"}),
       (Lines{" who  |  octets", "------+----------", " 東京 | 12345678", " São  |        ∅", "      |       -1"}));
 }
+TEST_F(TablePrinter, StandardErrorsArePartsOfTheirValues) {
+  const std::vector<ResultColumn> sampled{{"octets", "bigint"}, {"±", "double precision", false, "octets"}};
+  const std::vector<Row> rows{
+      {number("1000000"), number("31622.8")}, {number("7"), number("7.0")},      {number("9"), number("0")},
+      {number("0"), number("5.5")},           {number("100000"), number("0.1")}, {{}, {}}};
+  EXPECT_EQ(aligned_table(sampled, rows, {}),
+            (Lines{" octets  |    ±", "---------+----------", " 1000000 |   ±3.2 %", "       7 |   ±100 %",
+                   "       9 |     ±0 %", "       0 |      5.5", "  100000 | ±<0.01 %", "         |"}));
+}
 TEST_F(TablePrinter, CutsTextsNeverNumbers) {
   const std::string digits(40, '9');
   const std::vector<Row> rows{{text(std::string(80, 'x')), number(digits)}};
