@@ -539,7 +539,9 @@ Result<void> PostgresTarget::attempt(Parts parts, bool moves_place, bool merge_a
     if (!part->windowed() || !is_wanted(*part)) continue;
     Window& window = windows[window_of(*part)];
     window.changes |= part->removed || (window.revision_newest != 0 && window.revision_newest != part->revision);
+    if (part->revision > window.revision_newest) window.whole = false;
     window.revision_newest = std::max(window.revision_newest, part->revision);
+    window.whole |= part->last && part->revision == window.revision_newest;
   }
   if (auto looked = look_up(windows); !looked) return looked;
   for (const auto& part : parts) {
@@ -600,7 +602,8 @@ Result<void> PostgresTarget::attempt(Parts parts, bool moves_place, bool merge_a
     if (merge_all && layout->form->keys.size() == layout->form->schema.columns.size()) layout->alike = true;
   }
   const uint64_t last = parts.back()->seq;
-  auto ended = session_->run(record(windows) + (moves_place && last > place ? place_statement(last) : "") + "COMMIT");
+  auto ended = session_->run(remove_older(windows) + record(windows) +
+                             (moves_place && last > place ? place_statement(last) : "") + "COMMIT");
   if (!ended) return refuse(ended.error(), About::kRows);
   rows_copied_ += copied;
   continued_ = moves_place ? next : Continued{};
@@ -658,6 +661,25 @@ Result<void> PostgresTarget::merge(const Layout& layout, bool only_newest,
   auto merged = session_->run(statements + layout.upsert);
   if (!merged) return refuse(merged.error(), About::kRows);
   return {};
+}
+
+/// A revision has all rows of its window: what only those before it had is gone, also where nobody was there to say so.
+std::string PostgresTarget::remove_older(const Windows& windows) const {
+  std::vector<Micros> starts, ends;
+  std::string revisions;
+  for (const auto& [times, window] : windows) {
+    const bool older = window.there || window.changes;
+    if (!older || !window.whole || window.revision_newest <= 1 || window.revision_newest < window.revision_there)
+      continue;
+    starts.push_back(times.first);
+    ends.push_back(times.second);
+    revisions += fmt::format("{}{}", revisions.empty() ? "" : ",", window.revision_newest);
+  }
+  if (starts.empty()) return "";
+  return fmt::format(
+      "DELETE FROM {} t USING unnest({}, {}, '{{{}}}'::integer[]) AS w(s, e, r) "
+      "WHERE t._window_start = w.s AND t._window_end = w.e AND t._rev < w.r; ",
+      table_, times_literal(starts), times_literal(ends), revisions);
 }
 
 std::string PostgresTarget::record(const Windows& windows) const {

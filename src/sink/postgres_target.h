@@ -32,8 +32,9 @@ struct PostgresOptions {
 /// of other types are refused. A row of a window is there once: a unique index over the window and ResultForm::keys
 /// tells it, so rows of a window that are alike in all of them (a query that does not show its group's keys) are one.
 ///
-/// A row keeps its newest revision, whatever comes in which order: `backstream_sink_windows` knows the newest revision
-/// of each window that had several, for 30 days, so that neither a row nor its removal is undone. Rows without a window
+/// A window is there in its newest revision, whatever comes in which order: `backstream_sink_windows` knows the newest
+/// revision of each window that had several, for 30 days, so that neither a row nor its removal is undone. While a
+/// revision has not come whole rows of the one before are there beside those that it has changed. Rows without a window
 /// are only inserted. `backstream_sink_places` has the place, moved in the same transaction.
 ///
 /// Calls take the advisory lock of the table, so sinks of one table write one after the other. Texts that are no UTF-8,
@@ -59,6 +60,7 @@ class PostgresTarget final : public Target {
   /// What is known of a window in one call.
   struct Window {
     int revision_newest = 0;  ///< of the call
+    bool whole = false;       ///< and so is its end
     bool changes = false;     ///< several revisions, or removed rows, are in the call
     bool there = false;       ///< rows are in the table
     int revision_there = 0;   ///< the newest that the table ever had, where it had several; 0: not known
@@ -84,6 +86,7 @@ class PostgresTarget final : public Target {
   Result<void> copy(const std::string& statements, bool staged, const std::vector<const ResultPart*>& parts);
   /// @param only_newest  rows may have come in several revisions, or be alike
   Result<void> merge(const Layout& layout, bool only_newest, const std::vector<const ResultPart*>& parts);
+  std::string remove_older(const Windows& windows) const;
   std::string record(const Windows& windows) const;
   std::string place_statement(uint64_t seq) const;
   std::string place_query() const;
