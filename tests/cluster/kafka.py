@@ -484,7 +484,7 @@ class Connection:
     a second of JVM for each. https://kafka.apache.org/protocol"""
     METADATA, CREATE_TOPICS, CREATE_ACLS, REASSIGN = 3, 19, 30, 45
     # Numbers of the protocol: resource types, pattern types, operations.
-    RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
+    RESOURCES = {"topic": 2, "group": 3, "cluster": 4, "transactional-id": 5}
     PATTERNS = {"literal": 3, "prefixed": 4}
     OPERATIONS = {"All": 2, "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Alter": 7, "Describe": 8, "DescribeConfigs": 10,
                   "AlterConfigs": 11, "IdempotentWrite": 12}

@@ -210,6 +210,45 @@ class Rights(nodes.Case):
                 self.assertEqual(node.process.returncode, 1)
                 self.assertNotIn(PASSWORD, "\n".join(node.lines))
 
+    def test_a_sink_names_each_right_that_it_lacks(self):
+        """With brokers, a user and a password of its server's own. What it asks for is what the documents name."""
+        self.cluster.create_topic("matrix", 2, 1)
+        server = [setting.replace("kafka.", "server.bus.", 1) for setting in self.secured("user0")
+                  if setting.startswith(("kafka.brokers", "kafka.property", "kafka.sasl"))]
+        node = self.serve(*server, "server.bus.type=kafka", "node.name=here", "kafka.timeout=5s", "watermark.idle_timeout=3s")
+        node.add("matrix", MATRIX)
+        self.command("sql", "-c", "CREATE PUBLICATION out FOR TABLE matrix WITH (server = 'bus')", server=node)
+        asked = []
+
+        def give(hint):
+            match = re.search(r"kafka-acls\.sh .*--allow-principal User:user0 ((?:--operation \w+ )+)--([\w-]+) (\S+)", hint)
+            self.assertTrue(match, hint)
+            resource, name = match.group(2), match.group(3)
+            for operation in match.group(1).split()[1::2]:
+                asked.append((operation, resource, name))
+                # By the prefix, as that of a test has another end.
+                self.cluster.allow("User:user0", operation, resource, name.removesuffix(".test"), "prefixed")
+
+        for _ in range(5):
+            result = self.run_backstream("sink", "test", "out", "--server", f"http://127.0.0.1:{node.port}")
+            if result.returncode == 0:
+                break
+            give(result.stderr)
+        self.assertIn("topic 'matrix' has 2 partitions; transactions can be had", result.stdout)
+        router = node.router()
+        for _ in range(80):
+            router.send(5, src_as=64500)
+            time.sleep(0.1)
+        sink = lambda: node.get("/api/v1/sinks")["sinks"][0]
+        self.until(lambda: "--operation Write --operation Read --topic" in (sink()["hint"] or ""), "a record is refused")
+        give(sink()["hint"])
+        self.until(lambda: sink()["rows"] > 0 and sink()["state"] == "running", "rows are there")
+        self.assertEqual(asked, [("Describe", "topic", "matrix"), ("Write", "transactional-id", "backstream.sink.out@here.test"),
+                                 ("Read", "group", "backstream.sink.out@here"), ("Write", "topic", "matrix"), ("Read", "topic", "matrix")])
+        self.assertEqual(sink()["rows_refused"], 0)
+        self.assertEqual(node.end(), 0)
+        self.assertNotIn(PASSWORD, "\n".join(node.lines))
+
     @unittest.skipUnless(nodes.Case.version.startswith("3"), "librdkafka before 2.6.1 has a SCRAM that brokers of Kafka 4 refuse")
     def test_scram(self):
         self.as_documented({role: [role] for role in ROLES})
