@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "expr/function.h"
@@ -47,6 +48,9 @@ bool contains(const std::vector<const Expr*>& conditions, const Expr& wanted) {
   return std::any_of(conditions.begin(), conditions.end(), [&](const Expr* e) { return expr::equal(*e, wanted); });
 }
 
+/// 36,000 years from 1970: times beyond, and longer windows, are no ranges that somebody means, but sums that overflow.
+constexpr Micros kFarthest = Micros{1} << 60;
+
 /// `column` compared with a constant time, as a range; empty: the condition is another one.
 AskedTime range_of(const Expr& condition, int column) {
   if (condition.kind != ExprKind::kCall || condition.function->kind != expr::ScalarFunction::Kind::kOperator ||
@@ -56,7 +60,7 @@ AskedTime range_of(const Expr& condition, int column) {
   const Expr &left = *condition.args[swapped ? 1 : 0], &right = *condition.args[swapped ? 0 : 1];
   const auto* time = std::get_if<int64_t>(&right.literal);
   if (left.kind != ExprKind::kColumn || left.column != column || right.kind != ExprKind::kLiteral ||
-      right.type != Type::kTimestamptz || time == nullptr || *time <= base::kMinTime || *time >= base::kMaxTime)
+      right.type != Type::kTimestamptz || time == nullptr || std::abs(*time) > kFarthest)
     return {};
   const std::string_view op = condition.function->name;
   if (op == (swapped ? "<=" : ">=")) return {*time, std::nullopt};
@@ -73,6 +77,7 @@ void narrow(AskedTime& range, const AskedTime& by) {
 AskedTime range_of_windows(const Stage& stage) {
   AskedTime range;
   for (const Expr* condition : conjuncts_of(stage.having)) narrow(range, range_of(*condition, 0));
+  if (range.until && stage.window.size_us > kFarthest) range.until.reset();
   if (range.until) *range.until += stage.window.size_us;
   return range;
 }
@@ -303,26 +308,36 @@ class Search {
       }
       further_.push_back(kept(*condition, &missing_));
     }
-    for (const auto& bound : {range_.from, range_.until}) {
-      if (bound) check_begin(*bound);
-    }
+    widen_to_windows();
   }
   static std::string text_over(const Expr& e, const batch::Schema& schema) {
     std::vector<SqlColumn> columns;
     for (const batch::ColumnDef& column : schema.columns) columns.push_back({column.name});
     return to_sql(e, columns, SqlStyle::kShort);
   }
-  /// Of rows that are kept window by window, some can be had only where windows of the view begin.
-  void check_begin(Micros time) {
+  /// Rows are kept window by window: where a time that is asked for is within one, all of it is given.
+  void widen_to_windows() {
     const Window& has = v_.window;
-    if (has.kind != Window::Kind::kTumble)
+    if (!range_.from && !range_.until) return;
+    if (has.kind != Window::Kind::kTumble || has.size_us > kFarthest) {
       return because(
           fmt::format("a condition on time would cut its {}: ask for windows, with HAVING", window_text(has)));
-    const Micros begin = has.calendar ? has.calendar->window_of(time).start
-                                      : base::floor_to(time - has.offset_us, has.size_us) + has.offset_us;
-    if (begin == time) return;
-    because(fmt::format("none of its windows begins at {}: before it, one does at {}", base::format_timestamp(time),
-                        base::format_timestamp(begin)));
+    }
+    const auto window_of = [&](Micros time) {
+      if (has.calendar) return has.calendar->window_of(time);
+      const Micros start = base::floor_to(time - has.offset_us, has.size_us) + has.offset_us;
+      return window::Calendar::Span{start, start + has.size_us};
+    };
+    const AskedTime asked = range_;
+    if (range_.from) range_.from = window_of(*range_.from).start;
+    if (range_.until) {
+      const auto last = window_of(*range_.until);
+      if (last.start != *range_.until) range_.until = last.end;
+    }
+    std::string whole;
+    if (range_.from != asked.from) whole += " from " + base::format_timestamp(*range_.from);
+    if (range_.until != asked.until) whole += " until " + base::format_timestamp(*range_.until);
+    if (!whole.empty()) notes_.push_back(fmt::format("its windows are taken whole:{}", whole));
   }
 
   // --- what of the view says what the question says -----------------------------------------------------------

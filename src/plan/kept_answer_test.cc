@@ -139,8 +139,15 @@ TEST(KeptAnswer, TimeIsAskedOfWindowsThatBeginWithIt) {
        {by("src_as, dst_as", "sum(octets) AS octets", kFive, noon),
         "SELECT window_start, src_as, dst_as, octets FROM v WHERE window_start >= '2026-01-31 12:00:00+00'"},
        {by("", "sum(octets) AS octets", kFive, "time > '2026-01-31 12:00:00+00'"),
-        "no: none of its windows begins at 2026-01-31 12:00:00.000001+00: before it, one does at 2026-01-31 "
-        "12:00:00+00"},
+        "SELECT window_start, sum(octets) AS octets FROM v WHERE window_start >= '2026-01-31 12:00:00+00' GROUP BY "
+        "window_start; its windows are taken whole: from 2026-01-31 12:00:00+00"},
+       {by("", "sum(octets) AS octets", kFive,
+           "time BETWEEN '2026-01-31 12:01:00+00' AND '2026-01-31 12:14:00+00' AND time < '290000-01-01'"),
+        "no: it keeps no time"},
+       {by("", "sum(octets) AS octets", kFive, "time BETWEEN '2026-01-31 12:01:00+00' AND '2026-01-31 12:14:00+00'"),
+        "SELECT window_start, sum(octets) AS octets FROM v WHERE window_start >= '2026-01-31 12:00:00+00' AND "
+        "window_start < '2026-01-31 12:15:00+00' GROUP BY window_start; its windows are taken whole: from 2026-01-31 "
+        "12:00:00+00 until 2026-01-31 12:15:00+00"},
        {by("", "sum(octets) AS octets", kHour) + " HAVING window_start >= '2026-01-31 12:00:00+00' AND window_start < "
                                                  "'2026-01-31 14:00:00+00'",
         "SELECT window_start, sum(octets) AS octets FROM tumble((SELECT * FROM v WHERE window_start >= '2026-01-31 "

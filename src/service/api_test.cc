@@ -304,6 +304,14 @@ TEST_F(ApiTest, KeptResultsAreSuggestedForAQuestion) {
   told = suggested("SELECT window_start, dst_port, max(octets) FROM tumble(flows, time, interval '1 h') GROUP BY 1, 2");
   EXPECT_EQ(told["keep"]["name"], "by_dst_port_2") << "a name that is not taken";
 
+  told = suggested(
+      "SELECT window_start, sum(octets) FROM tumble(flows, time, interval '1 h') WHERE time >= "
+      "date_trunc('day', now()) AND time < now() + interval '1 day' GROUP BY 1");
+  ASSERT_EQ(told["answers"].size(), 2u) << told;
+  EXPECT_NE(told["answers"][0]["text"].get<std::string>().find(" 00:00:00+00'"), std::string::npos) << told;
+  ASSERT_EQ(told["answers"][0]["notes"].size(), 1u);
+  EXPECT_NE(told["answers"][0]["notes"][0].get<std::string>().find("whole: until"), std::string::npos) << told;
+
   told = suggested("SELECT time, octets FROM flows");
   EXPECT_NE(told["obstacle"].get<std::string>().find("none are kept"), std::string::npos);
   EXPECT_EQ(told["others"].size(), 0u);

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "plan/late.h"
+#include "plan/time_range.h"
 #include "sql/parse.h"
 
 namespace backstream::service {
@@ -154,10 +155,10 @@ class Suggester {
     const auto size_of = [&](const Of& of) {
       return of.rows_per_window.value_or(std::numeric_limits<double>::infinity());
     };
-    // Those that say the same, that go back far enough, and of which the fewest rows are to be read.
+    // Those that say the same, or differ in less, that go back far enough, and of which the fewest rows are to be read.
     const auto place = [&](const Of& of) {
       const Micros since = of.kept_since.value_or(base::kMaxTime);
-      return std::tuple(!of.answer.notes.empty(), std::max(since, from), size_of(of), std::string_view(of.query));
+      return std::tuple(of.answer.notes.size(), std::max(since, from), size_of(of), std::string_view(of.query));
     };
     std::sort(made_.answers.begin(), made_.answers.end(),
               [&](const Of& a, const Of& b) { return place(a) < place(b); });
@@ -195,6 +196,7 @@ class Suggester {
 Result<Suggestion> suggest(const ApiGround& ground, const std::string& text, const std::string& source_name) {
   auto statement = select_of(text, source_name);
   if (!statement) return tl::unexpected(std::move(statement.error()));
+  plan::fix_now(*statement->select, base::wall_clock());
   const auto snapshot = ground.snapshot.snapshot();
   std::vector<Of> kept;
   for (const QueryRegister::Status& status : ground.queries.list()) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Results on the disk: they outlive a kill, a range is what was shown, and nothing is there twice."""
+import calendar
 import json
 import os
 import signal
@@ -75,10 +76,10 @@ class History(daemon.Case):
                 break
             after = page["next"]
         self.assertEqual(pages, inside)
-        self.suggested(node, min(shown))
+        self.suggested(node, min(shown), inside, span)
         self.assertEqual(node.end(), 0)
 
-    def suggested(self, node, kept_since):
+    def suggested(self, node, kept_since, windows, span):
         """What is kept answers a question about flows that nobody has any more."""
         server = f"http://127.0.0.1:{node.port}"
         suggest = lambda question, *flags: self.run_backstream(
@@ -91,6 +92,19 @@ class History(daemon.Case):
         self.assertEqual((answer["query"], answer["kept_since"], answer["notes"]), ("w", kept_since, []))
         self.assertIn("WHERE src_as = 2", answer["text"])
         self.assertIn("backstream sql -c", suggest(question.format("src_as = 2")).stdout)
+        # The SELECT that is suggested gives what the rows say that are kept, from `windows` in `span`.
+        counted = {}
+        for window in windows:
+            start = int(calendar.timegm(time.strptime(window["window_start"], "%Y-%m-%dT%H:%M:%SZ")))
+            for start, flows in [(start - start % 2, row[2]) for row in window["rows"] if row[1] != 1]:
+                counted[start] = counted.get(start, 0) + flows
+        told = suggest(question.format("src_as > 1 AND time >= '{from}' AND time < '{until}'".format(**span)), "-o", "json")
+        text = json.loads(told.stdout)["answers"][0]["text"]
+        read = self.run_backstream("sql", "-o", "csv", "-c", text, "--server", server)
+        self.assertEqual(read.returncode, 0, read.stderr)
+        rows = [line.split(",") for line in read.stdout.splitlines()[1:]]
+        told = {calendar.timegm(time.strptime(row[0], "%Y-%m-%d %H:%M:%S+00")): int(row[1]) for row in rows}
+        self.assertEqual((len(rows), told), (len(counted), counted), read.stdout)
         told = suggest(question.format("dst_port = 2"))
         self.assertIn("w: it keeps no dst_port", told.stdout)
         self.assertIn("backstream query add", told.stdout)
