@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "agg/aggregate.h"
 #include "expr/function.h"
+#include "plan/bind.h"
 #include "plan/hidden_columns.h"
 #include "plan/unbound.h"
 
@@ -16,6 +18,7 @@ namespace backstream::plan {
 namespace {
 
 constexpr std::string_view kStart = "window_start", kEnd = "window_end";
+constexpr Micros kDay = 86'400 * base::kMicrosPerSecond;  ///< of timestamptz, in UTC
 
 // --- which windows a bound query reads ------------------------------------------------------------------------------
 
@@ -44,6 +47,16 @@ bool is_one_of(const expr::Expr& e, const std::set<int>& columns) {
          std::all_of(e.args.begin(), e.args.end(), [&](const auto& arg) { return is_one_of(*arg, columns); });
 }
 
+/// A column, or a column and a constant interval: then what has to be taken from a time that it is compared with.
+std::pair<const expr::Expr*, Micros> without_interval(const expr::Expr& e) {
+  if (e.kind != expr::ExprKind::kCall || e.function == nullptr || e.args.size() != 2 || e.function->name != "+" ||
+      e.args[1]->kind != expr::ExprKind::kLiteral)
+    return {&e, 0};
+  const auto* const interval = std::get_if<base::Interval>(&e.args[1]->literal);
+  if (interval == nullptr || interval->months != 0) return {&e, 0};
+  return {e.args[0].get(), interval->micros + Micros{interval->days} * kDay};
+}
+
 /// What a condition says of starts and ends of windows.
 struct Said {
   TimeRange starts, ends;
@@ -59,16 +72,19 @@ void read_comparison(const expr::Expr& e, const WindowColumns& columns, Said& sa
     std::swap(column, constant);
     op = op == "<" ? ">" : op == "<=" ? ">=" : op == ">" ? "<" : op == ">=" ? "<=" : op;
   }
+  Micros interval = 0;
+  std::tie(column, interval) = without_interval(*column);
   const bool is_start = is_one_of(*column, columns.starts);
   if (!is_start && !is_one_of(*column, columns.ends)) return;
   if (constant->kind != expr::ExprKind::kLiteral || constant->type != batch::Type::kTimestamptz) return;
-  const auto* const time = std::get_if<int64_t>(&constant->literal);
-  if (time == nullptr) return;
+  const auto* const compared = std::get_if<int64_t>(&constant->literal);
+  if (compared == nullptr) return;
+  const Micros time = moved(*compared, -interval);
   TimeRange& of = is_start ? said.starts : said.ends;
-  if (op == ">=" || op == "=") of.from = std::max(of.from, *time);
-  if (op == ">") of.from = std::max(of.from, moved(*time, 1));
-  if (op == "<") of.until = std::min(of.until, *time);
-  if (op == "<=" || op == "=") of.until = std::min(of.until, moved(*time, 1));
+  if (op == ">=" || op == "=") of.from = std::max(of.from, time);
+  if (op == ">") of.from = std::max(of.from, moved(time, 1));
+  if (op == "<") of.until = std::min(of.until, time);
+  if (op == "<=" || op == "=") of.until = std::min(of.until, moved(time, 1));
 }
 
 void read_condition(const expr::Expr* e, const WindowColumns& columns, Said& said) {
@@ -81,7 +97,6 @@ void read_condition(const expr::Expr* e, const WindowColumns& columns, Said& sai
 TimeRange starts_of(const Said& said, Micros size) {
   TimeRange range = said.starts;
   // Those of a calendar may be shorter.
-  constexpr Micros kDay = 86'400 * base::kMicrosPerSecond;
   const Micros least = size < kDay ? std::max<Micros>(size, 1) : 1;
   range.until = std::min(range.until, moved(said.ends.until, -least));
   if (size > 0) range.from = std::max(range.from, moved(said.ends.from, -size));
@@ -147,10 +162,14 @@ class Reads {
     now.starts.erase(-1);
     now.ends.erase(-1);
     for (size_t s = 0; s < query.stages.size(); ++s) {
-      all[s] = now;
       const Stage& stage = query.stages[s];
+      all[s] = now;
+      if (!stage.aggregates_rows && stage.window.kind == Window::Kind::kInherited) {  // As conditions name them.
+        all[s].starts.insert(static_cast<int>(stage.input.columns.size()));
+        all[s].ends.insert(static_cast<int>(stage.input.columns.size()) + 1);
+      }
       WindowColumns next, read = stage.aggregates_rows ? WindowColumns{{0}, {1}} : now;
-      if (!stage.aggregates_rows && stage.window.kind != Window::Kind::kInherited) {
+      if (!stage.aggregates_rows) {
         read.starts.insert(static_cast<int>(stage.input.columns.size()));
         read.ends.insert(static_cast<int>(stage.input.columns.size()) + 1);
       }
@@ -201,8 +220,10 @@ class Reads {
 /// Calls visit(expression) for all in a SELECT, subqueries included, parents first.
 class EachExpr {
  public:
-  explicit EachExpr(std::function<void(UnboundExpr&)> visit) : visit_(std::move(visit)) {}
+  explicit EachExpr(std::function<void(UnboundExpr&)> visit, std::function<void(UnboundSelect&)> visit_select = {})
+      : visit_(std::move(visit)), visit_select_(std::move(visit_select)) {}
   void select(UnboundSelect& select) {
+    if (visit_select_) visit_select_(select);
     for (UnboundCte& cte : select.ctes) this->select(*cte.select);
     if (select.left) this->select(*select.left);
     if (select.right) this->select(*select.right);
@@ -237,6 +258,7 @@ class EachExpr {
     for (UnboundExprPtr& item : list) expr(item.get());
   }
   const std::function<void(UnboundExpr&)> visit_;
+  const std::function<void(UnboundSelect&)> visit_select_;
 };
 
 UnboundExprPtr made(UnboundExpr::Kind kind, SourceSpan span, std::string text = {}) {
@@ -317,6 +339,37 @@ void fix_now(UnboundSelect& select, Micros now) {
     e.text = "timestamp with time zone";
     e.args.push_back(made(UnboundExpr::Kind::kString, e.span, text));
   }).select(select);
+}
+
+void spell_window_ends(UnboundSelect& select, const Catalog& catalog) {
+  std::set<std::string, std::less<>> ctes;
+  EachExpr([](UnboundExpr&) {},
+           [&](UnboundSelect& one) {
+             for (const UnboundCte& cte : one.ctes) ctes.insert(cte.name);
+             if (one.from.size() != 1 || !one.where) return;
+             const UnboundFrom* from = one.from[0].get();
+             while (from->kind == UnboundFrom::Kind::kJoin) from = from->left.get();
+             const Relation* const view = ctes.contains(from->name) ? nullptr : catalog.find(from->name);
+             if (from->kind != UnboundFrom::Kind::kRelation || view == nullptr || view->kind != Relation::Kind::kView ||
+                 view->time_column < 0 || !view->window || view->window->calendar || view->schema.find(kEnd) >= 0)
+               return;
+             const std::string& alias = from->alias.empty() ? from->name : from->alias;
+             const std::string& start = view->schema.columns[static_cast<size_t>(view->time_column)].name;
+             EachExpr([&](UnboundExpr& e) {
+               if (e.kind != UnboundExpr::Kind::kColumn || e.names.empty() || e.names.back() != kEnd ||
+                   (e.names.size() == 2 && e.names[0] != alias) || e.names.size() > 2)
+                 return;
+               auto own = std::make_unique<UnboundExpr>(std::move(e));
+               own->names.back() = start;
+               e = UnboundExpr{};
+               e.kind = UnboundExpr::Kind::kOperator;
+               e.span = own->span;
+               e.op += '+';  // g++ 12 warns of an assignment.
+               e.args.push_back(std::move(own));
+               e.args.push_back(interval(view->window->size_us, e.span));
+             }).expr(one.where.get());
+           })
+      .select(select);
 }
 
 UnboundFrom* grouped_without_window(UnboundSelect& select) {

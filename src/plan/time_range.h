@@ -8,6 +8,7 @@
 
 namespace backstream::plan {
 
+class Catalog;
 struct UnboundFrom;
 struct UnboundSelect;
 
@@ -32,6 +33,10 @@ std::vector<ViewRead> views_read(const Query& query);
 
 /// Makes now(), current_timestamp and their like the same constant everywhere in the SELECT.
 void fix_now(UnboundSelect& select, Micros now);
+
+/// Makes window_end, in WHERE over a view that has no column of that name, the view's window_start and the length of
+/// its windows, where all have one: of rows that will be grouped nothing else is known there.
+void spell_window_ends(UnboundSelect& select, const Catalog& catalog);
 
 /// A SELECT with aggregates or GROUP BY, and without a window, over one view, a plain view or subquery of it, perhaps
 /// joined with lookup tables: what stands in FROM for the view. Null: it is none.

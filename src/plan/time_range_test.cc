@@ -18,7 +18,7 @@ UnboundStatement parsed(const std::string& text) {
   return std::move(statements->front());
 }
 
-/// Views of five minutes (v, w), of hops (h) and of days in Berlin (d).
+/// Views of five minutes (v, w, and s without window_end), of hops (h) and of days in Berlin (d).
 Catalog catalog() {
   Catalog catalog;
   const auto add = [&](const std::string& name, const std::string& window) {
@@ -31,12 +31,17 @@ Catalog catalog() {
   add("w", "tumble(flows, time, interval '5 min')");
   add("h", "hop(flows, time, interval '1 min', interval '5 min')");
   add("d", "tumble(flows, time, interval '1 day', timezone => 'Europe/Berlin')");
+  const std::string text =
+      "CREATE MATERIALIZED VIEW s AS SELECT window_start, src_as, sum(octets) AS octets FROM "
+      "tumble(flows, time, interval '5 min') GROUP BY window_start, src_as";
+  catalog.add_view(*plan::bind(parsed(text), text, catalog));
   return catalog;
 }
 
 Query bound(const std::string& text) {
   auto statement = parsed(text);
   fix_now(*statement.select, kNoon);
+  spell_window_ends(*statement.select, catalog());
   auto query = plan::bind(statement, text, catalog());
   if (!query) throw std::runtime_error(query.error().message);
   return std::move(*query);
@@ -56,6 +61,25 @@ std::string ranges(const std::string& text) {
   return out;
 }
 
+/// The plan of a SELECT over its whole range: begun at noon, an hour long.
+std::string whole(const std::string& text) {
+  auto statement = parsed(text);
+  fix_now(*statement.select, kNoon);
+  spell_window_ends(*statement.select, catalog());
+  UnboundFrom* from = grouped_without_window(*statement.select);
+  if (from == nullptr) return "has a window, or no groups";
+  const Catalog known = catalog();
+  group_whole_range(*statement.select, *from, known.find(from->name), kNoon, kHour);
+  const auto query = plan::bind(statement, text, known);
+  if (!query) return query.error().message;
+  const Stage& last = query->stages.back();
+  EXPECT_EQ(last.window.size_us, kHour);
+  EXPECT_EQ(last.window.offset_us, kNoon - base::floor_to(kNoon, kHour));
+  std::string out;
+  for (const auto& column : query->output().columns) out += (out.empty() ? "" : ", ") + column.name;
+  return out;
+}
+
 TEST(TimeRange, ConditionsOnStartAndEndOfWindows) {
   const std::string from = "SELECT window_start, octets FROM v";
   EXPECT_EQ(ranges(from), "v: -, -");
@@ -69,6 +93,16 @@ TEST(TimeRange, ConditionsOnStartAndEndOfWindows) {
   EXPECT_EQ(ranges(from + " WHERE window_start = now()"), "v: 0 s, 0 s") << "a microsecond, shown in whole seconds";
   EXPECT_EQ(ranges(from + " WHERE window_start >= now() OR src_as = 3"), "v: -, -");
   EXPECT_EQ(ranges(from + " WHERE NOT window_start >= now()"), "v: -, -");
+}
+
+TEST(TimeRange, EndsOfWindowsThatTheViewDoesNotHave) {
+  EXPECT_EQ(ranges("SELECT window_start, octets FROM s WHERE window_end <= now()"), "s: -, -299 s");
+  EXPECT_EQ(ranges("SELECT window_start, sum(octets) FROM s x WHERE x.window_end <= now() GROUP BY 1"), "s: -, -299 s");
+  EXPECT_EQ(ranges("SELECT * FROM (SELECT window_start, octets FROM s WHERE window_end > now()) x"), "s: -299 s, -");
+  EXPECT_EQ(ranges("SELECT * FROM (SELECT window_start, window_end, octets FROM s) x WHERE window_end <= now()"),
+            "s: -, -299 s");
+  EXPECT_EQ(whole("SELECT count(*) FROM s WHERE window_start >= now() AND window_end <= now() + interval '1 h'"),
+            "count");
 }
 
 TEST(TimeRange, DaysOfACalendarMayBeShorterThanOthers) {
@@ -118,24 +152,6 @@ TEST(TimeRange, BothSidesOfJoinsAndUnions) {
 TEST(TimeRange, OnlyColumnsThatAreReadCount) {
   const Query query = bound("SELECT window_start, src_as FROM v");
   EXPECT_EQ(views_read(query).front().used, (std::vector<bool>{true, false, true, false}));
-}
-
-/// The plan of a SELECT over its whole range: begun at noon, an hour long.
-std::string whole(const std::string& text) {
-  auto statement = parsed(text);
-  fix_now(*statement.select, kNoon);
-  UnboundFrom* from = grouped_without_window(*statement.select);
-  if (from == nullptr) return "has a window, or no groups";
-  const Catalog known = catalog();
-  group_whole_range(*statement.select, *from, known.find(from->name), kNoon, kHour);
-  const auto query = plan::bind(statement, text, known);
-  if (!query) return query.error().message;
-  const Stage& last = query->stages.back();
-  EXPECT_EQ(last.window.size_us, kHour);
-  EXPECT_EQ(last.window.offset_us, kNoon - base::floor_to(kNoon, kHour));
-  std::string out;
-  for (const auto& column : query->output().columns) out += (out.empty() ? "" : ", ") + column.name;
-  return out;
 }
 
 TEST(TimeRange, GroupsOfAWholeRange) {

@@ -118,11 +118,6 @@ class Answer::Feed {
     } else if (**since > next_start(view_, range_.from)) {
       notices.push_back(fmt::format("{} only since {}", of, time_text(**since)));
     }
-    if (is_past_ && *last && next_start(view_, **last) < range_.until) {
-      notices.push_back(
-          fmt::format("the newest window of \"{}\" that is final begins at {}: later ones are not in here", id_.name,
-                      time_text(**last)));
-    }
     return {};
   }
 
@@ -177,10 +172,13 @@ class Answer::Feed {
     return {};
   }
 
-  /// No more is to come of a window that has begun, nor of those that are not final yet.
-  void end() {
+  /// No more is to come of a window that has begun.
+  /// @return  windows that begin from here on are asked for, too, and not final yet; nullopt: all were given
+  std::optional<Micros> end() {
     if (window_) close(false);
-    if (frontier_ < range_.until && last_whole_ < range_.until) engine_.mark_gap(query_, frontier_, range_.until);
+    if (frontier_ >= range_.until || (last_whole_ >= range_.until && newest_open_ < frontier_)) return std::nullopt;
+    engine_.mark_gap(query_, frontier_, range_.until);
+    return frontier_;
   }
 
   /// Gives what has come since. At least once after what history had.
@@ -208,7 +206,11 @@ class Answer::Feed {
   };
 
   void take(const ResultPart& part) {
-    if (!part.windowed() || !part.final || part.removed) return;
+    if (!part.windowed() || part.removed) return;
+    if (!part.final) {
+      if (part.window_start < range_.until) newest_open_ = std::max(newest_open_, part.window_start);
+      return;
+    }
     // What is given once more, by a process that went on from an older state or for a site that came back, has been
     // read: a view over this one would not read it again either.
     if (part.window_start < frontier_ && !(window_ && window_->ref.start == part.window_start)) return;
@@ -306,7 +308,8 @@ class Answer::Feed {
   uint64_t place_ = 0;  ///< seq: what comes after is read as it comes
   bool has_looked_ = false;
   std::chrono::steady_clock::time_point give_up_at_{};
-  std::optional<Open> window_;  ///< of which some parts were given
+  std::optional<Open> window_;           ///< of which some parts were given
+  Micros newest_open_ = base::kMinTime;  ///< start of windows of which only what is not final has come
   std::shared_ptr<const ResultForm> form_;
   std::vector<int> columns_;  ///< of form_, by column of the view; -1: it has none that is the same
   bool form_usable_ = false, changed_ = false;
@@ -418,14 +421,17 @@ Result<void> Answer::feed_coming() {
   return {};
 }
 
+void Answer::tell_notice(std::string message) {
+  const nlohmann::json told = {{"message", std::move(message)}};
+  ground_.board.tell(name_, "notice", told.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 void Answer::tell_skipped() {
   for (const auto& feed : feeds_) {
     if (feed->skipped() == 0) continue;
-    const nlohmann::json told = {
-        {"message", fmt::format("{} windows of \"{}\" were left out: they are of an older version, whose columns are "
-                                "others",
-                                feed->skipped(), feed->name())}};
-    ground_.board.tell(name_, "notice", told.dump());
+    tell_notice(
+        fmt::format("{} windows of \"{}\" were left out: they are of an older version, whose columns are others",
+                    feed->skipped(), feed->name()));
   }
 }
 
@@ -435,7 +441,11 @@ void Answer::run() {
   if (fed && !stop_) tell_skipped();
   if (fed) fed = feed_coming();
   if (fed && !stop_) {
-    for (const auto& feed : feeds_) feed->end();
+    for (const auto& feed : feeds_) {
+      if (const auto open = feed->end())
+        tell_notice(fmt::format("windows of \"{}\" that begin at {} or later are not in here: none of them is final",
+                                feed->name(), time_text(*open)));
+    }
     engine_.finish();
     fed = check();
   }

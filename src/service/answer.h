@@ -66,6 +66,7 @@ class Answer {
   base::Result<void> feed_past();
   base::Result<void> feed_coming();
   base::Result<void> check() const;
+  void tell_notice(std::string message);
   void tell_skipped();
   void finish();
   void wait_for_room();

@@ -167,7 +167,17 @@ TEST_F(AnswerTest, TellsWhatHistoryHasAndEnds) {
       "SELECT window_start, octets FROM q WHERE window_start >= now() - interval '3 min' AND "
       "window_start <= now() - interval '2 min' AND src_as = 2");
   EXPECT_EQ(some.windows, (std::vector<Told>{{57, true, true, {{2000}}}, {58, true, true, {{2000}}}}));
+  EXPECT_EQ(some.notices, std::vector<std::string>{});
   EXPECT_TRUE(answer(kFrom + " AND window_start < now() - interval '1 h'").windows.empty());
+  auto open = window(61, 60, 1);
+  open->final = false;
+  keep(open);
+  ASSERT_TRUE(kept->settle());
+  now += 2 * kMinute;
+  EXPECT_EQ(answer(kFrom + " AND window_start < now() - interval '1 min'").notices,
+            std::vector<std::string>{"windows of \"q\" that begin at 2025-11-27 01:00:00+00 or later are not in here: "
+                                     "none of them is final"});
+  EXPECT_EQ(answer(kFrom + " AND window_start < now() - interval '2 min'").notices, std::vector<std::string>{});
 }
 
 TEST_F(AnswerTest, WindowsAboveJoinsAndFunctionsAreThoseOfViewsOverViews) {
@@ -310,6 +320,7 @@ TEST_F(AnswerTest, WindowsOfVersionsThatLackColumnsAreCounted) {
   part->version = 2;
   keep(part);
   ASSERT_TRUE(kept->settle());
+  now = kT0 + 4 * kMinute;
   const Heard lacking = answer(kFrom + " AND window_start < now()");
   EXPECT_EQ(lacking.windows, (std::vector<Told>{{3, true, true, {{1, 1000}}}}));
   EXPECT_EQ(lacking.notices, std::vector<std::string>{"3 windows of \"q\" were left out: they are of an older version, "

@@ -627,6 +627,7 @@ Result<std::optional<QueryRegister::OverViews>> QueryRegister::bind_over_views(U
     return tl::unexpected(std::move(error));
   };
   plan::fix_now(*statement.select, now);
+  plan::spell_window_ends(*statement.select, definitions.catalog());
   if (plan::UnboundFrom* const from = plan::grouped_without_window(*statement.select)) {
     const plan::Relation* const view = definitions.catalog().find(from->name);
     // What the range is, the conditions say when they are bound: in a copy, whose window does not matter.
@@ -636,6 +637,7 @@ Result<std::optional<QueryRegister::OverViews>> QueryRegister::bind_over_views(U
     for (UnboundStatement& copy : *copies) {
       if (copy.span.offset_octets != statement.span.offset_octets) continue;
       plan::fix_now(*copy.select, now);
+      plan::spell_window_ends(*copy.select, definitions.catalog());
       plan::group_whole_range(*copy.select, *plan::grouped_without_window(*copy.select), view, 0, kAnySize);
       const auto bound = definitions.bind(copy, text);
       if (!bound) return located(bound.error());
