@@ -233,7 +233,7 @@ class Answer::Feed {
 
   void open(const ResultPart& part) {
     pass(part.window_start);
-    window_.emplace();
+    window_ = Open{};
     window_->ref = {part.window_start, part.window_end, part.revision, true, part.complete};
     window_->version = part.version;
     for (const std::string& site : part.sites_missing)
