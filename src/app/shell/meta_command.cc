@@ -21,6 +21,7 @@ constexpr MetaEntry kEntries[] = {
     {Kind::kWhy, "why", "[QUERY]", "why there are no rows yet, and when the next are due", 1},
     {Kind::kTail, "tail", "QUERY", "results of a registered query, live; leaving does not stop it", 1},
     {Kind::kWatch, "watch", "[i=SEC] [c=N]", "run the statement again and again; of a live SELECT: N windows", 2},
+    {Kind::kSuggest, "suggest", "", "which kept results answer the statement, a question about flows", 0},
     {Kind::kGo, "g", "", "run the statement, as ; does", 0},
     {Kind::kGoExpanded, "gx", "", "the same with expanded display", 0},
     {Kind::kPrintBuffer, "p", "", "show the statement that is being typed", 0},

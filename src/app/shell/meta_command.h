@@ -21,6 +21,7 @@ struct MetaCommand {
     kExpanded,
     kTiming,
     kWatch,
+    kSuggest,
     kWhy,
     kTail,
     kEdit,

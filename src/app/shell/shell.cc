@@ -22,13 +22,6 @@ namespace {
 /// The parser takes texts up to this; longer ones go to it a statement at a time.
 constexpr size_t kParsedOctetsMax = 64 << 10;
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
-  const size_t last = text.find_last_not_of(kSpace);
-  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
 /// Something that the next line goes on with: a statement, or a comment that is open.
 bool has_begun(std::string_view text) {
   const Scan scanned = scan(text);
@@ -136,8 +129,9 @@ int Shell::run_text(std::string_view text, const std::string& source_name) {
       command = std::move(*parsed);
     }
     std::string buffer;  // What stands before \g or \watch is theirs to run.
+    using Kind = MetaCommand::Kind;
     const bool takes_buffer =
-        meta && (command.kind == MetaCommand::Kind::kWatch || command.kind == MetaCommand::Kind::kGoExpanded);
+        meta && (command.kind == Kind::kWatch || command.kind == Kind::kSuggest || command.kind == Kind::kGoExpanded);
     size_t end = at;
     if (takes_buffer && !scanned.blank) {
       end = at - scanned.at;

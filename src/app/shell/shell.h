@@ -92,6 +92,7 @@ class Shell {
   // shell_meta.cc
   Done run_meta(const MetaCommand& command, std::string& buffer);
   Done watch(const MetaCommand& command, const std::string& text);
+  Done suggest(const std::string& typed);
   Done edit(const MetaCommand& command, std::string& buffer);
   Done include(const std::string& path);
   Done redirect(const std::vector<std::string>& arguments);

@@ -14,6 +14,7 @@
 #include "app/shell/statement_scanner.h"
 #include "app/shell/terminal.h"
 #include "app/stop_signal.h"
+#include "app/suggestion_text.h"
 #include "sql/parse.h"
 #include "telemetry/terminal_log.h"
 
@@ -73,6 +74,7 @@ Shell::Done Shell::run_meta(const MetaCommand& command, std::string& buffer) {
       if (arguments.empty()) return tl::unexpected(mistaken("42601", "\\i which file?"));
       return include(arguments[0]);
     case Kind::kWatch: return watch(command, std::exchange(buffer, {}));
+    case Kind::kSuggest: return suggest(std::exchange(buffer, {}));
     case Kind::kGo:
     case Kind::kGoExpanded: {
       const bool typed = !scan(buffer).blank;
@@ -129,6 +131,18 @@ Shell::Done Shell::watch(const MetaCommand& command, const std::string& typed) {
     if (!done || *done != kExitOk) return done;
     if (n == options->count || !wait_until(next)) return kExitOk;
   }
+}
+
+Shell::Done Shell::suggest(const std::string& typed) {
+  if (!scan(typed).blank) last_statement_ = trimmed(typed);
+  if (scan(last_statement_).blank)
+    return tl::unexpected(mistaken("42601", "\\suggest for which question?", "write it before the \\suggest"));
+  const SentText sent{.source = "question", .source_name = "question", .text = last_statement_};
+  const auto answer = client_->post("/api/v1/queries/suggest", {{"text", last_statement_}, {"source", sent.source}},
+                                    std::span(&sent, 1));
+  if (!answer) return tl::unexpected(answer.error());
+  print_text(suggestion_text(*answer, base::wall_clock()));
+  return kExitOk;
 }
 
 Shell::Done Shell::edit(const MetaCommand& command, std::string& buffer) {

@@ -33,6 +33,7 @@ class ShellTest : public testing::Test {
     server.on(Method::kGet, "/api/v1/queries/v", query);
     server.on(Method::kPut, "/api/v1/queries/{name}", json{{"done", json::array()}, {"query", commented}});
     server.on(Method::kDelete, "/api/v1/queries/{name}", json{{"done", json::array()}});
+    server.on(Method::kPost, "/api/v1/queries/suggest", json{{"answers", json::array()}, {"obstacle", "why\x1b[2J"}});
     server.on(Method::kPost, "/api/v1/explain", json{{"plan", "edge\x1b[2J\n"}});
     server.on(Method::kPost, "/api/v1/queries", [](const http::Request&) {
       http::Problem problem;
@@ -126,6 +127,16 @@ TEST_F(ShellTest, ExplainSendsTheStatementAndTheOptionsApart) {
   EXPECT_EQ(last(Method::kPost).json()["text"], "SELECT 1 FROM flows");
   EXPECT_EQ(last(Method::kPost).json()["options"], "DISTRIBUTED, FORMAT json");
   EXPECT_EQ(out, "edge\\x1b[2J\n");
+}
+TEST_F(ShellTest, SuggestAsksForTheStatementBeforeItWithoutRunningIt) {
+  EXPECT_EQ(run("SELECT 1\nFROM flows \\suggest"), kExitOk) << err;
+  EXPECT_EQ(asked(Method::kPost), std::vector<std::string>{"/api/v1/queries/suggest"});
+  EXPECT_EQ(last(Method::kPost).json()["text"], "SELECT 1\nFROM flows");
+  EXPECT_EQ(out, "no kept result answers it: why\\x1b[2J\n");
+  EXPECT_EQ(run("EXPLAIN SELECT 2 FROM flows; \\suggest"), kExitOk) << err;
+  EXPECT_EQ(last(Method::kPost).json()["text"], "EXPLAIN SELECT 2 FROM flows;");
+  EXPECT_NE(run("\\suggest"), kExitOk);
+  EXPECT_NE(err.find("for which question"), std::string::npos) << err;
 }
 TEST_F(ShellTest, ASessionIsEndedWhateverBecameOfIt) {
   EXPECT_EQ(run("SELECT * FROM flows; SELECT 2 FROM flows"), kExitFailure);

@@ -154,4 +154,11 @@ char prompt_mark(const Scan& scan) {
   return scan.blank ? '=' : '-';
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  const size_t last = text.find_last_not_of(kSpace);
+  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
 }  // namespace backstream::app::shell

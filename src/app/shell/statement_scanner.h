@@ -31,4 +31,7 @@ Scan scan(std::string_view text);
 /// The character before '>' of the prompt for the next line, as psql has it: = - ( ' " $ *
 char prompt_mark(const Scan& scan);
 
+/// Without the white space around it.
+std::string_view trimmed(std::string_view text);
+
 }  // namespace backstream::app::shell
