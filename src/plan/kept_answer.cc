@@ -369,12 +369,13 @@ class Search {
   }
   template <typename Translate>
   static ExprPtr with_args(const Expr& e, Translate&& translate) {
-    ExprPtr copy = expr::clone(e);
+    ExprPtr copy = expr::make_literal(e.literal, e.type, e.span);
+    copy->kind = e.kind;
+    copy->column = e.column;
+    copy->function = e.function;
+    copy->prepared = e.prepared;
     bool all = true;
-    for (size_t i = 0; i < e.args.size(); ++i) {
-      copy->args[i] = translate(*e.args[i]);
-      all &= copy->args[i] != nullptr;
-    }
+    for (const ExprPtr& arg : e.args) all &= copy->args.emplace_back(translate(*arg)) != nullptr;
     return all ? std::move(copy) : nullptr;
   }
   ExprPtr kept(const Expr& e, Missing* missing) const {
