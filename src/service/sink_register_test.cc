@@ -155,7 +155,7 @@ TEST_F(SinkRegisterTest, ForPrometheusThereIsSomethingToMeasureAndNothingToRepla
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'out', format = 'prometheus', rotate = '5 min')"),
             "22023 1:79 rotate is nothing to format 'prometheus' | its one file is replaced with each window");
   EXPECT_EQ(run("CREATE PUBLICATION p FOR TABLE q WITH (server = 'prom', series_max = '0')"),
-            "22023 1:57 invalid value \"0\" for series_max | 1 to 1000000");
+            "22023 1:57 invalid value \"0\" for series_max | a whole number, 1 to 1000000");
   for (const char* const options : {"server = 'prom'", "server = 'out', format = 'prometheus'"}) {
     EXPECT_EQ(
         run(fmt::format("CREATE PUBLICATION p FOR TABLE q (window_start, name) WITH ({})", options)),
