@@ -85,6 +85,13 @@ std::string nearest_property(const std::string& name) {
 
 void KafkaConfDelete::operator()(rd_kafka_conf_s* conf) const { rd_kafka_conf_destroy(conf); }
 
+KafkaTopicHandle::KafkaTopicHandle(KafkaClient of, const std::string& name)
+    : client(std::move(of)), handle(rd_kafka_topic_new(client.get(), name.c_str(), nullptr)) {}
+
+KafkaTopicHandle::~KafkaTopicHandle() {
+  if (handle != nullptr) rd_kafka_topic_destroy(handle);
+}
+
 KafkaConf make_kafka_conf() { return KafkaConf(rd_kafka_conf_new()); }
 
 void set_kafka_property(rd_kafka_conf_t* conf, const char* name, const std::string& value) {

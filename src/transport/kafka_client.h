@@ -16,11 +16,22 @@
 
 struct rd_kafka_s;
 struct rd_kafka_conf_s;
+struct rd_kafka_topic_s;
 
 namespace backstream::transport {
 
 /// A handle of librdkafka. Its last holder need not be quick: the connection waits for it and closes it.
 using KafkaClient = std::shared_ptr<rd_kafka_s>;
+
+/// A topic as a client knows it. Null: there was no memory.
+struct KafkaTopicHandle {
+  KafkaTopicHandle(KafkaClient of, const std::string& name);
+  ~KafkaTopicHandle();
+  KafkaTopicHandle(const KafkaTopicHandle&) = delete;
+  KafkaTopicHandle& operator=(const KafkaTopicHandle&) = delete;
+  const KafkaClient client;
+  rd_kafka_topic_s* const handle;
+};
 
 struct KafkaConfDelete {
   void operator()(rd_kafka_conf_s* conf) const;

@@ -116,19 +116,6 @@ std::string kafka_topic_name(std::string_view prefix, std::string_view name) {
   return fmt::format("{}.{}", prefix, name);
 }
 
-struct KafkaLog::Topic {
-  Topic(KafkaClient of, const std::string& name)
-      : client(std::move(of)), handle(rd_kafka_topic_new(client.get(), name.c_str(), nullptr)) {}
-  ~Topic() {
-    if (handle != nullptr) rd_kafka_topic_destroy(handle);
-  }
-  Topic(const Topic&) = delete;
-  Topic& operator=(const Topic&) = delete;
-
-  const KafkaClient client;
-  rd_kafka_topic_t* const handle;
-};
-
 struct KafkaLog::Message {
   rd_kafka_message_t* message = nullptr;
 
@@ -154,7 +141,7 @@ struct KafkaLog::Reader {
   std::atomic<uint64_t> begin{0}, end{0};  // The last known ones; any thread.
 
   std::mutex mutex;                          // Held while somebody reads.
-  std::shared_ptr<Topic> topic;              // Null: nothing is fetched. Else the client that fetches from `next` on.
+  std::shared_ptr<KafkaTopicHandle> topic;   // Null: nothing is fetched. Else the client that fetches from `next` on.
   uint64_t from = 0, next = 0;               // All before `from` was given; between them there is nothing of ours.
   std::optional<uint64_t> no_record_before;  // As the client found when it was at the end.
   Message pending;                           // Of ours, fetched, and found no room.
@@ -214,19 +201,19 @@ KafkaLog::~KafkaLog() {
 
 KafkaLog::Time KafkaLog::deadline() const { return Clock::now() + connection_->options().request_timeout; }
 
-std::shared_ptr<KafkaLog::Topic> KafkaLog::producer_topic() {
+std::shared_ptr<KafkaTopicHandle> KafkaLog::producer_topic() {
   KafkaClient client = connection_->producer();
   const std::lock_guard lock(topics_mutex_);
   if (producing_ == nullptr || producing_->client != client)
-    producing_ = std::make_shared<Topic>(std::move(client), options_.name);
+    producing_ = std::make_shared<KafkaTopicHandle>(std::move(client), options_.name);
   return producing_;
 }
 
-std::shared_ptr<KafkaLog::Topic> KafkaLog::consumer_topic() const {
+std::shared_ptr<KafkaTopicHandle> KafkaLog::consumer_topic() const {
   KafkaClient client = connection_->consumer();
   const std::lock_guard lock(topics_mutex_);
   if (consuming_ == nullptr || consuming_->client != client)
-    consuming_ = std::make_shared<Topic>(std::move(client), options_.name);
+    consuming_ = std::make_shared<KafkaTopicHandle>(std::move(client), options_.name);
   return consuming_;
 }
 
@@ -262,7 +249,7 @@ LogStatus KafkaLog::append_keyed(uint32_t partition, std::span<const KeyedLog::A
 LogStatus KafkaLog::append_outgoing(std::span<const Outgoing> additions, std::vector<Appended>& results) {
   results.assign(additions.size(), {LogStatus::kUnavailable, 0});
   if (additions.empty()) return LogStatus::kOk;
-  const std::shared_ptr<Topic> topic = producer_topic();
+  const std::shared_ptr<KafkaTopicHandle> topic = producer_topic();
   const auto until = Clock::now() + connection_->options().append_timeout;
   const auto deliveries = std::make_shared<KafkaDeliveries>(additions.size());
   size_t tried = 0;
@@ -316,7 +303,7 @@ LogStatus KafkaLog::append_outgoing(std::span<const Outgoing> additions, std::ve
   return refused;
 }
 
-LogStatus KafkaLog::produce(Topic& topic, const Outgoing& record, KafkaDeliveries& deliveries, size_t index,
+LogStatus KafkaLog::produce(KafkaTopicHandle& topic, const Outgoing& record, KafkaDeliveries& deliveries, size_t index,
                             Time until) {
   assert(record.partition < partition_count());
   if (record.bytes.size() > options_.record_octets_max) return LogStatus::kTooLarge;
@@ -362,7 +349,7 @@ std::optional<uint64_t> KafkaLog::query(uint32_t partition, bool end, Time until
 }
 
 bool KafkaLog::query(std::span<const uint32_t> partitions, bool end, Time until) const {
-  const std::shared_ptr<Topic> topic = consumer_topic();
+  const std::shared_ptr<KafkaTopicHandle> topic = consumer_topic();
   const std::unique_ptr<rd_kafka_topic_partition_list_t, void (*)(rd_kafka_topic_partition_list_t*)> list(
       rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())), rd_kafka_topic_partition_list_destroy);
   for (const uint32_t partition : partitions)
@@ -423,7 +410,7 @@ LogStatus KafkaLog::unavailable() {
 
 bool KafkaLog::start(Reader& r, uint64_t offset) {
   stop(r);
-  std::shared_ptr<Topic> topic = consumer_topic();
+  std::shared_ptr<KafkaTopicHandle> topic = consumer_topic();
   if (rd_kafka_consume_start(topic->handle, r.partition, static_cast<int64_t>(offset)) != 0) {
     connection_->set_last_error(
         fmt::format("read of {} [{}]: {}", options_.name, r.partition, rd_kafka_err2str(rd_kafka_last_error())));

@@ -120,14 +120,13 @@ class KafkaLog : public Log {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
-  struct Topic;    // A handle of librdkafka for our topic.
   struct Reader;   // Of a partition.
   struct Message;  // One that was fetched.
 
   KafkaLog(std::shared_ptr<KafkaConnection> connection, const KafkaTopicOptions& options);
   Time deadline() const;
-  std::shared_ptr<Topic> producer_topic();
-  std::shared_ptr<Topic> consumer_topic() const;
+  std::shared_ptr<KafkaTopicHandle> producer_topic();
+  std::shared_ptr<KafkaTopicHandle> consumer_topic() const;
   std::optional<uint64_t> query(uint32_t partition, bool end, Time until) const;
   bool query(std::span<const uint32_t> partitions, bool end, Time until) const;
   LogStatus unavailable();
@@ -139,7 +138,8 @@ class KafkaLog : public Log {
     bool tombstone = false;
   };
   LogStatus append_outgoing(std::span<const Outgoing> all, std::vector<Appended>& results);
-  LogStatus produce(Topic& topic, const Outgoing& record, KafkaDeliveries& deliveries, size_t index, Time until);
+  LogStatus produce(KafkaTopicHandle& topic, const Outgoing& record, KafkaDeliveries& deliveries, size_t index,
+                    Time until);
   LogStatus place(Reader& r, uint64_t offset, Time until);
   bool start(Reader& r, uint64_t offset);
   void stop(Reader& r);
@@ -163,9 +163,9 @@ class KafkaLog : public Log {
   const uint64_t seed_;
   std::vector<std::unique_ptr<Reader>> readers_;
   mutable std::mutex topics_mutex_;
-  std::shared_ptr<Topic> producing_;          // Under topics_mutex_.
-  mutable std::shared_ptr<Topic> consuming_;  // Under topics_mutex_.
-  std::atomic<int64_t> trim_again_ms_{0};     // After a refusal.
+  std::shared_ptr<KafkaTopicHandle> producing_;          // Under topics_mutex_.
+  mutable std::shared_ptr<KafkaTopicHandle> consuming_;  // Under topics_mutex_.
+  std::atomic<int64_t> trim_again_ms_{0};                // After a refusal.
 
   mutable std::atomic<uint64_t> append_failures_{0}, append_full_{0}, read_failures_{0}, query_failures_{0},
       trims_refused_{0}, trim_failures_{0}, lost_records_{0}, lost_places_{0}, foreign_records_{0}, repeats_dropped_{0};

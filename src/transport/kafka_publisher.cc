@@ -21,18 +21,6 @@ constexpr size_t kSettledAtOnce = 16;  // More than are added at a time, so that
 
 }  // namespace
 
-struct KafkaPublisher::Topic {
-  Topic(KafkaClient of, const std::string& name)
-      : client(std::move(of)), handle(rd_kafka_topic_new(client.get(), name.c_str(), nullptr)) {}
-  ~Topic() {
-    if (handle != nullptr) rd_kafka_topic_destroy(handle);
-  }
-  Topic(const Topic&) = delete;
-  Topic& operator=(const Topic&) = delete;
-  const KafkaClient client;
-  rd_kafka_topic_t* const handle;
-};
-
 base::Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::open(std::shared_ptr<KafkaConnection> connection,
                                                                    const KafkaTopicOptions& options) {
   assert(connection != nullptr);
@@ -49,9 +37,10 @@ KafkaPublisher::KafkaPublisher(std::shared_ptr<KafkaConnection> connection, cons
 KafkaPublisher::~KafkaPublisher() = default;
 
 /// Under mutex_.
-KafkaPublisher::Topic& KafkaPublisher::topic() const {
+KafkaTopicHandle& KafkaPublisher::topic() const {
   KafkaClient client = connection_->producer();
-  if (topic_ == nullptr || topic_->client != client) topic_ = std::make_unique<Topic>(std::move(client), options_.name);
+  if (topic_ == nullptr || topic_->client != client)
+    topic_ = std::make_unique<KafkaTopicHandle>(std::move(client), options_.name);
   return *topic_;
 }
 
@@ -76,7 +65,7 @@ void KafkaPublisher::settle(size_t records_most) const {
 bool KafkaPublisher::publish(std::span<const uint8_t> key, std::span<const uint8_t> value, uint64_t units) {
   const std::lock_guard lock(mutex_);
   settle(kSettledAtOnce);
-  Topic& to = topic();
+  KafkaTopicHandle& to = topic();
   const bool too_large = key.size() + value.size() > options_.record_octets_max;
   auto delivery = std::make_shared<KafkaDeliveries>(1);
   KafkaDeliveries::Slot* slot = too_large ? nullptr : delivery->expect(0);

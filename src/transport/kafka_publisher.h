@@ -44,7 +44,6 @@ class KafkaPublisher {
   uint32_t partition_count() const { return partition_count_; }
 
  private:
-  struct Topic;
   struct Sent {
     std::shared_ptr<KafkaDeliveries> delivery;
     uint64_t units = 0;
@@ -52,14 +51,14 @@ class KafkaPublisher {
   };
   KafkaPublisher(std::shared_ptr<KafkaConnection> connection, const KafkaTopicOptions& options,
                  uint32_t partition_count);
-  Topic& topic() const;
+  KafkaTopicHandle& topic() const;
   void settle(size_t records_most) const;
 
   const std::shared_ptr<KafkaConnection> connection_;
   const KafkaTopicOptions options_;
   const uint32_t partition_count_;
   mutable std::mutex mutex_;  // Guards all that follows.
-  mutable std::unique_ptr<Topic> topic_;
+  mutable std::unique_ptr<KafkaTopicHandle> topic_;
   mutable std::deque<Sent> sent_;  // Oldest first.
   mutable KafkaPublishCounts counts_;
 };

@@ -179,18 +179,6 @@ Result<void> begin_to_be(const KafkaConnection& connection, const KafkaTransacti
 
 }  // namespace
 
-struct KafkaTransactions::Topic {
-  Topic(KafkaClient of, const std::string& name)
-      : client(std::move(of)), handle(rd_kafka_topic_new(client.get(), name.c_str(), nullptr)) {}
-  ~Topic() {
-    if (handle != nullptr) rd_kafka_topic_destroy(handle);
-  }
-  Topic(const Topic&) = delete;
-  Topic& operator=(const Topic&) = delete;
-  const KafkaClient client;
-  rd_kafka_topic_t* const handle;
-};
-
 /// The records of one write().
 struct KafkaTransactions::Batch {
   explicit Batch(size_t count) : deliveries(std::make_shared<KafkaDeliveries>(count)) { octets.reserve(count); }
@@ -220,7 +208,7 @@ Result<std::unique_ptr<KafkaTransactions>> KafkaTransactions::open(const Options
   auto place = read_place(to, options, until);
   if (!place) return tl::unexpected(std::move(place.error()));
   made->place_ = *place;
-  made->topic_ = std::make_unique<Topic>(producer, options.topic.name);
+  made->topic_ = std::make_unique<KafkaTopicHandle>(producer, options.topic.name);
   // The first record need not wait until the partitions are known, which can be a second.
   const rd_kafka_metadata_t* metadata = nullptr;
   if (rd_kafka_metadata(producer.get(), 0, made->topic_->handle, &metadata, left_ms(until)) ==

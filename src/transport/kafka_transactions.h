@@ -70,7 +70,6 @@ class KafkaTransactions {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
-  struct Topic;
   struct Batch;
   KafkaTransactions(const Options& options, std::shared_ptr<KafkaConnection> connection);
   static base::Result<std::shared_ptr<KafkaConnection>> connect(const Options& options, const std::string& name);
@@ -80,7 +79,7 @@ class KafkaTransactions {
 
   const Options options_;
   const std::shared_ptr<KafkaConnection> connection_;
-  std::unique_ptr<Topic> topic_;
+  std::unique_ptr<KafkaTopicHandle> topic_;
   std::vector<std::unique_ptr<Batch>> batches_;  ///< of the transaction that is open
   bool is_begun_ = false;
   std::optional<uint64_t> place_;
