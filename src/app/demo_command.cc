@@ -288,6 +288,7 @@ class Display {
     line(fmt::format("  running: {} queries, API {}; in another terminal:", query_count_, api_));
     line(fmt::format("    backstream sql{}     SELECT ...; live; \\d what there is; \\q ends it", server_flag_));
     line(fmt::format("    backstream tail protocol_mix{}", server_flag_));
+    line(fmt::format("    backstream alert list{}", server_flag_));
     line(fmt::format("    backstream status{}", server_flag_));
     line(fmt::format("    curl -N {}/api/v1/queries/demo_pops/events", api_));
     line("");
