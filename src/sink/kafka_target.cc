@@ -59,7 +59,7 @@ Result<void> KafkaTarget::connect() {
   auto opened = transport::KafkaTransactions::open({options_.client, options_.topic, options_.writer});
   if (!opened) return tl::unexpected(std::move(opened.error()));
   writer_ = std::move(*opened);
-  place_written_at_ = {};
+  place_written_at_.reset();
   return {};
 }
 
@@ -133,7 +133,8 @@ Result<void> KafkaTarget::repeat(Parts parts) {
 }
 
 Result<void> KafkaTarget::keep_place() {
-  if (writer_ == nullptr || !writer_->place() || Clock::now() - place_written_at_ < kKeepPlace) return {};
+  if (writer_ == nullptr || !writer_->place()) return {};
+  if (place_written_at_ && Clock::now() - *place_written_at_ < kKeepPlace) return {};
   return settle(writer_->commit(*writer_->place()));
 }
 

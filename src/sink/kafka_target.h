@@ -2,6 +2,7 @@
 // Rows of a query in a topic of Kafka, for whoever reads it.
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sink/target.h"
@@ -46,7 +47,7 @@ class KafkaTarget final : public Target {
 
   const KafkaTargetOptions options_;
   std::unique_ptr<transport::KafkaTransactions> writer_;
-  std::chrono::steady_clock::time_point place_written_at_{};  ///< none: not by us
+  std::optional<std::chrono::steady_clock::time_point> place_written_at_;  ///< none: not since it was opened
 };
 
 /// The key of a row: {"_window_start":"…","_window_end":"…","src_as":64512}.

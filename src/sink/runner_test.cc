@@ -31,6 +31,7 @@ struct Store {
   bool down = false;
   int tear = 0;  ///< so many deliveries are written, and then say that they failed
   std::set<uint64_t> refused;
+  uint64_t kept = 0;  ///< places that were kept
 };
 
 class StoreTarget final : public Target {
@@ -60,6 +61,12 @@ class StoreTarget final : public Target {
   Result<void> repeat(Parts parts) override {
     const std::lock_guard lock(store_.mutex);
     store_.repeated.insert(store_.repeated.end(), parts.begin(), parts.end());
+    return {};
+  }
+  Result<void> keep_place() override {
+    const std::lock_guard lock(store_.mutex);
+    if (store_.down) return base::fail("08006", "nobody listens");
+    ++store_.kept;
     return {};
   }
   Result<std::string> test() override { return ""; }
@@ -117,6 +124,29 @@ TEST_F(RunnerTest, GivesAllOnceInOrderOverRestarts) {
   ASSERT_TRUE(comes_to(24));
   EXPECT_EQ(delivered(), range(1, 25));
   EXPECT_EQ(runner_->status().rows_missed, 0U);
+}
+
+TEST_F(RunnerTest, WhileThereIsNothingToGiveThePlaceIsKept) {
+  add(1, 3);
+  start();
+  ASSERT_TRUE(comes_to(2));
+  const auto kept = [&] {
+    const std::lock_guard lock(store_.mutex);
+    return store_.kept;
+  };
+  ASSERT_TRUE(eventually([&] { return kept() >= 2; }));
+  {
+    const std::lock_guard lock(store_.mutex);
+    store_.down = true;
+  }
+  ASSERT_TRUE(eventually([&] { return runner_->status().state == RunnerStatus::State::kFailing; }));
+  {
+    const std::lock_guard lock(store_.mutex);
+    store_.down = false;
+  }
+  const uint64_t before = kept();
+  ASSERT_TRUE(eventually([&] { return kept() > before; }));
+  EXPECT_EQ(delivered(), range(1, 3));
 }
 
 TEST_F(RunnerTest, WhatATargetCannotTakeWaits) {

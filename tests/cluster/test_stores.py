@@ -53,7 +53,7 @@ class Sinks(daemon.Case):
 
     # What runs.
     def serve(self, *settings, **options):
-        return super().serve("kafka.timeout=8s", "server.bus.type=kafka", "server.bus.brokers=" + self.cluster.bootstrap, *settings,
+        return super().serve("kafka.timeout=8s", "kafka.brokers=" + self.cluster.bootstrap, "server.bus.type=kafka", *settings,
                              **options)
 
     def restart(self, node, *settings):
