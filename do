@@ -182,8 +182,8 @@ verb_test() {
   fi
   step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1
   rm -f build/tests.xml build-asan/tests.xml
-  # Two tests a core: most of them wait, for windows, time-outs and brokers.
-  local jobs=$((2 * $(nproc)))
+  # Five tests on two cores: most of them wait, for windows, time-outs and brokers.
+  local jobs=$((5 * $(nproc) / 2))
   step "release build" build_release ON || status=1
   step "release tests" ctest --test-dir build -j "$jobs" --output-on-failure --output-junit tests.xml \
        --test-output-size-passed 1000000 --test-output-size-failed 1000000 || status=1
