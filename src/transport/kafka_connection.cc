@@ -41,6 +41,9 @@ void set_producer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
   if (options.transactional_id.empty()) return;
   set(conf, "transactional.id", options.transactional_id);
   set(conf, "partitioner", "murmur2_random");  // As Java's; records without a key go anywhere.
+  // Where a batch is refused for what it says, those behind it would be out of order, and 2.0.2 sends them again and
+  // again until append_timeout instead of telling which was refused.
+  set(conf, "max.in.flight.requests.per.connection", "1");
   // Whoever reads the topic waits so long for what a writer that was killed has left open, if none takes its place.
   set(conf, "transaction.timeout.ms", std::to_string((options.append_timeout + options.request_timeout).count()));
 }
