@@ -131,8 +131,10 @@ class OneBroker(Case):
         self.assertEqual(subprocess.run([*script, "--version", "2.8", "--", "true"], stderr=subprocess.DEVNULL).returncode, 1)
 
         # Killed, it cannot tidy up, but no broker outlives it.
-        process = subprocess.Popen([*script, "--", "sleep", "1000"], stdout=subprocess.PIPE, text=True, env=environment)
+        process = subprocess.Popen([*script, "--", "sh", "-c", "echo runs; exec sleep 1000"], stdout=subprocess.PIPE, text=True,
+                                   env=environment)
         self.assertIn("brokers on", process.stdout.readline())
+        self.assertEqual(process.stdout.readline(), "runs\n")  # Before, it would outlive us, and hold our standard error.
         broker, = self.brokers()
         process.send_signal(signal.SIGKILL)
         process.wait()
