@@ -178,7 +178,7 @@ verb_test() {
     need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 6 hours)" \
          core tests postgresql cluster fuzz experiment
   else
-    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, 30 to 45 minutes on two cores)" core tests postgresql cluster
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, half an hour on two cores)" core tests postgresql cluster
   fi
   step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1
   rm -f build/tests.xml build-asan/tests.xml
