@@ -1,0 +1,114 @@
+// Asks /api/v1. Knows the token of this tab, and nothing of pages.
+import { signal } from "@preact/signals";
+import type { Alert, Exporter, Problem, Query, Results, Session, Status, Tier, Time, Value, Whoami, Why } from "./types";
+
+const TOKEN_KEY = "backstream.token";
+const API = "/api/v1";
+
+/** What the server, or the way to it, refused. */
+export class Refusal extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.detail ?? problem.title);
+    this.problem = problem;
+  }
+  get status(): number {
+    return this.problem.status;
+  }
+}
+
+/** Status of a Refusal when nobody answered. */
+export const NOBODY = 0;
+
+/** Set by the first 401: the page to sign in takes the place of all others. */
+export const signed_out = signal(false);
+
+// A tab's own: gone when it is closed, and never sent by the browser by itself (docs/design/0035-console.md).
+export function token(): string | null {
+  return sessionStorage.getItem(TOKEN_KEY);
+}
+
+export function sign_in(text: string): void {
+  sessionStorage.setItem(TOKEN_KEY, text.trim());
+  signed_out.value = false;
+}
+
+export function sign_out(): void {
+  sessionStorage.removeItem(TOKEN_KEY);
+  signed_out.value = true;
+}
+
+/** fetch() of a path behind /api/v1. Throws a Refusal for all but 2xx. */
+export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  const mine = token();
+  if (mine !== null) headers.set("Authorization", `Bearer ${mine}`);
+  let response: Response;
+  try {
+    response = await fetch(API + path, { ...init, headers, cache: "no-store", credentials: "same-origin" });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new Refusal({ title: "No answer", status: NOBODY });
+  }
+  if (response.ok) return response;
+  let problem: Problem = { title: response.statusText, status: response.status };
+  try {
+    problem = { ...problem, ...((await response.json()) as Problem) };
+  } catch {
+    // Not from the daemon: a proxy's page. The status says enough.
+  }
+  if (response.status === 401) signed_out.value = true;
+  throw new Refusal(problem);
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await ask(path, signal ? { signal } : {})).json() as Promise<T>;
+}
+
+async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  return (await ask(path, signal ? { ...init, signal } : init)).json() as Promise<T>;
+}
+
+const path_of = (name: string) => `/queries/${encodeURIComponent(name)}`;
+
+export interface ResultRange {
+  from?: Time;
+  until?: Time;
+  after?: number;
+  limit?: number;
+  tier?: Tier;
+}
+
+export function results_path(name: string, range: ResultRange): string {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(range)) if (value !== undefined) parameters.set(key, String(value));
+  const text = parameters.toString();
+  return `${path_of(name)}/results${text === "" ? "" : `?${text}`}`;
+}
+
+export const api = {
+  status: () => get<Status>("/status"),
+  whoami: () => get<Whoami>("/whoami"),
+  queries: async () => (await get<{ queries: Query[] }>("/queries")).queries.filter((query) => !query.temporary),
+  query: (name: string) => get<Query>(path_of(name)),
+  why: (name: string) => get<Why>(`${path_of(name)}/why`),
+  results: (name: string, range: ResultRange, signal?: AbortSignal) => get<Results>(results_path(name, range), signal),
+  exporters: async () => (await get<{ exporters: Exporter[] }>("/exporters")).exporters,
+  alerts: async () => (await get<{ alerts: Alert[] }>("/alerts")).alerts,
+  open_session: (text: string, signal?: AbortSignal) => post<Session>("/sessions", { text }, signal),
+  /** Without waiting: it ends by itself 10 s after nobody reads it. */
+  end_session: (name: string) => void ask(`/sessions/${encodeURIComponent(name)}`, { method: "DELETE" }).catch(() => {}),
+};
+
+/** As a literal of our SQL. */
+export function sql_text(value: Value): string {
+  if (value === null) return "NULL";
+  if (typeof value === "string") return `'${value.replaceAll("'", "''")}'`;
+  return String(value);
+}
+
+/** A name that needs no quotes stays without. */
+export function sql_name(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,196 @@
+// What a chart or a table is drawn from: windows of the past, then those that come.
+import { signal, type Signal } from "@preact/signals";
+import { api, NOBODY, Refusal, sql_name } from "./client";
+import { stream } from "./stream";
+import type { Tier, Window } from "./types";
+import { type ResultWindow, WindowStore } from "./window_store";
+
+/** Windows and rows that one feed holds at most; more is a matter for tiers and for LIMIT. */
+const WINDOWS_MAX = 4_000;
+const ROWS_MAX = 120_000;
+const PAGE_ROWS = 20_000;
+/** At most four pictures a second, and none while nobody looks. */
+const FRAME_MS = 250;
+
+export interface Span {
+  from: number;
+  /** Null: until now, and on. */
+  until: number | null;
+}
+
+export interface FeedState {
+  windows: readonly ResultWindow[];
+  /** Windows that came since the start. */
+  arrived: number;
+  phase: "loading" | "live" | "whole" | "failed";
+  problem: Refusal | null;
+  tier: Tier;
+  /** Rows that were left out because they are too many for a page. */
+  cut: boolean;
+  notices: readonly string[];
+}
+
+const EMPTY: FeedState = { windows: [], arrived: 0, phase: "loading", problem: null, tier: "raw", cut: false, notices: [] };
+
+/** Tells at most FRAME_MS late, and when the page is seen again. */
+class Frames {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly on_visible = () => this.ask();
+  constructor(private readonly draw: () => void) {
+    document.addEventListener("visibilitychange", this.on_visible);
+  }
+  ask(): void {
+    if (this.timer !== undefined || document.hidden) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.draw();
+    }, FRAME_MS);
+  }
+  close(): void {
+    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.on_visible);
+  }
+}
+
+export abstract class Feed {
+  readonly state: Signal<FeedState> = signal(EMPTY);
+  protected readonly store = new WindowStore(WINDOWS_MAX, ROWS_MAX);
+  protected readonly aborter = new AbortController();
+  protected leave: () => void = () => {};
+  private readonly frames = new Frames(() => this.show({}));
+  private retry: ReturnType<typeof setTimeout> | undefined;
+
+  protected abstract load(): Promise<void>;
+
+  start(): this {
+    void this.attempt();
+    return this;
+  }
+
+  close(): void {
+    this.aborter.abort();
+    clearTimeout(this.retry);
+    this.leave();
+    this.frames.close();
+  }
+
+  protected show(change: Partial<FeedState>): void {
+    this.state.value = { ...this.state.value, windows: this.store.windows, arrived: this.store.arrived, ...change };
+  }
+
+  protected take(part: Window): void {
+    if (this.store.add(part)) this.frames.ask();
+  }
+
+  /** From the beginning; a server that is away is asked again, what it refuses is shown. */
+  protected async attempt(): Promise<void> {
+    this.leave();
+    try {
+      await this.load();
+    } catch (error) {
+      if (this.aborter.signal.aborted) return;
+      const problem = error instanceof Refusal ? error : new Refusal({ title: String(error), status: 500 });
+      this.show({ phase: "failed", problem });
+      if (problem.status === NOBODY || problem.status >= 500 || problem.status === 429) {
+        this.retry = setTimeout(() => void this.attempt(), 3_000);
+      }
+    }
+  }
+
+  protected again(after_ms: number): void {
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => void this.attempt(), after_ms);
+  }
+}
+
+/** A registered query's own windows. */
+export class QueryFeed extends Feed {
+  constructor(
+    private readonly name: string,
+    private readonly span: Span,
+    private readonly tier?: Tier,
+  ) {
+    super();
+  }
+
+  protected async load(): Promise<void> {
+    const { from, until } = this.span;
+    let after: number | undefined;
+    let rows = 0;
+    for (;;) {
+      const page = await api.results(
+        this.name,
+        {
+          from: new Date(from).toISOString(),
+          ...(until === null ? {} : { until: new Date(until).toISOString() }),
+          ...(after === undefined ? {} : { after }),
+          ...(this.tier ? { tier: this.tier } : {}),
+          limit: PAGE_ROWS,
+        },
+        this.aborter.signal,
+      );
+      for (const window of page.windows) {
+        this.store.add(window);
+        rows += window.rows.length;
+      }
+      const more = page.next !== null && rows < ROWS_MAX;
+      this.show({ phase: "loading", tier: page.tier, problem: null, cut: page.next !== null && !more });
+      if (more) {
+        after = page.next!;
+        continue;
+      }
+      // Averages are not told live: the next picture is asked for when there is something new in it.
+      if (until !== null || page.tier !== "raw") {
+        this.show({ phase: "whole" });
+        if (until === null) this.again(60_000);
+        return;
+      }
+      this.show({ phase: "live" });
+      this.leave = stream.listen(this.name, page.last_seq, {
+        on_part: (part) => this.take(part),
+        on_gap: () => this.again(0),
+        on_end: () => this.show({ phase: "whole" }),
+      });
+      return;
+    }
+  }
+}
+
+/** A SELECT over registered queries, answered from what they keep: the server sorts, sums and cuts, not the tab. */
+export class SessionFeed extends Feed {
+  private session: string | null = null;
+  constructor(
+    private readonly text: string,
+    private readonly ends: boolean,
+  ) {
+    super();
+  }
+
+  protected async load(): Promise<void> {
+    const session = await api.open_session(this.text, this.aborter.signal);
+    this.session = session.name;
+    // A session of a life before this one may have shown windows that this one shows again: they replace each other.
+    this.show({ phase: "live", problem: null, notices: session.notices });
+    this.leave = stream.listen(session.name, 0, {
+      on_part: (part) => this.take(part),
+      on_gap: () => this.again(0),
+      on_end: (gone) => {
+        if (this.ends && !gone) this.show({ phase: "whole" });
+        else this.again(1_000);
+      },
+    });
+  }
+
+  override close(): void {
+    super.close();
+    if (this.session !== null) api.end_session(this.session);
+  }
+}
+
+/** The `limit` largest rows of each window by `measure`. */
+export function largest_rows(query: string, measure: string, span: Span, limit: number): SessionFeed {
+  const when = [`window_start >= '${new Date(span.from).toISOString()}'`];
+  if (span.until !== null) when.push(`window_end <= '${new Date(span.until).toISOString()}'`);
+  const text = `SELECT * FROM ${sql_name(query)} WHERE ${when.join(" AND ")} ORDER BY ${sql_name(measure)} DESC LIMIT ${limit}`;
+  return new SessionFeed(text, span.until !== null);
+}

@@ -1,0 +1,183 @@
+// What /api/v1 answers, as docs/openapi.json has it; test/types.test.mjs compares the two. Written by hand: a reader
+// of pages finds the words of the field here, and only what the console uses is here.
+
+/** RFC 3339 in UTC, with microseconds. */
+export type Time = string;
+/** Integers and floating point as numbers; times, addresses, NaN and infinities as text. */
+export type Value = string | number | boolean | null;
+
+export interface Problem {
+  title: string;
+  status: number;
+  code?: string;
+  detail?: string;
+  hint?: string;
+  line?: number;
+  column?: number;
+  end_line?: number;
+  end_column?: number;
+}
+
+export interface Column {
+  name: string;
+  /** As PostgreSQL spells it. */
+  type: string;
+  /** One of those that tell a row from the others of its window. */
+  key?: boolean;
+  /** The column whose standard error under sampling it is. */
+  stderr_of?: string;
+}
+
+export interface Ledger {
+  assigned: number;
+  counted: number;
+  filtered: number;
+  late: number;
+  errored: number;
+  shed: number;
+  time_null: number;
+  time_future: number;
+  lost: number;
+  windows_closed: number;
+  result_rows: number;
+}
+
+export interface Placement {
+  where: "auto" | "edge" | "central";
+  /** Empty: all. */
+  sites: string[];
+  absent_sites: "mark" | "wait";
+}
+
+export interface Query {
+  name: string;
+  version: number;
+  incarnation: number;
+  revision: number;
+  changed_at: Time;
+  owner: string;
+  comment: string;
+  state: "running" | "paused" | "failed";
+  reason: string;
+  /** A SELECT that somebody is reading. */
+  temporary?: boolean;
+  /** CREATE VIEW: runs nowhere. */
+  plain: boolean;
+  text: string;
+  reads: string[];
+  columns: Column[];
+  placement: Placement | null;
+  ledger: Ledger | null;
+  collecting_since: Time | null;
+}
+
+/** A window, or a part of one. */
+export interface Window {
+  query: string;
+  version: number;
+  seq: number;
+  window_start: Time | null;
+  window_end: Time | null;
+  /** Later ones replace the window. */
+  revision: number;
+  final: boolean;
+  /** The rows are those that the revision before had and this one has not. */
+  removed?: boolean;
+  complete: boolean;
+  sites_missing?: string[];
+  part: number;
+  last: boolean;
+  rows_total: number | null;
+  truncated: boolean;
+  columns: Column[];
+  rows: Value[][];
+}
+
+export type Tier = "raw" | "1m" | "5m" | "1h";
+
+export interface Results {
+  query: string;
+  columns: Column[];
+  windows: Window[];
+  tier: Tier;
+  /** For ?after=; null: there is no more. */
+  next: number | null;
+  /** What an event stream goes on after. */
+  last_seq: number;
+  kept_since: Time | null;
+  windows_dropped: number;
+}
+
+export interface Why {
+  text: string;
+  due: Time | null;
+  reasons: string[];
+}
+
+export interface Exporter {
+  address: string;
+  site: string;
+  protocols: string;
+  state: "active" | "idle" | "behind" | "ahead" | "unknown";
+  last_seen: Time | null;
+  flows: number;
+  missing: number;
+  sampling: { min: number | null; max: number | null; unknown: boolean };
+}
+
+export interface Alert {
+  id: string;
+  state: "pending" | "firing" | "recovering";
+  alert: string;
+  severity: "info" | "warning" | "critical" | "page";
+  starts_at: Time;
+  ends_at: Time | null;
+  key_text: string;
+  value_column: string | null;
+  value: number | null;
+  threshold: string;
+  window_end: Time;
+  complete: boolean;
+  query: string;
+  title: string;
+  message: string;
+  silenced: boolean;
+  acknowledged: { by: string; at: Time; comment: string } | null;
+}
+
+export interface Status {
+  version: string;
+  node: string;
+  site: string;
+  roles: ("edge" | "merge" | "receiver")[];
+  started_at: Time;
+  now: Time;
+  ready: boolean;
+  not_ready: string[];
+  rates: { datagrams: number; flows: number; octets: number };
+  watermark: { event: Time | null; arrival: Time | null; lag_seconds: number | null; held_by: string | null };
+  queries: { running: number; paused: number; failed: number; plain: number };
+  exporters: { known: number; sending: number };
+  edges: { node: string; site: string; absent: boolean; heard_at: Time | null }[];
+  history: { octets: number; oldest: Time | null; trouble: string } | null;
+}
+
+export type Role = "viewer" | "operator" | "admin";
+
+export interface Whoami {
+  name: string;
+  role: Role;
+  row_filter: string;
+  expires_at: Time | null;
+}
+
+/** The answer to POST /sessions. */
+export interface Session {
+  name: string;
+  columns: Column[];
+  /** Answered from results. */
+  kept: boolean;
+  /** The time that is asked for has an end, and the stream ends with it. */
+  ends: boolean;
+  notices: string[];
+}

@@ -1,0 +1,72 @@
+// What a result is like, and the picture that fits (docs/console.md, "Charts").
+import type { Column } from "../api/types";
+import type { ChartName } from "../state/view";
+import { quantity_of } from "../words/format";
+
+export interface Shape {
+  /** Columns that tell rows of a window apart. */
+  dimensions: Column[];
+  /** Columns that can be drawn. */
+  measures: Column[];
+  /** Neither: times, intervals, texts beside a key. */
+  attributes: Column[];
+  /** By measure: the column with its standard error under sampling. */
+  errors: ReadonlyMap<string, string>;
+  /** Two dimensions of one domain: a matrix. Null: it is none. */
+  matrix: { rows: Column; columns: Column } | null;
+}
+
+const NUMBERS = /^(smallint|integer|bigint|real|double precision|numeric)/;
+/** Numbers that name something. */
+const NAMES = /(^|_)(as|asn|port|protocol|if|ip_version|dscp|tos|vlan|tcp_flags|icmp_type|icmp_code|version|sampling_rate|domain)$/;
+const SIDES: readonly (readonly [string, string])[] = [["src", "dst"], ["in", "out"], ["from", "to"], ["entry", "exit"]];
+
+function other_side(name: string): string | null {
+  for (const [one, other] of SIDES) {
+    if (name.startsWith(`${one}_`)) return `${other}_${name.slice(one.length + 1)}`;
+    if (name.endsWith(`_${one}`)) return `${name.slice(0, -one.length)}${other}`;
+  }
+  return null;
+}
+
+export function shape_of(columns: readonly Column[]): Shape {
+  const errors = new Map<string, string>();
+  for (const column of columns) if (column.stderr_of !== undefined) errors.set(column.stderr_of, column.name);
+  // A statement without GROUP BY has every column in its key: the mark then tells nothing.
+  const told = columns.some((column) => column.key === true) && columns.some((column) => NUMBERS.test(column.type) && column.key !== true);
+  const dimensions: Column[] = [], measures: Column[] = [], attributes: Column[] = [];
+  const names = new Set(columns.map((column) => column.name));
+  for (const column of columns) {
+    const { name } = column;
+    // Of tiers: maxima stand beside their averages, and are not drawn by default.
+    if (name === "window_start" || name === "window_end" || name.startsWith("_") || column.stderr_of !== undefined) continue;
+    if (NUMBERS.test(column.type)) {
+      const names_something = quantity_of(name).kind === "count" && NAMES.test(name);
+      if (told ? column.key === true : names_something) dimensions.push(column);
+      else if (name.endsWith("_max") && names.has(name.slice(0, -4))) attributes.push(column);
+      else if (names_something) attributes.push(column);
+      else measures.push(column);
+    } else if (column.type.startsWith("timestamp") || column.type === "interval") attributes.push(column);
+    else if (!told || column.key === true) dimensions.push(column);
+    else attributes.push(column);
+  }
+  const [first, second] = dimensions;
+  const matrix = dimensions.length === 2 && first && second && other_side(first.name) === second.name ? { rows: first, columns: second } : null;
+  return { dimensions, measures, attributes, errors, matrix };
+}
+
+/** Values of such a measure may be added: a stack of them is their sum. Of distinct counts it would be a lie. */
+export function adds_up(measure: string): boolean {
+  return ["octets", "packets", "flows"].includes(quantity_of(measure).kind);
+}
+
+export function main_measure(shape: Shape): string | null {
+  return (shape.measures.find((column) => adds_up(column.name)) ?? shape.measures[0])?.name ?? null;
+}
+
+/** The first is what is shown unless the reader asks for another. */
+export function charts_of(shape: Shape, measure: string | null): ChartName[] {
+  if (measure === null) return ["table"];
+  const over_time: ChartName[] = shape.dimensions.length > 0 && adds_up(measure) ? ["area", "lines"] : ["lines"];
+  return shape.matrix ? ["matrix", ...over_time, "table"] : [...over_time, "table"];
+}

@@ -1,0 +1,299 @@
+// The backbone at a glance.
+import { useMemo } from "preact/hooks";
+import { largest_rows, QueryFeed } from "../api/feed";
+import { api } from "../api/client";
+import type { Alert, Exporter, Query, Status } from "../api/types";
+import type { ResultWindow } from "../api/window_store";
+import { Heatmap } from "../charts/heatmap";
+import { heading_of, label_of } from "../charts/labels";
+import { matrix_of, picture_of, type Picture, seconds_of, total_of } from "../charts/series";
+import { Sparkline } from "../charts/sparkline";
+import { Swatch, TimeChart } from "../charts/time_chart";
+import { view_beside } from "../state/address";
+import { units, zone } from "../state/preferences";
+import { usePoll } from "../state/poll";
+import { Badge, Bar, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
+import { useFeed, useNow } from "../widgets/held";
+import { date_time, duration, percent, scale_of, short, time_of_day, with_unit } from "../words/format";
+import { words } from "../words/words";
+import { type Tile, tiles_of, traffic_of } from "./live_choice";
+
+const SPAN_MS = 15 * 60_000;
+const TILE_ROWS = 8;
+const MATRIX_ROWS = 300;
+const MATRIX_SIZE = 10;
+
+export function LivePage() {
+  const w = words.value;
+  const status = usePoll(api.status, 2_000).value;
+  const queries = usePoll(api.queries, 10_000).value;
+  const alerts = usePoll(api.alerts, 2_000).value;
+  const exporters = usePoll(api.exporters, 5_000).value;
+  const names = queries.value?.map((query) => `${query.name}@${query.incarnation}.${query.version}.${query.state}`).join() ?? "";
+  // Chosen anew only when the catalog changes: tiles do not jump while one looks.
+  const chosen = useMemo(() => {
+    const all = queries.value ?? [];
+    const traffic = traffic_of(all);
+    return { traffic, tiles: tiles_of(all, traffic), health: all.find((query) => query.name === "exporter_health" && query.state === "running") ?? null };
+  }, [names]);
+  if (!status.value || !queries.value) {
+    const problem = status.problem ?? queries.problem;
+    return problem ? <Trouble problem={problem} /> : <Loading />;
+  }
+  return (
+    <>
+      <h1 class="visually-hidden">{w.pages.live}</h1>
+      {status.problem && <Trouble problem={status.problem} />}
+      <Alerts alerts={alerts.value ?? []} />
+      {chosen.traffic ? <Traffic key={chosen.traffic.query.name} tile={chosen.traffic} status={status.value} queries={queries.value} />
+        : <Panel title={w.traffic}><p class="empty">{w.no_live_query} {w.no_live_query_hint}</p></Panel>}
+      <div class="tiles">
+        {chosen.tiles.map((tile) => <TopTile key={`${tile.query.name}@${tile.query.version}`} tile={tile} />)}
+      </div>
+      <Exporters known={exporters.value ?? []} health={chosen.health} />
+      <footer class="foot muted">
+        {status.value.history && <span>{w.results_kept(with_unit(status.value.history.octets, "B", w.locale))}</span>}
+        <span>{w.no_flows_stored}</span>
+        <span>{status.value.node} · {status.value.version}</span>
+      </footer>
+    </>
+  );
+}
+
+const SEVERITY: Record<Alert["severity"], Mark> = { info: "quiet", warning: "warning", critical: "bad", page: "bad" };
+
+function Alerts({ alerts }: { alerts: readonly Alert[] }) {
+  const w = words.value;
+  const firing = alerts.filter((alert) => alert.state === "firing");
+  return (
+    <div class="alerts" role="status" aria-label={firing.length > 0 ? w.alert_count(firing.length) : w.no_alerts}>
+      {firing.map((alert) => (
+        <div key={alert.id} class={`alert alert-${SEVERITY[alert.severity]}`}>
+          <Badge mark={SEVERITY[alert.severity]}>{w.firing}</Badge>
+          <Link to={view_beside("query", alert.query.replace(/@\d+$/, ""))} class="alert-name">{alert.alert}</Link>
+          <span class="alert-key">{alert.key_text}</span>
+          {alert.value !== null && <span class="alert-value">{alert.value_column} <b>{short(alert.value, w.locale)}</b></span>}
+          <span class="muted alert-rule">{w.rule} <code>{alert.threshold}</code></span>
+          <span class="muted alert-since">{w.since(time_of_day(Date.parse(alert.starts_at), zone.value))} · {duration(Date.parse(alert.window_end) - Date.parse(alert.starts_at), w.locale)}</span>
+          {alert.silenced && <Badge mark="quiet">{w.silenced}</Badge>}
+          {alert.acknowledged && <span class="muted">{w.acknowledged_by(alert.acknowledged.by)}</span>}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function Stat({ label, value, unit, note, mark, children }: { label: string; value: string; unit?: string; note?: string; mark?: Mark; children?: preact.ComponentChildren }) {
+  return (
+    <div class={`stat${mark ? ` stat-${mark}` : ""}`}>
+      <dt>{label}</dt>
+      <dd><span class="stat-value">{value}</span>{unit && <span class="stat-unit"> {unit}</span>}{note && <span class="stat-note">{note}</span>}{children}</dd>
+    </div>
+  );
+}
+
+/** "60.8 Gbit/s" as a number and what goes smaller beside it. */
+function parts_of(text: string): { value: string; unit: string } {
+  const at = text.indexOf(" ");
+  return at < 0 ? { value: text, unit: "" } : { value: text.slice(0, at), unit: text.slice(at + 1) };
+}
+
+function Traffic({ tile, status, queries }: { tile: Tile; status: Status; queries: readonly Query[] }) {
+  const w = words.value;
+  const now = useNow(1_000);
+  const state = useFeed(() => new QueryFeed(tile.query.name, { from: Date.now() - SPAN_MS, until: null }), [tile.query.name, tile.query.incarnation]);
+  const scale = scale_of(tile.measure, units.value, w.per_second);
+  const picture = useMemo(() => picture_of(state?.windows ?? [], tile.shape, tile.measure, scale), [state?.windows, tile, units.value]);
+  const flows_at = tile.shape.measures.find((column) => /(^|_)flows$/.test(column.name))?.name;
+  const flows_scale = scale_of(flows_at ?? "", units.value, w.per_second);
+  const flows = useMemo(() => flows_at === undefined ? null : picture_of(state?.windows ?? [], tile.shape, flows_at, flows_scale), [state?.windows, flows_at]);
+  const last = picture.times.length - 1;
+  const newest: ResultWindow | null = picture.windows[last] ?? null;
+  const total = last >= 0 ? total_of(picture, last) : null;
+  const rate = total === null ? { value: "–", unit: "" } : parts_of(with_unit(total, scale.unit, w.locale));
+  const flow_total = flows && last >= 0 ? total_of(flows, last) : status.rates.flows > 0 ? status.rates.flows : null;
+  const absent = status.edges.filter((edge) => edge.absent).map((edge) => edge.site);
+  const missing = [...new Set([...absent, ...(newest?.sites_missing ?? [])])];
+  const sites = new Set(status.edges.map((edge) => edge.site)).size || picture.lines.length;
+  const behind = newest ? now - newest.end! : null;
+  const by_site = tile.shape.dimensions[0]?.name === "site";
+  const failed = queries.filter((query) => query.state === "failed").length;
+  const summary = w.chart_summary(w.traffic, time_of_day(now - SPAN_MS, zone.value), time_of_day(now, zone.value), total === null ? w.no_data : with_unit(total, scale.unit, w.locale));
+  return (
+    <>
+      <dl class="stats">
+        <Stat label={w.traffic_now} value={rate.value} unit={rate.unit} {...(newest && !newest.complete ? { mark: "warning" as const, note: w.incomplete } : {})} />
+        <Stat label={w.flows_rate} value={flow_total === null ? "–" : parts_of(short(flow_total, w.locale)).value} unit={`${flow_total === null ? "" : parts_of(short(flow_total, w.locale)).unit}/s`} />
+        <Stat label={w.sites} value={String(sites - missing.length)} unit={`/ ${sites}`} mark={missing.length > 0 ? "warning" : "good"} note={missing.length > 0 ? w.site_missing(missing.join(", ")) : w.all_complete} />
+        <Stat label={w.lag} value={behind === null ? "–" : (Math.max(behind, 0) / 1000).toFixed(0)} unit="s" />
+        <Stat label={w.queries_running} value={String(status.queries.running)} unit={`/ ${queries.length}`} {...(failed > 0 ? { mark: "bad" as const, note: w.failed_count(failed) } : {})} />
+      </dl>
+      <div class="traffic">
+        <Panel class="traffic-chart" title={<>{w.traffic} {by_site && <span class="muted">{w.by_site}</span>}</>}
+          aside={<Link to={view_beside("query", tile.query.name)} class="quiet-link">{tile.query.name}</Link>}>
+          {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
+            : picture.times.length === 0 ? <NoRows name={tile.query.name} loading={state === null || state.phase === "loading"} />
+            : <TimeChart picture={picture} kind="area" unit={scale.unit} from={now - SPAN_MS} until={now} height={268} summary={summary} />}
+        </Panel>
+        <Panel class="traffic-sites" title={by_site ? w.sites : tile.shape.dimensions.map((column) => heading_of(column.name)).join(", ")}>
+          <Lines picture={picture} unit={scale.unit} missing={missing} />
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+/** Newest values of a picture: its legend and its table twin. */
+function Lines({ picture, unit, missing }: { picture: Picture; unit: string; missing: readonly string[] }) {
+  const w = words.value;
+  const last = picture.times.length - 1;
+  const total = last >= 0 ? total_of(picture, last) : null;
+  return (
+    <table class="lines">
+      <thead class="visually-hidden"><tr><th scope="col">{w.name}</th><th scope="col">{w.trend}</th><th scope="col">{w.now}</th><th scope="col">{w.share}</th></tr></thead>
+      <tbody>
+        {picture.lines.map((line, i) => {
+          const value = line.values[last] ?? null;
+          const lacking = missing.includes(line.label);
+          return (
+            <tr key={line.label}>
+              <th scope="row">
+                <Swatch index={i} other={line.other} />
+                <span class="line-name">{line.other ? w.other : line.label}</span>
+                {lacking && <Badge mark="warning">{w.no_data}</Badge>}
+              </th>
+              <td class="line-trend"><Sparkline values={line.values.slice(-120)} /></td>
+              <td class="number">{value === null ? <span class="none">{w.no_data}</span> : with_unit(value, unit, w.locale)}</td>
+              <td class="number muted">{value === null || !total ? "–" : percent(value / total, w.locale)}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+      {picture.lines.length > 1 && (
+        <tfoot>
+          <tr><th scope="row">{w.total}</th><td /><td class="number">{total === null ? w.no_data : with_unit(total, unit, w.locale)}</td><td /></tr>
+        </tfoot>
+      )}
+    </table>
+  );
+}
+
+function NoRows({ name, loading }: { name: string; loading: boolean }) {
+  const why = usePoll(() => api.why(name), 2_000, [name]).value.value;
+  if (loading || !why) return <Loading />;
+  return <p class="empty">{why.reasons.map((reason) => <span key={reason}>{reason}<br /></span>)}</p>;
+}
+
+function TopTile({ tile }: { tile: Tile }) {
+  const w = words.value;
+  const { query, shape, measure } = tile;
+  const rows = shape.matrix ? MATRIX_ROWS : TILE_ROWS;
+  const state = useFeed(() => largest_rows(query.name, measure, { from: Date.now() - SPAN_MS, until: null }, rows), [query.name, query.incarnation, query.version]);
+  const scale = scale_of(measure, units.value, w.per_second);
+  const newest = state?.windows[state.windows.length - 1] ?? null;
+  const title = (
+    <>
+      <Link to={view_beside("query", query.name)} class="panel-link">{heading_of(query.name)}</Link>
+    </>
+  );
+  const aside = newest?.end != null ? <span class="muted" title={date_time(newest.end, zone.value)}>{time_of_day(newest.end, zone.value)}</span> : undefined;
+  const by = shape.dimensions.map((column) => heading_of(column.name)).join(" → ");
+  return (
+    <Panel class={shape.matrix ? "tile tile-matrix" : "tile"} title={title} aside={aside}>
+      {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
+        : !state || !newest || newest.rows.length === 0 ? <NoRows name={query.name} loading={!state || state.phase === "loading"} />
+        : shape.matrix ? <Heatmap matrix={matrix_of(newest, shape, measure, scale, MATRIX_SIZE)} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
+        : <Largest windows={state.windows} tile={tile} by={by} />}
+    </Panel>
+  );
+}
+
+function Largest({ windows, tile, by }: { windows: readonly ResultWindow[]; tile: Tile; by: string }) {
+  const w = words.value;
+  const scale = scale_of(tile.measure, units.value, w.per_second);
+  const newest = windows[windows.length - 1]!;
+  // Rows beyond the largest are not here: what a key lacks in a window is unknown, not 0.
+  const picture = useMemo(() => picture_of(windows, tile.shape, tile.measure, scale, { lines_max: 200, with_other: false }), [windows, units.value]);
+  const trends = new Map(picture.lines.map((line) => [line.label, line.values]));
+  const at = newest.columns.findIndex((column) => column.name === tile.measure);
+  const places = tile.shape.dimensions.map((dimension) => newest.columns.findIndex((column) => column.name === dimension.name));
+  const rows = newest.rows.slice(0, TILE_ROWS).map((row) => ({
+    labels: places.map((place) => label_of(newest.columns[place]!, row[place] ?? null)),
+    value: typeof row[at] === "number" ? scale.of(row[at] as number, seconds_of(newest)) : null,
+  }));
+  const most = Math.max(...rows.map((row) => row.value ?? 0), 0);
+  return (
+    <table class="lines top">
+      <thead><tr><th scope="col">{by}</th><th scope="col" class="line-trend">{w.trend}</th><th scope="col" class="number">{scale.unit}</th></tr></thead>
+      <tbody>
+        {rows.map(({ labels, value }) => {
+          const label = labels.join(" → ");
+          return (
+            <tr key={label}>
+              <th scope="row"><span class="line-name">{label}</span><Bar share={most > 0 ? (value ?? 0) / most : 0} /></th>
+              <td class="line-trend"><Sparkline values={trends.get(label) ?? []} /></td>
+              <td class="number">{value === null ? w.no_data : short(value, w.locale)}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}
+
+interface Health {
+  name: string;
+  protocols: string;
+  mark: Mark;
+  text: string;
+  note: string;
+}
+
+const LATE_MS = 120_000;
+
+/** Of this node's own listeners where it has some; else what the query about exporters knows of all nodes. */
+function Exporters({ known, health }: { known: readonly Exporter[]; health: Query | null }) {
+  const w = words.value;
+  const from_query = known.length === 0 && health !== null;
+  const state = useFeed(() => (from_query ? new QueryFeed(health.name, { from: Date.now() - SPAN_MS, until: null }) : null), [from_query, health?.incarnation]);
+  const states = w.exporter_states;
+  const list: Health[] = known.map((exporter) => {
+    const silent = exporter.last_seen === null || Date.now() - Date.parse(exporter.last_seen) > LATE_MS;
+    const { min, max, unknown } = exporter.sampling;
+    return {
+      name: exporter.address, protocols: exporter.protocols,
+      ...(silent ? { mark: "bad" as const, text: states.silent } : exporter.missing > 0 ? { mark: "warning" as const, text: states.loss } : unknown ? { mark: "warning" as const, text: states.unscaled } : { mark: "good" as const, text: states.ok }),
+      note: min === null ? "" : min === max ? `1:${min}` : `1:${min}–${max}`,
+    };
+  });
+  const newest = state?.windows[state.windows.length - 1];
+  if (newest) {
+    const place = (name: string) => newest.columns.findIndex((column) => column.name === name);
+    const number = (row: readonly unknown[], name: string) => Number(row[place(name)] ?? 0);
+    for (const row of newest.rows) {
+      const loss = number(row, "missing") + number(row, "unreadable");
+      const rate = number(row, "sampling_rate_min");
+      list.push({
+        name: String(row[place("exporter")]), protocols: String(row[place("protocols")] ?? ""),
+        ...(loss > 0 ? { mark: "warning" as const, text: `${states.loss} ${short(loss, w.locale)}` } : number(row, "sampling_unknown_rows") > 0 ? { mark: "warning" as const, text: states.unscaled } : { mark: "good" as const, text: states.ok }),
+        note: rate > 0 ? `1:${rate}` : "",
+      });
+    }
+  }
+  list.sort((a, b) => (a.mark === "good" ? 1 : 0) - (b.mark === "good" ? 1 : 0) || a.name.localeCompare(b.name));
+  return (
+    <Panel title={w.exporters} class="exporters" aside={<span class="muted">{list.length > 0 && list.length}</span>}>
+      {list.length === 0 ? (from_query && (!state || state.windows.length === 0) ? <NoRows name={health.name} loading={!state || state.phase === "loading"} /> : <p class="empty">{w.exporters_none}</p>) : (
+        <ul class="exporter-strip">
+          {list.map((exporter) => (
+            <li key={exporter.name}>
+              <span class="exporter-name">{exporter.name}</span>
+              <span class="muted">{exporter.protocols} {exporter.note}</span>
+              <Badge mark={exporter.mark}>{exporter.text}</Badge>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}

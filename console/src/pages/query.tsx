@@ -1,0 +1,343 @@
+// One query: its result in the picture that fits and as a table, now and in the past.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { api, results_path, token } from "../api/client";
+import { type Feed, type FeedState, largest_rows, QueryFeed } from "../api/feed";
+import type { Query, Results, Tier } from "../api/types";
+import type { ResultWindow } from "../api/window_store";
+import { Heatmap } from "../charts/heatmap";
+import { heading_of, label_of } from "../charts/labels";
+import { matrix_of, picture_of, seconds_of, total_of } from "../charts/series";
+import { charts_of, main_measure, shape_of, type Shape } from "../charts/shape";
+import { Swatch, TimeChart } from "../charts/time_chart";
+import { address, change } from "../state/address";
+import { units, zone } from "../state/preferences";
+import { usePoll } from "../state/poll";
+import { type ChartName, range_ms, type RangeName, RANGES, type View } from "../state/view";
+import { Badge, Bar, Choice, CopyItem, Loading, Menu, Panel, Trouble } from "../widgets/basics";
+import { useFeed, useNow } from "../widgets/held";
+import { SeriesTable } from "../widgets/series_table";
+import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
+import { words } from "../words/words";
+import { command_of, csv_of, curl_of, jsonl_of, save, sql_of } from "./export";
+
+const DEFAULT_RANGE: RangeName = "15m";
+/** A window of more rows is asked for in part: the largest of them. */
+const ROWS_WHOLE_MAX = 400;
+const ROWS_LARGEST = 200;
+/** More windows than this are no finer to look at. */
+const WINDOWS_DRAWN_MAX = 1_500;
+const TIERS: readonly { tier: Tier; ms: number }[] = [{ tier: "1m", ms: 60_000 }, { tier: "5m", ms: 300_000 }, { tier: "1h", ms: 3_600_000 }];
+const MATRIX_SIZE = 16;
+
+export function QueryPage({ name }: { name: string }) {
+  const query = usePoll(() => api.query(name), 5_000, [name]).value;
+  if (!query.value) return query.problem ? <Trouble problem={query.problem} /> : <Loading />;
+  return <QueryView key={`${query.value.incarnation}.${query.value.version}`} query={query.value} />;
+}
+
+/** How large the query's windows are, in time and in rows: what to ask for depends on it. */
+interface Size {
+  window_ms: number | null;
+  rows: number | null;
+  columns: Results["columns"];
+}
+
+function useSize(query: Query): Size | null {
+  const [size, set_size] = useState<Size | null>(null);
+  useEffect(() => {
+    const unknown = { window_ms: null, rows: null, columns: query.columns };
+    const measured = (results: Results): Size => {
+      const window = results.windows[results.windows.length - 1];
+      return {
+        window_ms: window?.window_start && window.window_end ? Date.parse(window.window_end) - Date.parse(window.window_start) : null,
+        rows: window?.rows_total ?? window?.rows.length ?? null,
+        columns: results.columns,
+      };
+    };
+    api.results(query.name, { limit: 1, tier: "raw" }).then((results) => set_size(measured(results)), () => set_size(unknown));
+  }, []);
+  return size;
+}
+
+interface Asked {
+  from: number;
+  until: number;
+  /** The end moves. */
+  live: boolean;
+  range: RangeName;
+}
+
+function asked_of(view: View, now: number): Asked {
+  const range = view.range ?? DEFAULT_RANGE;
+  if (view.from !== null && view.until !== null) return { from: view.from, until: view.until, live: false, range };
+  return { from: now - range_ms(range), until: now, live: true, range };
+}
+
+function tier_for(span_ms: number, window_ms: number | null): Tier {
+  if (window_ms === null || span_ms / window_ms <= WINDOWS_DRAWN_MAX) return "raw";
+  return (TIERS.find(({ ms }) => span_ms / ms <= WINDOWS_DRAWN_MAX && ms > window_ms) ?? { tier: "raw" as Tier }).tier;
+}
+
+function feed_for(query: Query, size: Size, measure: string | null, asked: Asked): Feed {
+  const span = { from: asked.from, until: asked.live ? null : asked.until };
+  if (measure !== null && (size.rows ?? 0) > ROWS_WHOLE_MAX) return largest_rows(query.name, measure, span, ROWS_LARGEST);
+  const tier = tier_for(asked.until - asked.from, size.window_ms);
+  return new QueryFeed(query.name, span, tier === "raw" ? undefined : tier);
+}
+
+function QueryView({ query }: { query: Query }) {
+  const w = words.value;
+  const size = useSize(query);
+  const { view } = address.value;
+  const now = useNow(1_000);
+  const asked = asked_of(view, now);
+  const shape = useMemo(() => shape_of(size?.columns ?? query.columns), [size]);
+  const measure = shape.measures.some((column) => column.name === view.measure) ? view.measure : main_measure(shape);
+  const charts = charts_of(shape, measure);
+  const chart: ChartName = view.chart !== null && charts.includes(view.chart) ? view.chart : charts[0]!;
+  const partly = (size?.rows ?? 0) > ROWS_WHOLE_MAX;
+  const state = useFeed(() => (size ? feed_for(query, size, measure, asked_of(view, Date.now())) : null),
+    [size, view.range, view.from, view.until, partly ? measure : null]);
+
+  // Arrows move a range of the past, Escape goes back to now.
+  useEffect(() => {
+    const on_key = (event: KeyboardEvent) => {
+      if (event.target instanceof Element && event.target.closest("input, textarea, select, dialog, details[open], .table-scroll")) return;
+      const width = asked.until - asked.from;
+      const moved = event.key === "ArrowLeft" ? -width / 2 : event.key === "ArrowRight" && !asked.live ? width / 2 : null;
+      if (event.key === "Escape" && !asked.live) change({ from: null, until: null }, true);
+      else if (moved !== null && !event.altKey && !event.ctrlKey && !event.metaKey) {
+        if (asked.until + moved >= Date.now()) change({ from: null, until: null }, true);
+        else change({ from: Math.round(asked.from + moved), until: Math.round(asked.until + moved) }, true);
+      } else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", on_key);
+    return () => removeEventListener("keydown", on_key);
+  }, [view.from, view.until, view.range]);
+
+  return (
+    <>
+      <div class="page-head">
+        <h1>{query.name}</h1>
+        <Badge mark={query.state === "running" ? "good" : query.state === "failed" ? "bad" : "quiet"}>{w.states[query.state]}</Badge>
+        <span class="muted">v{query.version} · {query.owner}</span>
+        <Actions query={query} asked={asked} windows={state?.windows ?? []} />
+      </div>
+      {query.comment && <p class="lead">{query.comment}</p>}
+      {query.reason && <p class="trouble">{query.reason}</p>}
+      <Toolbar shape={shape} measure={measure} charts={charts} chart={chart} asked={asked} />
+      {!state ? <Loading /> : <Result query={query} state={state} size={size!} shape={shape} measure={measure} chart={chart} asked={asked} partly={partly} />}
+      <Panel title={w.statement} class="statement"
+        aside={query.collecting_since && <span class="muted">{w.collecting_since(date_time(Date.parse(query.collecting_since), zone.value))}</span>}>
+        <pre tabIndex={0}><code>{query.text}</code></pre>
+      </Panel>
+    </>
+  );
+}
+
+function Toolbar({ shape, measure, charts, chart, asked }: { shape: Shape; measure: string | null; charts: readonly ChartName[]; chart: ChartName; asked: Asked }) {
+  const w = words.value;
+  return (
+    <div class="toolbar" role="group" aria-label={w.controls}>
+      {shape.measures.length > 1 && (
+        <label class="select"><span>{w.measure}</span>
+          <select value={measure ?? ""} onChange={(event) => change({ measure: event.currentTarget.value })}>
+            {shape.measures.map((column) => <option key={column.name} value={column.name}>{heading_of(column.name)}</option>)}
+          </select>
+        </label>
+      )}
+      <Choice label={w.chart} value={chart} choose={(value) => change({ chart: value })} options={charts.map((value) => ({ value, text: w.charts[value] }))} />
+      <Choice label={w.range} value={asked.live ? asked.range : null} choose={(value) => change({ range: value, from: null, until: null }, true)} options={RANGES.map((value) => ({ value, text: value }))} />
+      {!asked.live && (
+        <span class="history-range">
+          <Badge mark="quiet">{w.history}</Badge>
+          <span class="number">{window_text(asked.from, asked.until, zone.value, Date.now())}</span>
+          <button type="button" class="button" onClick={() => change({ from: null, until: null }, true)}>{w.back_to_now} <kbd>Esc</kbd></button>
+        </span>
+      )}
+    </div>
+  );
+}
+
+function Actions({ query, asked, windows }: { query: Query; asked: Asked; windows: readonly ResultWindow[] }) {
+  const w = words.value;
+  const file = (type: string) => `${query.name}-${new Date(asked.from).toISOString().slice(0, 19).replaceAll(":", "")}Z.${type}`;
+  const sql = () => sql_of(query.name, asked.from, asked.live ? null : asked.until);
+  const path = () => `${location.origin}/api/v1${results_path(query.name, {
+    from: new Date(asked.from).toISOString(), ...(asked.live ? {} : { until: new Date(asked.until).toISOString() }),
+  })}&format=csv`;
+  return (
+    <div class="actions">
+      <Menu label={w.copy} class="menu-right">
+        <CopyItem text={sql}>{w.copy_sql}</CopyItem>
+        <CopyItem text={() => curl_of(path(), token() !== null)}>{w.copy_curl}</CopyItem>
+        <CopyItem text={() => command_of(location.origin, sql_of(query.name, asked.from, asked.live ? Date.now() : asked.until))}>{w.copy_command}</CopyItem>
+        <CopyItem text={() => location.href}>{w.copy_link}</CopyItem>
+      </Menu>
+      <Menu label={w.download} class="menu-right">
+        <button type="button" class="menu-item" onClick={() => save(file("csv"), "text/csv", csv_of(windows))}>CSV</button>
+        <button type="button" class="menu-item" onClick={() => save(file("jsonl"), "application/x-ndjson", jsonl_of(windows))}>JSONL</button>
+      </Menu>
+    </div>
+  );
+}
+
+interface ResultProps {
+  query: Query;
+  state: FeedState;
+  size: Size;
+  shape: Shape;
+  measure: string | null;
+  chart: ChartName;
+  asked: Asked;
+  partly: boolean;
+}
+
+function Result({ query, state, size, shape, measure, chart, asked, partly }: ResultProps) {
+  const w = words.value;
+  const scale = scale_of(measure ?? "", units.value, w.per_second);
+  // Averages of a tier are of windows of the query's own length.
+  const raw_seconds = state.tier === "raw" || size.window_ms === null ? null : size.window_ms / 1000;
+  const windows = useMemo(() => state.windows.filter((window) => window.start === null || (window.end! > asked.from && window.start < asked.until)), [state.windows, asked.from, asked.until]);
+  const picture = useMemo(() => picture_of(windows, shape, measure ?? "", scale, { raw_seconds, with_other: !partly }), [windows, shape, measure, units.value]);
+  const newest = windows[windows.length - 1] ?? null;
+  const last = picture.times.length - 1;
+  const total = last >= 0 ? total_of(picture, last) : null;
+  const latest = total === null ? w.no_data : with_unit(total, scale.unit, w.locale);
+  const title = measure === null ? query.name : `${heading_of(measure)}${scale.unit ? `, ${scale.unit}` : ""}`;
+  const has_margins = picture.lines.some((line) => line.margins?.some((margin) => margin !== null));
+  const zoom = (from: number, until: number) => change({ from: Math.floor(from / 1000) * 1000, until: Math.ceil(until / 1000) * 1000 }, true);
+  const notes = [
+    state.tier !== "raw" && w.averages(state.tier),
+    partly && newest && w.largest_only(newest.rows.length, short(size.rows ?? 0, w.locale)),
+    state.cut && w.cut,
+    has_margins && w.error_band,
+    ...state.notices,
+  ].filter((note): note is string => typeof note === "string");
+  if (state.phase === "failed" && state.problem) return <Trouble problem={state.problem} />;
+  if (windows.length === 0) {
+    return <Panel title={title}>{state.phase === "loading" ? <Loading /> : <NoRows query={query} live={asked.live} />}</Panel>;
+  }
+  return (
+    <>
+      {chart !== "table" && (
+        <Panel title={title} class="result">
+          {chart === "matrix" && newest ? (
+            <Heatmap matrix={matrix_of(newest, shape, measure!, scale, MATRIX_SIZE, raw_seconds)} unit={scale.unit}
+              label={`${shape.dimensions.map((column) => heading_of(column.name)).join(" → ")} · ${newest.start === null ? "" : window_text(newest.start, newest.end!, zone.value, Date.now())}`}
+              summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
+          ) : (
+            <>
+              <TimeChart picture={picture} kind={chart === "area" ? "area" : "lines"} unit={scale.unit} from={asked.from} until={asked.until} height={320} on_select={zoom}
+                summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
+              <ul class="legend">
+                {picture.lines.map((line, i) => <li key={line.label}><Swatch index={i} other={line.other} />{line.other ? w.other : line.label}</li>)}
+                <li class="legend-hint muted">{w.drag_to_zoom}</li>
+              </ul>
+            </>
+          )}
+          {notes.length > 0 && <ul class="notes">{notes.map((note) => <li key={note}>{note}</li>)}</ul>}
+        </Panel>
+      )}
+      {newest && <NewestWindow window={newest} shape={shape} measure={measure} raw_seconds={raw_seconds} />}
+      {measure !== null && picture.times.length > 0 && (
+        <Panel title={<>{title} <span class="muted">{w.as_table}</span></>}>
+          <SeriesTable picture={picture} unit={scale.unit} caption={`${query.name}: ${title}`} />
+        </Panel>
+      )}
+    </>
+  );
+}
+
+const ROWS_STEP = 25;
+
+/** All columns of the newest window, sorted by whichever the reader wants. */
+function NewestWindow({ window, shape, measure, raw_seconds }: { window: ResultWindow; shape: Shape; measure: string | null; raw_seconds: number | null }) {
+  const w = words.value;
+  const [by, set_by] = useState<string | null>(null);
+  const [up, set_up] = useState(false);
+  const [count, set_count] = useState(ROWS_STEP);
+  const columns = window.columns.map((column, at) => ({ column, at })).filter(({ column }) => column.name !== "window_start" && column.name !== "window_end" && !column.name.startsWith("_") && column.stderr_of === undefined);
+  const sorted_by = by ?? measure ?? columns[0]?.column.name ?? "";
+  const sort_at = window.columns.findIndex((column) => column.name === sorted_by);
+  const rows = useMemo(() => {
+    const order = up ? 1 : -1;
+    return [...window.rows].sort((a, b) => {
+      const x = a[sort_at] ?? null, y = b[sort_at] ?? null;
+      if (x === null || y === null) return x === y ? 0 : x === null ? 1 : -1;
+      return order * (typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true }));
+    });
+  }, [window, sort_at, up]);
+  const seconds = raw_seconds ?? seconds_of(window);
+  const measures = new Set(shape.measures.map((column) => column.name));
+  const measure_at = window.columns.findIndex((column) => column.name === measure);
+  const most = Math.max(0, ...window.rows.map((row) => (typeof row[measure_at] === "number" ? (row[measure_at] as number) : 0)));
+  return (
+    <Panel class="panel-table" title={<>{w.window_latest} {window.start !== null && <span class="muted number">{window_text(window.start, window.end!, zone.value, Date.now())}</span>}</>}
+      aside={<>
+        {!window.complete && <Badge mark="warning">{window.sites_missing.length > 0 ? w.incomplete_without(window.sites_missing.join(", ")) : w.incomplete}</Badge>}
+        {window.open && <Badge mark="quiet">{w.open_window}</Badge>}
+        <span class="muted">{w.rows(window.rows.length)}</span>
+      </>}>
+      {rows.length === 0 ? <p class="empty">{w.no_rows}</p> : (
+        <div class="table-scroll" tabIndex={0} role="region" aria-label={w.window_latest}>
+          <table class="data">
+            <caption class="visually-hidden">{w.window_latest}, {w.sorted_by(sorted_by)}</caption>
+            <thead>
+              <tr>
+                {columns.map(({ column }) => {
+                  const unit = measures.has(column.name) ? scale_of(column.name, units.value, w.per_second).unit : "";
+                  const sorted = column.name === sorted_by;
+                  return (
+                    <th key={column.name} scope="col" class={measures.has(column.name) ? "number" : ""} aria-sort={sorted ? (up ? "ascending" : "descending") : "none"}>
+                      <button type="button" class="sort" onClick={() => { set_up(sorted ? !up : !measures.has(column.name)); set_by(column.name); }}>
+                        {heading_of(column.name)}{unit && <small> {unit}</small>}<span class="sort-mark" aria-hidden="true">{sorted ? (up ? "▲" : "▼") : ""}</span>
+                      </button>
+                    </th>
+                  );
+                })}
+              </tr>
+            </thead>
+            <tbody>
+              {rows.slice(0, count).map((row, i) => (
+                <tr key={i}>
+                  {columns.map(({ column, at }, place) => {
+                    const value = row[at] ?? null;
+                    if (typeof value === "number" && measures.has(column.name)) {
+                      const scale = scale_of(column.name, units.value, w.per_second);
+                      const shown = scale.of(value, seconds);
+                      const error_name = shape.errors.get(column.name);
+                      const error = error_name === undefined ? null : row[window.columns.findIndex((other) => other.name === error_name)];
+                      const text = quantity_of(column.name).kind === "count" && Math.abs(value) < 1e6 ? whole(value, w.locale) : short(shown, w.locale);
+                      return (
+                        <td key={column.name} class="number" title={whole(value, w.locale)}>
+                          {text}{typeof error === "number" && <small> ± {short(1.96 * scale.of(error, seconds), w.locale)}</small>}
+                          {column.name === measure && <Bar share={most > 0 ? value / most : 0} />}
+                        </td>
+                      );
+                    }
+                    const text = value === null ? <span class="none">∅</span> : label_of(column, value);
+                    return place === 0 ? <th key={column.name} scope="row">{text}</th> : <td key={column.name} class={typeof value === "number" && measures.has(column.name) ? "number" : ""}>{text}</td>;
+                  })}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          {rows.length > count && <button type="button" class="button more" onClick={() => set_count(count + 4 * ROWS_STEP)}>{w.show_more} · {w.rows_of(String(count), String(rows.length))}</button>}
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function NoRows({ query, live }: { query: Query; live: boolean }) {
+  const w = words.value;
+  const why = usePoll(() => api.why(query.name), 2_000, [query.name]).value.value;
+  return (
+    <div class="empty">
+      <p>{w.no_rows}</p>
+      {live && why && <ul class="notes">{why.reasons.map((reason) => <li key={reason}>{reason}</li>)}</ul>}
+    </div>
+  );
+}

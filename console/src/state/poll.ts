@@ -1,0 +1,39 @@
+// What the server tells only who asks: again and again while somebody looks.
+import { type Signal, signal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import { NOBODY, Refusal } from "../api/client";
+
+export interface Polled<T> {
+  value: T | null;
+  problem: Refusal | null;
+}
+
+/** Asks at once and then every `every_ms`, not while the tab is hidden. The last answer stays where one fails. */
+export function usePoll<T>(question: () => Promise<T>, every_ms: number, keys: readonly unknown[] = []): Signal<Polled<T>> {
+  const [answer] = useState(() => signal<Polled<T>>({ value: null, problem: null }));
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let ended = false;
+    const ask = async () => {
+      clearTimeout(timer);
+      try {
+        const value = await question();
+        if (!ended) answer.value = { value, problem: null };
+      } catch (error) {
+        const problem = error instanceof Refusal ? error : new Refusal({ title: String(error), status: NOBODY });
+        if (!ended) answer.value = { value: answer.value.value, problem };
+      }
+      if (!ended && !document.hidden) timer = setTimeout(() => void ask(), every_ms);
+    };
+    const on_visible = () => void (document.hidden || ask());
+    document.addEventListener("visibilitychange", on_visible);
+    answer.value = { value: null, problem: null };
+    void ask();
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", on_visible);
+    };
+  }, keys);
+  return answer;
+}

@@ -1,0 +1,123 @@
+// What an address says: a page, and how it looks at things. A link shows the same to whoever opens it, also with a
+// later console: the version is in it, and what cannot be understood is told rather than guessed.
+
+/** Grows when a parameter changes its meaning; `migrate` then has a step for the version before. */
+export const VIEW_VERSION = 1;
+
+export type Page = "live" | "queries" | "query" | "unknown";
+export type Units = "bits" | "bytes";
+export type Zone = "utc" | "local";
+export const RANGES = ["5m", "15m", "1h", "6h", "24h", "7d"] as const;
+export type RangeName = (typeof RANGES)[number];
+export const CHARTS = ["area", "lines", "matrix", "table"] as const;
+export type ChartName = (typeof CHARTS)[number];
+
+export interface View {
+  page: Page;
+  /** Of the page "query". */
+  query: string | null;
+  /** Until now; of no weight when from and until are there. */
+  range: RangeName | null;
+  /** ms since the epoch, both or none: history. */
+  from: number | null;
+  until: number | null;
+  units: Units | null;
+  zone: Zone | null;
+  chart: ChartName | null;
+  /** A column. */
+  measure: string | null;
+  /** Text that a list is searched for. */
+  search: string | null;
+}
+
+export interface Read {
+  view: View;
+  /** Of the parameters, those that were not understood. */
+  unknown: string[];
+  /** The link is of a later console. */
+  later: boolean;
+}
+
+const EMPTY: Omit<View, "page" | "query"> = {
+  range: null, from: null, until: null, units: null, zone: null, chart: null, measure: null, search: null,
+};
+
+export function view_of(page: Page, query: string | null = null): View {
+  return { page, query, ...EMPTY };
+}
+
+function one_of<T extends string>(names: readonly T[], text: string): T | null {
+  return (names as readonly string[]).includes(text) ? (text as T) : null;
+}
+
+function time_of(text: string): number | null {
+  const at = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(at) ? null : at;
+}
+
+function decode(segment: string): string | null {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+}
+
+export function read_view(path: string, search: string): Read {
+  const [first = "", second, third] = path.split("/").slice(1);
+  let view = view_of("unknown");
+  if (first === "" || (first === "live" && second === undefined)) view = view_of("live");
+  else if (first === "queries" && second === undefined) view = view_of("queries");
+  else if (first === "q" && second !== undefined && second !== "" && third === undefined) {
+    const name = decode(second);
+    if (name !== null) view = view_of("query", name);
+  }
+  const unknown: string[] = [];
+  const parameters = new URLSearchParams(search);
+  const version = Number(parameters.get("v") ?? VIEW_VERSION);
+  for (const [key, text] of parameters) {
+    const set = <K extends keyof View>(name: K, value: View[K]) => {
+      if (value === null) unknown.push(key);
+      else view[name] = value;
+    };
+    if (key === "v") {
+      if (!Number.isSafeInteger(version) || version < 1) unknown.push(key);
+    } else if (key === "r") set("range", one_of(RANGES, text));
+    else if (key === "from") set("from", time_of(text));
+    else if (key === "until") set("until", time_of(text));
+    else if (key === "u") set("units", one_of(["bits", "bytes"] as const, text));
+    else if (key === "tz") set("zone", one_of(["utc", "local"] as const, text));
+    else if (key === "chart") set("chart", one_of(CHARTS, text));
+    else if (key === "m") set("measure", text);
+    else if (key === "s") set("search", text);
+    else unknown.push(key);
+  }
+  if (view.from === null || view.until === null || view.from >= view.until) {
+    if (view.from !== null || view.until !== null) unknown.push("from/until");
+    view.from = view.until = null;
+  }
+  return { view, unknown, later: version > VIEW_VERSION };
+}
+
+/** The address of a view: read_view() of it is the view again. */
+export function address_of(view: View): string {
+  const path =
+    view.page === "query" ? `/q/${encodeURIComponent(view.query ?? "")}` : view.page === "queries" ? "/queries" : "/live";
+  const parameters = new URLSearchParams();
+  if (view.from !== null && view.until !== null) {
+    parameters.set("from", new Date(view.from).toISOString());
+    parameters.set("until", new Date(view.until).toISOString());
+  } else if (view.range !== null) parameters.set("r", view.range);
+  if (view.units !== null) parameters.set("u", view.units);
+  if (view.zone !== null) parameters.set("tz", view.zone);
+  if (view.chart !== null) parameters.set("chart", view.chart);
+  if (view.measure !== null) parameters.set("m", view.measure);
+  if (view.search !== null && view.search !== "") parameters.set("s", view.search);
+  const text = parameters.toString();
+  return text === "" ? path : `${path}?v=${VIEW_VERSION}&${text}`;
+}
+
+export function range_ms(range: RangeName): number {
+  const unit = { m: 60_000, h: 3_600_000, d: 86_400_000 }[range.slice(-1) as "m" | "h" | "d"];
+  return Number(range.slice(0, -1)) * unit;
+}

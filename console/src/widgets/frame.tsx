@@ -1,0 +1,75 @@
+// What is around every page: names of pages, how the connection is, pause, and how things are shown.
+import type { ComponentChildren } from "preact";
+import { signed_out, sign_out, token } from "../api/client";
+import { connection } from "../api/stream";
+import { address, view_beside } from "../state/address";
+import { paused, toggle_pause } from "../state/pause";
+import { choose_units, choose_zone, language, theme, units, zone, type Theme } from "../state/preferences";
+import { who } from "../state/session";
+import { words } from "../words/words";
+import { Choice, Link, Menu } from "./basics";
+import { KeysDialog, keys_shown, useKeys } from "./keys";
+import { newer_windows } from "./held";
+
+function Logo() {
+  return (
+    <svg class="logo" viewBox="0 0 24 24" aria-hidden="true">
+      <rect width="24" height="24" rx="6" />
+      <path d="M4 15.5q3.5-9 7-4t7-4" />
+      <path d="M4 19q3.5-6 7-2.5t9-4" class="logo-second" />
+    </svg>
+  );
+}
+
+function Connection() {
+  const w = words.value;
+  const state = paused.value ? "paused" : connection.value;
+  return (
+    <span class={`connection connection-${state}`} role="status">
+      <span class="connection-mark" aria-hidden="true" />
+      <span class="connection-text">{state === "paused" ? w.newer(newer_windows.value) : w.connection[connection.value]}</span>
+    </span>
+  );
+}
+
+export function Frame({ children }: { children: ComponentChildren }) {
+  const w = words.value;
+  const { view, unknown, later } = address.value;
+  useKeys();
+  return (
+    <>
+      <a class="skip" href="#content">{w.skip}</a>
+      <header class="top">
+        <Link to={view_beside("live")} class="brand"><Logo /><span>BackStream<b>DB</b></span></Link>
+        <nav aria-label={w.navigation}>
+          <Link to={view_beside("live")} current={view.page === "live"}>{w.pages.live}</Link>
+          <Link to={view_beside("queries")} current={view.page === "queries" || view.page === "query"}>{w.pages.queries}</Link>
+        </nav>
+        <div class="controls" role="group" aria-label={w.controls}>
+          <Connection />
+          <button type="button" class={`button pause${paused.value ? " button-strong" : ""}`} aria-pressed={paused.value} onClick={toggle_pause}>
+            <span class={paused.value ? "icon-play" : "icon-pause"} aria-hidden="true" />{paused.value ? w.resume : w.pause}
+          </button>
+          <Choice label={w.units} value={units.value} choose={choose_units} options={[{ value: "bits", text: w.bits }, { value: "bytes", text: w.bytes }]} />
+          <Choice label={w.time_zone} value={zone.value} choose={choose_zone} options={[{ value: "utc", text: w.utc }, { value: "local", text: w.local }]} />
+          <Menu label={<span aria-label={w.controls}>☰</span>} class="menu-right">
+            <div class="menu-group">
+              <span class="menu-title">{w.theme}</span>
+              <Choice<Theme> label={w.theme} value={theme.value} choose={(value) => (theme.value = value)} options={(["auto", "dark", "light"] as const).map((value) => ({ value, text: w.themes[value] }))} />
+            </div>
+            <div class="menu-group">
+              <span class="menu-title">{w.language}</span>
+              <Choice label={w.language} value={language.value} choose={(value) => (language.value = value)} options={[{ value: "en", text: "English" }, { value: "pt-BR", text: "Português" }]} />
+            </div>
+            <button type="button" class="menu-item" onClick={() => (keys_shown.value = true)}>{w.keys} <kbd>?</kbd></button>
+            {who.value && <div class="menu-note">{who.value.name} · {who.value.role}</div>}
+            {token() !== null && !signed_out.value && <button type="button" class="menu-item" onClick={sign_out}>{w.sign_out}</button>}
+          </Menu>
+        </div>
+      </header>
+      {(later || unknown.length > 0) && <p class="note-bar" role="status">{later ? w.later_link : w.unknown_link(unknown.join(", "))}</p>}
+      <main id="content" tabIndex={-1}>{children}</main>
+      <KeysDialog />
+    </>
+  );
+}
