@@ -1,5 +1,6 @@
 // Asks /api/v1. Knows the token of this tab, and nothing of pages.
 import { signal } from "@preact/signals";
+import { type Latency, latencies_of } from "./metrics";
 import type { Alert, Exporter, Problem, Query, Results, Session, Status, Tier, Time, Value, Whoami, Why } from "./types";
 
 const TOKEN_KEY = "backstream.token";
@@ -38,14 +39,14 @@ export function sign_out(): void {
   signed_out.value = true;
 }
 
-/** fetch() of a path behind /api/v1. Throws a Refusal for all but 2xx. */
-export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+/** fetch() of a path behind /api/v1, or of an absolute one with `root` "". Throws a Refusal for all but 2xx. */
+export async function ask(path: string, init: RequestInit = {}, root = API): Promise<Response> {
   const headers = new Headers(init.headers);
   const mine = token();
   if (mine !== null) headers.set("Authorization", `Bearer ${mine}`);
   let response: Response;
   try {
-    response = await fetch(API + path, { ...init, headers, cache: "no-store", credentials: "same-origin" });
+    response = await fetch(root + path, { ...init, headers, cache: "no-store", credentials: "same-origin" });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     throw new Refusal({ title: "No answer", status: NOBODY });
@@ -96,6 +97,15 @@ export const api = {
   results: (name: string, range: ResultRange, signal?: AbortSignal) => get<Results>(results_path(name, range), signal),
   exporters: async () => (await get<{ exporters: Exporter[] }>("/exporters")).exporters,
   alerts: async () => (await get<{ alerts: Alert[] }>("/alerts")).alerts,
+  /** Empty for whom /metrics is closed: it has no rows to filter. */
+  latencies: async () => {
+    try {
+      return latencies_of(await (await ask("/metrics", {}, "")).text());
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 403) return new Map<string, Latency>();
+      throw error;
+    }
+  },
   open_session: (text: string, signal?: AbortSignal) => post<Session>("/sessions", { text }, signal),
   /** Without waiting: it ends by itself 10 s after nobody reads it. */
   end_session: (name: string) => void ask(`/sessions/${encodeURIComponent(name)}`, { method: "DELETE" }).catch(() => {}),

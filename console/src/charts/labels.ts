@@ -16,6 +16,11 @@ export function label_of(column: Column, value: Value): string {
   return String(value);
 }
 
+/** What people call a measure: octets are "traffic". */
+export function measure_title(name: string, traffic: string): string {
+  return /^(octets|bytes|bits_per_second)$/.test(name) ? traffic : heading_of(name);
+}
+
 /** "src_as" → "src AS": a heading. */
 export function heading_of(name: string): string {
   return name

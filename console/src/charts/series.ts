@@ -24,6 +24,8 @@ export interface Picture {
   windows: (ResultWindow | null)[];
   /** Largest first, the others last. */
   lines: Line[];
+  /** The lines are all there is: their sum is the total. */
+  whole: boolean;
 }
 
 export function seconds_of(window: ResultWindow): number {
@@ -49,7 +51,7 @@ export function picture_of(
   const error_name = shape.errors.get(measure);
   const error_at = error_name === undefined ? -1 : place(error_name);
   const key_places = shape.dimensions.map((column) => place(column.name)).filter((found) => found >= 0);
-  if (at < 0) return { times: [], windows: [], lines: [] };
+  if (at < 0) return { times: [], windows: [], lines: [], whole: with_other };
 
   // Which keys get a line: those with the most over all of the range.
   const sums = new Map<string, { sum: number; row: Value[] }>();
@@ -125,7 +127,7 @@ export function picture_of(
       for (const line of lines) if (window?.sites_missing.includes(line.label) && line.values[i] === 0) line.values[i] = null;
     });
   }
-  return { times, windows: places, lines: others ? [...lines, other] : lines };
+  return { times, windows: places, lines: others ? [...lines, other] : lines, whole: with_other };
 }
 
 function same_columns(a: readonly Column[], b: readonly Column[]): boolean {
@@ -145,7 +147,9 @@ export function stacked(lines: readonly Line[]): (number | null)[][] {
   return sums;
 }
 
+/** Null: no data, or not all of it. */
 export function total_of(picture: Picture, at: number): number | null {
+  if (!picture.whole) return null;
   let sum: number | null = null;
   for (const line of picture.lines) {
     const value = line.values[at];

@@ -155,7 +155,7 @@ export function TimeChart(props: TimeChartProps) {
         y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] },
       },
       axes: [
-        { ...axis, space: 70, values: (_, splits, __, ___, step) => splits.map((at) => {
+        { ...axis, size: 28, space: 70, values: (_, splits, __, ___, step) => splits.map((at) => {
           const text = time_of_day(at * 1000, zone.value);
           return step < 60 ? text : step >= 86_400 ? window_text(at * 1000, at * 1000, zone.value, 0).slice(5, 10) : text.slice(0, 5);
         }) },
@@ -230,7 +230,7 @@ function Tooltip({ picture, kind, unit, hover, width }: { picture: Picture; kind
               </tr>
             );
           })}
-          {kind === "area" && picture.lines.length > 1 && (
+          {kind === "area" && picture.whole && picture.lines.length > 1 && (
             <tr class="tooltip-total"><td /><td>{w.total}</td><td class="number">{total === null ? w.no_data : with_unit(total, unit, w.locale)}</td></tr>
           )}
         </tbody>

@@ -20,8 +20,10 @@ import { type Tile, tiles_of, traffic_of } from "./live_choice";
 
 const SPAN_MS = 15 * 60_000;
 const TILE_ROWS = 8;
-const MATRIX_ROWS = 300;
-const MATRIX_SIZE = 10;
+/** Rows of each window behind a tile: whoever is largest now was nearly always among so many before. */
+const TILE_ROWS_ASKED = 100;
+const MATRIX_ROWS = 400;
+const MATRIX_SIZE = 16;
 
 export function LivePage() {
   const w = words.value;
@@ -29,7 +31,7 @@ export function LivePage() {
   const queries = usePoll(api.queries, 10_000).value;
   const alerts = usePoll(api.alerts, 2_000).value;
   const exporters = usePoll(api.exporters, 5_000).value;
-  const names = queries.value?.map((query) => `${query.name}@${query.incarnation}.${query.version}.${query.state}`).join() ?? "";
+  const names = queries.value?.map((query) => `${query.name}@${query.incarnation}.${query.version}.${query.state}.${(query.ledger?.result_rows ?? 0) > 0}`).join() ?? "";
   // Chosen anew only when the catalog changes: tiles do not jump while one looks.
   const chosen = useMemo(() => {
     const all = queries.value ?? [];
@@ -162,7 +164,7 @@ function Lines({ picture, unit, missing }: { picture: Picture; unit: string; mis
                 <span class="line-name">{line.other ? w.other : line.label}</span>
                 {lacking && <Badge mark="warning">{w.no_data}</Badge>}
               </th>
-              <td class="line-trend"><Sparkline values={line.values.slice(-120)} /></td>
+              <td class="line-trend"><Sparkline values={line.values.slice(-120)} height={picture.lines.length <= 4 ? 44 : 22} /></td>
               <td class="number">{value === null ? <span class="none">{w.no_data}</span> : with_unit(value, unit, w.locale)}</td>
               <td class="number muted">{value === null || !total ? "–" : percent(value / total, w.locale)}</td>
             </tr>
@@ -187,7 +189,7 @@ function NoRows({ name, loading }: { name: string; loading: boolean }) {
 function TopTile({ tile }: { tile: Tile }) {
   const w = words.value;
   const { query, shape, measure } = tile;
-  const rows = shape.matrix ? MATRIX_ROWS : TILE_ROWS;
+  const rows = shape.matrix ? MATRIX_ROWS : TILE_ROWS_ASKED;
   const state = useFeed(() => largest_rows(query.name, measure, { from: Date.now() - SPAN_MS, until: null }, rows), [query.name, query.incarnation, query.version]);
   const scale = scale_of(measure, units.value, w.per_second);
   const newest = state?.windows[state.windows.length - 1] ?? null;
@@ -202,7 +204,7 @@ function TopTile({ tile }: { tile: Tile }) {
     <Panel class={shape.matrix ? "tile tile-matrix" : "tile"} title={title} aside={aside}>
       {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
         : !state || !newest || newest.rows.length === 0 ? <NoRows name={query.name} loading={!state || state.phase === "loading"} />
-        : shape.matrix ? <Heatmap matrix={matrix_of(newest, shape, measure, scale, MATRIX_SIZE)} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
+        : shape.matrix ? <Heatmap cell_height={38} matrix={matrix_of(newest, shape, measure, scale, MATRIX_SIZE)} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
         : <Largest windows={state.windows} tile={tile} by={by} />}
     </Panel>
   );
@@ -213,7 +215,7 @@ function Largest({ windows, tile, by }: { windows: readonly ResultWindow[]; tile
   const scale = scale_of(tile.measure, units.value, w.per_second);
   const newest = windows[windows.length - 1]!;
   // Rows beyond the largest are not here: what a key lacks in a window is unknown, not 0.
-  const picture = useMemo(() => picture_of(windows, tile.shape, tile.measure, scale, { lines_max: 200, with_other: false }), [windows, units.value]);
+  const picture = useMemo(() => picture_of(windows, tile.shape, tile.measure, scale, { lines_max: 1_000, with_other: false }), [windows, units.value]);
   const trends = new Map(picture.lines.map((line) => [line.label, line.values]));
   const at = newest.columns.findIndex((column) => column.name === tile.measure);
   const places = tile.shape.dimensions.map((dimension) => newest.columns.findIndex((column) => column.name === dimension.name));
@@ -231,7 +233,7 @@ function Largest({ windows, tile, by }: { windows: readonly ResultWindow[]; tile
           return (
             <tr key={label}>
               <th scope="row"><span class="line-name">{label}</span><Bar share={most > 0 ? (value ?? 0) / most : 0} /></th>
-              <td class="line-trend"><Sparkline values={trends.get(label) ?? []} /></td>
+              <td class="line-trend"><Sparkline values={trends.get(label) ?? []} height={18} /></td>
               <td class="number">{value === null ? w.no_data : short(value, w.locale)}</td>
             </tr>
           );

@@ -8,8 +8,8 @@ export interface Tile {
   measure: string;
 }
 
-/** Tiles at most: each is a session on the server. */
-export const TILES_MAX = 6;
+/** Tiles at most, each a session on the server; with the matrix over two rows they fill a grid of two or three columns. */
+export const TILES_MAX = 5;
 const EXPORTERS = /^exporter(_|$)/;
 
 function tile_of(query: Query): Tile | null {
@@ -39,7 +39,8 @@ export function tiles_of(queries: readonly Query[], traffic: Tile | null): Tile[
   const best = new Map<string, Tile>();
   for (const tile of queries.map(tile_of)) {
     if (!tile || tile.query.name === traffic?.query.name || EXPORTERS.test(tile.query.name)) continue;
-    if (tile.shape.dimensions.length === 0 || !adds_up(tile.measure)) continue;
+    // What looks for the unusual and has found nothing is no tile: alerts tell of it.
+    if (tile.shape.dimensions.length === 0 || !adds_up(tile.measure) || tile.query.ledger?.result_rows === 0) continue;
     const names = dimension_names(tile);
     const known = best.get(names);
     if (!known || closed(tile) > closed(known)) best.set(names, tile);

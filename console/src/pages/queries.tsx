@@ -1,4 +1,5 @@
 // The catalog: what runs, what it costs, and how far behind it is.
+import { useRef } from "preact/hooks";
 import { api } from "../api/client";
 import type { Query } from "../api/types";
 import { address, change, view_beside } from "../state/address";
@@ -7,6 +8,7 @@ import { usePoll } from "../state/poll";
 import { Badge, Link, Loading, type Mark, Trouble } from "../widgets/basics";
 import { duration, short, date_time } from "../words/format";
 import { words } from "../words/words";
+import { type Cost, costs_of, type Reading } from "./query_costs";
 
 const MARKS: Record<Query["state"], Mark> = { running: "good", paused: "quiet", failed: "bad" };
 
@@ -16,13 +18,22 @@ export function matches(query: Query, search: string): boolean {
   return wanted.every((word) => text.includes(word));
 }
 
+async function read(): Promise<Reading> {
+  const [queries, latencies] = await Promise.all([api.queries(), api.latencies()]);
+  return { at: Date.now(), queries, latencies };
+}
+
 export function QueriesPage() {
   const w = words.value;
-  const answer = usePoll(api.queries, 3_000).value;
+  const answer = usePoll(read, 5_000).value;
   const search = address.value.view.search ?? "";
+  const readings = useRef<Reading[]>([]);
+  if (answer.value && readings.current[1] !== answer.value) readings.current = [readings.current[1] ?? answer.value, answer.value];
   if (!answer.value) return answer.problem ? <Trouble problem={answer.problem} /> : <Loading />;
-  const found = answer.value.filter((query) => matches(query, search)).sort((a, b) => a.name.localeCompare(b.name));
-  const failed = answer.value.filter((query) => query.state === "failed").length;
+  const { queries } = answer.value;
+  const costs = costs_of(answer.value, readings.current[0] === answer.value ? null : readings.current[0]!);
+  const found = queries.filter((query) => matches(query, search)).sort((a, b) => a.name.localeCompare(b.name));
+  const failed = queries.filter((query) => query.state === "failed").length;
   return (
     <>
       <div class="page-head">
@@ -41,12 +52,13 @@ export function QueriesPage() {
                 <th scope="col">{w.state}</th>
                 <th scope="col" class="number">{w.windows}</th>
                 <th scope="col" class="number">{w.results}</th>
-                <th scope="col" class="number">{w.rows_counted}</th>
+                <th scope="col" class="number">{w.cost}</th>
+                <th scope="col" class="number">{w.latency}</th>
                 <th scope="col" class="number">{w.loss}</th>
                 <th scope="col">{w.owner}</th>
               </tr>
             </thead>
-            <tbody>{found.map((query) => <Row key={query.name} query={query} />)}</tbody>
+            <tbody>{found.map((query) => <Row key={query.name} query={query} cost={costs.get(query.name)!} />)}</tbody>
           </table>
         </div>
       )}
@@ -54,7 +66,7 @@ export function QueriesPage() {
   );
 }
 
-function Row({ query }: { query: Query }) {
+function Row({ query, cost }: { query: Query; cost: Cost }) {
   const w = words.value;
   const { ledger } = query;
   const number = (value: number | undefined) => (value === undefined ? "–" : short(value, w.locale));
@@ -63,7 +75,7 @@ function Row({ query }: { query: Query }) {
     <tr>
       <th scope="row">
         <Link to={view_beside("query", query.name)} class="strong-link">{query.name}</Link> <small class="muted">v{query.version}</small>
-        <p class="row-note">{query.comment || first_line(query.text)}</p>
+        <p class="row-note">{query.comment || purpose_of(query.text)}</p>
       </th>
       <td data-label={w.state}>
         <Badge mark={query.plain ? "quiet" : MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
@@ -74,14 +86,16 @@ function Row({ query }: { query: Query }) {
         {query.collecting_since && <p class="row-note">{duration(Date.now() - Date.parse(query.collecting_since), w.locale)}</p>}
       </td>
       <td class="number" data-label={w.results}>{number(ledger?.result_rows)}</td>
-      <td class="number" data-label={w.rows_counted}>{number(ledger?.counted)}</td>
+      <td class="number" data-label={w.cost} title={ledger ? w.rows(ledger.assigned) : undefined}>{cost.rows_per_second === null ? "–" : `${short(cost.rows_per_second, w.locale)}/s`}</td>
+      <td class="number" data-label={w.latency}>{cost.latency_seconds === null ? "–" : duration(cost.latency_seconds * 1000, w.locale)}</td>
       <td class={`number${lost > 0 ? " warn" : ""}`} data-label={w.loss}>{ledger ? `${number(ledger.late)} / ${number(lost)}` : "–"}</td>
       <td data-label={w.owner} class="muted">{query.owner}</td>
     </tr>
   );
 }
 
-/** The statement as a hint: its clauses in one line. */
-function first_line(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
+/** The comment that a statement begins with, as the ready ones do; else the statement itself. */
+export function purpose_of(text: string): string {
+  const comment = /^(\s*--[^\n]*\n)+/.exec(text)?.[0].replace(/^\s*--\s?/gm, "");
+  return (comment ?? text).replace(/\s+/g, " ").trim();
 }

@@ -5,7 +5,7 @@ import { type Feed, type FeedState, largest_rows, QueryFeed } from "../api/feed"
 import type { Query, Results, Tier } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
 import { Heatmap } from "../charts/heatmap";
-import { heading_of, label_of } from "../charts/labels";
+import { heading_of, label_of, measure_title } from "../charts/labels";
 import { matrix_of, picture_of, seconds_of, total_of } from "../charts/series";
 import { charts_of, main_measure, shape_of, type Shape } from "../charts/shape";
 import { Swatch, TimeChart } from "../charts/time_chart";
@@ -18,6 +18,7 @@ import { useFeed, useNow } from "../widgets/held";
 import { SeriesTable } from "../widgets/series_table";
 import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
+import { purpose_of } from "./queries";
 import { command_of, csv_of, curl_of, jsonl_of, save, sql_of } from "./export";
 
 const DEFAULT_RANGE: RangeName = "15m";
@@ -45,12 +46,14 @@ interface Size {
 function useSize(query: Query): Size | null {
   const [size, set_size] = useState<Size | null>(null);
   useEffect(() => {
-    const unknown = { window_ms: null, rows: null, columns: query.columns };
+    const { ledger } = query;
+    const rows = ledger && ledger.windows_closed > 0 ? Math.round(ledger.result_rows / ledger.windows_closed) : null;
+    const unknown = { window_ms: null, rows, columns: query.columns };
     const measured = (results: Results): Size => {
       const window = results.windows[results.windows.length - 1];
       return {
         window_ms: window?.window_start && window.window_end ? Date.parse(window.window_end) - Date.parse(window.window_start) : null,
-        rows: window?.rows_total ?? window?.rows.length ?? null,
+        rows: rows ?? window?.rows_total ?? window?.rows.length ?? null,
         columns: results.columns,
       };
     };
@@ -124,7 +127,7 @@ function QueryView({ query }: { query: Query }) {
         <span class="muted">v{query.version} · {query.owner}</span>
         <Actions query={query} asked={asked} windows={state?.windows ?? []} />
       </div>
-      {query.comment && <p class="lead">{query.comment}</p>}
+      {(query.comment || /^\s*--/.test(query.text)) && <p class="lead">{query.comment || purpose_of(query.text)}</p>}
       {query.reason && <p class="trouble">{query.reason}</p>}
       <Toolbar shape={shape} measure={measure} charts={charts} chart={chart} asked={asked} />
       {!state ? <Loading /> : <Result query={query} state={state} size={size!} shape={shape} measure={measure} chart={chart} asked={asked} partly={partly} />}
@@ -205,7 +208,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly }: Re
   const last = picture.times.length - 1;
   const total = last >= 0 ? total_of(picture, last) : null;
   const latest = total === null ? w.no_data : with_unit(total, scale.unit, w.locale);
-  const title = measure === null ? query.name : `${heading_of(measure)}${scale.unit ? `, ${scale.unit}` : ""}`;
+  const title = measure === null ? query.name : `${measure_title(measure, w.traffic)}${scale.unit ? `, ${scale.unit}` : ""}`;
   const has_margins = picture.lines.some((line) => line.margins?.some((margin) => margin !== null));
   const zoom = (from: number, until: number) => change({ from: Math.floor(from / 1000) * 1000, until: Math.ceil(until / 1000) * 1000 }, true);
   const notes = [
@@ -224,7 +227,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly }: Re
       {chart !== "table" && (
         <Panel title={title} class="result">
           {chart === "matrix" && newest ? (
-            <Heatmap matrix={matrix_of(newest, shape, measure!, scale, MATRIX_SIZE, raw_seconds)} unit={scale.unit}
+            <Heatmap cell_height={30} matrix={matrix_of(newest, shape, measure!, scale, MATRIX_SIZE, raw_seconds)} unit={scale.unit}
               label={`${shape.dimensions.map((column) => heading_of(column.name)).join(" → ")} · ${newest.start === null ? "" : window_text(newest.start, newest.end!, zone.value, Date.now())}`}
               summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
           ) : (

@@ -25,7 +25,7 @@ function Connection() {
   const w = words.value;
   const state = paused.value ? "paused" : connection.value;
   return (
-    <span class={`connection connection-${state}`} role="status">
+    <span class={`connection connection-${state}`} role="status" hidden={state === "idle"}>
       <span class="connection-mark" aria-hidden="true" />
       <span class="connection-text">{state === "paused" ? w.newer(newer_windows.value) : w.connection[connection.value]}</span>
     </span>
@@ -39,7 +39,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
   return (
     <>
       <a class="skip" href="#content">{w.skip}</a>
-      <header class="top">
+      <header class="head">
         <Link to={view_beside("live")} class="brand"><Logo /><span>BackStream<b>DB</b></span></Link>
         <nav aria-label={w.navigation}>
           <Link to={view_beside("live")} current={view.page === "live"}>{w.pages.live}</Link>

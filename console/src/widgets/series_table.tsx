@@ -12,7 +12,7 @@ export function SeriesTable({ picture, unit, caption }: { picture: Picture; unit
   const [count, set_count] = useState(STEP);
   const now = Date.now();
   const places = picture.times.map((_, i) => i).reverse();
-  const several = picture.lines.length > 1;
+  const several = picture.whole && picture.lines.length > 1;
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label={caption}>
       <table class="data">
