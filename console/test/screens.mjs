@@ -28,7 +28,7 @@ const browser = await chromium.launch({
 
 const PAGES = [
   { name: "live", path: "/", ready: ".time-chart canvas", wait: 4000 },
-  { name: "queries", path: "/queries", ready: ".queries tbody tr" },
+  { name: "queries", path: "/queries", ready: ".queries tbody tr", wait: 6500 },
   { name: "query-area", path: "/q/demo_pops?v=1&r=15m", ready: ".time-chart canvas" },
   { name: "query-matrix", path: "/q/demo_matrix", ready: ".heatmap rect", wait: 2500 },
   { name: "query-top", path: "/q/top_talkers?v=1&r=1h", ready: ".time-chart canvas" },

@@ -1,6 +1,6 @@
 // Okabe and Ito's colours, told apart by all kinds of sight; viridis for amounts. Of both themes.
 const SERIES_DARK = ["#56b4e9", "#e69f00", "#2bb894", "#cc79a7", "#4c8ed9", "#ef6c2a", "#f0e442"];
-const SERIES_LIGHT = ["#0072b2", "#d98a00", "#009e73", "#b3568b", "#3aa0dc", "#d55e00", "#a89b00"];
+const SERIES_LIGHT = ["#0072b2", "#bd7a00", "#009e73", "#b3568b", "#2f8fc9", "#d55e00", "#8f8400"];
 /** Beside colour: dashes, for lines. */
 export const DASHES: number[][] = [[], [8, 3], [2, 3], [8, 3, 2, 3], [12, 4], [4, 4], [1, 2]];
 

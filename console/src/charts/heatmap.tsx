@@ -33,16 +33,19 @@ export interface HeatmapProps {
   summary: string;
   /** What the rows and columns are. */
   label: string;
+  /** At most; narrow cells are lower. */
   cell_height: number;
 }
 
-export function Heatmap({ matrix, unit, summary, label, cell_height }: HeatmapProps) {
+export function Heatmap(props: HeatmapProps) {
+  const { matrix, unit, summary, label } = props;
   const w = words.value;
   const { element, width } = useWidth(400);
   const values = matrix.cells.flat().filter((value): value is number => value !== null && value > 0);
   const low = Math.log(Math.min(...values)), high = Math.log(Math.max(...values));
   const share = (value: number) => (value <= 0 ? 0 : high > low ? (Math.log(value) - low) / (high - low) : 1);
   const cell_width = Math.max(4, (width - LABEL_WIDTH - RIGHT) / Math.max(matrix.columns.length, 1));
+  const cell_height = Math.min(props.cell_height, Math.max(20, cell_width * 2));
   const height = LABEL_HEIGHT + cell_height * matrix.rows.length;
   return (
     <figure class="heatmap" ref={element}>

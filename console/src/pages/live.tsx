@@ -16,12 +16,14 @@ import { Badge, Bar, Link, Loading, type Mark, Panel, Trouble } from "../widgets
 import { useFeed, useNow } from "../widgets/held";
 import { date_time, duration, percent, scale_of, short, time_of_day, with_unit } from "../words/format";
 import { words } from "../words/words";
-import { type Tile, tiles_of, traffic_of } from "./live_choice";
+import { finds_nothing, type Tile, tiles_of, traffic_of } from "./live_choice";
 
 const SPAN_MS = 15 * 60_000;
 const TILE_ROWS = 8;
 /** Rows of each window behind a tile: whoever is largest now was nearly always among so many before. */
 const TILE_ROWS_ASKED = 100;
+/** The chart begins with the data, but is never of less. */
+const SPAN_MIN_MS = 120_000;
 const MATRIX_ROWS = 400;
 const MATRIX_SIZE = 16;
 
@@ -31,7 +33,7 @@ export function LivePage() {
   const queries = usePoll(api.queries, 10_000).value;
   const alerts = usePoll(api.alerts, 2_000).value;
   const exporters = usePoll(api.exporters, 5_000).value;
-  const names = queries.value?.map((query) => `${query.name}@${query.incarnation}.${query.version}.${query.state}.${(query.ledger?.result_rows ?? 0) > 0}`).join() ?? "";
+  const names = queries.value?.map((query) => `${query.name}@${query.incarnation}.${query.version}.${query.state}.${finds_nothing(query)}`).join() ?? "";
   // Chosen anew only when the catalog changes: tiles do not jump while one looks.
   const chosen = useMemo(() => {
     const all = queries.value ?? [];
@@ -109,6 +111,8 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
   const flows_at = tile.shape.measures.find((column) => /(^|_)flows$/.test(column.name))?.name;
   const flows_scale = scale_of(flows_at ?? "", units.value, w.per_second);
   const flows = useMemo(() => flows_at === undefined ? null : picture_of(state?.windows ?? [], tile.shape, flows_at, flows_scale), [state?.windows, flows_at]);
+  const first = state?.windows[0]?.start ?? now;
+  const from = Math.max(now - SPAN_MS, Math.min(first, now - SPAN_MIN_MS));
   const last = picture.times.length - 1;
   const newest: ResultWindow | null = picture.windows[last] ?? null;
   const total = last >= 0 ? total_of(picture, last) : null;
@@ -120,7 +124,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
   const behind = newest ? now - newest.end! : null;
   const by_site = tile.shape.dimensions[0]?.name === "site";
   const failed = queries.filter((query) => query.state === "failed").length;
-  const summary = w.chart_summary(w.traffic, time_of_day(now - SPAN_MS, zone.value), time_of_day(now, zone.value), total === null ? w.no_data : with_unit(total, scale.unit, w.locale));
+  const summary = w.chart_summary(w.traffic, time_of_day(from, zone.value), time_of_day(now, zone.value), total === null ? w.no_data : with_unit(total, scale.unit, w.locale));
   return (
     <>
       <dl class="stats">
@@ -135,7 +139,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
           aside={<Link to={view_beside("query", tile.query.name)} class="quiet-link">{tile.query.name}</Link>}>
           {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
             : picture.times.length === 0 ? <NoRows name={tile.query.name} loading={state === null || state.phase === "loading"} />
-            : <TimeChart picture={picture} kind="area" unit={scale.unit} from={now - SPAN_MS} until={now} height={268} summary={summary} />}
+            : <TimeChart picture={picture} kind="area" unit={scale.unit} from={from} until={now} height={268} summary={summary} />}
         </Panel>
         <Panel class="traffic-sites" title={by_site ? w.sites : tile.shape.dimensions.map((column) => heading_of(column.name)).join(", ")}>
           <Lines picture={picture} unit={scale.unit} missing={missing} />

@@ -1,5 +1,6 @@
 // What Live shows of whatever happens to be registered. Pure.
 import type { Query } from "../api/types";
+import { quantity_of } from "../words/format";
 import { adds_up, main_measure, shape_of, type Shape } from "../charts/shape";
 
 export interface Tile {
@@ -40,13 +41,18 @@ export function tiles_of(queries: readonly Query[], traffic: Tile | null): Tile[
   for (const tile of queries.map(tile_of)) {
     if (!tile || tile.query.name === traffic?.query.name || EXPORTERS.test(tile.query.name)) continue;
     // What looks for the unusual and has found nothing is no tile: alerts tell of it.
-    if (tile.shape.dimensions.length === 0 || !adds_up(tile.measure) || tile.query.ledger?.result_rows === 0) continue;
+    if (tile.shape.dimensions.length === 0 || quantity_of(tile.measure).kind !== "octets" || finds_nothing(tile.query)) continue;
     const names = dimension_names(tile);
     const known = best.get(names);
     if (!known || closed(tile) > closed(known)) best.set(names, tile);
   }
   const weight = (tile: Tile) => (tile.shape.matrix ? 0 : tile.shape.dimensions.length);
   return [...best.values()].sort((a, b) => weight(a) - weight(b) || closed(b) - closed(a)).slice(0, TILES_MAX);
+}
+
+/** Windows have closed, and none had a row. */
+export function finds_nothing({ ledger }: Query): boolean {
+  return ledger !== null && ledger.windows_closed > 0 && ledger.result_rows === 0;
 }
 
 function closed(tile: Tile): number {
