@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { shape_of, charts_of, main_measure, picture_of, stacked, total_of, matrix_of } = await load("charts/shape", "charts/series");
+const { has_all_groups, shape_of, charts_of, main_measure, picture_of, stacked, total_of, matrix_of } = await load("charts/shape", "charts/series");
 const columns = (text) => text.split(" ").map((each) => {
   const [name, type, key, stderr_of] = each.split(":");
   return { name, type: { i: "bigint", d: "double precision", a: "inet", t: "text", z: "timestamp with time zone", v: "interval" }[type], ...(key ? { key: true } : {}), ...(stderr_of ? { stderr_of } : {}) };
@@ -82,9 +82,16 @@ test("the largest have lines, the others one together, and nothing is lost", () 
 test("of the largest rows alone neither a total is known nor that the rest is 0", () => {
   const of = columns("window_start:z src_as:i:k octets:i");
   const windows = [window_at(0, [["", 1, 100]], of), window_at(10, [["", 2, 100]], of)];
-  const picture = picture_of(windows, shape_of(of), "octets", scale, { with_other: false });
+  const picture = picture_of(windows, shape_of(of), "octets", scale, { all_groups: false });
   assert.deepEqual(picture.lines.map(({ values }) => values), [[10, null], [null, 10]]);
   assert.equal(total_of(picture, 0), null);
+});
+
+test("LIMIT and HAVING leave groups out", () => {
+  assert.equal(has_all_groups("SELECT a, sum(b) FROM t GROUP BY a -- no LIMIT here\n"), true);
+  assert.equal(has_all_groups("SELECT 'limit' AS \"having\", sum(limits) FROM t /* LIMIT 3 */ GROUP BY 1"), true);
+  assert.equal(has_all_groups("SELECT a FROM t GROUP BY a ORDER BY a\nlimit 10;"), false);
+  assert.equal(has_all_groups("SELECT a FROM t GROUP BY a HAVING count(*) > 3"), false);
 });
 
 test("averages of a tier are of windows of the query's own length", () => {

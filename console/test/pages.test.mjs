@@ -55,11 +55,12 @@ test("latencies of /metrics", () => {
   assert.deepEqual([...latencies_of(text)], [['a"b', { seconds_sum: 12.5, windows: 5 }]]);
 });
 
-test("costs come from two readings, and not across a restart", () => {
-  const reading = (at, assigned, sum, count, more = {}) => ({ at, queries: [query("q", ["octets"], { assigned }, more)], latencies: new Map([["q", { seconds_sum: sum, windows: count }]]) });
+test("latency is of the windows between two readings, and of all where it begins anew", () => {
+  const reading = (sum, count, ledger = { assigned: 5_000 }) => ({ queries: [query("q", ["octets"], ledger)], latencies: new Map([["q", { seconds_sum: sum, windows: count }]]) });
   const cost = (now, before) => costs_of(now, before).get("q");
-  assert.deepEqual(cost(reading(10_000, 5_000, 10, 5), null), { rows_per_second: null, latency_seconds: 2 });
-  assert.deepEqual(cost(reading(15_000, 15_000, 13, 6), reading(10_000, 5_000, 10, 5)), { rows_per_second: 2_000, latency_seconds: 3 });
-  assert.equal(cost(reading(15_000, 10, 13, 6), reading(10_000, 5_000, 10, 5)).rows_per_second, null);
-  assert.equal(cost(reading(15_000, 9_000, 13, 6, { incarnation: 2 }), reading(10_000, 5_000, 10, 5)).rows_per_second, null);
+  assert.deepEqual(cost(reading(10, 5), null), { rows_per_window: 1_000, latency_seconds: 2 });
+  assert.equal(cost(reading(13, 6), reading(10, 5)).latency_seconds, 3);
+  assert.equal(cost(reading(10, 5), reading(10, 5)).latency_seconds, 2);
+  assert.equal(cost(reading(1, 1), reading(10, 5)).latency_seconds, 1);
+  assert.deepEqual(cost(reading(0, 0, { assigned: 7, windows_closed: 0 }), null), { rows_per_window: null, latency_seconds: null });
 });

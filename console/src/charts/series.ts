@@ -37,13 +37,16 @@ function key_of(row: readonly Value[], places: readonly number[]): string {
 }
 
 /**
- * @param raw_seconds  of the query's own windows: averages of tiers are of such a one. Null: what each window says.
+ * @param options.raw_seconds  of the query's own windows: averages of tiers are of such a one. Null: what each window says.
+ * @param options.all_groups   the rows are all there are: who has none had nothing; see has_all_groups()
+ * @param options.with_other   whether what has no line of its own is added up as the others
  */
 export function picture_of(
   windows: readonly ResultWindow[], shape: Shape, measure: string, scale: Scale,
-  options: { lines_max?: number; raw_seconds?: number | null; with_other?: boolean } = {},
+  options: { lines_max?: number; raw_seconds?: number | null; all_groups?: boolean; with_other?: boolean } = {},
 ): Picture {
-  const { lines_max = SERIES_MAX, raw_seconds = null, with_other = true } = options;
+  const { lines_max = SERIES_MAX, raw_seconds = null, all_groups = true, with_other = all_groups } = options;
+  const whole = all_groups && with_other;
   const timed = windows.filter((window) => window.start !== null && window.end !== null);
   const columns = timed[timed.length - 1]?.columns ?? [];
   const place = (name: string) => columns.findIndex((column) => column.name === name);
@@ -51,7 +54,7 @@ export function picture_of(
   const error_name = shape.errors.get(measure);
   const error_at = error_name === undefined ? -1 : place(error_name);
   const key_places = shape.dimensions.map((column) => place(column.name)).filter((found) => found >= 0);
-  if (at < 0) return { times: [], windows: [], lines: [], whole: with_other };
+  if (at < 0) return { times: [], windows: [], lines: [], whole };
 
   // Which keys get a line: those with the most over all of the range.
   const sums = new Map<string, { sum: number; row: Value[] }>();
@@ -95,7 +98,7 @@ export function picture_of(
     times.push((window.start! + window.end!) / 2000);
     places.push(window);
     // A key without a row had nothing to count, but where rows are left out or missing nobody knows.
-    const nothing = window.truncated || !with_other ? null : 0;
+    const nothing = window.truncated || !all_groups ? null : 0;
     const absent = shape.dimensions.length === 0 ? null : nothing;
     for (const line of lines) {
       line.values.push(absent);
@@ -127,7 +130,7 @@ export function picture_of(
       for (const line of lines) if (window?.sites_missing.includes(line.label) && line.values[i] === 0) line.values[i] = null;
     });
   }
-  return { times, windows: places, lines: others ? [...lines, other] : lines, whole: with_other };
+  return { times, windows: places, lines: others ? [...lines, other] : lines, whole };
 }
 
 function same_columns(a: readonly Column[], b: readonly Column[]): boolean {

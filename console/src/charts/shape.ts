@@ -60,6 +60,16 @@ export function adds_up(measure: string): boolean {
   return ["octets", "packets", "flows"].includes(quantity_of(measure).kind);
 }
 
+/**
+ * Whether a result has every group that had a row: then one that is not in a window had none. LIMIT and HAVING leave
+ * groups out, and what those had nobody knows.
+ * @param text  the statement
+ */
+export function has_all_groups(text: string): boolean {
+  const bare = text.replace(/--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g, " ");
+  return !/\b(LIMIT|HAVING)\b/i.test(bare);
+}
+
 export function main_measure(shape: Shape): string | null {
   return (shape.measures.find((column) => adds_up(column.name)) ?? shape.measures[0])?.name ?? null;
 }

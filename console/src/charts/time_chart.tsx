@@ -155,7 +155,7 @@ export function TimeChart(props: TimeChartProps) {
         y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] },
       },
       axes: [
-        { ...axis, size: 28, space: 70, values: (_, splits, __, ___, step) => splits.map((at) => {
+        { ...axis, size: 30, gap: 9, space: 70, values: (_, splits, __, ___, step) => splits.map((at) => {
           const text = time_of_day(at * 1000, zone.value);
           return step < 60 ? text : step >= 86_400 ? window_text(at * 1000, at * 1000, zone.value, 0).slice(5, 10) : text.slice(0, 5);
         }) },

@@ -7,6 +7,7 @@ import type { ResultWindow } from "../api/window_store";
 import { Heatmap } from "../charts/heatmap";
 import { heading_of, label_of } from "../charts/labels";
 import { matrix_of, picture_of, type Picture, seconds_of, total_of } from "../charts/series";
+import { has_all_groups } from "../charts/shape";
 import { Sparkline } from "../charts/sparkline";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import { view_beside } from "../state/address";
@@ -107,7 +108,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
   const now = useNow(1_000);
   const state = useFeed(() => new QueryFeed(tile.query.name, { from: Date.now() - SPAN_MS, until: null }), [tile.query.name, tile.query.incarnation]);
   const scale = scale_of(tile.measure, units.value, w.per_second);
-  const picture = useMemo(() => picture_of(state?.windows ?? [], tile.shape, tile.measure, scale), [state?.windows, tile, units.value]);
+  const picture = useMemo(() => picture_of(state?.windows ?? [], tile.shape, tile.measure, scale, { all_groups: has_all_groups(tile.query.text), with_other: true }), [state?.windows, tile, units.value]);
   const flows_at = tile.shape.measures.find((column) => /(^|_)flows$/.test(column.name))?.name;
   const flows_scale = scale_of(flows_at ?? "", units.value, w.per_second);
   const flows = useMemo(() => flows_at === undefined ? null : picture_of(state?.windows ?? [], tile.shape, flows_at, flows_scale), [state?.windows, flows_at]);
@@ -219,7 +220,7 @@ function Largest({ windows, tile, by }: { windows: readonly ResultWindow[]; tile
   const scale = scale_of(tile.measure, units.value, w.per_second);
   const newest = windows[windows.length - 1]!;
   // Rows beyond the largest are not here: what a key lacks in a window is unknown, not 0.
-  const picture = useMemo(() => picture_of(windows, tile.shape, tile.measure, scale, { lines_max: 1_000, with_other: false }), [windows, units.value]);
+  const picture = useMemo(() => picture_of(windows, tile.shape, tile.measure, scale, { lines_max: 1_000, all_groups: false }), [windows, units.value]);
   const trends = new Map(picture.lines.map((line) => [line.label, line.values]));
   const at = newest.columns.findIndex((column) => column.name === tile.measure);
   const places = tile.shape.dimensions.map((dimension) => newest.columns.findIndex((column) => column.name === dimension.name));

@@ -20,7 +20,7 @@ export function matches(query: Query, search: string): boolean {
 
 async function read(): Promise<Reading> {
   const [queries, latencies] = await Promise.all([api.queries(), api.latencies()]);
-  return { at: Date.now(), queries, latencies };
+  return { queries, latencies };
 }
 
 export function QueriesPage() {
@@ -86,7 +86,7 @@ function Row({ query, cost }: { query: Query; cost: Cost }) {
         {query.collecting_since && <p class="row-note">{duration(Date.now() - Date.parse(query.collecting_since), w.locale)}</p>}
       </td>
       <td class="number" data-label={w.results}>{number(ledger?.result_rows)}</td>
-      <td class="number" data-label={w.cost} title={ledger ? w.rows(ledger.assigned) : undefined}>{cost.rows_per_second === null ? "–" : `${short(cost.rows_per_second, w.locale)}/s`}</td>
+      <td class="number" data-label={w.cost} title={ledger ? w.rows(ledger.assigned) : undefined}>{cost.rows_per_window === null ? "–" : short(Math.round(cost.rows_per_window), w.locale)}</td>
       <td class="number" data-label={w.latency}>{cost.latency_seconds === null ? "–" : duration(cost.latency_seconds * 1000, w.locale)}</td>
       <td class={`number${lost > 0 ? " warn" : ""}`} data-label={w.loss}>{ledger ? `${number(ledger.late)} / ${number(lost)}` : "–"}</td>
       <td data-label={w.owner} class="muted">{query.owner}</td>

@@ -7,7 +7,7 @@ import type { ResultWindow } from "../api/window_store";
 import { Heatmap } from "../charts/heatmap";
 import { heading_of, label_of, measure_title } from "../charts/labels";
 import { matrix_of, picture_of, seconds_of, total_of } from "../charts/series";
-import { charts_of, main_measure, shape_of, type Shape } from "../charts/shape";
+import { charts_of, has_all_groups, main_measure, shape_of, type Shape } from "../charts/shape";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import { address, change } from "../state/address";
 import { units, zone } from "../state/preferences";
@@ -203,7 +203,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly }: Re
   // Averages of a tier are of windows of the query's own length.
   const raw_seconds = state.tier === "raw" || size.window_ms === null ? null : size.window_ms / 1000;
   const windows = useMemo(() => state.windows.filter((window) => window.start === null || (window.end! > asked.from && window.start < asked.until)), [state.windows, asked.from, asked.until]);
-  const picture = useMemo(() => picture_of(windows, shape, measure ?? "", scale, { raw_seconds, with_other: !partly }), [windows, shape, measure, units.value]);
+  const picture = useMemo(() => picture_of(windows, shape, measure ?? "", scale, { raw_seconds, all_groups: !partly && has_all_groups(query.text), with_other: !partly }), [windows, shape, measure, units.value]);
   const newest = windows[windows.length - 1] ?? null;
   const last = picture.times.length - 1;
   const total = last >= 0 ? total_of(picture, last) : null;

@@ -67,7 +67,7 @@ export const en = {
   name: "Name",
   state: "State",
   states: { running: "running", paused: "paused", failed: "failed", plain: "plain view" },
-  cost: "Rows in",
+  cost: "Rows in a window",
   latency: "Result after",
   results: "Result rows",
   windows: "Windows",

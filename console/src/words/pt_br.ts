@@ -66,7 +66,7 @@ export const pt_br: Words = {
   name: "Nome",
   state: "Estado",
   states: { running: "em execução", paused: "em pausa", failed: "falhou", plain: "visão simples" },
-  cost: "Linhas lidas",
+  cost: "Linhas por janela",
   latency: "Resultado após",
   results: "Linhas de resultado",
   windows: "Janelas",
