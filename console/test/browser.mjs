@@ -36,6 +36,7 @@ async function open(address, options = {}, prepare = async () => {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
   page.mistakes = [];
   page.on("console", (message) => message.type() === "error" && page.mistakes.push(message.text()));
   page.on("pageerror", (error) => page.mistakes.push(error.stack));
@@ -196,7 +197,7 @@ test("copied as SQL, curl and command, and downloaded as CSV and JSONL", async (
 });
 
 /** A daemon that says what a test wants. */
-async function false_daemon(answers) {
+async function false_daemon(t, answers) {
   const false_one = http.createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://x");
     const answer = answers(pathname.replace("/api/v1", ""), request);
@@ -206,18 +207,18 @@ async function false_daemon(answers) {
   const front = await serve({ folder, daemon: `http://127.0.0.1:${false_one.address().port}` });
   const was = origin;
   origin = `http://127.0.0.1:${front.address().port}`;
-  return () => {
+  t.after(() => {
     origin = was;
     for (const each of [false_one, front]) {
       each.closeAllConnections();
       each.close();
     }
-  };
+  });
 }
 
 const HOSTILE = `<img src=x onerror="window.hurt=1">'"&amp;\u202e{{x}}`;
 
-test("names, comments and values are text, whatever they say", async () => {
+test("names, comments and values are text, whatever they say", async (t) => {
   const columns = [{ name: "window_start", type: "timestamp with time zone" }, { name: HOSTILE, type: "text", key: true }, { name: "octets", type: "bigint" }];
   const query = {
     name: HOSTILE, version: 1, incarnation: 1, revision: 1, changed_at: "2026-01-31T00:00:00Z", owner: HOSTILE, comment: HOSTILE, state: "failed", reason: HOSTILE,
@@ -225,7 +226,7 @@ test("names, comments and values are text, whatever they say", async () => {
   };
   const start = new Date(Date.now() - 20_000).toISOString(), end = new Date(Date.now() - 10_000).toISOString();
   const window = { query: HOSTILE, version: 1, seq: 1, window_start: start, window_end: end, revision: 1, final: true, complete: false, sites_missing: [HOSTILE], part: 0, last: true, rows_total: 1, truncated: false, columns, rows: [[start, HOSTILE, 1e9]] };
-  const close = await false_daemon((path) => {
+  await false_daemon(t, (path) => {
     if (path === "/queries") return { body: { queries: [query] } };
     if (path === "/whoami") return { body: { name: HOSTILE, role: "viewer", row_filter: "", expires_at: null } };
     if (path.endsWith("/results")) return { body: { query: HOSTILE, columns, windows: [window], tier: "raw", next: null, last_seq: 1, kept_since: start, windows_dropped: 0 } };
@@ -241,12 +242,11 @@ test("names, comments and values are text, whatever they say", async () => {
     page.mistakes = page.mistakes.filter((each) => !each.includes("404"));
     await page.end();
   }
-  close();
 });
 
-test("without a token one is asked for, kept by the tab alone, and sent in a header", async () => {
+test("without a token one is asked for, kept by the tab alone, and sent in a header", async (t) => {
   const seen = [];
-  const close = await false_daemon((path, request) => {
+  await false_daemon(t, (path, request) => {
     seen.push(request.headers.authorization ?? null);
     if (request.headers.authorization !== "Bearer bst_good") return { status: 401, body: { title: "Unauthorized", status: 401 } };
     if (path === "/whoami") return { body: { name: "ana", role: "viewer", row_filter: "", expires_at: null } };
@@ -268,7 +268,6 @@ test("without a token one is asked for, kept by the tab alone, and sent in a hea
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
   page.mistakes = page.mistakes.filter((each) => !each.includes("401") && !each.includes("404"));
   await page.end();
-  close();
 });
 
 test("a server that is away is told of, asked again, and what was shown stays", async () => {

@@ -29,8 +29,11 @@ export function token(): string | null {
   return sessionStorage.getItem(TOKEN_KEY);
 }
 
-export function sign_in(text: string): void {
-  sessionStorage.setItem(TOKEN_KEY, text.trim());
+/** Keeps a token that the server knows; throws a Refusal for one that it does not. */
+export async function sign_in(text: string): Promise<void> {
+  const candidate = text.trim();
+  await ask("/whoami", { headers: { Authorization: `Bearer ${candidate}` } });
+  sessionStorage.setItem(TOKEN_KEY, candidate);
   signed_out.value = false;
 }
 
@@ -43,7 +46,7 @@ export function sign_out(): void {
 export async function ask(path: string, init: RequestInit = {}, root = API): Promise<Response> {
   const headers = new Headers(init.headers);
   const mine = token();
-  if (mine !== null) headers.set("Authorization", `Bearer ${mine}`);
+  if (mine !== null && !headers.has("Authorization")) headers.set("Authorization", `Bearer ${mine}`);
   let response: Response;
   try {
     response = await fetch(root + path, { ...init, headers, cache: "no-store", credentials: "same-origin" });
@@ -97,12 +100,12 @@ export const api = {
   results: (name: string, range: ResultRange, signal?: AbortSignal) => get<Results>(results_path(name, range), signal),
   exporters: async () => (await get<{ exporters: Exporter[] }>("/exporters")).exporters,
   alerts: async () => (await get<{ alerts: Alert[] }>("/alerts")).alerts,
-  /** Empty for whom /metrics is closed: it has no rows to filter. */
+  /** Empty where /metrics is closed, as it is for who sees some rows only: a list of queries does without. */
   latencies: async () => {
     try {
       return latencies_of(await (await ask("/metrics", {}, "")).text());
     } catch (error) {
-      if (error instanceof Refusal && error.status === 403) return new Map<string, Latency>();
+      if (error instanceof Refusal && error.status !== NOBODY && error.status !== 401) return new Map<string, Latency>();
       throw error;
     }
   },

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { api, Refusal, sign_in, sign_out } from "../api/client";
+import { Refusal, sign_in } from "../api/client";
 import { words } from "../words/words";
 
 export function SignInPage() {
@@ -11,11 +11,9 @@ export function SignInPage() {
     event.preventDefault();
     set_busy(true);
     set_problem(null);
-    sign_in(text);
     try {
-      await api.whoami();
+      await sign_in(text);
     } catch (error) {
-      sign_out();
       set_problem(error instanceof Refusal && error.status !== 401 ? error.message : w.token_wrong);
     }
     set_busy(false);
