@@ -1,11 +1,12 @@
 // Builds the console into a folder: hashed assets, index.html that names them, and the sizes of what is loaded first.
-//   node build.mjs [--out FOLDER] [--watch]
+//   node build.mjs [--out FOLDER] [--embed FILE.cc]
 // Needs Node 18 and what package-lock.json names; asks nobody else.
 import * as esbuild from "esbuild";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import zlib from "node:zlib";
+import { embed } from "./embed.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 /// Octets, gzipped, of all that a browser loads before Live is drawn.
@@ -102,8 +103,12 @@ export async function watch(out) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const at = process.argv.indexOf("--out");
-  const rows = await build(path.resolve(at > 0 ? process.argv[at + 1] : path.join(here, "dist")));
+  const flag = (name) => {
+    const at = process.argv.indexOf(name);
+    return at > 0 ? path.resolve(process.argv[at + 1]) : null;
+  };
+  const out = flag("--out") ?? path.join(here, "dist");
+  const rows = await build(out);
   const kb = (octets) => (octets / 1000).toFixed(1).padStart(7);
   for (const row of rows) console.log(`${kb(row.octets)} kB ${kb(row.gzipped)} kB gzipped  ${row.first ? "first" : "later"}  ${row.name}`);
   const total = rows.filter((row) => row.first).reduce((sum, row) => sum + row.gzipped, 0);
@@ -112,4 +117,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
     console.error("error: more is loaded first than the budget has; load it by import() where it is needed");
     process.exit(1);
   }
+  const file = flag("--embed");
+  if (file !== null) await embed(out, file);
 }
