@@ -15,6 +15,7 @@ import { usePoll } from "../state/poll";
 import { type ChartName, range_ms, type RangeName, RANGES, type View } from "../state/view";
 import { Badge, Bar, Choice, CopyItem, Loading, Menu, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
+import { Statement } from "../widgets/statement";
 import { SeriesTable } from "../widgets/series_table";
 import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
@@ -133,7 +134,7 @@ function QueryView({ query }: { query: Query }) {
       {!state ? <Loading /> : <Result query={query} state={state} size={size!} shape={shape} measure={measure} chart={chart} asked={asked} partly={partly} />}
       <Panel title={w.statement} class="statement"
         aside={query.collecting_since && <span class="muted">{w.collecting_since(date_time(Date.parse(query.collecting_since), zone.value))}</span>}>
-        <pre tabIndex={0}><code>{query.text}</code></pre>
+        <Statement text={query.text} />
       </Panel>
     </>
   );
