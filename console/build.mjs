@@ -2,6 +2,7 @@
 //   node build.mjs [--out FOLDER] [--embed FILE.cc]
 // Needs Node 18 and what package-lock.json names; asks nobody else.
 import * as esbuild from "esbuild";
+import crypto from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -49,6 +50,26 @@ function options(out) {
   };
 }
 
+/** What the licences of the packages ask for: their texts go along. The answer is the file's address. */
+async function write_licences(out, metafile) {
+  const packages = new Set();
+  for (const input of Object.keys(metafile.inputs)) {
+    const found = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (found) packages.add(found[1]);
+  }
+  let text = "The console contains these packages.\n";
+  for (const name of [...packages].sort()) {
+    const folder = path.join(here, "node_modules", name);
+    const { version, license } = JSON.parse(await fs.readFile(path.join(folder, "package.json"), "utf8"));
+    const file = (await fs.readdir(folder)).find((each) => /^licen[cs]e(\.|$)/i.test(each));
+    if (!file) throw new Error(`${name} ${version} (${license}) has no text of its licence`);
+    text += `\n==== ${name} ${version}, ${license}\n\n${await fs.readFile(path.join(folder, file), "utf8")}`;
+  }
+  const hash = crypto.createHash("sha256").update(text).digest("hex").slice(0, 8).toUpperCase();
+  await fs.writeFile(path.join(out, "assets", `licences-${hash}.txt`), text);
+  return `/assets/licences-${hash}.txt`;
+}
+
 async function write_page(out, metafile) {
   const outputs = metafile.outputs;
   const output_of = (entry) => Object.keys(outputs).find((name) => outputs[name].entryPoint === entry);
@@ -57,6 +78,7 @@ async function write_page(out, metafile) {
   const address = (name) => "/assets/" + path.basename(name);
   const template = await fs.readFile(path.join(here, "src/index.html"), "utf8");
   const page = template
+    .replace("{{licences}}", await write_licences(out, metafile))
     .replace("{{theme}}", address(theme))
     .replace("{{styles}}", address(outputs[main].cssBundle))
     .replace("{{main}}", address(main))

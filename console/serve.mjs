@@ -9,7 +9,7 @@ export const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-const TYPES = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".map": "application/json", ".html": "text/html; charset=utf-8" };
+const TYPES = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8", ".map": "application/json", ".html": "text/html; charset=utf-8" };
 
 function pass_on(request, response, daemon) {
   // The daemon answers to its own name only, and refuses pages of other origins: here the page is its own.

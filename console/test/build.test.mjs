@@ -20,7 +20,7 @@ test("first load is within the budget", () => {
 });
 
 test("every asset has its hash in its name, and the page names them", () => {
-  for (const name of assets) assert.match(name, /^[a-z_]+-[A-Z0-9]{8}\.(js|css)$/);
+  for (const name of assets) assert.match(name, /^[a-z_]+-[A-Z0-9]{8}\.(js|css|txt)$/);
   const named = [...page.matchAll(/"\/assets\/([^"]+)"/g)].map(([, name]) => name);
   assert.ok(named.length >= 3);
   for (const name of named) assert.ok(assets.includes(name), name);
@@ -34,12 +34,18 @@ test("nothing inline, nothing from elsewhere", () => {
 });
 
 test("no code from text, no address of another host", async () => {
-  for (const name of assets) {
+  for (const name of assets.filter((each) => !each.endsWith(".txt"))) {
     const text = await fs.readFile(path.join(folder, "assets", name), "utf8");
     assert.doesNotMatch(text, /\beval\(|new Function\(|\.innerHTML\s*=(?!=)\s*[^"]*fetch/, name);
     const hosts = [...text.matchAll(/https?:\/\/[\w.-]+/g)].map(([address]) => address).filter((address) => address !== "http://www.w3.org");
     assert.deepEqual(hosts, [], name);
   }
+});
+
+test("the licences of all that is shipped go along", async () => {
+  const text = await fs.readFile(path.join(folder, /"(\/assets\/licences-[^"]+)"/.exec(page)[1]), "utf8");
+  for (const name of ["preact", "@preact/signals-core", "uplot", "@codemirror/view", "style-mod"]) assert.match(text, new RegExp(`==== ${name} \\d`), name);
+  assert.ok(text.split(/permission is hereby granted/i).length >= 14);
 });
 
 test("the lock names no registry, and each package that is shipped stands in README with its licence", async () => {

@@ -149,7 +149,7 @@ export function TimeChart(props: TimeChartProps) {
     const options: uPlot.Options = {
       width: element.clientWidth, height, series, bands,
       legend: { show: false },
-      padding: [10, 8, 0, 0],
+      padding: [10, 26, 0, 0],
       scales: {
         x: { time: true, range: () => [latest.current.from / 1000, latest.current.until / 1000] },
         y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] },

@@ -216,7 +216,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly }: Re
     state.tier !== "raw" && w.averages(state.tier),
     partly && newest && w.largest_only(newest.rows.length, short(size.rows ?? 0, w.locale)),
     state.cut && w.cut,
-    has_margins && w.error_band,
+    has_margins && chart === "lines" && w.error_band,
     ...state.notices,
   ].filter((note): note is string => typeof note === "string");
   if (state.phase === "failed" && state.problem) return <Trouble problem={state.problem} />;

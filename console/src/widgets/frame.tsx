@@ -62,6 +62,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
               <Choice label={w.language} value={language.value} choose={(value) => (language.value = value)} options={[{ value: "en", text: "English" }, { value: "pt-BR", text: "Português" }]} />
             </div>
             <button type="button" class="menu-item" onClick={() => (keys_shown.value = true)}>{w.keys} <kbd>?</kbd></button>
+            <a class="menu-item" href={document.querySelector<HTMLLinkElement>("link[rel=license]")?.href ?? "/start"}>{w.licences}</a>
             {who.value && <div class="menu-note">{who.value.name} · {who.value.role}</div>}
             {token() !== null && !signed_out.value && <button type="button" class="menu-item" onClick={sign_out}>{w.sign_out}</button>}
           </Menu>

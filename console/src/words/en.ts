@@ -128,6 +128,7 @@ export const en = {
     ["g q", "Queries"],
     ["?", "this list"],
   ] as [string, string][],
+  licences: "Licences",
   close: "Close",
 };
 

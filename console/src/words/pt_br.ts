@@ -127,5 +127,6 @@ export const pt_br: Words = {
     ["g q", "Consultas"],
     ["?", "esta lista"],
   ],
+  licences: "Licenças",
   close: "Fechar",
 };
