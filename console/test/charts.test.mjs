@@ -79,6 +79,13 @@ test("the largest have lines, the others one together, and nothing is lost", () 
   assert.equal(picture_of([window_at(0, rows.slice(0, 8), of)], shape_of(of), "octets", scale).lines.some(({ other }) => other), false);
 });
 
+test("where all have lines, each keeps its place while amounts change", () => {
+  const of = columns("window_start:z site:t:k octets:i");
+  const labels = (...rows) => picture_of([window_at(0, rows.map(([site, octets]) => ["", site, octets]), of)], shape_of(of), "octets", scale).lines.map(({ label }) => label);
+  assert.deepEqual(labels(["pop-10", 5], ["pop-9", 1]), ["pop-9", "pop-10"]);
+  assert.deepEqual(labels(["pop-10", 1], ["pop-9", 5]), ["pop-9", "pop-10"]);
+});
+
 test("of the largest rows alone neither a total is known nor that the rest is 0", () => {
   const of = columns("window_start:z src_as:i:k octets:i");
   const windows = [window_at(0, [["", 1, 100]], of), window_at(10, [["", 2, 100]], of)];

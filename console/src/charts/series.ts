@@ -22,7 +22,7 @@ export interface Picture {
   times: number[];
   /** Of each time; null: a place where windows are missing. */
   windows: (ResultWindow | null)[];
-  /** Largest first, the others last. */
+  /** By name where all are there; else the largest first, and the others last. */
   lines: Line[];
   /** The lines are all there is: their sum is the total. */
   whole: boolean;
@@ -71,12 +71,14 @@ export function picture_of(
   }
   const ranked = [...sums].sort((a, b) => b[1].sum - a[1].sum);
   const shown = ranked.slice(0, ranked.length <= lines_max + 1 ? lines_max + 1 : lines_max);
+  const others = ranked.length > shown.length && with_other;
+  // All are there: in the order of their names, so that each keeps its place and colour while amounts change.
+  if (ranked.length === shown.length) shown.sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
   const rank = new Map(shown.map(([key], i) => [key, i]));
   const lines: Line[] = shown.map(([, { row }]) => ({
     label: shape.dimensions.map((column) => label_of(column, row[place(column.name)] ?? null)).join(" → ") || measure,
     values: [], margins: error_at < 0 ? null : [], other: false,
   }));
-  const others = ranked.length > shown.length && with_other;
   const other: Line = { label: "", values: [], margins: null, other: true };
 
   const times: number[] = [];

@@ -167,7 +167,7 @@ function Lines({ picture, unit, missing }: { picture: Picture; unit: string; mis
               <th scope="row">
                 <Swatch index={i} other={line.other} />
                 <span class="line-name">{line.other ? w.other : line.label}</span>
-                {lacking && <Badge mark="warning">{w.no_data}</Badge>}
+                {lacking && <Badge mark="warning"><span class="visually-hidden">{w.no_data}</span></Badge>}
               </th>
               <td class="line-trend"><Sparkline values={line.values.slice(-120)} height={picture.lines.length <= 4 ? 44 : 22} /></td>
               <td class="number">{value === null ? <span class="none">{w.no_data}</span> : with_unit(value, unit, w.locale)}</td>
