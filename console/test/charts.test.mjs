@@ -63,6 +63,11 @@ test("no data is not 0", () => {
   assert.deepEqual(stacked(picture.lines), [[10, 10, 10, null, 10], [15, 10, 10, null, 15]]);
 });
 
+test("a stack has no hole where its lowest line has one", () => {
+  const line = (...values) => ({ label: "", values, margins: null, other: false });
+  assert.deepEqual(stacked([line(null, 1, null), line(2, null, null), line(3, 4, null)]), [[0, 1, null], [2, 1, null], [5, 5, null]]);
+});
+
 test("a value without a dimension and without a row is no data", () => {
   const of = columns("window_start:z octets:i");
   const picture = picture_of([window_at(0, [["", 100]], of), window_at(10, [], of)], shape_of(of), "octets", scale);

@@ -139,14 +139,13 @@ function same_columns(a: readonly Column[], b: readonly Column[]): boolean {
   return a === b || (a.length === b.length && a.every((column, i) => column.name === b[i]!.name));
 }
 
-/** Sums of lines over each other, for a stack; null only where all are. */
+/** Sums of lines over each other, for a stack: of what is known. Null only where nothing is. */
 export function stacked(lines: readonly Line[]): (number | null)[][] {
   const sums: (number | null)[][] = [];
   lines.forEach((line, i) => {
-    const below = sums[i - 1];
     sums.push(line.values.map((value, at) => {
-      const base = below?.[at] ?? null;
-      return value === null ? base : (base ?? 0) + value;
+      if (lines.every((each) => each.values[at] === null)) return null;
+      return (sums[i - 1]?.[at] ?? 0) + (value ?? 0);
     }));
   });
   return sums;
