@@ -22,7 +22,9 @@ using Part = std::shared_ptr<const ResultPart>;
 constexpr uint64_t kPageRows = 100'000;           ///< of history in memory at once
 constexpr size_t kPageOctets = size_t{16} << 20;  ///< of what comes
 constexpr int64_t kPartsAhead = 8;                ///< of the reader
-constexpr auto kRoomEvery = std::chrono::milliseconds(1), kComingEvery = std::chrono::milliseconds(100);
+constexpr auto kComingEvery = std::chrono::milliseconds(100);
+/// How often it is looked whether the reader has read: soon at first, and seldom where he stands still.
+constexpr auto kRoomFirst = std::chrono::milliseconds(1), kRoomLast = std::chrono::milliseconds(50);
 constexpr Micros kSliceMax = Micros{366} * 86'400 * base::kMicrosPerSecond;
 constexpr auto kRestOfWindow = std::chrono::seconds(3);  ///< the parts of a window are written one after another
 
@@ -374,9 +376,10 @@ void Answer::fail(base::Diagnostic why) {
 /// A reader who is slow makes the answer slow; who has gone, stop it in the end (Sessions).
 void Answer::wait_for_room() {
   ++parts_made_;
-  while (parts_made_ - static_cast<int64_t>(topic_->read_id()) > kPartsAhead) {
+  for (auto pause = kRoomFirst; parts_made_ - static_cast<int64_t>(topic_->read_id()) > kPartsAhead;
+       pause = std::min(2 * pause, kRoomLast)) {
     if (stop_) throw exec::QueryFailed("57014 the answer was ended");
-    std::this_thread::sleep_for(kRoomEvery);
+    std::this_thread::sleep_for(pause);
   }
 }
 
