@@ -4,9 +4,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,6 +12,7 @@
 #include "sink/memory_source_test.h"
 #include "sink/part_maker_test.h"
 #include "sink/runner.h"
+#include "transport/kafka_topic_test.h"
 
 /// What clients of librdkafka 2.0.2 leave behind that end while they still ask brokers: as in
 /// transport/kafka_log_test.cc.
@@ -29,12 +27,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::seconds(60);
 
-const char* real_brokers() { return std::getenv("BACKSTREAM_KAFKA"); }
-#define WANTS_MOCK \
-  if (real_brokers() != nullptr) GTEST_SKIP() << "wants the mock cluster"
-#define WANTS_BROKERS \
-  if (real_brokers() == nullptr) GTEST_SKIP() << "wants BACKSTREAM_KAFKA=HOST:PORT,..."
-
 std::shared_ptr<const ResultForm> windowed_form() {
   auto form = std::make_shared<ResultForm>(*test_form());
   form->window_start_column = 0;
@@ -43,58 +35,20 @@ std::shared_ptr<const ResultForm> windowed_form() {
 
 class KafkaTargetTest : public testing::Test {
  protected:
-  KafkaTargetTest() : topic_(fmt::format("sink{}-{}", ::getpid(), std::random_device{}())) {
-    if (real_brokers() != nullptr) return;
-    rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, nullptr);
-    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", nullptr, 0);
-    owner_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, nullptr, 0);
-    cluster_ = rd_kafka_handle_mock_cluster(owner_);
-    rd_kafka_mock_topic_create(cluster_, topic_.c_str(), 1, 1);
-  }
-  ~KafkaTargetTest() override {
-    if (owner_ != nullptr) rd_kafka_destroy(owner_);
-  }
-
-  std::string brokers() const {
-    return real_brokers() != nullptr ? real_brokers() : rd_kafka_mock_cluster_bootstraps(cluster_);
-  }
   KafkaTargetOptions options(bool tombstones = false) const {
     KafkaTargetOptions options;
-    options.client.brokers = {brokers()};
+    options.client.brokers = {topic_.brokers()};
     options.client.request_timeout = options.client.append_timeout = kPatience;
-    options.topic.name = topic_;
+    options.topic.name = topic_.name();
     options.topic.partition_count = 1;  // So that records are read in the order of rows.
-    options.writer = "sink of " + topic_;
+    options.writer = "sink of " + topic_.name();
     options.tombstones = tombstones;
     return options;
   }
   /// "key value" of each record that is committed; "∅" for what is null.
   std::vector<std::string> records() const {
-    rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", brokers().c_str(), nullptr, 0);
-    rd_kafka_conf_set(conf, "isolation.level", "read_committed", nullptr, 0);
-    rd_kafka_conf_set(conf, "enable.partition.eof", "true", nullptr, 0);
-    rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0);
-    rd_kafka_topic_t* topic = rd_kafka_topic_new(consumer, topic_.c_str(), nullptr);
-    rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING);
     std::vector<std::string> seen;
-    bool at_end = false;
-    for (const auto until = Clock::now() + kPatience; !at_end && Clock::now() < until;) {
-      rd_kafka_message_t* message = rd_kafka_consume(topic, 0, 100);
-      if (message == nullptr) continue;
-      const auto text = [](const void* octets, size_t count) {
-        return octets == nullptr ? std::string("∅") : std::string(static_cast<const char*>(octets), count);
-      };
-      at_end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        seen.push_back(text(message->key, message->key_len) + " " + text(message->payload, message->len));
-      rd_kafka_message_destroy(message);
-    }
-    EXPECT_TRUE(at_end);
-    rd_kafka_consume_stop(topic, 0);
-    rd_kafka_topic_destroy(topic);
-    rd_kafka_destroy(consumer);
+    for (const auto& one : topic_.read()) seen.push_back(one.key.value_or("∅") + " " + one.value.value_or("∅"));
     return seen;
   }
   static std::string row(std::string_view minute, std::string_view name, int64_t octets, int revision = 1) {
@@ -106,9 +60,7 @@ class KafkaTargetTest : public testing::Test {
                        minute, minute[0] - '0' + 1, name, octets, revision);
   }
 
-  const std::string topic_;
-  rd_kafka_t* owner_ = nullptr;
-  rd_kafka_mock_cluster_t* cluster_ = nullptr;
+  const transport::KafkaTestTopic topic_{1};
 };
 
 TEST_F(KafkaTargetTest, ARowIsARecordWithTheKeyOfItsWindow) {
@@ -171,7 +123,7 @@ TEST_F(KafkaTargetTest, ThePlaceIsThatOfTheLastPart) {
   EXPECT_EQ(records(), (std::vector<std::string>{row("1", "a", 1), row("2", "a", 2), row("1", "a", 1)}));
   const auto told = target.test();
   ASSERT_TRUE(told) << told.error().render();
-  EXPECT_NE(told->find(fmt::format("topic '{}' has 1 partitions; transactions can be had; place 6.", topic_)),
+  EXPECT_NE(told->find(fmt::format("topic '{}' has 1 partitions; transactions can be had; place 6.", topic_.name())),
             std::string::npos)
       << *told;
   EXPECT_EQ(records().size(), 3u);
@@ -211,11 +163,11 @@ TEST_F(KafkaTargetTest, BrokersThatAreAwayAreToldAndGoneOnWith) {
   KafkaTargetOptions short_ones = options();
   short_ones.client.request_timeout = short_ones.client.append_timeout = std::chrono::seconds(2);
   KafkaTarget target(short_ones);
-  rd_kafka_mock_broker_set_down(cluster_, -1);
+  rd_kafka_mock_broker_set_down(topic_.mock(), -1);
   const auto away = target.open();
   ASSERT_FALSE(away);
   EXPECT_EQ(away.error().code, "08001") << away.error().render();
-  rd_kafka_mock_broker_set_up(cluster_, -1);
+  rd_kafka_mock_broker_set_up(topic_.mock(), -1);
   for (const auto until = Clock::now() + kPatience; !target.open() && Clock::now() < until;) {
   }
   const std::shared_ptr<const ResultPart> parts[] = {test_part(windowed_form(), 1, 1, {{"a", 10}})};

@@ -5,9 +5,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,6 +12,8 @@
 #include <random>
 #include <set>
 #include <thread>
+
+#include "transport/kafka_topic_test.h"
 
 namespace backstream::transport {
 namespace {
@@ -25,47 +24,20 @@ using std::chrono::milliseconds;
 constexpr auto kPatience = std::chrono::seconds(60);
 constexpr int16_t kProduceApi = 0, kInitProducerIdApi = 22, kAddPartitionsApi = 24, kTxnOffsetCommitApi = 28;
 
-const char* real_brokers() { return std::getenv("BACKSTREAM_KAFKA"); }
-#define WANTS_MOCK \
-  if (real_brokers() != nullptr) GTEST_SKIP() << "wants the mock cluster"
-#define WANTS_BROKERS \
-  if (real_brokers() == nullptr) GTEST_SKIP() << "wants BACKSTREAM_KAFKA=HOST:PORT,..."
-
-struct Seen {
-  uint32_t partition = 0;
-  std::optional<std::string> key, value;
-};
-
 class KafkaTransactionsTest : public testing::Test {
  protected:
-  KafkaTransactionsTest() : topic_(fmt::format("t{}-{}", ::getpid(), std::random_device{}())) {
-    if (real_brokers() != nullptr) return;
-    rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, nullptr);
-    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", nullptr, 0);
-    owner_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, nullptr, 0);
-    cluster_ = rd_kafka_handle_mock_cluster(owner_);
-    rd_kafka_mock_topic_create(cluster_, topic_.c_str(), kPartitions, 1);
-  }
-  ~KafkaTransactionsTest() override {
-    if (owner_ != nullptr) rd_kafka_destroy(owner_);
-  }
-
-  std::string brokers() const {
-    return real_brokers() != nullptr ? real_brokers() : rd_kafka_mock_cluster_bootstraps(cluster_);
-  }
   KafkaTransactions::Options options(milliseconds timeout = kPatience) const {
     KafkaTransactions::Options options;
-    const std::string all = brokers();
+    const std::string all = topic_.brokers();
     for (size_t at = 0; at < all.size();) {
       const size_t end = std::min(all.find(',', at), all.size());
       options.client.brokers.push_back(all.substr(at, end - at));
       at = end + 1;
     }
     options.client.request_timeout = options.client.append_timeout = timeout;
-    options.topic.name = topic_;
+    options.topic.name = topic_.name();
     options.topic.partition_count = kPartitions;
-    options.name = "writer of " + topic_;
+    options.name = "writer of " + topic_.name();
     return options;
   }
   static std::unique_ptr<KafkaTransactions> open(const KafkaTransactions::Options& options) {
@@ -74,50 +46,17 @@ class KafkaTransactionsTest : public testing::Test {
     return std::move(*opened);
   }
   void push_errors(int16_t api, std::vector<rd_kafka_resp_err_t> errors) const {
-    rd_kafka_mock_push_request_errors_array(cluster_, api, errors.size(), errors.data());
-  }
-  /// All that is committed, as consumers with read_committed see it.
-  std::vector<Seen> read() const {
-    rd_kafka_conf_t* conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", brokers().c_str(), nullptr, 0);
-    rd_kafka_conf_set(conf, "isolation.level", "read_committed", nullptr, 0);
-    rd_kafka_conf_set(conf, "enable.partition.eof", "true", nullptr, 0);
-    rd_kafka_t* consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0);
-    rd_kafka_topic_t* topic = rd_kafka_topic_new(consumer, topic_.c_str(), nullptr);
-    std::vector<Seen> seen;
-    for (int32_t partition = 0; partition < static_cast<int32_t>(kPartitions); ++partition) {
-      rd_kafka_consume_start(topic, partition, RD_KAFKA_OFFSET_BEGINNING);
-      bool at_end = false;
-      for (const auto until = Clock::now() + kPatience; !at_end && Clock::now() < until;) {
-        rd_kafka_message_t* message = rd_kafka_consume(topic, partition, 100);
-        if (message == nullptr) continue;
-        at_end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-          Seen& one = seen.emplace_back();
-          one.partition = static_cast<uint32_t>(partition);
-          if (message->key != nullptr) one.key.emplace(static_cast<const char*>(message->key), message->key_len);
-          if (message->payload != nullptr) one.value.emplace(static_cast<const char*>(message->payload), message->len);
-        }
-        rd_kafka_message_destroy(message);
-      }
-      EXPECT_TRUE(at_end) << "partition " << partition << " has no end";
-      rd_kafka_consume_stop(topic, partition);
-    }
-    rd_kafka_topic_destroy(topic);
-    rd_kafka_destroy(consumer);
-    return seen;
+    rd_kafka_mock_push_request_errors_array(topic_.mock(), api, errors.size(), errors.data());
   }
   std::vector<std::string> values() const {
     std::vector<std::string> all;
-    for (const Seen& one : read()) all.push_back(one.value.value_or("(none)"));
+    for (const auto& one : topic_.read()) all.push_back(one.value.value_or("(none)"));
     std::sort(all.begin(), all.end());
     return all;
   }
 
   static constexpr uint32_t kPartitions = 3;
-  const std::string topic_;
-  rd_kafka_t* owner_ = nullptr;
-  rd_kafka_mock_cluster_t* cluster_ = nullptr;
+  const KafkaTestTopic topic_{kPartitions};
 };
 
 TEST_F(KafkaTransactionsTest, RecordsAndThePlaceAreThereTogether) {
@@ -164,7 +103,7 @@ TEST_F(KafkaTransactionsTest, RecordsOfAKeyAreInOnePartitionInTheirOrder) {
   }
   std::map<std::string, std::set<uint32_t>> partitions;
   std::map<std::string, std::vector<std::string>> of_key;
-  for (const Seen& one : read()) {
+  for (const auto& one : topic_.read()) {
     partitions[*one.key].insert(one.partition);
     of_key[*one.key].push_back(*one.value);
   }
@@ -186,7 +125,7 @@ TEST_F(KafkaTransactionsTest, AQueueThatIsFullIsWaitedFor) {
   const std::vector<KafkaTransactions::Record> records(80, KafkaTransactions::Record{std::nullopt, value});
   ASSERT_TRUE(writer->write(records));
   ASSERT_TRUE(writer->commit(1));
-  EXPECT_EQ(read().size(), 80u);
+  EXPECT_EQ(topic_.read().size(), 80u);
 }
 
 TEST_F(KafkaTransactionsTest, WhoComesLaterShutsOutWhoWasBefore) {
@@ -255,11 +194,11 @@ TEST_F(KafkaTransactionsTest, ErrorsHaveTheirCodes) {
   };
   const Case cases[] = {
       {kProduceApi, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "42501",
-       "--operation Write --operation Read --topic " + topic_},
+       "--operation Write --operation Read --topic " + topic_.name()},
       {kAddPartitionsApi, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "42501",
-       "--operation Write --operation Read --topic " + topic_},
+       "--operation Write --operation Read --topic " + topic_.name()},
       {kTxnOffsetCommitApi, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "42501",
-       "--operation Read --group writer of " + topic_},
+       "--operation Read --group writer of " + topic_.name()},
       {kProduceApi, RD_KAFKA_RESP_ERR_INVALID_RECORD, "42000", "cleanup.policy=delete"},
       {kProduceApi, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "42000", "max.message.bytes"},
   };
@@ -288,7 +227,7 @@ TEST_F(KafkaTransactionsTest, BrokersThatAreAwayAreToldInTimeAndGoneOnWithWhenTh
   const KafkaTransactions::Record records[] = {{"k", "v"}};
   ASSERT_TRUE(writer->write(records));
   ASSERT_TRUE(writer->commit(1));
-  rd_kafka_mock_broker_set_down(cluster_, -1);
+  rd_kafka_mock_broker_set_down(topic_.mock(), -1);
   auto refused = writer->write(records);
   if (refused) refused = writer->commit(2);
   ASSERT_FALSE(refused);
@@ -297,7 +236,7 @@ TEST_F(KafkaTransactionsTest, BrokersThatAreAwayAreToldInTimeAndGoneOnWithWhenTh
   const auto away = KafkaTransactions::open(options(kTimeout));
   ASSERT_FALSE(away);
   EXPECT_EQ(away.error().code, "08001") << away.error().render();
-  rd_kafka_mock_broker_set_up(cluster_, -1);
+  rd_kafka_mock_broker_set_up(topic_.mock(), -1);
   writer = open(options());
   ASSERT_TRUE(writer->write(records));
   ASSERT_TRUE(writer->commit(2));
@@ -312,7 +251,7 @@ TEST_F(KafkaTransactionsTest, ALookLeavesNothingAndShutsOutNobody) {
   EXPECT_EQ(look->partitions, kPartitions);
   EXPECT_EQ(look->place, std::nullopt);
   ASSERT_TRUE(writer->commit(5));
-  EXPECT_EQ(read().size(), 1u);
+  EXPECT_EQ(topic_.read().size(), 1u);
   if (real_brokers() == nullptr) return;
   EXPECT_EQ(KafkaTransactions::look(options())->place, 5u);
   auto missing = options();

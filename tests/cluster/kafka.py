@@ -626,6 +626,24 @@ def prepare_all():
     return 0
 
 
+def missing(version):
+    """What of this version is not there, as a message; empty: it can be started."""
+    try:
+        installed(version), java()
+    except NotFetched as error:
+        return str(error)
+    return ""
+
+
+def main_with_cluster(case, version, run):
+    """The exit status of run(), for which case.cluster is one; where Kafka is not there, that of a test that was skipped."""
+    if why := missing(version):
+        print(f"skipped: {why}")
+        return SKIPPED
+    with Cluster(version) as case.cluster:
+        return run()
+
+
 def run_command(options, refuse):
     """The exit status of the command. @param refuse  takes what is wrong with the options, and does not return"""
     command = options.command[1:] if options.command[:1] == ["--"] else options.command

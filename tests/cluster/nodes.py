@@ -150,9 +150,7 @@ class Case(daemon.Case):
 
 def main(version=None):
     """Runs the suite and gives its exit status; where Kafka's jars are not there, that of a test that was skipped."""
-    try:
-        kafka.installed(version or Case.version), kafka.java()
-    except kafka.NotFetched as missing:
-        print(f"skipped: {missing}")
+    if why := kafka.missing(version or Case.version):
+        print(f"skipped: {why}")
         return kafka.SKIPPED
     return harness.main()

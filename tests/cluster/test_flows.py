@@ -269,16 +269,5 @@ class Service(Case):
         self.assertEqual(node.end(), 0)
 
 
-def main():
-    try:
-        kafka.installed(VERSION), kafka.java()
-    except kafka.NotFetched as error:
-        print(f"skipped: {error}")
-        return kafka.SKIPPED
-    with kafka.Cluster(VERSION) as cluster:
-        Case.cluster = cluster
-        return harness.main()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kafka.main_with_cluster(Case, VERSION, harness.main))

@@ -375,16 +375,5 @@ class Stores(Sinks):
         server.process.wait()
 
 
-def main():
-    try:
-        kafka.installed(VERSION), kafka.java()
-    except kafka.NotFetched as error:
-        print(f"skipped: {error}")
-        return kafka.SKIPPED
-    with kafka.Cluster(VERSION) as cluster:
-        Sinks.cluster = cluster
-        return harness.main()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(kafka.main_with_cluster(Sinks, VERSION, harness.main))
