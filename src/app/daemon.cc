@@ -21,6 +21,7 @@
 #include "base/files.h"
 #include "batch/flow_schema.h"
 #include "config/endpoint.h"
+#include "console/routes.h"
 #include "service/access_routes.h"
 #include "service/exposure.h"
 #include "service/openapi.h"
@@ -578,6 +579,7 @@ Result<void> Daemon::open_http() {
   for (const config::NodeRole role : settings.node.roles) ground.node.roles.emplace_back(role_name(role));
   service::add_api_routes(router_, std::make_shared<const service::ApiGround>(std::move(ground)));
   service::add_access_routes(router_, *access_);
+  console::add_routes(router_);
   router_.set_gate(access_->gate());
   router_.set_observer([this](const http::Route&, std::chrono::nanoseconds took, uint16_t) {
     request_seconds_.record(std::chrono::duration<double>(took).count());
