@@ -1,4 +1,4 @@
-import { render } from "preact";
+import { type FunctionComponent, render } from "preact";
 import { signed_out } from "./api/client";
 import { LivePage } from "./pages/live";
 import { NotFoundPage } from "./pages/not_found";
@@ -7,8 +7,19 @@ import { QueryPage } from "./pages/query";
 import { SignInPage } from "./pages/sign_in";
 import { address } from "./state/address";
 import { Frame } from "./widgets/frame";
+import { Later } from "./widgets/later_page";
 import { words } from "./words/words";
 import "./styles/console.css";
+
+// What is not needed for a first look is loaded when somebody goes there.
+const LATER = {
+  explore: () => import("./pages/explore").then(({ ExplorePage }) => ExplorePage),
+  matrix: () => import("./pages/matrix").then(({ MatrixPage }) => MatrixPage),
+  exporters: () => import("./pages/exporters").then(({ ExportersPage }) => ExportersPage),
+  alerts: () => import("./pages/alerts").then(({ AlertsPage }) => AlertsPage),
+  alert: () => import("./pages/alerts").then(({ AlertPage }) => AlertPage),
+  system: () => import("./pages/system").then(({ SystemPage }) => SystemPage),
+} satisfies Record<string, () => Promise<FunctionComponent>>;
 
 function Page() {
   const { page, query } = address.value.view;
@@ -16,12 +27,13 @@ function Page() {
   if (page === "live") return <LivePage />;
   if (page === "queries") return <QueriesPage />;
   if (page === "query" && query !== null) return <QueryPage key={query} name={query} />;
+  if (page in LATER) return <Later key={page} load={LATER[page as keyof typeof LATER]} />;
   return <NotFoundPage />;
 }
 
 function Console() {
   const { page, query } = address.value.view;
-  const name = page === "query" ? query : page === "queries" ? words.value.pages.queries : words.value.pages.live;
+  const name = page === "query" ? query : page === "unknown" ? words.value.not_found : words.value.pages[page];
   document.title = `${name} · BackStreamDB`;
   return <Frame><Page /></Frame>;
 }

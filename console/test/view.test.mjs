@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { address_of, read_view, view_of, VIEW_VERSION, RANGES, CHARTS, range_ms } = await load("state/view");
+const { address_of, read_view, view_of, VIEW_VERSION, RANGES, CHARTS, EARLIER, PLAIN_PAGES, range_ms } = await load("state/view");
 
 function read(address) {
   const url = new URL(address, "http://console");
@@ -15,15 +15,19 @@ test("an address gives its view again", () => {
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
   const names = ["top_dst", "a b/c?d#e%", "Größe & <b>", "..", "q"];
   for (let i = 0; i < 500; ++i) {
-    const page = pick(["live", "queries", "query"]);
+    const page = pick([...PLAIN_PAGES, "query", "alert"]);
+    const looks_at = page === "explore" || page === "matrix";
     const history = random() < 0.3;
     const view = {
-      ...view_of(page, page === "query" ? pick(names) : null),
+      ...view_of(page, page === "query" || (looks_at && random() < 0.5) ? pick(names) : null),
+      alert: page === "alert" ? pick(names) : null,
+      tab: pick([null, "versions"]), pick: pick([null, "192.0.2.1"]), by: pick([[], ["src_as"], ["src_as", "dst_as"]]),
+      filters: pick([[], ["proto=6"], ["site=a&b", "dst_as!=1,2"]]), earlier: pick([null, ...EARLIER]),
       range: history ? null : pick([null, ...RANGES]), from: history ? 1_800_000_000_000 + i : null, until: history ? 1_800_000_600_000 : null,
       units: pick([null, "bits", "bytes"]), zone: pick([null, "utc", "local"]), chart: pick([null, ...CHARTS]),
       measure: pick([null, "octets", "a&b=c"]), search: pick([null, "x y", "%"]),
     };
-    if (view.query === "..") continue; // A browser takes it for a step up, however it is written.
+    if (view.query === ".." || view.alert === "..") continue; // A browser takes it for a step up, however it is written.
     const found = read(address_of(view));
     assert.deepEqual(found, { view, unknown: [], later: false }, address_of(view));
   }

@@ -4,18 +4,35 @@
 /** Grows when a parameter changes its meaning; `migrate` then has a step for the version before. */
 export const VIEW_VERSION = 1;
 
-export type Page = "live" | "queries" | "query" | "unknown";
+/** Pages whose address is their name, in the order of the head. */
+export const PLAIN_PAGES = ["live", "explore", "queries", "matrix", "exporters", "alerts", "system"] as const;
+export type Page = (typeof PLAIN_PAGES)[number] | "query" | "alert" | "unknown";
 export type Units = "bits" | "bytes";
 export type Zone = "utc" | "local";
 export const RANGES = ["5m", "15m", "1h", "6h", "24h", "7d"] as const;
 export type RangeName = (typeof RANGES)[number];
 export const CHARTS = ["area", "lines", "matrix", "table"] as const;
 export type ChartName = (typeof CHARTS)[number];
+/** How long before what is shown: a day is 24 h. */
+export const EARLIER = ["1h", "24h", "7d"] as const;
+export type Earlier = (typeof EARLIER)[number];
 
 export interface View {
   page: Page;
-  /** Of the page "query". */
+  /** Of the page "query"; of "explore" and "matrix": what they are looking at. */
   query: string | null;
+  /** Of the page "alert". */
+  alert: string | null;
+  /** A part of the page: "versions" of a query. What the page does not know is its first. */
+  tab: string | null;
+  /** What is picked of a list: an exporter's address. */
+  pick: string | null;
+  /** Columns that are grouped by. */
+  by: readonly string[];
+  /** Conditions, as charts/conditions.ts reads them. */
+  filters: readonly string[];
+  /** Compared with. */
+  earlier: Earlier | null;
   /** Until now; of no weight when from and until are there. */
   range: RangeName | null;
   /** ms since the epoch, both or none: history. */
@@ -39,7 +56,7 @@ export interface Read {
 }
 
 const EMPTY: Omit<View, "page" | "query"> = {
-  range: null, from: null, until: null, units: null, zone: null, chart: null, measure: null, search: null,
+  alert: null, tab: null, pick: null, by: [], filters: [], earlier: null, range: null, from: null, until: null, units: null, zone: null, chart: null, measure: null, search: null,
 };
 
 export function view_of(page: Page, query: string | null = null): View {
@@ -66,11 +83,11 @@ function decode(segment: string): string | null {
 export function read_view(path: string, search: string): Read {
   const [first = "", second, third] = path.split("/").slice(1);
   let view = view_of("unknown");
-  if (first === "" || (first === "live" && second === undefined)) view = view_of("live");
-  else if (first === "queries" && second === undefined) view = view_of("queries");
-  else if (first === "q" && second !== undefined && second !== "" && third === undefined) {
+  const plain = one_of(PLAIN_PAGES, first === "" ? "live" : first);
+  if (plain !== null && second === undefined) view = view_of(plain);
+  else if ((first === "q" || first === "alerts") && second !== undefined && second !== "" && third === undefined) {
     const name = decode(second);
-    if (name !== null) view = view_of("query", name);
+    if (name !== null) view = first === "q" ? view_of("query", name) : { ...view_of("alert"), alert: name };
   }
   const unknown: string[] = [];
   const parameters = new URLSearchParams(search);
@@ -90,6 +107,12 @@ export function read_view(path: string, search: string): Read {
     else if (key === "chart") set("chart", one_of(CHARTS, text));
     else if (key === "m") set("measure", text);
     else if (key === "s") set("search", text);
+    else if (key === "q" && (view.page === "explore" || view.page === "matrix")) set("query", text);
+    else if (key === "tab") set("tab", text);
+    else if (key === "pick") set("pick", text);
+    else if (key === "by") set("by", text.split(",").filter((name) => name !== ""));
+    else if (key === "f") set("filters", [...view.filters, text]);
+    else if (key === "cmp") set("earlier", one_of(EARLIER, text));
     else unknown.push(key);
   }
   if (view.from === null || view.until === null || view.from >= view.until) {
@@ -102,8 +125,16 @@ export function read_view(path: string, search: string): Read {
 /** The address of a view: read_view() of it is the view again. */
 export function address_of(view: View): string {
   const path =
-    view.page === "query" ? `/q/${encodeURIComponent(view.query ?? "")}` : view.page === "queries" ? "/queries" : "/live";
+    view.page === "query" ? `/q/${encodeURIComponent(view.query ?? "")}`
+    : view.page === "alert" ? `/alerts/${encodeURIComponent(view.alert ?? "")}`
+    : view.page === "unknown" ? "/live" : `/${view.page}`;
   const parameters = new URLSearchParams();
+  if (view.query !== null && view.page !== "query") parameters.set("q", view.query);
+  if (view.tab !== null) parameters.set("tab", view.tab);
+  if (view.pick !== null) parameters.set("pick", view.pick);
+  if (view.by.length > 0) parameters.set("by", view.by.join(","));
+  for (const each of view.filters) parameters.append("f", each);
+  if (view.earlier !== null) parameters.set("cmp", view.earlier);
   if (view.from !== null && view.until !== null) {
     parameters.set("from", new Date(view.from).toISOString());
     parameters.set("until", new Date(view.until).toISOString());

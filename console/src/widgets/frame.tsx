@@ -6,10 +6,14 @@ import { address, view_beside } from "../state/address";
 import { paused, toggle_pause } from "../state/pause";
 import { choose_units, choose_zone, language, theme, units, zone, type Theme } from "../state/preferences";
 import { who } from "../state/session";
+import { type Page, PLAIN_PAGES } from "../state/view";
 import { words } from "../words/words";
 import { Choice, Link, Menu } from "./basics";
 import { KeysDialog, keys_shown, useKeys } from "./keys";
 import { newer_windows } from "./held";
+
+/** Pages that a page of the head leads to. */
+const PART_OF: Partial<Record<Page, Page>> = { query: "queries", alert: "alerts" };
 
 function Logo() {
   return (
@@ -42,8 +46,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
       <header class="head">
         <Link to={view_beside("live")} class="brand"><Logo /><span>BackStream<b>DB</b></span></Link>
         <nav aria-label={w.navigation}>
-          <Link to={view_beside("live")} current={view.page === "live"}>{w.pages.live}</Link>
-          <Link to={view_beside("queries")} current={view.page === "queries" || view.page === "query"}>{w.pages.queries}</Link>
+          {PLAIN_PAGES.map((page) => <Link key={page} to={view_beside(page)} current={(PART_OF[view.page] ?? view.page) === page}>{w.pages[page]}</Link>)}
         </nav>
         <div class="controls" role="group" aria-label={w.controls}>
           <Connection />

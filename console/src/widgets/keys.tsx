@@ -8,6 +8,8 @@ import { words } from "../words/words";
 
 export const keys_shown = signal(false);
 const GOTO_MS = 1_200;
+/** After g. */
+const PAGES = { l: "live", e: "explore", q: "queries", m: "matrix", x: "exporters", a: "alerts", s: "system" } as const;
 
 /** Where letters are typed, and where space already means something. */
 function is_taken(target: EventTarget | null, key: string): boolean {
@@ -23,8 +25,7 @@ export function useKeys(): void {
       if (event.ctrlKey || event.metaKey || event.altKey || is_taken(event.target, event.key)) return;
       const going = Date.now() < goto_until;
       goto_until = 0;
-      if (going && event.key === "l") go(view_beside("live"));
-      else if (going && event.key === "q") go(view_beside("queries"));
+      if (going && event.key in PAGES) go(view_beside(PAGES[event.key as keyof typeof PAGES]));
       else if (event.key === "g") goto_until = Date.now() + GOTO_MS;
       else if (event.key === " ") toggle_pause();
       else if (event.key === "u") choose_units(units.value === "bits" ? "bytes" : "bits");

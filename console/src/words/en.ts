@@ -5,7 +5,7 @@ const plural = (count: number, one: string, many: string) => `${count} ${count =
 
 export const en = {
   locale: "en-GB",
-  pages: { live: "Live", queries: "Queries", query: "Query" },
+  pages: { live: "Live", explore: "Explore", queries: "Queries", query: "Query", matrix: "Matrix", exporters: "Exporters", alerts: "Alerts", alert: "Alert", system: "System" },
   skip: "Skip to content",
   navigation: "Pages",
   controls: "View",
@@ -125,7 +125,12 @@ export const en = {
     ["t", "theme"],
     ["/", "search"],
     ["g l", "Live"],
+    ["g e", "Explore"],
     ["g q", "Queries"],
+    ["g m", "Matrix"],
+    ["g x", "Exporters"],
+    ["g a", "Alerts"],
+    ["g s", "System"],
     ["?", "this list"],
   ] as [string, string][],
   licences: "Licences",

@@ -4,7 +4,7 @@ const plural = (count: number, one: string, many: string) => `${count} ${count =
 
 export const pt_br: Words = {
   locale: "pt-BR",
-  pages: { live: "Ao vivo", queries: "Consultas", query: "Consulta" },
+  pages: { live: "Ao vivo", explore: "Explorar", queries: "Consultas", query: "Consulta", matrix: "Matriz", exporters: "Exportadores", alerts: "Alertas", alert: "Alerta", system: "Sistema" },
   skip: "Ir para o conteúdo",
   navigation: "Páginas",
   controls: "Exibição",
@@ -124,7 +124,12 @@ export const pt_br: Words = {
     ["t", "tema"],
     ["/", "buscar"],
     ["g l", "Ao vivo"],
+    ["g e", "Explorar"],
     ["g q", "Consultas"],
+    ["g m", "Matriz"],
+    ["g x", "Exportadores"],
+    ["g a", "Alertas"],
+    ["g s", "Sistema"],
     ["?", "esta lista"],
   ],
   licences: "Licenças",
