@@ -1,56 +1,8 @@
-// The console in Debian's Chromium before a daemon that runs, as a reader uses it.
-//   BACKSTREAM_SERVER=http://127.0.0.1:8844 node --test test/browser.mjs       (`backstream demo` will do)
-// With BACKSTREAM_CONSOLE=embedded the pages are those that the daemon carries, else those of src/.
+// The console in Debian's Chromium before a daemon that runs, as a reader uses it: browser_common.mjs says how.
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
-import http from "node:http";
-import os from "node:os";
-import path from "node:path";
-import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
-import { build } from "../build.mjs";
-import { serve } from "../serve.mjs";
-
-const daemon = process.env.BACKSTREAM_SERVER ?? "http://127.0.0.1:8844";
-const embedded = process.env.BACKSTREAM_CONSOLE === "embedded";
-let folder, server, origin, browser;
-
-before(async () => {
-  folder = await fs.mkdtemp(path.join(os.tmpdir(), "console-"));
-  await build(folder);
-  server = await serve({ folder, daemon });
-  origin = embedded ? daemon : `http://127.0.0.1:${server.address().port}`;
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-});
-after(async () => {
-  await browser?.close();
-  server?.closeAllConnections();
-  server?.close();
-  await fs.rm(folder, { recursive: true, force: true });
-});
-
-/** A page that fails the test when anything goes to its console or to another host. */
-async function open(address, options = {}, prepare = async () => {}) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-GB", ...options });
-  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  page.mistakes = [];
-  page.on("console", (message) => message.type() === "error" && page.mistakes.push(message.text()));
-  page.on("pageerror", (error) => page.mistakes.push(error.stack));
-  page.on("request", (request) => /^(http|ws)/.test(request.url()) && !request.url().startsWith(origin) && page.mistakes.push(`asks ${request.url()}`));
-  await prepare(page);
-  await page.goto(address.startsWith("http") ? address : origin + address);
-  page.end = async () => {
-    await context.close();
-    assert.deepEqual(page.mistakes, []);
-  };
-  return page;
-}
-const text = (page, selector) => page.textContent(selector);
+import { test } from "node:test";
+import { false_daemon, open, text } from "./browser_common.mjs";
 
 test("pause holds the picture and counts what comes; resume shows it", async () => {
   const page = await open("/q/demo_pops?v=1&r=5m");
@@ -107,7 +59,7 @@ test("dragging goes into history, the address says so, Escape and back come out 
 test("keys: pages, units, search, the list of keys; focus goes where it should", async () => {
   const page = await open("/");
   await page.waitForSelector(".stat-unit");
-  assert.match(await text(page, ".stat-unit"), /bit\/s/);
+  await page.waitForFunction(() => /bit\/s/.test(document.querySelector(".stat-unit").textContent));
   await page.keyboard.press("u");
   await page.waitForFunction(() => /B\/s/.test(document.querySelector(".stat-unit").textContent));
   assert.match(page.url(), /u=bytes/);
@@ -210,26 +162,6 @@ test("copied as SQL, curl and command, and downloaded as CSV and JSONL", async (
   for (const line of (await fs.readFile(await jsonl.path(), "utf8")).trim().split("\n")) assert.ok(JSON.parse(line).site);
   await page.end();
 });
-
-/** A daemon that says what a test wants. */
-async function false_daemon(t, answers) {
-  const false_one = http.createServer((request, response) => {
-    const { pathname } = new URL(request.url, "http://x");
-    const answer = answers(pathname.replace("/api/v1", ""), request);
-    response.writeHead(answer?.status ?? (answer ? 200 : 404), { "content-type": "application/json" }).end(JSON.stringify(answer?.body ?? { title: "Not Found", status: 404 }));
-  });
-  await new Promise((resolve) => false_one.listen(0, "127.0.0.1", resolve));
-  const front = await serve({ folder, daemon: `http://127.0.0.1:${false_one.address().port}` });
-  const was = origin;
-  origin = `http://127.0.0.1:${front.address().port}`;
-  t.after(() => {
-    origin = was;
-    for (const each of [false_one, front]) {
-      each.closeAllConnections();
-      each.close();
-    }
-  });
-}
 
 const HOSTILE = `<img src=x onerror="window.hurt=1">'"&amp;\u202e{{x}}`;
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { build } from "../build.mjs";
 import { serve } from "../serve.mjs";
+import { CHROMIUM } from "./chromium.mjs";
 
 const flag = (name, otherwise) => {
   const at = process.argv.indexOf(name);
@@ -21,10 +22,7 @@ const folder = await fs.mkdtemp(path.join(os.tmpdir(), "console-"));
 await build(folder);
 const server = await serve({ folder, daemon: flag("--daemon", "http://127.0.0.1:8844") });
 const origin = `http://127.0.0.1:${server.address().port}`;
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await chromium.launch(CHROMIUM);
 
 const PAGES = [
   { name: "live", path: "/", ready: ".time-chart canvas", wait: 4000 },
