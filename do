@@ -16,6 +16,9 @@ lint="clang-16 clang-tidy-16 clang-format-16 libgtest-dev libmaxminddb-dev pytho
 oracles="postgresql-15 tshark softflowd nfdump pmacct jq"                # 460 MB
 experiment="python3-matplotlib"                                          # 570 MB
 cluster="openjdk-17-jre-headless maven kcat librdkafka-dev python3"     # 245 MB; Kafka itself: kafka_jars
+# A Node that is not Debian's does not go along with Debian's packages of it.
+console="$(command -v node >/dev/null || echo nodejs) $(command -v npm >/dev/null || echo npm)"   # 220 MB
+browser="chromium"                                                       # 640 MB
 postgresql="postgresql-15"                                               # 175 MB; of the oracles, what test uses
 
 say() { printf '%s\n' "$*"; }
@@ -138,28 +141,42 @@ kafka_jars() {
   python3 tests/cluster/kafka.py prepare
 }
 
+# What console/package-lock.json names, from the npm registry, in console/node_modules. No script of a package is run.
+console_modules() {
+  [ console/node_modules/.package-lock.json -nt console/package-lock.json ] && return
+  say "fetches what console/package-lock.json names from the npm registry (49 MB, 10 to 60 s)"
+  npm ci --prefix console --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+# For builds that people use: without the registry there is a program without pages for browsers, which says so itself.
+console_if_possible() {
+  console_modules || say "console: npm could not fetch its packages (above); this build has no pages for browsers, all else works"
+}
+
 verb_setup() {
   local groups=("$@") group
-  [ ${#groups[@]} -gt 0 ] || groups=(core)
-  [ "${groups[0]}" != all ] || groups=(core tests bench fuzz lint oracles experiment cluster)
+  [ ${#groups[@]} -gt 0 ] || groups=(core console)
+  [ "${groups[0]}" != all ] || groups=(core console browser tests bench fuzz lint oracles experiment cluster)
   for group in "${groups[@]}"; do
     case $group in
-      core | tests | bench | fuzz | lint | oracles | experiment | cluster) ;;
-      *) die "no group '$group'; groups: core tests bench fuzz lint oracles experiment cluster, or all" ;;
+      core | console | browser | tests | bench | fuzz | lint | oracles | experiment | cluster) ;;
+      *) die "no group '$group'; groups: core console browser tests bench fuzz lint oracles experiment cluster, or all" ;;
     esac
   done
   need "setup: installs the package groups: ${groups[*]}" "${groups[@]}"
+  [[ " ${groups[*]} " != *" console "* ]] || step "packages of the console" console_modules
   [[ " ${groups[*]} " != *" cluster "* ]] || step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars
 }
 
 verb_build() {
-  need "build: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time)" core
+  need "build: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time)" core console
+  step "packages of the console" console_if_possible
   step "build" build_release OFF backstream
   say "build/backstream is ready: build/backstream --help"
 }
 
 verb_demo() {
-  local groups=(core) kafka=no
+  local groups=(core console) kafka=no
   [[ " $* " != *" --cluster "* ]] || { kafka=yes; groups+=(cluster); }
   [[ " $* " != *" --brokers"* ]] || kafka=no
   need "demo: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time), then a minute of traffic" "${groups[@]}"
@@ -167,6 +184,7 @@ verb_demo() {
     step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars
     export BACKSTREAM_KAFKA_JARS="$PWD/build/kafka/$(kafka_versions | sort -V | tail -n 1)/libs"
   fi
+  step "packages of the console" console_if_possible
   step "build" build_release OFF backstream
   exec build/backstream demo "$@"
 }
@@ -175,11 +193,12 @@ verb_test() {
   local long=no begin=$SECONDS status=0 target
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
-    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each and experiment 1 (about 3 GB, 6 hours)" \
-         core tests postgresql cluster fuzz experiment
+    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each, half an hour of the console and experiment 1 (about 3 GB, 6 hours)" \
+         core console browser tests postgresql cluster fuzz experiment
   else
-    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, half an hour on two cores)" core tests postgresql cluster
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, half an hour on two cores)" core console browser tests postgresql cluster
   fi
+  step "packages of the console" console_modules || status=1
   step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1
   rm -f build/tests.xml build-asan/tests.xml
   # Five tests on two cores: most of them wait, for windows, time-outs and brokers.
@@ -197,6 +216,7 @@ verb_test() {
     step "Kafka, and a site, away for 5 minutes" env BACKSTREAM_OUTAGE_S=300 python3 tests/cluster/test_halves.py build/backstream || status=1
     step "a fourth broker takes the place of the first" env BACKSTREAM_BROKERS_CHANGE=1 python3 tests/cluster/test_changes.py build/backstream || status=1
     step "a million flows in one process and in nine" env BACKSTREAM_SAME_RECORDS=1000000 python3 tests/cluster/test_same.py build/backstream || status=1
+    step "the console for half an hour" python3 tests/console/run.py soak build/backstream || status=1
     step "fuzz" fuzz_all 600 || status=1
     step "experiment 1" /usr/bin/python3 experiments/1 build/backstream || status=1
   fi
@@ -269,7 +289,8 @@ verb_experiment() {
 verb_help() {
   cat <<'END'
 ./do VERB: installs what the verb needs (Debian 12 packages; says what before it starts), then does it.
-  setup [GROUP... | all]   only installs: core tests bench fuzz lint oracles experiment cluster (default: core);
+  setup [GROUP... | all]   only installs: core console browser tests bench fuzz lint oracles experiment cluster (default:
+                           core console); console: Node, npm and the packages that the pages for browsers are made with;
                            cluster: a JRE, kcat and Apache Kafka's jars (from Maven Central, into build/kafka)
   build                    build/backstream, release
   demo [--duration D ...]  three PoPs on loopback with synthetic traffic; no root, no network

@@ -7,8 +7,8 @@ import { false_daemon, open, text } from "./browser_common.mjs";
 test("pause holds the picture and counts what comes; resume shows it", async () => {
   const page = await open("/q/demo_pops?v=1&r=5m");
   const newest = ".panel-table h2";
-  await page.waitForSelector(newest);
-  await page.waitForTimeout(1_500);
+  // A daemon that has just begun has not got a minute yet.
+  await page.waitForFunction(() => document.querySelectorAll(".table-scroll tbody th[scope=row]").length >= 30, null, { timeout: 90_000 });
   await page.keyboard.press(" ");
   const held = await text(page, newest);
   await page.waitForFunction(() => /^[3-9]|^\d\d/.test(document.querySelector(".connection-text").textContent));

@@ -22,6 +22,7 @@
 #include "app/demo/temporary_folder.h"
 #include "app/demo/texts.h"
 #include "app/stop_signal.h"
+#include "console/assets.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -49,6 +50,9 @@ std::string sparkline(const std::vector<std::optional<double>>& values) {
   return line;
 }
 /// 75 s -> "1:15".
+/// What people find at the service's address: pages for browsers, where they are part of this build.
+std::string_view front_name() { return console::built_assets().empty() ? "api" : "console"; }
+
 std::string elapsed_text(Micros time) { return fmt::format("{}:{:02}", time / kSecond / 60, time / kSecond % 60); }
 /// 1234567 -> "1,234,567".
 std::string grouped(uint64_t number) {
@@ -285,7 +289,7 @@ class Display {
         revised == 0 ? "" : fmt::format(", {} of them after a revision", revised),
         answers.missing_windows() == 0 ? "" : fmt::format(", {} to be revised", answers.missing_windows())));
     line("");
-    line(fmt::format("  running: {} queries, API {}; in another terminal:", query_count_, api_));
+    line(fmt::format("  running: {} queries, {} {}; in another terminal:", query_count_, front_name(), api_));
     line(fmt::format("    backstream sql{}     SELECT ...; live; \\d what there is; \\q ends it", server_flag_));
     line(fmt::format("    backstream tail protocol_mix{}", server_flag_));
     line(fmt::format("    backstream alert list{}", server_flag_));
@@ -438,7 +442,7 @@ int demo_command(const std::vector<std::string>& arguments) {
                grouped(Routers::kRecordsPerSecond), duration / kSecond, kDelay / kSecond);
     fmt::print("ok history  results are kept while this runs\n");
     fmt::print("ok alerts   a webhook of this demo hears of them: {}\n", (*notices)->url());
-    fmt::print("ok api      {}, {} queries run\n", api, query_count);
+    fmt::print("ok {:<8} {}, {} queries run\n", front_name(), api, query_count);
     std::fflush(stdout);
   } else {
     fmt::print("\x1b[2J");

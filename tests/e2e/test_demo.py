@@ -67,7 +67,7 @@ class Demo(harness.Case):
         demo.expect(r"\x1b\[J", 10)
         screen = demo.screen()
         self.assertEqual(screen.unknown, [])
-        server = re.search(r"API (http://[\d.:]+)", screen.text())[1]
+        server = re.search(r"(?:api|console) (http://[\d.:]+)", screen.text())[1]
         demo.expect(r"ALERT [\d:]+: \S+ tried \d+ ports of \S+ in 10 s", 60)
         listed = self.run_backstream("alert", "list", "--server", server)
         self.assertEqual(listed.returncode, 0, listed.stderr)
