@@ -61,7 +61,8 @@ def demo(binary):
                 sys.exit("no console in the demo:\n" + "".join(said))
             # What it says from here on is read, or it would stand still.
             subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
-            yield {"BACKSTREAM_SERVER": address, "BACKSTREAM_CONSOLE": "embedded", "BACKSTREAM_BINARY": os.path.abspath(binary), "TMPDIR": folder}
+            yield {"BACKSTREAM_SERVER": address, "BACKSTREAM_CONSOLE": "embedded", "BACKSTREAM_BINARY": os.path.abspath(binary), "TMPDIR": folder,
+                   "BACKSTREAM_SCREENS": os.path.join(os.path.dirname(os.path.abspath(binary)), "screens")}
         finally:
             process.kill()
             process.wait()

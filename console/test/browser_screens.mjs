@@ -1,0 +1,49 @@
+// Pictures of every page, to be looked at: themes, widths and languages. They fail where a page says anything on its
+// browser's console, asks another host, or is wider than the window.
+//   BACKSTREAM_SCREENS=FOLDER   where they go (default: screens/)
+//   BACKSTREAM_IMAGES=FOLDER    and where those of docs/ go, when they are to be made anew
+import assert from "node:assert/strict";
+import fs from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { open } from "./browser_common.mjs";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const screens = path.resolve(process.env.BACKSTREAM_SCREENS ?? path.join(here, "../screens"));
+const images = process.env.BACKSTREAM_IMAGES ? path.resolve(process.env.BACKSTREAM_IMAGES) : null;
+
+// `ready`: what is there when the page is.
+const PAGES = [
+  { name: "live", path: "/", ready: ".time-chart canvas" },
+  { name: "queries", path: "/queries", ready: ".queries tbody tr" },
+  { name: "query", path: "/q/demo_pops?v=1&r=15m", ready: ".time-chart canvas" },
+  { name: "query-matrix", path: "/q/demo_matrix", ready: ".heatmap rect" },
+  { name: "query-largest", path: "/q/top_talkers?v=1&r=1h", ready: ".time-chart canvas" },
+  { name: "not-found", path: "/nothing", ready: "h1" },
+];
+const LOOKS = [
+  { theme: "dark", width: 1440, height: 900, language: "en-GB" },
+  { theme: "light", width: 1440, height: 900, language: "pt-BR" },
+  { theme: "dark", width: 390, height: 844, language: "pt-BR" },
+  { theme: "light", width: 390, height: 844, language: "en-GB" },
+];
+
+for (const { theme, width, height, language } of LOOKS) {
+  for (const { name, path: address, ready } of PAGES) {
+    test(`${name}, ${theme}, ${width} wide, ${language}`, async () => {
+      const page = await open(address, { viewport: { width, height }, colorScheme: theme, locale: language });
+      await page.waitForSelector(ready);
+      await page.waitForFunction(() => document.querySelector(".loading") === null);
+      await page.waitForTimeout(600); // Two pictures of a chart: the first has its axes, the second its numbers' widths.
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, "wider than the window");
+      await fs.mkdir(screens, { recursive: true });
+      await page.screenshot({ path: path.join(screens, `${name}-${theme}-${width}.png`), fullPage: true });
+      if (images !== null && theme === "dark" && width === 1440) {
+        await fs.mkdir(images, { recursive: true });
+        await page.screenshot({ path: path.join(images, `console-${name}.png`) });
+      }
+      await page.end();
+    });
+  }
+}
