@@ -89,6 +89,28 @@ std::string start_page(bool has_console) {
   return page;
 }
 
+/// Somebody has typed or followed an address, rather than a program that asks the API, which is told in its own way.
+bool wants_page(const Request& request) {
+  if (request.method != http::Method::kGet && request.method != http::Method::kHead) return false;
+  for (const std::string_view programs : {"/api", "/metrics", "/-", "/assets"}) {
+    if (request.path.starts_with(programs) &&
+        (request.path.size() == programs.size() || request.path[programs.size()] == '/'))
+      return false;
+  }
+  return request.headers.list("Accept").find("text/html") != std::string::npos;
+}
+
+/// The console itself says that there is no such page; the status says it to all others.
+Response answer_missing(const Pages& pages, const Request& request) {
+  if (pages.assets.empty() || !wants_page(request)) return http::nothing_at(request);
+  const Asset& page = pages.assets[0];
+  Response response;
+  response.status = 404;
+  response.content_type = page.type;
+  response.body = page.octets;
+  return with_headers(std::move(response), "no-store");
+}
+
 }  // namespace
 
 void add_routes(http::Router& router, std::span<const Asset> assets) {
@@ -127,6 +149,7 @@ void add_routes(http::Router& router, std::span<const Asset> assets) {
                                         "public, max-age=31536000, immutable");
                   },
               .name = "assets"});
+  router.set_missing([pages](const Request& request) { return answer_missing(*pages, request); });
 }
 
 }  // namespace backstream::console

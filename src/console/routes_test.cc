@@ -44,6 +44,25 @@ TEST_F(ConsoleRoutes, EveryAddressOfAPageIsTheSamePage) {
     EXPECT_EQ(ask(router_, path).status, 404) << path;
 }
 
+TEST_F(ConsoleRoutes, WhoFollowsAnAddressOfNothingIsToldSoByThePage) {
+  const http::Headers browser = with("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+  for (const char* const path : {"/nothing", "/q", "/apiary", "/-ready", "/a/b/c"}) {
+    const auto page = ask(router_, path, browser);
+    EXPECT_EQ(page.status, 404) << path;
+    EXPECT_EQ(page.body, "<!doctype html>") << path;
+    EXPECT_EQ(page.headers.find("Cache-Control"), "no-store");
+    EXPECT_TRUE(page.headers.find("Content-Security-Policy").has_value());
+  }
+  for (const char* const path : {"/api", "/api/v1/nothing", "/metrics/nothing", "/-/nothing", "/assets/a/b"}) {
+    const auto problem = ask(router_, path, browser);
+    EXPECT_EQ(problem.status, 404) << path;
+    EXPECT_EQ(problem.content_type, "application/problem+json") << path;
+  }
+  EXPECT_EQ(ask(router_, "/nothing", with("Accept", "*/*")).content_type, "application/problem+json");
+  EXPECT_EQ(ask(router_, "/nothing", browser, http::Method::kPost).content_type, "application/problem+json");
+  EXPECT_EQ(ask(bare_, "/nothing", browser).content_type, "application/problem+json") << "there is no page to say it";
+}
+
 TEST_F(ConsoleRoutes, NobodyIsAskedWhoHeIs) {
   for (const auto& route : router_.routes()) EXPECT_EQ(route.role, 0u) << route.pattern;
 }

@@ -87,12 +87,14 @@ Router::Match Router::match(Method method, std::string_view raw_path) const {
   return match;
 }
 
+Response nothing_at(const Request& request) { return problem_response(404, "there is nothing at " + request.path); }
+
 Response Router::answer(const Match& match, Request& request) const noexcept {
   try {
     Response empty;
     empty.status = 204;
     if (request.method == Method::kOptions && request.path == "*") return empty;
-    if (match.allowed.empty()) return problem_response(404, "there is nothing at " + request.path);
+    if (match.allowed.empty()) return missing_ ? missing_(request) : nothing_at(request);
     if (match.route == nullptr) {
       Response response =
           request.method == Method::kOptions

@@ -42,6 +42,9 @@ class Router {
   void add(Route route);
   void set_gate(Gate gate) { gate_ = std::move(gate); }
   const Gate& gate() const { return gate_; }
+  /// Answers where no route has the path, in place of the problem document; its status is for it to set. It is asked by
+  /// whoever comes: as of a route without a role.
+  void set_missing(Handler missing) { missing_ = std::move(missing); }
   /// Called on the handlers' threads; must not throw.
   void set_observer(Observer observer) { observer_ = std::move(observer); }
   /// As they were added: for the OpenAPI check and the test of who may what.
@@ -66,8 +69,11 @@ class Router {
   std::vector<Shape> shapes_;  // Of routes_.
   Response answer_route(const Route& route, Request& request) const;
   Gate gate_;
+  Handler missing_;
   Observer observer_;
 };
+/// 404: what a router answers where no route has the path.
+Response nothing_at(const Request& request);
 /// "GET, HEAD, OPTIONS".
 std::string allow_header(const std::vector<Method>& methods);
 

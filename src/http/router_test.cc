@@ -45,6 +45,15 @@ TEST_F(RouterTest, LiteralBeforeNameBeforeRest) {
   EXPECT_EQ(ask(router, Method::kGet, "/assets/a/b.js").body, "file file=assets/a/b.js");
   EXPECT_EQ(ask(router, Method::kGet, "/api/v1/queries/").body, "file file=api/v1/queries/");
 }
+TEST_F(RouterTest, WhereNothingIsSomethingElseMayAnswer) {
+  Router other;
+  other.add({.method = Method::kGet, .pattern = "/one", .handler = says("one")});
+  EXPECT_EQ(ask(other, Method::kGet, "/two").status, 404);
+  other.set_missing([](const Request& request) { return text_response(404, "no " + request.path); });
+  EXPECT_EQ(ask(other, Method::kGet, "/two").body, "no /two");
+  EXPECT_EQ(ask(other, Method::kGet, "/one").body, "one");
+  EXPECT_EQ(ask(other, Method::kPost, "/one").status, 405) << "it is there, for others";
+}
 TEST_F(RouterTest, ASegmentIsDecodedAfterThePathIsSplit) {
   EXPECT_EQ(ask(router, Method::kGet, "/api/v1/queries/a%2Fb").body, "one name=a/b");
   EXPECT_EQ(ask(router, Method::kGet, "/api/v1/queries/%61ll").body, "all");
