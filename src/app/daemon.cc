@@ -809,8 +809,11 @@ void Daemon::take_snapshot(Micros now) {
   s.clock_steps = clock_.count();
   s.clock_step = clock_.last();
   s.ledgers.clear();
+  s.held.clear();
   for (size_t i = 0; i < engine_->query_count(); ++i) {
-    if (half_ != exec::Half::kMerge && engine_->has_query(i)) s.ledgers.emplace(i, engine_->ledger(i));
+    if (half_ == exec::Half::kMerge || !engine_->has_query(i)) continue;
+    s.ledgers.emplace(i, engine_->ledger(i));
+    s.held.emplace(i, engine_->held(i));
   }
   s.frontiers.clear();
   for (const auto& [number, report] : reports()) {

@@ -202,6 +202,12 @@ uint64_t EdgeHalf::state_octets() const {
   return octets;
 }
 
+uint64_t EdgeHalf::groups_held() const {
+  uint64_t groups = 0;
+  for (const auto& [start, pane] : open_) groups += pane->group_count();
+  return groups;
+}
+
 void EdgeHalf::shed(double share) {
   const auto keep = static_cast<uint64_t>(static_cast<double>(keep_below_.latest()) * share);
   keep_below_.lower(keep);

@@ -341,6 +341,13 @@ class EdgeStage final : public StageRunner {
     if (!panes_) return;
     for (const auto& thread : panes_->threads()) nodes[1] += thread->state_octets();
   }
+  uint64_t groups_held() const override {
+    uint64_t groups = 0;
+    if (panes_) {
+      for (const auto& thread : panes_->threads()) groups += thread->groups_held();
+    }
+    return groups;
+  }
   bool shed(size_t node, double share) override {
     if (!panes_) return false;
     for (const auto& thread : panes_->threads()) {

@@ -330,6 +330,15 @@ class RunningQuery final : public RowReceiver {
     return ledger;
   }
 
+  Engine::Held held() const {
+    Engine::Held held;
+    std::vector<uint64_t> nodes(held_.size());
+    add_state_octets(nodes);
+    held.octets = std::accumulate(nodes.begin(), nodes.end(), uint64_t{0});
+    held.groups = groups_held();
+    return held;
+  }
+
   plan::QueryActivity activity() const {
     plan::QueryActivity activity;
     uint64_t rows_of_inputs = 0;
@@ -597,6 +606,12 @@ class RunningQuery final : public RowReceiver {
   void add_state_octets(std::vector<uint64_t>& nodes) const {
     for (const auto& stage : stages_) stage->add_state_octets(nodes);
     for (const auto& input : inputs_) input->add_state_octets(nodes);
+  }
+  uint64_t groups_held() const {
+    uint64_t groups = 0;
+    for (const auto& stage : stages_) groups += stage->groups_held();
+    for (const auto& input : inputs_) groups += input->groups_held();
+    return groups;
   }
   /// How much each node holds. Throws QueryFailed where that is too much and nothing may be shed.
   void measure() {
@@ -1158,6 +1173,7 @@ plan::QueryActivity Engine::activity(size_t query_index) const { return state_->
 const std::string& Engine::failure(size_t query_index) const { return state_->queries[query_index]->failure(); }
 size_t Engine::failed_count() const { return state_->failed_count; }
 WindowLedger Engine::ledger(size_t query_index) const { return state_->queries[query_index]->ledger(); }
+Engine::Held Engine::held(size_t query_index) const { return state_->queries[query_index]->held(); }
 std::vector<WindowRecord> Engine::recent_windows(size_t query_index) const {
   return state_->queries[query_index]->recent_windows();
 }

@@ -289,6 +289,13 @@ class Engine {
   /// Queries that were stopped. Known once advance() or finish() has returned.
   size_t failed_count() const;
   WindowLedger ledger(size_t query_index) const;
+  /// What the query holds for what is open of its windows, sessions, joins and partitions, all nodes of this engine
+  /// together. What queries share (plan/share.h) is told of one of them. Costs a look at each open pane.
+  struct Held {
+    uint64_t octets = 0;
+    uint64_t groups = 0;  ///< one that is in several panes or windows counts as often
+  };
+  Held held(size_t query_index) const;
   /// Windows of which nothing was sent have no rows if they start before `until`, and not before `gaps_until`. Absent
   /// edges are waited for. kMinTime: nothing is known, as of a query of a merge half that reads views alone.
   struct Whole {

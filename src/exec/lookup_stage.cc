@@ -415,6 +415,7 @@ class LookupStage final : public StageRunner {
     inner_->load_state(in);
   }
   void add_state_octets(std::vector<uint64_t>& nodes) const override { inner_->add_state_octets(nodes); }
+  uint64_t groups_held() const override { return inner_->groups_held(); }
   bool shed(size_t node, double share) override { return inner_->shed(node, share); }
   void relax(size_t node) override { inner_->relax(node); }
   std::vector<WindowRecord> recent_windows() const override { return inner_->recent_windows(); }

@@ -146,6 +146,12 @@ uint64_t MergeHalf::state_octets() const {
   return octets;
 }
 
+uint64_t MergeHalf::groups_held() const {
+  uint64_t groups = 0;
+  for (const auto& [start, slide] : slides_) groups += slide.table->group_count();
+  return groups;
+}
+
 void MergeHalf::shed(double share) {
   keep_below_.lower(static_cast<uint64_t>(static_cast<double>(keep_below_.latest()) * share));
   for (auto& [start, slide] : slides_) drop_beyond(start, slide);

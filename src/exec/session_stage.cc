@@ -72,6 +72,11 @@ class SessionMerge final : public PaneReceiver {
     }
     return octets;
   }
+  uint64_t groups_held() const {
+    uint64_t groups = table_->group_count();
+    for (const auto& [start, pane] : panes_) groups += pane->group_count();
+    return groups;
+  }
   /// The least start of a session that is open; kMaxTime: none.
   Micros oldest_start() {
     Micros oldest = base::kMaxTime;
@@ -403,6 +408,11 @@ class SessionStage final : public StageRunner {
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (size_t e = 0; e < edges_.size(); ++e) nodes[shipping_ ? 1 + e : 0] += edges_[e]->state_octets();
     nodes[0] += merge_.state_octets();
+  }
+  uint64_t groups_held() const override {
+    uint64_t groups = merge_.groups_held();
+    for (const auto& edge : edges_) groups += edge->groups_held();
+    return groups;
   }
   void save_state(StateWriter& out) override {
     SavedGroups groups(stage_, batch_rows_);

@@ -197,6 +197,10 @@ class StageSharing::Member final : public StageRunner {
     const Group::Place* place = group_->place_if_made(number_);
     if (place != nullptr && place->drives) place->stage->add_state_octets(nodes);
   }
+  uint64_t groups_held() const override {
+    const Group::Place* place = group_->place_if_made(number_);
+    return place != nullptr && place->drives ? place->stage->groups_held() : 0;
+  }
   std::vector<WindowRecord> recent_windows() const override {
     const Group::Place* place = group_->place_if_made(number_);
     return place == nullptr ? std::vector<WindowRecord>{} : place->stage->recent_windows();

@@ -229,6 +229,7 @@ class SpreadStage final : public StageRunner {
   }
   void measure(plan::StageActivity& activity) const override { reader_->measure(activity); }
   void add_state_octets(std::vector<uint64_t>& nodes) const override { reader_->add_state_octets(nodes); }
+  uint64_t groups_held() const override { return reader_->groups_held(); }
   bool shed(size_t node, double share) override { return reader_->shed(node, share); }
   void relax(size_t node) override { reader_->relax(node); }
   void refresh_lookups() override { reader_->refresh_lookups(); }

@@ -39,6 +39,8 @@ class StageRunner : public RowReceiver {
   /// Adds the octets of state that it holds, by node: nodes[0] completes windows, nodes[1 + e] is edge e where edges
   /// are nodes of their own. What a closed window gave back to a pool is no state. Between calls of process() only.
   virtual void add_state_octets(std::vector<uint64_t>& nodes) const = 0;
+  /// Groups of open panes, windows and sessions; one that is in several of them counts as often. As above.
+  virtual uint64_t groups_held() const { return 0; }
   /// Keeps about this share (0 to 1) of the groups that the node keeps now, and of those to come; false: it has no
   /// groups that could be shed, or keeps none any more.
   virtual bool shed(size_t /*node*/, double /*share*/) { return false; }

@@ -138,6 +138,11 @@ class TimeWindowStage final : public WindowedStage {
     // Partials of others come and windows close within advance(): what was held between counts until the next call.
     nodes[0] += std::max(merge_->state_octets(), most_merged_) + (late_output_ ? late_output_->octets_held() : 0);
   }
+  uint64_t groups_held() const override {
+    uint64_t groups = merge_->groups_held();
+    for (const auto& edge : edges_) groups += edge->groups_held();
+    return groups;
+  }
   bool shed(size_t node, double share) override {
     for (size_t e = 0; e < edges_.size(); ++e) {
       if (node_of(e) == node) edges_[e]->shed(share);

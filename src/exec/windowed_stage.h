@@ -64,6 +64,8 @@ class EdgeHalf {
   }
   /// Of all that is held for open panes and late rows.
   uint64_t state_octets() const;
+  /// Of open panes.
+  uint64_t groups_held() const;
   /// From now on keeps about this share (0 to 1) of the groups that it keeps now, and drops the others at once.
   void shed(double share);
   /// Windows that begin later keep up to twice as many groups again.
@@ -164,6 +166,7 @@ class MergeHalf final : public PaneReceiver {
   const WindowLedger& ledger(size_t reader) const { return readers_[reader]->ledger; }
   /// Of the open windows.
   uint64_t state_octets() const;
+  uint64_t groups_held() const;
   // As EdgeHalf's.
   void shed(double share);
   void relax();

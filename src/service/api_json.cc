@@ -54,6 +54,10 @@ http::Response refuse(const base::Diagnostic& diagnostic, std::string_view text)
   return http::respond(http::problem_of(diagnostic, status_of(diagnostic.code), text));
 }
 
+Json seconds_json(base::Micros duration) {
+  return static_cast<double>(duration) / static_cast<double>(base::kMicrosPerSecond);
+}
+
 Json time_json(base::Micros time) {
   if (time == base::kMinTime || time == base::kMaxTime) return nullptr;
   return base::format_rfc3339(time);

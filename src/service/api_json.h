@@ -25,6 +25,7 @@ http::Response refuse(const base::Diagnostic& diagnostic, std::string_view text 
 
 /// RFC 3339, or null for kMinTime and kMaxTime.
 Json time_json(base::Micros time);
+Json seconds_json(base::Micros duration);
 /// A query parameter that is a time. Error 22007.
 base::Result<std::optional<base::Micros>> time_parameter(const http::Request& request, std::string_view name);
 base::Result<std::optional<uint64_t>> count_parameter(const http::Request& request, std::string_view name);

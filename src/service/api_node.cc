@@ -19,8 +19,6 @@ namespace {
 
 constexpr Micros kSecond = base::kMicrosPerSecond;
 
-Json seconds_json(Micros duration) { return static_cast<double>(duration) / kSecond; }
-
 std::string clock_text(Micros time) {
   // People read the time of day; the date is today's.
   const base::CivilTime civil = base::to_civil(time);
@@ -50,6 +48,18 @@ Json exporter_json(const ExporterStatus& exporter) {
             {"unknown", exporter.ledger.sampling_unknown_rows != 0}}},
           {"clock_offset_seconds", clock.clock_offset_us ? seconds_json(*clock.clock_offset_us) : Json(nullptr)},
           {"delay_p999_seconds", clock.timed ? seconds_json(clock.delay_p999_us) : Json(nullptr)}};
+}
+
+bool hears_flows_here(const ApiGround& ground) {
+  const auto& roles = ground.node.roles;
+  return roles.empty() || std::find(roles.begin(), roles.end(), "edge") != roles.end();
+}
+
+/// Its windows are of the times at which flows came.
+bool goes_by_arrival(const plan::Query& query) {
+  if (query.source.arrival_column < 0 || query.stages.empty()) return false;
+  const plan::Window& window = query.stages.front().window;
+  return window.kind != plan::Window::Kind::kNone && window.time_column == query.source.arrival_column;
 }
 
 class NodeRoutes {
@@ -287,8 +297,7 @@ class NodeRoutes {
   /// What a query that runs waits for, in the order in which things must come.
   void explain_waiting(const QueryRegister::Status& query, const Snapshot& now, Json& reasons,
                        std::optional<Micros>& due) const {
-    const auto& roles = ground_->node.roles;
-    const bool hears_flows = roles.empty() || std::find(roles.begin(), roles.end(), "edge") != roles.end();
+    const bool hears_flows = hears_flows_here(*ground_);
     if (hears_flows && now.ingest.datagrams == 0) {
       std::string where;
       for (const auto& socket : now.ingest.sockets) where += fmt::format(" {}:{}", socket.address, socket.port);
@@ -324,14 +333,8 @@ class NodeRoutes {
         reasons.push_back("it has no windows: rows come with the flows that it lets through");
       return;
     }
-    const plan::Window& window = query.query->stages.front().window;
-    const bool by_arrival = query.query->source.arrival_column >= 0 && window.kind != plan::Window::Kind::kNone &&
-                            window.time_column == query.query->source.arrival_column;
-    Micros watermark = by_arrival ? now.arrival_watermark : now.watermark;
-    if (!hears_flows) {
-      const auto frontier = query.number ? now.frontiers.find(*query.number) : now.frontiers.end();
-      watermark = frontier == now.frontiers.end() ? base::kMinTime : frontier->second;
-    }
+    const bool by_arrival = goes_by_arrival(*query.query);
+    const Micros watermark = watermark_of(*ground_, query, now);
     if (watermark == base::kMinTime) {
       reasons.push_back(hears_flows ? "no flow had a time yet" : "edges have sent nothing of it yet");
       return;
@@ -352,6 +355,15 @@ class NodeRoutes {
 };
 
 }  // namespace
+
+Micros watermark_of(const ApiGround& ground, const QueryRegister::Status& query, const Snapshot& now) {
+  if (!query.number || !query.query) return base::kMinTime;
+  if (!hears_flows_here(ground)) {
+    const auto frontier = now.frontiers.find(*query.number);
+    return frontier == now.frontiers.end() ? base::kMinTime : frontier->second;
+  }
+  return goes_by_arrival(*query.query) ? now.arrival_watermark : now.watermark;
+}
 
 void note(const ApiGround& ground, const Request& request, const char* verb, std::string comment, catalog::Kind kind,
           std::string name) {

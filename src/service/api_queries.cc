@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "plan/explain.h"
+#include "receiver/result_part.h"
 #include "service/api_json.h"
 #include "service/api_routes.h"
 #include "service/suggestion.h"
@@ -22,12 +23,8 @@ using Action = Edit::Action;
 
 namespace {
 
-Json columns_of(const batch::Schema& schema) {
-  Json columns = Json::array();
-  for (const batch::ColumnDef& column : schema.columns)
-    columns.push_back({{"name", column.name}, {"type", batch::name(column.type)}});
-  return columns;
-}
+/// As results have them.
+Json columns_of(const plan::Query& query) { return Json::parse(receiver::columns_json(*form_of(query))); }
 
 Json ledger_json(const exec::WindowLedger& ledger) {
   return {{"assigned", ledger.assigned},
@@ -52,7 +49,7 @@ Json placement_json(const plan::Placement& placement) {
           {"absent_sites", name(placement.absent_sites)}};
 }
 
-Json query_json(const QueryRegister::Status& status, const Snapshot* snapshot) {
+Json query_json(const ApiGround& ground, const QueryRegister::Status& status, const Snapshot& now) {
   Json json = {{"name", status.object.name},
                {"version", status.object.version},
                {"incarnation", status.object.incarnation.value},
@@ -66,14 +63,23 @@ Json query_json(const QueryRegister::Status& status, const Snapshot* snapshot) {
                {"temporary", status.temporary},
                {"text", status.definition.text},
                {"reads", status.reads},
-               {"columns", status.query ? columns_of(status.query->output()) : Json::array()},
+               {"columns", status.query ? columns_of(*status.query) : Json::array()},
                {"placement", status.query ? placement_json(status.query->options.placement) : Json(nullptr)},
                {"ledger", nullptr},
+               {"lag_seconds", nullptr},
+               {"state_octets", nullptr},
+               {"groups", nullptr},
                {"collecting_since", time_json(status.since)}};
-  if (snapshot != nullptr && status.number) {
-    if (const auto ledger = snapshot->ledgers.find(*status.number); ledger != snapshot->ledgers.end())
-      json["ledger"] = ledger_json(ledger->second);
+  if (!status.number) return json;
+  if (const auto ledger = now.ledgers.find(*status.number); ledger != now.ledgers.end())
+    json["ledger"] = ledger_json(ledger->second);
+  if (const auto held = now.held.find(*status.number); held != now.held.end()) {
+    json["state_octets"] = held->second.octets;
+    json["groups"] = held->second.groups;
   }
+  if (const Micros watermark = watermark_of(ground, status, now);
+      watermark > base::kMinTime && watermark < base::kMaxTime)
+    json["lag_seconds"] = seconds_json(now.at - watermark);
   return json;
 }
 
@@ -179,7 +185,7 @@ class QueryRoutes {
     const auto snapshot = ground_->snapshot.snapshot();
     Json queries = Json::array();
     for (const auto& status : ground_->queries.list()) {
-      if (!status.temporary) queries.push_back(query_json(status, snapshot.get()));
+      if (!status.temporary) queries.push_back(query_json(*ground_, status, *snapshot));
     }
     return json_answer(200, {{"queries", std::move(queries)}});
   }
@@ -187,7 +193,7 @@ class QueryRoutes {
     const std::string name(request.path_value("name"));
     const auto status = ground_->queries.find(name);
     if (!status) return unknown(name);
-    const Json json = query_json(*status, ground_->snapshot.snapshot().get());
+    const Json json = query_json(*ground_, *status, *ground_->snapshot.snapshot());
     Response response = json_answer(200, json);
     response.headers.set("ETag", fmt::format("\"{}\"", status->object.revision.value));
     return response;
@@ -337,7 +343,7 @@ class QueryRoutes {
     if (*answered) {
       const Answer& answer = *(*answered)->answer;
       return json_answer(201, {{"name", (*answered)->name},
-                               {"columns", columns_of(answer.query().output())},
+                               {"columns", columns_of(answer.query())},
                                {"kept", true},
                                {"ends", answer.ends()},
                                {"notices", answer.notices()}});
@@ -353,7 +359,7 @@ class QueryRoutes {
     Json json = {
         {"name", *name}, {"columns", Json::array()}, {"kept", false}, {"ends", false}, {"notices", Json::array()}};
     if (const auto status = ground_->queries.find(*name); status && status->query)
-      json["columns"] = columns_of(status->query->output());
+      json["columns"] = columns_of(*status->query);
     return json_answer(201, json);
   }
   Response close_session(const Request& request) const {
@@ -406,7 +412,8 @@ class QueryRoutes {
     }
     Json json = {{"done", done_json(*done)}};
     if (edits.size() == 1 && !dry_run) {
-      if (const auto now = ground_->queries.find(edits[0].name)) json["query"] = query_json(*now, nullptr);
+      if (const auto now = ground_->queries.find(edits[0].name))
+        json["query"] = query_json(*ground_, *now, *ground_->snapshot.snapshot());
     }
     return json_answer(status, json);
   }

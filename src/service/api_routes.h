@@ -11,6 +11,9 @@ namespace backstream::service {
 void note(const ApiGround& ground, const http::Request& request, const char* verb, std::string comment,
           catalog::Kind kind = catalog::Kind::kService, std::string name = "service");
 
+/// How far in time a query that runs is: its windows that end by then have closed. kMinTime: nothing is known.
+Micros watermark_of(const ApiGround& ground, const QueryRegister::Status& query, const Snapshot& now);
+
 void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_result_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);
 void add_alert_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground);

@@ -162,7 +162,8 @@ TEST_F(ApiTest, EveryRouteAsksWhoIsThere) {
 TEST_F(ApiTest, AQueryIsDefinedAlteredPausedAndDropped) {
   auto response = ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}, {"comment", "who"}});
   ASSERT_EQ(response.status, 201) << response.body;
-  EXPECT_EQ(Json::parse(response.body)["query"]["columns"][1], Json::parse(R"({"name":"src_as","type":"bigint"})"));
+  EXPECT_EQ(Json::parse(response.body)["query"]["columns"][1],
+            Json::parse(R"({"name":"src_as","type":"bigint","key":true})"));
   response = ask(Method::kGet, "/api/v1/queries/matrix");
   const Json query = Json::parse(response.body);
   EXPECT_EQ(query["comment"], "who");
@@ -188,6 +189,30 @@ TEST_F(ApiTest, AQueryIsDefinedAlteredPausedAndDropped) {
   const Json audit = get("/api/v1/audit");
   for (const Json& entry : audit["entries"]) verbs.push_back(entry["verb"]);
   EXPECT_EQ(verbs, (std::vector<std::string>{"drop", "resume", "pause", "alter", "add"}));
+}
+
+TEST_F(ApiTest, AQueryTellsHowFarItIsAndWhatItHolds) {
+  ASSERT_EQ(ask(Method::kPost, "/api/v1/queries", {{"name", "matrix"}, {"text", kMatrix}}).status, 201);
+  for (const char* const member : {"lag_seconds", "state_octets", "groups"})
+    EXPECT_EQ(get("/api/v1/queries/matrix")[member], nullptr) << member << " of a node that has told nothing yet";
+  flow(1, {1, 2, 3});
+  const size_t number = queries_->find("matrix")->number.value();
+  auto told = std::make_shared<Snapshot>();
+  told->at = 10 * kSecond;
+  told->watermark = 1 * kSecond;
+  told->arrival_watermark = 5 * kSecond;
+  told->held.emplace(number, engine_.held(number));
+  snapshot_.publish(told);
+  Json query = get("/api/v1/queries/matrix");
+  EXPECT_EQ(query["lag_seconds"], 9.0);
+  EXPECT_EQ(query["groups"], 3);
+  EXPECT_GT(query["state_octets"].get<int>(), 3 * 16);
+  EXPECT_EQ(get("/api/v1/queries")["queries"][0]["groups"], 3);
+  flow(61, {});
+  flow(62, {});
+  EXPECT_EQ(engine_.held(number).groups, 0u) << "the window has closed";
+  EXPECT_EQ(ask(Method::kPost, "/api/v1/queries/matrix/pause").status, 200);
+  EXPECT_EQ(get("/api/v1/queries/matrix")["lag_seconds"], nullptr);
 }
 
 TEST_F(ApiTest, SeveralEditsAreDoneTogetherOrNotAtAll) {

@@ -61,6 +61,7 @@ struct Snapshot {
   std::optional<base::Inet> held_by;  ///< the exporter that is furthest behind
   size_t exporters_known = 0, exporters_sending = 0;
   std::map<size_t, exec::WindowLedger> ledgers;  ///< by the engine's number
+  std::map<size_t, exec::Engine::Held> held;     ///< the same, of queries whose windows are open in this process
   /// The same of nodes that complete windows, of what all edges together have sent: how far each query is.
   std::map<size_t, Micros> frontiers;
   std::vector<EdgeStatus> edges;  ///< of who completes windows: those that it waits for
