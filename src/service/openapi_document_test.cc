@@ -116,10 +116,11 @@ http::Router router_of_the_document() {
     for (const auto& [key, operation] : item.items()) {
       const auto method = openapi_methods().find(key);
       if (method == openapi_methods().end()) continue;
+      const uint32_t heeds = operation.value("x-row-filter", false) ? kHeedsRowFilter : 0;
       router.add({.method = method->second,
                   .pattern = path,
                   .handler = [](const http::Request&) { return http::Response{}; },
-                  .role = kRoles.at(operation["x-role"]),
+                  .role = kRoles.at(operation["x-role"]) | heeds,
                   .name = operation["operationId"]});
     }
   }
@@ -142,9 +143,10 @@ TEST(OpenApi, DifferencesAreFoundBothWays) {
       "/api/v1/x":{"get":{"operationId":"x","x-role":"admin"}}}})";
   http::Router other;
   other.add({.pattern = "/metrics", .handler = handler, .role = 0, .name = "metrics"});
-  other.add({.pattern = "/api/v1/x", .handler = handler, .role = 1, .name = "y"});
+  other.add({.pattern = "/api/v1/x", .handler = handler, .role = 1 | kHeedsRowFilter, .name = "y"});
   EXPECT_EQ(openapi_differences(other, small),
             (std::vector<std::string>{"GET /api/v1/x: role admin in the document, viewer of the route",
+                                      "GET /api/v1/x: x-row-filter in the document is not as the route's",
                                       "GET /api/v1/x: operationId x in the document, y of the route"}));
 }
 

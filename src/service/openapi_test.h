@@ -32,7 +32,8 @@ inline std::string openapi_role(uint32_t role) {
 }
 
 /// What differs, a line each; empty: the routes of the API, of /-/ and /metrics are those of the document, with their
-/// roles and, where a route has a name, their operationIds. Routes elsewhere (the console's pages) are not looked at.
+/// roles, heed of row filters and, where a route has a name, their operationIds. Routes elsewhere (the console's pages)
+/// are not looked at.
 inline std::vector<std::string> openapi_differences(const http::Router& router,
                                                     std::string_view document = openapi_document()) {
   std::vector<std::string> differences;
@@ -65,6 +66,9 @@ inline std::vector<std::string> openapi_differences(const http::Router& router,
       if (role != openapi_role(asked) && !may_be_open)
         differences.push_back(
             fmt::format("{}: role {} in the document, {} of the route", what, role, openapi_role(asked)));
+      const bool heeds = (route.role & kHeedsRowFilter) != 0;
+      if (heeds != operation.value("x-row-filter", false))
+        differences.push_back(fmt::format("{}: x-row-filter in the document is not as the route's", what));
       if (!route.name.empty() && route.name != id)
         differences.push_back(fmt::format("{}: operationId {} in the document, {} of the route", what, id, route.name));
     }
