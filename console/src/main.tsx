@@ -6,6 +6,7 @@ import { QueriesPage } from "./pages/queries";
 import { QueryPage } from "./pages/query";
 import { SignInPage } from "./pages/sign_in";
 import { address } from "./state/address";
+import { reader, who } from "./state/session";
 import { Frame } from "./widgets/frame";
 import { Later } from "./widgets/later_page";
 import { words } from "./words/words";
@@ -23,7 +24,6 @@ const LATER = {
 
 function Page() {
   const { page, query } = address.value.view;
-  if (signed_out.value) return <SignInPage />;
   if (page === "live") return <LivePage />;
   if (page === "queries") return <QueriesPage />;
   if (page === "query" && query !== null) return <QueryPage key={query} name={query} />;
@@ -35,7 +35,14 @@ function Console() {
   const { page, query } = address.value.view;
   const name = page === "query" ? query : page === "unknown" ? words.value.not_found : words.value.pages[page];
   document.title = `${name} · BackStreamDB`;
-  return <Frame><Page /></Frame>;
+  // What somebody has begun to write outlives an expired token: his page waits, and asks nothing.
+  const waits = signed_out.value && who.value !== null;
+  return (
+    <Frame>
+      {signed_out.value && <SignInPage />}
+      {(!signed_out.value || waits) && <div key={reader.value} hidden={waits}><Page /></div>}
+    </Frame>
+  );
 }
 
 render(<Console />, document.getElementById("console")!);

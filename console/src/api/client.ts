@@ -21,32 +21,46 @@ export class Refusal extends Error {
 /** Status of a Refusal when nobody answered. */
 export const NOBODY = 0;
 
-/** Set by the first 401: the page to sign in takes the place of all others. */
+/** Set by the first 401: the page to sign in is before all others, and nothing is asked meanwhile. */
 export const signed_out = signal(false);
+
+/** For what cannot go on before: it begins again then. */
+export function when_signed_in(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = signed_out.subscribe((out) => {
+      if (out) return;
+      resolve();
+      queueMicrotask(() => stop());
+    });
+  });
+}
 
 // A tab's own: gone when it is closed, and never sent by the browser by itself (docs/design/0035-console.md).
 export function token(): string | null {
   return sessionStorage.getItem(TOKEN_KEY);
 }
 
-/** Keeps a token that the server knows; throws a Refusal for one that it does not. */
-export async function sign_in(text: string): Promise<void> {
+/** Keeps a token that the server knows, and tells whose it is; throws a Refusal for one that it does not. */
+export async function keep_token(text: string): Promise<Whoami> {
   const candidate = text.trim();
-  await ask("/whoami", { headers: { Authorization: `Bearer ${candidate}` } });
+  const answer = await ask("/whoami", { headers: { Authorization: `Bearer ${candidate}` } });
   sessionStorage.setItem(TOKEN_KEY, candidate);
-  signed_out.value = false;
+  return (await answer.json()) as Whoami;
 }
 
-export function sign_out(): void {
+export function forget_token(): void {
   sessionStorage.removeItem(TOKEN_KEY);
-  signed_out.value = true;
 }
 
 /** fetch() of a path behind /api/v1, or of an absolute one with `root` "". Throws a Refusal for all but 2xx. */
 export async function ask(path: string, init: RequestInit = {}, root = API): Promise<Response> {
   const headers = new Headers(init.headers);
   const mine = token();
-  if (mine !== null && !headers.has("Authorization")) headers.set("Authorization", `Bearer ${mine}`);
+  if (!headers.has("Authorization")) {
+    // A token that has expired is not sent again and again: who does so looks as if he were guessing.
+    if (signed_out.value) throw new Refusal({ title: "Unauthorized", status: 401 });
+    if (mine !== null) headers.set("Authorization", `Bearer ${mine}`);
+  }
   let response: Response;
   try {
     response = await fetch(root + path, { ...init, headers, cache: "no-store", credentials: "same-origin" });

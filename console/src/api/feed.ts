@@ -1,6 +1,6 @@
 // What a chart or a table is drawn from: windows of the past, then those that come.
 import { signal, type Signal } from "@preact/signals";
-import { api, NOBODY, Refusal, sql_name } from "./client";
+import { api, NOBODY, Refusal, sql_name, when_signed_in } from "./client";
 import { stream } from "./stream";
 import type { Tier, Window } from "./types";
 import { type ResultWindow, WindowStore } from "./window_store";
@@ -91,6 +91,7 @@ export abstract class Feed {
       if (this.aborter.signal.aborted) return;
       const problem = error instanceof Refusal ? error : new Refusal({ title: String(error), status: 500 });
       this.show({ phase: "failed", problem });
+      if (problem.status === 401) void when_signed_in().then(() => (this.aborter.signal.aborted ? undefined : this.attempt()));
       if (problem.status === NOBODY || problem.status >= 500 || problem.status === 429) {
         this.retry = setTimeout(() => void this.attempt(), 3_000);
       }

@@ -1,7 +1,7 @@
 // One event stream for all that a tab looks at: HTTP/1.1 gives a browser six connections to a host, over all tabs.
 // Topics come and go; the stream is opened anew with the place that each has reached, so nothing is told twice or lost.
 import { signal } from "@preact/signals";
-import { ask, Refusal } from "./client";
+import { ask, Refusal, when_signed_in } from "./client";
 import { EventParser, type ServerEvent } from "./event_parser";
 import type { Window } from "./types";
 
@@ -106,6 +106,7 @@ export class Stream {
       if (error instanceof Refusal && error.status === 404) this.end(asked, (topic) => error.message.includes(`'${topic.name}'`));
       if (error instanceof Refusal && (error.status === 401 || error.status === 403)) {
         connection.value = "broken";
+        if (error.status === 401) void when_signed_in().then(() => current() && this.reopen(0));
         return;
       }
     } finally {

@@ -68,6 +68,10 @@ export interface Query {
   columns: Column[];
   placement: Placement | null;
   ledger: Ledger | null;
+  lag_seconds: number | null;
+  /** Memory of open windows, in the process that was asked; null: they are open elsewhere. */
+  state_octets: number | null;
+  groups: number | null;
   collecting_since: Time | null;
 }
 
@@ -154,12 +158,19 @@ export interface Status {
   now: Time;
   ready: boolean;
   not_ready: string[];
+  listeners: { address: string; receive_buffer_octets: number; datagrams: number; kernel_drops: number }[];
+  ingest: { datagrams: number; octets: number; records: number; flows: number; kernel_drops: number; not_allowed: number; rejected: number; awaiting_template: number; missing: number };
   rates: { datagrams: number; flows: number; octets: number };
   watermark: { event: Time | null; arrival: Time | null; lag_seconds: number | null; held_by: string | null };
   queries: { running: number; paused: number; failed: number; plain: number };
   exporters: { known: number; sending: number };
   edges: { node: string; site: string; absent: boolean; heard_at: Time | null }[];
+  catalog: { revision: number };
+  checkpoint: { at: Time | null; octets: number };
   history: { octets: number; oldest: Time | null; trouble: string } | null;
+  /** Times in which nothing was received; clean: it was stopped, not killed. */
+  outages: { from: Time; until: Time; clean: boolean }[];
+  clients: { streams: number; sessions: number };
 }
 
 export type Role = "viewer" | "operator" | "admin";
@@ -167,8 +178,83 @@ export type Role = "viewer" | "operator" | "admin";
 export interface Whoami {
   name: string;
   role: Role;
+  /** Not empty: results and streams are all that he may ask for. */
   row_filter: string;
   expires_at: Time | null;
+  by: "local" | "token" | "emergency" | "proxy";
+}
+
+/** Of the catalog. */
+export interface Node {
+  name: string;
+  roles: string[];
+  site: string;
+  version?: string;
+  /** "unknown" of all but the node that is asked: it knows how edges are by Status.edges. */
+  state: "ready" | "starting" | "drained" | "unknown";
+  /** Of the node that is asked. */
+  queries?: string[];
+}
+
+/** Counts are since the process began. */
+export interface Sink {
+  name: string;
+  text: string;
+  query?: string | null;
+  server?: string | null;
+  type?: "file" | "postgres" | "kafka" | "prometheus" | null;
+  state: "starting" | "running" | "failing" | "replaying" | "waiting";
+  waits_for?: string | null;
+  /** The last one; it stays when it is over. */
+  error?: string | null;
+  hint?: string | null;
+  error_at?: Time | null;
+  retry_at?: Time | null;
+  place?: number;
+  last_seq?: number;
+  delivered_at?: Time | null;
+  behind_since?: Time | null;
+  rows: number;
+  rows_refused?: number;
+  rows_left_out?: number;
+  rows_missed?: number;
+  rows_replayed?: number;
+  errors?: number;
+}
+
+export interface Check {
+  id: string;
+  state: "ok" | "warning" | "error";
+  text: string;
+  /** What to type. */
+  fix: string;
+}
+
+export interface Doctor {
+  checks: Check[];
+  warnings: number;
+  errors: number;
+}
+
+export interface AuditEntry {
+  revision: number;
+  at: Time;
+  author: string;
+  via: string;
+  verb: string;
+  kind: string;
+  name: string;
+  version: number;
+  comment: string;
+}
+
+export interface Token {
+  name: string;
+  role: Role;
+  row_filter: string;
+  created_at: Time;
+  expires_at: Time | null;
+  last_used_at: Time | null;
 }
 
 /** The answer to POST /sessions. */

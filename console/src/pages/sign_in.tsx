@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import { Refusal, sign_in } from "../api/client";
+import { Refusal } from "../api/client";
+import { sign_in, who } from "../state/session";
 import { words } from "../words/words";
 
 export function SignInPage() {
@@ -13,15 +14,25 @@ export function SignInPage() {
     set_problem(null);
     try {
       await sign_in(text);
+      set_text("");
     } catch (error) {
       set_problem(error instanceof Refusal && error.status !== 401 ? error.message : w.token_wrong);
     }
     set_busy(false);
   };
+  if (who.value?.by === "proxy") {
+    return (
+      <div class="centre sign-in">
+        <h1>{w.sign_in}</h1>
+        <p>{w.sign_in_at_proxy}</p>
+        <button type="button" class="button button-strong" onClick={() => location.reload()}>{w.load_anew}</button>
+      </div>
+    );
+  }
   return (
     <form class="centre sign-in" onSubmit={(event) => void submit(event)}>
       <h1>{w.sign_in}</h1>
-      <p>{w.sign_in_text}</p>
+      <p>{who.value === null ? w.sign_in_text : w.sign_in_again(who.value.name)}</p>
       <label for="token">{w.token}</label>
       <input id="token" type="password" autocomplete="off" spellcheck={false} required value={text}
         aria-invalid={problem !== null} aria-describedby="token-problem token-hint" onInput={(event) => set_text(event.currentTarget.value)} />

@@ -1,7 +1,7 @@
 // What the server tells only who asks: again and again while somebody looks.
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { NOBODY, Refusal } from "../api/client";
+import { NOBODY, Refusal, signed_out } from "../api/client";
 
 export interface Polled<T> {
   value: T | null;
@@ -27,11 +27,13 @@ export function usePoll<T>(question: () => Promise<T>, every_ms: number, keys: r
     };
     const on_visible = () => void (document.hidden || ask());
     document.addEventListener("visibilitychange", on_visible);
+    const stop_waiting = signed_out.subscribe((out) => void (out || answer.value.problem?.status !== 401 || ask()));
     answer.value = { value: null, problem: null };
     void ask();
     return () => {
       ended = true;
       clearTimeout(timer);
+      stop_waiting();
       document.removeEventListener("visibilitychange", on_visible);
     };
   }, keys);

@@ -1,14 +1,47 @@
 // Who sits here, and what may be offered.
-import { computed, effect, signal } from "@preact/signals";
-import { api, signed_out } from "../api/client";
+import { batch, computed, effect, signal } from "@preact/signals";
+import { api, forget_token, keep_token, NOBODY, Refusal, signed_out } from "../api/client";
 import type { Role, Whoami } from "../api/types";
 
+/** Null: nobody knows yet. He stays while an expired token is replaced, and with him all that he has begun to write. */
 export const who = signal<Whoami | null>(null);
+/** Another number: another reader, who is shown nothing of what the one before him saw. */
+export const reader = signal(0);
+
+const RETRY_MS = 3_000;
 
 effect(() => {
-  if (signed_out.value) who.value = null;
-  else api.whoami().then((answer) => (who.value = answer), () => {});
+  if (!signed_out.value && who.peek() === null) learn();
 });
 
+function learn(): void {
+  api.whoami().then((answer) => (who.value = answer), (error: unknown) => {
+    const away = error instanceof Refusal && (error.status === NOBODY || error.status >= 500);
+    if (away) setTimeout(learn, RETRY_MS);
+  });
+}
+
+/** By a token; throws a Refusal where it opens nothing. */
+export async function sign_in(token: string): Promise<void> {
+  const answer = await keep_token(token);
+  batch(() => {
+    if (answer.name !== who.value?.name || answer.role !== who.value.role || answer.row_filter !== who.value.row_filter) ++reader.value;
+    who.value = answer;
+    signed_out.value = false;
+  });
+}
+
+export function sign_out(): void {
+  forget_token();
+  batch(() => {
+    who.value = null;
+    signed_out.value = true;
+  });
+}
+
 const RANKS: Record<Role, number> = { viewer: 1, operator: 2, admin: 3 };
-export const may_operate = computed(() => who.value !== null && RANKS[who.value.role] >= RANKS.operator);
+const may = (role: Role) => computed(() => who.value !== null && RANKS[who.value.role] >= RANKS[role]);
+export const may_operate = may("operator");
+export const may_administer = may("admin");
+/** Not a reader of some rows only, who may ask for results and for nothing else. */
+export const sees_all = computed(() => who.value === null || who.value.row_filter === "");

@@ -1,16 +1,17 @@
 // What is around every page: names of pages, how the connection is, pause, and how things are shown.
 import type { ComponentChildren } from "preact";
-import { signed_out, sign_out, token } from "../api/client";
+import { signed_out, token } from "../api/client";
 import { connection } from "../api/stream";
 import { address, view_beside } from "../state/address";
 import { paused, toggle_pause } from "../state/pause";
 import { choose_units, choose_zone, language, theme, units, zone, type Theme } from "../state/preferences";
-import { who } from "../state/session";
+import { sign_out, who } from "../state/session";
 import { type Page, PLAIN_PAGES } from "../state/view";
+import { duration } from "../words/format";
 import { words } from "../words/words";
 import { Choice, Link, Menu } from "./basics";
 import { KeysDialog, keys_shown, useKeys } from "./keys";
-import { newer_windows } from "./held";
+import { newer_windows, useNow } from "./held";
 
 /** Pages that a page of the head leads to. */
 const PART_OF: Partial<Record<Page, Page>> = { query: "queries", alert: "alerts" };
@@ -34,6 +35,39 @@ function Connection() {
       <span class="connection-text">{state === "paused" ? w.newer(newer_windows.value) : w.connection[connection.value]}</span>
     </span>
   );
+}
+
+const DAY_MS = 86_400_000;
+
+/** ms until the token of who sits here is worth nothing; null: it has no end. */
+function useLifeLeft(): number | null {
+  const now = useNow(60_000);
+  const until = who.value?.expires_at;
+  return until ? Math.max(0, Date.parse(until) - now) : null;
+}
+
+function Reader() {
+  const w = words.value;
+  const left = useLifeLeft();
+  if (!who.value) return null;
+  const { name, role, row_filter, by } = who.value;
+  return (
+    <>
+      <div class="menu-note">
+        <p><b>{name}</b> · {w.roles[role]}{left !== null && <> · {w.expires_in(duration(left, w.locale))}</>}</p>
+        {row_filter !== "" && <p>{w.rows_only(row_filter)}</p>}
+        {by === "proxy" && <p>{w.sign_out_at_proxy}</p>}
+      </div>
+      {token() !== null && by !== "proxy" && !signed_out.value && <button type="button" class="menu-item" onClick={sign_out}>{w.sign_out}</button>}
+    </>
+  );
+}
+
+function Expiry() {
+  const w = words.value;
+  const left = useLifeLeft();
+  if (left === null || left >= DAY_MS || signed_out.value) return null;
+  return <p class="note-bar" role="status">{w.expires_soon(duration(left, w.locale))}</p>;
 }
 
 export function Frame({ children }: { children: ComponentChildren }) {
@@ -66,12 +100,12 @@ export function Frame({ children }: { children: ComponentChildren }) {
             </div>
             <button type="button" class="menu-item" onClick={() => (keys_shown.value = true)}>{w.keys} <kbd>?</kbd></button>
             <a class="menu-item" href={document.querySelector<HTMLLinkElement>("link[rel=license]")?.href ?? "/start"}>{w.licences}</a>
-            {who.value && <div class="menu-note">{who.value.name} · {who.value.role}</div>}
-            {token() !== null && !signed_out.value && <button type="button" class="menu-item" onClick={sign_out}>{w.sign_out}</button>}
+            <Reader />
           </Menu>
         </div>
       </header>
       {(later || unknown.length > 0) && <p class="note-bar" role="status">{later ? w.later_link : w.unknown_link(unknown.join(", "))}</p>}
+      <Expiry />
       <main id="content" tabIndex={-1}>{children}</main>
       <KeysDialog />
     </>
