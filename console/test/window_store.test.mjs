@@ -76,3 +76,11 @@ test("rows without a window are shown one after the other", () => {
   for (const value of [1, 2]) store.add(part(0, [value], { window_start: null, window_end: null }));
   assert.deepEqual(store.windows.map((window) => [window.start, window.rows]), [[null, [[1]]], [null, [[2]]]]);
 });
+
+test("what is older than the span that is looked at leaves, and a revision of it does not come back alone", () => {
+  const store = new WindowStore(10, 100, 3_000);
+  for (const second of [0, 1, 2, 3, 4, 5]) store.add(part(second, [second]));
+  assert.deepEqual(shown(store).map(([start]) => start), [2, 3, 4, 5]);
+  store.add(part(0, [9], { revision: 2 }));
+  assert.deepEqual(shown(store).map(([start]) => start), [2, 3, 4, 5]);
+});

@@ -9,14 +9,17 @@ import { type ResultWindow, WindowStore } from "./window_store";
 const WINDOWS_MAX = 4_000;
 const ROWS_MAX = 120_000;
 const PAGE_ROWS = 20_000;
-/** At most four pictures a second, and none while nobody looks. */
-const FRAME_MS = 250;
+/** At most two pictures a second, and none while nobody looks. */
+const FRAME_MS = 500;
 
 export interface Span {
   from: number;
   /** Null: until now, and on. */
   until: number | null;
 }
+
+/** Where the end moves so does the begin: what is kept, in ms. */
+const moving = ({ from, until }: Span) => (until === null ? Date.now() - from : Infinity);
 
 export interface FeedState {
   windows: readonly ResultWindow[];
@@ -32,7 +35,7 @@ export interface FeedState {
 
 const EMPTY: FeedState = { windows: [], arrived: 0, phase: "loading", problem: null, tier: "raw", cut: false, notices: [] };
 
-/** Tells at most FRAME_MS late, and when the page is seen again. */
+/** Tells at most FRAME_MS late, at moments that all feeds have in common, and when the page is seen again. */
 class Frames {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly on_visible = () => this.ask();
@@ -44,7 +47,7 @@ class Frames {
     this.timer = setTimeout(() => {
       this.timer = undefined;
       this.draw();
-    }, FRAME_MS);
+    }, FRAME_MS - (Date.now() % FRAME_MS));
   }
   close(): void {
     clearTimeout(this.timer);
@@ -54,11 +57,16 @@ class Frames {
 
 export abstract class Feed {
   readonly state: Signal<FeedState> = signal(EMPTY);
-  protected readonly store = new WindowStore(WINDOWS_MAX, ROWS_MAX);
+  protected readonly store: WindowStore;
   protected readonly aborter = new AbortController();
   protected leave: () => void = () => {};
   private readonly frames = new Frames(() => this.show({}));
   private retry: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param keep_ms  older windows leave: a tab that is open for weeks holds no more than one that was just opened */
+  constructor(keep_ms = Infinity) {
+    this.store = new WindowStore(WINDOWS_MAX, ROWS_MAX, keep_ms);
+  }
 
   protected abstract load(): Promise<void>;
 
@@ -111,7 +119,7 @@ export class QueryFeed extends Feed {
     private readonly span: Span,
     private readonly tier?: Tier,
   ) {
-    super();
+    super(moving(span));
   }
 
   protected async load(): Promise<void> {
@@ -163,8 +171,9 @@ export class SessionFeed extends Feed {
   constructor(
     private readonly text: string,
     private readonly ends: boolean,
+    keep_ms = Infinity,
   ) {
-    super();
+    super(keep_ms);
   }
 
   protected async load(): Promise<void> {
@@ -193,5 +202,5 @@ export function largest_rows(query: string, measure: string, span: Span, limit: 
   const when = [`window_start >= '${new Date(span.from).toISOString()}'`];
   if (span.until !== null) when.push(`window_end <= '${new Date(span.until).toISOString()}'`);
   const text = `SELECT * FROM ${sql_name(query)} WHERE ${when.join(" AND ")} ORDER BY ${sql_name(measure)} DESC LIMIT ${limit}`;
-  return new SessionFeed(text, span.until !== null);
+  return new SessionFeed(text, span.until !== null, moving(span));
 }

@@ -28,10 +28,12 @@ export class WindowStore {
   /**
    * @param windows_max  older windows leave
    * @param rows_max     of all windows: what a tab can hold
+   * @param span_ms      windows that ended so long before the newest leave
    */
   constructor(
     private readonly windows_max: number,
     private readonly rows_max: number,
+    private readonly span_ms = Infinity,
   ) {}
 
   /** True: `windows` is another. */
@@ -79,6 +81,8 @@ export class WindowStore {
     let rows = windows.reduce((sum, each) => sum + each.rows.length, 0);
     let first = Math.max(0, windows.length - this.windows_max);
     for (let i = 0; i < first; ++i) rows -= windows[i]!.rows.length;
+    const oldest = (windows[windows.length - 1]!.end ?? 0) - this.span_ms;
+    while (first < windows.length - 1 && (windows[first]!.end ?? Infinity) < oldest) rows -= windows[first++]!.rows.length;
     while (rows > this.rows_max && first < windows.length - 1) rows -= windows[first++]!.rows.length;
     this.windows = windows.slice(first);
     return true;

@@ -46,11 +46,14 @@ export function useNow(every_ms: number): number {
   const stopped = paused.value;
   useEffect(() => {
     if (stopped) return;
-    set_now(Date.now());
-    const timer = setInterval(() => {
+    let timer: ReturnType<typeof setTimeout>;
+    // At full seconds, as feeds are drawn: one frame for all.
+    const tick = () => {
       if (!document.hidden) set_now(Date.now());
-    }, every_ms);
-    return () => clearInterval(timer);
+      timer = setTimeout(tick, every_ms - (Date.now() % every_ms));
+    };
+    tick();
+    return () => clearTimeout(timer);
   }, [every_ms, stopped]);
   return now;
 }
