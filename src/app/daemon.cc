@@ -819,6 +819,7 @@ void Daemon::take_snapshot(Micros now) {
   for (const auto& [number, report] : reports()) {
     s.ledgers.emplace(number, report.ledger);
     s.frontiers.emplace(number, report.frontier);
+    if (report.held) s.held.emplace(number, *report.held);
   }
   s.edges = edges();
   counts_.push_back({now, s.ingest.datagrams, s.decoded.flows, s.ingest.octets});

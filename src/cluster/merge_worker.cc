@@ -604,7 +604,8 @@ std::map<QueryId, QueryReport> MergeWorker::reports() const {
   for (const auto& [partition, share] : shares_) {
     for (const Part& part : share.parts) {
       if (part.sink == nullptr || part.ending) continue;
-      reports[part.query.id] = report_of(share, part);
+      QueryReport& report = reports[part.query.id] = report_of(share, part);
+      report.held = share.engine->held(part.number);
     }
   }
   return reports;

@@ -9,6 +9,7 @@
 //
 // Generation and number tell repeats, and what a superseded worker still writes: those of a partition never decrease.
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ struct QueryReport {
   Micros frontier = base::kMinTime;  ///< how far its edges are
   std::string failure;               ///< why it was stopped; empty: it runs
   exec::Engine::Whole whole;         ///< of which windows it is known that they have no rows
+  /// What its open windows hold: for who completes them, and not sent to others.
+  std::optional<exec::Engine::Held> held = {};
 };
 
 /// Writes the messages of one version of a query. One thread.
