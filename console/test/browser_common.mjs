@@ -60,14 +60,22 @@ export async function false_daemon(t, answers) {
     response.writeHead(answer?.status ?? (answer ? 200 : 404), { "content-type": "application/json" }).end(JSON.stringify(answer?.body ?? { title: "Not Found", status: 404 }));
   });
   await new Promise((resolve) => false_one.listen(0, "127.0.0.1", resolve));
-  const front = await serve({ folder, daemon: `http://127.0.0.1:${false_one.address().port}` });
+  t.after(() => end(false_one));
+  await before_daemon(t, `http://127.0.0.1:${false_one.address().port}`);
+}
+
+/** For the rest of the test `t`, pages are before another daemon, or those of another folder. */
+export async function before_daemon(t, address, pages = folder) {
+  const front = await serve({ folder: pages, daemon: address });
   const was = origin;
   origin = `http://127.0.0.1:${front.address().port}`;
   t.after(() => {
     origin = was;
-    for (const each of [false_one, front]) {
-      each.closeAllConnections();
-      each.close();
-    }
+    end(front);
   });
+}
+
+function end(http_server) {
+  http_server.closeAllConnections();
+  http_server.close();
 }

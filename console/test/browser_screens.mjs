@@ -20,6 +20,11 @@ const PAGES = [
   { name: "query", path: "/q/demo_pops?v=1&r=15m", ready: ".time-chart canvas" },
   { name: "query-matrix", path: "/q/demo_matrix", ready: ".heatmap rect" },
   { name: "query-largest", path: "/q/top_talkers?v=1&r=1h", ready: ".time-chart canvas" },
+  { name: "system", path: "/system", ready: ".node-graph svg" },
+  { name: "system-doctor", path: "/system?v=1&tab=doctor", ready: ".checks" },
+  { name: "system-audit", path: "/system?v=1&tab=audit", ready: ".audit" },
+  { name: "system-tokens", path: "/system?v=1&tab=tokens", ready: ".token-form" },
+  { name: "system-program", path: "/system?v=1&tab=program", ready: ".program" },
   { name: "not-found", path: "/nothing", ready: "h1" },
 ];
 const LOOKS = [

@@ -13,7 +13,7 @@ const RIGHT = 30;
 const WRITTEN_WIDTH = 52;
 
 /** Of an element, in CSS pixels, as it changes. */
-function useWidth(otherwise: number) {
+export function useWidth(otherwise: number) {
   const element = useRef<HTMLElement>(null);
   const [width, set_width] = useState(otherwise);
   useEffect(() => {
