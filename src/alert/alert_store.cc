@@ -28,6 +28,12 @@ CREATE TABLE silence (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE notice (
   number INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, queued_at INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 )sql";
+// Came later. Versions that do not know it leave it alone, so the format is the same.
+constexpr const char* kEndedSchema = R"sql(
+CREATE TABLE IF NOT EXISTS ended (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, starts_at INTEGER NOT NULL, ends_at INTEGER NOT NULL,
+  body TEXT NOT NULL) STRICT
+)sql";
 
 std::string dump(const json& body) { return body.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -37,6 +43,7 @@ std::string body_of(const KeyState& key) {
                {"covered_until", key.covered_until},
                {"early_until", key.early_until},
                {"recovering_since", key.recovering_since},
+               {"fired_at", key.fired_at},
                {"window_start", key.window_start},
                {"window_end", key.window_end},
                {"columns", key.columns},
@@ -45,6 +52,8 @@ std::string body_of(const KeyState& key) {
                {"complete", key.complete},
                {"sites_missing", key.sites_missing},
                {"notified", key.told.notified},
+               {"notified_at", key.told.notified_at},
+               {"notified_to", key.told.notified_to},
                {"acknowledged_by", key.told.acknowledged_by},
                {"acknowledged_at", key.told.acknowledged_at},
                {"comment", key.told.comment}});
@@ -58,6 +67,10 @@ KeyState key_of(std::string name, const json& body) {
   key.covered_until = body.at("covered_until");
   key.early_until = body.at("early_until");
   key.recovering_since = body.at("recovering_since");
+  // Members that came later.
+  key.fired_at = body.value("fired_at", key.state == KeyState::State::kPending ? Micros{0} : key.since);
+  key.told.notified_at = body.value("notified_at", Micros{0});
+  key.told.notified_to = body.value("notified_to", std::vector<std::string>());
   key.window_start = body.at("window_start");
   key.window_end = body.at("window_end");
   key.columns = body.at("columns");
@@ -133,6 +146,7 @@ Result<std::unique_ptr<AlertStore>> AlertStore::open(const std::string& path) {
                              kApplicationId, kSchemaVersion)
                      .c_str());
     }
+    db.execute(kEndedSchema);
     return {};
   });
   if (!opened) return tl::unexpected(opened.error());
@@ -190,6 +204,36 @@ Result<void> AlertStore::write(const Step& step) {
       for (const std::string& key : step.gone) gone.reset().with(rule, std::string_view(key)).run();
     }
     put_all(step.notices);
+    if (step.ended.empty()) return;
+    Statement put(db_->handle(), "INSERT OR REPLACE INTO ended (id, starts_at, ends_at, body) VALUES (?1, ?2, ?3, ?4)");
+    for (const EndedAlert& ended : step.ended)
+      put.reset().with(std::string_view(ended.id), ended.starts_at, ended.ends_at, std::string_view(ended.body)).run();
+    Statement(db_->handle(), "DELETE FROM ended WHERE number <= (SELECT max(number) FROM ended) - ?1")
+        .with(kEndedMax)
+        .run();
+  });
+}
+
+Result<std::vector<std::string>> AlertStore::ended(Micros from, Micros until, size_t count_max) {
+  const std::lock_guard lock(mutex_);
+  return guarded<std::vector<std::string>>([&]() -> Result<std::vector<std::string>> {
+    std::vector<std::string> bodies;
+    Statement rows(db_->handle(),
+                   "SELECT body FROM ended WHERE ends_at > ?1 AND starts_at < ?2 ORDER BY ends_at DESC, number DESC "
+                   "LIMIT ?3");
+    rows.with(from, until, static_cast<int64_t>(count_max));
+    while (rows.step()) bodies.push_back(rows.text(0));
+    return bodies;
+  });
+}
+
+Result<std::optional<std::string>> AlertStore::find_ended(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  return guarded<std::optional<std::string>>([&]() -> Result<std::optional<std::string>> {
+    Statement row(db_->handle(), "SELECT body FROM ended WHERE id = ?1");
+    row.with(id);
+    if (!row.step()) return std::nullopt;
+    return row.text(0);
   });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// What a restart must not forget: keys that are not inactive, silences, and notices that are on their way. A file of
-// SQLite.
+// What a restart must not forget: keys that are not inactive, silences, notices that are on their way, and what has
+// ended. A file of SQLite.
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,6 +31,13 @@ struct QueuedNotice {
   int64_t number = 0;  ///< grows
   std::string endpoint, body;
   Micros queued_at = 0;  ///< wall clock
+};
+
+/// An alert that is over.
+struct EndedAlert {
+  std::string id;  ///< alert_id()
+  Micros starts_at = 0, ends_at = 0;
+  std::string body;  ///< JSON of the caller's
 };
 
 /// Any thread. What is written is on the disk when the call returns, so that neither a kill nor a power cut takes it
@@ -64,8 +71,13 @@ class AlertStore {
     std::vector<const KeyState*> put;
     std::vector<std::string> gone;
     std::vector<QueuedNotice> notices;
+    std::vector<EndedAlert> ended;
   };
   base::Result<void> write(const Step& step);
+  static constexpr int64_t kEndedMax = 5'000;  ///< the oldest go
+  /// Bodies of those of which some lies in [from, until), the last that ended first, at most `count_max`.
+  base::Result<std::vector<std::string>> ended(Micros from, Micros until, size_t count_max);
+  base::Result<std::optional<std::string>> find_ended(std::string_view id);
   base::Result<void> put_notices(const std::vector<QueuedNotice>& notices);
   base::Result<void> remove_notices(const std::vector<int64_t>& numbers);
   base::Result<void> put_silence(const Silence& silence);

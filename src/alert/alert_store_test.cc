@@ -29,6 +29,7 @@ KeyState key(std::string name) {
   made.covered_until = 2;
   made.early_until = 3;
   made.recovering_since = 4;
+  made.fired_at = 9;
   made.window_start = 5;
   made.window_end = 6;
   made.columns = R"({"a":"\u0000'"})";
@@ -37,6 +38,8 @@ KeyState key(std::string name) {
   made.complete = false;
   made.sites_missing = {"ams"};
   made.told.notified = true;
+  made.told.notified_at = 10;
+  made.told.notified_to = {"chat"};
   made.told.acknowledged_by = "alice";
   made.told.acknowledged_at = 8;
   made.told.comment = "mine";
@@ -76,7 +79,10 @@ TEST_F(AlertStoreTest, WhatIsWrittenIsThereAfterAKill) {
   EXPECT_EQ(rule.keys[1].value, a.value);
   EXPECT_EQ(rule.keys[1].state, a.state);
   EXPECT_EQ(rule.keys[1].early_until, 3);
+  EXPECT_EQ(rule.keys[1].fired_at, 9);
   EXPECT_EQ(rule.keys[1].told.comment, "mine");
+  EXPECT_EQ(rule.keys[1].told.notified_at, 10);
+  EXPECT_EQ(rule.keys[1].told.notified_to, a.told.notified_to);
   EXPECT_EQ(kept->silences, (std::vector<Silence>{{5, "r", "k=1", 1'000, "bob", "why", 10}}));
   ASSERT_EQ(kept->notices.size(), 2u);
   EXPECT_EQ(kept->notices[1].body, "two");
@@ -107,6 +113,23 @@ TEST_F(AlertStoreTest, AStepThatCannotBeWrittenLeavesNothingOfItself) {
   EXPECT_FALSE((*store)->write(step));
   EXPECT_TRUE((*store)->load()->rules.empty());
   EXPECT_TRUE((*store)->load()->notices.empty());
+}
+
+TEST_F(AlertStoreTest, OfWhatHasEndedTheNewestAreKept) {
+  auto store = AlertStore::open(path());
+  ASSERT_TRUE(store);
+  AlertStore::Step step;
+  step.rule = "r";
+  for (int64_t i = 0; i < AlertStore::kEndedMax + 2; ++i)
+    step.ended.push_back({std::to_string(i), i, i + 10, "body " + std::to_string(i)});
+  ASSERT_TRUE((*store)->write(step));
+  const auto all = (*store)->ended(base::kMinTime, base::kMaxTime, 10'000);
+  ASSERT_TRUE(all) << all.error().message;
+  ASSERT_EQ(all->size(), static_cast<size_t>(AlertStore::kEndedMax));
+  EXPECT_EQ(all->front(), "body 5001") << "the last that ended";
+  EXPECT_EQ((*store)->ended(base::kMinTime, base::kMaxTime, 3)->size(), 3u);
+  EXPECT_EQ(*(*store)->find_ended("2"), "body 2");
+  EXPECT_EQ(*(*store)->find_ended("1"), std::nullopt);
 }
 
 TEST_F(AlertStoreTest, AnotherFileIsLeftAlone) {

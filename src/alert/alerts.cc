@@ -265,9 +265,7 @@ void Alerts::end_rule(const std::string& name, Micros at) {
   AlertStore::Step step;
   step.rule = name;
   step.rule_gone = true;
-  for (const Event& event : events) {
-    if (event.key.told.notified) queue_notice(rule, event.key, NoticeState::kResolved, event.at, step.notices);
-  }
+  for (const Event& event : events) tell_end(rule, event, step);
   write(step);
   rules_.erase(found);
 }
@@ -374,8 +372,7 @@ void Alerts::tick(Micros now) {
     if (told.empty()) continue;
     for (const std::string& of : told) {
       KeyState& key = *rule->states.find(of);
-      key.told.notified = true;
-      queue_notice(*rule, key, NoticeState::kFiring, 0, step.notices);
+      tell_firing(*rule, key, step.notices);
       step.put.push_back(&key);
     }
     step.rule = name;
@@ -468,16 +465,15 @@ void Alerts::settle_events(Rule& rule, std::vector<Event>& events) {
   const Micros now = wall_clock();
   for (Event& event : events) {
     if (event.kind == Event::Kind::kResolved) {
-      if (event.key.told.notified) queue_notice(rule, event.key, NoticeState::kResolved, event.at, step.notices);
+      tell_end(rule, event, step);
       continue;
     }
-    KeyState* const key = rule.states.find(event.key.key);
     if (silenced(rule, event.key, now)) continue;
-    queue_notice(rule, event.key, NoticeState::kFiring, 0, step.notices);
-    if (key != nullptr) key->told.notified = true;
+    KeyState* const key = rule.states.find(event.key.key);
+    tell_firing(rule, key != nullptr ? *key : event.key, step.notices);
   }
   const RuleStates::Changes changes = rule.states.take_changes();
-  if (changes.put.empty() && changes.gone.empty() && step.notices.empty()) return;
+  if (changes.put.empty() && changes.gone.empty() && step.notices.empty() && step.ended.empty()) return;
   for (const std::string& key : changes.put) step.put.push_back(rule.states.find(key));
   step.gone = changes.gone;
   step.rule = rule.name;
@@ -529,6 +525,27 @@ void Alerts::queue_notice(const Rule& rule, const KeyState& key, NoticeState sta
   for (const std::string& endpoint : endpoints) to.push_back({notifier_->next_number(), endpoint, body, wall_clock()});
 }
 
+void Alerts::tell_firing(const Rule& rule, KeyState& key, std::vector<QueuedNotice>& to) {
+  queue_notice(rule, key, NoticeState::kFiring, 0, to);
+  key.told.notified = true;
+  key.told.notified_at = wall_clock();
+  key.told.notified_to = endpoints_of(rule);
+}
+
+/// It is told where it was told that it fires, and kept for who asks what was.
+void Alerts::tell_end(const Rule& rule, const Event& event, AlertStore::Step& step) {
+  Json body = key_json(rule, event.key);
+  if (event.key.told.notified) {
+    queue_notice(rule, event.key, NoticeState::kResolved, event.at, step.notices);
+    body["notices"].push_back(
+        {{"state", "resolved"}, {"at", base::format_rfc3339(wall_clock())}, {"endpoints", endpoints_of(rule)}});
+  }
+  body["state"] = "ended";
+  body["ends_at"] = base::format_rfc3339(event.at);
+  step.ended.push_back({alert_id(rule.facts, event.key), event.key.since, event.at,
+                        body.dump(-1, ' ', false, Json::error_handler_t::replace)});
+}
+
 std::vector<Json> Alerts::firing_for(const std::string& endpoint) const {
   const std::lock_guard lock(mutex_);
   std::vector<Json> firing;
@@ -551,7 +568,14 @@ Json Alerts::key_json(const Rule& rule, const KeyState& key) const {
   json["state"] = name(key.state);
   json["key_text"] = key_text(rule.facts.key_columns, key.key);
   json["silenced"] = silenced(rule, key, wall_clock());
+  const auto time_or_null = [](Micros time) { return time == 0 ? Json(nullptr) : Json(base::format_rfc3339(time)); };
+  json["fired_at"] = time_or_null(key.fired_at);
+  json["recovering_since"] = time_or_null(key.state == KeyState::State::kRecovering ? key.recovering_since : Micros{0});
   json["notified"] = key.told.notified;
+  json["notices"] = Json::array();
+  if (key.told.notified)
+    json["notices"].push_back(
+        {{"state", "firing"}, {"at", time_or_null(key.told.notified_at)}, {"endpoints", key.told.notified_to}});
   json["acknowledged"] = key.told.acknowledged_by.empty() ? Json(nullptr)
                                                           : Json{{"by", key.told.acknowledged_by},
                                                                  {"at", base::format_rfc3339(key.told.acknowledged_at)},
@@ -568,14 +592,61 @@ Json Alerts::list() const {
   return all;
 }
 
-std::optional<Json> Alerts::show(const std::string& id) const {
+Json Alerts::rule_states() const {
   const std::lock_guard lock(mutex_);
+  Json all = Json::array();
   for (const auto& [name, rule] : rules_) {
-    for (const auto& [of, key] : rule->states.keys()) {
-      if (alert_id(rule->facts, key) == id) return key_json(*rule, key);
+    size_t counts[3] = {};
+    for (const auto& [of, key] : rule->states.keys()) ++counts[static_cast<size_t>(key.state)];
+    Json labels = Json::object();
+    for (const auto& [label, value] : rule->facts.labels) labels[label] = value;
+    Json json = {{"name", name},
+                 {"version", rule->facts.version},
+                 {"severity", rule->facts.severity},
+                 {"threshold", rule->facts.threshold},
+                 {"clear", nullptr},
+                 {"for_seconds", nullptr},
+                 {"keep_firing_for_seconds", nullptr},
+                 {"labels", std::move(labels)},
+                 {"endpoints", endpoints_of(*rule)},
+                 {"key_columns", rule->facts.key_columns},
+                 {"value_column", rule->facts.value_column.empty() ? Json(nullptr) : Json(rule->facts.value_column)},
+                 {"pending", counts[0]},
+                 {"firing", counts[1]},
+                 {"recovering", counts[2]},
+                 {"keys_left_out", rule->states.keys_left_out()}};
+    if (!rule->versions.empty()) {
+      const plan::AlertRule& newest = *rule->versions.back().rule;
+      if (newest.clear) json["clear"] = newest.clear_text;
+      json["for_seconds"] = static_cast<double>(newest.for_us) / kSecond;
+      json["keep_firing_for_seconds"] = static_cast<double>(newest.keep_us) / kSecond;
+    }
+    all.push_back(std::move(json));
+  }
+  return all;
+}
+
+Result<std::optional<Json>> Alerts::show(const std::string& id) const {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, rule] : rules_) {
+      for (const auto& [of, key] : rule->states.keys()) {
+        if (alert_id(rule->facts, key) == id) return key_json(*rule, key);
+      }
     }
   }
-  return std::nullopt;
+  const auto body = store_->find_ended(id);
+  if (!body) return tl::unexpected(body.error());
+  if (!*body) return std::nullopt;
+  return Json::parse(**body, nullptr, false);
+}
+
+Result<Json> Alerts::ended(Micros from, Micros until, size_t count_max) const {
+  const auto bodies = store_->ended(from, until, count_max);
+  if (!bodies) return tl::unexpected(bodies.error());
+  Json all = Json::array();
+  for (const std::string& body : *bodies) all.push_back(Json::parse(body, nullptr, false));
+  return all;
 }
 
 Result<Json> Alerts::acknowledge(const std::string& id, const std::string& author, const std::string& comment,

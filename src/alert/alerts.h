@@ -63,8 +63,12 @@ class Alerts {
   void stop();
 
   // What people ask and do. Times are wall clock. Any thread.
-  Json list() const;                                      ///< keys of all rules, rule by rule
-  std::optional<Json> show(const std::string& id) const;  ///< by alert_id; nullopt: it is over, or never was
+  Json list() const;         ///< keys of all rules, rule by rule
+  Json rule_states() const;  ///< what each rule asks for and how many keys it has, by name
+  /// By alert_id, of those that are over too; nullopt: it never was, or is over for long. Errors: the store's.
+  base::Result<std::optional<Json>> show(const std::string& id) const;
+  /// What is over, and lay in [from, until) with some of its time, the last that ended first. Errors: the store's.
+  base::Result<Json> ended(Micros from, Micros until, size_t count_max) const;
   /// Errors: 42704 no such alert; the store's, with which it is done all the same until a restart.
   base::Result<Json> acknowledge(const std::string& id, const std::string& author, const std::string& comment,
                                  Micros now);
@@ -115,8 +119,10 @@ class Alerts {
   NoticeFacts facts_of(const Rule& rule) const;
   bool silenced(const Rule& rule, const KeyState& key, Micros now) const;
   void queue_notice(const Rule& rule, const KeyState& key, NoticeState state, Micros at, std::vector<QueuedNotice>& to);
+  void tell_firing(const Rule& rule, KeyState& key, std::vector<QueuedNotice>& to);
   std::vector<std::string> endpoints_of(const Rule& rule) const;
   Json key_json(const Rule& rule, const KeyState& key) const;
+  void tell_end(const Rule& rule, const Event& event, AlertStore::Step& step);
   std::vector<Json> firing_for(const std::string& endpoint) const;
   static constexpr size_t kSilencesMax = 1'000;
 

@@ -171,7 +171,7 @@ TEST_F(AlertsTest, RowsOfAViewFireAndEndByItsConditions) {
   EXPECT_EQ(all[0]["key_text"], "site=a");
   EXPECT_EQ(all[0]["value"], 7);
   EXPECT_EQ(all[0]["columns"]["window_start"], "1970-01-01T00:01:00Z");
-  EXPECT_EQ(alerts_->show(all[0]["id"])->at("state"), "firing");
+  EXPECT_EQ((*alerts_->show(all[0]["id"]))->at("state"), "firing");
 }
 
 TEST_F(AlertsTest, ARestartForgetsNothingAndTellsNothingTwice) {
@@ -256,6 +256,56 @@ TEST_F(AlertsTest, AnAlteredRuleGoesOnWithItsKeys) {
   version_ = 2;
   give(2, {{"a", 20}, {"b", 60}});
   EXPECT_EQ(receiver_.take(1), "-a");
+}
+
+TEST_F(AlertsTest, WhatHasEndedIsToldToWhoAsksLater) {
+  open("\"alert.when\" = 'n > 10', \"alert.for\" = '2 min', \"alert.keep_firing_for\" = '2 min'");
+  give(0, {{"a", 20}, {"b", 20}});
+  give(1, {{"a", 30}});
+  EXPECT_EQ(receiver_.take(1), "+a") << "b was only pending";
+  const std::string id = alerts_->list()[0]["id"];
+  EXPECT_EQ(alerts_->list()[0]["fired_at"], "1970-01-01T00:02:00Z");
+  EXPECT_EQ(alerts_->list()[0]["notices"][0]["endpoints"], Json({"log"}));
+  ASSERT_TRUE(alerts_->acknowledge(id, "alice", "mine", 1));
+  give(2, {});
+  EXPECT_EQ(alerts_->list()[0]["recovering_since"], "1970-01-01T00:02:00Z");
+  give(3, {});
+  EXPECT_EQ(receiver_.take(1), "-a");
+  start();
+  const auto ended = alerts_->ended(base::kMinTime, base::kMaxTime, 10);
+  ASSERT_TRUE(ended) << ended.error().message;
+  ASSERT_EQ(ended->size(), 1u);
+  const Json& alert = ended->front();
+  EXPECT_EQ(alert["id"], id);
+  EXPECT_EQ(alert["state"], "ended");
+  EXPECT_EQ(alert["starts_at"], "1970-01-01T00:00:00Z");
+  EXPECT_EQ(alert["fired_at"], "1970-01-01T00:02:00Z");
+  EXPECT_EQ(alert["recovering_since"], "1970-01-01T00:02:00Z");
+  EXPECT_EQ(alert["ends_at"], "1970-01-01T00:04:00Z");
+  EXPECT_EQ(alert["value"], 30);
+  EXPECT_EQ(alert["acknowledged"]["by"], "alice");
+  ASSERT_EQ(alert["notices"].size(), 2u);
+  EXPECT_EQ(alert["notices"][1]["state"], "resolved");
+  EXPECT_EQ(alerts_->show(id)->value(), alert);
+  EXPECT_FALSE(alerts_->show("0123456789abcdef")->has_value());
+  EXPECT_TRUE(alerts_->ended(4 * kMinute, base::kMaxTime, 10)->empty()) << "it was over by then";
+  EXPECT_TRUE(alerts_->ended(base::kMinTime, 0, 10)->empty()) << "it had not begun";
+  EXPECT_EQ(alerts_->ended(3 * kMinute, 4 * kMinute, 10)->size(), 1u);
+}
+
+TEST_F(AlertsTest, WhatARuleAsksForCanBeRead) {
+  open("\"alert.when\" = 'n > 10', \"alert.clear\" = 'n < 5', \"alert.for\" = '2 min', \"alert.severity\" = 'page'");
+  give(0, {{"a", 20}});
+  const Json rules = alerts_->rule_states();
+  ASSERT_EQ(rules.size(), 1u);
+  EXPECT_EQ(rules[0]["name"], "r");
+  EXPECT_EQ(rules[0]["severity"], "page");
+  EXPECT_EQ(rules[0]["threshold"], "n > 10");
+  EXPECT_EQ(rules[0]["clear"], "n < 5");
+  EXPECT_EQ(rules[0]["for_seconds"], 120);
+  EXPECT_EQ(rules[0]["endpoints"], Json({"log"}));
+  EXPECT_EQ(rules[0]["pending"], 1);
+  EXPECT_EQ(rules[0]["firing"], 0);
 }
 
 TEST_F(AlertsTest, ATestTakesTheWayOfAllNotices) {

@@ -54,6 +54,7 @@ void RuleStates::see(KeyState& key, const WindowRows& window, const KeyRow& row)
 void RuleStates::fire_if_long_enough(KeyState& key, const WindowRows& window, std::vector<Event>& events) {
   if (window.end - key.since < options_.for_us) return;
   key.state = KeyState::State::kFiring;
+  key.fired_at = window.end;
   if (!window.final) key.early_until = window.end;
   events.push_back({Event::Kind::kFired, key, window.end});
 }
@@ -114,6 +115,7 @@ void RuleStates::take_rest(const WindowRows& window, uint64_t left_out, bool kno
   changed_.insert_or_assign(rest.key, true);
   if (!fresh) return;
   rest.since = window.start;
+  rest.fired_at = window.end;
   if (!window.final) rest.early_until = window.end;
   rest.state = KeyState::State::kFiring;
   events.push_back({Event::Kind::kFired, rest, window.end});

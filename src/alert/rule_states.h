@@ -27,6 +27,7 @@ struct KeyState {
   Micros covered_until = 0;     ///< end of the last of them
   Micros early_until = 0;       ///< end of the open window that made it fire; windows that end before say nothing of it
   Micros recovering_since = 0;  ///< start of the first window that was not; kRecovering
+  Micros fired_at = 0;          ///< end of the window that made it fire; 0: it is pending
   Micros window_start = 0, window_end = 0;  ///< of the row below
   std::string columns = "{}";               ///< JSON object: the last row of the key that was seen
   std::optional<double> value;              ///< of that row
@@ -35,7 +36,9 @@ struct KeyState {
   std::vector<std::string> sites_missing;   ///< of that window
   /// Of who looks after notices (alerts.h), not of the rule.
   struct {
-    bool notified = false;  ///< that it fires was told
+    bool notified = false;                 ///< that it fires was told
+    Micros notified_at = 0;                ///< wall clock; 0: unknown
+    std::vector<std::string> notified_to;  ///< endpoints
     std::string acknowledged_by, comment;
     Micros acknowledged_at = 0;
   } told;

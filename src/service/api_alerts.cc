@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kTextOctetsMax = 1'000;
 constexpr std::chrono::seconds kTestPatience(15);
+constexpr uint64_t kEndedShown = 200, kEndedMax = 2'000;
 
 std::string_view type_name(config::NotifySettings::Type type) {
   constexpr std::string_view kNames[] = {"webhook", "alertmanager", "syslog", "script"};
@@ -60,13 +61,30 @@ class AlertRoutes {
     }
     return json_answer(200, {{"alerts", ground_->alerts->list()},
                              {"rules", ground_->alerts->rules()},
+                             {"rule_states", ground_->alerts->rule_states()},
                              {"silences", ground_->alerts->silences()},
                              {"endpoints", std::move(endpoints)}});
   }
   Response show(const Request& request) const {
     const std::string id(request.path_value("id"));
-    if (auto alert = ground_->alerts->show(id)) return json_answer(200, *alert);
-    return refuse(fail("42704", fmt::format("there is no alert '{}'", id), {}, "it may be over").value());
+    const auto alert = ground_->alerts->show(id);
+    if (!alert) return refuse(alert.error());
+    if (*alert) return json_answer(200, **alert);
+    return refuse(fail("42704", fmt::format("there is no alert '{}'", id), {}, "it may be over for long").value());
+  }
+  Response ended(const Request& request) const {
+    const auto from = time_parameter(request, "from"), until = time_parameter(request, "until");
+    const auto limit = count_parameter(request, "limit");
+    if (!from) return refuse(from.error());
+    if (!until) return refuse(until.error());
+    if (!limit) return refuse(limit.error());
+    // One more than is shown: whether there are more.
+    const size_t shown = std::min<uint64_t>(limit->value_or(kEndedShown), kEndedMax);
+    auto ended = ground_->alerts->ended(from->value_or(base::kMinTime), until->value_or(base::kMaxTime), shown + 1);
+    if (!ended) return refuse(ended.error());
+    const bool more = ended->size() > shown;
+    if (more) ended->erase(ended->size() - 1);
+    return json_answer(200, {{"alerts", std::move(*ended)}, {"more", more}});
   }
   Response acknowledge(const Request& request) const {
     const std::string id(request.path_value("id"));
@@ -166,6 +184,7 @@ void add_alert_routes(http::Router& router, const std::shared_ptr<const ApiGroun
                 role, name, slow, size_t{16} << 10});
   };
   add(Method::kGet, "/api/v1/alerts", kViewer, "alerts", false, &AlertRoutes::list);
+  add(Method::kGet, "/api/v1/alerts/ended", kViewer, "ended_alerts", true, &AlertRoutes::ended);
   add(Method::kGet, "/api/v1/alerts/{id}", kViewer, "alert", false, &AlertRoutes::show);
   add(Method::kPost, "/api/v1/alerts/{id}/ack", kOperator, "acknowledge_alert", true, &AlertRoutes::acknowledge);
   add(Method::kGet, "/api/v1/silences", kViewer, "silences", false, &AlertRoutes::silences);
