@@ -134,7 +134,7 @@ Json notice_json(const NoticeFacts& facts, const KeyState& key, NoticeState stat
                  {"sites_missing", key.sites_missing},
                  {"sampling", facts.sampling.empty() ? Json("unknown") : Json(facts.sampling)},
                  {"query", fmt::format("{}@{}", facts.rule, facts.version)},
-                 {"url", fmt::format("{}/api/v1/alerts/{}", facts.link, id)}};
+                 {"url", fmt::format("{}/alerts/{}", facts.link, id)}};
   // A whole number stays one.
   if (!facts.value_column.empty() && columns.contains(facts.value_column) && columns[facts.value_column].is_number())
     notice["value"] = columns[facts.value_column];

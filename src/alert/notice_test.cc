@@ -54,7 +54,7 @@ TEST(Notice, NamesRuleValueThresholdCompletenessSamplingAndLink) {
   EXPECT_EQ(notice["title"], "[firing] ddos: dst_ip=192.0.2.1, name=web");
   EXPECT_EQ(notice["message"],
             "bps = 2400. Rule: bps > 1000. Complete, sampling 1:1000. " + notice["url"].get<std::string>());
-  EXPECT_EQ(notice["url"], "https://noc.example/api/v1/alerts/" + notice["alert_id"].get<std::string>());
+  EXPECT_EQ(notice["url"], "https://noc.example/alerts/" + notice["alert_id"].get<std::string>());
   KeyState part = key();
   part.complete = false;
   part.sites_missing = {"ams", "fra"};
