@@ -10,13 +10,13 @@
 #include <optional>
 
 #include "app/commands.h"
-#include "app/exporter_snippets.h"
 #include "app/exporters_of_server.h"
 #include "app/input.h"
 #include "app/pipeline.h"
 #include "app/run_options.h"
 #include "app/stop_signal.h"
 #include "receiver/text_buffer.h"
+#include "service/exporter_snippets.h"
 #include "telemetry/terminal_log.h"
 
 namespace backstream::app {
@@ -232,10 +232,11 @@ int wait(Arguments arguments) {
 }
 
 int snippet_for(const Arguments& arguments) {
-  SnippetValues values;
+  service::SnippetValues values;
   std::string system;
   std::string systems;
-  for (const std::string_view name : snippet_systems()) systems.append(systems.empty() ? "" : ", ").append(name);
+  for (const std::string_view name : service::snippet_systems())
+    systems.append(systems.empty() ? "" : ", ").append(name);
   CLI::App app("The lines that make a router send its flows here, with timeouts that the default delay fits.",
                "backstream exporter snippet");
   app.add_option("SYSTEM", system, systems)->required();
@@ -260,9 +261,9 @@ int snippet_for(const Arguments& arguments) {
   }
   if (!base::parse_inet(values.collector) || !base::parse_inet(values.collector)->is_host())
     return misused(fmt::format("--collector '{}' is no address", values.collector), "--collector 192.0.2.10");
-  const auto text = snippet(system, values);
+  const auto text = service::snippet(system, values);
   if (!text) {
-    const std::string_view near = base::nearest_name(system, snippet_systems());
+    const std::string_view near = base::nearest_name(system, service::snippet_systems());
     return misused(fmt::format("no snippet for '{}'", system),
                    near.empty() ? "there are: " + systems : fmt::format("did you mean '{}'?", near));
   }

@@ -5,6 +5,7 @@
 
 #include "service/api_json.h"
 #include "service/api_routes.h"
+#include "service/exporter_snippets.h"
 #include "telemetry/exposition.h"
 
 namespace backstream::service {
@@ -148,6 +149,18 @@ class NodeRoutes {
     Json list = Json::array();
     for (const ExporterStatus& exporter : ground_->exporters()) list.push_back(exporter_json(exporter));
     return json_answer(200, {{"exporters", std::move(list)}});
+  }
+
+  /// With their places: who asks fills them in.
+  Response snippets(const Request&) const {
+    Json list = Json::array();
+    for (const SnippetForm& form : snippet_forms())
+      list.push_back({{"system", form.name},
+                      {"port", form.port},
+                      {"source", form.source},
+                      {"interface", form.interface},
+                      {"text", form.text}});
+    return json_answer(200, {{"snippets", std::move(list)}});
   }
 
   Response why(const Request& request) const {
@@ -386,6 +399,7 @@ void add_node_routes(http::Router& router, const std::shared_ptr<const ApiGround
   };
   add(Method::kGet, "/api/v1/status", kViewer, "status", false, &NodeRoutes::status);
   add(Method::kGet, "/api/v1/exporters", kViewer, "exporters", true, &NodeRoutes::exporters);
+  add(Method::kGet, "/api/v1/exporters/snippets", kViewer, "exporter_snippets", false, &NodeRoutes::snippets);
   add(Method::kGet, "/api/v1/queries/{name}/why", kViewer, "why_query", false, &NodeRoutes::why);
   add(Method::kGet, "/api/v1/nodes", kViewer, "nodes", false, &NodeRoutes::nodes);
   add(Method::kPost, "/api/v1/nodes/{name}/drain", kAdmin, "drain_node", true, &NodeRoutes::drain_node);

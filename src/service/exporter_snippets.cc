@@ -1,19 +1,11 @@
-#include "app/exporter_snippets.h"
+#include "service/exporter_snippets.h"
 
 #include <utility>
 
-namespace backstream::app {
+namespace backstream::service {
 namespace {
 
-struct System {
-  std::string_view name;
-  int port;
-  std::string_view source, interface;  ///< what stands there when nothing was given
-  std::string_view text;
-};
-
-// {collector}, {port}, {source}, {interface} and {rate} are replaced.
-constexpr System kSystems[] = {
+constexpr SnippetForm kSystems[] = {
     {"junos", 4739, "192.0.2.1", "xe-0/0/0",
      R"(# Junos, inline flow monitoring (MX): IPFIX. One sampling-instance line for each FPC, two sampling lines for each
 # interface to other networks (input only: a flow then counts once).
@@ -149,14 +141,16 @@ void replace_all(std::string& text, std::string_view name, std::string_view valu
 
 }  // namespace
 
+std::span<const SnippetForm> snippet_forms() { return kSystems; }
+
 std::vector<std::string_view> snippet_systems() {
   std::vector<std::string_view> names;
-  for (const System& system : kSystems) names.push_back(system.name);
+  for (const SnippetForm& system : kSystems) names.push_back(system.name);
   return names;
 }
 
 std::optional<std::string> snippet(std::string_view name, const SnippetValues& values) {
-  for (const System& system : kSystems) {
+  for (const SnippetForm& system : kSystems) {
     if (system.name != name) continue;
     std::string text(system.text);
     const auto given = [](const std::string& value, std::string_view otherwise) {
@@ -172,4 +166,4 @@ std::optional<std::string> snippet(std::string_view name, const SnippetValues& v
   return std::nullopt;
 }
 
-}  // namespace backstream::app
+}  // namespace backstream::service

@@ -1,11 +1,22 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace backstream::app {
+namespace backstream::service {
+
+/// A system's lines as they are before values take the places {collector}, {port}, {source}, {interface} and {rate}.
+struct SnippetForm {
+  std::string_view name;
+  int port;                            ///< of the protocol
+  std::string_view source, interface;  ///< what stands there when nothing was given
+  std::string_view text;
+};
+/// In the order of the help.
+std::span<const SnippetForm> snippet_forms();
 
 /// What a router's configuration is made for.
 struct SnippetValues {
@@ -22,4 +33,4 @@ std::vector<std::string_view> snippet_systems();
 /// (inactive), which the default watermark.delay of 75 s fits. Nullopt: no such system.
 std::optional<std::string> snippet(std::string_view system, const SnippetValues& values);
 
-}  // namespace backstream::app
+}  // namespace backstream::service
