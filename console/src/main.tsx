@@ -1,5 +1,5 @@
 import { type FunctionComponent, render } from "preact";
-import { signed_out } from "./api/client";
+import { firing, signed_out } from "./api/client";
 import { LivePage } from "./pages/live";
 import { NotFoundPage } from "./pages/not_found";
 import { QueriesPage } from "./pages/queries";
@@ -34,7 +34,7 @@ function Page() {
 function Console() {
   const { page, query } = address.value.view;
   const name = page === "query" ? query : page === "unknown" ? words.value.not_found : words.value.pages[page];
-  document.title = `${name} · BackStreamDB`;
+  document.title = `${firing.value ? `(${firing.value}) ` : ""}${name} · BackStreamDB`;
   // What somebody has begun to write outlives an expired token: his page waits, and asks nothing.
   const waits = signed_out.value && who.value !== null;
   return (

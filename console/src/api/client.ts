@@ -21,6 +21,15 @@ export class Refusal extends Error {
 /** Status of a Refusal when nobody answered. */
 export const NOBODY = 0;
 
+/** Alerts that fire, as the last answer about alerts had them. Null: nobody has asked, or may not. */
+export const firing = signal<number | null>(null);
+export let alerts_heard_at = 0;
+
+export function hear_alerts(alerts: readonly Alert[]): void {
+  firing.value = alerts.filter((alert) => alert.state === "firing").length;
+  alerts_heard_at = Date.now();
+}
+
 /** Set by the first 401: the page to sign in is before all others, and nothing is asked meanwhile. */
 export const signed_out = signal(false);
 
@@ -113,7 +122,11 @@ export const api = {
   why: (name: string) => get<Why>(`${path_of(name)}/why`),
   results: (name: string, range: ResultRange, signal?: AbortSignal) => get<Results>(results_path(name, range), signal),
   exporters: async () => (await get<{ exporters: Exporter[] }>("/exporters")).exporters,
-  alerts: async () => (await get<{ alerts: Alert[] }>("/alerts")).alerts,
+  alerts: async () => {
+    const { alerts } = await get<{ alerts: Alert[] }>("/alerts");
+    hear_alerts(alerts);
+    return alerts;
+  },
   /** Empty where /metrics is closed, as it is for who sees some rows only: a list of queries does without. */
   latencies: async () => {
     try {

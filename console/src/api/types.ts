@@ -123,30 +123,106 @@ export interface Exporter {
   site: string;
   protocols: string;
   state: "active" | "idle" | "behind" | "ahead" | "unknown";
+  first_seen: Time | null;
   last_seen: Time | null;
+  datagrams: number;
+  records: number;
   flows: number;
+  /** By sequence numbers: flows, datagrams of NetFlow v9, samples of sFlow. */
   missing: number;
+  rejected: number;
   sampling: { min: number | null; max: number | null; unknown: boolean };
+  /** What its clock is behind ours; below 0: ahead. */
+  clock_offset_seconds: number | null;
+  delay_p999_seconds: number | null;
+}
+
+/** What makes a router send: text with places for values. */
+export interface Snippet {
+  system: string;
+  port: number;
+  source: string;
+  interface: string;
+  text: string;
 }
 
 export interface Alert {
   id: string;
-  state: "pending" | "firing" | "recovering";
+  state: "pending" | "firing" | "recovering" | "ended";
   alert: string;
   severity: "info" | "warning" | "critical" | "page";
+  labels: Record<string, string>;
   starts_at: Time;
   ends_at: Time | null;
+  key: Record<string, Value>;
   key_text: string;
   value_column: string | null;
   value: number | null;
   threshold: string;
+  /** Not 0: it stands for so many keys that found no room. */
+  more: number;
+  window_start: Time;
   window_end: Time;
   complete: boolean;
+  sites_missing: string[];
+  sampling: string;
   query: string;
+  url: string;
   title: string;
   message: string;
   silenced: boolean;
+  fired_at: Time | null;
+  recovering_since: Time | null;
+  notices: { state: "firing" | "resolved"; at: Time | null; endpoints: string[] }[];
   acknowledged: { by: string; at: Time; comment: string } | null;
+}
+
+export interface AlertRule {
+  name: string;
+  version: number;
+  severity: "info" | "warning" | "critical" | "page";
+  threshold: string;
+  clear: string | null;
+  for_seconds: number | null;
+  keep_firing_for_seconds: number | null;
+  endpoints: string[];
+  pending: number;
+  firing: number;
+  recovering: number;
+  keys_left_out: number;
+}
+
+export interface Silence {
+  id: number;
+  /** A rule; "*": all. */
+  alert: string;
+  /** Alert.key_text; empty: all keys. */
+  key: string;
+  until: Time;
+  author: string;
+  comment: string;
+  made_at: Time;
+}
+
+export interface Endpoint {
+  name: string;
+  type: "webhook" | "alertmanager" | "syslog" | "script";
+  waiting: number;
+  delivered: number;
+  failed: number;
+  refused: number;
+  dropped: number;
+  error: string | null;
+  failing_since: Time | null;
+  delivered_at: Time | null;
+}
+
+export interface Check {
+  id: string;
+  state: "ok" | "warning" | "error";
+  text: string;
+  /** What to type. */
+  fix: string;
 }
 
 export interface Status {

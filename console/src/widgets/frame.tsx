@@ -1,10 +1,11 @@
 // What is around every page: names of pages, how the connection is, pause, and how things are shown.
 import type { ComponentChildren } from "preact";
-import { signed_out, token } from "../api/client";
+import { firing, signed_out, token } from "../api/client";
 import { connection } from "../api/stream";
 import { address, view_beside } from "../state/address";
 import { paused, toggle_pause } from "../state/pause";
 import { choose_units, choose_zone, language, theme, units, zone, type Theme } from "../state/preferences";
+import { useFiring } from "../state/firing";
 import { sign_out, who } from "../state/session";
 import { type Page, PLAIN_PAGES } from "../state/view";
 import { duration } from "../words/format";
@@ -13,6 +14,8 @@ import { Choice, Link, Menu } from "./basics";
 import { KeysDialog, keys_shown, useKeys } from "./keys";
 import { newer_windows, useNow } from "./held";
 
+/** Pages that say by themselves what fires. */
+const TELL_THEMSELVES: readonly Page[] = ["live", "alerts", "alert"];
 /** Pages that a page of the head leads to. */
 const PART_OF: Partial<Record<Page, Page>> = { query: "queries", alert: "alerts" };
 
@@ -74,13 +77,14 @@ export function Frame({ children }: { children: ComponentChildren }) {
   const w = words.value;
   const { view, unknown, later } = address.value;
   useKeys();
+  useFiring();
   return (
     <>
       <a class="skip" href="#content">{w.skip}</a>
       <header class="head">
         <Link to={view_beside("live")} class="brand"><Logo /><span>BackStream<b>DB</b></span></Link>
         <nav aria-label={w.navigation}>
-          {PLAIN_PAGES.map((page) => <Link key={page} to={view_beside(page)} current={(PART_OF[view.page] ?? view.page) === page}>{w.pages[page]}</Link>)}
+          {PLAIN_PAGES.map((page) => <Link key={page} to={view_beside(page)} current={(PART_OF[view.page] ?? view.page) === page}>{page === "alerts" && firing.value ? w.alerts_firing(firing.value) : w.pages[page]}</Link>)}
         </nav>
         <div class="controls" role="group" aria-label={w.controls}>
           <Connection />
@@ -106,6 +110,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
       </header>
       {(later || unknown.length > 0) && <p class="note-bar" role="status">{later ? w.later_link : w.unknown_link(unknown.join(", "))}</p>}
       <Expiry />
+      <p class="visually-hidden" role="status">{firing.value && !TELL_THEMSELVES.includes(view.page) ? w.alert_count(firing.value) : ""}</p>
       <main id="content" tabIndex={-1}>{children}</main>
       <KeysDialog />
     </>

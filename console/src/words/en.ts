@@ -56,6 +56,7 @@ export const en = {
   exporter_states: { ok: "ok", loss: "loss", unscaled: "sampling unknown", silent: "silent" },
   exporters_none: "No exporter has sent anything to this node yet.",
   firing: "Firing",
+  alerts_firing: (count: number) => `Alerts (${count})`,
   alert_count: (count: number) => plural(count, "alert fires", "alerts fire"),
   no_alerts: "No alert is firing",
   since: (time: string) => `since ${time}`,

@@ -55,6 +55,7 @@ export const pt_br: Words = {
   exporter_states: { ok: "ok", loss: "perda", unscaled: "amostragem desconhecida", silent: "calado" },
   exporters_none: "Nenhum exportador enviou dados a este nó ainda.",
   firing: "Disparado",
+  alerts_firing: (count) => `Alertas (${count})`,
   alert_count: (count) => plural(count, "alerta disparado", "alertas disparados"),
   no_alerts: "Nenhum alerta disparado",
   since: (time) => `desde ${time}`,
