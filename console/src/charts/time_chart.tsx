@@ -18,6 +18,8 @@ export interface TimeChartProps {
   height: number;
   /** For who does not see it. */
   summary: string;
+  /** Lines across, of values as they are shown: thresholds. */
+  levels?: readonly number[];
   /** A part was chosen by dragging, ms. Without it nothing can be chosen. */
   on_select?: (from: number, until: number) => void;
 }
@@ -127,6 +129,23 @@ function draw_incomplete(plot: uPlot, picture: Picture): void {
   ctx.restore();
 }
 
+/** Lines that a value is compared with. */
+function draw_levels(plot: uPlot, levels: readonly number[]): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.strokeStyle = token("--bad");
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+  for (const level of levels) {
+    const y = plot.valToPos(level, "y", true);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
 export function TimeChart(props: TimeChartProps) {
   const { picture, kind, unit, from, until, height, summary } = props;
   const host = useRef<HTMLDivElement>(null);
@@ -152,7 +171,10 @@ export function TimeChart(props: TimeChartProps) {
       padding: [10, 26, 0, 0],
       scales: {
         x: { time: true, range: () => [latest.current.from / 1000, latest.current.until / 1000] },
-        y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] },
+        y: { range: (_, __, high) => {
+          const top = Math.max(high ?? 0, ...(latest.current.levels ?? []));
+          return [0, top > 0 ? top * 1.08 : 1];
+        } },
       },
       axes: [
         { ...axis, size: 30, gap: 9, space: 70, values: (_, splits, __, ___, step) => splits.map((at) => {
@@ -168,6 +190,7 @@ export function TimeChart(props: TimeChartProps) {
       },
       hooks: {
         drawClear: [(drawn) => draw_incomplete(drawn, latest.current.picture)],
+        draw: [(drawn) => draw_levels(drawn, latest.current.levels ?? [])],
         setCursor: [(drawn) => {
           const { idx, left } = drawn.cursor;
           set_hover(idx == null || left == null || left < 0 ? null : { at: idx, left: left + drawn.bbox.left / devicePixelRatio });

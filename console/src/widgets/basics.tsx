@@ -64,10 +64,11 @@ export function Menu({ label, children, class: style }: { label: ComponentChildr
   );
 }
 
-export function CopyItem({ text, children }: { text: () => string; children: ComponentChildren }) {
+/** @param style  an item of a menu, or a button of its own */
+export function CopyItem({ text, children, class: style = "menu-item" }: { text: () => string; children: ComponentChildren; class?: string }) {
   const [done, set_done] = useState(false);
   return (
-    <button type="button" class="menu-item" onClick={() => {
+    <button type="button" class={style} onClick={() => {
       void navigator.clipboard.writeText(text()).then(() => {
         set_done(true);
         setTimeout(() => set_done(false), 1_500);
