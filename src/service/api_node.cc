@@ -46,7 +46,8 @@ Json exporter_json(const ExporterStatus& exporter) {
           {"sampling",
            {{"min", rate(exporter.sampling_rate_min)},
             {"max", rate(exporter.sampling_rate_max)},
-            {"unknown", exporter.ledger.sampling_unknown_rows != 0}}},
+            {"unknown", exporter.ledger.sampling_unknown_rows != 0},
+            {"unknown_rows", exporter.ledger.sampling_unknown_rows}}},
           {"clock_offset_seconds", clock.clock_offset_us ? seconds_json(*clock.clock_offset_us) : Json(nullptr)},
           {"delay_p999_seconds", clock.timed ? seconds_json(clock.delay_p999_us) : Json(nullptr)}};
 }
