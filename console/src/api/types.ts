@@ -131,7 +131,7 @@ export interface Exporter {
   /** By sequence numbers: flows, datagrams of NetFlow v9, samples of sFlow. */
   missing: number;
   rejected: number;
-  sampling: { min: number | null; max: number | null; unknown: boolean };
+  sampling: { min: number | null; max: number | null; unknown: boolean; unknown_rows: number };
   /** What its clock is behind ours; below 0: ahead. */
   clock_offset_seconds: number | null;
   delay_p999_seconds: number | null;
