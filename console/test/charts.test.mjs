@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { has_all_groups, shape_of, charts_of, main_measure, picture_of, stacked, total_of, matrix_of } = await load("charts/shape", "charts/series");
+const { has_all_groups, shape_of, charts_of, main_measure, measure_for, picture_of, stacked, total_of, matrix_of, scale_of } = await load("charts/shape", "charts/series", "words/format");
 const columns = (text) => text.split(" ").map((each) => {
   const [name, type, key, stderr_of] = each.split(":");
   return { name, type: { i: "bigint", d: "double precision", a: "inet", t: "text", z: "timestamp with time zone", v: "interval" }[type], ...(key ? { key: true } : {}), ...(stderr_of ? { stderr_of } : {}) };
@@ -122,4 +122,20 @@ test("a matrix has the largest of both sides, and cells without a row stay empty
   const of = columns("window_start:z src_as:i:k dst_as:i:k octets:i");
   const matrix = matrix_of(window_at(0, [["", 1, 2, 100], ["", 2, 1, 50], ["", 3, 1, 10]], of), shape_of(of), "octets", scale, 2);
   assert.deepEqual(matrix, { rows: ["AS1", "AS2"], columns: ["AS2", "AS1"], cells: [[10, null], [null, 5]] });
+});
+
+test("packets are another column; octets are never shown as such", () => {
+  const shape = (...names) => shape_of([{ name: "window_start", type: "timestamp with time zone" }, ...names.map((name) => ({ name, type: "bigint" }))]);
+  const both = shape("octets", "packets", "flows");
+  assert.deepEqual(measure_for(both, null, "bits"), { measure: "octets", lacks_packets: false });
+  assert.deepEqual(measure_for(both, "octets", "packets"), { measure: "packets", lacks_packets: false });
+  assert.deepEqual(measure_for(both, "flows", "packets"), { measure: "flows", lacks_packets: false });
+  assert.deepEqual(measure_for(shape("octets"), null, "packets"), { measure: "octets", lacks_packets: true });
+  assert.deepEqual(measure_for(shape("packets", "octets"), null, "bits"), { measure: "octets", lacks_packets: false });
+  assert.deepEqual(measure_for(shape("packets", "octets"), "packets", "bits"), { measure: "packets", lacks_packets: false });
+  assert.deepEqual(measure_for(shape("in_octets", "out_octets", "in_packets", "out_packets"), "out_octets", "packets"), { measure: "out_packets", lacks_packets: false });
+  assert.deepEqual(measure_for(shape(), null, "packets"), { measure: null, lacks_packets: false });
+  const names = { bits: "bit/s", bytes: "B/s", packets: "packets/s", flows: "flows/s" };
+  assert.deepEqual([scale_of("octets", "packets", names).unit, scale_of("octets", "packets", names).of(100, 10)], ["bit/s", 80]);
+  assert.deepEqual([scale_of("packets", "bits", names).unit, scale_of("packets", "packets", names).of(100, 10)], ["packets/s", 10]);
 });

@@ -1,6 +1,6 @@
 // What a result is like, and the picture that fits (docs/console.md, "Charts").
 import type { Column } from "../api/types";
-import type { ChartName } from "../state/view";
+import type { ChartName, Units } from "../state/view";
 import { quantity_of } from "../words/format";
 
 export interface Shape {
@@ -72,6 +72,27 @@ export function has_all_groups(text: string): boolean {
 
 export function main_measure(shape: Shape): string | null {
   return (shape.measures.find((column) => adds_up(column.name)) ?? shape.measures[0])?.name ?? null;
+}
+
+export interface Measured {
+  measure: string | null;
+  /** Packets are wanted, and the result has none: it is shown in bits, and that is told. */
+  lacks_packets: boolean;
+}
+
+/** What is drawn: of traffic its packets where the reader wants those. `asked`: a column; null or no measure: the main one. */
+export function measure_for(shape: Shape, asked: string | null, units: Units): Measured {
+  const measure = shape.measures.some((column) => column.name === asked) ? asked : main_measure(shape);
+  const kind = measure === null ? null : quantity_of(measure).kind;
+  const of_kind = (wanted: string) => shape.measures.filter((column) => quantity_of(column.name).kind === wanted);
+  const same_side = (columns: Column[]) => columns.find((column) => column.name === measure?.replace(/octets|bytes|bits/, "packets")) ?? columns[0];
+  if (units === "packets" && kind === "octets") {
+    const packets = same_side(of_kind("packets"));
+    return packets ? { measure: packets.name, lacks_packets: false } : { measure, lacks_packets: true };
+  }
+  // Nobody asked for packets: traffic is what comes first.
+  if (units !== "packets" && kind === "packets" && asked === null) return { measure: of_kind("octets")[0]?.name ?? measure, lacks_packets: false };
+  return { measure, lacks_packets: false };
 }
 
 /** The first is what is shown unless the reader asks for another. */

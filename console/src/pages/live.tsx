@@ -7,7 +7,7 @@ import type { ResultWindow } from "../api/window_store";
 import { Heatmap } from "../charts/heatmap";
 import { heading_of, label_of } from "../charts/labels";
 import { matrix_of, picture_of, type Picture, seconds_of, total_of } from "../charts/series";
-import { has_all_groups } from "../charts/shape";
+import { has_all_groups, measure_for } from "../charts/shape";
 import { Sparkline } from "../charts/sparkline";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import { view_beside } from "../state/address";
@@ -107,8 +107,9 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
   const w = words.value;
   const now = useNow(1_000);
   const state = useFeed(() => new QueryFeed(tile.query.name, { from: Date.now() - SPAN_MS, until: null }), [tile.query.name, tile.query.incarnation]);
-  const scale = scale_of(tile.measure, units.value, w.per_second);
-  const picture = useMemo(() => picture_of(state?.windows ?? [], tile.shape, tile.measure, scale, { all_groups: has_all_groups(tile.query.text), with_other: true }), [state?.windows, tile, units.value]);
+  const { measure, lacks_packets } = measured(tile);
+  const scale = scale_of(measure, units.value, w.per_second);
+  const picture = useMemo(() => picture_of(state?.windows ?? [], tile.shape, measure, scale, { all_groups: has_all_groups(tile.query.text), with_other: true }), [state?.windows, tile, units.value]);
   const flows_at = tile.shape.measures.find((column) => /(^|_)flows$/.test(column.name))?.name;
   const flows_scale = scale_of(flows_at ?? "", units.value, w.per_second);
   const flows = useMemo(() => flows_at === undefined ? null : picture_of(state?.windows ?? [], tile.shape, flows_at, flows_scale), [state?.windows, flows_at]);
@@ -141,6 +142,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
           {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
             : picture.times.length === 0 ? <NoRows name={tile.query.name} loading={state === null || state.phase === "loading"} />
             : <TimeChart picture={picture} kind="area" unit={scale.unit} from={from} until={now} height={268} summary={summary} />}
+          {lacks_packets && <p class="notes">{w.no_packets}</p>}
         </Panel>
         <Panel class="traffic-sites" title={by_site ? w.sites : tile.shape.dimensions.map((column) => heading_of(column.name)).join(", ")}>
           <Lines picture={picture} unit={scale.unit} missing={missing} />
@@ -191,11 +193,18 @@ function NoRows({ name, loading }: { name: string; loading: boolean }) {
   return <p class="empty">{why.reasons.map((reason) => <span key={reason}>{reason}<br /></span>)}</p>;
 }
 
+/** A tile has a measure: what is drawn of it in the units that are wanted. */
+function measured(tile: Tile): { measure: string; lacks_packets: boolean } {
+  const { measure, lacks_packets } = measure_for(tile.shape, tile.measure, units.value);
+  return { measure: measure ?? tile.measure, lacks_packets };
+}
+
 function TopTile({ tile }: { tile: Tile }) {
   const w = words.value;
-  const { query, shape, measure } = tile;
+  const { query, shape } = tile;
+  const { measure, lacks_packets } = measured(tile);
   const rows = shape.matrix ? MATRIX_ROWS : TILE_ROWS_ASKED;
-  const state = useFeed(() => largest_rows(query.name, measure, { from: Date.now() - SPAN_MS, until: null }, rows), [query.name, query.incarnation, query.version]);
+  const state = useFeed(() => largest_rows(query.name, measure, { from: Date.now() - SPAN_MS, until: null }, rows), [query.name, query.incarnation, query.version, measure]);
   const scale = scale_of(measure, units.value, w.per_second);
   const newest = state?.windows[state.windows.length - 1] ?? null;
   const title = (
@@ -203,26 +212,28 @@ function TopTile({ tile }: { tile: Tile }) {
       <Link to={view_beside("query", query.name)} class="panel-link">{heading_of(query.name)}</Link>
     </>
   );
-  const aside = newest?.end != null ? <span class="muted" title={date_time(newest.end, zone.value)}>{time_of_day(newest.end, zone.value)}</span> : undefined;
+  const aside = newest?.end != null || lacks_packets ? (
+    <span class="muted" title={lacks_packets ? w.no_packets : date_time(newest!.end!, zone.value)}>{lacks_packets ? w.bits_only : time_of_day(newest!.end!, zone.value)}</span>
+  ) : undefined;
   const by = shape.dimensions.map((column) => heading_of(column.name)).join(" → ");
   return (
     <Panel class={shape.matrix ? "tile tile-matrix" : "tile"} title={title} aside={aside}>
       {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
         : !state || !newest || newest.rows.length === 0 ? <NoRows name={query.name} loading={!state || state.phase === "loading"} />
         : shape.matrix ? <Heatmap cell_height={38} matrix={matrix_of(newest, shape, measure, scale, MATRIX_SIZE)} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
-        : <Largest windows={state.windows} tile={tile} by={by} />}
+        : <Largest windows={state.windows} tile={tile} measure={measure} by={by} />}
     </Panel>
   );
 }
 
-function Largest({ windows, tile, by }: { windows: readonly ResultWindow[]; tile: Tile; by: string }) {
+function Largest({ windows, tile, measure, by }: { windows: readonly ResultWindow[]; tile: Tile; measure: string; by: string }) {
   const w = words.value;
-  const scale = scale_of(tile.measure, units.value, w.per_second);
+  const scale = scale_of(measure, units.value, w.per_second);
   const newest = windows[windows.length - 1]!;
   // Rows beyond the largest are not here: what a key lacks in a window is unknown, not 0.
-  const picture = useMemo(() => picture_of(windows, tile.shape, tile.measure, scale, { lines_max: 1_000, all_groups: false }), [windows, units.value]);
+  const picture = useMemo(() => picture_of(windows, tile.shape, measure, scale, { lines_max: 1_000, all_groups: false }), [windows, measure, units.value]);
   const trends = new Map(picture.lines.map((line) => [line.label, line.values]));
-  const at = newest.columns.findIndex((column) => column.name === tile.measure);
+  const at = newest.columns.findIndex((column) => column.name === measure);
   const places = tile.shape.dimensions.map((dimension) => newest.columns.findIndex((column) => column.name === dimension.name));
   const rows = newest.rows.slice(0, TILE_ROWS).map((row) => ({
     labels: places.map((place) => label_of(newest.columns[place]!, row[place] ?? null)),

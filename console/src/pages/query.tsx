@@ -7,7 +7,7 @@ import type { ResultWindow } from "../api/window_store";
 import { Heatmap } from "../charts/heatmap";
 import { heading_of, label_of, measure_title } from "../charts/labels";
 import { matrix_of, picture_of, seconds_of, total_of } from "../charts/series";
-import { charts_of, has_all_groups, main_measure, shape_of, type Shape } from "../charts/shape";
+import { charts_of, has_all_groups, measure_for, shape_of, type Shape } from "../charts/shape";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import { address, change } from "../state/address";
 import { units, zone } from "../state/preferences";
@@ -96,7 +96,7 @@ function QueryView({ query }: { query: Query }) {
   const now = useNow(1_000);
   const asked = asked_of(view, now);
   const shape = useMemo(() => shape_of(size?.columns ?? query.columns), [size]);
-  const measure = shape.measures.some((column) => column.name === view.measure) ? view.measure : main_measure(shape);
+  const { measure, lacks_packets } = measure_for(shape, view.measure, units.value);
   const charts = charts_of(shape, measure);
   const chart: ChartName = view.chart !== null && charts.includes(view.chart) ? view.chart : charts[0]!;
   const partly = (size?.rows ?? 0) > ROWS_WHOLE_MAX;
@@ -131,7 +131,7 @@ function QueryView({ query }: { query: Query }) {
       {(query.comment || /^\s*--/.test(query.text)) && <p class="lead">{query.comment || purpose_of(query.text)}</p>}
       {query.reason && <p class="trouble">{query.reason}</p>}
       <Toolbar shape={shape} measure={measure} charts={charts} chart={chart} asked={asked} />
-      {!state ? <Loading /> : <Result query={query} state={state} size={size!} shape={shape} measure={measure} chart={chart} asked={asked} partly={partly} />}
+      {!state ? <Loading /> : <Result query={query} state={state} size={size!} shape={shape} measure={measure} chart={chart} asked={asked} partly={partly} lacks_packets={lacks_packets} />}
       <Panel title={w.statement} class="statement"
         aside={query.collecting_since && <span class="muted">{w.collecting_since(date_time(Date.parse(query.collecting_since), zone.value))}</span>}>
         <Statement text={query.text} />
@@ -196,9 +196,10 @@ interface ResultProps {
   chart: ChartName;
   asked: Asked;
   partly: boolean;
+  lacks_packets: boolean;
 }
 
-function Result({ query, state, size, shape, measure, chart, asked, partly }: ResultProps) {
+function Result({ query, state, size, shape, measure, chart, asked, partly, lacks_packets }: ResultProps) {
   const w = words.value;
   const scale = scale_of(measure ?? "", units.value, w.per_second);
   // Averages of a tier are of windows of the query's own length.
@@ -213,6 +214,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly }: Re
   const has_margins = picture.lines.some((line) => line.margins?.some((margin) => margin !== null));
   const zoom = (from: number, until: number) => change({ from: Math.floor(from / 1000) * 1000, until: Math.ceil(until / 1000) * 1000 }, true);
   const notes = [
+    lacks_packets && w.no_packets,
     state.tier !== "raw" && w.averages(state.tier),
     partly && newest && w.largest_only(newest.rows.length, short(size.rows ?? 0, w.locale)),
     state.cut && w.cut,

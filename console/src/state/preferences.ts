@@ -1,7 +1,7 @@
 // What this browser prefers where an address says nothing. Theme and language are the reader's own, never in a link.
 import { computed, effect, signal, type Signal } from "@preact/signals";
 import { address, change } from "./address";
-import type { Units, Zone } from "./view";
+import { UNITS, type Units, type Zone } from "./view";
 
 export type Theme = "auto" | "dark" | "light";
 export type Language = "en" | "pt-BR";
@@ -30,7 +30,7 @@ function kept<T extends string>(name: string, otherwise: T, allowed: readonly T[
 const native: Language = navigator.language.toLowerCase().startsWith("pt") ? "pt-BR" : "en";
 export const language = kept<Language>("language", native, ["en", "pt-BR"]);
 export const theme = kept<Theme>("theme", "auto", ["auto", "dark", "light"]);
-const units_kept = kept<Units>("units", "bits", ["bits", "bytes"]);
+const units_kept = kept<Units>("units", "bits", UNITS);
 const zone_kept = kept<Zone>("zone", "utc", ["utc", "local"]);
 
 export const units = computed(() => address.value.view.units ?? units_kept.value);

@@ -7,7 +7,9 @@ export const VIEW_VERSION = 1;
 /** Pages whose address is their name, in the order of the head. */
 export const PLAIN_PAGES = ["live", "explore", "queries", "matrix", "exporters", "alerts", "system"] as const;
 export type Page = (typeof PLAIN_PAGES)[number] | "query" | "alert" | "unknown";
-export type Units = "bits" | "bytes";
+/** How traffic is shown. */
+export const UNITS = ["bits", "bytes", "packets"] as const;
+export type Units = (typeof UNITS)[number];
 export type Zone = "utc" | "local";
 export const RANGES = ["5m", "15m", "1h", "6h", "24h", "7d"] as const;
 export type RangeName = (typeof RANGES)[number];
@@ -102,7 +104,7 @@ export function read_view(path: string, search: string): Read {
     } else if (key === "r") set("range", one_of(RANGES, text));
     else if (key === "from") set("from", time_of(text));
     else if (key === "until") set("until", time_of(text));
-    else if (key === "u") set("units", one_of(["bits", "bytes"] as const, text));
+    else if (key === "u") set("units", one_of(UNITS, text));
     else if (key === "tz") set("zone", one_of(["utc", "local"] as const, text));
     else if (key === "chart") set("chart", one_of(CHARTS, text));
     else if (key === "m") set("measure", text);

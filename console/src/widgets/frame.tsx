@@ -91,7 +91,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
           <button type="button" class={`button pause${paused.value ? " button-strong" : ""}`} aria-pressed={paused.value} onClick={toggle_pause}>
             <span class={paused.value ? "icon-play" : "icon-pause"} aria-hidden="true" />{paused.value ? w.resume : w.pause}
           </button>
-          <Choice label={w.units} value={units.value} choose={choose_units} options={[{ value: "bits", text: w.bits }, { value: "bytes", text: w.bytes }]} />
+          <Choice label={w.units} value={units.value} choose={choose_units} options={[{ value: "bits", text: w.bits }, { value: "bytes", text: w.bytes }, { value: "packets", text: w.packets }]} />
           <Choice label={w.time_zone} value={zone.value} choose={choose_zone} options={[{ value: "utc", text: w.utc }, { value: "local", text: w.local }]} />
           <Menu label={<span aria-label={w.controls}>☰</span>} class="menu-right">
             <div class="menu-group">

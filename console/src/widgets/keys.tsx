@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { go, view_beside } from "../state/address";
 import { choose_units, dark, theme, units } from "../state/preferences";
 import { toggle_pause } from "../state/pause";
+import { UNITS } from "../state/view";
 import { words } from "../words/words";
 
 export const keys_shown = signal(false);
@@ -28,7 +29,7 @@ export function useKeys(): void {
       if (going && event.key in PAGES) go(view_beside(PAGES[event.key as keyof typeof PAGES]));
       else if (event.key === "g") goto_until = Date.now() + GOTO_MS;
       else if (event.key === " ") toggle_pause();
-      else if (event.key === "u") choose_units(units.value === "bits" ? "bytes" : "bits");
+      else if (event.key === "u") choose_units(UNITS[(UNITS.indexOf(units.value) + 1) % UNITS.length]!);
       else if (event.key === "t") theme.value = dark.value ? "light" : "dark";
       else if (event.key === "?") keys_shown.value = true;
       else if (event.key === "/") {

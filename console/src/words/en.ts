@@ -12,6 +12,9 @@ export const en = {
   units: "Units",
   bits: "bit/s",
   bytes: "byte/s",
+  packets: "packets/s",
+  bits_only: "bits only",
+  no_packets: "This query has no packets: bits are shown.",
   time_zone: "Time zone",
   utc: "UTC",
   local: "Local",
@@ -130,7 +133,7 @@ export const en = {
   keys: "Keys",
   keys_list: [
     ["space", "pause, resume"],
-    ["u", "bits or bytes"],
+    ["u", "bits, bytes, packets"],
     ["t", "theme"],
     ["/", "search"],
     ["g l", "Live"],

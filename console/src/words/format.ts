@@ -105,8 +105,10 @@ export function scale_of(column: string, units: Units, names: { bits: string; by
   const quantity = quantity_of(column);
   if (quantity.kind === "count") return { of: (value) => value, unit: "" };
   if (quantity.kind === "seconds") return { of: (value) => value, unit: "s" };
-  const factor = quantity.kind !== "octets" ? 1 : counts_bits(column) ? (units === "bits" ? 1 : 1 / 8) : units === "bits" ? 8 : 1;
-  const unit = quantity.kind === "octets" ? names[units] : names[quantity.kind];
+  // Octets are never packets: who wants those needs another column (measure_for), and sees bits where there is none.
+  const bytes = units === "bytes";
+  const factor = quantity.kind !== "octets" ? 1 : counts_bits(column) ? (bytes ? 1 / 8 : 1) : bytes ? 1 : 8;
+  const unit = quantity.kind === "octets" ? names[bytes ? "bytes" : "bits"] : names[quantity.kind];
   return {
     of: (value, window_seconds) => (quantity.per_window && window_seconds > 0 ? (value * factor) / window_seconds : value * factor),
     unit,

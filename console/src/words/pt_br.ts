@@ -11,6 +11,9 @@ export const pt_br: Words = {
   units: "Unidades",
   bits: "bit/s",
   bytes: "byte/s",
+  packets: "pacotes/s",
+  bits_only: "só bits",
+  no_packets: "Esta consulta não tem pacotes: são mostrados bits.",
   time_zone: "Fuso horário",
   utc: "UTC",
   local: "Local",
@@ -129,7 +132,7 @@ export const pt_br: Words = {
   keys: "Teclas",
   keys_list: [
     ["espaço", "pausar, retomar"],
-    ["u", "bits ou bytes"],
+    ["u", "bits, bytes, pacotes"],
     ["t", "tema"],
     ["/", "buscar"],
     ["g l", "Ao vivo"],
