@@ -5,6 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { dark, zone } from "../state/preferences";
 import { time_of_day, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
+import type { EarlierLine } from "./comparison";
 import { DASHES, other_colour, series_colour } from "./colours";
 import { type Picture, stacked, total_of } from "./series";
 
@@ -20,6 +21,8 @@ export interface TimeChartProps {
   summary: string;
   /** Lines across, of values as they are shown: thresholds. */
   levels?: readonly number[];
+  /** What an earlier time was like, thin and dashed. */
+  earlier?: { label: string; lines: readonly EarlierLine[] };
   /** A part was chosen by dragging, ms. Without it nothing can be chosen. */
   on_select?: (from: number, until: number) => void;
 }
@@ -54,13 +57,15 @@ function split(values: (number | null)[], open: readonly boolean[], wanted: bool
   return values.map((value, i) => (open[i] === wanted || (wanted && open[i + 1] === true) ? value : null));
 }
 
+const EARLIER_DASH = [5, 4];
+
 interface Laid {
   data: uPlot.AlignedData;
   series: uPlot.Series[];
   bands: uPlot.Band[];
 }
 
-function lay_out({ picture, kind }: TimeChartProps, is_dark: boolean): Laid {
+function lay_out({ picture, kind, earlier }: TimeChartProps, is_dark: boolean): Laid {
   const open = picture.windows.map((window) => window !== null && window.open);
   const data: (number | null)[][] = [picture.times];
   const series: uPlot.Series[] = [{}];
@@ -97,6 +102,9 @@ function lay_out({ picture, kind }: TimeChartProps, is_dark: boolean): Laid {
       add(split(line.values, open, false), { stroke: colour(i), width: 1.75, dash });
       if (open.includes(true)) add(split(line.values, open, true), { stroke: colour(i), width: 1.75, dash: [2, 3] });
     });
+  }
+  for (const { line, values } of earlier?.lines ?? []) {
+    add(values, { stroke: line === null ? token("--text") : colour(line), width: 1, dash: EARLIER_DASH });
   }
   return { data: data as uPlot.AlignedData, series, bands };
 }
@@ -147,7 +155,7 @@ function draw_levels(plot: uPlot, levels: readonly number[]): void {
 }
 
 export function TimeChart(props: TimeChartProps) {
-  const { picture, kind, unit, from, until, height, summary } = props;
+  const { picture, kind, unit, from, until, height, summary, earlier } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
@@ -157,7 +165,7 @@ export function TimeChart(props: TimeChartProps) {
   const locale = words.value.locale;
   const open = picture.windows.some((window) => window?.open === true);
   // All that cannot be changed by new data alone.
-  const make = [kind, unit, zone.value, is_dark, locale, open, height, props.on_select !== undefined, ...picture.lines.map((line) => line.label + (line.margins ? "±" : ""))].join("|");
+  const make = [kind, unit, zone.value, is_dark, locale, open, height, props.on_select !== undefined, earlier?.label, ...(earlier?.lines ?? []).map(({ line }) => line), ...picture.lines.map((line) => line.label + (line.margins ? "±" : ""))].join("|");
 
   useEffect(() => {
     const element = host.current!;
@@ -218,17 +226,17 @@ export function TimeChart(props: TimeChartProps) {
 
   useEffect(() => {
     plot.current?.setData(lay_out(props, is_dark).data);
-  }, [picture, from, until]);
+  }, [picture, earlier, from, until]);
 
   return (
     <div class="time-chart" role="img" aria-label={summary}>
       <div ref={host} class="time-chart-canvas" />
-      {hover && <Tooltip picture={picture} kind={kind} unit={unit} hover={hover} width={host.current?.clientWidth ?? 0} />}
+      {hover && <Tooltip picture={picture} kind={kind} unit={unit} hover={hover} earlier={earlier} width={host.current?.clientWidth ?? 0} />}
     </div>
   );
 }
 
-function Tooltip({ picture, kind, unit, hover, width }: { picture: Picture; kind: "area" | "lines"; unit: string; hover: Hover; width: number }) {
+function Tooltip({ picture, kind, unit, hover, earlier, width }: { picture: Picture; kind: "area" | "lines"; unit: string; hover: Hover; earlier: TimeChartProps["earlier"]; width: number }) {
   const w = words.value;
   const window = picture.windows[hover.at];
   const at_right = hover.left > width / 2;
@@ -256,9 +264,32 @@ function Tooltip({ picture, kind, unit, hover, width }: { picture: Picture; kind
           {kind === "area" && picture.whole && picture.lines.length > 1 && (
             <tr class="tooltip-total"><td /><td>{w.total}</td><td class="number">{total === null ? w.no_data : with_unit(total, unit, w.locale)}</td></tr>
           )}
+          {earlier?.lines.map(({ line, values }) => {
+            const value = values[hover.at];
+            return (
+              <tr key={`earlier ${line}`} class="tooltip-note">
+                <td><EarlierSwatch index={line} /></td>
+                <td>{earlier_label(picture, line, earlier.label)}</td>
+                <td class="number">{value == null ? w.no_data : with_unit(value, unit, w.locale)}</td>
+              </tr>
+            );
+          })}
         </tbody>
       </table>
     </div>
+  );
+}
+
+/** "24h before" of a total; of a line its name, too. */
+export function earlier_label(picture: Picture, line: number | null, label: string): string {
+  const of = line === null ? null : picture.lines[line];
+  return !of || picture.lines.length === 1 ? label : `${of.other ? words.value.other : of.label}, ${label}`;
+}
+
+export function EarlierSwatch({ index }: { index: number | null }) {
+  const colour = index === null ? "var(--text)" : series_colour(index, dark.value);
+  return (
+    <svg class="swatch-earlier" viewBox="0 0 14 4" aria-hidden="true"><path d="M0 2H14" stroke={colour} stroke-width="1.5" stroke-dasharray="4 2" /></svg>
   );
 }
 

@@ -1,8 +1,8 @@
 // One query: its result in the picture that fits and as a table, now and in the past.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api, results_path, token } from "../api/client";
 import { type Feed, type FeedState, largest_rows, QueryFeed } from "../api/feed";
-import type { Query, Results, Tier } from "../api/types";
+import type { Query, Tier } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
 import { Heatmap } from "../charts/heatmap";
 import { heading_of, label_of, measure_title } from "../charts/labels";
@@ -12,9 +12,12 @@ import { Swatch, TimeChart } from "../charts/time_chart";
 import { address, change } from "../state/address";
 import { units, zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
-import { type ChartName, range_ms, type RangeName, RANGES, type View } from "../state/view";
+import type { ChartName } from "../state/view";
 import { Badge, Bar, Choice, CopyItem, Loading, Menu, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
+import { EarlierLegend, useEarlier } from "../widgets/earlier";
+import { type Size, useSize } from "../widgets/query_size";
+import { type Asked, asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
 import { Statement } from "../widgets/statement";
 import { SeriesTable } from "../widgets/series_table";
 import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
@@ -22,7 +25,6 @@ import { words } from "../words/words";
 import { purpose_of } from "./queries";
 import { command_of, csv_of, curl_of, jsonl_of, save, sql_of } from "./export";
 
-const DEFAULT_RANGE: RangeName = "15m";
 /** A window of more rows is asked for in part: the largest of them. */
 const ROWS_WHOLE_MAX = 400;
 const ROWS_LARGEST = 200;
@@ -37,52 +39,12 @@ export function QueryPage({ name }: { name: string }) {
   return <QueryView key={`${query.value.incarnation}.${query.value.version}`} query={query.value} />;
 }
 
-/** How large the query's windows are, in time and in rows: what to ask for depends on it. */
-interface Size {
-  window_ms: number | null;
-  rows: number | null;
-  columns: Results["columns"];
-}
-
-function useSize(query: Query): Size | null {
-  const [size, set_size] = useState<Size | null>(null);
-  useEffect(() => {
-    const { ledger } = query;
-    const rows = ledger && ledger.windows_closed > 0 ? Math.round(ledger.result_rows / ledger.windows_closed) : null;
-    const unknown = { window_ms: null, rows, columns: query.columns };
-    const measured = (results: Results): Size => {
-      const window = results.windows[results.windows.length - 1];
-      return {
-        window_ms: window?.window_start && window.window_end ? Date.parse(window.window_end) - Date.parse(window.window_start) : null,
-        rows: rows ?? window?.rows_total ?? window?.rows.length ?? null,
-        columns: results.columns,
-      };
-    };
-    api.results(query.name, { limit: 1, tier: "raw" }).then((results) => set_size(measured(results)), () => set_size(unknown));
-  }, []);
-  return size;
-}
-
-interface Asked {
-  from: number;
-  until: number;
-  /** The end moves. */
-  live: boolean;
-  range: RangeName;
-}
-
-function asked_of(view: View, now: number): Asked {
-  const range = view.range ?? DEFAULT_RANGE;
-  if (view.from !== null && view.until !== null) return { from: view.from, until: view.until, live: false, range };
-  return { from: now - range_ms(range), until: now, live: true, range };
-}
-
 function tier_for(span_ms: number, window_ms: number | null): Tier {
   if (window_ms === null || span_ms / window_ms <= WINDOWS_DRAWN_MAX) return "raw";
   return (TIERS.find(({ ms }) => span_ms / ms <= WINDOWS_DRAWN_MAX && ms > window_ms) ?? { tier: "raw" as Tier }).tier;
 }
 
-function feed_for(query: Query, size: Size, measure: string | null, asked: Asked): Feed {
+function feed_for(query: Query, size: Size, measure: string | null, asked: Pick<Asked, "from" | "until" | "live">): Feed {
   const span = { from: asked.from, until: asked.live ? null : asked.until };
   if (measure !== null && (size.rows ?? 0) > ROWS_WHOLE_MAX) return largest_rows(query.name, measure, span, ROWS_LARGEST);
   const tier = tier_for(asked.until - asked.from, size.window_ms);
@@ -103,23 +65,7 @@ function QueryView({ query }: { query: Query }) {
   const state = useFeed(() => (size ? feed_for(query, size, measure, asked_of(view, Date.now())) : null),
     [size, view.range, view.from, view.until, partly ? measure : null]);
 
-  // Arrows move a range of the past, Escape goes back to now.
-  useEffect(() => {
-    const on_key = (event: KeyboardEvent) => {
-      if (event.target instanceof Element && event.target.closest("input, textarea, select, dialog, details[open], .table-scroll")) return;
-      const width = asked.until - asked.from;
-      const moved = event.key === "ArrowLeft" ? -width / 2 : event.key === "ArrowRight" && !asked.live ? width / 2 : null;
-      if (event.key === "Escape" && !asked.live) change({ from: null, until: null }, true);
-      else if (moved !== null && !event.altKey && !event.ctrlKey && !event.metaKey) {
-        if (asked.until + moved >= Date.now()) change({ from: null, until: null }, true);
-        else change({ from: Math.round(asked.from + moved), until: Math.round(asked.until + moved) }, true);
-      } else return;
-      event.preventDefault();
-    };
-    addEventListener("keydown", on_key);
-    return () => removeEventListener("keydown", on_key);
-  }, [view.from, view.until, view.range]);
-
+  useRangeKeys(asked);
   return (
     <>
       <div class="page-head">
@@ -152,14 +98,8 @@ function Toolbar({ shape, measure, charts, chart, asked }: { shape: Shape; measu
         </label>
       )}
       <Choice label={w.chart} value={chart} choose={(value) => change({ chart: value })} options={charts.map((value) => ({ value, text: w.charts[value] }))} />
-      <Choice label={w.range} value={asked.live ? asked.range : null} choose={(value) => change({ range: value, from: null, until: null }, true)} options={RANGES.map((value) => ({ value, text: value }))} />
-      {!asked.live && (
-        <span class="history-range">
-          <Badge mark="quiet">{w.history}</Badge>
-          <span class="number">{window_text(asked.from, asked.until, zone.value, Date.now())}</span>
-          <button type="button" class="button" onClick={() => change({ from: null, until: null }, true)}>{w.back_to_now} <kbd>Esc</kbd></button>
-        </span>
-      )}
+      <RangeChoice asked={asked} />
+      {chart !== "matrix" && <EarlierChoice />}
     </div>
   );
 }
@@ -206,18 +146,21 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
   const raw_seconds = state.tier === "raw" || size.window_ms === null ? null : size.window_ms / 1000;
   const windows = useMemo(() => state.windows.filter((window) => window.start === null || (window.end! > asked.from && window.start < asked.until)), [state.windows, asked.from, asked.until]);
   const picture = useMemo(() => picture_of(windows, shape, measure ?? "", scale, { raw_seconds, all_groups: !partly && has_all_groups(query.text), with_other: !partly }), [windows, shape, measure, units.value]);
+  const earlier = useEarlier(picture, asked, chart === "area", (span) => feed_for(query, size, measure, { ...asked, ...span, live: false }),
+    (before) => picture_of(before, shape, measure ?? "", scale, { raw_seconds, all_groups: !partly && has_all_groups(query.text), with_other: !partly, lines_max: 1_000 }),
+    [query.name, measure, units.value, chart]);
   const newest = windows[windows.length - 1] ?? null;
   const last = picture.times.length - 1;
   const total = last >= 0 ? total_of(picture, last) : null;
   const latest = total === null ? w.no_data : with_unit(total, scale.unit, w.locale);
   const title = measure === null ? query.name : `${measure_title(measure, w.traffic)}${scale.unit ? `, ${scale.unit}` : ""}`;
   const has_margins = picture.lines.some((line) => line.margins?.some((margin) => margin !== null));
-  const zoom = (from: number, until: number) => change({ from: Math.floor(from / 1000) * 1000, until: Math.ceil(until / 1000) * 1000 }, true);
   const notes = [
     lacks_packets && w.no_packets,
     state.tier !== "raw" && w.averages(state.tier),
     partly && newest && w.largest_only(newest.rows.length, short(size.rows ?? 0, w.locale)),
     state.cut && w.cut,
+    earlier !== null && size.kept_since !== null && asked.from - earlier.shift_ms < size.kept_since && w.before_unknown(date_time(size.kept_since, zone.value)),
     has_margins && chart === "lines" && w.error_band,
     ...state.notices,
   ].filter((note): note is string => typeof note === "string");
@@ -235,10 +178,11 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
               summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
           ) : (
             <>
-              <TimeChart picture={picture} kind={chart === "area" ? "area" : "lines"} unit={scale.unit} from={asked.from} until={asked.until} height={320} on_select={zoom}
+              <TimeChart picture={picture} kind={chart === "area" ? "area" : "lines"} unit={scale.unit} from={asked.from} until={asked.until} height={320} on_select={zoom} {...(earlier ? { earlier } : {})}
                 summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
               <ul class="legend">
                 {picture.lines.map((line, i) => <li key={line.label}><Swatch index={i} other={line.other} />{line.other ? w.other : line.label}</li>)}
+                {earlier && <EarlierLegend picture={picture} earlier={earlier} />}
                 <li class="legend-hint muted">{w.drag_to_zoom}</li>
               </ul>
             </>
@@ -249,7 +193,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
       {newest && <NewestWindow window={newest} shape={shape} measure={measure} raw_seconds={raw_seconds} />}
       {measure !== null && picture.times.length > 0 && (
         <Panel title={<>{title} <span class="muted">{w.as_table}</span></>}>
-          <SeriesTable picture={picture} unit={scale.unit} caption={`${query.name}: ${title}`} />
+          <SeriesTable picture={picture} unit={scale.unit} caption={`${query.name}: ${title}`} earlier={earlier ?? undefined} />
         </Panel>
       )}
     </>

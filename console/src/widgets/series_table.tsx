@@ -1,13 +1,15 @@
 // The table twin of a chart over time: the same values, newest first.
 import { useState } from "preact/hooks";
+import type { EarlierLine } from "../charts/comparison";
 import { type Picture, total_of } from "../charts/series";
+import { earlier_label } from "../charts/time_chart";
 import { zone } from "../state/preferences";
 import { window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
 
 const STEP = 30;
 
-export function SeriesTable({ picture, unit, caption }: { picture: Picture; unit: string; caption: string }) {
+export function SeriesTable({ picture, unit, caption, earlier }: { picture: Picture; unit: string; caption: string; earlier?: { label: string; lines: readonly EarlierLine[] } | undefined }) {
   const w = words.value;
   const [count, set_count] = useState(STEP);
   const now = Date.now();
@@ -22,12 +24,13 @@ export function SeriesTable({ picture, unit, caption }: { picture: Picture; unit
             <th scope="col">{w.window}</th>
             {picture.lines.map((line) => <th scope="col" class="number" key={line.label}>{line.other ? w.other : line.label}</th>)}
             {several && <th scope="col" class="number">{w.total}</th>}
+            {earlier?.lines.map(({ line }) => <th scope="col" class="number" key={line}>{earlier_label(picture, line, earlier.label)}</th>)}
           </tr>
         </thead>
         <tbody>
           {places.slice(0, count).map((at) => {
             const window = picture.windows[at];
-            if (!window) return <tr key={picture.times[at]} class="no-data"><td colSpan={picture.lines.length + 2}>{w.no_data}</td></tr>;
+            if (!window) return <tr key={picture.times[at]} class="no-data"><td colSpan={picture.lines.length + 2 + (earlier?.lines.length ?? 0)}>{w.no_data}</td></tr>;
             const total = total_of(picture, at);
             return (
               <tr key={picture.times[at]}>
@@ -40,6 +43,10 @@ export function SeriesTable({ picture, unit, caption }: { picture: Picture; unit
                   return <td class={`number${value == null ? " none" : ""}`} key={line.label}>{value == null ? w.no_data : with_unit(value, unit, w.locale)}{margin != null && <small> ± {with_unit(margin, unit, w.locale)}</small>}</td>;
                 })}
                 {several && <td class="number">{total === null ? w.no_data : with_unit(total, unit, w.locale)}</td>}
+                {earlier?.lines.map(({ line, values }) => {
+                  const value = values[at];
+                  return <td class={`number${value == null ? " none" : ""}`} key={line}>{value == null ? w.no_data : with_unit(value, unit, w.locale)}</td>;
+                })}
               </tr>
             );
           })}

@@ -86,6 +86,10 @@ export const en = {
   none_found: (text: string) => `No query has "${text}" in its name, text or comment.`,
 
   range: "Range",
+  compare: "Compare",
+  compare_none: "with nothing",
+  before: (time: string) => `${time} before`,
+  before_unknown: (time: string) => `No data before ${time}: what is kept does not reach further back.`,
   back_to_now: "Back to now",
   history: "History",
   chart: "Chart",
@@ -120,6 +124,13 @@ export const en = {
   drag_to_zoom: "Drag over the chart for a part of it; arrow keys move the range, Escape goes back to now.",
   sorted_by: (column: string) => `sorted by ${column}`,
   per_second: { bits: "bit/s", bytes: "B/s", packets: "packets/s", flows: "flows/s" },
+
+  value_filter: "Filter by this",
+  value_exclude: "Leave this out",
+  value_group: (column: string) => `Group by ${column}`,
+  value_alert: "Alert on this …",
+  value_alert_comment: (query: string) => `What of ${query} is unusual? The threshold is a first guess: set it, then register.`,
+  value_copy: "Copy the value",
 
   sign_in: "Sign in",
   sign_in_text: "This server asks who you are. Paste a token; it stays in this tab until you close it.",

@@ -85,6 +85,10 @@ export const pt_br: Words = {
   none_found: (text) => `Nenhuma consulta tem "${text}" no nome, no texto ou no comentário.`,
 
   range: "Período",
+  compare: "Comparar",
+  compare_none: "com nada",
+  before: (time) => `${time} antes`,
+  before_unknown: (time) => `Sem dados antes de ${time}: o que é guardado não vai mais longe.`,
   back_to_now: "Voltar ao agora",
   history: "Histórico",
   chart: "Gráfico",
@@ -119,6 +123,13 @@ export const pt_br: Words = {
   drag_to_zoom: "Arraste sobre o gráfico para ver uma parte; as setas movem o período, Esc volta ao agora.",
   sorted_by: (column) => `ordenado por ${column}`,
   per_second: { bits: "bit/s", bytes: "B/s", packets: "pacotes/s", flows: "fluxos/s" },
+
+  value_filter: "Filtrar por este valor",
+  value_exclude: "Deixar de fora",
+  value_group: (column) => `Agrupar por ${column}`,
+  value_alert: "Alertar sobre este valor …",
+  value_alert_comment: (query) => `O que em ${query} é incomum? O limiar é um primeiro palpite: ajuste-o e registre.`,
+  value_copy: "Copiar o valor",
 
   sign_in: "Entrar",
   sign_in_text: "Este servidor pergunta quem você é. Cole um token; ele fica nesta aba até que você a feche.",
