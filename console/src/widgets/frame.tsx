@@ -13,6 +13,7 @@ import { words } from "../words/words";
 import { Choice, Link, Menu } from "./basics";
 import { KeysDialog, keys_shown, useKeys } from "./keys";
 import { newer_windows, useNow } from "./held";
+import { ValueMenu } from "./value_menu";
 
 /** Pages that say by themselves what fires. */
 const TELL_THEMSELVES: readonly Page[] = ["live", "alerts", "alert"];
@@ -112,6 +113,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
       <Expiry />
       <p class="visually-hidden" role="status">{firing.value && !TELL_THEMSELVES.includes(view.page) ? w.alert_count(firing.value) : ""}</p>
       <main id="content" tabIndex={-1}>{children}</main>
+      <ValueMenu />
       <KeysDialog />
     </>
   );
