@@ -343,3 +343,20 @@ export interface Session {
   ends: boolean;
   notices: string[];
 }
+
+/** What a query can read. */
+export interface Relation {
+  name: string;
+  kind: "stream" | "table" | "view" | "query";
+  columns: Column[];
+}
+
+/** The answer to POST /queries/suggest. */
+export interface Suggestion {
+  /** Why nothing could answer it, whatever were kept. */
+  obstacle: string | null;
+  answers: { query: string; text: string; notes: string[]; kept_since: Time | null }[];
+  others: { query: string; reasons: string[] }[];
+  /** What would keep its rows from now on. */
+  keep: { name: string; text: string } | null;
+}

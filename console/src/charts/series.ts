@@ -39,13 +39,14 @@ function key_of(row: readonly Value[], places: readonly number[]): string {
 /**
  * @param options.raw_seconds  of the query's own windows: averages of tiers are of such a one. Null: what each window says.
  * @param options.all_groups   the rows are all there are: who has none had nothing; see has_all_groups()
+ * @param options.keys         those that have a line, in this order; else the largest have
  * @param options.with_other   whether what has no line of its own is added up as the others
  */
 export function picture_of(
   windows: readonly ResultWindow[], shape: Shape, measure: string, scale: Scale,
-  options: { lines_max?: number; raw_seconds?: number | null; all_groups?: boolean; with_other?: boolean } = {},
+  options: { lines_max?: number; raw_seconds?: number | null; all_groups?: boolean; with_other?: boolean; keys?: readonly (readonly Value[])[] } = {},
 ): Picture {
-  const { lines_max = SERIES_MAX, raw_seconds = null, all_groups = true, with_other = all_groups } = options;
+  const { lines_max = SERIES_MAX, raw_seconds = null, all_groups = true, with_other = all_groups, keys } = options;
   const whole = all_groups && with_other;
   const timed = windows.filter((window) => window.start !== null && window.end !== null);
   const columns = timed[timed.length - 1]?.columns ?? [];
@@ -70,10 +71,16 @@ export function picture_of(
     }
   }
   const ranked = [...sums].sort((a, b) => b[1].sum - a[1].sum);
-  const shown = ranked.slice(0, ranked.length <= lines_max + 1 ? lines_max + 1 : lines_max);
-  const others = ranked.length > shown.length && with_other;
+  const shown = keys ? keys.map((row): [string, { sum: number; row: Value[] }] => {
+    // As rows of the result are, so that a label is found as theirs is.
+    const full: Value[] = columns.map(() => null);
+    key_places.forEach((place, i) => (full[place] = row[i] ?? null));
+    const key = key_of(full, key_places);
+    return [key, sums.get(key) ?? { sum: 0, row: full }];
+  }) : ranked.slice(0, ranked.length <= lines_max + 1 ? lines_max + 1 : lines_max);
+  const others = with_other && (keys ? ranked.some(([key]) => !shown.some(([other]) => other === key)) : ranked.length > shown.length);
   // All are there: in the order of their names, so that each keeps its place and colour while amounts change.
-  if (ranked.length === shown.length) shown.sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+  if (!keys && ranked.length === shown.length) shown.sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
   const rank = new Map(shown.map(([key], i) => [key, i]));
   const lines: Line[] = shown.map(([, { row }]) => ({
     label: shape.dimensions.map((column) => label_of(column, row[place(column.name)] ?? null)).join(" → ") || measure,

@@ -43,12 +43,29 @@ export function curl_of(address: string, with_token: boolean): string {
   return `curl -fsS${token} ${shell_text(address)}`;
 }
 
+/** Space within literals and quoted names stays as it is. */
+function one_line(sql: string): string {
+  return sql.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|\s+/g, (found) => (/^['"]/.test(found) ? found : " "));
+}
+
 export function command_of(server: string, sql: string): string {
-  return `backstream sql --server ${shell_text(server)} -o csv -c ${shell_text(sql.replace(/\s+/g, " "))}`;
+  return `backstream sql --server ${shell_text(server)} -o csv -c ${shell_text(one_line(sql))}`;
+}
+
+/** A SELECT has no address: a session is opened, and its events are read until they end. */
+export function session_curl_of(server: string, sql: string, with_token: boolean): string {
+  const token = with_token ? ' -H "Authorization: Bearer $(cat TOKEN_FILE)"' : "";
+  const body = JSON.stringify({ text: one_line(sql) });
+  const name = `$(curl -fsS${token} -H 'Content-Type: application/json' -d ${shell_text(body)} ${shell_text(`${server}/api/v1/sessions`)} | sed 's/.*"name":"\\([^"]*\\)".*/\\1/')`;
+  return `curl -fsSN${token} ${shell_text(`${server}/api/v1/events?last_event_id=0&query=`)}"${name}"`;
 }
 
 export function save(name: string, type: string, text: string): void {
-  const address = URL.createObjectURL(new Blob([text], { type }));
+  save_blob(name, new Blob([text], { type }));
+}
+
+export function save_blob(name: string, blob: Blob): void {
+  const address = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
