@@ -25,6 +25,12 @@ const PAGES = [
   { name: "system-audit", path: "/system?v=1&tab=audit", ready: ".audit" },
   { name: "system-tokens", path: "/system?v=1&tab=tokens", ready: ".token-form" },
   { name: "system-program", path: "/system?v=1&tab=program", ready: ".program" },
+  { name: "explore", path: "/explore?v=1&q=demo_matrix", ready: ".ranking tbody tr" },
+  { name: "explore-flows", path: "/explore?v=1&q=flows&by=src_port", ready: ".keep button" },
+  { name: "matrix", path: "/matrix?v=1&q=demo_matrix", ready: ".heatmap rect" },
+  { name: "matrix-similar", path: "/matrix?v=1&q=demo_matrix&n=32&o=similar", ready: ".heatmap rect" },
+  { name: "matrix-chord", path: "/matrix?v=1&q=demo_matrix&chart=flow", ready: ".flow-band" },
+  { name: "matrix-flow", path: "/matrix?v=1&q=protocol_mix&chart=flow", ready: ".flow-band" },
   { name: "not-found", path: "/nothing", ready: "h1" },
 ];
 const LOOKS = [

@@ -121,7 +121,7 @@ test("the margin is 1.96 standard errors, in the unit of the value", () => {
 test("a matrix has the largest of both sides, and cells without a row stay empty", () => {
   const of = columns("window_start:z src_as:i:k dst_as:i:k octets:i");
   const matrix = matrix_of(window_at(0, [["", 1, 2, 100], ["", 2, 1, 50], ["", 3, 1, 10]], of), shape_of(of), "octets", scale, 2);
-  assert.deepEqual(matrix, { rows: ["AS1", "AS2"], columns: ["AS2", "AS1"], cells: [[10, null], [null, 5]] });
+  assert.deepEqual(matrix, { rows: ["AS1", "AS2"], columns: ["AS2", "AS1"], cells: [[10, null], [null, 5]], row_keys: [1, 2], column_keys: [2, 1] });
 });
 
 test("packets are another column; octets are never shown as such", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { address_of, read_view, view_of, VIEW_VERSION, RANGES, CHARTS, EARLIER, PLAIN_PAGES, range_ms } = await load("state/view");
+const { address_of, read_view, view_of, VIEW_VERSION, RANGES, CHARTS, EARLIER, ORDERS, PLAIN_PAGES, SIZES, UNITS, range_ms } = await load("state/view");
 
 function read(address) {
   const url = new URL(address, "http://console");
@@ -24,8 +24,8 @@ test("an address gives its view again", () => {
       tab: pick([null, "versions"]), pick: pick([null, "192.0.2.1"]), by: pick([[], ["src_as"], ["src_as", "dst_as"]]),
       filters: pick([[], ["proto=6"], ["site=a&b", "dst_as!=1,2"]]), earlier: pick([null, ...EARLIER]),
       range: history ? null : pick([null, ...RANGES]), from: history ? 1_800_000_000_000 + i : null, until: history ? 1_800_000_600_000 : null,
-      units: pick([null, "bits", "bytes"]), zone: pick([null, "utc", "local"]), chart: pick([null, ...CHARTS]),
-      measure: pick([null, "octets", "a&b=c"]), search: pick([null, "x y", "%"]),
+      units: pick([null, ...UNITS]), zone: pick([null, "utc", "local"]), chart: pick([null, ...CHARTS]),
+      measure: pick([null, "octets", "a&b=c"]), size: pick([null, ...SIZES]), order: pick([null, ...ORDERS]), search: pick([null, "x y", "%"]),
     };
     if (view.query === ".." || view.alert === "..") continue; // A browser takes it for a step up, however it is written.
     const found = read(address_of(view));

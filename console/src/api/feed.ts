@@ -22,6 +22,8 @@ export interface Span {
 const moving = ({ from, until }: Span) => (until === null ? Date.now() - from : Infinity);
 
 export interface FeedState {
+  /** The SELECT that is answered; null: a query's own windows. */
+  text: string | null;
   windows: readonly ResultWindow[];
   /** Windows that came since the start. */
   arrived: number;
@@ -33,7 +35,7 @@ export interface FeedState {
   notices: readonly string[];
 }
 
-const EMPTY: FeedState = { windows: [], arrived: 0, phase: "loading", problem: null, tier: "raw", cut: false, notices: [] };
+const EMPTY: FeedState = { text: null, windows: [], arrived: 0, phase: "loading", problem: null, tier: "raw", cut: false, notices: [] };
 
 /** Tells at most FRAME_MS late, at moments that all feeds have in common, and when the page is seen again. */
 class Frames {
@@ -174,6 +176,7 @@ export class SessionFeed extends Feed {
     keep_ms = Infinity,
   ) {
     super(keep_ms);
+    this.show({ text });
   }
 
   protected async load(): Promise<void> {

@@ -15,6 +15,8 @@ export interface Line {
   /** Half of the band that holds the truth in 95 of 100 cases; null: none is known. */
   margins: (number | null)[] | null;
   other: boolean;
+  /** Values of the dimensions; null: it is of several keys, or of none. */
+  key: readonly Value[] | null;
 }
 
 export interface Picture {
@@ -85,8 +87,9 @@ export function picture_of(
   const lines: Line[] = shown.map(([, { row }]) => ({
     label: shape.dimensions.map((column) => label_of(column, row[place(column.name)] ?? null)).join(" → ") || measure,
     values: [], margins: error_at < 0 ? null : [], other: false,
+    key: shape.dimensions.length === 0 ? null : shape.dimensions.map((column) => row[place(column.name)] ?? null),
   }));
-  const other: Line = { label: "", values: [], margins: null, other: true };
+  const other: Line = { label: "", values: [], margins: null, other: true, key: null };
 
   const times: number[] = [];
   const places: (ResultWindow | null)[] = [];
@@ -174,11 +177,14 @@ export interface Matrix {
   columns: string[];
   /** [row][column]; null: no row of the result. */
   cells: (number | null)[][];
+  /** Values behind the names. */
+  row_keys: Value[];
+  column_keys: Value[];
 }
 
 /** The `size` largest of each side by their sums in one window. */
 export function matrix_of(window: ResultWindow, shape: Shape, measure: string, scale: Scale, size: number, raw_seconds: number | null = null): Matrix {
-  const empty = { rows: [], columns: [], cells: [] };
+  const empty = { rows: [], columns: [], cells: [], row_keys: [], column_keys: [] };
   if (!shape.matrix) return empty;
   const place = (name: string) => window.columns.findIndex((column) => column.name === name);
   const row_at = place(shape.matrix.rows.name), column_at = place(shape.matrix.columns.name), at = place(measure);
@@ -201,5 +207,5 @@ export function matrix_of(window: ResultWindow, shape: Shape, measure: string, s
     if (r !== undefined && c !== undefined && typeof value === "number") cells[r]![c] = scale.of(value, seconds);
   }
   const { rows: of_rows, columns: of_columns } = shape.matrix;
-  return { rows: rows.map((key) => label_of(of_rows, key)), columns: columns.map((key) => label_of(of_columns, key)), cells };
+  return { rows: rows.map((key) => label_of(of_rows, key)), columns: columns.map((key) => label_of(of_columns, key)), cells, row_keys: rows, column_keys: columns };
 }

@@ -29,6 +29,15 @@ function other_side(name: string): string | null {
   return null;
 }
 
+/** Two columns of one domain, what sends first: "src_as" and "dst_as". Null: there are none. */
+export function sides_of(columns: readonly Column[]): { rows: Column; columns: Column } | null {
+  for (const rows of columns) {
+    const second = columns.find((column) => column.name === other_side(rows.name));
+    if (second) return { rows, columns: second };
+  }
+  return null;
+}
+
 export function shape_of(columns: readonly Column[]): Shape {
   const errors = new Map<string, string>();
   for (const column of columns) if (column.stderr_of !== undefined) errors.set(column.stderr_of, column.name);

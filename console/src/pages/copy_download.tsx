@@ -4,7 +4,7 @@ import type { ResultWindow } from "../api/window_store";
 import { command_of, csv_of, jsonl_of, save, session_curl_of } from "./export";
 import { words } from "../words/words";
 import { CopyItem, Menu } from "../widgets/basics";
-import { save_picture } from "./picture_file";
+import { later } from "../widgets/later";
 
 /** Of a SELECT that ends. */
 export function CopyStatement({ sql }: { sql: string }) {
@@ -30,7 +30,7 @@ export function Download({ name, from, windows, picture }: { name: string; from:
     <Menu label={words.value.download} class="menu-right">
       <button type="button" class="menu-item" onClick={() => save(file("csv"), "text/csv", csv_of(windows))}>CSV</button>
       <button type="button" class="menu-item" onClick={() => save(file("jsonl"), "application/x-ndjson", jsonl_of(windows))}>JSONL</button>
-      {picture && <button type="button" class="menu-item" onClick={() => void save_picture(file("png"), name)}>PNG</button>}
+      {picture && <button type="button" class="menu-item" onClick={() => void later(() => import("./picture_file")).then(({ save_picture }) => save_picture(file("png"), name))}>PNG</button>}
     </Menu>
   );
 }

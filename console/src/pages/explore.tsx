@@ -1,12 +1,11 @@
 // Any question to what is kept: dimensions, conditions and a measure of one query's results, or a new question to flows.
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api } from "../api/client";
 import { SessionFeed } from "../api/feed";
 import { explore_api } from "../api/explore";
 import type { Column, Query, Suggestion, Value } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
-import { OPERATORS, type Operator, operators_of, read_condition, with_condition } from "../charts/conditions";
 import { heading_of, label_of, measure_title } from "../charts/labels";
 import { picture_of, SERIES_MAX, type Picture } from "../charts/series";
 import { adds_up, has_all_groups, measure_for, shape_of, type Shape } from "../charts/shape";
@@ -18,10 +17,10 @@ import { units, zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
 import { may_operate } from "../state/session";
 import { type ChartName, view_of } from "../state/view";
-import { useAnswer } from "../widgets/answers";
+import { useAnswer, useLast, useSession } from "../widgets/answers";
 import { Bar, Choice, Link, Loading, Menu, Panel, Trouble } from "../widgets/basics";
 import { EarlierLegend, useEarlier } from "../widgets/earlier";
-import { useFeed, useNow } from "../widgets/held";
+import { useNow } from "../widgets/held";
 import { useSize, type Size } from "../widgets/query_size";
 import { asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
 import { SeriesTable } from "../widgets/series_table";
@@ -31,6 +30,7 @@ import { date_time, duration, percent, quantity_of, scale_of, short, time_of_day
 import { explore_words } from "../words/explore";
 import { words } from "../words/words";
 import { CopyStatement, Download } from "./copy_download";
+import { Filters } from "./filters";
 import { amount_of_window, as_one_rate, conditions_over, dimensions_of, type Exploration, type Figures, figures_of, flows_question, ranking_sql, ROWS_SHOWN, series_sql, step_seconds, total_amount } from "./exploration";
 
 /** How often the largest are looked for again, while time goes on. */
@@ -129,8 +129,9 @@ function Exploring({ query, size }: { query: Query; size: Size }) {
   const ready = by.length === 0 || ranking.answer !== null;
   // Follows what comes; begins anew when others are the largest.
   const series_text = useMemo(() => (ready ? series_sql({ ...what, until: asked.live ? null : what.until }, keys, step) : null), [about, keys_text, ready]);
-  const state = useFeed(() => (series_text === null ? null : new SessionFeed(series_text, !asked.live)), [series_text]);
-  const shown = useLast(state && state.windows.length > 0 ? { windows: state.windows, keys } : null, about);
+  const state = useSession(series_text, !asked.live);
+  // Ranks are of one ranking: both are replaced at once.
+  const shown = useLast(state && state.windows.length > 0 ? { windows: state.windows, keys, ranking: ranking.answer } : null, about);
 
   const scale = scale_of(measure, units.value, w.per_second);
   const ranks = useMemo(() => rank_shape(shape, measure, by.length > 0), [shape, measure, by.length]);
@@ -154,7 +155,7 @@ function Exploring({ query, size }: { query: Query; size: Size }) {
   const problem = ranking.problem ?? sums.problem ?? (state?.phase === "failed" ? state.problem : null);
   const title = `${measure_title(measure, w.traffic)}${scale.unit ? `, ${scale.unit}` : ""}`;
   const total = sums.answer?.rows[0]?.[0];
-  const rows = table_rows(ranking.answer?.rows ?? [], by, full, typeof total === "number" ? total : null, measure, size.window_ms);
+  const rows = table_rows((shown ? shown.ranking : ranking.answer)?.rows ?? [], by, full, typeof total === "number" ? total : null, measure, size.window_ms);
   const length = step !== null ? step * 1_000 : size.window_ms;
   const notices = [...new Set([...(ranking.answer?.notices ?? []), ...(state?.notices ?? [])])];
   const notes = [
@@ -239,14 +240,6 @@ function More({ title, children }: { title: string; children: ComponentChildren 
       {open && children}
     </details>
   );
-}
-
-/** The last that there was about the same. */
-function useLast<T>(value: T | null, about: string): T | null {
-  const held = useRef<{ about: string; value: T } | null>(null);
-  if (held.current?.about !== about) held.current = null;
-  if (value !== null) held.current = { about, value };
-  return held.current?.value ?? null;
 }
 
 /** Of the statement of the chart: ranks instead of keys. */
@@ -404,60 +397,6 @@ function Dimensions({ query, shape, by, measure }: { query: Query; shape: Shape;
             </button>
           ))}
         </Menu>
-      )}
-    </div>
-  );
-}
-
-function Filters({ columns }: { columns: readonly Column[] }) {
-  const e = explore_words.value;
-  const { filters } = address.value.view;
-  const usable = columns.filter((column) => !column.type.startsWith("timestamp") && column.type !== "interval" && column.stderr_of === undefined && !column.name.startsWith("_"));
-  const [open, set_open] = useState(false);
-  const [name, set_name] = useState(usable[0]?.name ?? "");
-  const [operator, set_operator] = useState<Operator>("=");
-  const [value, set_value] = useState("");
-  const first = useRef<HTMLSelectElement>(null);
-  useEffect(() => {
-    if (open) first.current?.focus();
-  }, [open]);
-  const column = usable.find((each) => each.name === name) ?? usable[0];
-  if (!column) return null;
-  const possible = operators_of(column);
-  const chosen = possible.includes(operator) ? operator : possible[0]!;
-  const add = (event: Event) => {
-    event.preventDefault();
-    if (value.trim() === "") return;
-    // Typed as a text is, without quotes; digits of a number column stay digits.
-    const quoted = column.type === "text" ? value : read_condition(`x = ${value.trim()}`)?.value ?? value.trim();
-    change({ filters: with_condition(filters, { column: column.name, operator: chosen, value: quoted }) }, true);
-    set_value("");
-    set_open(false);
-  };
-  return (
-    <div class="facets" role="group" aria-label={e.filters}>
-      <span class="facets-title">{e.filters}</span>
-      {filters.map((text) => (
-        <span key={text} class="chip chip-filter">
-          <code>{text}</code>
-          <button type="button" class="chip-remove" aria-label={e.remove(text)} onClick={() => change({ filters: filters.filter((each) => each !== text) }, true)}>×</button>
-        </span>
-      ))}
-      {!open ? <button type="button" class="button" onClick={() => set_open(true)}>{e.add}</button> : (
-        <form class="filter-form" onSubmit={add} onKeyDown={(event) => { if (event.key === "Escape") { event.stopPropagation(); set_open(false); } }}>
-          <label class="select"><span class="visually-hidden">{e.column}</span>
-            <select value={column.name} ref={first} onChange={(event) => set_name(event.currentTarget.value)}>
-              {usable.map((each) => <option key={each.name} value={each.name}>{each.name}</option>)}
-            </select>
-          </label>
-          <label class="select"><span class="visually-hidden">{e.operator}</span>
-            <select value={chosen} onChange={(event) => set_operator(event.currentTarget.value as Operator)}>
-              {OPERATORS.filter((each) => possible.includes(each)).map((each) => <option key={each} value={each}>{e.operators[each]}</option>)}
-            </select>
-          </label>
-          <input aria-label={e.value} class="search filter-value" value={value} onInput={(event) => set_value(event.currentTarget.value)} />
-          <button type="submit" class="button button-strong">{e.add_verb}</button>
-        </form>
       )}
     </div>
   );

@@ -15,6 +15,7 @@ import { units, zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
 import { Badge, Bar, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
+import { open_value_menu, ValueButton } from "../widgets/value_menu";
 import { date_time, duration, percent, scale_of, short, time_of_day, with_unit } from "../words/format";
 import { words } from "../words/words";
 import { finds_nothing, type Tile, tiles_of, traffic_of } from "./live_choice";
@@ -145,7 +146,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
           {lacks_packets && <p class="notes">{w.no_packets}</p>}
         </Panel>
         <Panel class="traffic-sites" title={by_site ? w.sites : tile.shape.dimensions.map((column) => heading_of(column.name)).join(", ")}>
-          <Lines picture={picture} unit={scale.unit} missing={missing} />
+          <Lines tile={tile} measure={measure} picture={picture} unit={scale.unit} missing={missing} />
         </Panel>
       </div>
     </>
@@ -153,7 +154,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
 }
 
 /** Newest values of a picture: its legend and its table twin. */
-function Lines({ picture, unit, missing }: { picture: Picture; unit: string; missing: readonly string[] }) {
+function Lines({ tile, measure, picture, unit, missing }: { tile: Tile; measure: string; picture: Picture; unit: string; missing: readonly string[] }) {
   const w = words.value;
   const last = picture.times.length - 1;
   const total = last >= 0 ? total_of(picture, last) : null;
@@ -168,7 +169,7 @@ function Lines({ picture, unit, missing }: { picture: Picture; unit: string; mis
             <tr key={line.label}>
               <th scope="row">
                 <Swatch index={i} other={line.other} />
-                <span class="line-name">{line.other ? w.other : line.label}</span>
+                <span class="line-name">{line.key === null ? (line.other ? w.other : line.label) : <ValueButton subject={{ query: tile.query.name, columns: tile.query.columns, parts: tile.shape.dimensions.map((column, at) => ({ column, value: line.key![at] ?? null })), measure, amount: null }}>{line.label}</ValueButton>}</span>
                 {lacking && <Badge mark="warning"><span class="visually-hidden">{w.no_data}</span></Badge>}
               </th>
               <td class="line-trend"><Sparkline values={line.values.slice(-120)} height={picture.lines.length <= 4 ? 44 : 22} /></td>
@@ -212,6 +213,11 @@ function TopTile({ tile }: { tile: Tile }) {
       <Link to={view_beside("query", query.name)} class="panel-link">{heading_of(query.name)}</Link>
     </>
   );
+  const matrix = useMemo(() => (newest && shape.matrix ? matrix_of(newest, shape, measure, scale, MATRIX_SIZE) : null), [newest, measure, units.value]);
+  const pick = (row: number, column: number, cell: Element) => open_value_menu({
+    query: query.name, columns: query.columns, measure, amount: null,
+    parts: [{ column: shape.matrix!.rows, value: matrix!.row_keys[row] ?? null }, { column: shape.matrix!.columns, value: matrix!.column_keys[column] ?? null }],
+  }, cell);
   const aside = newest?.end != null || lacks_packets ? (
     <span class="muted" title={lacks_packets ? w.no_packets : date_time(newest!.end!, zone.value)}>{lacks_packets ? w.bits_only : time_of_day(newest!.end!, zone.value)}</span>
   ) : undefined;
@@ -220,7 +226,7 @@ function TopTile({ tile }: { tile: Tile }) {
     <Panel class={shape.matrix ? "tile tile-matrix" : "tile"} title={title} aside={aside}>
       {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
         : !state || !newest || newest.rows.length === 0 ? <NoRows name={query.name} loading={!state || state.phase === "loading"} />
-        : shape.matrix ? <Heatmap cell_height={38} matrix={matrix_of(newest, shape, measure, scale, MATRIX_SIZE)} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
+        : matrix ? <Heatmap cell_height={38} matrix={matrix} on_pick={pick} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
         : <Largest windows={state.windows} tile={tile} measure={measure} by={by} />}
     </Panel>
   );
@@ -236,6 +242,8 @@ function Largest({ windows, tile, measure, by }: { windows: readonly ResultWindo
   const at = newest.columns.findIndex((column) => column.name === measure);
   const places = tile.shape.dimensions.map((dimension) => newest.columns.findIndex((column) => column.name === dimension.name));
   const rows = newest.rows.slice(0, TILE_ROWS).map((row) => ({
+    parts: places.map((place, i) => ({ column: tile.shape.dimensions[i]!, value: row[place] ?? null })),
+    amount: typeof row[at] === "number" ? (row[at] as number) : null,
     labels: places.map((place) => label_of(newest.columns[place]!, row[place] ?? null)),
     value: typeof row[at] === "number" ? scale.of(row[at] as number, seconds_of(newest)) : null,
   }));
@@ -244,11 +252,11 @@ function Largest({ windows, tile, measure, by }: { windows: readonly ResultWindo
     <table class="lines top">
       <thead><tr><th scope="col">{by}</th><th scope="col" class="line-trend">{w.trend}</th><th scope="col" class="number">{scale.unit}</th></tr></thead>
       <tbody>
-        {rows.map(({ labels, value }) => {
+        {rows.map(({ labels, value, parts, amount }) => {
           const label = labels.join(" → ");
           return (
             <tr key={label}>
-              <th scope="row"><span class="line-name">{label}</span><Bar share={most > 0 ? (value ?? 0) / most : 0} /></th>
+              <th scope="row"><span class="line-name"><ValueButton subject={{ query: tile.query.name, columns: tile.query.columns, parts, measure, amount }}>{label}</ValueButton></span><Bar share={most > 0 ? (value ?? 0) / most : 0} /></th>
               <td class="line-trend"><Sparkline values={trends.get(label) ?? []} height={18} /></td>
               <td class="number">{value === null ? w.no_data : short(value, w.locale)}</td>
             </tr>

@@ -19,11 +19,13 @@ import { EarlierLegend, useEarlier } from "../widgets/earlier";
 import { type Size, useSize } from "../widgets/query_size";
 import { type Asked, asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
 import { Statement } from "../widgets/statement";
+import { open_value_menu, ValueButton } from "../widgets/value_menu";
 import { SeriesTable } from "../widgets/series_table";
 import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
 import { purpose_of } from "./queries";
-import { command_of, csv_of, curl_of, jsonl_of, save, sql_of } from "./export";
+import { Download } from "./copy_download";
+import { command_of, curl_of, sql_of } from "./export";
 
 /** A window of more rows is asked for in part: the largest of them. */
 const ROWS_WHOLE_MAX = 400;
@@ -72,7 +74,7 @@ function QueryView({ query }: { query: Query }) {
         <h1>{query.name}</h1>
         <Badge mark={query.state === "running" ? "good" : query.state === "failed" ? "bad" : "quiet"}>{w.states[query.state]}</Badge>
         <span class="muted">v{query.version} · {query.owner}</span>
-        <Actions query={query} asked={asked} windows={state?.windows ?? []} />
+        <Actions query={query} asked={asked} windows={state?.windows ?? []} picture={chart !== "table"} />
       </div>
       {(query.comment || /^\s*--/.test(query.text)) && <p class="lead">{query.comment || purpose_of(query.text)}</p>}
       {query.reason && <p class="trouble">{query.reason}</p>}
@@ -104,9 +106,8 @@ function Toolbar({ shape, measure, charts, chart, asked }: { shape: Shape; measu
   );
 }
 
-function Actions({ query, asked, windows }: { query: Query; asked: Asked; windows: readonly ResultWindow[] }) {
+function Actions({ query, asked, windows, picture }: { query: Query; asked: Asked; windows: readonly ResultWindow[]; picture: boolean }) {
   const w = words.value;
-  const file = (type: string) => `${query.name}-${new Date(asked.from).toISOString().slice(0, 19).replaceAll(":", "")}Z.${type}`;
   const sql = () => sql_of(query.name, asked.from, asked.live ? null : asked.until);
   const path = () => `${location.origin}/api/v1${results_path(query.name, {
     from: new Date(asked.from).toISOString(), ...(asked.live ? {} : { until: new Date(asked.until).toISOString() }),
@@ -119,10 +120,7 @@ function Actions({ query, asked, windows }: { query: Query; asked: Asked; window
         <CopyItem text={() => command_of(location.origin, sql_of(query.name, asked.from, asked.live ? Date.now() : asked.until))}>{w.copy_command}</CopyItem>
         <CopyItem text={() => location.href}>{w.copy_link}</CopyItem>
       </Menu>
-      <Menu label={w.download} class="menu-right">
-        <button type="button" class="menu-item" onClick={() => save(file("csv"), "text/csv", csv_of(windows))}>CSV</button>
-        <button type="button" class="menu-item" onClick={() => save(file("jsonl"), "application/x-ndjson", jsonl_of(windows))}>JSONL</button>
-      </Menu>
+      <Download name={query.name} from={asked.from} windows={windows} picture={picture} />
     </div>
   );
 }
@@ -154,6 +152,11 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
   const total = last >= 0 ? total_of(picture, last) : null;
   const latest = total === null ? w.no_data : with_unit(total, scale.unit, w.locale);
   const title = measure === null ? query.name : `${measure_title(measure, w.traffic)}${scale.unit ? `, ${scale.unit}` : ""}`;
+  const matrix = useMemo(() => (newest && chart === "matrix" ? matrix_of(newest, shape, measure!, scale, MATRIX_SIZE, raw_seconds) : { rows: [], columns: [], cells: [], row_keys: [], column_keys: [] }), [newest, chart, measure, units.value]);
+  const pick = (row: number, column: number, cell: Element) => open_value_menu({
+    query: query.name, columns: query.columns, measure, amount: null,
+    parts: [{ column: shape.matrix!.rows, value: matrix.row_keys[row] ?? null }, { column: shape.matrix!.columns, value: matrix.column_keys[column] ?? null }],
+  }, cell);
   const has_margins = picture.lines.some((line) => line.margins?.some((margin) => margin !== null));
   const notes = [
     lacks_packets && w.no_packets,
@@ -173,7 +176,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
       {chart !== "table" && (
         <Panel title={title} class="result">
           {chart === "matrix" && newest ? (
-            <Heatmap cell_height={30} matrix={matrix_of(newest, shape, measure!, scale, MATRIX_SIZE, raw_seconds)} unit={scale.unit}
+            <Heatmap cell_height={30} matrix={matrix} unit={scale.unit} on_pick={pick}
               label={`${shape.dimensions.map((column) => heading_of(column.name)).join(" → ")} · ${newest.start === null ? "" : window_text(newest.start, newest.end!, zone.value, Date.now())}`}
               summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
           ) : (
@@ -181,7 +184,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
               <TimeChart picture={picture} kind={chart === "area" ? "area" : "lines"} unit={scale.unit} from={asked.from} until={asked.until} height={320} on_select={zoom} {...(earlier ? { earlier } : {})}
                 summary={w.chart_summary(query.name, date_time(asked.from, zone.value), date_time(asked.until, zone.value), latest)} />
               <ul class="legend">
-                {picture.lines.map((line, i) => <li key={line.label}><Swatch index={i} other={line.other} />{line.other ? w.other : line.label}</li>)}
+                {picture.lines.map((line, i) => <li key={line.label}><Swatch index={i} other={line.other} />{line.other ? w.other : line.key ? <ValueButton subject={{ query: query.name, columns: query.columns, parts: shape.dimensions.map((column, at) => ({ column, value: line.key![at] ?? null })), measure, amount: null }}>{line.label}</ValueButton> : line.label}</li>)}
                 {earlier && <EarlierLegend picture={picture} earlier={earlier} />}
                 <li class="legend-hint muted">{w.drag_to_zoom}</li>
               </ul>
@@ -190,7 +193,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
           {notes.length > 0 && <ul class="notes">{notes.map((note) => <li key={note}>{note}</li>)}</ul>}
         </Panel>
       )}
-      {newest && <NewestWindow window={newest} shape={shape} measure={measure} raw_seconds={raw_seconds} />}
+      {newest && <NewestWindow query={query} window={newest} shape={shape} measure={measure} raw_seconds={raw_seconds} />}
       {measure !== null && picture.times.length > 0 && (
         <Panel title={<>{title} <span class="muted">{w.as_table}</span></>}>
           <SeriesTable picture={picture} unit={scale.unit} caption={`${query.name}: ${title}`} earlier={earlier ?? undefined} />
@@ -203,7 +206,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
 const ROWS_STEP = 25;
 
 /** All columns of the newest window, sorted by whichever the reader wants. */
-function NewestWindow({ window, shape, measure, raw_seconds }: { window: ResultWindow; shape: Shape; measure: string | null; raw_seconds: number | null }) {
+function NewestWindow({ query, window, shape, measure, raw_seconds }: { query: Query; window: ResultWindow; shape: Shape; measure: string | null; raw_seconds: number | null }) {
   const w = words.value;
   const [by, set_by] = useState<string | null>(null);
   const [up, set_up] = useState(false);
@@ -220,7 +223,7 @@ function NewestWindow({ window, shape, measure, raw_seconds }: { window: ResultW
     });
   }, [window, sort_at, up]);
   const seconds = raw_seconds ?? seconds_of(window);
-  const measures = new Set(shape.measures.map((column) => column.name));
+  const measures = new Set(shape.measures.map((column) => column.name)), dimensions = new Set(shape.dimensions.map((column) => column.name));
   const measure_at = window.columns.findIndex((column) => column.name === measure);
   const most = Math.max(0, ...window.rows.map((row) => (typeof row[measure_at] === "number" ? (row[measure_at] as number) : 0)));
   return (
@@ -267,7 +270,11 @@ function NewestWindow({ window, shape, measure, raw_seconds }: { window: ResultW
                         </td>
                       );
                     }
-                    const text = value === null ? <span class="none">∅</span> : label_of(column, value);
+                    const shown = value === null ? <span class="none">∅</span> : label_of(column, value);
+                    const amount = row[measure_at];
+                    const text = dimensions.has(column.name)
+                      ? <ValueButton subject={{ query: query.name, columns: query.columns, parts: [{ column, value }], measure, amount: typeof amount === "number" ? amount : null }}>{shown}</ValueButton>
+                      : shown;
                     return place === 0 ? <th key={column.name} scope="row">{text}</th> : <td key={column.name} class={typeof value === "number" && measures.has(column.name) ? "number" : ""}>{text}</td>;
                   })}
                 </tr>

@@ -4,7 +4,7 @@ import { api } from "../api/client";
 import { samples_of } from "../api/metrics";
 import { system } from "../api/system";
 import type { Node, Query, Status } from "../api/types";
-import { useWidth } from "../charts/heatmap";
+import { useWidth } from "../charts/width";
 import { view_beside } from "../state/address";
 import { zone } from "../state/preferences";
 import { usePoll } from "../state/poll";

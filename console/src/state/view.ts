@@ -13,8 +13,13 @@ export type Units = (typeof UNITS)[number];
 export type Zone = "utc" | "local";
 export const RANGES = ["5m", "15m", "1h", "6h", "24h", "7d"] as const;
 export type RangeName = (typeof RANGES)[number];
-export const CHARTS = ["area", "lines", "matrix", "table"] as const;
+export const CHARTS = ["area", "lines", "matrix", "flow", "table"] as const;
 export type ChartName = (typeof CHARTS)[number];
+/** Rows and columns of a matrix. */
+export const SIZES = [16, 32, 64] as const;
+export type MatrixSize = (typeof SIZES)[number];
+export const ORDERS = ["total", "similar"] as const;
+export type Order = (typeof ORDERS)[number];
 /** How long before what is shown: a day is 24 h. */
 export const EARLIER = ["1h", "24h", "7d"] as const;
 export type Earlier = (typeof EARLIER)[number];
@@ -45,6 +50,9 @@ export interface View {
   chart: ChartName | null;
   /** A column. */
   measure: string | null;
+  /** Of the page "matrix": how large it is, and in which order. */
+  size: MatrixSize | null;
+  order: Order | null;
   /** Text that a list is searched for. */
   search: string | null;
 }
@@ -58,7 +66,7 @@ export interface Read {
 }
 
 const EMPTY: Omit<View, "page" | "query"> = {
-  alert: null, tab: null, pick: null, by: [], filters: [], earlier: null, range: null, from: null, until: null, units: null, zone: null, chart: null, measure: null, search: null,
+  alert: null, tab: null, pick: null, by: [], filters: [], earlier: null, range: null, from: null, until: null, units: null, zone: null, chart: null, measure: null, size: null, order: null, search: null,
 };
 
 export function view_of(page: Page, query: string | null = null): View {
@@ -108,6 +116,8 @@ export function read_view(path: string, search: string): Read {
     else if (key === "tz") set("zone", one_of(["utc", "local"] as const, text));
     else if (key === "chart") set("chart", one_of(CHARTS, text));
     else if (key === "m") set("measure", text);
+    else if (key === "n") set("size", SIZES.find((size) => String(size) === text) ?? null);
+    else if (key === "o") set("order", one_of(ORDERS, text));
     else if (key === "s") set("search", text);
     else if (key === "q" && (view.page === "explore" || view.page === "matrix")) set("query", text);
     else if (key === "tab") set("tab", text);
@@ -145,6 +155,8 @@ export function address_of(view: View): string {
   if (view.zone !== null) parameters.set("tz", view.zone);
   if (view.chart !== null) parameters.set("chart", view.chart);
   if (view.measure !== null) parameters.set("m", view.measure);
+  if (view.size !== null) parameters.set("n", String(view.size));
+  if (view.order !== null) parameters.set("o", view.order);
   if (view.search !== null && view.search !== "") parameters.set("s", view.search);
   const text = parameters.toString();
   return text === "" ? path : `${path}?v=${VIEW_VERSION}&${text}`;

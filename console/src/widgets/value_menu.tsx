@@ -1,15 +1,12 @@
-// What one does with a value: any of a table, a legend or a matrix is a button that opens this menu.
+// What one does with a value: any of a table, a legend or a matrix is a button that opens a menu. The menu itself is loaded
+// when the first is opened.
 import { signal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import { alert_statement, filtered, grouped, type Subject } from "../charts/value_actions";
-import { heading_of, label_of } from "../charts/labels";
-import { address, go } from "../state/address";
-import { open_new_query } from "../state/draft";
-import { may_operate } from "../state/session";
-import { words } from "../words/words";
+import type { ComponentChildren, FunctionComponent } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Subject } from "../charts/value_actions";
+import { later } from "./later";
 
-interface Opened {
+export interface Opened {
   subject: Subject;
   anchor: Element;
   /** Where the menu is, in the window. */
@@ -17,7 +14,7 @@ interface Opened {
   y: number;
 }
 
-const opened = signal<Opened | null>(null);
+export const opened = signal<Opened | null>(null);
 
 export function open_value_menu(subject: Subject, anchor: Element): void {
   const { left, bottom } = anchor.getBoundingClientRect();
@@ -32,69 +29,12 @@ export function ValueButton({ subject, children }: { subject: Subject; children:
   );
 }
 
-function close(to_anchor: boolean): void {
-  const anchor = opened.value?.anchor;
-  opened.value = null;
-  if (to_anchor && (anchor instanceof HTMLElement || anchor instanceof SVGElement)) anchor.focus();
-}
-
-const MENU_WIDTH = 250;
-const MENU_HEIGHT = 240;
-
 /** One, for the whole page. */
 export function ValueMenu() {
-  const menu = useRef<HTMLDivElement>(null);
-  const w = words.value;
-  const now = opened.value;
+  const [loaded, set_loaded] = useState<{ Items: FunctionComponent<{ now: Opened }> } | null>(null);
+  const now = opened.value, needed = now !== null;
   useEffect(() => {
-    if (!now) return;
-    menu.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
-    const on_down = (event: PointerEvent) => {
-      if (event.target instanceof Node && !menu.current?.contains(event.target)) close(false);
-    };
-    const on_scroll = () => close(false);
-    addEventListener("pointerdown", on_down);
-    addEventListener("popstate", on_scroll);
-    addEventListener("resize", on_scroll);
-    return () => {
-      removeEventListener("pointerdown", on_down);
-      removeEventListener("popstate", on_scroll);
-      removeEventListener("resize", on_scroll);
-    };
-  }, [now]);
-  if (!now) return null;
-  const { subject } = now;
-  const text = subject.parts.map(({ column, value }) => label_of(column, value)).join(" → ");
-  const alert = may_operate.value ? alert_statement(subject, w.value_alert_comment(subject.query)) : null;
-  const act = (what: () => void) => () => {
-    close(true);
-    what();
-  };
-  const items: [string, () => void][] = [
-    [w.value_filter, act(() => go(filtered(address.value.view, subject, "=")))],
-    // Rows without one of several values are not the rows without the key.
-    ...(subject.parts.length === 1 ? [[w.value_exclude, act(() => go(filtered(address.value.view, subject, "!=")))] as [string, () => void]] : []),
-    [w.value_group(subject.parts.map(({ column }) => heading_of(column.name)).join(", ")), act(() => go(grouped(address.value.view, subject)))],
-    ...(alert ? [[w.value_alert, act(() => open_new_query(alert.text, alert.name))] as [string, () => void]] : []),
-    [w.value_copy, act(() => void navigator.clipboard.writeText(subject.parts.map(({ value }) => String(value ?? "")).join("\t")))],
-  ];
-  const on_key = (event: KeyboardEvent) => {
-    const all = [...menu.current!.querySelectorAll<HTMLElement>("[role=menuitem]")];
-    const at = all.indexOf(document.activeElement as HTMLElement);
-    const next = { ArrowDown: (at + 1) % all.length, ArrowUp: (at + all.length - 1) % all.length, Home: 0, End: all.length - 1 }[event.key];
-    // Keys of the page stand still while the menu is open.
-    event.stopPropagation();
-    if (event.key === "Escape") close(true);
-    else if (event.key === "Tab") close(true);
-    else if (next !== undefined) all[next]?.focus();
-    else return;
-    event.preventDefault();
-  };
-  const style = { left: `${Math.max(8, Math.min(now.x, innerWidth - MENU_WIDTH - 8))}px`, top: `${Math.max(8, Math.min(now.y, innerHeight - MENU_HEIGHT - 8))}px` };
-  return (
-    <div ref={menu} class="menu-items value-menu" role="menu" aria-label={text} style={style} onKeyDown={on_key}>
-      <span class="menu-title value-menu-title" role="presentation">{text}</span>
-      {items.map(([label, run]) => <button key={label} type="button" role="menuitem" tabIndex={-1} class="menu-item" onClick={run}>{label}</button>)}
-    </div>
-  );
+    if (needed && !loaded) later(() => import("./value_menu_items")).then(({ ValueMenuItems }) => set_loaded({ Items: ValueMenuItems }), () => (opened.value = null));
+  }, [needed]);
+  return now && loaded ? <loaded.Items now={now} /> : null;
 }

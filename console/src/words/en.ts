@@ -93,7 +93,7 @@ export const en = {
   back_to_now: "Back to now",
   history: "History",
   chart: "Chart",
-  charts: { area: "Stacked", lines: "Lines", matrix: "Matrix", table: "Table" },
+  charts: { area: "Stacked", lines: "Lines", matrix: "Matrix", flow: "Flow", table: "Table" },
   measure: "Measure",
   statement: "Statement",
   as_table: "As table",

@@ -92,7 +92,7 @@ export const pt_br: Words = {
   back_to_now: "Voltar ao agora",
   history: "Histórico",
   chart: "Gráfico",
-  charts: { area: "Empilhado", lines: "Linhas", matrix: "Matriz", table: "Tabela" },
+  charts: { area: "Empilhado", lines: "Linhas", matrix: "Matriz", flow: "Fluxo", table: "Tabela" },
   measure: "Medida",
   statement: "Comando",
   as_table: "Como tabela",
