@@ -14,6 +14,7 @@ import "./styles/console.css";
 
 // What is not needed for a first look is loaded when somebody goes there.
 const LATER = {
+  new: () => import("./pages/new").then(({ NewPage }) => NewPage),
   explore: () => import("./pages/explore").then(({ ExplorePage }) => ExplorePage),
   matrix: () => import("./pages/matrix").then(({ MatrixPage }) => MatrixPage),
   exporters: () => import("./pages/exporters").then(({ ExportersPage }) => ExportersPage),

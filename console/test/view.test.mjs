@@ -15,7 +15,7 @@ test("an address gives its view again", () => {
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
   const names = ["top_dst", "a b/c?d#e%", "Größe & <b>", "..", "q"];
   for (let i = 0; i < 500; ++i) {
-    const page = pick([...PLAIN_PAGES, "query", "alert"]);
+    const page = pick([...PLAIN_PAGES, "query", "new", "alert"]);
     const looks_at = page === "explore" || page === "matrix";
     const history = random() < 0.3;
     const view = {

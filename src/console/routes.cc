@@ -120,7 +120,7 @@ void add_routes(http::Router& router, std::span<const Asset> assets) {
   filled->start = start_page(!assets.empty());
   filled->start_tag = http::etag_of(filled->start);
   const std::shared_ptr<const Pages> pages = std::move(filled);
-  for (const char* const pattern : {"/", "/live", "/explore", "/queries", "/q/{name}", "/matrix", "/exporters",
+  for (const char* const pattern : {"/", "/live", "/explore", "/queries", "/q/{name}", "/new", "/matrix", "/exporters",
                                     "/alerts", "/alerts/{id}", "/system"}) {
     // Not kept without asking: it names assets, and another version of the program has others.
     router.add({.method = http::Method::kGet,

@@ -6,7 +6,7 @@ export const VIEW_VERSION = 1;
 
 /** Pages whose address is their name, in the order of the head. */
 export const PLAIN_PAGES = ["live", "explore", "queries", "matrix", "exporters", "alerts", "system"] as const;
-export type Page = (typeof PLAIN_PAGES)[number] | "query" | "alert" | "unknown";
+export type Page = (typeof PLAIN_PAGES)[number] | "query" | "new" | "alert" | "unknown";
 /** How traffic is shown. */
 export const UNITS = ["bits", "bytes", "packets"] as const;
 export type Units = (typeof UNITS)[number];
@@ -95,6 +95,7 @@ export function read_view(path: string, search: string): Read {
   let view = view_of("unknown");
   const plain = one_of(PLAIN_PAGES, first === "" ? "live" : first);
   if (plain !== null && second === undefined) view = view_of(plain);
+  else if (first === "new" && second === undefined) view = view_of("new");
   else if ((first === "q" || first === "alerts") && second !== undefined && second !== "" && third === undefined) {
     const name = decode(second);
     if (name !== null) view = first === "q" ? view_of("query", name) : { ...view_of("alert"), alert: name };

@@ -18,7 +18,7 @@ import { ValueMenu } from "./value_menu";
 /** Pages that say by themselves what fires. */
 const TELL_THEMSELVES: readonly Page[] = ["live", "alerts", "alert"];
 /** Pages that a page of the head leads to. */
-const PART_OF: Partial<Record<Page, Page>> = { query: "queries", alert: "alerts" };
+const PART_OF: Partial<Record<Page, Page>> = { query: "queries", new: "queries", alert: "alerts" };
 
 function Logo() {
   return (

@@ -5,7 +5,7 @@ const plural = (count: number, one: string, many: string) => `${count} ${count =
 
 export const en = {
   locale: "en-GB",
-  pages: { live: "Live", explore: "Explore", queries: "Queries", query: "Query", matrix: "Matrix", exporters: "Exporters", alerts: "Alerts", alert: "Alert", system: "System" },
+  pages: { live: "Live", explore: "Explore", queries: "Queries", query: "Query", new: "New query", matrix: "Matrix", exporters: "Exporters", alerts: "Alerts", alert: "Alert", system: "System" },
   skip: "Skip to content",
   navigation: "Pages",
   controls: "View",

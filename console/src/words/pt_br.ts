@@ -4,7 +4,7 @@ const plural = (count: number, one: string, many: string) => `${count} ${count =
 
 export const pt_br: Words = {
   locale: "pt-BR",
-  pages: { live: "Ao vivo", explore: "Explorar", queries: "Consultas", query: "Consulta", matrix: "Matriz", exporters: "Exportadores", alerts: "Alertas", alert: "Alerta", system: "Sistema" },
+  pages: { live: "Ao vivo", explore: "Explorar", queries: "Consultas", query: "Consulta", new: "Nova consulta", matrix: "Matriz", exporters: "Exportadores", alerts: "Alertas", alert: "Alerta", system: "Sistema" },
   skip: "Ir para o conteúdo",
   navigation: "Páginas",
   controls: "Exibição",
