@@ -261,6 +261,21 @@ TEST_F(ApiTest, BodiesThatAreNoneOfOursAreRefusedWithAReason) {
   }
 }
 
+TEST_F(ApiTest, AQueryThatIsThereIsExplainedAsItRuns) {
+  const std::string alerting = "CREATE MATERIALIZED VIEW busy WITH (\"alert.when\" = 'octets > 5') AS " + kMatrix;
+  const std::string over =
+      "CREATE MATERIALIZED VIEW above AS SELECT window_start, max(octets) AS most FROM busy GROUP BY 1";
+  for (const std::string& text : {alerting, over}) {
+    const auto added = ask(Method::kPost, "/api/v1/queries", {{"text", text}});
+    ASSERT_EQ(added.status, 201) << added.body;
+    const auto response = ask(Method::kPost, "/api/v1/explain", {{"text", text}, {"options", "DISTRIBUTED"}});
+    ASSERT_EQ(response.status, 200) << response.body;
+    const std::string plan = Json::parse(response.body)["plan"];
+    EXPECT_NE(plan.find("runs       "), std::string::npos) << plan;
+    EXPECT_EQ(plan.find("answered from results"), std::string::npos) << plan;
+  }
+}
+
 TEST_F(ApiTest, KeptResultsAreSuggestedForAQuestion) {
   const auto suggested = [&](const std::string& question) {
     const auto response = ask(Method::kPost, "/api/v1/queries/suggest", {{"text", question}});

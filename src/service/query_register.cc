@@ -702,10 +702,15 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   const plan::Definitions& definitions = staged ? *staged->definitions : *definitions_;
   std::string plans;
   for (UnboundStatement& statement : *statements) {
-    // A query that is there is explained as it is, or would be when it is altered.
-    if (statement.kind == UnboundStatement::Kind::kCreateMaterializedView && wanted_.contains(statement.name))
+    // A query that is there is explained as it is, or would be when it is altered: it runs, so it is not answered from
+    // results, and what it alerts of is no part of a plan.
+    const bool is_there =
+        statement.kind == UnboundStatement::Kind::kCreateMaterializedView && wanted_.contains(statement.name);
+    if (is_there) {
       statement.kind = UnboundStatement::Kind::kSelect;
-    if (over_views) {
+      std::erase_if(statement.options, [](const auto& option) { return option.name.starts_with("alert."); });
+    }
+    if (over_views && !is_there) {
       const auto over = bind_over_views(statement, text, source_name, definitions, base::wall_clock());
       if (!over) return tl::unexpected(over.error());
       if (*over) {
