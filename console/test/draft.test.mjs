@@ -17,7 +17,7 @@ globalThis.history = { pushState: (_, __, to) => (globalThis.location.pathname =
 globalThis.scrollTo = () => {};
 kept.set("backstream.draft.edit.top", JSON.stringify({ text: "SELECT 2", name: "top", comment: "", revision: 7, base: "SELECT 1" }));
 kept.set("backstream.token", "bst_x");
-const { drafts, edit_of, keep_draft, NEW, NEW_BEFORE, open_new_query } = await load("state/draft");
+const { drafts, edit_of, forget_drafts, keep_draft, NEW, NEW_BEFORE, open_new_query } = await load("state/draft");
 
 test("drafts of before a reload are there again", () => {
   assert.deepEqual([...drafts.value.keys()], ["edit.top"]);
@@ -31,4 +31,9 @@ test("another page fills in a text, and what was being written is kept beside it
   assert.deepEqual([drafts.value.get(NEW).text, drafts.value.get(NEW).name, drafts.value.get(NEW_BEFORE).text], ["SELECT theirs", "theirs", "SELECT mine"]);
   keep_draft(NEW, null);
   assert.equal(kept.has("backstream.draft.new"), false);
+});
+
+test("another reader finds none of them, and the token stays", () => {
+  forget_drafts();
+  assert.deepEqual([[...drafts.value.keys()], [...kept.keys()]], [[], ["backstream.token"]]);
 });

@@ -38,7 +38,7 @@ export const drafts = signal<ReadonlyMap<string, Draft>>(read_all());
 
 /** Null: there is nothing unsaved any more. */
 export function keep_draft(of: string, draft: Draft | null): void {
-  const next = new Map(drafts.value);
+  const next = new Map(drafts.peek());
   if (draft === null) next.delete(of);
   else next.set(of, draft);
   drafts.value = next;
@@ -48,6 +48,11 @@ export function keep_draft(of: string, draft: Draft | null): void {
   } catch {
     // Forbidden or full: it holds as long as the page.
   }
+}
+
+/** Another reader sits here now. */
+export function forget_drafts(): void {
+  for (const of of [...drafts.peek().keys()]) keep_draft(of, null);
 }
 
 /** Goes to where a query is made, with a text to begin from. What was being written there is not lost: it is offered. */

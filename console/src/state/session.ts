@@ -2,6 +2,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { api, forget_token, keep_token, NOBODY, Refusal, signed_out } from "../api/client";
 import type { Role, Whoami } from "../api/types";
+import { forget_drafts } from "./draft";
 
 /** Null: nobody knows yet. He stays while an expired token is replaced, and with him all that he has begun to write. */
 export const who = signal<Whoami | null>(null);
@@ -25,7 +26,10 @@ function learn(): void {
 export async function sign_in(token: string): Promise<void> {
   const answer = await keep_token(token);
   batch(() => {
-    if (answer.name !== who.value?.name || answer.role !== who.value.role || answer.row_filter !== who.value.row_filter) ++reader.value;
+    if (answer.name !== who.value?.name || answer.role !== who.value.role || answer.row_filter !== who.value.row_filter) {
+      ++reader.value;
+      forget_drafts();
+    }
     who.value = answer;
     signed_out.value = false;
   });
