@@ -186,7 +186,8 @@ export class SessionFeed extends Feed {
     this.show({ phase: "live", problem: null, notices: session.notices });
     this.leave = stream.listen(session.name, 0, {
       on_part: (part) => this.take(part),
-      on_gap: () => this.again(0),
+      // What runs for this session alone has no past that could be asked for, and begins with a gap.
+      on_gap: () => session.kept && this.again(0),
       on_end: (gone) => {
         if (this.ends && !gone) this.show({ phase: "whole" });
         else this.again(1_000);
