@@ -8,29 +8,41 @@ export interface Polled<T> {
   problem: Refusal | null;
 }
 
+const asked = signal(0);
+
+/** What this tab has changed is to be seen at once: all that is looked at is asked for again. */
+export function ask_again(): void {
+  ++asked.value;
+}
+
 /** Asks at once and then every `every_ms`, not while the tab is hidden. The last answer stays where one fails. */
 export function usePoll<T>(question: () => Promise<T>, every_ms: number, keys: readonly unknown[] = []): Signal<Polled<T>> {
   const [answer] = useState(() => signal<Polled<T>>({ value: null, problem: null }));
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let ended = false;
+    let newest = 0;
     const ask = async () => {
       clearTimeout(timer);
+      // An answer that was asked for before another does not come after it.
+      const mine = ++newest;
+      const current = () => !ended && mine === newest;
       try {
         const value = await question();
-        if (!ended) answer.value = { value, problem: null };
+        if (current()) answer.value = { value, problem: null };
       } catch (error) {
         const problem = error instanceof Refusal ? error : new Refusal({ title: String(error), status: NOBODY });
-        if (!ended) answer.value = { value: answer.value.value, problem };
+        if (current()) answer.value = { value: answer.value.value, problem };
       }
-      if (!ended && !document.hidden) timer = setTimeout(() => void ask(), every_ms);
+      if (current() && !document.hidden) timer = setTimeout(() => void ask(), every_ms);
     };
     const on_visible = () => void (document.hidden || ask());
     document.addEventListener("visibilitychange", on_visible);
     const stop_waiting = signed_out.subscribe((out) => void (out || answer.value.problem?.status !== 401 || ask()));
     answer.value = { value: null, problem: null };
-    void ask();
+    const unsubscribe = asked.subscribe(() => void ask());
     return () => {
+      unsubscribe();
       ended = true;
       clearTimeout(timer);
       stop_waiting();

@@ -4,15 +4,21 @@ import { NOBODY, Refusal } from "../api/client";
 import { Loading, Trouble } from "./basics";
 import { later } from "./later";
 
-/** A page that is a chunk of its own. */
-export function Later({ load }: { load: () => Promise<FunctionComponent> }) {
-  const [loaded, set_loaded] = useState<{ Page: FunctionComponent } | null>(null);
+/** A part of a page that is a chunk of its own. `quiet`: nothing is shown until it is there, nor where it cannot be loaded. */
+export function LaterPart<P extends object>({ load, props, quiet = false }: { load: () => Promise<FunctionComponent<P>>; props: P; quiet?: boolean }) {
+  const [loaded, set_loaded] = useState<{ Part: FunctionComponent<P> } | null>(null);
   const [failed, set_failed] = useState(false);
   const attempt = () => {
     set_failed(false);
-    later(load).then((Page) => set_loaded({ Page }), () => set_failed(true));
+    later(load).then((Part) => set_loaded({ Part }), () => set_failed(true));
   };
   useEffect(attempt, []);
-  if (failed) return <Trouble problem={new Refusal({ title: "", status: NOBODY })} again={attempt} />;
-  return loaded ? <loaded.Page /> : <Loading />;
+  if (loaded) return <loaded.Part {...props} />;
+  if (quiet) return null;
+  return failed ? <Trouble problem={new Refusal({ title: "", status: NOBODY })} again={attempt} /> : <Loading />;
+}
+
+/** A page that is a chunk of its own. */
+export function Later({ load }: { load: () => Promise<FunctionComponent> }) {
+  return <LaterPart load={load} props={{}} />;
 }
