@@ -75,6 +75,31 @@ export interface Query {
   collecting_since: Time | null;
 }
 
+/** A version of a query as it was; the newest is what runs. */
+export interface Version {
+  version: number;
+  incarnation: number;
+  revision: number;
+  at: Time;
+  author: string;
+  text: string;
+}
+
+/** What an edit came to, or would. */
+export interface Done {
+  name: string;
+  verb: "add" | "alter" | "drop" | "pause" | "resume" | "unchanged";
+  /** Queries that read it and start anew with it. */
+  also: string[];
+}
+
+/** What a query can read. */
+export interface Relation {
+  name: string;
+  kind: "stream" | "table" | "view" | "query";
+  columns: Column[];
+}
+
 /** A window, or a part of one. */
 export interface Window {
   query: string;

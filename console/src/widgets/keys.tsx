@@ -13,7 +13,9 @@ const GOTO_MS = 1_200;
 const PAGES = { l: "live", e: "explore", q: "queries", m: "matrix", x: "exporters", a: "alerts", s: "system" } as const;
 
 /** Where letters are typed, and where space already means something. */
-function is_taken(target: EventTarget | null, key: string): boolean {
+function is_taken(event: KeyboardEvent): boolean {
+  // Of an editor in a shadow root, the event's own target is only the root's host.
+  const target = event.composedPath()[0], { key } = event;
   if (!(target instanceof Element)) return false;
   if (target.closest("input, textarea, select, [contenteditable]")) return true;
   return (key === " " || key === "Enter") && target.closest("button, summary, a") !== null;
@@ -23,7 +25,7 @@ export function useKeys(): void {
   useEffect(() => {
     let goto_until = 0;
     const on_key = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || is_taken(event.target, event.key)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || is_taken(event)) return;
       const going = Date.now() < goto_until;
       goto_until = 0;
       if (going && event.key in PAGES) go(view_beside(PAGES[event.key as keyof typeof PAGES]));

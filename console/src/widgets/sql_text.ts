@@ -1,20 +1,22 @@
-// Statements as they are read and written: CodeMirror, loaded where it is needed. In a shadow root its styles are
+// Statements as they are read: CodeMirror, loaded where it is needed. In a shadow root its styles are
 // adopted sheets, which the policy allows without a nonce.
-import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { PostgreSQL, sql } from "@codemirror/lang-sql";
+import { PostgreSQL, sql, SQLDialect } from "@codemirror/lang-sql";
 import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { EditorState } from "@codemirror/state";
-import { EditorView, keymap, lineNumbers } from "@codemirror/view";
+import { EditorView, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
-const colours = HighlightStyle.define([
+/** PostgreSQL's words, but for those that our streams have as columns, and that mean nothing else to us. */
+export const dialect = SQLDialect.define({ ...PostgreSQL.spec, keywords: PostgreSQL.spec.keywords?.replace(/\b(octets|site|flows?|packets|protocol|exporter|time|name|host|source|text)\b ?/g, "") ?? "" });
+
+export const colours = HighlightStyle.define([
   { tag: tags.keyword, color: "var(--accent)", fontWeight: "600" },
   { tag: [tags.string, tags.special(tags.string)], color: "var(--warning)" },
   { tag: [tags.number, tags.bool, tags.null], color: "var(--good)" },
   { tag: tags.comment, color: "var(--muted)", fontStyle: "italic" },
 ]);
 
-const looks = EditorView.theme({
+export const looks = EditorView.theme({
   "&": { color: "var(--text)", fontSize: "0.9rem" },
   "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "2px" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6" },
@@ -23,13 +25,8 @@ const looks = EditorView.theme({
   ".cm-selectionBackground, &.cm-focused .cm-selectionBackground": { backgroundColor: "var(--accent-back) !important" },
 });
 
-export interface SqlText {
-  text(): string;
-  close(): void;
-}
-
-/** @param label  for who does not see it */
-export function show_sql(host: HTMLElement, text: string, label: string, writable: boolean): SqlText {
+/** @param label  for who does not see it; the answer ends it */
+export function show_sql(host: HTMLElement, text: string, label: string): () => void {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const view = new EditorView({
     parent: root,
@@ -37,11 +34,11 @@ export function show_sql(host: HTMLElement, text: string, label: string, writabl
     state: EditorState.create({
       doc: text,
       extensions: [
-        lineNumbers(), sql({ dialect: PostgreSQL }), syntaxHighlighting(colours), looks, EditorView.lineWrapping,
-        EditorView.contentAttributes.of({ "aria-label": label, ...(writable ? {} : { tabindex: "0", "aria-readonly": "true" }) }),
-        ...(writable ? [history(), keymap.of([...defaultKeymap, ...historyKeymap])] : [EditorState.readOnly.of(true), EditorView.editable.of(false)]),
+        lineNumbers(), sql({ dialect }), syntaxHighlighting(colours), looks, EditorView.lineWrapping,
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", "aria-readonly": "true" }),
+        EditorState.readOnly.of(true), EditorView.editable.of(false),
       ],
     }),
   });
-  return { text: () => view.state.doc.toString(), close: () => view.destroy() };
+  return () => view.destroy();
 }
