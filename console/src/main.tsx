@@ -2,8 +2,6 @@ import { type FunctionComponent, render } from "preact";
 import { firing, signed_out } from "./api/client";
 import { LivePage } from "./pages/live";
 import { NotFoundPage } from "./pages/not_found";
-import { QueriesPage } from "./pages/queries";
-import { QueryPage } from "./pages/query";
 import { SignInPage } from "./pages/sign_in";
 import { address } from "./state/address";
 import { reader, who } from "./state/session";
@@ -14,6 +12,8 @@ import "./styles/console.css";
 
 // What is not needed for a first look is loaded when somebody goes there.
 const LATER = {
+  queries: () => import("./pages/queries").then(({ QueriesPage }) => QueriesPage),
+  query: () => import("./pages/query").then(({ QueryPage }) => QueryPage),
   new: () => import("./pages/new").then(({ NewPage }) => NewPage),
   explore: () => import("./pages/explore").then(({ ExplorePage }) => ExplorePage),
   matrix: () => import("./pages/matrix").then(({ MatrixPage }) => MatrixPage),
@@ -24,10 +24,8 @@ const LATER = {
 } satisfies Record<string, () => Promise<FunctionComponent>>;
 
 function Page() {
-  const { page, query } = address.value.view;
+  const { page } = address.value.view;
   if (page === "live") return <LivePage />;
-  if (page === "queries") return <QueriesPage />;
-  if (page === "query" && query !== null) return <QueryPage key={query} name={query} />;
   if (page in LATER) return <Later key={page} load={LATER[page as keyof typeof LATER]} />;
   return <NotFoundPage />;
 }

@@ -1,16 +1,22 @@
 // The catalog: what runs, what it costs, and how far behind it is.
 import { useRef } from "preact/hooks";
 import { api } from "../api/client";
-import type { Query } from "../api/types";
+import type { Alert, Query } from "../api/types";
 import { address, change, view_beside } from "../state/address";
 import { zone } from "../state/preferences";
+import { drafts, NEW } from "../state/draft";
 import { usePoll } from "../state/poll";
+import { may_operate } from "../state/session";
 import { Badge, Link, Loading, type Mark, Trouble } from "../widgets/basics";
+import { LaterPart } from "../widgets/later_page";
 import { duration, short, date_time } from "../words/format";
 import { words } from "../words/words";
 import { type Cost, costs_of, type Reading } from "./query_costs";
 
-const MARKS: Record<Query["state"], Mark> = { running: "good", paused: "quiet", failed: "bad" };
+export const MARKS: Record<Query["state"], Mark> = { running: "good", paused: "quiet", failed: "bad" };
+
+/** What one may do with a query comes when there is one to do it with. */
+export const load_menu = () => import("./query_menu").then(({ QueryMenu }) => QueryMenu);
 
 export function matches(query: Query, search: string): boolean {
   const wanted = search.toLowerCase().split(/\s+/).filter((word) => word !== "");
@@ -18,9 +24,13 @@ export function matches(query: Query, search: string): boolean {
   return wanted.every((word) => text.includes(word));
 }
 
-async function read(): Promise<Reading> {
-  const [queries, latencies] = await Promise.all([api.queries(), api.latencies()]);
-  return { queries, latencies };
+interface Answer extends Reading {
+  alerts: readonly Alert[];
+}
+
+async function read(): Promise<Answer> {
+  const [queries, latencies, alerts] = await Promise.all([api.queries(), api.latencies(), api.alerts().catch(() => [])]);
+  return { queries, latencies, alerts };
 }
 
 export function QueriesPage() {
@@ -39,6 +49,7 @@ export function QueriesPage() {
       <div class="page-head">
         <h1>{w.pages.queries}</h1>
         <span class="muted" role="status">{w.query_count(found.length)}{failed > 0 && <> · <b class="bad">{w.failed_count(failed)}</b></>}</span>
+        {may_operate.value && <Link to={view_beside("new")} class="button button-strong new-query">{w.new_query}{drafts.value.has(NEW) && <span class="tab-unsaved" title={w.unsaved}><span class="visually-hidden"> ({w.unsaved})</span></span>}</Link>}
         <input type="search" class="search" placeholder={w.search} aria-label={w.search_queries} value={search} onInput={(event) => change({ search: event.currentTarget.value })} />
       </div>
       {answer.problem && <Trouble problem={answer.problem} />}
@@ -56,9 +67,10 @@ export function QueriesPage() {
                 <th scope="col" class="number">{w.latency}</th>
                 <th scope="col" class="number">{w.loss}</th>
                 <th scope="col">{w.owner}</th>
+                <th scope="col"><span class="visually-hidden">{w.actions}</span></th>
               </tr>
             </thead>
-            <tbody>{found.map((query) => <Row key={query.name} query={query} cost={costs.get(query.name)!} />)}</tbody>
+            <tbody>{found.map((query) => <Row key={query.name} query={query} cost={costs.get(query.name)!} readers={queries.filter((each) => each.reads.includes(query.name))} firing={firing_of(query, answer.value!.alerts)} />)}</tbody>
           </table>
         </div>
       )}
@@ -66,7 +78,17 @@ export function QueriesPage() {
   );
 }
 
-function Row({ query, cost }: { query: Query; cost: Cost }) {
+/** Alerts name the query that they are of, and its version: "port_sweep@2". */
+function firing_of(query: Query, alerts: readonly Alert[]): number {
+  return alerts.filter((alert) => alert.state === "firing" && alert.query.replace(/@\d+$/, "") === query.name).length;
+}
+
+function Names({ label, names }: { label: string; names: readonly string[] }) {
+  if (names.length === 0) return null;
+  return <p class="row-note row-reads">{label} {names.map((name, i) => <>{i > 0 && ", "}<Link to={view_beside("query", name)}>{name}</Link></>)}</p>;
+}
+
+function Row({ query, cost, readers, firing }: { query: Query; cost: Cost; readers: readonly Query[]; firing: number }) {
   const w = words.value;
   const { ledger } = query;
   const number = (value: number | undefined) => (value === undefined ? "–" : short(value, w.locale));
@@ -76,9 +98,12 @@ function Row({ query, cost }: { query: Query; cost: Cost }) {
       <th scope="row">
         <Link to={view_beside("query", query.name)} class="strong-link">{query.name}</Link> <small class="muted">v{query.version}</small>
         <p class="row-note">{query.comment || purpose_of(query.text)}</p>
+        <Names label={w.reads} names={query.reads} />
+        <Names label={w.read_by} names={readers.map(({ name }) => name)} />
       </th>
       <td data-label={w.state}>
         <Badge mark={query.plain ? "quiet" : MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
+        {firing > 0 && <p class="row-alerts"><Link to={view_beside("alerts")}><Badge mark="bad">{w.alert_count(firing)}</Badge></Link></p>}
         {query.reason && <p class="row-note bad">{query.reason}</p>}
       </td>
       <td class="number" data-label={w.windows} title={query.collecting_since ? w.collecting_since(date_time(Date.parse(query.collecting_since), zone.value)) : undefined}>
@@ -90,6 +115,7 @@ function Row({ query, cost }: { query: Query; cost: Cost }) {
       <td class="number" data-label={w.latency}>{cost.latency_seconds === null ? "–" : duration(cost.latency_seconds * 1000, w.locale)}</td>
       <td class={`number${lost > 0 ? " warn" : ""}`} data-label={w.loss}>{ledger ? `${number(ledger.late)} / ${number(lost)}` : "–"}</td>
       <td data-label={w.owner} class="muted">{query.owner}</td>
+      <td class="row-menu"><LaterPart load={load_menu} props={{ query, links: true }} quiet /></td>
     </tr>
   );
 }

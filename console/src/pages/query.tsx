@@ -1,4 +1,5 @@
 // One query: its result in the picture that fits and as a table, now and in the past.
+import type { ComponentChildren, FunctionComponent } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { api, results_path, token } from "../api/client";
 import { type Feed, type FeedState, largest_rows, QueryFeed } from "../api/feed";
@@ -10,12 +11,15 @@ import { matrix_of, picture_of, seconds_of, total_of } from "../charts/series";
 import { charts_of, has_all_groups, measure_for, shape_of, type Shape } from "../charts/shape";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import { address, change } from "../state/address";
+import { drafts, edit_of } from "../state/draft";
 import { units, zone } from "../state/preferences";
+import { may_operate } from "../state/session";
 import { usePoll } from "../state/poll";
 import type { ChartName } from "../state/view";
-import { Badge, Bar, Choice, CopyItem, Loading, Menu, Panel, Trouble } from "../widgets/basics";
+import { Badge, Bar, Choice, CopyItem, Link, Loading, Menu, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
 import { EarlierLegend, useEarlier } from "../widgets/earlier";
+import { LaterPart } from "../widgets/later_page";
 import { type Size, useSize } from "../widgets/query_size";
 import { type Asked, asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
 import { Statement } from "../widgets/statement";
@@ -23,7 +27,7 @@ import { open_value_menu, ValueButton } from "../widgets/value_menu";
 import { SeriesTable } from "../widgets/series_table";
 import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
-import { purpose_of } from "./queries";
+import { load_menu, MARKS, purpose_of } from "./queries";
 import { Download } from "./copy_download";
 import { command_of, curl_of, sql_of } from "./export";
 
@@ -35,10 +39,65 @@ const WINDOWS_DRAWN_MAX = 1_500;
 const TIERS: readonly { tier: Tier; ms: number }[] = [{ tier: "1m", ms: 60_000 }, { tier: "5m", ms: 300_000 }, { tier: "1h", ms: 3_600_000 }];
 const MATRIX_SIZE = 16;
 
-export function QueryPage({ name }: { name: string }) {
-  const query = usePoll(() => api.query(name), 5_000, [name]).value;
-  if (!query.value) return query.problem ? <Trouble problem={query.problem} /> : <Loading />;
-  return <QueryView key={`${query.value.incarnation}.${query.value.version}`} query={query.value} />;
+/** Parts beside the result: chunks of their own. */
+const PARTS = {
+  statement: () => import("./query_statement").then(({ StatementPart }) => StatementPart),
+  versions: () => import("./query_versions").then(({ VersionsPart }) => VersionsPart),
+  plan: () => import("./query_plan").then(({ PlanPart }) => PlanPart),
+} satisfies Record<string, () => Promise<FunctionComponent<{ query: Query }>>>;
+const TABS = ["result", "statement", "versions", "plan"] as const;
+type Tab = (typeof TABS)[number];
+
+export function QueryPage() {
+  const name = address.value.view.query;
+  return name === null ? null : <OneQuery key={name} name={name} />;
+}
+
+function OneQuery({ name }: { name: string }) {
+  const answer = usePoll(() => api.query(name), 5_000, [name]).value;
+  const query = answer.value;
+  if (!query) return answer.problem ? <Trouble problem={answer.problem} /> : <Loading />;
+  const { view } = address.value;
+  // A plain view has no result of its own: it runs where it is read.
+  const tabs: readonly Tab[] = query.plain ? TABS.slice(1) : TABS;
+  const tab = tabs.find((each) => each === view.tab) ?? tabs[0]!;
+  return (
+    <>
+      {answer.problem && <Trouble problem={answer.problem} />}
+      {tab === "result" ? <QueryView key={`${query.incarnation}.${query.version}`} query={query} head={<Head query={query} tabs={tabs} tab={tab} />} />
+        : (
+          <>
+            <div class="page-head"><Head query={query} tabs={tabs} tab={tab} /></div>
+            <Reason query={query} />
+            <LaterPart key={tab} load={PARTS[tab]} props={{ query }} />
+          </>
+        )}
+    </>
+  );
+}
+
+function Head({ query, tabs, tab }: { query: Query; tabs: readonly Tab[]; tab: Tab }) {
+  const w = words.value;
+  const { view } = address.value;
+  return (
+    <>
+      <h1>{query.name}</h1>
+      <Badge mark={query.plain ? "quiet" : MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
+      <span class="muted">v{query.version} · {query.owner}</span>
+      <nav class="tabs" aria-label={w.parts}>
+        {tabs.map((each) => (
+          <Link key={each} to={{ ...view, tab: each === "result" ? null : each, pick: null }} current={each === tab}>
+            {w.tabs[each]}{each === "statement" && drafts.value.has(edit_of(query.name)) && <span class="tab-unsaved" title={w.unsaved}><span class="visually-hidden"> ({w.unsaved})</span></span>}
+          </Link>
+        ))}
+      </nav>
+      {may_operate.value && <LaterPart load={load_menu} props={{ query, links: false }} quiet />}
+    </>
+  );
+}
+
+function Reason({ query }: { query: Query }) {
+  return query.reason ? <p class="trouble">{query.reason}</p> : null;
 }
 
 function tier_for(span_ms: number, window_ms: number | null): Tier {
@@ -53,7 +112,7 @@ function feed_for(query: Query, size: Size, measure: string | null, asked: Pick<
   return new QueryFeed(query.name, span, tier === "raw" ? undefined : tier);
 }
 
-function QueryView({ query }: { query: Query }) {
+function QueryView({ query, head }: { query: Query; head: ComponentChildren }) {
   const w = words.value;
   const size = useSize(query);
   const { view } = address.value;
@@ -71,13 +130,11 @@ function QueryView({ query }: { query: Query }) {
   return (
     <>
       <div class="page-head">
-        <h1>{query.name}</h1>
-        <Badge mark={query.state === "running" ? "good" : query.state === "failed" ? "bad" : "quiet"}>{w.states[query.state]}</Badge>
-        <span class="muted">v{query.version} · {query.owner}</span>
+        {head}
         <Actions query={query} asked={asked} windows={state?.windows ?? []} picture={chart !== "table"} />
       </div>
       {(query.comment || /^\s*--/.test(query.text)) && <p class="lead">{query.comment || purpose_of(query.text)}</p>}
-      {query.reason && <p class="trouble">{query.reason}</p>}
+      <Reason query={query} />
       <Toolbar shape={shape} measure={measure} charts={charts} chart={chart} asked={asked} />
       {!state ? <Loading /> : <Result query={query} state={state} size={size!} shape={shape} measure={measure} chart={chart} asked={asked} partly={partly} lacks_packets={lacks_packets} />}
       <Panel title={w.statement} class="statement"
@@ -206,7 +263,8 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
 const ROWS_STEP = 25;
 
 /** All columns of the newest window, sorted by whichever the reader wants. */
-function NewestWindow({ query, window, shape, measure, raw_seconds }: { query: Query; window: ResultWindow; shape: Shape; measure: string | null; raw_seconds: number | null }) {
+/** @param query  null: of a statement that is being tried, where values lead nowhere */
+export function NewestWindow({ query, window, shape, measure, raw_seconds }: { query: Query | null; window: ResultWindow; shape: Shape; measure: string | null; raw_seconds: number | null }) {
   const w = words.value;
   const [by, set_by] = useState<string | null>(null);
   const [up, set_up] = useState(false);
@@ -272,7 +330,7 @@ function NewestWindow({ query, window, shape, measure, raw_seconds }: { query: Q
                     }
                     const shown = value === null ? <span class="none">∅</span> : label_of(column, value);
                     const amount = row[measure_at];
-                    const text = dimensions.has(column.name)
+                    const text = query && dimensions.has(column.name)
                       ? <ValueButton subject={{ query: query.name, columns: query.columns, parts: [{ column, value }], measure, amount: typeof amount === "number" ? amount : null }}>{shown}</ValueButton>
                       : shown;
                     return place === 0 ? <th key={column.name} scope="row">{text}</th> : <td key={column.name} class={typeof value === "number" && measures.has(column.name) ? "number" : ""}>{text}</td>;

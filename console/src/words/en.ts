@@ -71,6 +71,13 @@ export const en = {
   no_live_query: "No registered query gives traffic over time yet.",
   no_live_query_hint: "Register one that groups by window and PoP; Queries has the list.",
 
+  parts: "Parts of this page",
+  tabs: { result: "Result", statement: "Statement", versions: "Versions", plan: "Plan" },
+  unsaved: "unsaved text",
+  new_query: "New query",
+  actions: "Actions",
+  reads: "reads",
+  read_by: "read by",
   search: "Search",
   search_queries: "Search queries",
   name: "Name",

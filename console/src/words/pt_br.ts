@@ -70,6 +70,13 @@ export const pt_br: Words = {
   no_live_query: "Nenhuma consulta registrada dá o tráfego no tempo ainda.",
   no_live_query_hint: "Registre uma que agrupe por janela e PoP; a lista está em Consultas.",
 
+  parts: "Partes desta página",
+  tabs: { result: "Resultado", statement: "Comando", versions: "Versões", plan: "Plano" },
+  unsaved: "texto não salvo",
+  new_query: "Nova consulta",
+  actions: "Ações",
+  reads: "lê",
+  read_by: "lida por",
   search: "Buscar",
   search_queries: "Buscar consultas",
   name: "Nome",
