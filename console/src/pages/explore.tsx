@@ -218,7 +218,7 @@ function Exploring({ query, size }: { query: Query; size: Size }) {
           )}
         </Panel>
       )}
-      <Ranking rows={rows} by={by} measure={measure} subject={subject} unit={scale.unit} parts={step === null || size.window_ms === null ? 1 : (step * 1_000) / size.window_ms} waiting={!ready && !problem}
+      <Ranking rows={rows} by={by} measure={measure} subject={subject} unit={scale.unit} parts={step === null || size.window_ms === null ? 1 : (step * 1_000) / size.window_ms} waiting={!ready && !problem} pending={!shown && !problem}
         aside={ranking.answer && asked.live ? e.ranked_at(time_of_day(ranking.answer.at, zone.value)) : ""} notes={notes} />
       {picture.times.length > 0 && (
         <Panel title={<>{title} <span class="muted">{w.as_table}</span></>}>
@@ -297,7 +297,7 @@ function exported(rows: readonly Row[], by: readonly Column[], measure: string):
 
 type SortBy = "sum" | keyof Figures | number;
 
-function Ranking({ rows, by, measure, subject, unit, parts, waiting, aside, notes }: { rows: readonly Row[]; by: readonly Column[]; measure: string; subject: (key: readonly Value[], amount: number | null) => Subject; unit: string; parts: number; waiting: boolean; aside: string; notes: readonly string[] }) {
+function Ranking({ rows, by, measure, subject, unit, parts, waiting, pending, aside, notes }: { rows: readonly Row[]; by: readonly Column[]; measure: string; subject: (key: readonly Value[], amount: number | null) => Subject; unit: string; parts: number; waiting: boolean; pending: boolean; aside: string; notes: readonly string[] }) {
   const w = words.value, e = explore_words.value;
   const [sort, set_sort] = useState<{ by: SortBy; up: boolean }>({ by: "sum", up: false });
   const value_of = (row: Row): Value => (typeof sort.by === "number" ? row.key?.[sort.by] ?? null : sort.by === "sum" ? row.sum : row.figures[sort.by]);
@@ -318,7 +318,8 @@ function Ranking({ rows, by, measure, subject, unit, parts, waiting, aside, note
       </button>
     </th>
   );
-  const figure = (value: number | null) => (value === null ? <span class="none">{w.no_data}</span> : short(value, w.locale));
+  // Not asked yet is something else than no data.
+  const figure = (value: number | null) => (pending ? <span class="none" aria-label={w.loading}>…</span> : value === null ? <span class="none">{w.no_data}</span> : short(value, w.locale));
   const cells = (row: Row) => (
     <>
       <td class="number">{figure(row.figures.last)}</td>
