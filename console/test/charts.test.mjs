@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { has_all_groups, shape_of, charts_of, main_measure, measure_for, picture_of, stacked, total_of, matrix_of, scale_of } = await load("charts/shape", "charts/series", "words/format");
+const { has_all_groups, shape_of, charts_of, main_measure, measure_for, overlaps, picture_of, stacked, total_of, matrix_of, scale_of } = await load("charts/shape", "charts/series", "words/format");
 const columns = (text) => text.split(" ").map((each) => {
   const [name, type, key, stderr_of] = each.split(":");
   return { name, type: { i: "bigint", d: "double precision", a: "inet", t: "text", z: "timestamp with time zone", v: "interval" }[type], ...(key ? { key: true } : {}), ...(stderr_of ? { stderr_of } : {}) };
@@ -138,4 +138,9 @@ test("packets are another column; octets are never shown as such", () => {
   const names = { bits: "bit/s", bytes: "B/s", packets: "packets/s", flows: "flows/s" };
   assert.deepEqual([scale_of("octets", "packets", names).unit, scale_of("octets", "packets", names).of(100, 10)], ["bit/s", 80]);
   assert.deepEqual([scale_of("packets", "bits", names).unit, scale_of("packets", "packets", names).of(100, 10)], ["packets/s", 10]);
+});
+
+test("windows that overlap are known by their statement", () => {
+  assert.equal(overlaps("SELECT 1 FROM hop(flows, time, interval '1 min', interval '2 min')"), true);
+  assert.equal(overlaps("SELECT 'hop(' AS \"hop(\" -- hop(\nFROM tumble(flows, time, interval '60 s')"), false);
 });

@@ -32,6 +32,9 @@ function listener() {
   heard.until = (condition) => new Promise((resolve) => { waiting.push({ condition, resolve }); tell(); });
   heard.on_part = (part) => { heard.parts.push(part.seq); tell(); };
   heard.on_gap = () => { ++heard.gaps; tell(); };
+  heard.notices = [];
+  heard.on_notice = (message) => { heard.notices.push(message); tell(); };
+  heard.on_failed = ({ message }) => { heard.notices.push(`failed: ${message}`); tell(); };
   heard.on_end = (gone) => { heard.ends.push(gone); tell(); };
   return heard;
 }
@@ -65,6 +68,20 @@ test("topics share one stream, and each keeps its place when another comes", asy
   leave_b();
   assert.deepEqual(asked, [{ topics: ["a"], last: "3", token: "Bearer bst_test" }, { topics: ["a", "b"], last: "5,100", token: "Bearer bst_test" }]);
   assert.deepEqual([a.parts, b.parts], [[5], [101]]);
+});
+
+test("a notice and a failure are told to the topic that they are of", async () => {
+  answer = (response) => {
+    begin(response);
+    response.write(rows("~1", 1, "1,0") + `event: notice\ndata: {"message":"not final"}\nid: 1,1\n\n` + `event: failed\ndata: {"code":"22012","message":"division by zero"}\nid: 2,1\n\n` + `event: end\ndata: {"topic":"~1"}\n\n`);
+  };
+  const stream = new Stream(), one = listener(), other = listener();
+  const leave_one = stream.listen("~1", 0, one), leave_other = stream.listen("~2", 0, other);
+  await one.until(() => one.ends.length === 1);
+  leave_one();
+  leave_other();
+  assert.deepEqual([one.parts, one.notices, one.ends], [[1], ["failed: division by zero"], [false]]);
+  assert.deepEqual(other.notices, ["not final"]);
 });
 
 test("one that is gone does not keep the others from being heard", async () => {

@@ -188,7 +188,10 @@ export class SessionFeed extends Feed {
       on_part: (part) => this.take(part),
       // What runs for this session alone has no past that could be asked for, and begins with a gap.
       on_gap: () => session.kept && this.again(0),
+      on_notice: (message) => this.show({ notices: [...this.state.value.notices, message] }),
+      on_failed: ({ code, message, hint }) => this.show({ phase: "failed", problem: new Refusal({ title: message, status: 422, code, detail: message, ...(hint ? { hint } : {}) }) }),
       on_end: (gone) => {
+        if (this.state.value.phase === "failed") return;
         if (this.ends && !gone) this.show({ phase: "whole" });
         else this.again(1_000);
       },

@@ -20,6 +20,10 @@ export interface Listener {
   on_gap(): void;
   /** There will be no more of it; `gone`: nor was there anything at the last opening. */
   on_end(gone: boolean): void;
+  /** Of a SELECT: what to know of its answer. */
+  on_notice?(message: string): void;
+  /** Of a SELECT: why there will be no whole answer; the end follows. */
+  on_failed?(problem: { code: string; message: string; hint?: string }): void;
 }
 
 interface Topic {
@@ -120,10 +124,18 @@ export class Stream {
 
   private tell(event: ServerEvent, asked: Topic[]): void {
     const ids = parse_ids(event.id, asked.length);
+    // What has no name of its own is of the topic that has gone on with it.
+    const moved = asked.filter((topic, i) => ids !== null && ids[i]! > topic.last && this.topics.includes(topic));
     ids?.forEach((id, i) => (asked[i]!.last = Math.max(asked[i]!.last, id)));
     if (event.event === "rows") {
       const part = JSON.parse(event.data) as Window;
       for (const topic of asked) if (topic.name === part.query && this.topics.includes(topic)) topic.listener.on_part(part);
+    } else if (event.event === "notice") {
+      const { message } = JSON.parse(event.data) as { message: string };
+      for (const topic of moved) topic.listener.on_notice?.(message);
+    } else if (event.event === "failed") {
+      const problem = JSON.parse(event.data) as { code: string; message: string; hint?: string };
+      for (const topic of moved) topic.listener.on_failed?.(problem);
     } else if (event.event === "gap" || event.event === "lost") {
       const { topic: name } = JSON.parse(event.data) as { topic: string };
       for (const topic of asked) if (topic.name === name) topic.listener.on_gap();

@@ -11,6 +11,7 @@ const LABEL_HEIGHT = 58;
 /** What a slanted label of the last column needs beside it; totals of rows stand there, too. */
 const RIGHT = 30;
 const TOTALS = 66;
+const TOTAL_WIDTH = 40;
 /** Cells from this width on have their value written into them. */
 const WRITTEN_WIDTH = 52;
 /** Labels need so much; of narrower cells every second or fourth has one. */
@@ -27,12 +28,14 @@ export interface HeatmapProps {
   cell_height: number;
   /** Of whole rows, beside them. Null: not known. */
   row_totals?: readonly (number | null)[];
+  /** Of whole columns, below them where there is room. */
+  column_totals?: readonly (number | null)[];
   /** A cell was chosen: the picture is then a grid that arrow keys walk through. */
   on_pick?: (row: number, column: number, cell: Element) => void;
 }
 
 export function Heatmap(props: HeatmapProps) {
-  const { matrix, unit, summary, label, row_totals, on_pick } = props;
+  const { matrix, unit, summary, label, row_totals, column_totals, on_pick } = props;
   const w = words.value;
   const { element, width } = useWidth(400);
   const [active, set_active] = useState({ row: 0, column: 0 });
@@ -43,7 +46,9 @@ export function Heatmap(props: HeatmapProps) {
   const cell_width = Math.max(4, (width - LABEL_WIDTH - right) / Math.max(matrix.columns.length, 1));
   const cell_height = Math.min(props.cell_height, Math.max(on_pick ? 12 : 20, cell_width * (on_pick ? 1 : 2)));
   const gap = cell_width < 14 ? 1 : 2;
-  const height = LABEL_HEIGHT + cell_height * matrix.rows.length;
+  const body = LABEL_HEIGHT + cell_height * matrix.rows.length;
+  const sums_below = column_totals && cell_width >= TOTAL_WIDTH;
+  const height = body + (sums_below ? 18 : 0);
   const every = Math.max(1, Math.ceil(LABEL_SPACE / cell_width)), every_row = Math.max(1, Math.ceil(LABEL_SPACE / cell_height));
   // The one that Tab comes to; it stays within a matrix that has become smaller.
   const at = { row: Math.min(active.row, matrix.rows.length - 1), column: Math.min(active.column, matrix.columns.length - 1) };
@@ -105,6 +110,13 @@ export function Heatmap(props: HeatmapProps) {
             )}
           </g>
         ))}
+        {sums_below && (
+          <g aria-hidden="true">
+            {column_totals.map((value, c) => value !== null && (
+              <text key={matrix.columns[c]} class="heatmap-label" x={LABEL_WIDTH + (c + 0.5) * cell_width - 1} y={body + 13} text-anchor="middle">{short(value, w.locale)}</text>
+            ))}
+          </g>
+        )}
       </svg>
       {values.length > 0 && (
         <figcaption class="heatmap-scale">

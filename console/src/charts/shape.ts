@@ -75,8 +75,17 @@ export function adds_up(measure: string): boolean {
  * @param text  the statement
  */
 export function has_all_groups(text: string): boolean {
-  const bare = text.replace(/--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g, " ");
-  return !/\b(LIMIT|HAVING)\b/i.test(bare);
+  return !/\b(LIMIT|HAVING)\b/i.test(bare_text(text));
+}
+
+/** Without comments, literals and quoted names. */
+function bare_text(text: string): string {
+  return text.replace(/--[^\n]*|\/\*[^]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"/g, " ");
+}
+
+/** Its windows overlap (hop): what they have is in several, and must not be added over time. */
+export function overlaps(text: string): boolean {
+  return /\bhop\s*\(/i.test(bare_text(text));
 }
 
 export function main_measure(shape: Shape): string | null {

@@ -8,7 +8,7 @@ import type { Column, Query, Suggestion, Value } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
 import { heading_of, label_of, measure_title } from "../charts/labels";
 import { picture_of, SERIES_MAX, type Picture } from "../charts/series";
-import { adds_up, has_all_groups, measure_for, shape_of, type Shape } from "../charts/shape";
+import { adds_up, has_all_groups, measure_for, overlaps, shape_of, type Shape } from "../charts/shape";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import type { Subject } from "../charts/value_actions";
 import { address, change, go } from "../state/address";
@@ -79,7 +79,7 @@ export function ExplorePage() {
         {query && <Link to={{ ...view_of("query", query.name), units: view.units, zone: view.zone }} class="quiet-link">{w.pages.query}</Link>}
       </div>
       {name === FLOWS ? <FlowsQuestion queries={known} />
-        : query ? <QueryExploration key={`${query.name}@${query.incarnation}.${query.version}`} query={query} />
+        : query ? <QueryExploration key={`${query.name}@${query.incarnation}.${query.version}`} query={query} queries={known} />
         : <p class="empty">{name === null ? e.no_query : w.none_found(name)}</p>}
     </>
   );
@@ -90,12 +90,12 @@ function pickless() {
   return { by: [], filters: [], measure: null, chart: null };
 }
 
-function QueryExploration({ query }: { query: Query }) {
+function QueryExploration({ query, queries }: { query: Query; queries: readonly Query[] }) {
   const size = useSize(query);
-  return size ? <Exploring query={query} size={size} /> : <Loading />;
+  return size ? <Exploring query={query} queries={queries} size={size} /> : <Loading />;
 }
 
-function Exploring({ query, size }: { query: Query; size: Size }) {
+function Exploring({ query, queries, size }: { query: Query; queries: readonly Query[]; size: Size }) {
   const w = words.value, e = explore_words.value;
   const { view } = address.value;
   const now = useNow(1_000);
@@ -114,7 +114,9 @@ function Exploring({ query, size }: { query: Query; size: Size }) {
   // What is asked, times left out: an answer to something else is not shown.
   const about = JSON.stringify([query.name, by.map((column) => column.name), conditions, measure, view.range, view.from, view.until]);
   const turn = asked.live ? Math.floor(now / RANK_EVERY_MS) : 0;
-  const step = step_seconds(asked.until - asked.from, size.window_ms);
+  // Windows that overlap cannot be put together.
+  const hops = overlaps(query.text);
+  const step = hops ? null : step_seconds(asked.until - asked.from, size.window_ms);
   const what: Exploration = useMemo(() => {
     const at = asked_of(view, Date.now());
     // A part of a step is no step.
@@ -155,12 +157,17 @@ function Exploring({ query, size }: { query: Query; size: Size }) {
   const problem = ranking.problem ?? sums.problem ?? (state?.phase === "failed" ? state.problem : null);
   const title = `${measure_title(measure, w.traffic)}${scale.unit ? `, ${scale.unit}` : ""}`;
   const total = sums.answer?.rows[0]?.[0];
-  const rows = table_rows((shown ? shown.ranking : ranking.answer)?.rows ?? [], by, full, typeof total === "number" ? total : null, measure, size.window_ms);
+  const rows = table_rows((shown ? shown.ranking : ranking.answer)?.rows ?? [], by, full, typeof total === "number" ? total : null, measure, hops ? null : size.window_ms, hops);
   const length = step !== null ? step * 1_000 : size.window_ms;
+  const partial = [ranking.answer, sums.answer].find((answer) => answer && !answer.complete);
   const notices = [...new Set([...(ranking.answer?.notices ?? []), ...(state?.notices ?? [])])];
   const notes = [
     keys.length === ROWS_SHOWN && e.largest(ROWS_SHOWN),
+    // Where a notice says what is not in it, a word adds nothing.
+    partial && (partial.sites_missing.length > 0 ? w.incomplete_without(partial.sites_missing.join(", ")) : notices.length === 0 && w.incomplete),
     !whole && e.not_all,
+    earlier !== null && chart === "area" && !picture.whole && w.compare_lines,
+    hops && e.overlap,
     !adds_up(measure) && e.largest_value(heading_of(measure)),
     lacks_packets && w.no_packets,
     earlier !== null && size.kept_since !== null && asked.from - earlier.shift_ms < size.kept_since && w.before_unknown(date_time(size.kept_since, zone.value)),
@@ -189,7 +196,7 @@ function Exploring({ query, size }: { query: Query; size: Size }) {
           <Download name={query.name} from={asked.from} windows={[exported(rows, by, measure)]} picture={chart !== "table"} />
         </div>
       </div>
-      <Dimensions query={query} shape={shape} by={by} measure={measure} />
+      <Dimensions query={query} queries={queries} shape={shape} by={by} measure={measure} />
       <Filters columns={query.columns} />
       {(mistakes.length > 0 || lacking.length > 0) && (
         <ul class="notes warn" role="status">
@@ -262,11 +269,11 @@ interface Row {
   share: number | null;
 }
 
-function table_rows(ranking: readonly (readonly Value[])[], by: readonly Column[], picture: Picture, total: number | null, measure: string, window_ms: number | null): Row[] {
+function table_rows(ranking: readonly (readonly Value[])[], by: readonly Column[], picture: Picture, total: number | null, measure: string, window_ms: number | null, hops: boolean): Row[] {
   const rows: Row[] = [];
   let known = 0;
   const row_of = (kind: Row["kind"], key: Row["key"], values: readonly (number | null)[], sum: number | null): Row => ({
-    kind, key, sum, figures: figures_of(values), amount: sum === null ? null : total_amount(measure, sum, window_ms),
+    kind, key, sum, figures: figures_of(values), amount: sum === null || hops ? null : total_amount(measure, sum, window_ms),
     share: sum === null || total === null || total === 0 || !adds_up(measure) ? null : sum / total,
   });
   if (by.length > 0) {
@@ -371,13 +378,14 @@ function Ranking({ rows, by, measure, subject, unit, parts, waiting, pending, as
   );
 }
 
-function Dimensions({ query, shape, by, measure }: { query: Query; shape: Shape; by: readonly Column[]; measure: string }) {
+function Dimensions({ query, queries, shape, by, measure }: { query: Query; queries: readonly Query[]; shape: Shape; by: readonly Column[]; measure: string }) {
   const e = explore_words.value;
   const relations = usePoll(explore_api.relations, 60_000).value.value;
   const flows = relations?.find((relation) => relation.name === FLOWS)?.columns ?? [];
   const kept = new Set(query.columns.map((column) => column.name));
   const missing = flows.filter((column) => !kept.has(column.name) && !["time", "octets", "packets"].includes(column.name) && !column.type.startsWith("timestamp"));
   const offered = [...missing.filter((column) => FLOWS_OFFERED.includes(column.name)), ...missing.filter((column) => !FLOWS_OFFERED.includes(column.name))];
+  const elsewhere = useMemo(() => new Set(queries.flatMap((each) => shape_of(each.columns).dimensions.map((column) => column.name))), [queries]);
   const names = by.map((column) => column.name);
   const toggle = (name: string) => {
     const next = names.includes(name) ? names.filter((each) => each !== name) : [...names, name];
@@ -393,8 +401,8 @@ function Dimensions({ query, shape, by, measure }: { query: Query; shape: Shape;
       {offered.length > 0 && (
         <Menu label={<span class="muted">{e.not_kept}</span>} class="not-kept">
           {offered.map((column) => (
-            <button key={column.name} type="button" class="menu-item muted" onClick={() => go({ ...view_of("explore", FLOWS), units: address.value.view.units, zone: address.value.view.zone, by: [...names, column.name], filters: address.value.view.filters, measure: FLOWS_MEASURES.includes(measure) ? measure : null })}>
-              {e.keep(column.name)}
+            <button key={column.name} type="button" class={`menu-item${elsewhere.has(column.name) ? "" : " muted"}`} onClick={() => go({ ...view_of("explore", FLOWS), units: address.value.view.units, zone: address.value.view.zone, by: [...names, column.name], filters: address.value.view.filters, measure: FLOWS_MEASURES.includes(measure) ? measure : null })}>
+              {elsewhere.has(column.name) ? e.elsewhere(column.name) : e.keep(column.name)}
             </button>
           ))}
         </Menu>

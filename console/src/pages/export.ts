@@ -56,7 +56,7 @@ export function command_of(server: string, sql: string): string {
 export function session_curl_of(server: string, sql: string, with_token: boolean): string {
   const token = with_token ? ' -H "Authorization: Bearer $(cat TOKEN_FILE)"' : "";
   const body = JSON.stringify({ text: one_line(sql) });
-  const name = `$(curl -fsS${token} -H 'Content-Type: application/json' -d ${shell_text(body)} ${shell_text(`${server}/api/v1/sessions`)} | sed 's/.*"name":"\\([^"]*\\)".*/\\1/')`;
+  const name = `$(curl -fsS${token} -H 'Content-Type: application/json' -d ${shell_text(body)} ${shell_text(`${server}/api/v1/sessions`)} | sed 's/^{"name":"\\([^"]*\\)".*/\\1/')`;
   return `curl -fsSN${token} ${shell_text(`${server}/api/v1/events?last_event_id=0&query=`)}"${name}"`;
 }
 

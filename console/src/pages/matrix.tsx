@@ -119,11 +119,12 @@ function MatrixView({ query, window }: { query: Query; window: Size }) {
   const notes = [
     data !== null && (data.rows.length === size || data.columns.length === size) && m.largest(data.rows.length, data.columns.length),
     sums.answer?.start != null && m.average(date_time(sums.answer.start, zone.value), date_time(sums.answer.end!, zone.value)),
+    sums.answer && !sums.answer.complete && (sums.answer.sites_missing.length > 0 ? w.incomplete_without(sums.answer.sites_missing.join(", ")) : sums.answer.notices.length === 0 && w.incomplete),
     whole ? m.empty_cells : m.not_all,
     order === "similar" && chart !== "flow" && m.likeness,
     chart === "matrix" && m.keys,
     lacks_packets && w.no_packets,
-    ...(cells.answer?.notices ?? []),
+    ...new Set([...(sums.answer?.notices ?? []), ...(cells.answer?.notices ?? [])]),
   ].filter((note): note is string => typeof note === "string");
   return (
     <>
@@ -153,7 +154,7 @@ function MatrixView({ query, window }: { query: Query; window: Size }) {
           {chart !== "table" && (
             <Panel title={title} class="result">
               {chart === "matrix" ? (
-                <Heatmap matrix={data} cell_height={30} unit={scale.unit} label={side_names(sides)} on_pick={pick} {...(whole ? { row_totals: data.row_totals } : {})}
+                <Heatmap matrix={data} cell_height={30} unit={scale.unit} label={side_names(sides)} on_pick={pick} {...(whole ? { row_totals: data.row_totals, column_totals: data.column_totals } : {})}
                   summary={m.summary(query.name, data.rows.length, data.columns.length)} />
               ) : <Flow query={query} data={data} sides={sides} unit={scale.unit} pick={pick} />}
               <ul class="notes">{notes.map((note) => <li key={note}>{note}</li>)}</ul>

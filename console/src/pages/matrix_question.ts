@@ -4,7 +4,7 @@ import type { Column, Query, Value } from "../api/types";
 import { label_of } from "../charts/labels";
 import type { Matrix } from "../charts/series";
 import { similar_order } from "../charts/similar_order";
-import { has_all_groups, measure_for, shape_of, sides_of, adds_up } from "../charts/shape";
+import { has_all_groups, measure_for, shape_of, overlaps, sides_of, adds_up } from "../charts/shape";
 import type { Order } from "../state/view";
 import { aggregate_of, type Exploration, literal, where_of } from "./exploration";
 
@@ -34,7 +34,7 @@ export function queries_for_matrix(queries: readonly Query[]): Query[] {
   const rank = (query: Query) => {
     const sides = sides_for(query, []);
     const { measure } = measure_for(shape_of(query.columns), null, "bits");
-    if (query.plain || !sides || measure === null || !adds_up(measure) || !query.columns.some((column) => column.name === "window_start")) return null;
+    if (query.plain || overlaps(query.text) || !sides || measure === null || !adds_up(measure) || !query.columns.some((column) => column.name === "window_start")) return null;
     return (sides.one_domain ? 0 : 2) + (has_all_groups(query.text) ? 0 : 1);
   };
   return queries.map((query) => ({ query, rank: rank(query) })).filter((each): each is { query: Query; rank: number } => each.rank !== null)

@@ -220,6 +220,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
     state.tier !== "raw" && w.averages(state.tier),
     partly && newest && w.largest_only(newest.rows.length, short(size.rows ?? 0, w.locale)),
     state.cut && w.cut,
+    earlier !== null && chart === "area" && !picture.whole && w.compare_lines,
     earlier !== null && size.kept_since !== null && asked.from - earlier.shift_ms < size.kept_since && w.before_unknown(date_time(size.kept_since, zone.value)),
     has_margins && chart === "lines" && w.error_band,
     ...state.notices,

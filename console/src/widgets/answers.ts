@@ -10,6 +10,9 @@ export interface Answer {
   columns: readonly Column[];
   rows: readonly Value[][];
   notices: readonly string[];
+  /** Not all that belongs to it is in it. */
+  complete: boolean;
+  sites_missing: readonly string[];
   /** What the rows are of, ms; null: there are none. */
   start: number | null;
   end: number | null;
@@ -48,7 +51,7 @@ export function useAnswer(text: string | null, about: string): Answered {
     const window = state.windows[state.windows.length - 1];
     const rows = window?.rows ?? [];
     if (held.current?.answer.rows !== rows || held.current.answer.notices !== state.notices) {
-      held.current = { about, answer: { text, columns: window?.columns ?? [], rows, notices: state.notices, start: window?.start ?? null, end: window?.end ?? null, at: Date.now() } };
+      held.current = { about, answer: { text, columns: window?.columns ?? [], rows, notices: state.notices, complete: window?.complete ?? true, sites_missing: window?.sites_missing ?? [], start: window?.start ?? null, end: window?.end ?? null, at: Date.now() } };
     }
   }
   return { answer: held.current?.answer ?? null, problem: state?.phase === "failed" ? state.problem : null };

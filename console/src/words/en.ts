@@ -96,6 +96,7 @@ export const en = {
   compare: "Compare",
   compare_none: "with nothing",
   before: (time: string) => `${time} before`,
+  compare_lines: "There is no total to compare, as rows are left out: choose Lines to compare each.",
   before_unknown: (time: string) => `No data before ${time}: what is kept does not reach further back.`,
   back_to_now: "Back to now",
   history: "History",

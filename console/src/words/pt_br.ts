@@ -95,6 +95,7 @@ export const pt_br: Words = {
   compare: "Comparar",
   compare_none: "com nada",
   before: (time) => `${time} antes`,
+  compare_lines: "Não há total a comparar, pois linhas ficaram de fora: escolha Linhas para comparar cada uma.",
   before_unknown: (time) => `Sem dados antes de ${time}: o que é guardado não vai mais longe.`,
   back_to_now: "Voltar ao agora",
   history: "Histórico",
