@@ -167,7 +167,8 @@ function FactList({ facts: { alert, silences, endpoints }, until }: { facts: Fac
 function ValueChart({ alert, until }: { alert: Alert; until: number }) {
   const w = words.value;
   const t = alert_words.value;
-  const rule = usePoll(() => api.query(alert.alert), 10_000, [alert.alert]).value;
+  // A rule that was dropped ends its alerts: with the end it is asked for anew.
+  const rule = usePoll(() => api.query(alert.alert), 10_000, [alert.alert, alert.ends_at]).value;
   const column = alert.value_column;
   const title = <>{column === null ? t.value : heading_of(column)} <span class="muted">{t.value_over_time}</span></>;
   if (column === null || alert.more > 0) return <Panel title={title}><p class="empty">{column === null ? t.no_value : t.nothing_to_draw}</p></Panel>;
