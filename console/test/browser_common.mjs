@@ -16,7 +16,9 @@ export const daemon = process.env.BACKSTREAM_SERVER ?? "http://127.0.0.1:8844";
 const embedded = process.env.BACKSTREAM_CONSOLE === "embedded";
 /** Where the console is; folder: what was built of src/. Both are there once a test runs. */
 export let origin, folder, browser;
-let server;
+let server, is_ready;
+/** Hooks of several files may run at the same time: what builds on the one here waits for it. */
+const ready = new Promise((resolve) => (is_ready = resolve));
 
 before(async () => {
   folder = await fs.mkdtemp(path.join(os.tmpdir(), "console-"));
@@ -24,6 +26,7 @@ before(async () => {
   server = await serve({ folder, daemon });
   origin = embedded ? daemon : `http://127.0.0.1:${server.address().port}`;
   browser = await chromium.launch(CHROMIUM);
+  is_ready();
 });
 after(async () => {
   await browser?.close();
@@ -51,6 +54,19 @@ export async function open(address, options = {}, prepare = async () => {}) {
   return page;
 }
 export const text = (page, selector) => page.textContent(selector);
+
+/** Pages are before another daemon from now on, until what this gives is called. */
+export async function stand_before(address) {
+  await ready;
+  const was = origin;
+  const front = embedded ? null : await serve({ folder, daemon: address });
+  origin = front === null ? address : `http://127.0.0.1:${front.address().port}`;
+  return () => {
+    origin = was;
+    front?.closeAllConnections();
+    front?.close();
+  };
+}
 
 /** For the rest of the test `t`, pages are before a daemon that says what the test wants: a body, a status, or 404. */
 export async function false_daemon(t, answers) {

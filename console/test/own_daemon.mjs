@@ -48,3 +48,20 @@ export async function own_daemon(t, settings = []) {
   };
   return { address, flows, ask };
 }
+
+/** Flows for a daemon until the test ends. @param flags  of `backstream generate` */
+export function send_flows(t, daemon, flags) {
+  const process = spawn(binary, ["generate", "--to", daemon.flows, ...flags], { stdio: "ignore" });
+  const ended = new Promise((resolve) => process.once("exit", resolve));
+  t.after(async () => {
+    process.kill("SIGKILL");
+    await ended;
+  });
+}
+
+/** What makes a page of Playwright one of somebody with this role. */
+export async function signed_in_as(daemon, role) {
+  const body = JSON.stringify({ name: `test-${role}-${crypto.randomBytes(4).toString("hex")}`, role, expires_in_seconds: 30 * 86_400 });
+  const { token } = await daemon.ask("/tokens", undefined, { method: "POST", body });
+  return (page) => page.addInitScript((text) => sessionStorage.setItem("backstream.token", text), token);
+}
