@@ -76,7 +76,7 @@ function Alerts({ alerts }: { alerts: readonly Alert[] }) {
       {firing.map((alert) => (
         <div key={alert.id} class={`alert alert-${SEVERITY[alert.severity]}`}>
           <Badge mark={SEVERITY[alert.severity]}>{w.firing}</Badge>
-          <Link to={view_beside("query", alert.query.replace(/@\d+$/, ""))} class="alert-name">{alert.alert}</Link>
+          <Link to={{ ...view_beside("alert"), alert: alert.id }} class="alert-name">{alert.alert}</Link>
           <span class="alert-key">{alert.key_text}</span>
           {alert.value !== null && <span class="alert-value">{alert.value_column} <b>{short(alert.value, w.locale)}</b></span>}
           <span class="muted alert-rule">{w.rule} <code>{alert.threshold}</code></span>
