@@ -75,7 +75,7 @@ test("lines for a router have what was typed, and are copied as they stand", { s
   await lines.getByText("dst-address=192.0.2.10 port=2055").waitFor();
   const text = await lines.textContent();
   assert.match(text, /interfaces=ether1 /);
-  await page.locator(".fix", { has: lines }).getByRole("button", { name: "Copy" }).click();
+  await page.locator(".snippet", { has: lines }).getByRole("button", { name: "Copy" }).click();
   await page.waitForFunction(async (wanted) => (await navigator.clipboard.readText()) === wanted, text);
   await page.end();
 });
@@ -115,8 +115,8 @@ test("states are words, the worst is first, and doctor says what to mend", async
   assert.equal(new URL(page.url()).searchParams.get("tab"), "unscaled");
   assert.deepEqual(await names(page), ["192.0.2.4"]);
   await page.locator("table.data").getByRole("link", { name: "192.0.2.4" }).click();
-  await page.locator(".checks").getByText("sampling_rate = 1000").waitFor();
-  assert.equal(await page.locator(".checks li").count(), 1, "what is about others is not said of it");
+  await page.locator(".exporter-checks").getByText("sampling_rate = 1000").waitFor();
+  assert.equal(await page.locator(".exporter-checks li").count(), 1, "what is about others is not said of it");
   await page.end();
 });
 

@@ -35,6 +35,8 @@ const PAGES = [
   { name: "matrix-similar", path: "/matrix?v=1&q=demo_matrix&n=32&o=similar", ready: ".heatmap rect" },
   { name: "matrix-chord", path: "/matrix?v=1&q=demo_matrix&chart=flow", ready: ".flow-band" },
   { name: "matrix-flow", path: "/matrix?v=1&q=protocol_mix&chart=flow", ready: ".flow-band" },
+  { name: "alerts", path: "/alerts?v=1&r=6h", ready: ".panel-table" },
+  { name: "exporters", path: "/exporters", ready: ".snippet" },
   { name: "not-found", path: "/nothing", ready: "h1" },
 ];
 const LOOKS = [

@@ -128,35 +128,41 @@ function FactList({ facts: { alert, silences, endpoints }, until }: { facts: Fac
   return (
     <Panel title={t.states[alert.state]}>
       <dl class="facts">
-        <dt>{t.began}</dt><dd>{at(alert.starts_at)}</dd>
-        {alert.fired_at !== null && <><dt>{t.fired}</dt><dd>{at(alert.fired_at)}</dd></>}
-        {alert.recovering_since !== null && alert.ends_at === null && <><dt>{t.recovering_since}</dt><dd>{at(alert.recovering_since)}</dd></>}
-        {alert.ends_at !== null && <><dt>{t.ended}</dt><dd>{at(alert.ends_at)}</dd></>}
-        <dt>{t.lasted}</dt><dd>{duration(Math.max(until - Date.parse(alert.starts_at), 0), w.locale)}</dd>
-        {value && <><dt>{value.name}</dt><dd><b>{value.text}</b></dd></>}
-        {alert.more > 0 && <><dt>{t.key}</dt><dd>{key_of(alert)}</dd></>}
-        <dt>{t.threshold}</dt><dd><code>{alert.threshold || t.no_condition}</code></dd>
-        <dt>{t.window}</dt>
-        <dd>
-          {window_text(Date.parse(alert.window_start), Date.parse(alert.window_end), zone.value, Date.now())}{" "}
-          {alert.complete ? <Badge mark="good">{t.complete}</Badge> : <Badge mark="warning">{alert.sites_missing.length > 0 ? t.without(alert.sites_missing.join(", ")) : t.incomplete}</Badge>}
-        </dd>
-        <dt>{t.sampling}</dt><dd>{alert.sampling === "unknown" ? t.sampling_unknown : alert.sampling}</dd>
-        {labels.length > 0 && <><dt>{t.labels}</dt><dd>{labels.map(([name, text]) => `${name}=${text}`).join(", ")}</dd></>}
-        <dt>{t.query}</dt><dd><Link to={view_beside("query", alert.alert)}>{alert.query}</Link></dd>
-        <dt>{t.notices}</dt>
-        <dd>
-          {alert.notices.length === 0 ? (alert.state === "ended" ? t.nobody_told : t.not_told_yet) : (
-            <ul>{alert.notices.map((notice) => (
-              <li key={notice.state}>{(notice.state === "firing" ? t.told : t.told_over)(notice.endpoints.join(", ") || t.nobody, notice.at === null ? "–" : at(notice.at))}</li>
-            ))}</ul>
-          )}
-          {failing.map((endpoint) => <p key={endpoint.name} class="warn">{t.not_taken(endpoint.name, endpoint.error ?? "")}</p>)}
-        </dd>
-        <dt>{t.acknowledged}</dt>
-        <dd>{alert.acknowledged ? <>{alert.acknowledged.by}, {at(alert.acknowledged.at)}{alert.acknowledged.comment && <>: <q>{alert.acknowledged.comment}</q></>}</> : alert.state === "ended" ? "–" : t.nobody_acknowledged}</dd>
+        <div><dt>{t.began}</dt><dd>{at(alert.starts_at)}</dd></div>
+        {alert.fired_at !== null && <div><dt>{t.fired}</dt><dd>{at(alert.fired_at)}</dd></div>}
+        {alert.recovering_since !== null && alert.ends_at === null && <div><dt>{t.recovering_since}</dt><dd>{at(alert.recovering_since)}</dd></div>}
+        {alert.ends_at !== null && <div><dt>{t.ended}</dt><dd>{at(alert.ends_at)}</dd></div>}
+        <div><dt>{t.lasted}</dt><dd>{duration(Math.max(until - Date.parse(alert.starts_at), 0), w.locale)}</dd></div>
+        {value && <div><dt>{value.name}</dt><dd><b>{value.text}</b></dd></div>}
+        {alert.more > 0 && <div><dt>{t.key}</dt><dd>{key_of(alert)}</dd></div>}
+        <div><dt>{t.threshold}</dt><dd><code>{alert.threshold || t.no_condition}</code></dd></div>
+        <div>
+          <dt>{t.window}</dt>
+          <dd>
+            {window_text(Date.parse(alert.window_start), Date.parse(alert.window_end), zone.value, Date.now())}{" "}
+            {alert.complete ? <Badge mark="good">{t.complete}</Badge> : <Badge mark="warning">{alert.sites_missing.length > 0 ? t.without(alert.sites_missing.join(", ")) : t.incomplete}</Badge>}
+          </dd>
+        </div>
+        <div><dt>{t.sampling}</dt><dd>{alert.sampling === "unknown" ? t.sampling_unknown : alert.sampling}</dd></div>
+        {labels.length > 0 && <div><dt>{t.labels}</dt><dd>{labels.map(([name, text]) => `${name}=${text}`).join(", ")}</dd></div>}
+        <div><dt>{t.query}</dt><dd><Link to={view_beside("query", alert.alert)}>{alert.query}</Link></dd></div>
+        <div>
+          <dt>{t.notices}</dt>
+          <dd>
+            {alert.notices.length === 0 ? (alert.state === "ended" ? t.nobody_told : t.not_told_yet) : (
+              <ul>{alert.notices.map((notice) => (
+                <li key={notice.state}>{(notice.state === "firing" ? t.told : t.told_over)(notice.endpoints.join(", ") || t.nobody, notice.at === null ? "–" : at(notice.at))}</li>
+              ))}</ul>
+            )}
+            {failing.map((endpoint) => <p key={endpoint.name} class="warn">{t.not_taken(endpoint.name, endpoint.error ?? "")}</p>)}
+          </dd>
+        </div>
+        <div>
+          <dt>{t.acknowledged}</dt>
+          <dd>{alert.acknowledged ? <>{alert.acknowledged.by}, {at(alert.acknowledged.at)}{alert.acknowledged.comment && <>: <q>{alert.acknowledged.comment}</q></>}</> : alert.state === "ended" ? "–" : t.nobody_acknowledged}</dd>
+        </div>
         {alert.state !== "ended" && quiet.length > 0 && (
-          <><dt>{t.silences}</dt><dd><ul>{quiet.map((silence) => <li key={silence.id}>{t.silenced_until(at(silence.until), silence.author)}{silence.comment && <>: <q>{silence.comment}</q></>}</li>)}</ul></dd></>
+          <div><dt>{t.silences}</dt><dd><ul>{quiet.map((silence) => <li key={silence.id}>{t.silenced_until(at(silence.until), silence.author)}{silence.comment && <>: <q>{silence.comment}</q></>}</li>)}</ul></dd></div>
         )}
       </dl>
     </Panel>

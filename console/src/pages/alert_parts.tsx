@@ -7,7 +7,7 @@ import { units } from "../state/preferences";
 import { view_beside } from "../state/address";
 import type { View } from "../state/view";
 import { Badge, type Mark } from "../widgets/basics";
-import { Dialog } from "../widgets/dialog";
+import { Question } from "../widgets/question";
 import { alert_words } from "../words/alerts";
 import { quantity_of, scale_of, short, whole, with_unit } from "../words/format";
 import { words } from "../words/words";
@@ -50,10 +50,10 @@ export function AcknowledgeDialog({ alert, done, close }: { alert: Alert; done: 
   const t = alert_words.value;
   const [comment, set_comment] = useState("");
   return (
-    <Dialog title={`${t.acknowledge}: ${alert.alert}`} note={t.acknowledge_note} action={t.acknowledge} cancel={t.cancel} close={close}
-      act={() => alerts_api.acknowledge(alert.id, comment).then(done)}>
-      <label class="field"><span>{t.comment}</span><input maxLength={500} value={comment} onInput={(event) => set_comment(event.currentTarget.value)} /></label>
-    </Dialog>
+    <Question title={`${t.acknowledge}: ${alert.alert}`} yes={t.acknowledge} cancel={t.cancel} close={close} act={() => alerts_api.acknowledge(alert.id, comment).then(done)}>
+      <p>{t.acknowledge_note}</p>
+      <label class="field">{t.comment}<input maxLength={500} value={comment} onInput={(event) => set_comment(event.currentTarget.value)} /></label>
+    </Question>
   );
 }
 
@@ -73,25 +73,25 @@ export function SilenceDialog({ rules, rule, keys, key_text, done, close }: {
   const [comment, set_comment] = useState("");
   const known = of === "*" ? [] : keys.filter((each) => each.rule === of && each.key_text !== "").slice(0, 50);
   return (
-    <Dialog title={t.silence} note={t.silence_note} action={t.silence} cancel={t.cancel} close={close}
-      act={() => alerts_api.silence({ alert: of, key, seconds: Number(seconds), comment }).then(done)}>
-      <label class="field"><span>{words.value.rule}</span>
+    <Question title={t.silence} yes={t.silence} cancel={t.cancel} close={close} act={() => alerts_api.silence({ alert: of, key, seconds: Number(seconds), comment }).then(done)}>
+      <p>{t.silence_note}</p>
+      <label class="field">{words.value.rule}
         <select value={of} onChange={(event) => set_of(event.currentTarget.value)}>
           <option value="*">{t.all_rules}</option>
           {rules.map((name) => <option key={name} value={name}>{name}</option>)}
         </select>
       </label>
-      <label class="field"><span>{t.key}</span>
+      <label class="field">{t.key}
         <input value={key} maxLength={1_000} list="silence-keys" placeholder={t.all_keys} aria-describedby="silence-key-hint" onInput={(event) => set_key(event.currentTarget.value)} />
         <small id="silence-key-hint">{t.key_hint}</small>
       </label>
       <datalist id="silence-keys">{known.map((each) => <option key={each.key_text} value={each.key_text} />)}</datalist>
-      <label class="field"><span>{t.lasts}</span>
+      <label class="field">{t.lasts}
         <select value={seconds} onChange={(event) => set_seconds(event.currentTarget.value)}>
           {DURATIONS.map((value) => <option key={value} value={value}>{t.durations[value]}</option>)}
         </select>
       </label>
-      <label class="field"><span>{t.comment}</span><input maxLength={500} value={comment} onInput={(event) => set_comment(event.currentTarget.value)} /></label>
-    </Dialog>
+      <label class="field">{t.comment}<input maxLength={500} value={comment} onInput={(event) => set_comment(event.currentTarget.value)} /></label>
+    </Question>
   );
 }

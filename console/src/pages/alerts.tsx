@@ -10,8 +10,8 @@ import { zone } from "../state/preferences";
 import { may_operate } from "../state/session";
 import { range_ms, type RangeName } from "../state/view";
 import { Badge, Choice, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
-import { Dialog } from "../widgets/dialog";
 import { useNow } from "../widgets/held";
+import { Question } from "../widgets/question";
 import { alert_words } from "../words/alerts";
 import { date_time, duration, short, time_of_day } from "../words/format";
 import { words } from "../words/words";
@@ -36,7 +36,7 @@ FROM tumble(flows, received_at, interval '60 s')
 GROUP BY window_start, dst_ip;
 `;
 
-type Question = { kind: "acknowledge"; alert: Alert } | { kind: "silence"; of: Pick<NewSilence, "alert" | "key"> } | { kind: "drop"; rule: string };
+type Ask = { kind: "acknowledge"; alert: Alert } | { kind: "silence"; of: Pick<NewSilence, "alert" | "key"> } | { kind: "drop"; rule: string };
 
 function found_by(alert: Alert, search: string): boolean {
   const text = `${alert.alert} ${alert.key_text} ${alert.title} ${alert.severity}`.toLowerCase();
@@ -54,7 +54,7 @@ export function AlertsPage() {
   const from = now - range_ms(range);
   const read_ended = () => alerts_api.ended(Date.now() - range_ms(range), ENDED_MAX);
   const ended = usePoll(read_ended, ENDED_POLL_MS, [range]);
-  const [question, ask] = useState<Question | null>(null);
+  const [question, ask] = useState<Ask | null>(null);
   const state = answer.value.value;
   // What has just ended is in no list until the other one is asked for.
   const ids = state?.alerts.map((alert) => alert.id).join() ?? "";
@@ -91,14 +91,15 @@ export function AlertsPage() {
   );
 }
 
-function Questions({ question, state, done, close }: { question: Question | null; state: AlertsNow; done: () => Promise<unknown>; close: () => void }) {
+function Questions({ question, state, done, close }: { question: Ask | null; state: AlertsNow; done: () => Promise<unknown>; close: () => void }) {
   const t = alert_words.value;
   if (question === null) return null;
   if (question.kind === "acknowledge") return <AcknowledgeDialog alert={question.alert} done={done} close={close} />;
   if (question.kind === "drop") {
     return (
-      <Dialog title={t.drop_of(question.rule)} note={t.drop_note(question.rule)} action={t.drop} danger cancel={t.cancel} close={close}
-        act={() => alerts_api.drop_rule(question.rule).then(done)} />
+      <Question title={t.drop_of(question.rule)} yes={t.drop} cancel={t.cancel} close={close} act={() => alerts_api.drop_rule(question.rule).then(done)}>
+        <p>{t.drop_note(question.rule)}</p>
+      </Question>
     );
   }
   return (
@@ -107,7 +108,7 @@ function Questions({ question, state, done, close }: { question: Question | null
   );
 }
 
-function Cards({ alerts, search, none, rules, now, ask }: { alerts: readonly Alert[]; search: string; none: boolean; rules: number; now: number; ask: (question: Question) => void }) {
+function Cards({ alerts, search, none, rules, now, ask }: { alerts: readonly Alert[]; search: string; none: boolean; rules: number; now: number; ask: (question: Ask) => void }) {
   const w = words.value;
   const t = alert_words.value;
   const [count, set_count] = useState(CARDS_STEP);
@@ -123,7 +124,7 @@ function Cards({ alerts, search, none, rules, now, ask }: { alerts: readonly Ale
   );
 }
 
-function Card({ alert, now, ask }: { alert: Alert; now: number; ask: (question: Question) => void }) {
+function Card({ alert, now, ask }: { alert: Alert; now: number; ask: (question: Ask) => void }) {
   const w = words.value;
   const t = alert_words.value;
   const value = value_of(alert);
@@ -153,13 +154,13 @@ function Card({ alert, now, ask }: { alert: Alert; now: number; ask: (question: 
 
 const QUERY_MARKS: Record<Query["state"], Mark> = { running: "good", paused: "quiet", failed: "bad" };
 
-function Rules({ rules, queries, ask }: { rules: readonly AlertRule[]; queries: readonly Query[] | null; ask: (question: Question) => void }) {
+function Rules({ rules, queries, ask }: { rules: readonly AlertRule[]; queries: readonly Query[] | null; ask: (question: Ask) => void }) {
   const w = words.value;
   const t = alert_words.value;
   return (
     <Panel class="panel-table" title={t.rules} aside={may_operate.value && <button type="button" class="button" onClick={() => open_new_query(NEW_RULE)}>{t.new_rule}</button>}>
       {rules.length === 0 ? <p class="empty">{t.no_rules}</p> : (
-        <table class="data list">
+        <table class="data list-on-narrow">
           <caption class="visually-hidden">{t.rules}</caption>
           <thead>
             <tr>
@@ -186,7 +187,7 @@ function Rules({ rules, queries, ask }: { rules: readonly AlertRule[]; queries: 
                     {t.summary(rule.firing, rule.pending, rule.recovering)}
                     {rule.keys_left_out > 0 && <p class="row-note warn">{t.left_out(rule.keys_left_out)}</p>}
                   </td>
-                  {may_operate.value && <td><button type="button" class="button" aria-label={t.drop_of(rule.name)} onClick={() => ask({ kind: "drop", rule: rule.name })}>{t.drop}</button></td>}
+                  {may_operate.value && <td class="row-actions"><button type="button" class="button" aria-label={t.drop_of(rule.name)} onClick={() => ask({ kind: "drop", rule: rule.name })}>{t.drop}</button></td>}
                 </tr>
               );
             })}
@@ -197,7 +198,7 @@ function Rules({ rules, queries, ask }: { rules: readonly AlertRule[]; queries: 
   );
 }
 
-function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[]; now: number; ask: (question: Question) => void; refresh: () => Promise<unknown> }) {
+function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[]; now: number; ask: (question: Ask) => void; refresh: () => Promise<unknown> }) {
   const w = words.value;
   const t = alert_words.value;
   const [problem, set_problem] = useState<Refusal | null>(null);
@@ -209,7 +210,7 @@ function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[
     <Panel class="panel-table" title={t.silences} aside={may_operate.value && <button type="button" class="button" onClick={() => ask({ kind: "silence", of: { alert: "*", key: "" } })}>{t.new_silence}</button>}>
       {problem && <Trouble problem={problem} />}
       {silences.length === 0 ? <p class="empty">{t.silences_none}</p> : (
-        <table class="data list">
+        <table class="data list-on-narrow">
           <caption class="visually-hidden">{t.silences}</caption>
           <thead>
             <tr>
@@ -227,7 +228,7 @@ function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[
                   <td data-label={t.until}>{date_time(Date.parse(silence.until), zone.value)} <small>{duration(Math.max(Date.parse(silence.until) - now, 0), w.locale)}</small></td>
                   <td data-label={t.by}>{silence.author}</td>
                   <td data-label={t.comment} class="list-text">{silence.comment || "–"}</td>
-                  {may_operate.value && <td><button type="button" class="button" aria-label={t.end_silence_of(of)} onClick={() => end(silence.id)}>{t.end_silence}</button></td>}
+                  {may_operate.value && <td class="row-actions"><button type="button" class="button" aria-label={t.end_silence_of(of)} onClick={() => end(silence.id)}>{t.end_silence}</button></td>}
                 </tr>
               );
             })}
@@ -263,7 +264,7 @@ function Endpoints({ endpoints, refresh }: { endpoints: readonly Endpoint[]; ref
       aside={may_operate.value && endpoints.length > 1 && <button type="button" class="button" disabled={busy !== null} onClick={() => void test("")}>{busy === "" ? t.testing : t.test_all}</button>}>
       {problem && <Trouble problem={problem} />}
       {endpoints.length === 0 ? <p class="empty">{t.endpoints_none}</p> : (
-        <table class="data list">
+        <table class="data list-on-narrow">
           <caption class="visually-hidden">{t.endpoints}</caption>
           <thead>
             <tr>
@@ -294,7 +295,7 @@ function Endpoints({ endpoints, refresh }: { endpoints: readonly Endpoint[]; ref
                   <td data-label={t.lost} class={`number${lost > 0 ? " warn" : ""}`}>{short(endpoint.refused, w.locale)} / {short(endpoint.dropped, w.locale)}</td>
                   <td data-label={t.last}>{endpoint.delivered_at === null ? "–" : date_time(Date.parse(endpoint.delivered_at), zone.value)}</td>
                   {may_operate.value && (
-                    <td><button type="button" class="button" disabled={busy !== null} aria-label={t.test_of(endpoint.name)} onClick={() => void test(endpoint.name)}>{busy === endpoint.name ? t.testing : t.test}</button></td>
+                    <td class="row-actions"><button type="button" class="button" disabled={busy !== null} aria-label={t.test_of(endpoint.name)} onClick={() => void test(endpoint.name)}>{busy === endpoint.name ? t.testing : t.test}</button></td>
                   )}
                 </tr>
               );

@@ -202,7 +202,7 @@ function Table({ rows, now }: { rows: readonly ExporterRow[]; now: number }) {
   return (
     <Panel class="panel-table" title={<>{w.exporters} <span class="muted">{w.as_table}</span></>} aside={<span class="muted">{rows.length}</span>}>
       <div class="table-scroll" tabIndex={0} role="region" aria-label={w.exporters}>
-        <table class="data list">
+        <table class="data list-on-narrow">
           <caption class="visually-hidden">{w.exporters}, {w.sorted_by(heading(by))}</caption>
           <thead>
             <tr>
@@ -251,15 +251,16 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
       {row === null ? <p class="empty">{t.gone(of)}</p> : (
         <div class="exporter-facts">
           <dl class="facts">
-            <dt>{w.state}</dt><dd><Badge mark={MARKS[row.state]}>{state_text(row, now)}</Badge></dd>
-            <dt>{t.site}</dt><dd>{row.site === null ? t.unknown : row.site || "–"}</dd>
-            <dt>{t.protocols}</dt><dd>{row.protocols}</dd>
-            <dt>{t.sampling}</dt><dd class={row.sampling.unknown ? "warn" : ""}>{sampling_text(row)}</dd>
-            <dt>{t.loss}</dt><dd>{row.missing_share === null ? "–" : t.lost(percent(row.missing_share, w.locale), whole(row.missing, w.locale))}</dd>
-            <dt>{t.rejected}</dt><dd>{whole(row.rejected, w.locale)}</dd>
-            {!told && <><dt>{t.clock}</dt><dd>{clock_text(row.clock_offset_seconds)}</dd><dt>{t.delay}</dt><dd>{row.delay_p999_seconds === null ? "–" : duration(row.delay_p999_seconds * 1000, w.locale)}</dd></>}
-            <dt>{t.first_seen}</dt><dd>{time(row.first_seen)}</dd>
-            <dt>{t.last_seen}</dt><dd>{time(row.last_seen)}</dd>
+            <div><dt>{w.state}</dt><dd><Badge mark={MARKS[row.state]}>{state_text(row, now)}</Badge></dd></div>
+            <div><dt>{t.site}</dt><dd>{row.site === null ? t.unknown : row.site || "–"}</dd></div>
+            <div><dt>{t.protocols}</dt><dd>{row.protocols}</dd></div>
+            <div><dt>{t.sampling}</dt><dd class={row.sampling.unknown ? "warn" : ""}>{sampling_text(row)}</dd></div>
+            <div><dt>{t.loss}</dt><dd>{row.missing_share === null ? "–" : t.lost(percent(row.missing_share, w.locale), whole(row.missing, w.locale))}</dd></div>
+            <div><dt>{t.rejected}</dt><dd>{whole(row.rejected, w.locale)}</dd></div>
+            {!told && <div><dt>{t.clock}</dt><dd>{clock_text(row.clock_offset_seconds)}</dd></div>}
+            {!told && <div><dt>{t.delay}</dt><dd>{row.delay_p999_seconds === null ? "–" : duration(row.delay_p999_seconds * 1000, w.locale)}</dd></div>}
+            <div><dt>{t.first_seen}</dt><dd>{time(row.first_seen)}</dd></div>
+            <div><dt>{t.last_seen}</dt><dd>{time(row.last_seen)}</dd></div>
           </dl>
           <div>
             <p class="muted">{t.trend}</p>
@@ -269,7 +270,7 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
         </div>
       )}
       <h3 class="exporter-doctor">{t.doctor}</h3>
-      {about.length > 0 ? <ul class="checks">{about.map((check) => <CheckItem key={check.id} check={check} />)}</ul>
+      {about.length > 0 ? <ul class="exporter-checks">{about.map((check) => <CheckItem key={check.id} check={check} />)}</ul>
         : <p class="muted">{told ? t.doctor_elsewhere : checks === null ? w.loading : t.doctor_ok}</p>}
     </Panel>
   );
@@ -280,7 +281,7 @@ function CheckItem({ check }: { check: Check }) {
   return (
     <li>
       <Badge mark={check.state === "error" ? "bad" : "warning"}>{check.id}</Badge> <span class="check-text">{check.text}</span>
-      {check.fix !== "" && <div class="fix"><pre tabIndex={0}><code>{check.fix}</code></pre><CopyItem class="button" text={() => check.fix}>{t.copy}</CopyItem></div>}
+      {check.fix !== "" && <div class="mend"><pre tabIndex={0}><code>{check.fix}</code></pre><CopyItem class="button" text={() => check.fix}>{t.copy}</CopyItem></div>}
     </li>
   );
 }
@@ -306,7 +307,7 @@ function Snippets({ addresses }: { addresses: readonly string[] }) {
   if (!form) return answer.problem && answer.problem.status !== 404 ? <Panel title={t.snippets}><Trouble problem={answer.problem} /></Panel> : null;
   const text = snippet_text(form, values);
   const field = (name: keyof typeof values, label: string, placeholder: string, digits = false) => (
-    <label class="field"><span>{label}</span>
+    <label class="field">{label}
       <input value={values[name]} placeholder={placeholder} inputMode={digits ? "numeric" : "text"} maxLength={digits ? 7 : 100} spellcheck={false} autocomplete="off"
         onInput={(event) => {
           const typed = event.currentTarget.value.trim();
@@ -317,7 +318,7 @@ function Snippets({ addresses }: { addresses: readonly string[] }) {
   return (
     <Panel title={t.snippets} aside={<span class="muted">{t.snippets_hint}</span>}>
       <div class="snippet-form" role="group" aria-label={t.snippets}>
-        <label class="field"><span>{t.system}</span>
+        <label class="field">{t.system}
           <select value={form.system} onChange={(event) => set_system(event.currentTarget.value)}>
             {forms!.map((each) => <option key={each.system} value={each.system}>{t.systems[each.system] ?? each.system}</option>)}
           </select>
@@ -329,7 +330,7 @@ function Snippets({ addresses }: { addresses: readonly string[] }) {
         {field("interface", t.interface, form.interface)}
       </div>
       {values.collector === "" && <p class="warn">{t.fill_in}</p>}
-      <div class="fix">
+      <div class="snippet">
         <pre tabIndex={0} aria-label={t.snippet} role="region"><code>{text}</code></pre>
         <CopyItem class="button" text={() => text}>{t.copy}</CopyItem>
       </div>
