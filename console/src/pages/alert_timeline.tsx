@@ -6,7 +6,7 @@ import { Link, Panel } from "../widgets/basics";
 import { alert_words } from "../words/alerts";
 import { date_time, duration, time_of_day } from "../words/format";
 import { words } from "../words/words";
-import { axis_times, type Lane, marks_of, PHASES, type Span, spans_of } from "./alert_lanes";
+import { axis_times, type Lane, type Mark, marks_of, PHASES, type Span, spans_of } from "./alert_lanes";
 import { alert_view, key_of, StateBadge, value_of } from "./alert_parts";
 
 const LANES_STEP = 12;
@@ -60,11 +60,17 @@ function LaneTrack({ lane, from, until, times, place }: { lane: Lane; from: numb
         // A nested SVG, as its place is a share of the lane and its shape is not.
         <svg key={i} x={place(mark.at)} y="0" width="1" height="26" overflow="visible" class={`lane-mark lane-mark-${mark.kind}`}>
           <title>{marks_text[i] ?? ""}</title>
-          {mark.kind === "acknowledged" ? <path d="M-4 13l3 4 6-8" /> : <path d={mark.kind === "told" ? "M0 6V22M-4 1h8l-4 5z" : "M0 4V20M-4 25h8l-4-5z"} />}
+          <MarkShape kind={mark.kind} />
         </svg>
       ))}
     </svg>
   );
+}
+
+/** Around 0 across, 26 high. */
+function MarkShape({ kind }: { kind: Mark["kind"] }) {
+  if (kind === "acknowledged") return <><circle cy="13" r="8" /><path d="M-4 13l3 4 5-7" /></>;
+  return <path d={kind === "told" ? "M0 6V22M-4 1h8l-4 5z" : "M0 4V20M-4 25h8l-4-5z"} />;
 }
 
 function span_text(span: Span): string {
@@ -97,9 +103,7 @@ function Key() {
       ))}
       {(["told", "told_over", "acknowledged"] as const).map((kind) => (
         <li key={kind}>
-          <svg width="12" height="26" viewBox="-6 0 12 26" class={`lane-mark lane-mark-${kind}`} aria-hidden="true">
-            {kind === "acknowledged" ? <path d="M-4 13l3 4 6-8" /> : <path d={kind === "told" ? "M0 6V22M-4 1h8l-4 5z" : "M0 4V20M-4 25h8l-4-5z"} />}
-          </svg>
+          <svg width="18" height="26" viewBox="-9 0 18 26" class={`lane-mark lane-mark-${kind}`} aria-hidden="true"><MarkShape kind={kind} /></svg>
           {t.marks[kind]}
         </li>
       ))}
