@@ -1,6 +1,6 @@
 // The backbone at a glance.
 import { useMemo } from "preact/hooks";
-import { largest_rows, QueryFeed } from "../api/feed";
+import { type FeedState, largest_rows, QueryFeed } from "../api/feed";
 import { api } from "../api/client";
 import type { Alert, Exporter, Query, Status } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
@@ -42,6 +42,9 @@ export function LivePage() {
     const traffic = traffic_of(all);
     return { traffic, tiles: tiles_of(all, traffic), health: all.find((query) => query.name === "exporter_health" && query.state === "running") ?? null };
   }, [names]);
+  // A node that hears nothing itself knows of exporters, and of flows, what the edges' query tells.
+  const told = chosen.health !== null && exporters.value?.length === 0 ? chosen.health : null;
+  const told_state = useFeed(() => (told ? new QueryFeed(told.name, { from: Date.now() - SPAN_MS, until: null }) : null), [told?.incarnation]);
   if (!status.value || !queries.value) {
     const problem = status.problem ?? queries.problem;
     return problem ? <Trouble problem={problem} /> : <Loading />;
@@ -51,12 +54,12 @@ export function LivePage() {
       <h1 class="visually-hidden">{w.pages.live}</h1>
       {status.problem && <Trouble problem={status.problem} />}
       <Alerts alerts={alerts.value ?? []} />
-      {chosen.traffic ? <Traffic key={chosen.traffic.query.name} tile={chosen.traffic} status={status.value} queries={queries.value} />
+      {chosen.traffic ? <Traffic key={chosen.traffic.query.name} tile={chosen.traffic} status={status.value} queries={queries.value} told_flows={flows_of(told_state?.windows[told_state.windows.length - 1])} />
         : <Panel title={w.traffic}><p class="empty">{w.no_live_query} {w.no_live_query_hint}</p></Panel>}
       <div class="tiles">
         {chosen.tiles.map((tile) => <TopTile key={`${tile.query.name}@${tile.query.version}`} tile={tile} />)}
       </div>
-      <Exporters known={exporters.value ?? []} health={chosen.health} />
+      <Exporters known={exporters.value ?? []} told={told} state={told_state} />
       <footer class="foot muted">
         {status.value.history && <span>{w.results_kept(with_unit(status.value.history.octets, "B", w.locale))}</span>}
         <span>{w.no_flows_stored}</span>
@@ -104,7 +107,15 @@ function parts_of(text: string): { value: string; unit: string } {
   return at < 0 ? { value: text, unit: "" } : { value: text.slice(0, at), unit: text.slice(at + 1) };
 }
 
-function Traffic({ tile, status, queries }: { tile: Tile; status: Status; queries: readonly Query[] }) {
+/** Per second, of a window of the query about exporters. */
+function flows_of(window: ResultWindow | undefined): number | null {
+  const at = window?.columns.findIndex((column) => column.name === "flows") ?? -1;
+  const seconds = window ? seconds_of(window) : 0;
+  if (!window || at < 0 || seconds === 0) return null;
+  return window.rows.reduce((sum, row) => sum + Number(row[at] ?? 0), 0) / seconds;
+}
+
+function Traffic({ tile, status, queries, told_flows }: { tile: Tile; status: Status; queries: readonly Query[]; told_flows: number | null }) {
   const w = words.value;
   const now = useNow(1_000);
   const state = useFeed(() => new QueryFeed(tile.query.name, { from: Date.now() - SPAN_MS, until: null }), [tile.query.name, tile.query.incarnation]);
@@ -120,7 +131,7 @@ function Traffic({ tile, status, queries }: { tile: Tile; status: Status; querie
   const newest: ResultWindow | null = picture.windows[last] ?? null;
   const total = last >= 0 ? total_of(picture, last) : null;
   const rate = total === null ? { value: "–", unit: "" } : parts_of(with_unit(total, scale.unit, w.locale));
-  const flow_total = flows && last >= 0 ? total_of(flows, last) : status.rates.flows > 0 ? status.rates.flows : null;
+  const flow_total = flows && last >= 0 ? total_of(flows, last) : status.rates.flows > 0 ? status.rates.flows : told_flows;
   const absent = status.edges.filter((edge) => edge.absent).map((edge) => edge.site);
   const missing = [...new Set([...absent, ...(newest?.sites_missing ?? [])])];
   const sites = new Set(status.edges.map((edge) => edge.site)).size || picture.lines.length;
@@ -278,10 +289,8 @@ interface Health {
 const LATE_MS = 120_000;
 
 /** Of this node's own listeners where it has some; else what the query about exporters knows of all nodes. */
-function Exporters({ known, health }: { known: readonly Exporter[]; health: Query | null }) {
+function Exporters({ known, told, state }: { known: readonly Exporter[]; told: Query | null; state: FeedState | null }) {
   const w = words.value;
-  const from_query = known.length === 0 && health !== null;
-  const state = useFeed(() => (from_query ? new QueryFeed(health.name, { from: Date.now() - SPAN_MS, until: null }) : null), [from_query, health?.incarnation]);
   const states = w.exporter_states;
   const list: Health[] = known.map((exporter) => {
     const silent = exporter.last_seen === null || Date.now() - Date.parse(exporter.last_seen) > LATE_MS;
@@ -309,11 +318,11 @@ function Exporters({ known, health }: { known: readonly Exporter[]; health: Quer
   list.sort((a, b) => (a.mark === "good" ? 1 : 0) - (b.mark === "good" ? 1 : 0) || a.name.localeCompare(b.name));
   return (
     <Panel title={w.exporters} class="exporters" aside={<span class="muted">{list.length > 0 && list.length}</span>}>
-      {list.length === 0 ? (from_query && (!state || state.windows.length === 0) ? <NoRows name={health.name} loading={!state || state.phase === "loading"} /> : <p class="empty">{w.exporters_none}</p>) : (
+      {list.length === 0 ? (told && (!state || state.windows.length === 0) ? <NoRows name={told.name} loading={!state || state.phase === "loading"} /> : <p class="empty">{w.exporters_none}</p>) : (
         <ul class="exporter-strip">
           {list.map((exporter) => (
             <li key={exporter.name}>
-              <span class="exporter-name">{exporter.name}</span>
+              <Link to={{ ...view_beside("exporters"), pick: exporter.name }} class="exporter-name">{exporter.name}</Link>
               <span class="muted">{exporter.protocols} {exporter.note}</span>
               <Badge mark={exporter.mark}>{exporter.text}</Badge>
             </li>
