@@ -129,6 +129,7 @@ test("a node that hears nothing itself says so, and shows what the edges' query 
     if (path === "/whoami") return { body: WHO };
     if (path === "/status") return { body: status(["merge", "receiver"]) };
     if (path === "/queries") return { body: { queries: registered ? [query] : [] } };
+    if (path === "/events") return { body: {} }; // A stream that ends: it is opened anew.
     if (path === "/queries/exporter_health/results") {
       const window = { query: "exporter_health", version: 1, seq: 1, window_start: start, window_end: end, revision: 0, final: true, complete: true, part: 0, last: true, rows_total: 1, truncated: false, columns, rows: [["", "192.0.2.9", "IPFIX", 10, 1_200, 0, 0, 0, 100, 100]] };
       return { body: { query: "exporter_health", columns, windows: [window], tier: "raw", next: null, last_seq: 1, kept_since: null, windows_dropped: 0 } };
@@ -145,6 +146,5 @@ test("a node that hears nothing itself says so, and shows what the edges' query 
   await page.getByText("This node receives nothing itself; exporters are told by the edges").waitFor();
   await page.locator("tr", { hasText: "192.0.2.9" }).getByText("20", { exact: true }).waitFor();
   assert.equal(await page.getByRole("columnheader", { name: "Clock" }).count(), 0, "what nobody tells is no column");
-  page.mistakes = page.mistakes.filter((each) => !each.includes("404")); // The false daemon has no stream.
   await page.end();
 });

@@ -9,7 +9,7 @@ import { picture_of } from "../charts/series";
 import { shape_of } from "../charts/shape";
 import { TimeChart } from "../charts/time_chart";
 import { address, view_beside } from "../state/address";
-import { usePoll } from "../state/poll";
+import { ask_again, usePoll } from "../state/poll";
 import { units, zone } from "../state/preferences";
 import { may_operate } from "../state/session";
 import { Badge, CopyItem, Link, Loading, Panel, Trouble } from "../widgets/basics";
@@ -81,7 +81,7 @@ function OneAlert({ id }: { id: string }) {
   if (!facts) return problem ? <Trouble problem={problem} /> : <Loading />;
   const { alert } = facts;
   const over = alert.state === "ended";
-  const refresh = async () => (answer.value = { value: await read(id), problem: null });
+  const refresh = async () => ask_again();
   const until = alert.ends_at === null ? now : Date.parse(alert.ends_at);
   const span = Math.max(until - Date.parse(alert.starts_at), 60_000);
   // What the notice says, without the link to this page.

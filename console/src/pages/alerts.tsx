@@ -5,7 +5,7 @@ import { api, Refusal } from "../api/client";
 import type { Alert, AlertRule, Endpoint, Query, Silence } from "../api/types";
 import { address, change, view_beside } from "../state/address";
 import { open_new_query } from "../state/draft";
-import { usePoll } from "../state/poll";
+import { ask_again, usePoll } from "../state/poll";
 import { zone } from "../state/preferences";
 import { may_operate } from "../state/session";
 import { range_ms, type RangeName } from "../state/view";
@@ -61,7 +61,7 @@ export function AlertsPage() {
   useEffect(() => {
     if (state) read_ended().then((value) => (ended.value = { value, problem: null }), () => {});
   }, [ids]);
-  const refresh = async () => (answer.value = { value: await alerts_api.now(), problem: null });
+  const refresh = async () => ask_again();
   if (!state) return answer.value.problem ? <Trouble problem={answer.value.problem} /> : <Loading />;
 
   const search = view.search ?? "";
@@ -198,7 +198,7 @@ function Rules({ rules, queries, ask }: { rules: readonly AlertRule[]; queries: 
   );
 }
 
-function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[]; now: number; ask: (question: Ask) => void; refresh: () => Promise<unknown> }) {
+function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[]; now: number; ask: (question: Ask) => void; refresh: () => Promise<void> }) {
   const w = words.value;
   const t = alert_words.value;
   const [problem, set_problem] = useState<Refusal | null>(null);
@@ -241,7 +241,7 @@ function Silences({ silences, now, ask, refresh }: { silences: readonly Silence[
 
 const RESULT_MARKS: Record<TestResult["result"], Mark> = { delivered: "good", refused: "bad", waiting: "warning" };
 
-function Endpoints({ endpoints, refresh }: { endpoints: readonly Endpoint[]; refresh: () => Promise<unknown> }) {
+function Endpoints({ endpoints, refresh }: { endpoints: readonly Endpoint[]; refresh: () => Promise<void> }) {
   const w = words.value;
   const t = alert_words.value;
   const [busy, set_busy] = useState<string | null>(null);
