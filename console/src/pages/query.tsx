@@ -225,6 +225,7 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
     has_margins && chart === "lines" && w.error_band,
     ...state.notices,
   ].filter((note): note is string => typeof note === "string");
+  const told = notes.length > 0 && <ul class="notes">{notes.map((note) => <li key={note}>{note}</li>)}</ul>;
   if (state.phase === "failed" && state.problem) return <Trouble problem={state.problem} />;
   if (windows.length === 0) {
     return <Panel title={title}>{state.phase === "loading" ? <Loading /> : <NoRows query={query} live={asked.live} />}</Panel>;
@@ -248,9 +249,10 @@ function Result({ query, state, size, shape, measure, chart, asked, partly, lack
               </ul>
             </>
           )}
-          {notes.length > 0 && <ul class="notes">{notes.map((note) => <li key={note}>{note}</li>)}</ul>}
+          {told}
         </Panel>
       )}
+      {chart === "table" && told}
       {newest && <NewestWindow query={query} window={newest} shape={shape} measure={measure} raw_seconds={raw_seconds} />}
       {measure !== null && picture.times.length > 0 && (
         <Panel title={<>{title} <span class="muted">{w.as_table}</span></>}>
