@@ -1,5 +1,5 @@
 // Values over time on a canvas (uPlot). Knows pictures, nothing of queries.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { dark, zone } from "../state/preferences";
@@ -158,6 +158,7 @@ export function TimeChart(props: TimeChartProps) {
   const { picture, kind, unit, from, until, height, summary, earlier } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const made_as = useRef("");
   const latest = useRef(props);
   latest.current = props;
   const [hover, set_hover] = useState<Hover | null>(null);
@@ -213,6 +214,7 @@ export function TimeChart(props: TimeChartProps) {
     };
     if (zone.value === "utc") options.tzDate = (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC");
     const made = (plot.current = new uPlot(options, data, element));
+    made_as.current = make;
     const observer = new ResizeObserver(() => {
       if (element.clientWidth > 0) made.setSize({ width: element.clientWidth, height });
     });
@@ -224,8 +226,9 @@ export function TimeChart(props: TimeChartProps) {
     };
   }, [make]);
 
-  useEffect(() => {
-    plot.current?.setData(lay_out(props, is_dark).data);
+  // With the elements around it: one frame for both. What is about to be made anew is made of the new data.
+  useLayoutEffect(() => {
+    if (made_as.current === make) plot.current?.setData(lay_out(props, is_dark).data);
   }, [picture, earlier, from, until]);
 
   return (
