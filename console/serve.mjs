@@ -20,6 +20,7 @@ function pass_on(request, response, daemon) {
     (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
+      answer.on("close", () => answer.complete || response.destroy());
     },
   );
   onward.on("error", () => {

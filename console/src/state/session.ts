@@ -6,6 +6,8 @@ import { forget_drafts } from "./draft";
 
 /** Null: nobody knows yet. He stays while an expired token is replaced, and with him all that he has begun to write. */
 export const who = signal<Whoami | null>(null);
+/** Why nobody knows. */
+export const who_problem = signal<Refusal | null>(null);
 /** Another number: another reader, who is shown nothing of what the one before him saw. */
 export const reader = signal(0);
 
@@ -16,9 +18,13 @@ effect(() => {
 });
 
 function learn(): void {
-  api.whoami().then((answer) => (who.value = answer), (error: unknown) => {
-    const away = error instanceof Refusal && (error.status === NOBODY || error.status >= 500);
-    if (away) setTimeout(learn, RETRY_MS);
+  api.whoami().then((answer) => batch(() => {
+    who.value = answer;
+    who_problem.value = null;
+  }), (error: unknown) => {
+    if (!(error instanceof Refusal)) throw error;
+    who_problem.value = error;
+    if (error.status === NOBODY || error.status >= 500) setTimeout(learn, RETRY_MS);
   });
 }
 
