@@ -295,7 +295,7 @@ function Endpoints({ endpoints, refresh }: { endpoints: readonly Endpoint[]; ref
                   <td data-label={t.lost} class={`number${lost > 0 ? " warn" : ""}`}>{short(endpoint.refused, w.locale)} / {short(endpoint.dropped, w.locale)}</td>
                   <td data-label={t.last}>{endpoint.delivered_at === null ? "–" : date_time(Date.parse(endpoint.delivered_at), zone.value)}</td>
                   {may_operate.value && (
-                    <td class="row-actions"><button type="button" class="button" disabled={busy !== null} aria-label={t.test_of(endpoint.name)} onClick={() => void test(endpoint.name)}>{busy === endpoint.name ? t.testing : t.test}</button></td>
+                    <td class="row-actions"><button type="button" class="button" disabled={busy !== null} onClick={() => void test(endpoint.name)}>{busy === endpoint.name ? t.testing : t.test}<span class="visually-hidden"> {endpoint.name}</span></button></td>
                   )}
                 </tr>
               );

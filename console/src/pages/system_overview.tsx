@@ -120,7 +120,7 @@ function Nodes({ nodes, status }: { nodes: readonly Node[]; status: Status }) {
                 <td data-label={w.state}><Badge mark={mark}>{text}</Badge>{health === "absent" && <span class="cell-warning">{s.absent_note}</span>}</td>
                 <td data-label={s.version}>{node.version ?? "–"}{node.version !== undefined && node.version !== status.version && <span class="cell-warning">{s.other_version(node.version)}</span>}</td>
                 <td data-label={s.last_heard} class="number">{heard}</td>
-                {may_administer.value && <td class="number row-actions">{node.state !== "drained" && <button type="button" class="button" aria-label={s.drain_title(node.name)} onClick={() => set_asked(node.name)}>{s.drain}</button>}</td>}
+                {may_administer.value && <td class="number row-actions">{node.state !== "drained" && <button type="button" class="button" onClick={() => set_asked(node.name)}>{s.drain}<span class="visually-hidden"> {node.name}</span></button>}</td>}
               </tr>
             );
           })}
