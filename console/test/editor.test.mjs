@@ -51,6 +51,8 @@ test("what a statement calls itself, and the SELECT in it", () => {
   assert.equal(created_name("create or replace view Top as select 1"), "top");
   assert.equal(created_name("CREATE VIEW v (a, b) AS WITH x AS (SELECT 1) SELECT * FROM x"), "v");
   assert.equal(select_of("CREATE VIEW v (a, b) AS WITH x AS (SELECT 1) SELECT * FROM x"), "WITH x AS (SELECT 1) SELECT * FROM x");
+  assert.equal(created_name("CREATE MATERIALIZED VIEW IF NOT EXISTS top AS SELECT 1"), "top");
+  assert.equal(select_of("CREATE VIEW v WITH (a = (1 AS b)) AS SELECT 2"), "SELECT 2");
   assert.equal(created_name("SELECT 1"), null);
   assert.equal(select_of("SELECT a AS b FROM t"), "SELECT a AS b FROM t");
   for (const half of ["CREATE", "CREATE VIEW", "CREATE MATERIALIZED VIEW \"x", "-- CREATE VIEW v AS SELECT 1"]) created_name(half), select_of(half);

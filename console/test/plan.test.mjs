@@ -72,5 +72,6 @@ test("traffic that ends does not go on in the picture; a ledger that begins anew
   const ended = [...Array.from({ length: 5 }, (_, i) => reading(i * 2000, i * 1000, 0)), ...Array.from({ length: 60 }, (_, i) => reading(10_000 + i * 2000, 4000, 0))];
   assert.ok(rates_of(ended).rows_per_second < 50);
   assert.equal(rates_of([reading(0, 9000, 9), reading(2000, 100, 0)]).rows_per_second, null);
+  assert.equal(rates_of([reading(0, 8000, 8), reading(2000, 9000, 9), reading(4000, 100, 0), reading(6000, 200, 0), reading(8000, 300, 0)]).rows_per_second, 50);
   assert.equal(rates_of([]), null);
 });

@@ -141,7 +141,8 @@ export function open_editor(host: HTMLElement, options: CodeEditorOptions): Code
         keymap.of([
           { key: "Mod-Enter", run: () => (options.on_run(), true) },
           // Tab indents, but after Escape it leads on, as long as no other key is pressed (WCAG 2.1.2).
-          { key: "Escape", run: (view) => (completionStatus(view.state) === null && view.setTabFocusMode(3_600_000), false) },
+          // After the editor's own handler of the key, which would have it so for two seconds.
+          { key: "Escape", run: (view) => (completionStatus(view.state) === null && queueMicrotask(() => view.setTabFocusMode(3_600_000)), false) },
           { key: "Tab", run: (view) => acceptCompletion(view) || indentMore(view), shift: indentLess },
           ...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap,
         ]),
