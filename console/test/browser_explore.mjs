@@ -163,13 +163,13 @@ test("an earlier time is beside what is shown, in the table too; where history e
     await route.fulfill({ json: results });
   }));
   await page.waitForFunction(() => /\d/.test(document.querySelector(".panel:last-of-type table.data, table.data")?.textContent ?? ""));
-  const series = page.locator("table.data", { has: page.locator("th:text-is('1h before')") });
+  const series = page.locator("table.data", { has: page.locator("th:text-is('1 h before')") });
   await series.waitFor();
-  await page.waitForFunction(() => [...document.querySelectorAll("table.data")].some((each) => /1h before/.test(each.textContent) && /\d/.test(each.querySelector("tbody td:last-child")?.textContent ?? "")));
+  await page.waitForFunction(() => [...document.querySelectorAll("table.data")].some((each) => /1 h before/.test(each.textContent) && /\d/.test(each.querySelector("tbody td:last-child")?.textContent ?? "")));
   const rows = await series.locator("tbody tr").evaluateAll((all) => all.map((row) => [...row.children].slice(-2).map((cell) => cell.textContent)));
   assert.ok(rows.length >= 20);
   for (const [now, before] of rows) assert.equal(before, now);
-  assert.match(await text(page, ".legend"), /1h before/);
+  assert.match(await text(page, ".legend"), /1 h before/);
   await page.end();
   const explored = await open(`/explore?v=1&q=demo_pops&by=site&cmp=7d&${RANGE}`);
   await ready(explored);

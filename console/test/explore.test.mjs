@@ -43,7 +43,7 @@ test("a chart has ranks for keys, and 0 for all others; values are of their colu
 });
 
 test("windows are never more than can be looked at, and whole ones of the query's", () => {
-  for (const window_ms of [1_000, 5_000, 10_000, 60_000, 300_000]) {
+  for (const window_ms of [1_000, 5_000, 7_000, 45_000, 10_000, 60_000, 300_000]) {
     for (const hours of [0.1, 1, 6, 24, 168]) {
       const span = hours * 3_600_000, step = step_seconds(span, window_ms);
       if (step === null) assert.ok(span / window_ms <= WINDOWS_SHOWN, `${window_ms} ${hours}`);
@@ -86,6 +86,7 @@ test("keys that were ranked have lines in that order, the rest is the others", (
   const one = { of: (value) => value, unit: "" };
   const picture = picture_of(windows, shape, "octets", one, { keys: [[1], [2], [3]] });
   assert.deepEqual(picture.lines.map(({ label, values, other }) => [label, values[0], other]), [["1", 10, false], ["2", 30, false], ["3", 0, false], ["", 50, true]]);
+  assert.deepEqual(picture_of(windows, shape, "octets", one, { keys: [[2], [0], [1]] }).lines.map(({ label }) => label), ["2", "0", "1"]);
   const partly = picture_of(windows, shape, "octets", one, { keys: [[1], [3]], all_groups: false });
   assert.deepEqual(partly.lines.map(({ values }) => values[0]), [10, null]);
   assert.equal(partly.whole, false);
@@ -124,6 +125,7 @@ test("what is done with a value keeps what is looked at", () => {
   assert.deepEqual(filtered(filtered(view, subject, "="), subject, "!=").filters, ["dst_as = 5", "src_as != 64500"]);
   assert.deepEqual(grouped({ ...view, by: ["dst_as"] }, subject).by, ["src_as"]);
   // From a page that looks at something else its filters do not come along.
+  assert.deepEqual(filtered({ ...view, query: "other", filters: ["site = 'a'"] }, subject, "=").filters, ["src_as = 64500"]);
   const live = filtered({ ...view_of("live"), zone: "local" }, subject, "=");
   assert.deepEqual([live.page, live.query, live.filters, live.by, live.zone], ["explore", "as_matrix", ["src_as = 64500"], [], "local"]);
 });
@@ -200,6 +202,7 @@ test("a flow has at most as many links as can be told apart", () => {
   const data = matrix_data(sides, side, side, cells, 640_000, true, "total", (sum) => sum);
   const links = flow_links(data, 60, "Other");
   assert.ok(links.length <= 60 && links.length > 55, String(links.length));
+  for (let most = 2; most <= 60; ++most) assert.ok(flow_links(data, most, "Other").length <= most, String(most));
   for (const name of new Set(links.map((link) => link.from))) {
     assert.equal(links.filter((link) => link.from === name).reduce((sum, link) => sum + link.value, 0), 10_000);
   }
@@ -213,6 +216,11 @@ test("who is alike stands together, and each stands once", () => {
   assert.deepEqual([...order].sort(), [0, 1, 2, 3, 4, 5]);
   const groups = order.map((i) => i % 2);
   assert.equal(groups.filter((group, i) => i > 0 && group !== groups[i - 1]).length, 1, order.join());
+  // Many groups that overlap a little: the walk goes through them one after the other.
+  const group = (i) => (i * 7) % 5;
+  const many = Array.from({ length: 40 }, (_, i) => Array.from({ length: 25 }, (_, c) => (Math.floor(c / 5) === group(i) ? 50 + ((i * c) % 13) : (i + c) % 11 === 0 ? 2 : 0)));
+  const walk = similar_order(many).map(group);
+  assert.equal(walk.filter((each, i) => i > 0 && each !== walk[i - 1]).length, 4, walk.join());
   assert.deepEqual(similar_order([]), []);
   assert.deepEqual(similar_order([[null, 1]]), [0]);
   assert.equal(similar_order([[0, 0], [0, 0], [1, 0]]).length, 3);

@@ -58,7 +58,8 @@ export function ranking_sql(what: Exploration, limit: number): string {
 export function step_seconds(span_ms: number, window_ms: number | null): number | null {
   if (window_ms === null || span_ms / window_ms <= WINDOWS_SHOWN) return null;
   const fits = (step: number) => (step * 1_000) % window_ms === 0 && span_ms / (step * 1_000) <= WINDOWS_SHOWN;
-  return STEPS_S.find(fits) ?? null;
+  const step = STEPS_S.find(fits) ?? (Math.ceil(span_ms / window_ms / WINDOWS_SHOWN) * window_ms) / 1_000;
+  return Number.isInteger(step) ? step : null;
 }
 
 /** The window's value of each key that has a rank, from 1; of all others together as 0. */

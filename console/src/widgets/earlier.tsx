@@ -8,7 +8,7 @@ import { EarlierSwatch } from "../charts/time_chart";
 import { address } from "../state/address";
 import { words } from "../words/words";
 import { useFeed } from "./held";
-import type { Asked } from "./range";
+import { type Asked, before_text } from "./range";
 
 export interface EarlierShown {
   label: string;
@@ -37,7 +37,7 @@ export function useEarlier(picture: Picture, asked: Asked, stacked: boolean, fee
   return useMemo(() => {
     if (earlier === null || before === null) return null;
     const shift_ms = shift_of(earlier);
-    return { label: words.value.before(earlier), lines: earlier_lines(picture, before, shift_ms, stacked), shift_ms };
+    return { label: before_text(earlier), lines: earlier_lines(picture, before, shift_ms, stacked), shift_ms };
   }, [picture, before, earlier, stacked, words.value]);
 }
 

@@ -64,6 +64,11 @@ export function RangeChoice({ asked }: { asked: Asked }) {
   );
 }
 
+/** "24 h before". */
+export function before_text(earlier: Earlier): string {
+  return words.value.before(earlier.replace(/\D/, " $&"));
+}
+
 /** With what an earlier time was like. */
 export function EarlierChoice() {
   const w = words.value;
@@ -71,7 +76,7 @@ export function EarlierChoice() {
     <label class="select"><span>{w.compare}</span>
       <select value={address.value.view.earlier ?? ""} onChange={(event) => change({ earlier: (event.currentTarget.value || null) as Earlier | null })}>
         <option value="">{w.compare_none}</option>
-        {EARLIER.map((value) => <option key={value} value={value}>{w.before(value)}</option>)}
+        {EARLIER.map((value) => <option key={value} value={value}>{before_text(value)}</option>)}
       </select>
     </label>
   );
