@@ -31,6 +31,7 @@ import { explore_words } from "../words/explore";
 import { words } from "../words/words";
 import { CopyStatement, Download } from "./copy_download";
 import { Filters } from "./filters";
+import { has_matrix } from "./matrix_question";
 import { amount_of_window, as_one_rate, conditions_over, dimensions_of, type Exploration, type Figures, figures_of, flows_question, ranking_sql, ROWS_SHOWN, series_sql, step_seconds, total_amount } from "./exploration";
 
 /** How often the largest are looked for again, while time goes on. */
@@ -77,6 +78,7 @@ export function ExplorePage() {
           </select>
         </label>
         {query && <Link to={{ ...view_of("query", query.name), units: view.units, zone: view.zone }} class="quiet-link">{w.pages.query}</Link>}
+        {query && has_matrix(query) && <Link to={{ ...view_of("matrix", query.name), units: view.units, zone: view.zone, range: view.range, from: view.from, until: view.until, filters: view.filters }} class="quiet-link">{w.pages.matrix}</Link>}
       </div>
       {name === FLOWS ? <FlowsQuestion queries={known} />
         : query ? <QueryExploration key={`${query.name}@${query.incarnation}.${query.version}`} query={query} queries={known} />

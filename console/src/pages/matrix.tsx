@@ -10,9 +10,9 @@ import { has_all_groups, measure_for, shape_of } from "../charts/shape";
 import { address, change, go } from "../state/address";
 import { units, zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
-import { type ChartName, ORDERS, SIZES } from "../state/view";
+import { type ChartName, ORDERS, SIZES, view_of } from "../state/view";
 import { useAnswer, useLast } from "../widgets/answers";
-import { Choice, Loading, Panel, Trouble } from "../widgets/basics";
+import { Choice, Link, Loading, Panel, Trouble } from "../widgets/basics";
 import { useNow } from "../widgets/held";
 import { type Size, useSize } from "../widgets/query_size";
 import { asked_of, RangeChoice, useRangeKeys } from "../widgets/range";
@@ -52,6 +52,7 @@ export function MatrixPage() {
             </select>
           </label>
         )}
+        {query && <Link to={{ ...view_of("explore", query.name), units: view.units, zone: view.zone, range: view.range, from: view.from, until: view.until, filters: view.filters }} class="quiet-link">{w.pages.explore}</Link>}
       </div>
       {query ? <Measured key={`${query.name}@${query.incarnation}.${query.version}`} query={query} /> : <p class="empty">{name === null ? m.none : w.none_found(name)}</p>}
     </>

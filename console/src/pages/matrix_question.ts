@@ -29,16 +29,16 @@ export function sides_for(query: Query, by: readonly string[]): Sides | null {
   return rows && columns ? { rows, columns, one_domain: false } : null;
 }
 
+/** Its columns can be set against each other, and what they have adds up over time. */
+export function has_matrix(query: Query): boolean {
+  const { measure } = measure_for(shape_of(query.columns), null, "bits");
+  return !query.plain && !overlaps(query.text) && sides_for(query, []) !== null && measure !== null && adds_up(measure) && query.columns.some((column) => column.name === "window_start");
+}
+
 /** Those with both sides of one domain first, then any two columns; of all groups first. */
 export function queries_for_matrix(queries: readonly Query[]): Query[] {
-  const rank = (query: Query) => {
-    const sides = sides_for(query, []);
-    const { measure } = measure_for(shape_of(query.columns), null, "bits");
-    if (query.plain || overlaps(query.text) || !sides || measure === null || !adds_up(measure) || !query.columns.some((column) => column.name === "window_start")) return null;
-    return (sides.one_domain ? 0 : 2) + (has_all_groups(query.text) ? 0 : 1);
-  };
-  return queries.map((query) => ({ query, rank: rank(query) })).filter((each): each is { query: Query; rank: number } => each.rank !== null)
-    .sort((a, b) => a.rank - b.rank || a.query.name.localeCompare(b.query.name)).map(({ query }) => query);
+  const rank = (query: Query) => (sides_for(query, [])!.one_domain ? 0 : 2) + (has_all_groups(query.text) ? 0 : 1);
+  return queries.filter(has_matrix).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
 }
 
 /** The largest of one side. */
