@@ -79,7 +79,6 @@ export function Heatmap(props: HeatmapProps) {
     <figure class="heatmap" ref={element}>
       <svg width={width} height={height} data-picture="" aria-label={summary} {...grid}>
         <g role={on_pick && "row"}>
-          {on_pick && <text role="columnheader" class="heatmap-label" x={0} y={LABEL_HEIGHT - 6} aria-label={label} />}
           {matrix.columns.map((name, c) => (
             <text key={name} role={on_pick && "columnheader"} aria-label={on_pick && name} class="heatmap-label" transform={`translate(${LABEL_WIDTH + (c + 0.5) * cell_width + 2} ${LABEL_HEIGHT - 6}) rotate(-55)`}>{c % every === 0 ? name : ""}</text>
           ))}

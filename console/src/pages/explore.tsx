@@ -344,7 +344,7 @@ function Ranking({ rows, by, measure, subject, unit, parts, waiting, pending, as
   return (
     <Panel title={title} class="panel-table" aside={aside && <span class="muted">{aside}</span>}>
       {waiting ? <Loading /> : rows.length === 0 ? <p class="empty">{w.no_rows}</p> : (
-        <div class="table-scroll ranking-scroll" tabIndex={0} role="region" aria-label={title}>
+        <div class="table-scroll ranking-scroll" tabIndex={0} role="region" aria-label={`${title}, ${w.charts.table}`}>
           <table class="data ranking">
             <caption class="visually-hidden">{title}</caption>
             <thead>

@@ -220,7 +220,7 @@ function MatrixTable({ query, data, sides, unit, measure }: { query: Query; data
     <ValueButton subject={{ query: query.name, columns: query.columns, parts: [{ column, value }], measure, amount: null }}>{label}</ValueButton>
   );
   return (
-    <div class="table-scroll ranking-scroll" tabIndex={0} role="region" aria-label={side_names(sides)}>
+    <div class="table-scroll ranking-scroll" tabIndex={0} role="region" aria-label={`${side_names(sides)}, ${w.charts.table}`}>
       <table class="data matrix-table">
         <caption class="visually-hidden">{side_names(sides)}, {unit}</caption>
         <thead>

@@ -112,8 +112,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
       {(later || unknown.length > 0) && <p class="note-bar" role="status">{later ? w.later_link : w.unknown_link(unknown.join(", "))}</p>}
       <Expiry />
       <p class="visually-hidden" role="status">{firing.value && !TELL_THEMSELVES.includes(view.page) ? w.alert_count(firing.value) : ""}</p>
-      <main id="content" tabIndex={-1}>{children}</main>
-      <ValueMenu />
+      <main id="content" tabIndex={-1}>{children}<ValueMenu /></main>
       <KeysDialog />
     </>
   );
