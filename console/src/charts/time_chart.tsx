@@ -1,7 +1,6 @@
 // Values over time on a canvas (uPlot). Knows pictures, nothing of queries.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 import { dark, zone } from "../state/preferences";
 import { time_of_day, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
