@@ -1,4 +1,6 @@
-// Where bands and ribbons of a flow are. Pure.
+// Where bands and ribbons of a flow are, by d3's layouts. Pure.
+import { chord } from "d3-chord";
+import { sankey } from "d3-sankey";
 
 export interface Link {
   from: string;
@@ -28,43 +30,28 @@ export interface Sankey<L extends Link> {
   height: number;
 }
 
-/** Two sides, both from the largest down, `last` at the end; heights are amounts. Bands leave in the order in which they come in. */
+/** Two sides, both from the largest down, `last` at the end; heights are amounts. */
 export function lay_sankey<L extends Link>(links: readonly L[], height: number, gap: number, last: string): Sankey<L> {
-  const sums = (side: "from" | "to") => {
-    const found = new Map<string, number>();
-    for (const link of links) found.set(link[side], (found.get(link[side]) ?? 0) + link.value);
-    return [...found].sort((a, b) => Number(a[0] === last) - Number(b[0] === last) || b[1] - a[1]);
-  };
-  const from = sums("from"), to = sums("to");
-  const total = from.reduce((sum, [, value]) => sum + value, 0);
-  const rows = Math.max(from.length, to.length);
-  // Many nodes: the gaps take no more than half.
-  const between = rows > 1 ? Math.min(gap, (height / 2) / (rows - 1)) : 0;
-  const scale = total > 0 ? (height - between * (rows - 1)) / total : 0;
-  const stack = (side: [string, number][]): Node[] => {
-    let y = 0;
-    return side.map(([name, value]) => {
-      const node = { name, value, y, height: value * scale };
-      y += node.height + between;
-      return node;
+  interface Place { id: string; name: string }
+  interface Flow { link: L }
+  const sides = (["from", "to"] as const).map((side) => [...new Set(links.map((link) => link[side]))]);
+  // A name may stand on both sides, where it is two nodes.
+  const nodes = sides.flatMap((names, side): Place[] => names.map((name) => ({ id: `${side} ${name}`, name })));
+  if (nodes.length === 0) return { left: [], right: [], bands: [], height };
+  const laid = sankey<Place, Flow>()
+    .nodeId((node) => node.id)
+    .nodeSort((a, b) => Number(a.name === last) - Number(b.name === last) || b.value! - a.value!)
+    .nodePadding(gap)
+    .iterations(0)
+    .extent([[0, 0], [1, height]])({
+      nodes,
+      links: links.map((link) => ({ source: `0 ${link.from}`, target: `1 ${link.to}`, value: link.value, link })),
     });
-  };
-  const left = stack(from), right = stack(to);
-  const place = (nodes: readonly Node[]) => new Map(nodes.map((node, i) => [node.name, i]));
-  const left_at = place(left), right_at = place(right);
-  const left_used = left.map(() => 0), right_used = right.map(() => 0);
-  const bands = links.map((link) => ({ link, from_y: 0, to_y: 0, height: link.value * scale }));
-  for (const band of [...bands].sort((a, b) => right_at.get(a.link.to)! - right_at.get(b.link.to)!)) {
-    const at = left_at.get(band.link.from)!;
-    band.from_y = left[at]!.y + left_used[at]!;
-    left_used[at]! += band.height;
-  }
-  for (const band of [...bands].sort((a, b) => left_at.get(a.link.from)! - left_at.get(b.link.from)!)) {
-    const at = right_at.get(band.link.to)!;
-    band.to_y = right[at]!.y + right_used[at]!;
-    right_used[at]! += band.height;
-  }
-  return { left, right, bands, height };
+  const side = (depth: number) =>
+    laid.nodes.filter((node) => node.depth === depth).sort((a, b) => a.y0! - b.y0!)
+      .map((node): Node => ({ name: node.name, value: node.value!, y: node.y0!, height: node.y1! - node.y0! }));
+  const bands = laid.links.map(({ link, y0, y1, width }) => ({ link, from_y: y0! - width! / 2, to_y: y1! - width! / 2, height: width! }));
+  return { left: side(0), right: side(1), bands, height };
 }
 
 export interface Arc {
@@ -85,28 +72,11 @@ export interface Ribbon {
 
 /** Nodes around a circle, as wide as what they send; a ribbon is as wide at each end as what leaves there. */
 export function lay_chord(cells: readonly (readonly number[])[], gap: number): { arcs: Arc[]; ribbons: Ribbon[] } {
-  const sent = cells.map((row) => row.reduce((sum, value) => sum + value, 0));
-  const total = sent.reduce((sum, value) => sum + value, 0);
-  const scale = total > 0 ? (2 * Math.PI - gap * cells.length) / total : 0;
-  let angle = 0;
-  const parts: Arc[][] = [];
-  const arcs = cells.map((row, i) => {
-    const start = angle;
-    parts[i] = row.map((value) => {
-      const part = { start: angle, end: angle + value * scale };
-      angle = part.end;
-      return part;
-    });
-    const arc = { start, end: angle };
-    angle += gap;
-    return arc;
-  });
-  const ribbons: Ribbon[] = [];
-  for (let i = 0; i < cells.length; ++i) {
-    for (let j = i; j < cells.length; ++j) {
-      const value = cells[i]![j]!, back = cells[j]![i]!;
-      if (value > 0 || back > 0) ribbons.push({ from: i, to: j, value, back, source: parts[i]![j]!, target: parts[j]![i]! });
-    }
-  }
-  return { arcs, ribbons };
+  const laid = chord().padAngle(gap)(cells.map((row) => [...row]));
+  const arc = ({ startAngle, endAngle }: { startAngle: number; endAngle: number }): Arc => ({ start: startAngle, end: endAngle });
+  const ribbons = laid.map(({ source, target }): Ribbon => ({
+    from: source.index, to: target.index, source: arc(source), target: arc(target),
+    value: cells[source.index]![target.index]!, back: cells[target.index]![source.index]!,
+  }));
+  return { arcs: laid.groups.map(arc), ribbons };
 }
