@@ -8,6 +8,7 @@
 #include "receiver/result_part.h"
 #include "service/api_json.h"
 #include "service/api_routes.h"
+#include "service/row_filter.h"
 #include "service/suggestion.h"
 #include "sql/parse.h"
 
@@ -181,11 +182,12 @@ class QueryRoutes {
  public:
   explicit QueryRoutes(std::shared_ptr<const ApiGround> ground) : ground_(std::move(ground)) {}
 
-  Response list(const Request&) const {
+  Response list(const Request& request) const {
     const auto snapshot = ground_->snapshot.snapshot();
     Json queries = Json::array();
     for (const auto& status : ground_->queries.list()) {
-      if (!status.temporary) queries.push_back(query_json(*ground_, status, *snapshot));
+      if (status.temporary) continue;
+      if (auto json = shown_to(request, status, *snapshot)) queries.push_back(std::move(*json));
     }
     return json_answer(200, {{"queries", std::move(queries)}});
   }
@@ -193,8 +195,9 @@ class QueryRoutes {
     const std::string name(request.path_value("name"));
     const auto status = ground_->queries.find(name);
     if (!status) return unknown(name);
-    const Json json = query_json(*ground_, *status, *ground_->snapshot.snapshot());
-    Response response = json_answer(200, json);
+    const auto json = shown_to(request, *status, *ground_->snapshot.snapshot());
+    if (!json) return refuse(json.error());
+    Response response = json_answer(200, *json);
     response.headers.set("ETag", fmt::format("\"{}\"", status->object.revision.value));
     return response;
   }
@@ -381,6 +384,22 @@ class QueryRoutes {
   }
 
  private:
+  /// Of who sees some rows only: the queries that his filter fits, without what tells of more than his rows, as
+  /// counters and statements do. Error 42501: he sees no row of it.
+  Result<Json> shown_to(const Request& request, const QueryRegister::Status& status, const Snapshot& now) const {
+    Json json = query_json(*ground_, status, now);
+    const Identity* const who = identity_of(request);
+    if (who == nullptr || who->row_filter.empty()) return json;
+    if (!status.query) return fail("42501", fmt::format("'{}' has no rows of its own", status.object.name));
+    if (auto filter = RowFilter::make(who->row_filter, status.query->output()); !filter)
+      return tl::unexpected(std::move(filter.error()));
+    for (const char* const text : {"text", "reason"}) json[text] = "";
+    for (const char* const whole : {"placement", "ledger", "lag_seconds", "state_octets", "groups"})
+      json[whole] = nullptr;
+    json["reads"] = Json::array();
+    return json;
+  }
+
   static std::optional<catalog::Revision> if_match(const Request& request) {
     const auto header = request.headers.find("If-Match");
     if (!header || header->size() < 3 || header->front() != '"' || header->back() != '"') return std::nullopt;
@@ -430,9 +449,9 @@ void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGroun
     router.add({method, pattern, [routes, member](const Request& request) { return ((*routes).*member)(request); },
                 role, name, slow, 0});
   };
-  add(Method::kGet, "/api/v1/queries", kViewer, "list_queries", false, &QueryRoutes::list);
+  add(Method::kGet, "/api/v1/queries", kViewer | kHeedsRowFilter, "list_queries", false, &QueryRoutes::list);
   add(Method::kPost, "/api/v1/queries", kOperator, "add_query", true, &QueryRoutes::add);
-  add(Method::kGet, "/api/v1/queries/{name}", kViewer, "show_query", false, &QueryRoutes::get);
+  add(Method::kGet, "/api/v1/queries/{name}", kViewer | kHeedsRowFilter, "show_query", false, &QueryRoutes::get);
   add(Method::kPut, "/api/v1/queries/{name}", kOperator, "put_query", true, &QueryRoutes::put);
   add(Method::kGet, "/api/v1/queries/{name}/history", kViewer, "query_history", false, &QueryRoutes::history);
   add(Method::kPost, "/api/v1/apply", kOperator, "apply", true, &QueryRoutes::apply);

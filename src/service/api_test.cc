@@ -462,7 +462,17 @@ TEST_F(ApiTest, WhoMaySeeSomeRowsSeesThose) {
   EXPECT_EQ(told.find("64501"), std::string::npos);
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total/results", nullptr, {}, token).status, 403);
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total/events", nullptr, {}, token).status, 403);
-  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries", nullptr, {}, token).status, 403);
+  // Of queries he is told those, and nothing of their whole.
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/total", nullptr, {}, token).status, 403);
+  const Json all = Json::parse(ask(Method::kGet, "/api/v1/queries", nullptr, {}, token).body)["queries"];
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0], Json::parse(ask(Method::kGet, "/api/v1/queries/matrix", nullptr, {}, token).body));
+  EXPECT_EQ(all[0]["columns"][1]["name"], "src_as");
+  EXPECT_EQ(all[0]["text"], "");
+  for (const char* const member : {"ledger", "placement", "lag_seconds", "state_octets", "groups"})
+    EXPECT_EQ(all[0][member], nullptr) << member;
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/matrix/why", nullptr, {}, token).status, 403);
+  EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/matrix/history", nullptr, {}, token).status, 403);
 }
 
 TEST_F(ApiTest, TablesAreMadeFilledReadAndKept) {
