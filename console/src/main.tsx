@@ -2,9 +2,10 @@ import { type FunctionComponent, render } from "preact";
 import { firing, signed_out } from "./api/client";
 import { LivePage } from "./pages/live";
 import { NotFoundPage } from "./pages/not_found";
+import { RowsOnlyPage } from "./pages/rows_only";
 import { SignInPage } from "./pages/sign_in";
 import { address } from "./state/address";
-import { reader, who } from "./state/session";
+import { may_see, reader, who } from "./state/session";
 import { Frame } from "./widgets/frame";
 import { Later } from "./widgets/later_page";
 import { words } from "./words/words";
@@ -25,6 +26,7 @@ const LATER = {
 
 function Page() {
   const { page } = address.value.view;
+  if (!may_see(page)) return <RowsOnlyPage />;
   if (page === "live") return <LivePage />;
   if (page in LATER) return <Later key={page} load={LATER[page as keyof typeof LATER]} />;
   return <NotFoundPage />;

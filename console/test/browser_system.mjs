@@ -121,12 +121,24 @@ test("who sees some rows only is told why he sees no more", needs_binary, async 
   const daemon = await own_daemon(t, PROXY);
   await before_daemon(t, daemon.address);
   const token = await token_of(daemon, { name: "ams", row_filter: "site = 'ams'" });
+  for (const [name, what] of [["by_site", "site, "], ["in_all", ""]]) {
+    await daemon.ask("/queries", undefined, { method: "POST", body: JSON.stringify({ name, text: `SELECT window_start, ${what}sum(octets) AS octets FROM tumble(flows, time, interval '10 s') GROUP BY ${what}1` }) });
+  }
   const page = await open("/system");
   await sign_in(page, token);
   await page.waitForSelector("text=ams sees some rows of results only (site = 'ams')");
+  // What he is offered is what he may: queries that have his rows, and of them results.
+  assert.deepEqual(await page.$$eval(".head nav a", (links) => links.map((link) => link.textContent)), ["Queries"]);
+  await page.click("main a >> text=Queries");
+  await page.waitForSelector(".queries tbody tr");
+  assert.deepEqual(await page.$$eval(".queries tbody .strong-link", (links) => links.map((link) => link.textContent)), ["by_site"]);
+  await page.click("text=by_site");
+  await page.waitForSelector("h1 >> text=by_site");
+  await page.waitForSelector("text=No rows in this range.");
+  assert.deepEqual(await tabs(page), ["Result"]);
   await page.click(".controls .menu summary");
   assert.match(await text(page, ".menu-note"), /ams · viewer · expires in 10 d.*sees rows with site = 'ams' only/);
-  expect_refusals(page, 401);
+  expect_refusals(page, 401, 403);
   await page.end();
 });
 

@@ -13,7 +13,7 @@ import { Swatch, TimeChart } from "../charts/time_chart";
 import { address, change } from "../state/address";
 import { drafts, edit_of } from "../state/draft";
 import { units, zone } from "../state/preferences";
-import { may_operate } from "../state/session";
+import { may_operate, sees_all } from "../state/session";
 import { usePoll } from "../state/poll";
 import type { ChartName } from "../state/view";
 import { Badge, Bar, Choice, CopyItem, Link, Loading, Menu, Panel, Trouble } from "../widgets/basics";
@@ -59,7 +59,7 @@ function OneQuery({ name }: { name: string }) {
   if (!query) return answer.problem ? <Trouble problem={answer.problem} /> : <Loading />;
   const { view } = address.value;
   // A plain view has no result of its own: it runs where it is read.
-  const tabs: readonly Tab[] = query.plain ? TABS.slice(1) : TABS;
+  const tabs: readonly Tab[] = query.plain ? TABS.slice(1) : sees_all.value ? TABS : TABS.slice(0, 1);
   const tab = tabs.find((each) => each === view.tab) ?? tabs[0]!;
   return (
     <>
@@ -351,7 +351,7 @@ export function NewestWindow({ query, window, shape, measure, raw_seconds }: { q
 
 function NoRows({ query, live }: { query: Query; live: boolean }) {
   const w = words.value;
-  const why = usePoll(() => api.why(query.name), 2_000, [query.name]).value.value;
+  const why = usePoll(async () => (sees_all.value ? api.why(query.name) : null), 2_000, [query.name]).value.value;
   return (
     <div class="empty">
       <p>{w.no_rows}</p>

@@ -1,7 +1,7 @@
 // How the system itself is: a part a tab, of which the first is the backbone of nodes.
 import type { FunctionComponent } from "preact";
 import { address, view_beside } from "../state/address";
-import { may_administer, sees_all, who, who_problem } from "../state/session";
+import { may_administer, who, who_problem } from "../state/session";
 import { Link, Loading, Trouble } from "../widgets/basics";
 import { system_words } from "../words/system";
 import { words } from "../words/words";
@@ -27,7 +27,6 @@ export function SystemPage() {
   const w = words.value, s = system_words.value;
   const head = <h1>{w.pages.system}</h1>;
   if (who.value === null) return <>{head}{who_problem.value ? <Trouble problem={who_problem.value} /> : <Loading />}</>;
-  if (!sees_all.value) return <>{head}<p class="empty">{s.rows_only(who.value.name, who.value.row_filter)}</p></>;
   const asked = address.value.view.tab ?? "overview";
   const tab: Tab = asked in PARTS ? (asked as Tab) : "overview";
   const { Part, admin } = PARTS[tab];

@@ -3,6 +3,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { api, forget_token, keep_token, NOBODY, Refusal, signed_out } from "../api/client";
 import type { Role, Whoami } from "../api/types";
 import { forget_drafts } from "./draft";
+import type { Page } from "./view";
 
 /** Null: nobody knows yet. He stays while an expired token is replaced, and with him all that he has begun to write. */
 export const who = signal<Whoami | null>(null);
@@ -55,3 +56,6 @@ export const may_operate = may("operator");
 export const may_administer = may("admin");
 /** Not a reader of some rows only, who may ask for results and for nothing else. */
 export const sees_all = computed(() => who.value === null || who.value.row_filter === "");
+/** Pages that show results alone. */
+const OF_RESULTS: readonly Page[] = ["queries", "query", "unknown"];
+export const may_see = (page: Page) => sees_all.value || OF_RESULTS.includes(page);

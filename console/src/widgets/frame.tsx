@@ -6,7 +6,7 @@ import { address, view_beside } from "../state/address";
 import { paused, toggle_pause } from "../state/pause";
 import { choose_units, choose_zone, language, theme, units, zone, type Theme } from "../state/preferences";
 import { useFiring } from "../state/firing";
-import { sign_out, who } from "../state/session";
+import { may_see, sign_out, who } from "../state/session";
 import { type Page, PLAIN_PAGES } from "../state/view";
 import { duration } from "../words/format";
 import { words } from "../words/words";
@@ -85,7 +85,7 @@ export function Frame({ children }: { children: ComponentChildren }) {
       <header class="head">
         <Link to={view_beside("live")} class="brand"><Logo /><span>BackStream<b>DB</b></span></Link>
         <nav aria-label={w.navigation}>
-          {PLAIN_PAGES.map((page) => <Link key={page} to={view_beside(page)} current={(PART_OF[view.page] ?? view.page) === page}>{page === "alerts" && firing.value ? w.alerts_firing(firing.value) : w.pages[page]}</Link>)}
+          {PLAIN_PAGES.filter(may_see).map((page) => <Link key={page} to={view_beside(page)} current={(PART_OF[view.page] ?? view.page) === page}>{page === "alerts" && firing.value ? w.alerts_firing(firing.value) : w.pages[page]}</Link>)}
         </nav>
         <div class="controls" role="group" aria-label={w.controls}>
           <Connection />

@@ -26,6 +26,7 @@ export const en = {
   roles: { viewer: "viewer", operator: "operator", admin: "admin" },
   expires_in: (time: string) => `expires in ${time}`,
   expires_soon: (time: string) => `Your token expires in ${time}. Ask an admin for another.`,
+  rows_only_page: (name: string, filter: string) => `${name} sees some rows of results only (${filter}). What is of the whole cannot be told in part, so it is not shown; results of queries are.`,
   rows_only: (filter: string) => `sees rows with ${filter} only`,
   pause: "Pause",
   resume: "Resume",

@@ -25,6 +25,7 @@ export const pt_br: Words = {
   roles: { viewer: "leitor", operator: "operador", admin: "administrador" },
   expires_in: (time) => `expira em ${time}`,
   expires_soon: (time) => `Seu token expira em ${time}. Peça outro a um administrador.`,
+  rows_only_page: (name, filter) => `${name} vê apenas algumas linhas dos resultados (${filter}). O que é do todo não pode ser mostrado em parte, por isso não aparece; os resultados das consultas aparecem.`,
   rows_only: (filter) => `vê apenas linhas com ${filter}`,
   pause: "Pausar",
   resume: "Retomar",

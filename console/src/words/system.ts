@@ -5,8 +5,6 @@ const plural = (count: number, one: string, many: string) => `${count} ${count =
 
 const en = {
   tabs: { overview: "Overview", sinks: "Sinks", doctor: "Doctor", audit: "Audit", tokens: "Tokens", program: "Program" },
-  rows_only: (name: string, filter: string) =>
-    `${name} sees some rows of results only (${filter}). How the system is cannot be told in part, so it is not shown. Results of queries are: an admin knows their links.`,
   not_yours: "This part is for admins.",
 
   nodes: "Nodes",
@@ -157,8 +155,6 @@ const en = {
 
 const pt_br: typeof en = {
   tabs: { overview: "Visão geral", sinks: "Destinos", doctor: "Diagnóstico", audit: "Auditoria", tokens: "Tokens", program: "Programa" },
-  rows_only: (name, filter) =>
-    `${name} vê apenas algumas linhas dos resultados (${filter}). O estado do sistema não pode ser mostrado em parte, por isso não aparece. Os resultados das consultas aparecem: um administrador conhece os links.`,
   not_yours: "Esta parte é para administradores.",
 
   nodes: "Nós",
