@@ -9,7 +9,7 @@ import { usePoll } from "../state/poll";
 import { may_operate } from "../state/session";
 import { Badge, Link, Loading, type Mark, Trouble } from "../widgets/basics";
 import { LaterPart } from "../widgets/later_page";
-import { duration, short, date_time } from "../words/format";
+import { date_time, duration, short, whole, with_unit } from "../words/format";
 import { words } from "../words/words";
 import { type Cost, costs_of, type Reading } from "./query_costs";
 
@@ -111,8 +111,14 @@ function Row({ query, cost, readers, firing }: { query: Query; cost: Cost; reade
         {query.collecting_since && <p class="row-note">{duration(Date.now() - Date.parse(query.collecting_since), w.locale)}</p>}
       </td>
       <td class="number" data-label={w.results}>{number(ledger?.result_rows)}</td>
-      <td class="number" data-label={w.cost} title={ledger ? w.rows(ledger.assigned) : undefined}>{cost.rows_per_window === null ? "–" : short(Math.round(cost.rows_per_window), w.locale)}</td>
-      <td class="number" data-label={w.latency}>{cost.latency_seconds === null ? "–" : duration(cost.latency_seconds * 1000, w.locale)}</td>
+      <td class="number" data-label={w.cost} title={ledger ? w.rows(ledger.assigned) : undefined}>
+        {cost.rows_per_window === null ? "–" : short(Math.round(cost.rows_per_window), w.locale)}
+        {query.state_octets != null && <p class="row-note" title={w.open_groups(whole(query.groups ?? 0, w.locale))}>{w.in_memory(with_unit(query.state_octets, "B", w.locale))}</p>}
+      </td>
+      <td class="number" data-label={w.latency}>
+        {cost.latency_seconds === null ? "–" : duration(cost.latency_seconds * 1000, w.locale)}
+        {query.lag_seconds != null && <p class="row-note">{w.behind(duration(query.lag_seconds * 1000, w.locale))}</p>}
+      </td>
       <td class={`number${lost > 0 ? " warn" : ""}`} data-label={w.loss}>{ledger ? `${number(ledger.late)} / ${number(lost)}` : "–"}</td>
       <td data-label={w.owner} class="muted">{query.owner}</td>
       <td class="row-menu"><LaterPart load={load_menu} props={{ query, links: true }} quiet /></td>

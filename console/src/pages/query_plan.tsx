@@ -2,10 +2,11 @@
 import { useMemo, useRef } from "preact/hooks";
 import { api } from "../api/client";
 import { queries } from "../api/queries";
-import type { Ledger, Query } from "../api/types";
+import type { Query } from "../api/types";
+import { select_of } from "../editor/scan";
 import { usePoll } from "../state/poll";
 import { Loading, Panel, Trouble } from "../widgets/basics";
-import { duration, short, whole } from "../words/format";
+import { duration, short, whole, with_unit } from "../words/format";
 import { query_words } from "../words/query";
 import { words } from "../words/words";
 import { type Graph, graph_of, lay_out, NODE, type Plan, type PlanEdge, type PlanNode } from "./plan_graph";
@@ -26,8 +27,10 @@ interface Explained {
 }
 
 async function explain(query: Query): Promise<Explained> {
+  // Of a plain view: what its rows would be, where somebody reads them.
+  const statement = query.plain ? select_of(query.text) : query.text;
   const [json, text, sinks, all] = await Promise.all([
-    queries.explain(query.text, "DISTRIBUTED, FORMAT json"), queries.explain(query.text, "DISTRIBUTED"),
+    queries.explain(statement, "DISTRIBUTED, FORMAT json"), queries.explain(statement, "DISTRIBUTED"),
     queries.sinks_of(query.name).catch(() => []), api.queries(),
   ]);
   return { plan: JSON.parse(json) as Plan, text, sinks, readers: all.filter((each) => each.reads.includes(query.name)).map((each) => each.name) };
@@ -45,10 +48,10 @@ export function PlanPart({ query }: { query: Query }) {
   }
   const rates = rates_of(readings.current);
   const graph = useMemo(() => answer.value && graph_of(answer.value.plan, [
-    { label: q.kept_results, note: q.kept_results_note },
+    ...(query.plain ? [] : [{ label: q.kept_results, note: q.kept_results_note }]),
     ...answer.value.sinks.map((name) => ({ label: name, note: q.sink_note })),
     ...answer.value.readers.map((name) => ({ label: name, note: q.reader_note })),
-  ]), [answer.value, q]);
+  ]), [answer.value, q, query.plain]);
   if (!answer.value || !graph) return answer.problem ? <Trouble problem={answer.problem} /> : <Loading />;
   return (
     <div class="plan">
@@ -59,19 +62,24 @@ export function PlanPart({ query }: { query: Query }) {
       </Panel>
       <Panel title={q.plan_text} class="plan-text">
         <div class="table-scroll" tabIndex={0} role="region" aria-label={q.plan_text}><pre><code>{answer.value.text}</code></pre></div>
-        {(now.value ?? query).ledger && <Counted ledger={(now.value ?? query).ledger!} />}
+        <Counted query={now.value ?? query} />
       </Panel>
     </div>
   );
 }
 
-function Counted({ ledger }: { ledger: Ledger }) {
+function Counted({ query }: { query: Query }) {
   const q = query_words.value, w = words.value;
+  const { ledger, lag_seconds, state_octets, groups } = query;
+  if (!ledger) return null;
   return (
     <>
       <h3 class="plan-counted">{q.counted}</h3>
       <dl class="facts">
         {(Object.keys(q.ledger) as (keyof typeof q.ledger)[]).map((name) => <div key={name}><dt>{q.ledger[name]}</dt><dd class="number">{whole(ledger[name], w.locale)}</dd></div>)}
+        {lag_seconds != null && <div><dt>{q.lag}</dt><dd class="number">{duration(lag_seconds * 1000, w.locale)}</dd></div>}
+        {state_octets != null && <div><dt>{q.open_memory}</dt><dd class="number">{with_unit(state_octets, "B", w.locale)}</dd></div>}
+        {groups != null && <div><dt>{q.open_groups}</dt><dd class="number">{whole(groups, w.locale)}</dd></div>}
       </dl>
     </>
   );
@@ -89,11 +97,12 @@ function Picture({ graph, rates, runs }: { graph: Graph; rates: Rates | null; ru
   const rows_text = rates === null ? null
     : rates.rows_per_second !== null ? q.rows_in(short(Math.round(rates.rows_per_second), w.locale))
     : rates.rows_in_a_window !== null ? q.rows_a_window(short(Math.round(rates.rows_in_a_window), w.locale)) : null;
-  const rate_text = (edge: PlanEdge): string | null => {
-    if (!rates) return null;
-    if (edge.carries === "in") return entries === 1 ? rows_text : null;
-    if (edge.carries === "out" && rates.rows_out_a_window !== null) return [q.rows_a_window(short(Number(rates.rows_out_a_window.toPrecision(3)), w.locale)), rates.window_ms === null ? "" : q.every(duration(rates.window_ms, w.locale))].filter(Boolean).join(" · ");
-    return null;
+  const rate_lines = (edge: PlanEdge): string[] => {
+    if (!rates) return [];
+    if (edge.carries === "in") return entries === 1 && rows_text !== null ? [rows_text] : [];
+    if (edge.carries !== "out" || rates.rows_out_a_window === null) return [];
+    const rows = q.rows_a_window(short(Number(rates.rows_out_a_window.toPrecision(3)), w.locale));
+    return rates.window_ms === null ? [rows] : [rows, q.every(duration(rates.window_ms, w.locale))];
   };
   const first_out = graph.edges.findIndex((edge) => edge.carries === "out");
   const summary = q.plan_summary(graph.nodes.filter(({ kind }) => kind === "operator").length, rows_text ?? w.no_data);
@@ -110,12 +119,12 @@ function Picture({ graph, rates, runs }: { graph: Graph; rates: Rates | null; ru
           const from = laid.places[edge.from]!, to = laid.places[edge.to]!;
           const x1 = PADDING + from.x + NODE.width / 2, y1 = from.y + NODE.height, x2 = PADDING + to.x + NODE.width / 2, y2 = to.y;
           const middle = (y1 + y2) / 2;
-          const text = edge.carries === "out" && i !== first_out ? null : rate_text(edge);
+          const lines = edge.carries === "out" && i !== first_out ? [] : rate_lines(edge);
           return (
             <g key={`${edge.from}-${edge.to}`}>
-              <path class={`plan-edge${text !== null && runs ? " plan-edge-counted" : ""}`} d={`M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2 - 6}`} />
+              <path class={`plan-edge${lines.length > 0 && runs ? " plan-edge-counted" : ""}`} d={`M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2 - 6}`} />
               <path class="plan-arrow" d={`M${x2 - 4} ${y2 - 7}L${x2} ${y2}L${x2 + 4} ${y2 - 7}Z`} />
-              {text !== null && <text class="plan-rate" x={x1 + 10} y={y1 + 16}>{text}</text>}
+              {lines.map((line, at) => <text key={at} class="plan-rate" x={x1 + 10} y={y1 + 16 + 15 * at}>{line}</text>)}
             </g>
           );
         })}

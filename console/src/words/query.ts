@@ -29,7 +29,7 @@ const en = {
 
   versions: "Versions",
   version: "Version",
-  current: "runs now",
+  current: "current",
   author: "By",
   at_time: "When",
   changes: "Changes",
@@ -62,6 +62,9 @@ const en = {
   plain_plan: "A plain view runs nowhere: it is expanded where it is read.",
   counted: "Since this node took it up",
   ledger: { assigned: "rows in windows", counted: "counted", filtered: "left out by WHERE", late: "late", errored: "with an error", shed: "shed at the limit of memory", lost: "lost", windows_closed: "windows closed", result_rows: "rows of results" },
+  lag: "behind the clock",
+  open_memory: "memory of open windows",
+  open_groups: "groups in them",
 
   actions_of: (name: string) => `Actions of ${name}`,
   explore: "Explore",
@@ -120,7 +123,7 @@ const pt_br: typeof en = {
 
   versions: "Versões",
   version: "Versão",
-  current: "em execução",
+  current: "atual",
   author: "Por",
   at_time: "Quando",
   changes: "Mudanças",
@@ -153,6 +156,9 @@ const pt_br: typeof en = {
   plain_plan: "Uma visão simples não roda: ela é expandida onde é lida.",
   counted: "Desde que este nó a assumiu",
   ledger: { assigned: "linhas em janelas", counted: "contadas", filtered: "fora pelo WHERE", late: "atrasadas", errored: "com erro", shed: "descartadas no limite de memória", lost: "perdidas", windows_closed: "janelas fechadas", result_rows: "linhas de resultado" },
+  lag: "atrás do relógio",
+  open_memory: "memória das janelas abertas",
+  open_groups: "grupos nelas",
 
   actions_of: (name) => `Ações de ${name}`,
   explore: "Explorar",
