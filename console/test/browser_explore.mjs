@@ -263,3 +263,14 @@ test("a link opens the same for somebody else", async () => {
   await other.end();
   await page.end();
 });
+
+test("an answer that has ended is not ended again", async () => {
+  const ends = [];
+  const page = await open(MATRIX, {}, async (page_) => page_.on("request", (request) => request.method() === "DELETE" && ends.push(request.url())));
+  await ready(page);
+  await page.click(".chip:text-is('dst AS')");
+  await page.waitForFunction(() => document.querySelectorAll(".ranking thead th").length === 9);
+  await ready(page);
+  assert.deepEqual(ends, []);
+  await page.end();
+});

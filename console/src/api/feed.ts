@@ -191,6 +191,8 @@ export class SessionFeed extends Feed {
       on_notice: (message) => this.show({ notices: [...this.state.value.notices, message] }),
       on_failed: ({ code, message, hint }) => this.show({ phase: "failed", problem: new Refusal({ title: message, status: 422, code, detail: message, ...(hint ? { hint } : {}) }) }),
       on_end: (gone) => {
+        // The server has let go of it: nothing is left to end.
+        this.session = null;
         if (this.state.value.phase === "failed") return;
         if (this.ends && !gone) this.show({ phase: "whole" });
         else this.again(1_000);
