@@ -122,7 +122,7 @@ export function IncidentTable({ lanes, now }: { lanes: readonly Lane[]; now: num
   return (
     <Panel class="panel-table" title={<>{t.incidents} <span class="muted">{w.as_table}</span></>} aside={<span class="muted">{alerts.length}</span>}>
       <div class="table-scroll" tabIndex={0} role="region" aria-label={t.incidents}>
-        <table class="data list-on-narrow">
+        <table class="data list-on-narrow incidents">
           <caption class="visually-hidden">{t.incidents}</caption>
           <thead>
             <tr>

@@ -1,5 +1,5 @@
 // Which alerts there are and were, and what may be done about them.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { alerts_api, type AlertsNow, type NewSilence, type TestResult } from "../api/alerts";
 import { api, Refusal } from "../api/client";
 import type { Alert, AlertRule, Endpoint, Query, Silence } from "../api/types";
@@ -57,10 +57,13 @@ export function AlertsPage() {
   const [question, ask] = useState<Ask | null>(null);
   const state = answer.value.value;
   // What has just ended is in no list until the other one is asked for.
-  const ids = state?.alerts.map((alert) => alert.id).join() ?? "";
+  const known = useRef<readonly Alert[]>([]);
   useEffect(() => {
-    if (state) read_ended().then((value) => (ended.value = { value, problem: null }), () => {});
-  }, [ids]);
+    if (!state) return;
+    const ids = new Set(state.alerts.map((alert) => alert.id));
+    if (known.current.some((alert) => !ids.has(alert.id))) read_ended().then((value) => (ended.value = { value, problem: null }), () => {});
+    known.current = state.alerts;
+  }, [state]);
   const refresh = async () => ask_again();
   if (!state) return answer.value.problem ? <Trouble problem={answer.value.problem} /> : <Loading />;
 
