@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, test } from "node:test";
-import { open, stand_before, text } from "./browser_common.mjs";
+import { false_daemon, open, stand_before, text } from "./browser_common.mjs";
 import { binary, own_daemon, send_flows, signed_in_as } from "./own_daemon.mjs";
 
 const skip = binary === undefined && "BACKSTREAM_BINARY is not set";
@@ -188,4 +188,31 @@ test("who may only look is offered nothing else", { skip }, async () => {
   for (const name of ["Acknowledge", "Silence", "New silence", "New rule", "Drop rule", "Test", "Test all"]) assert.ok(offered.some((each) => each.startsWith(name)), name);
   await other.end();
   await page.end();
+});
+
+test("a thousand keys with long and hostile texts stay within the window, and nothing of them is run", async (t) => {
+  const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
+  const alert = (id, more = {}) => ({
+    id, state: "firing", alert: "flood", severity: "page", labels: {}, starts_at: ago(10), ends_at: null, key: {}, key_text: `note=${HOSTILE}${"x".repeat(300)}${id}`, columns: {}, value_column: null, value: null,
+    threshold: "", more: 0, window_start: ago(1), window_end: ago(0), complete: false, sites_missing: [HOSTILE], sampling: "unknown", query: "flood@1", url: "", title: HOSTILE, message: HOSTILE, silenced: false,
+    fired_at: ago(9), recovering_since: null, notified: false, notices: [], acknowledged: null, ...more,
+  });
+  const alerts = Array.from({ length: 1_000 }, (_, i) => alert(`now${i}`));
+  const ended = Array.from({ length: 500 }, (_, i) => alert(`past${i}`, { state: "ended", ends_at: ago(5) }));
+  await false_daemon(t, (path) => {
+    if (path === "/whoami") return { body: { name: HOSTILE, role: "operator", row_filter: "", expires_at: null } };
+    if (path === "/alerts") return { body: { alerts, rules: [], rule_states: [], silences: [], endpoints: [] } };
+    if (path === "/alerts/ended") return { body: { alerts: ended, more: true } };
+    if (path === "/queries") return { body: { queries: [] } };
+    return null;
+  });
+  for (const width of [1440, 390]) {
+    const page = await open("/alerts", { viewport: { width, height: 900 } });
+    await page.locator(".lane-track").first().waitFor();
+    await page.getByText("20 of 1000 rows").waitFor();
+    await page.getByText("Only the 500 that ended last are shown.").waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+    assert.equal(await page.locator("main img").count(), 0);
+    await page.end();
+  }
 });

@@ -128,6 +128,15 @@ class Alerts(daemon.Case):
         self.assertEqual(receiver.notices[1]["alert_id"], first["alert_id"])
         self.assertIsNotNone(receiver.notices[1]["ends_at"])
         self.assertEqual(server.request("GET", "/api/v1/alerts")[1]["alerts"], [])
+        # It is over, and can still be looked at where its notices lead to.
+        status, ended = server.request("GET", "/api/v1/alerts/ended?limit=10")
+        self.assertEqual(([a["id"] for a in ended["alerts"]], ended["more"]), ([first["alert_id"]], False), ended)
+        self.assertEqual([(n["state"], n["endpoints"]) for n in ended["alerts"][0]["notices"]], [("firing", ["hook"]), ("resolved", ["hook"])])
+        self.assertEqual(ended["alerts"][0]["ends_at"], receiver.notices[1]["ends_at"])
+        self.assertEqual(server.request("GET", "/api/v1/alerts/" + first["alert_id"])[1]["state"], "ended")
+        self.assertTrue(first["url"].endswith("/alerts/" + first["alert_id"]) and "/api/" not in first["url"], first["url"])
+        self.assertEqual(server.request("GET", "/alerts/" + first["alert_id"])[0], 200)
+        self.assertEqual(server.request("GET", "/api/v1/alerts/ended?limit=0")[1], {"alerts": [], "more": True})
 
     def test_an_endpoint_that_never_answers_holds_up_no_other_and_gets_its_notice_after_a_kill(self):
         silent, good = self.receiver(), self.receiver()
