@@ -125,7 +125,7 @@ test("the page that a notice links to: the value with its line, who was told, an
   const page = await open(new URL(url).pathname, {}, as.operator);
   await page.waitForSelector(".time-chart canvas");
   assert.equal(await text(page, "h1"), "busy: exporter=127.0.1.1");
-  const facts = page.locator(".facts");
+  const facts = page.locator(".fact-list");
   await facts.getByText("octets > 1000").waitFor();
   await facts.getByText(/notice for good, refusing/).waitFor();
   await facts.getByText(HOSTILE).waitFor();
@@ -179,7 +179,7 @@ test("who may only look is offered nothing else", { skip }, async () => {
   await page.locator("th", { hasText: "refusing" }).waitFor();
   for (const name of await buttons(page)) assert.ok(!OFFERED.some((each) => name.startsWith(each)), name);
   await page.locator(".alert-cards .alert-name").click();
-  await page.waitForSelector(".facts");
+  await page.waitForSelector(".fact-list");
   assert.deepEqual(await buttons(page), ["Copy link"]);
   const other = await open("/alerts", {}, as.operator);
   await other.locator(".alert-cards .alert-bad").waitFor();

@@ -127,7 +127,7 @@ function FactList({ facts: { alert, silences, endpoints }, until }: { facts: Fac
   const failing = endpoints.filter((endpoint) => endpoint.failing_since !== null && alert.notices.some((notice) => notice.endpoints.includes(endpoint.name)));
   return (
     <Panel title={t.states[alert.state]}>
-      <dl class="facts">
+      <dl class="fact-list">
         <div><dt>{t.began}</dt><dd>{at(alert.starts_at)}</dd></div>
         {alert.fired_at !== null && <div><dt>{t.fired}</dt><dd>{at(alert.fired_at)}</dd></div>}
         {alert.recovering_since !== null && alert.ends_at === null && <div><dt>{t.recovering_since}</dt><dd>{at(alert.recovering_since)}</dd></div>}

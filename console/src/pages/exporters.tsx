@@ -250,7 +250,7 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
     <Panel class="exporter-details" title={<span ref={title} tabIndex={-1}>{of}</span>} aside={<button type="button" class="button" onClick={() => change({ pick: null }, true)}>{t.close}</button>}>
       {row === null ? <p class="empty">{t.gone(of)}</p> : (
         <div class="exporter-facts">
-          <dl class="facts">
+          <dl class="fact-list">
             <div><dt>{w.state}</dt><dd><Badge mark={MARKS[row.state]}>{state_text(row, now)}</Badge></dd></div>
             <div><dt>{t.site}</dt><dd>{row.site === null ? t.unknown : row.site || "–"}</dd></div>
             <div><dt>{t.protocols}</dt><dd>{row.protocols}</dd></div>
