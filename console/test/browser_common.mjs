@@ -21,12 +21,15 @@ let server, is_ready;
 const ready = new Promise((resolve) => (is_ready = resolve));
 
 before(async () => {
-  folder = await fs.mkdtemp(path.join(os.tmpdir(), "console-"));
-  await build(folder);
-  server = await serve({ folder, daemon });
-  origin = embedded ? daemon : `http://127.0.0.1:${server.address().port}`;
-  browser = await chromium.launch(CHROMIUM);
-  is_ready();
+  try {
+    folder = await fs.mkdtemp(path.join(os.tmpdir(), "console-"));
+    await build(folder);
+    server = await serve({ folder, daemon });
+    origin = embedded ? daemon : `http://127.0.0.1:${server.address().port}`;
+    browser = await chromium.launch(CHROMIUM);
+  } finally {
+    is_ready(); // Who waits is not to wait for ever where this fails.
+  }
 });
 after(async () => {
   await browser?.close();
