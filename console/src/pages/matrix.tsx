@@ -54,6 +54,7 @@ export function MatrixPage() {
         )}
         {query && <Link to={{ ...view_of("explore", query.name), units: view.units, zone: view.zone, range: view.range, from: view.from, until: view.until, filters: view.filters }} class="quiet-link">{w.pages.explore}</Link>}
       </div>
+      {queries.problem && <Trouble problem={queries.problem} />}
       {query ? <Measured key={`${query.name}@${query.incarnation}.${query.version}`} query={query} /> : <p class="empty">{name === null ? m.none : w.none_found(name)}</p>}
     </>
   );
