@@ -13,7 +13,14 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const screens = path.resolve(process.env.BACKSTREAM_SCREENS ?? path.join(here, "../screens"));
 const images = process.env.BACKSTREAM_IMAGES ? path.resolve(process.env.BACKSTREAM_IMAGES) : null;
 
-// `ready`: what is there when the page is.
+/** A statement with a mistake, and what the server says of it. */
+async function write_mistake(page) {
+  await page.locator(".editor-host .cm-content").focus();
+  await page.keyboard.insertText("SELECT window_start, scr_as, sum(octets) AS octets\nFROM tumble(flows, time, interval '60 s')\nGROUP BY window_start, scr_as");
+  await page.waitForFunction(() => document.querySelector(".editor-host").shadowRoot.querySelector(".cm-mistake") !== null);
+}
+
+// `ready`: what is there when the page is; `then`: what the reader does before it is taken.
 const PAGES = [
   { name: "live", path: "/", ready: ".time-chart canvas" },
   { name: "queries", path: "/queries", ready: ".queries tbody tr" },
@@ -23,7 +30,7 @@ const PAGES = [
   { name: "query-statement", path: "/q/top_talkers?v=1&tab=statement", ready: ".verdict .badge-good" },
   { name: "query-versions", path: "/q/top_talkers?v=1&tab=versions", ready: ".versions" },
   { name: "query-plan", path: "/q/top_talkers?v=1&tab=plan", ready: ".plan-rate" },
-  { name: "new", path: "/new", ready: ".editor-host:not([hidden])" },
+  { name: "new", path: "/new", ready: ".editor-host:not([hidden])", then: write_mistake },
   { name: "system", path: "/system", ready: ".node-graph svg" },
   { name: "system-doctor", path: "/system?v=1&tab=doctor", ready: ".checks" },
   { name: "system-audit", path: "/system?v=1&tab=audit", ready: ".audit" },
@@ -39,6 +46,8 @@ const PAGES = [
   { name: "exporters", path: "/exporters", ready: ".snippet" },
   { name: "not-found", path: "/nothing", ready: "h1" },
 ];
+/** Of docs/console.md. */
+const IMAGES = ["live", "explore", "new", "matrix", "alerts"];
 const LOOKS = [
   { theme: "dark", width: 1440, height: 900, language: "en-GB" },
   { theme: "light", width: 1440, height: 900, language: "pt-BR" },
@@ -47,16 +56,17 @@ const LOOKS = [
 ];
 
 for (const { theme, width, height, language } of LOOKS) {
-  for (const { name, path: address, ready } of PAGES) {
+  for (const { name, path: address, ready, then } of PAGES) {
     test(`${name}, ${theme}, ${width} wide, ${language}`, async () => {
       const page = await open(address, { viewport: { width, height }, colorScheme: theme, locale: language });
       await page.waitForSelector(ready);
       await page.waitForFunction(() => document.querySelector(".loading") === null);
+      await then?.(page);
       await page.waitForTimeout(600); // Two pictures of a chart: the first has its axes, the second its numbers' widths.
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, "wider than the window");
       await fs.mkdir(screens, { recursive: true });
       await page.screenshot({ path: path.join(screens, `${name}-${theme}-${width}.png`), fullPage: true });
-      if (images !== null && theme === "dark" && width === 1440) {
+      if (images !== null && IMAGES.includes(name) && theme === "dark" && width === 1440) {
         await fs.mkdir(images, { recursive: true });
         await page.screenshot({ path: path.join(images, `console-${name}.png`) });
       }

@@ -75,7 +75,7 @@ function Counted({ query }: { query: Query }) {
   return (
     <>
       <h3 class="plan-counted">{q.counted}</h3>
-      <dl class="facts">
+      <dl class="plan-counts">
         {(Object.keys(q.ledger) as (keyof typeof q.ledger)[]).map((name) => <div key={name}><dt>{q.ledger[name]}</dt><dd class="number">{whole(ledger[name], w.locale)}</dd></div>)}
         {lag_seconds != null && <div><dt>{q.lag}</dt><dd class="number">{duration(lag_seconds * 1000, w.locale)}</dd></div>}
         {state_octets != null && <div><dt>{q.open_memory}</dt><dd class="number">{with_unit(state_octets, "B", w.locale)}</dd></div>}

@@ -25,7 +25,7 @@ function learn(): void {
   }), (error: unknown) => {
     if (!(error instanceof Refusal)) throw error;
     who_problem.value = error;
-    if (error.status === NOBODY || error.status >= 500) setTimeout(learn, RETRY_MS);
+    if (error.status === NOBODY || error.status === 429 || error.status >= 500) setTimeout(learn, RETRY_MS);
   });
 }
 
