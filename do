@@ -193,7 +193,7 @@ verb_test() {
   local long=no begin=$SECONDS status=0 target
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
-    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each, half an hour of the console and experiment 1 (about 3 GB, 6 hours)" \
+    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each, three quarters of an hour of the console and experiment 1 (about 3 GB, 6 hours)" \
          core console browser tests postgresql cluster fuzz experiment
   else
     need "test: two builds with their tests, release and asan-ubsan (about 2 GB, half an hour on two cores)" core console browser tests postgresql cluster
@@ -216,7 +216,7 @@ verb_test() {
     step "Kafka, and a site, away for 5 minutes" env BACKSTREAM_OUTAGE_S=300 python3 tests/cluster/test_halves.py build/backstream || status=1
     step "a fourth broker takes the place of the first" env BACKSTREAM_BROKERS_CHANGE=1 python3 tests/cluster/test_changes.py build/backstream || status=1
     step "a million flows in one process and in nine" env BACKSTREAM_SAME_RECORDS=1000000 python3 tests/cluster/test_same.py build/backstream || status=1
-    step "the console for half an hour" python3 tests/console/run.py soak build/backstream || status=1
+    step "the console for three quarters of an hour" python3 tests/console/run.py soak build/backstream || status=1
     step "fuzz" fuzz_all 600 || status=1
     step "experiment 1" /usr/bin/python3 experiments/1 build/backstream || status=1
   fi

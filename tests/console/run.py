@@ -3,7 +3,7 @@
 
     run.py units             types, and what is decided without a browser
     run.py browser BINARY    in Debian's Chromium before `BINARY demo`, with the pages that it carries
-    run.py soak BINARY       Live for half an hour: memory of the tab, and what the server sends
+    run.py soak BINARY       Live for three quarters of an hour: memory of the tab, and what the server sends
 
 Exit status 77 where Node or console/'s packages are not there: there are no pages then.
 """
