@@ -111,9 +111,9 @@ test("a key is silenced, the list has it, and it is ended", { skip }, async () =
 test("tests of endpoints say what became of them", { skip }, async () => {
   const page = await open("/alerts", {}, as.operator);
   const row = (name) => page.locator("tr", { has: page.locator("th", { hasText: new RegExp(`^${name}$`) }) });
-  await press(page, page.getByRole("button", { name: "Send a test to good" }));
+  await press(page, page.getByRole("button", { name: "Test good" }));
   await row("good").getByText("test delivered").waitFor({ timeout: PATIENCE_MS });
-  await press(page, page.getByRole("button", { name: "Send a test to refusing" }));
+  await press(page, page.getByRole("button", { name: "Test refusing" }));
   await row("refusing").getByText("test refused").waitFor({ timeout: PATIENCE_MS });
   assert.ok(notices.some((notice) => notice.state === "test"));
   await page.end();

@@ -232,6 +232,7 @@ test("a PNG of what is on screen is one, and has more than one colour", async ()
       return new Set(pixels).size;
     }, file.toString("base64"));
     assert.ok(colours > 20, `${path}: ${colours} colours`);
+    if (process.env.BACKSTREAM_SCREENS) await fs.mkdir(process.env.BACKSTREAM_SCREENS, { recursive: true });
     if (process.env.BACKSTREAM_SCREENS) await fs.writeFile(`${process.env.BACKSTREAM_SCREENS}/saved-${new URL(page.url()).pathname.slice(1).replace("/", "-")}-${address(page).get("chart") ?? ""}.png`, file);
     await page.end();
   }
