@@ -390,6 +390,7 @@ class QueryRoutes {
     Json json = query_json(*ground_, status, now);
     const Identity* const who = identity_of(request);
     if (who == nullptr || who->row_filter.empty()) return json;
+    if (auto may = check_may_read(request, status.object.name); !may) return tl::unexpected(std::move(may.error()));
     if (!status.query) return fail("42501", fmt::format("'{}' has no rows of its own", status.object.name));
     if (auto filter = RowFilter::make(who->row_filter, status.query->output()); !filter)
       return tl::unexpected(std::move(filter.error()));
@@ -441,6 +442,13 @@ class QueryRoutes {
 };
 
 }  // namespace
+
+Result<void> check_may_read(const Request& request, std::string_view name) {
+  const Identity* const who = identity_of(request);
+  if (who == nullptr || who->row_filter.empty() || !name.starts_with(QueryRegister::kTemporaryMark)) return {};
+  return fail("42501", fmt::format("'{}' is somebody's SELECT: who sees some rows only may not read it", name), {},
+              "the results of registered queries can be read");
+}
 
 void add_query_routes(http::Router& router, const std::shared_ptr<const ApiGround>& ground) {
   using http::Method;

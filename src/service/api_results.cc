@@ -41,6 +41,7 @@ class ResultRoutes {
 
   Response results(const Request& request) const {
     const std::string name(request.path_value("name"));
+    if (const auto may = check_may_read(request, name); !may) return refuse(may.error());
     ResultBoard::Range range;
     const auto from = time_parameter(request, "from"), until = time_parameter(request, "until");
     const auto after = count_parameter(request, "after"), limit = count_parameter(request, "limit");
@@ -210,6 +211,7 @@ class ResultRoutes {
     http::EventStream events;
     std::vector<std::shared_ptr<const void>> leases;
     for (const std::string& name : names) {
+      if (const auto may = check_may_read(request, name); !may) return refuse(may.error());
       auto topic = ground_->board.topic(name);
       if (!topic || !(ground_->queries.find(name) || ground_->sessions.find_answer(name))) return nothing_of(name);
       if (const Identity* const who = identity_of(request); who != nullptr && !who->row_filter.empty()) {

@@ -473,6 +473,17 @@ TEST_F(ApiTest, WhoMaySeeSomeRowsSeesThose) {
     EXPECT_EQ(all[0][member], nullptr) << member;
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/matrix/why", nullptr, {}, token).status, 403);
   EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/matrix/history", nullptr, {}, token).status, 403);
+  // In a SELECT of another viewer's anything may be called src_as.
+  for (const std::string& text : {kMatrix, std::string("SELECT 64500 AS src_as, octets FROM matrix")}) {
+    const auto opened = ask(Method::kPost, "/api/v1/sessions", {{"text", text}});
+    ASSERT_EQ(opened.status, 201) << opened.body;
+    const std::string session = Json::parse(opened.body)["name"];
+    for (const char* const more : {"", "/results", "/events"})
+      EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/" + session + more, nullptr, {}, token).status, 403)
+          << session << more;
+    EXPECT_EQ(ask(Method::kGet, "/api/v1/events", nullptr, {{"query", session}}, token).status, 403) << session;
+    EXPECT_EQ(ask(Method::kGet, "/api/v1/queries/" + session + "/results").status, 200) << session;
+  }
 }
 
 TEST_F(ApiTest, TablesAreMadeFilledReadAndKept) {
