@@ -185,7 +185,7 @@ void add_alert_routes(http::Router& router, const std::shared_ptr<const ApiGroun
   };
   add(Method::kGet, "/api/v1/alerts", kViewer, "alerts", false, &AlertRoutes::list);
   add(Method::kGet, "/api/v1/alerts/ended", kViewer, "ended_alerts", true, &AlertRoutes::ended);
-  add(Method::kGet, "/api/v1/alerts/{id}", kViewer, "alert", false, &AlertRoutes::show);
+  add(Method::kGet, "/api/v1/alerts/{id}", kViewer, "alert", true, &AlertRoutes::show);
   add(Method::kPost, "/api/v1/alerts/{id}/ack", kOperator, "acknowledge_alert", true, &AlertRoutes::acknowledge);
   add(Method::kGet, "/api/v1/silences", kViewer, "silences", false, &AlertRoutes::silences);
   add(Method::kPost, "/api/v1/silences", kOperator, "add_silence", true, &AlertRoutes::add_silence);
