@@ -49,10 +49,10 @@ std::string sparkline(const std::vector<std::optional<double>>& values) {
     line += !value ? " " : kBars[top <= 0 ? 0 : std::min<size_t>(7, static_cast<size_t>(*value / top * 7.999))];
   return line;
 }
-/// 75 s -> "1:15".
 /// What people find at the service's address: pages for browsers, where they are part of this build.
 std::string_view front_name() { return console::built_assets().empty() ? "api" : "console"; }
 
+/// 75 s -> "1:15".
 std::string elapsed_text(Micros time) { return fmt::format("{}:{:02}", time / kSecond / 60, time / kSecond % 60); }
 /// 1234567 -> "1,234,567".
 std::string grouped(uint64_t number) {
