@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The one door for people. Each verb installs what it needs and nothing else (Debian 12 packages, and for tests with
-# Kafka its jars from Maven Central), says so before it starts, and can be repeated at no cost. `./do help` lists the verbs.
+# The one door for people. Each verb installs what it needs and nothing else (Debian 12 packages, for the console what
+# its lock names from the npm registry, and for tests with Kafka its jars from Maven Central), says so before it starts, and can be repeated at no cost. `./do help` lists the verbs.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
@@ -72,8 +72,8 @@ need() {
   fi
   say "installs from Debian: $missing"
   if [ -n "$lists" ]; then
-    say "  first apt's package lists (about 20 MB); with what they depend on at most 570 MB (core), 1 GB (with fuzz,"
-    say "  lint, oracles or experiment); 1 to 4 minutes"
+    say "  first apt's package lists (about 20 MB); with what they depend on at most 800 MB (core and console), 1 GB (with"
+    say "  fuzz, lint, oracles or experiment), 2.4 GB (test); 1 to 4 minutes"
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
   fi
   say "  $(sizes $missing); about 1 to 3 minutes"
@@ -145,7 +145,8 @@ kafka_jars() {
 console_modules() {
   [ console/node_modules/.package-lock.json -nt console/package-lock.json ] && return
   say "fetches what console/package-lock.json names from the npm registry (49 MB, 10 to 60 s)"
-  npm ci --prefix console --ignore-scripts --no-audit --no-fund --loglevel=error
+  # A registry that cannot be reached is given up after two minutes, not after a quarter of an hour.
+  npm ci --prefix console --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-timeout=60000 --fetch-retries=1
 }
 
 # For builds that people use: without the registry there is a program without pages for browsers, which says so itself.
