@@ -17,7 +17,7 @@ import tempfile
 
 CONSOLE = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "console"))
 SKIPPED = 77
-TAP = re.compile(r"^# (pass|fail|cancelled|skipped|todo) (\d+)$", re.M)
+SUMMARY = re.compile(r"^[#ℹ] (pass|fail|cancelled|skipped|todo) (\d+)$", re.M)   # "#" of TAP, Node 18's form; later ones' is another
 
 
 def node_tests(files, environment=None):
@@ -25,7 +25,7 @@ def node_tests(files, environment=None):
     result = subprocess.run(["node", "--test", *files], cwd=CONSOLE, env={**os.environ, **(environment or {})},
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(result.stdout)
-    counts = {name: int(number) for name, number in TAP.findall(result.stdout)}
+    counts = {name: int(number) for name, number in SUMMARY.findall(result.stdout)}
     failed = counts.get("fail", 0) + counts.get("cancelled", 0)
     if result.returncode != 0 and failed == 0 or not counts.get("pass"):
         failed += 1   # Node itself failed, or no test ran.
