@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "sqlite/database.h"
+
 namespace backstream::alert {
 namespace {
 
@@ -130,6 +132,35 @@ TEST_F(AlertStoreTest, OfWhatHasEndedTheNewestAreKept) {
   EXPECT_EQ((*store)->ended(base::kMinTime, base::kMaxTime, 3)->size(), 3u);
   EXPECT_EQ(*(*store)->find_ended("2"), "body 2");
   EXPECT_EQ(*(*store)->find_ended("1"), std::nullopt);
+}
+
+TEST_F(AlertStoreTest, AFileOfBeforeEndedAlertsWereKeptIsGoneOnWith) {
+  const KeyState a = key("[1]");
+  AlertStore::Step step;
+  step.rule = "r";
+  step.facts = "{}";
+  step.put = {&a};
+  {
+    auto store = AlertStore::open(path());
+    ASSERT_TRUE(store && (*store)->write(step));
+  }
+  {
+    sqlite::Database file(path(), sqlite::Database::Mode::kWrite);
+    file.execute("DROP TABLE ended");
+    file.execute("UPDATE key SET body = json_remove(body, '$.fired_at', '$.notified_at', '$.notified_to')");
+  }
+  auto store = AlertStore::open(path());
+  ASSERT_TRUE(store) << store.error().message;
+  const auto kept = (*store)->load();
+  ASSERT_TRUE(kept) << kept.error().message;
+  const KeyState& known = kept->rules.at("r").keys.at(0);
+  EXPECT_EQ(known.fired_at, a.since) << "when it began is the best that is known";
+  EXPECT_TRUE(known.told.notified);
+  EXPECT_TRUE(known.told.notified_to.empty());
+  step.put.clear();
+  step.ended = {{"x", 1, 2, "over"}};
+  ASSERT_TRUE((*store)->write(step));
+  EXPECT_EQ(*(*store)->find_ended("x"), "over");
 }
 
 TEST_F(AlertStoreTest, AnotherFileIsLeftAlone) {
