@@ -33,7 +33,8 @@ class ConsoleRoutes : public testing::Test {
 };
 
 TEST_F(ConsoleRoutes, EveryAddressOfAPageIsTheSamePage) {
-  for (const char* const path : {"/", "/live", "/queries", "/q/top_dst", "/new", "/q/a%2Fb"}) {
+  for (const char* const path : {"/", "/live", "/explore", "/queries", "/q/top_dst", "/q/a%2Fb", "/new", "/matrix",
+                                 "/exporters", "/alerts", "/alerts/5f0c", "/system"}) {
     const auto page = ask(router_, path);
     EXPECT_EQ(page.status, 200) << path;
     EXPECT_EQ(page.body, "<!doctype html>") << path;
