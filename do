@@ -24,6 +24,7 @@ postgresql="postgresql-15"                                               # 175 M
 say() { printf '%s\n' "$*"; }
 die() { printf 'do: error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null; }
+may_install() { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }
 step() {  # step NAME COMMAND...: runs it, says how long it took
   local name=$1 begin=$SECONDS status=0
   shift
@@ -60,16 +61,13 @@ need() {
     return
   fi
   ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || lists="apt-get update -q && "
-  if [ "$(id -u)" != 0 ]; then
-    if have sudo && sudo -n true 2>/dev/null; then
-      root=(sudo -n)
-    else
-      say "packages missing: $missing"
-      say "to install them, run as root:"
-      say "  apt-get update && apt-get install -y --no-install-recommends $missing"
-      exit 1
-    fi
+  if ! may_install; then
+    say "packages missing: $missing"
+    say "to install them, run as root:"
+    say "  apt-get update && apt-get install -y --no-install-recommends $missing"
+    exit 1
   fi
+  [ "$(id -u)" = 0 ] || root=(sudo -n)
   say "installs from Debian: $missing"
   if [ -n "$lists" ]; then
     say "  first apt's package lists (about 20 MB); with what they depend on at most 800 MB (core and console), 1 GB (with"
@@ -149,8 +147,13 @@ console_modules() {
   npm ci --prefix console --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-timeout=60000 --fetch-retries=1
 }
 
-# For builds that people use: without the registry there is a program without pages for browsers, which says so itself.
+# For builds that people use: without Node or the registry there is a program without pages for browsers, which says so
+# itself. Who has all else, and may not install, is not kept from building for want of Node.
+console_group() {
+  if { have node && have npm; } || may_install || [ -n "$(missing_packages $core)" ]; then say console; fi
+}
 console_if_possible() {
+  have npm || { say "console: Node and npm are not here (./do setup console); this build has no pages for browsers, all else works"; return; }
   console_modules || say "console: npm could not fetch its packages (above); this build has no pages for browsers, all else works"
 }
 
@@ -170,14 +173,14 @@ verb_setup() {
 }
 
 verb_build() {
-  need "build: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time)" core console
+  need "build: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time)" core $(console_group)
   step "packages of the console" console_if_possible
   step "build" build_release OFF backstream
   say "build/backstream is ready: build/backstream --help"
 }
 
 verb_demo() {
-  local groups=(core console) kafka=no
+  local groups=(core $(console_group)) kafka=no
   [[ " $* " != *" --cluster "* ]] || { kafka=yes; groups+=(cluster); }
   [[ " $* " != *" --brokers"* ]] || kafka=no
   need "demo: compiles build/backstream (about 200 MB, 3 minutes on two cores the first time), then a minute of traffic" "${groups[@]}"
