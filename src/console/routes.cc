@@ -51,11 +51,13 @@ Response with_headers(Response response, std::string_view cache_control) {
 }
 
 bool takes_gzip(const Request& request) {
-  // "gzip;q=0" and "*" are not worth reading a grammar for: no browser sends them, and who is sent plain octets can
-  // always read them.
+  // A weight ("gzip;q=0") and "*" are not worth reading a grammar for: no browser sends them, and who is sent plain
+  // octets can always read them.
   const std::string accepted = request.headers.list("Accept-Encoding");
   const size_t at = accepted.find("gzip");
-  return at != std::string::npos && accepted.compare(at + 4, 2, ";q") != 0;
+  if (at == std::string::npos) return false;
+  const size_t next = accepted.find_first_not_of(" \t", at + 4);
+  return next == std::string::npos || accepted[next] == ',';
 }
 
 Response answer_asset(const Pages& pages, size_t index, const Request& request, std::string_view cache_control) {

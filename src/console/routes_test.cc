@@ -82,7 +82,7 @@ TEST_F(ConsoleRoutes, GzippedForWhoTakesIt) {
   EXPECT_EQ(zipped.body, "(zipped script)");
   EXPECT_EQ(zipped.headers.find("Content-Encoding"), "gzip");
   EXPECT_EQ(zipped.headers.find("Vary"), "Accept-Encoding");
-  for (const char* const refused : {"br", "identity", "gzip;q=0"}) {
+  for (const char* const refused : {"br", "identity", "gzip;q=0", "gzip; q=0, br", "gzip ; q=0"}) {
     const auto plain = ask(router_, "/assets/console-AAAAAAAA.js", with("Accept-Encoding", refused));
     EXPECT_EQ(plain.body, "run()") << refused;
     EXPECT_FALSE(plain.headers.find("Content-Encoding")) << refused;
