@@ -96,7 +96,7 @@ test("functions are those that docs/sql.md has", () => {
   for (const name of FUNCTIONS) assert.match(text, new RegExp(`[\`\\s(]${name}[\`\\s(]`), name);
 });
 
-test("a thousand lines are offered for in no time to speak of", () => {
+test("a statement of a thousand lines has offers", () => {
   const long = Array.from({ length: 1_000 }, (_, i) => `  sum(CASE WHEN dst_port = ${i} THEN octets END) AS "port ${i}",`).join("\n");
   assert.ok(offers_at(`SELECT\n${long}\n src FROM flows`, 20, relations).offers.length > 100);
 });
