@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import { test } from "node:test";
-import { false_daemon, open, text } from "./browser_common.mjs";
+import { false_daemon, open, origin, text } from "./browser_common.mjs";
 
 test("pause holds the picture and counts what comes; resume shows it", async () => {
   const page = await open("/q/demo_pops?v=1&r=5m");
@@ -160,6 +160,23 @@ test("copied as SQL, curl and command, and downloaded as CSV and JSONL", async (
   assert.match(await fs.readFile(await csv.path(), "utf8"), /^window_start,site,octets,flows\r\n20.*pop-/);
   const [jsonl] = await Promise.all([page.waitForEvent("download"), page.click(".menu-item >> text=JSONL")]);
   for (const line of (await fs.readFile(await jsonl.path(), "utf8")).trim().split("\n")) assert.ok(JSON.parse(line).site);
+  await page.end();
+});
+
+test("without a clipboard of its own, as on plain HTTP, a page copies what is selected, and its menu stays", async () => {
+  const page = await open("/q/demo_pops?v=1&r=5m", {}, (page) => page.addInitScript(() => Object.defineProperty(Navigator.prototype, "clipboard", { value: undefined })));
+  await page.click(".actions .menu summary >> text=Copy");
+  await page.focus(`.menu-item:has-text("Copy link")`);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".actions .menu[open] .menu-item:focus >> text=✓ Copied");
+  await page.waitForSelector(".value");
+  await page.click(".data .value >> nth=0");
+  await page.click("[role=menuitem] >> text=Copy the value");
+  const value = await text(page, ".data .value >> nth=0");
+  await page.goto(`${origin}/queries`);
+  await page.focus("input[type=search]");
+  await page.keyboard.press("Control+V");
+  assert.equal(await page.inputValue("input[type=search]"), value);
   await page.end();
 });
 

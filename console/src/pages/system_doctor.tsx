@@ -1,9 +1,8 @@
 // What `backstream doctor` says: what is wrong first, and what is to be typed.
-import { useState } from "preact/hooks";
 import { system } from "../api/system";
 import type { Check } from "../api/types";
 import { usePoll } from "../state/poll";
-import { Badge, Loading, type Mark, Trouble } from "../widgets/basics";
+import { Badge, CopyItem, Loading, type Mark, Trouble } from "../widgets/basics";
 import { system_words } from "../words/system";
 import { words } from "../words/words";
 
@@ -44,19 +43,7 @@ function Mend({ text }: { text: string }) {
   return (
     <div class="mend">
       <pre aria-label={s.mend}>{text}</pre>
-      <CopyButton text={text}>{s.copy}</CopyButton>
+      <CopyItem class="button" text={() => text}>{s.copy}</CopyItem>
     </div>
-  );
-}
-
-export function CopyButton({ text, children }: { text: string; children: string }) {
-  const [done, set_done] = useState(false);
-  return (
-    <button type="button" class="button" onClick={() => void navigator.clipboard.writeText(text).then(() => {
-      set_done(true);
-      setTimeout(() => set_done(false), 1_500);
-    })}>
-      <span aria-live="polite">{done ? `✓ ${words.value.copied}` : children}</span>
-    </button>
   );
 }

@@ -6,12 +6,11 @@ import type { Role, Token } from "../api/types";
 import { zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
 import { who } from "../state/session";
-import { Badge, Loading, Panel, Trouble } from "../widgets/basics";
+import { Badge, CopyItem, Loading, Panel, Trouble } from "../widgets/basics";
 import { Question } from "../widgets/question";
 import { date_time } from "../words/format";
 import { system_words } from "../words/system";
 import { words } from "../words/words";
-import { CopyButton } from "./system_doctor";
 
 const DAY_SECONDS = 86_400;
 const LIVES = { day: 1, week: 7, quarter: 90, year: 365 } as const;
@@ -96,7 +95,7 @@ function NewToken({ made }: { made: () => void }) {
       {fresh && (
         <div class="fresh-token" role="status">
           <p>{s.token_made(fresh.name)}</p>
-          <div class="mend"><pre>{fresh.token}</pre><CopyButton text={fresh.token}>{s.token_copy}</CopyButton><button type="button" class="button" onClick={() => set_fresh(null)}>{s.token_hide}</button></div>
+          <div class="mend"><pre>{fresh.token}</pre><CopyItem class="button" text={() => fresh.token}>{s.token_copy}</CopyItem><button type="button" class="button" onClick={() => set_fresh(null)}>{s.token_hide}</button></div>
         </div>
       )}
       <form class="toolbar token-form" onSubmit={(event) => void submit(event)}>

@@ -5,6 +5,7 @@ import { NOBODY, type Refusal } from "../api/client";
 import { go } from "../state/address";
 import { address_of, type View } from "../state/view";
 import { words } from "../words/words";
+import { copy_text } from "./copy_text";
 
 /** A link within the console: a plain one for every other button and key. */
 export function Link({ to, class: style, children, current }: { to: View; class?: string; children: ComponentChildren; current?: boolean }) {
@@ -66,15 +67,15 @@ export function Menu({ label, children, class: style }: { label: ComponentChildr
 
 /** @param style  an item of a menu, or a button of its own */
 export function CopyItem({ text, children, class: style = "menu-item" }: { text: () => string; children: ComponentChildren; class?: string }) {
-  const [done, set_done] = useState(false);
+  const w = words.value;
+  const [done, set_done] = useState<boolean | null>(null);
+  const copy = async () => {
+    set_done(await copy_text(text()));
+    setTimeout(() => set_done(null), 1_500);
+  };
   return (
-    <button type="button" class={style} onClick={() => {
-      void navigator.clipboard.writeText(text()).then(() => {
-        set_done(true);
-        setTimeout(() => set_done(false), 1_500);
-      });
-    }}>
-      <span aria-live="polite">{done ? `✓ ${words.value.copied}` : children}</span>
+    <button type="button" class={style} onClick={() => void copy()}>
+      <span aria-live="polite">{done === null ? children : done ? `✓ ${w.copied}` : w.not_copied}</span>
     </button>
   );
 }

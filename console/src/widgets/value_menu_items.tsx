@@ -6,6 +6,7 @@ import { address, go } from "../state/address";
 import { open_new_query } from "../state/draft";
 import { may_operate } from "../state/session";
 import { words } from "../words/words";
+import { copy_text } from "./copy_text";
 import { type Opened, opened } from "./value_menu";
 
 function close(to_anchor: boolean): void {
@@ -48,7 +49,7 @@ export function ValueMenuItems({ now }: { now: Opened }) {
     ...(subject.parts.length === 1 ? [[w.value_exclude, act(() => go(filtered(address.value.view, subject, "!=")))] as [string, () => void]] : []),
     [w.value_group(subject.parts.map(({ column }) => heading_of(column.name)).join(", ")), act(() => go(grouped(address.value.view, subject)))],
     ...(alert ? [[w.value_alert, act(() => open_new_query(alert.text, alert.name))] as [string, () => void]] : []),
-    [w.value_copy, act(() => void navigator.clipboard?.writeText(subject.parts.map(({ value }) => String(value ?? "")).join("\t")))],
+    [w.value_copy, act(() => void copy_text(subject.parts.map(({ value }) => String(value ?? "")).join("\t")))],
   ];
   const on_key = (event: KeyboardEvent) => {
     const all = [...menu.current!.querySelectorAll<HTMLElement>("[role=menuitem]")];

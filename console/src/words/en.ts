@@ -115,6 +115,7 @@ export const en = {
   copy_command: "Copy as command",
   copy_link: "Copy link",
   copied: "Copied",
+  not_copied: "The browser does not allow it",
   download: "Download",
   window: "Window",
   window_latest: "Newest window",

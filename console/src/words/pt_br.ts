@@ -114,6 +114,7 @@ export const pt_br: Words = {
   copy_command: "Copiar como comando",
   copy_link: "Copiar link",
   copied: "Copiado",
+  not_copied: "O navegador não permite",
   download: "Baixar",
   window: "Janela",
   window_latest: "Última janela",
