@@ -14,21 +14,21 @@ export function useFiring(): void {
       firing.value = null;
       return;
     }
-    let timer: ReturnType<typeof setInterval> | undefined;
     const ask = () => {
       if (document.hidden || Date.now() - alerts_heard_at < EVERY_MS - 500) return;
       api.alerts().catch((error: unknown) => {
         if (!(error instanceof Refusal) || error.status === NOBODY || error.status === 429 || (error.status >= 500 && error.status !== 501)) return;
         firing.value = null;
-        clearInterval(timer);
+        stop();
       });
     };
-    timer = setInterval(ask, EVERY_MS);
-    document.addEventListener("visibilitychange", ask);
-    ask();
-    return () => {
+    const timer = setInterval(ask, EVERY_MS);
+    const stop = () => {
       clearInterval(timer);
       document.removeEventListener("visibilitychange", ask);
     };
+    document.addEventListener("visibilitychange", ask);
+    ask();
+    return stop;
   }, [out]);
 }

@@ -15,7 +15,10 @@ export function ask_again(): void {
   ++asked.value;
 }
 
-/** Asks at once and then every `every_ms`, not while the tab is hidden. The last answer stays where one fails. */
+/**
+ * Asks at once and then every `every_ms`, not while the tab is hidden. The last answer stays where one fails. What the
+ * reader may not know is not asked for again and again: servers count that.
+ */
 export function usePoll<T>(question: () => Promise<T>, every_ms: number, keys: readonly unknown[] = []): Signal<Polled<T>> {
   const [answer] = useState(() => signal<Polled<T>>({ value: null, problem: null }));
   useEffect(() => {
@@ -34,7 +37,7 @@ export function usePoll<T>(question: () => Promise<T>, every_ms: number, keys: r
         const problem = error instanceof Refusal ? error : new Refusal({ title: String(error), status: NOBODY });
         if (current()) answer.value = { value: answer.value.value, problem };
       }
-      if (current() && !document.hidden) timer = setTimeout(() => void ask(), every_ms);
+      if (current() && !document.hidden && answer.value.problem?.status !== 403) timer = setTimeout(() => void ask(), every_ms);
     };
     const on_visible = () => void (document.hidden || ask());
     document.addEventListener("visibilitychange", on_visible);

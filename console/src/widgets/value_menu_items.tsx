@@ -4,7 +4,7 @@ import { heading_of, label_of } from "../charts/labels";
 import { alert_statement, filtered, grouped } from "../charts/value_actions";
 import { address, go } from "../state/address";
 import { open_new_query } from "../state/draft";
-import { may_operate } from "../state/session";
+import { may_operate, may_see } from "../state/session";
 import { words } from "../words/words";
 import { copy_text } from "./copy_text";
 import { type Opened, opened } from "./value_menu";
@@ -26,14 +26,14 @@ export function ValueMenuItems({ now }: { now: Opened }) {
     const on_down = (event: PointerEvent) => {
       if (event.target instanceof Node && !menu.current?.contains(event.target)) close(false);
     };
-    const on_scroll = () => close(false);
+    const on_moved = () => close(false);
     addEventListener("pointerdown", on_down);
-    addEventListener("popstate", on_scroll);
-    addEventListener("resize", on_scroll);
+    addEventListener("popstate", on_moved);
+    addEventListener("resize", on_moved);
     return () => {
       removeEventListener("pointerdown", on_down);
-      removeEventListener("popstate", on_scroll);
-      removeEventListener("resize", on_scroll);
+      removeEventListener("popstate", on_moved);
+      removeEventListener("resize", on_moved);
     };
   }, [now]);
   const { subject } = now;
@@ -43,14 +43,15 @@ export function ValueMenuItems({ now }: { now: Opened }) {
     close(true);
     what();
   };
-  const items: [string, () => void][] = [
-    [w.value_filter, act(() => go(filtered(address.value.view, subject, "=")))],
+  const items: [string, () => void][] = [];
+  if (may_see("explore")) {
+    items.push([w.value_filter, act(() => go(filtered(address.value.view, subject, "=")))]);
     // Rows without one of several values are not the rows without the key.
-    ...(subject.parts.length === 1 ? [[w.value_exclude, act(() => go(filtered(address.value.view, subject, "!=")))] as [string, () => void]] : []),
-    [w.value_group(subject.parts.map(({ column }) => heading_of(column.name)).join(", ")), act(() => go(grouped(address.value.view, subject)))],
-    ...(alert ? [[w.value_alert, act(() => open_new_query(alert.text, alert.name))] as [string, () => void]] : []),
-    [w.value_copy, act(() => void copy_text(subject.parts.map(({ value }) => String(value ?? "")).join("\t")))],
-  ];
+    if (subject.parts.length === 1) items.push([w.value_exclude, act(() => go(filtered(address.value.view, subject, "!=")))]);
+    items.push([w.value_group(subject.parts.map(({ column }) => heading_of(column.name)).join(", ")), act(() => go(grouped(address.value.view, subject)))]);
+  }
+  if (alert) items.push([w.value_alert, act(() => open_new_query(alert.text, alert.name))]);
+  items.push([w.value_copy, act(() => void copy_text(subject.parts.map(({ value }) => String(value ?? "")).join("\t")))]);
   const on_key = (event: KeyboardEvent) => {
     const all = [...menu.current!.querySelectorAll<HTMLElement>("[role=menuitem]")];
     const at = all.indexOf(document.activeElement as HTMLElement);
