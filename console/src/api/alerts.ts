@@ -1,6 +1,6 @@
 // Questions of the pages about alerts.
 import { ask, get, hear_alerts, post } from "./client";
-import type { Alert, AlertRule, Endpoint, Query, Silence } from "./types";
+import type { Alert, AlertRule, Endpoint, Silence } from "./types";
 
 export interface AlertsNow {
   alerts: Alert[];
@@ -41,5 +41,4 @@ export const alerts_api = {
   /** Waits up to 15 s for what becomes of it. */
   test: async (endpoint: string) => (await post<{ results: TestResult[] }>("/alerts/test", { endpoint })).results,
   drop_rule: (name: string) => ask(`/queries/${encodeURIComponent(name)}`, { method: "DELETE" }),
-  rule: (name: string) => get<Query>(`/queries/${encodeURIComponent(name)}`),
 };

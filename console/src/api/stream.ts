@@ -6,7 +6,7 @@ import { EventParser, type ServerEvent } from "./event_parser";
 import type { Window } from "./types";
 
 /** What the server takes on one stream (http::kStreamTopicsMax). */
-export const TOPICS_MAX = 32;
+const TOPICS_MAX = 32;
 /** The server says something every 15 s; silence of three times that is a dead connection. */
 const SILENCE_MAX_MS = 45_000;
 const RETRY_FIRST_MS = 500;
@@ -40,7 +40,7 @@ export function parse_ids(text: string, count: number): number[] | null {
 }
 
 /** The path of a stream that goes on where each topic is. */
-export function stream_path(topics: readonly { name: string; last: number }[]): string {
+function stream_path(topics: readonly { name: string; last: number }[]): string {
   const names = topics.map((topic) => `query=${encodeURIComponent(topic.name)}`).join("&");
   return `/events?${names}&last_event_id=${topics.map((topic) => topic.last).join(",")}`;
 }

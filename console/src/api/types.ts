@@ -323,14 +323,6 @@ export interface Sink {
   errors?: number;
 }
 
-export interface Check {
-  id: string;
-  state: "ok" | "warning" | "error";
-  text: string;
-  /** What to type. */
-  fix: string;
-}
-
 export interface Doctor {
   checks: Check[];
   warnings: number;
@@ -367,13 +359,6 @@ export interface Session {
   /** The time that is asked for has an end, and the stream ends with it. */
   ends: boolean;
   notices: string[];
-}
-
-/** What a query can read. */
-export interface Relation {
-  name: string;
-  kind: "stream" | "table" | "view" | "query";
-  columns: Column[];
 }
 
 /** The answer to POST /queries/suggest. */

@@ -1,6 +1,7 @@
 // Conditions that an address has (?f=, one each): column, operator, value; as people read them, and as SQL. Pure.
 import { sql_name, sql_text } from "../api/client";
 import type { Column, Value } from "../api/types";
+import { is_number } from "./shape";
 
 /** "in": an address within a prefix. */
 export const OPERATORS = ["=", "!=", "<", "<=", ">", ">=", "contains", "in"] as const;
@@ -46,11 +47,9 @@ function name_of(column: string): string {
   return /^[^\s"'=!<>]+$/.test(column) ? column : `"${column.replaceAll('"', '""')}"`;
 }
 
-const NUMBERS = /^(smallint|integer|bigint|real|double precision|numeric)/;
 const ADDRESS = /^[0-9a-f:.]{2,45}(\/\d{1,3})?$/i;
 
 const is_address = (column: Column) => column.type === "inet" || column.type === "cidr";
-export const is_number = (column: Column) => NUMBERS.test(column.type);
 
 /** Those that mean something for values of the column, the most wanted first. */
 export function operators_of(column: Column): readonly Operator[] {

@@ -17,6 +17,7 @@ export interface Shape {
 }
 
 const NUMBERS = /^(smallint|integer|bigint|real|double precision|numeric)/;
+export const is_number = (column: Column) => NUMBERS.test(column.type);
 /** Numbers that name something. */
 const NAMES = /(^|_)(as|asn|port|protocol|if|ip_version|dscp|tos|vlan|tcp_flags|icmp_type|icmp_code|version|sampling_rate|domain)$/;
 const SIDES: readonly (readonly [string, string])[] = [["src", "dst"], ["in", "out"], ["from", "to"], ["entry", "exit"]];
@@ -42,14 +43,14 @@ export function shape_of(columns: readonly Column[]): Shape {
   const errors = new Map<string, string>();
   for (const column of columns) if (column.stderr_of !== undefined) errors.set(column.stderr_of, column.name);
   // A statement without GROUP BY has every column in its key: the mark then tells nothing.
-  const told = columns.some((column) => column.key === true) && columns.some((column) => NUMBERS.test(column.type) && column.key !== true);
+  const told = columns.some((column) => column.key === true) && columns.some((column) => is_number(column) && column.key !== true);
   const dimensions: Column[] = [], measures: Column[] = [], attributes: Column[] = [];
   const names = new Set(columns.map((column) => column.name));
   for (const column of columns) {
     const { name } = column;
     // Of tiers: maxima stand beside their averages, and are not drawn by default.
     if (name === "window_start" || name === "window_end" || name.startsWith("_") || column.stderr_of !== undefined) continue;
-    if (NUMBERS.test(column.type)) {
+    if (is_number(column)) {
       const names_something = quantity_of(name).kind === "count" && NAMES.test(name);
       if (told ? column.key === true : names_something) dimensions.push(column);
       else if (name.endsWith("_max") && names.has(name.slice(0, -4))) attributes.push(column);

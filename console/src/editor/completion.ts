@@ -28,7 +28,7 @@ export const FUNCTIONS = ("abs ceil ceiling div exp floor ln log log10 mod pow p
   "to_timestamp count sum avg min max stddev stddev_samp stddev_pop variance var_samp var_pop bool_and every bool_or bit_and bit_or bit_xor percentile_cont percentile_disc approx_count_distinct " +
   "approx_percentile topk entropy first last sum_stderr row_number rank dense_rank percent_rank cume_dist ntile first_value nth_value last_value lag lead counter_delta ewma coalesce nullif greatest least " +
   "tumble hop session spread").split(" ");
-export const KEYWORDS = ("SELECT DISTINCT FROM WHERE GROUP BY HAVING ORDER LIMIT OFFSET AS AND OR NOT NULL IS IN LIKE ILIKE BETWEEN CASE WHEN THEN ELSE END CAST interval FILTER OVER PARTITION WINDOW " +
+const KEYWORDS = ("SELECT DISTINCT FROM WHERE GROUP BY HAVING ORDER LIMIT OFFSET AS AND OR NOT NULL IS IN LIKE ILIKE BETWEEN CASE WHEN THEN ELSE END CAST interval FILTER OVER PARTITION WINDOW " +
   "JOIN LEFT RIGHT FULL INNER CROSS ON USING UNION ALL WITH EXISTS ASC DESC NULLS CREATE MATERIALIZED VIEW ANY ARRAY WITHIN AT TIME ZONE ROWS RANGE PRECEDING FOLLOWING UNBOUNDED TRUE FALSE").split(" ");
 
 /** Names of relations, and what they are called in FROM: "flows f", "tumble(flows, …) AS t". */

@@ -20,7 +20,7 @@ export function CopyStatement({ sql }: { sql: string }) {
 }
 
 /** "demo_matrix-2026-01-31T140210Z.csv". */
-export function file_name(name: string, from: number, type: string): string {
+function file_name(name: string, from: number, type: string): string {
   return `${name}-${new Date(from).toISOString().slice(0, 19).replaceAll(":", "")}Z.${type}`;
 }
 

@@ -4,6 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import { api } from "../api/client";
 import { SessionFeed } from "../api/feed";
 import { explore_api } from "../api/explore";
+import { queries as queries_api } from "../api/queries";
 import type { Column, Query, Suggestion, Value } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
 import { heading_of, label_of, measure_title } from "../charts/labels";
@@ -382,7 +383,7 @@ function Ranking({ rows, by, measure, subject, unit, parts, waiting, pending, as
 
 function Dimensions({ query, queries, shape, by, measure }: { query: Query; queries: readonly Query[]; shape: Shape; by: readonly Column[]; measure: string }) {
   const e = explore_words.value;
-  const relations = usePoll(explore_api.relations, 60_000).value.value;
+  const relations = usePoll(queries_api.relations, 60_000).value.value;
   const flows = relations?.find((relation) => relation.name === FLOWS)?.columns ?? [];
   const kept = new Set(query.columns.map((column) => column.name));
   const missing = flows.filter((column) => !kept.has(column.name) && !["time", "octets", "packets"].includes(column.name) && !column.type.startsWith("timestamp"));
@@ -417,7 +418,7 @@ function Dimensions({ query, queries, shape, by, measure }: { query: Query; quer
 function FlowsQuestion({ queries }: { queries: readonly Query[] }) {
   const w = words.value, e = explore_words.value;
   const { view } = address.value;
-  const relations = usePoll(explore_api.relations, 60_000).value;
+  const relations = usePoll(queries_api.relations, 60_000).value;
   const columns = relations.value?.find((relation) => relation.name === FLOWS)?.columns ?? [];
   const by = view.by.filter((name) => columns.some((column) => column.name === name));
   const measure = view.measure !== null && FLOWS_MEASURES.includes(view.measure) ? view.measure : units.value === "packets" ? "packets" : "octets";

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../api/client";
 import { exporters_api } from "../api/exporters";
 import { QueryFeed } from "../api/feed";
+import { system } from "../api/system";
 import type { Check, Snippet, Status } from "../api/types";
 import { Sparkline } from "../charts/sparkline";
 import { address, change, view_beside } from "../state/address";
@@ -243,8 +244,8 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
     title.current?.scrollIntoView({ block: "center" });
     title.current?.focus({ preventScroll: true });
   }, []);
-  const checks = usePoll(exporters_api.checks, 15_000, [of]).value.value;
-  const about = checks?.filter((check) => check.state !== "ok" && names_address(`${check.text} ${check.fix}`, of)) ?? [];
+  const doctor = usePoll(system.doctor, 15_000, [of]).value;
+  const about = doctor.value?.checks.filter((check) => check.state !== "ok" && names_address(`${check.text} ${check.fix}`, of)) ?? [];
   const time = (at: number | null) => (at === null ? "–" : date_time(at, zone.value));
   return (
     <Panel class="exporter-details" title={<span ref={title} tabIndex={-1}>{of}</span>} aside={<button type="button" class="button" onClick={() => change({ pick: null }, true)}>{t.close}</button>}>
@@ -271,7 +272,8 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
       )}
       <h3 class="exporter-doctor">{t.doctor}</h3>
       {about.length > 0 ? <ul class="exporter-checks">{about.map((check) => <CheckItem key={check.id} check={check} />)}</ul>
-        : <p class="muted">{told ? t.doctor_elsewhere : checks === null ? w.loading : t.doctor_ok}</p>}
+        : doctor.problem && !doctor.value ? <Trouble problem={doctor.problem} />
+        : <p class="muted">{told ? t.doctor_elsewhere : doctor.value === null ? w.loading : t.doctor_ok}</p>}
     </Panel>
   );
 }

@@ -10,7 +10,7 @@ export interface Tile {
 }
 
 /** Tiles at most, each a session on the server; with the matrix over two rows they fill a grid of two or three columns. */
-export const TILES_MAX = 5;
+const TILES_MAX = 5;
 const EXPORTERS = /^exporter(_|$)/;
 
 function tile_of(query: Query): Tile | null {

@@ -2,7 +2,7 @@
 import { save_blob } from "./export";
 
 /** The panel whose pictures are saved. */
-export const PICTURE = ".result";
+const PICTURE = ".result";
 const MARGIN = 20;
 const TITLE = 30;
 const LEGEND = 24;
@@ -30,7 +30,7 @@ async function image_of(svg: SVGSVGElement): Promise<HTMLImageElement> {
 }
 
 /** Null: there is no picture on the page. */
-export async function picture_of_page(title: string): Promise<HTMLCanvasElement | null> {
+async function picture_of_page(title: string): Promise<HTMLCanvasElement | null> {
   const panel = document.querySelector(PICTURE);
   if (!panel) return null;
   const drawn = [...panel.querySelectorAll<HTMLCanvasElement | SVGSVGElement>(".time-chart canvas, svg[data-picture]")];

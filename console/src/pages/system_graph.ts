@@ -52,7 +52,7 @@ const BUS = 26;
 /** What a link needs to be seen. */
 const REACH = 54;
 /** Below this the picture goes from top to bottom. */
-export const ACROSS_WIDTH = 640;
+const ACROSS_WIDTH = 640;
 const BOX_WIDTH_MAX = 300;
 
 /** Edges, bus, merge workers, receivers: from left to right, or from top to bottom where that has no room. */

@@ -51,7 +51,7 @@ function Figure({ label, value, unit, note, mark }: { label: string; value: stri
 }
 
 /** The query that is furthest behind; null: none tells. */
-export function slowest_of(queries: readonly Query[]): Query | null {
+function slowest_of(queries: readonly Query[]): Query | null {
   return queries.reduce<Query | null>((worst, query) => (query.lag_seconds !== null && query.lag_seconds > (worst?.lag_seconds ?? -Infinity) ? query : worst), null);
 }
 
@@ -98,7 +98,7 @@ function Nodes({ nodes, status }: { nodes: readonly Node[]; status: Status }) {
   };
   const roles = (node: Node) => (node.roles.length === 0 ? ["edge", "merge", "receiver"] : node.roles).map((role) => s.roles[role] ?? role).join(", ");
   return (
-    <Panel title={s.nodes} class="panel-wide">
+    <Panel title={s.nodes}>
       <Picture nodes={nodes} told={told} roles={roles} />
       <table class="data list-on-narrow">
         <caption class="visually-hidden">{s.nodes}</caption>

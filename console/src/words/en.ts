@@ -1,7 +1,6 @@
 // Every text of the console, in English. The type of this object is what other languages must have: a text that is
 // missing there does not compile.
-
-const plural = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
+import { plural } from "./format";
 
 export const en = {
   locale: "en-GB",

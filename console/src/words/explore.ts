@@ -40,7 +40,6 @@ const english = {
   may_not: "Your role may look, but not register queries: ask an operator for it.",
   since: (time: string) => `kept since ${time}`,
   choose: "Choose what to group by.",
-  earlier: "Compare",
   no_query: "No registered query has results that can be explored yet.",
 };
 
@@ -83,7 +82,6 @@ const portuguese: typeof english = {
   may_not: "Seu papel permite ver, mas não registrar consultas: peça a um operador.",
   since: (time) => `guardado desde ${time}`,
   choose: "Escolha por que agrupar.",
-  earlier: "Comparar",
   no_query: "Nenhuma consulta registrada tem resultados a explorar ainda.",
 };
 

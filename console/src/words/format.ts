@@ -19,6 +19,11 @@ export function short(value: number, locale: string): string {
   return step === 0 ? text : `${text} ${STEPS[step]}`;
 }
 
+/** "1 row", "2 rows"; what languages have of it that the console speaks. */
+export function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 export function whole(value: number, locale: string): string {
   return new Intl.NumberFormat(locale, { maximumFractionDigits: Number.isInteger(value) ? 0 : 3 }).format(value);
 }

@@ -1,6 +1,5 @@
 import type { Words } from "./en";
-
-const plural = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
+import { plural } from "./format";
 
 export const pt_br: Words = {
   locale: "pt-BR",

@@ -1,7 +1,6 @@
 // Of pages where queries are written, changed and looked into.
+import { plural } from "./format";
 import { words_of } from "./words";
-
-const plural = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
 
 const en = {
   editor_keys: "Ctrl-Space completes, Ctrl-Enter checks, Ctrl-F searches; Escape, then Tab leaves.",
@@ -25,7 +24,6 @@ const en = {
   changed_by_hint: "What theirs has is marked −, what yours has +.",
   keep_mine: "Go on with mine",
   take_theirs: "Take theirs",
-  only_read: "Who may not change queries sees the statement only.",
 
   versions: "Versions",
   version: "Version",
@@ -119,7 +117,6 @@ const pt_br: typeof en = {
   changed_by_hint: "O que é dela tem −, o que é seu tem +.",
   keep_mine: "Seguir com o meu",
   take_theirs: "Ficar com o outro",
-  only_read: "Quem não pode mudar consultas só vê o comando.",
 
   versions: "Versões",
   version: "Versão",

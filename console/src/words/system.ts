@@ -1,7 +1,6 @@
 // Texts of the page System.
+import { plural } from "./format";
 import { words_of } from "./words";
-
-const plural = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
 
 const en = {
   tabs: { overview: "Overview", sinks: "Sinks", doctor: "Doctor", audit: "Audit", tokens: "Tokens", program: "Program" },
@@ -18,7 +17,6 @@ const en = {
   node_states: { ready: "ready", starting: "starting", drained: "drained", absent: "absent", silent: "not heard yet", unknown: "not asked from here" },
   absent_note: "windows close without it",
   other_version: (version: string) => `version ${version}, not that of the node that answers`,
-  queries_there: (count: number) => plural(count, "query", "queries"),
   not_ready: "Not ready",
   last_heard: "Heard",
   drain: "Drain",
@@ -26,11 +24,8 @@ const en = {
   drain_text: "It ends by itself, and windows do not wait for it any more: until it is started again, results lack what it would have read.",
   drained: (name: string) => `${name} is drained.`,
 
-  watermark: "Event time",
-  watermark_none: "No flow has come to this node yet.",
   lag: "Behind the clock",
   held_by: "Held by",
-  slowest: "Slowest query",
   slowest_note: (name: string) => `furthest behind: ${name}`,
   state_held: "Open windows",
   state_note: (groups: string) => `${groups} groups`,
@@ -74,7 +69,6 @@ const en = {
 
   sinks_none: "Nothing is sent elsewhere. CREATE PUBLICATION makes a sink of a query.",
   sink: "Sink",
-  target: "Target",
   sink_states: { starting: "starting", running: "running", failing: "failing", replaying: "replaying", waiting: "waiting" },
   behind: "Behind",
   behind_parts: (count: number) => plural(count, "part", "parts"),
@@ -168,7 +162,6 @@ const pt_br: typeof en = {
   node_states: { ready: "pronto", starting: "iniciando", drained: "fora de uso", absent: "ausente", silent: "ainda não ouvido", unknown: "não consultado daqui" },
   absent_note: "janelas fecham sem ele",
   other_version: (version) => `versão ${version}, diferente da do nó que responde`,
-  queries_there: (count) => plural(count, "consulta", "consultas"),
   not_ready: "Não está pronto",
   last_heard: "Ouvido",
   drain: "Tirar de uso",
@@ -176,11 +169,8 @@ const pt_br: typeof en = {
   drain_text: "Ele termina sozinho, e as janelas não esperam mais por ele: até que seja iniciado de novo, falta nos resultados o que ele leria.",
   drained: (name) => `${name} está fora de uso.`,
 
-  watermark: "Tempo dos eventos",
-  watermark_none: "Nenhum fluxo chegou a este nó ainda.",
   lag: "Atraso",
   held_by: "Retido por",
-  slowest: "Consulta mais lenta",
   slowest_note: (name) => `a mais atrasada: ${name}`,
   state_held: "Janelas abertas",
   state_note: (groups) => `${groups} grupos`,
@@ -224,7 +214,6 @@ const pt_br: typeof en = {
 
   sinks_none: "Nada é enviado a outro lugar. CREATE PUBLICATION faz de uma consulta um destino.",
   sink: "Destino",
-  target: "Alvo",
   sink_states: { starting: "iniciando", running: "em execução", failing: "falhando", replaying: "reenviando", waiting: "esperando" },
   behind: "Atraso",
   behind_parts: (count) => plural(count, "parte", "partes"),
