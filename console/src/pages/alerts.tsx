@@ -52,8 +52,7 @@ export function AlertsPage() {
   const { view } = address.value;
   const range = view.range !== null && RANGES_SHOWN.includes(view.range) ? view.range : "1h";
   const from = now - range_ms(range);
-  const read_ended = () => alerts_api.ended(Date.now() - range_ms(range), ENDED_MAX);
-  const ended = usePoll(read_ended, ENDED_POLL_MS, [range]);
+  const ended = usePoll(() => alerts_api.ended(Date.now() - range_ms(range), ENDED_MAX), ENDED_POLL_MS, [range]).value;
   const [question, ask] = useState<Ask | null>(null);
   const state = answer.value.value;
   // What has just ended is in no list until the other one is asked for.
@@ -61,7 +60,7 @@ export function AlertsPage() {
   useEffect(() => {
     if (!state) return;
     const ids = new Set(state.alerts.map((alert) => alert.id));
-    if (known.current.some((alert) => !ids.has(alert.id))) read_ended().then((value) => (ended.value = { value, problem: null }), () => {});
+    if (known.current.some((alert) => !ids.has(alert.id))) ask_again();
     known.current = state.alerts;
   }, [state]);
   const refresh = async () => ask_again();
@@ -70,7 +69,7 @@ export function AlertsPage() {
   const search = view.search ?? "";
   const shown = state.alerts.filter((alert) => found_by(alert, search)).sort(by_urgency);
   const count = (wanted: Alert["state"]) => state.alerts.filter((alert) => alert.state === wanted).length;
-  const lanes = lanes_of(state.alerts, ended.value.value?.alerts ?? [], from).filter((lane) => lane.alerts.some((alert) => found_by(alert, search)));
+  const lanes = lanes_of(state.alerts, ended.value?.alerts ?? [], from).filter((lane) => lane.alerts.some((alert) => found_by(alert, search)));
   const rules = state.rule_states.map((rule) => rule.name);
   return (
     <>
@@ -82,8 +81,8 @@ export function AlertsPage() {
       {answer.value.problem && <Trouble problem={answer.value.problem} />}
       <Cards alerts={shown} search={search} none={state.alerts.length === 0} rules={rules.length} now={now} ask={ask} />
       <Panel title={t.timeline} aside={<Choice label={w.range} value={range} choose={(value) => change({ range: value }, true)} options={RANGES_SHOWN.map((value) => ({ value, text: value }))} />}>
-        {ended.value.problem && <Trouble problem={ended.value.problem} />}
-        <Timeline lanes={lanes} from={from} until={now} more={ended.value.value?.more ? ENDED_MAX : null} />
+        {ended.problem && <Trouble problem={ended.problem} />}
+        <Timeline lanes={lanes} from={from} until={now} more={ended.value?.more ? ENDED_MAX : null} />
       </Panel>
       <IncidentTable lanes={lanes} now={now} />
       <Rules rules={state.rule_states} queries={queries} ask={ask} />

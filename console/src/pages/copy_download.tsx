@@ -1,7 +1,7 @@
 // What one takes along of what is on screen.
 import { token } from "../api/client";
 import type { ResultWindow } from "../api/window_store";
-import { command_of, csv_of, jsonl_of, save, session_curl_of } from "./export";
+import { command_of, csv_of, file_name, jsonl_of, save, session_curl_of } from "./export";
 import { words } from "../words/words";
 import { CopyItem, Menu } from "../widgets/basics";
 import { later } from "../widgets/later";
@@ -17,11 +17,6 @@ export function CopyStatement({ sql }: { sql: string }) {
       <CopyItem text={() => location.href}>{w.copy_link}</CopyItem>
     </Menu>
   );
-}
-
-/** "demo_matrix-2026-01-31T140210Z.csv". */
-function file_name(name: string, from: number, type: string): string {
-  return `${name}-${new Date(from).toISOString().slice(0, 19).replaceAll(":", "")}Z.${type}`;
 }
 
 export function Download({ name, from, windows, picture }: { name: string; from: number; windows: readonly ResultWindow[]; picture: boolean }) {

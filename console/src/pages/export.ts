@@ -60,6 +60,11 @@ export function session_curl_of(server: string, sql: string, with_token: boolean
   return `curl -fsSN${token} ${shell_text(`${server}/api/v1/events?last_event_id=0&query=`)}"${name}"`;
 }
 
+/** "demo_matrix-2026-01-31T140210Z.csv". */
+export function file_name(name: string, from: number, type: string): string {
+  return `${name}-${new Date(from).toISOString().slice(0, 19).replaceAll(":", "")}Z.${type}`;
+}
+
 export function save(name: string, type: string, text: string): void {
   save_blob(name, new Blob([text], { type }));
 }

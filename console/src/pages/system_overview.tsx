@@ -1,13 +1,13 @@
 // Nodes and who sends to whom, how far behind they are, what came in, what is kept.
 import { useState } from "preact/hooks";
-import { api } from "../api/client";
+import { api, Refusal } from "../api/client";
 import { samples_of } from "../api/metrics";
 import { system } from "../api/system";
 import type { Node, Query, Status } from "../api/types";
 import { useWidth } from "../charts/width";
 import { view_beside } from "../state/address";
 import { zone } from "../state/preferences";
-import { usePoll } from "../state/poll";
+import { ask_again, usePoll } from "../state/poll";
 import { may_administer } from "../state/session";
 import { Badge, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
 import { useNow } from "../widgets/held";
@@ -15,7 +15,7 @@ import { Question } from "../widgets/question";
 import { date_time, duration, short, whole, with_unit } from "../words/format";
 import { system_words } from "../words/system";
 import { words } from "../words/words";
-import { save } from "./export";
+import { file_name, save } from "./export";
 import { BOX_HEIGHT, graph_of, type Health, health_of, layer_of } from "./system_graph";
 
 const MARKS: Record<Health, Mark> = { ready: "good", heard: "good", starting: "warning", silent: "warning", absent: "bad", drained: "quiet", unknown: "quiet" };
@@ -129,7 +129,11 @@ function Nodes({ nodes, status }: { nodes: readonly Node[]; status: Status }) {
       <p role="status" class="muted">{drained !== null && s.drained(drained)}</p>
       {asked !== null && (
         <Question title={s.drain_title(asked)} yes={s.do_it.drain} cancel={s.cancel} close={() => set_asked(null)}
-          act={() => system.drain(asked).then(() => set_drained(asked))}><p>{s.drain_text}</p></Question>
+          act={async () => {
+            await system.drain(asked);
+            set_drained(asked);
+            ask_again();
+          }}><p>{s.drain_text}</p></Question>
       )}
     </Panel>
   );
@@ -214,8 +218,15 @@ function Storage({ status }: { status: Status }) {
   const samples = text === null ? null : samples_of(text, HISTORY);
   const of = (family: (typeof HISTORY)[number], tier: string) => samples?.[family].find(({ labels }) => labels["tier"] === tier)?.value;
   const tiers = samples?.backstream_history_bytes.map(({ labels }) => labels["tier"]!) ?? [];
+  const [problem, set_problem] = useState<Refusal | null>(null);
   const export_catalog = async () => {
-    save(`catalog-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}Z.json`, "application/json", await system.export_catalog());
+    set_problem(null);
+    try {
+      save(file_name("catalog", Date.now(), "json"), "application/json", await system.export_catalog());
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      set_problem(error);
+    }
   };
   const { checkpoint } = status;
   return (
@@ -260,6 +271,7 @@ function Storage({ status }: { status: Status }) {
           </dd>
         </div>
       </dl>
+      {problem && <Trouble problem={problem} />}
       {may_administer.value && (
         <div class="toolbar">
           <button type="button" class="button" onClick={() => void export_catalog()} aria-describedby="export-note">{s.catalog_export}</button>

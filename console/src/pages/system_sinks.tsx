@@ -5,7 +5,7 @@ import { system } from "../api/system";
 import type { Sink } from "../api/types";
 import { view_beside } from "../state/address";
 import { zone } from "../state/preferences";
-import { usePoll } from "../state/poll";
+import { ask_again, usePoll } from "../state/poll";
 import { may_operate } from "../state/session";
 import { Badge, Link, Loading, type Mark, Trouble } from "../widgets/basics";
 import { Question } from "../widgets/question";
@@ -85,7 +85,7 @@ function Row({ sink }: { sink: Sink }) {
         <td class="row-actions">
           <button type="button" class="button" onClick={() => void test()}>{s.test}<span class="visually-hidden"> {sink.name}</span></button>
           <button type="button" class="button" onClick={() => set_asks(true)}>{s.replay}<span class="visually-hidden"> {sink.name}</span></button>
-          {asks && <Replay name={sink.name} close={() => set_asks(false)} done={() => set_tested({ mark: "good", text: s.replay_begun })} />}
+          {asks && <Replay name={sink.name} close={() => set_asks(false)} done={() => { set_tested({ mark: "good", text: s.replay_begun }); ask_again(); }} />}
         </td>
       )}
     </tr>

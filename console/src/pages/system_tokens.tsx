@@ -2,9 +2,9 @@
 import { useState } from "preact/hooks";
 import { Refusal } from "../api/client";
 import { system } from "../api/system";
-import type { Role, Token } from "../api/types";
+import type { Role } from "../api/types";
 import { zone } from "../state/preferences";
-import { usePoll } from "../state/poll";
+import { ask_again, usePoll } from "../state/poll";
 import { who } from "../state/session";
 import { Badge, CopyItem, Loading, Panel, Trouble } from "../widgets/basics";
 import { Question } from "../widgets/question";
@@ -18,19 +18,15 @@ type Life = keyof typeof LIVES;
 
 export function TokensPart() {
   const w = words.value, s = system_words.value;
-  // A number that grows asks anew.
-  const [changes, set_changes] = useState(0);
-  const answer = usePoll(system.tokens, 5_000, [changes]).value;
-  const [shown, set_shown] = useState<readonly Token[] | null>(null);
+  const answer = usePoll(system.tokens, 5_000).value;
   const [asked, set_asked] = useState<string | null>(null);
-  if (answer.value && answer.value !== shown) set_shown(answer.value);
-  const changed = () => set_changes((count) => count + 1);
+  const shown = answer.value;
   if (!shown) return answer.problem ? <Trouble problem={answer.problem} /> : <Loading />;
   const time = (at: string | null) => (at === null ? s.never : date_time(Date.parse(at), zone.value));
   return (
     <>
       {answer.problem && <Trouble problem={answer.problem} />}
-      <NewToken made={changed} />
+      <NewToken />
       <div class="panel panel-table">
         {shown.length === 0 ? <p class="empty">{s.tokens_none}</p> : (
           <table class="data list-on-narrow">
@@ -58,7 +54,7 @@ export function TokensPart() {
         )}
       </div>
       {asked !== null && (
-        <Question title={s.revoke_title(asked)} yes={s.do_it.revoke} cancel={s.cancel} close={() => set_asked(null)} act={() => system.revoke_token(asked).then(changed)}>
+        <Question title={s.revoke_title(asked)} yes={s.do_it.revoke} cancel={s.cancel} close={() => set_asked(null)} act={() => system.revoke_token(asked).then(ask_again)}>
           <p>{s.revoke_text}</p>
           {who.value?.by === "token" && who.value.name === asked && <p class="warn">{s.revoke_own}</p>}
         </Question>
@@ -67,7 +63,7 @@ export function TokensPart() {
   );
 }
 
-function NewToken({ made }: { made: () => void }) {
+function NewToken() {
   const w = words.value, s = system_words.value;
   const [name, set_name] = useState(""), [role, set_role] = useState<Role>("viewer"), [life, set_life] = useState<Life>("quarter"), [filter, set_filter] = useState("");
   const [fresh, set_fresh] = useState<{ name: string; token: string } | null>(null);
@@ -83,7 +79,7 @@ function NewToken({ made }: { made: () => void }) {
       set_fresh(await system.create_token({ name: name.trim(), role, expires_in_seconds: LIVES[life] * DAY_SECONDS, ...filtered }));
       set_name("");
       set_filter("");
-      made();
+      ask_again();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       set_problem(error);
