@@ -85,6 +85,7 @@ test("a value, by keys: the menu, leaving out, and back where one was", async ()
   // The chip takes it away again.
   await page.click(".chip-remove");
   await page.waitForFunction(() => !location.search.includes("f="));
+  assert.equal(await text(page, ":focus"), "Add filter");
   await page.end();
 });
 
@@ -98,6 +99,7 @@ test("a filter is typed; what is hostile stays a value, what does not fit is tol
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelectorAll(".ranking tbody tr").length === 1);
   assert.deepEqual(await table(page, 1), [["pop-sao"]]);
+  assert.equal(await text(page, ":focus"), "Add filter");
   const hostile = "' OR true; DROP VIEW demo_pops; --<img src=x onerror=alert(1)>";
   await page.goto(page.url().replace(/&f=[^&]*/, `&f=${encodeURIComponent(`site = '${hostile.replaceAll("'", "''")}'`)}&f=${encodeURIComponent("octets = many")}`));
   await page.waitForSelector(".panel-table .empty");

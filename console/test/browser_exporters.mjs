@@ -56,6 +56,12 @@ test("searched, sorted and picked by keys; the address says so, back undoes it",
   await details.getByText("Nothing is to be mended.").waitFor();
   assert.equal(new URL(page.url()).searchParams.get("pick"), "127.0.1.2");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "127.0.1.2", "the focus is on what was picked");
+  await details.getByRole("button", { name: "Close" }).focus();
+  await page.keyboard.press("Enter");
+  await details.waitFor({ state: "detached" });
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "127.0.1.2", "and where it was picked, after");
+  await page.goBack();
+  await details.waitFor();
   const shared = await open(page.url().replace(/^https?:\/\/[^/]+/, ""), {}, as_viewer);
   await shared.locator(".exporter-details").getByText("NetFlow v5").waitFor();
   await shared.end();

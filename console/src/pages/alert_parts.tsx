@@ -50,7 +50,7 @@ export function AcknowledgeDialog({ alert, done, close }: { alert: Alert; done: 
   const t = alert_words.value;
   const [comment, set_comment] = useState("");
   return (
-    <Question title={`${t.acknowledge}: ${alert.alert}`} yes={t.acknowledge} cancel={t.cancel} close={close} act={() => alerts_api.acknowledge(alert.id, comment).then(done)}>
+    <Question title={`${t.acknowledge}: ${alert.alert}`} yes={t.acknowledge} close={close} act={() => alerts_api.acknowledge(alert.id, comment).then(done)}>
       <p>{t.acknowledge_note}</p>
       <label class="field">{t.comment}<input maxLength={500} value={comment} onInput={(event) => set_comment(event.currentTarget.value)} /></label>
     </Question>
@@ -73,7 +73,7 @@ export function SilenceDialog({ rules, rule, keys, key_text, done, close }: {
   const [comment, set_comment] = useState("");
   const known = of === "*" ? [] : keys.filter((each) => each.rule === of && each.key_text !== "").slice(0, 50);
   return (
-    <Question title={t.silence} yes={t.silence} cancel={t.cancel} close={close} act={() => alerts_api.silence({ alert: of, key, seconds: Number(seconds), comment }).then(done)}>
+    <Question title={t.silence} yes={t.silence} close={close} act={() => alerts_api.silence({ alert: of, key, seconds: Number(seconds), comment }).then(done)}>
       <p>{t.silence_note}</p>
       <label class="field">{words.value.rule}
         <select value={of} onChange={(event) => set_of(event.currentTarget.value)}>

@@ -99,7 +99,7 @@ function Questions({ question, state, done, close }: { question: Ask | null; sta
   if (question.kind === "acknowledge") return <AcknowledgeDialog alert={question.alert} done={done} close={close} />;
   if (question.kind === "drop") {
     return (
-      <Question title={t.drop_of(question.rule)} yes={t.drop} cancel={t.cancel} close={close} act={() => alerts_api.drop_rule(question.rule).then(done)}>
+      <Question title={t.drop_of(question.rule)} yes={t.drop} bad close={close} act={() => alerts_api.drop_rule(question.rule).then(done)}>
         <p>{t.drop_note(question.rule)}</p>
       </Question>
     );

@@ -244,11 +244,16 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
     title.current?.scrollIntoView({ block: "center" });
     title.current?.focus({ preventScroll: true });
   }, []);
+  const close = () => {
+    // Before it goes with what has the focus: back to where it was picked.
+    document.querySelector<HTMLElement>("a.exporter-name[aria-current]")?.focus();
+    change({ pick: null }, true);
+  };
   const doctor = usePoll(system.doctor, 15_000, [of]).value;
   const about = doctor.value?.checks.filter((check) => check.state !== "ok" && names_address(`${check.text} ${check.fix}`, of)) ?? [];
   const time = (at: number | null) => (at === null ? "–" : date_time(at, zone.value));
   return (
-    <Panel class="exporter-details" title={<span ref={title} tabIndex={-1}>{of}</span>} aside={<button type="button" class="button" onClick={() => change({ pick: null }, true)}>{t.close}</button>}>
+    <Panel class="exporter-details" title={<span ref={title} tabIndex={-1}>{of}</span>} aside={<button type="button" class="button" onClick={close}>{w.close}</button>}>
       {row === null ? <p class="empty">{t.gone(of)}</p> : (
         <div class="exporter-facts">
           <dl class="fact-list">
@@ -279,11 +284,10 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
 }
 
 function CheckItem({ check }: { check: Check }) {
-  const t = exporter_words.value;
   return (
     <li>
       <Badge mark={check.state === "error" ? "bad" : "warning"}>{check.id}</Badge> <span class="check-text">{check.text}</span>
-      {check.fix !== "" && <div class="mend"><pre tabIndex={0}><code>{check.fix}</code></pre><CopyItem class="button" text={() => check.fix}>{t.copy}</CopyItem></div>}
+      {check.fix !== "" && <div class="mend"><pre tabIndex={0}><code>{check.fix}</code></pre><CopyItem class="button" text={() => check.fix}>{words.value.copy}</CopyItem></div>}
     </li>
   );
 }
@@ -334,7 +338,7 @@ function Snippets({ addresses }: { addresses: readonly string[] }) {
       {values.collector === "" && <p class="warn">{t.fill_in}</p>}
       <div class="snippet">
         <pre tabIndex={0} aria-label={t.snippet} role="region"><code>{text}</code></pre>
-        <CopyItem class="button" text={() => text}>{t.copy}</CopyItem>
+        <CopyItem class="button" text={() => text}>{words.value.copy}</CopyItem>
       </div>
     </Panel>
   );

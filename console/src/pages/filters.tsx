@@ -13,10 +13,18 @@ export function Filters({ columns }: { columns: readonly Column[] }) {
   const [name, set_name] = useState(usable[0]?.name ?? "");
   const [operator, set_operator] = useState<Operator>("=");
   const [value, set_value] = useState("");
-  const first = useRef<HTMLSelectElement>(null);
+  const first = useRef<HTMLSelectElement>(null), opener = useRef<HTMLButtonElement>(null);
+  const was_open = useRef(false);
+  // What had the focus is gone, or is about to go: it stays nearby.
   useEffect(() => {
     if (open) first.current?.focus();
+    else if (was_open.current) opener.current?.focus();
+    was_open.current = open;
   }, [open]);
+  const remove = (text: string) => {
+    (opener.current ?? first.current)?.focus();
+    change({ filters: filters.filter((each) => each !== text) }, true);
+  };
   const column = usable.find((each) => each.name === name) ?? usable[0];
   if (!column) return null;
   const possible = operators_of(column);
@@ -36,10 +44,10 @@ export function Filters({ columns }: { columns: readonly Column[] }) {
       {filters.map((text) => (
         <span key={text} class="chip chip-filter">
           <code>{text}</code>
-          <button type="button" class="chip-remove" aria-label={e.remove(text)} onClick={() => change({ filters: filters.filter((each) => each !== text) }, true)}>×</button>
+          <button type="button" class="chip-remove" aria-label={e.remove(text)} onClick={() => remove(text)}>×</button>
         </span>
       ))}
-      {!open ? <button type="button" class="button" onClick={() => set_open(true)}>{e.add}</button> : (
+      {!open ? <button ref={opener} type="button" class="button" onClick={() => set_open(true)}>{e.add}</button> : (
         <form class="filter-form" onSubmit={add} onKeyDown={(event) => { if (event.key === "Escape") { event.stopPropagation(); set_open(false); } }}>
           <label class="select"><span class="visually-hidden">{e.column}</span>
             <select value={column.name} ref={first} onChange={(event) => set_name(event.currentTarget.value)}>

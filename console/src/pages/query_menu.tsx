@@ -1,5 +1,5 @@
 // What one may do with a query, from wherever it is named.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api, Refusal } from "../api/client";
 import { queries } from "../api/queries";
 import type { Query } from "../api/types";
@@ -11,39 +11,25 @@ import { may_operate } from "../state/session";
 import { query_words } from "../words/query";
 import { words } from "../words/words";
 import { Link, Menu } from "../widgets/basics";
+import { Question } from "../widgets/question";
 
-/** Drops `name` after asking; says who reads it, for then the server would refuse. */
-function DropDialog({ query, close }: { query: Query; close: () => void }) {
+/** Says who reads it, for then the server would refuse. */
+function DropQuestion({ query, close }: { query: Query; close: () => void }) {
   const q = query_words.value;
-  const dialog = useRef<HTMLDialogElement>(null);
   const [readers, set_readers] = useState<readonly string[] | null>(null);
-  const [problem, set_problem] = useState<string | null>(null);
   useEffect(() => {
-    dialog.current?.showModal();
     api.queries().then((all) => set_readers(all.filter((each) => each.reads.includes(query.name)).map((each) => each.name)), () => set_readers([]));
   }, []);
   const drop = async () => {
-    try {
-      await queries.drop(query.name, query.revision);
-      if (drafts.value.has(edit_of(query.name))) keep_draft(edit_of(query.name), null);
-      dialog.current?.close();
-      if (location.pathname.startsWith("/q/")) go(view_beside("queries"));
-      ask_again();
-    } catch (error) {
-      set_problem(error instanceof Refusal ? [error.message, error.problem.hint].filter(Boolean).join(" · ") : String(error));
-    }
+    await queries.drop(query.name, query.revision);
+    if (drafts.value.has(edit_of(query.name))) keep_draft(edit_of(query.name), null);
+    if (location.pathname.startsWith("/q/")) go(view_beside("queries"));
+    ask_again();
   };
-  const title = q.drop_title(query.name);
   return (
-    <dialog ref={dialog} class="dialog" aria-label={title} onClose={close}>
-      <h2>{title}</h2>
-      {readers !== null && readers.length > 0 ? <p>{q.drop_readers(readers.join(", "))}</p> : <p>{q.drop_text}</p>}
-      {problem !== null && <p class="trouble" role="alert">{problem}</p>}
-      <div class="dialog-buttons">
-        <button type="button" class="button" autofocus onClick={() => dialog.current?.close()}>{q.cancel}</button>
-        <button type="button" class="button button-bad" disabled={readers === null || readers.length > 0} onClick={() => void drop()}>{q.drop_now}</button>
-      </div>
-    </dialog>
+    <Question title={q.drop_title(query.name)} yes={q.drop_now} bad disabled={readers === null || readers.length > 0} act={drop} close={close}>
+      <p>{readers !== null && readers.length > 0 ? q.drop_readers(readers.join(", ")) : q.drop_text}</p>
+    </Question>
   );
 }
 
@@ -90,7 +76,7 @@ export function QueryMenu({ query, links }: { query: Query; links: boolean }) {
         )}
       </Menu>
       {problem !== null && <p class="row-note bad" role="alert">{q.refused}: {problem}</p>}
-      {dropping && <DropDialog query={query} close={() => set_dropping(false)} />}
+      {dropping && <DropQuestion query={query} close={() => set_dropping(false)} />}
     </>
   );
 }

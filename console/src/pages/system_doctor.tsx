@@ -43,7 +43,7 @@ function Mend({ text }: { text: string }) {
   return (
     <div class="mend">
       <pre aria-label={s.mend}>{text}</pre>
-      <CopyItem class="button" text={() => text}>{s.copy}</CopyItem>
+      <CopyItem class="button" text={() => text}>{words.value.copy}</CopyItem>
     </div>
   );
 }

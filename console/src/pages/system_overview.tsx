@@ -128,7 +128,7 @@ function Nodes({ nodes, status }: { nodes: readonly Node[]; status: Status }) {
       </table>
       <p role="status" class="muted">{drained !== null && s.drained(drained)}</p>
       {asked !== null && (
-        <Question title={s.drain_title(asked)} yes={s.do_it.drain} cancel={s.cancel} close={() => set_asked(null)}
+        <Question title={s.drain_title(asked)} yes={s.do_it.drain} close={() => set_asked(null)}
           act={async () => {
             await system.drain(asked);
             set_drained(asked);

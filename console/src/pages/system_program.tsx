@@ -48,7 +48,7 @@ export function ProgramPart() {
         {may_administer.value && <button type="button" class="button more" onClick={() => set_asks(true)}>{s.reload}</button>}
         <div role="status">{told !== null && <pre class="muted">{told || s.reload_nothing}</pre>}</div>
       </Panel>
-      {asks && <Question title={s.reload_title} yes={s.do_it.reload} cancel={s.cancel} close={() => set_asks(false)} act={() => system.reload().then((text) => set_told(text.trim()))}><p>{s.reload_text}</p></Question>}
+      {asks && <Question title={s.reload_title} yes={s.do_it.reload} close={() => set_asks(false)} act={() => system.reload().then((text) => set_told(text.trim()))}><p>{s.reload_text}</p></Question>}
     </>
   );
 }

@@ -97,7 +97,7 @@ function Replay({ name, close, done }: { name: string; close: () => void; done: 
   const [from, set_from] = useState(""), [until, set_until] = useState("");
   const utc = (text: string) => (text === "" ? "" : new Date(`${text}Z`).toISOString());
   return (
-    <Question title={s.replay_title(name)} yes={s.do_it.replay} cancel={s.cancel} close={close} act={() => system.replay_sink(name, utc(from), utc(until)).then(done)}>
+    <Question title={s.replay_title(name)} yes={s.do_it.replay} close={close} act={() => system.replay_sink(name, utc(from), utc(until)).then(done)}>
       <p>{s.replay_text}</p>
       <label class="field">{s.replay_from}<input type="datetime-local" step="1" value={from} onInput={(event) => set_from(event.currentTarget.value)} aria-describedby="replay-hint" /></label>
       <label class="field">{s.replay_until}<input type="datetime-local" step="1" value={until} onInput={(event) => set_until(event.currentTarget.value)} aria-describedby="replay-hint" /></label>

@@ -54,7 +54,7 @@ export function TokensPart() {
         )}
       </div>
       {asked !== null && (
-        <Question title={s.revoke_title(asked)} yes={s.do_it.revoke} cancel={s.cancel} close={() => set_asked(null)} act={() => system.revoke_token(asked).then(ask_again)}>
+        <Question title={s.revoke_title(asked)} yes={s.do_it.revoke} bad close={() => set_asked(null)} act={() => system.revoke_token(asked).then(ask_again)}>
           <p>{s.revoke_text}</p>
           {who.value?.by === "token" && who.value.name === asked && <p class="warn">{s.revoke_own}</p>}
         </Question>

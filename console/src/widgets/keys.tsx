@@ -54,7 +54,7 @@ export function KeysDialog() {
   }, [keys_shown.value]);
   if (!keys_shown.value) return null;
   return (
-    <dialog ref={dialog} class="keys" aria-label={w.keys} onClose={() => (keys_shown.value = false)}>
+    <dialog ref={dialog} class="dialog keys" aria-label={w.keys} onClose={() => (keys_shown.value = false)}>
       <h2>{w.keys}</h2>
       <dl>
         {w.keys_list.map(([key, text]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{text}</dd></div>)}

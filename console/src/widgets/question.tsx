@@ -9,13 +9,16 @@ export interface QuestionProps {
   children: ComponentChildren;
   /** What the button says that does it. */
   yes: string;
-  cancel: string;
+  /** Something goes for good: Enter alone does not do it. */
+  bad?: boolean;
+  /** It cannot be done now; `children` say why. */
+  disabled?: boolean;
   /** Throws a Refusal: it is shown, and the question stays. */
   act: () => Promise<unknown>;
   close: () => void;
 }
 
-export function Question({ title, children, yes, cancel, act, close }: QuestionProps) {
+export function Question({ title, children, yes, bad = false, disabled = false, act, close }: QuestionProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [problem, set_problem] = useState<Refusal | null>(null);
   const [busy, set_busy] = useState(false);
@@ -34,14 +37,14 @@ export function Question({ title, children, yes, cancel, act, close }: QuestionP
     }
   };
   return (
-    <dialog ref={dialog} class="keys question" aria-label={title} onClose={close}>
+    <dialog ref={dialog} class="dialog question" aria-label={title} onClose={close}>
       <form onSubmit={(event) => void submit(event)}>
         <h2>{title}</h2>
         {children}
         <p class="field-problem" role="alert">{problem && (problem.status === 0 ? words.value.no_answer : [problem.message, problem.problem.hint].filter(Boolean).join(": "))}</p>
         <div class="toolbar">
-          <button type="submit" class="button button-strong" disabled={busy}>{yes}</button>
-          <button type="button" class="button" onClick={() => dialog.current?.close()}>{cancel}</button>
+          <button type="submit" class={`button ${bad ? "button-bad" : "button-strong"}`} disabled={busy || disabled}>{yes}</button>
+          <button type="button" class="button" autofocus={bad} onClick={() => dialog.current?.close()}>{words.value.cancel}</button>
         </div>
       </form>
     </dialog>

@@ -170,6 +170,7 @@ export const en = {
   ] as [string, string][],
   licences: "Licences",
   close: "Close",
+  cancel: "Cancel",
 };
 
 export type Words = typeof en;

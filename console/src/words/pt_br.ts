@@ -169,4 +169,5 @@ export const pt_br: Words = {
   ],
   licences: "Licenças",
   close: "Fechar",
+  cancel: "Cancelar",
 };

@@ -74,7 +74,6 @@ const en = {
   drop_text: "It stops, and its versions and alerts go with it. Results that are kept stay until their time is over, but are no longer found under its name.",
   drop_readers: (names: string) => `It cannot be dropped while others read it: ${names}.`,
   drop_now: "Drop",
-  cancel: "Cancel",
   refused: "It was refused",
 
   new_lead: "Try a statement on live traffic, and keep it when it shows what you want: from then on its results are collected.",
@@ -167,7 +166,6 @@ const pt_br: typeof en = {
   drop_text: "Ela para, e suas versões e alertas vão junto. Os resultados guardados ficam até o fim do prazo, mas não são mais achados pelo nome.",
   drop_readers: (names) => `Não pode ser removida enquanto outras a leem: ${names}.`,
   drop_now: "Remover",
-  cancel: "Cancelar",
   refused: "Foi recusado",
 
   new_lead: "Experimente um comando no tráfego ao vivo e guarde-o quando mostrar o que você quer: daí em diante seus resultados são coletados.",

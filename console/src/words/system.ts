@@ -94,7 +94,6 @@ const en = {
   finding: "Finding",
   mend: "What to type",
   check: "Check",
-  copy: "Copy",
 
   audit_search: "Search who, what and when",
   audit_none: "Nothing is told of that.",
@@ -144,7 +143,6 @@ const en = {
   reload_text: "They are validated first; with a mistake the old ones stay.",
 
   do_it: { drain: "Drain", revoke: "Revoke", replay: "Replay", reload: "Reload" },
-  cancel: "Cancel",
 };
 
 const pt_br: typeof en = {
@@ -239,7 +237,6 @@ const pt_br: typeof en = {
   finding: "Constatação",
   mend: "O que digitar",
   check: "Verificação",
-  copy: "Copiar",
 
   audit_search: "Buscar quem, o quê e quando",
   audit_none: "Nada consta sobre isso.",
@@ -289,7 +286,6 @@ const pt_br: typeof en = {
   reload_text: "Elas são validadas antes; com um erro, as antigas ficam.",
 
   do_it: { drain: "Tirar de uso", revoke: "Revogar", replay: "Reenviar", reload: "Reler" },
-  cancel: "Cancelar",
 };
 
 export const system_words = words_of(en, pt_br);
