@@ -7,12 +7,12 @@ import { units } from "../state/preferences";
 import { view_beside } from "../state/address";
 import type { View } from "../state/view";
 import { Badge, type Mark } from "../widgets/basics";
+import { SEVERITY_MARKS } from "../widgets/marks";
 import { Question } from "../widgets/question";
 import { alert_words } from "../words/alerts";
 import { quantity_of, scale_of, short, whole, with_unit } from "../words/format";
 import { words } from "../words/words";
 
-export const MARKS: Record<Alert["severity"], Mark> = { info: "quiet", warning: "warning", critical: "bad", page: "bad" };
 const DURATIONS = ["600", "3600", "14400", "86400", "604800"] as const;
 
 export function alert_view(id: string): View {
@@ -42,7 +42,7 @@ export function key_of(alert: Alert): string {
 
 export function StateBadge({ alert }: { alert: Alert }) {
   const t = alert_words.value;
-  const mark: Mark = alert.state === "firing" ? MARKS[alert.severity] : "quiet";
+  const mark: Mark = alert.state === "firing" ? SEVERITY_MARKS[alert.severity] : "quiet";
   return <Badge mark={mark}>{t.states[alert.state]}</Badge>;
 }
 

@@ -11,12 +11,13 @@ import { may_operate } from "../state/session";
 import { range_ms, type RangeName } from "../state/view";
 import { Badge, Choice, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
 import { useNow } from "../widgets/held";
+import { QUERY_MARKS, SEVERITY_MARKS } from "../widgets/marks";
 import { Question } from "../widgets/question";
 import { alert_words } from "../words/alerts";
 import { date_time, duration, short, time_of_day } from "../words/format";
 import { words } from "../words/words";
 import { by_urgency, lanes_of } from "./alert_lanes";
-import { AcknowledgeDialog, alert_view, key_of, MARKS, SilenceDialog, StateBadge, value_of } from "./alert_parts";
+import { AcknowledgeDialog, alert_view, key_of, SilenceDialog, StateBadge, value_of } from "./alert_parts";
 import { IncidentTable, Timeline } from "./alert_timeline";
 
 export { AlertPage } from "./alert";
@@ -131,7 +132,7 @@ function Card({ alert, now, ask }: { alert: Alert; now: number; ask: (question: 
   const t = alert_words.value;
   const value = value_of(alert);
   const since = Date.parse(alert.fired_at ?? alert.starts_at);
-  const tone = alert.state === "firing" ? ` alert-${MARKS[alert.severity]}` : "";
+  const tone = alert.state === "firing" ? ` alert-${SEVERITY_MARKS[alert.severity]}` : "";
   return (
     <li class={`alert${tone}`}>
       <StateBadge alert={alert} />
@@ -153,8 +154,6 @@ function Card({ alert, now, ask }: { alert: Alert; now: number; ask: (question: 
     </li>
   );
 }
-
-const QUERY_MARKS: Record<Query["state"], Mark> = { running: "good", paused: "quiet", failed: "bad" };
 
 function Rules({ rules, queries, ask }: { rules: readonly AlertRule[]; queries: readonly Query[] | null; ask: (question: Ask) => void }) {
   const w = words.value;

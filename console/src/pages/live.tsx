@@ -15,6 +15,8 @@ import { units, zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
 import { Badge, Bar, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
+import { SEVERITY_MARKS } from "../widgets/marks";
+import { parts_of, Stat } from "../widgets/stat";
 import { open_value_menu, ValueButton } from "../widgets/value_menu";
 import { date_time, duration, percent, scale_of, short, time_of_day, with_unit } from "../words/format";
 import { words } from "../words/words";
@@ -69,16 +71,14 @@ export function LivePage() {
   );
 }
 
-const SEVERITY: Record<Alert["severity"], Mark> = { info: "quiet", warning: "warning", critical: "bad", page: "bad" };
-
 function Alerts({ alerts }: { alerts: readonly Alert[] }) {
   const w = words.value;
   const firing = alerts.filter((alert) => alert.state === "firing");
   return (
     <div class="alerts" role="status" aria-label={firing.length > 0 ? w.alert_count(firing.length) : w.no_alerts}>
       {firing.map((alert) => (
-        <div key={alert.id} class={`alert alert-${SEVERITY[alert.severity]}`}>
-          <Badge mark={SEVERITY[alert.severity]}>{w.firing}</Badge>
+        <div key={alert.id} class={`alert alert-${SEVERITY_MARKS[alert.severity]}`}>
+          <Badge mark={SEVERITY_MARKS[alert.severity]}>{w.firing}</Badge>
           <Link to={{ ...view_beside("alert"), alert: alert.id }} class="alert-name">{alert.alert}</Link>
           <span class="alert-key">{alert.key_text}</span>
           {alert.value !== null && <span class="alert-value">{alert.value_column} <b>{short(alert.value, w.locale)}</b></span>}
@@ -90,21 +90,6 @@ function Alerts({ alerts }: { alerts: readonly Alert[] }) {
       ))}
     </div>
   );
-}
-
-function Stat({ label, value, unit, note, mark, children }: { label: string; value: string; unit?: string; note?: string; mark?: Mark; children?: preact.ComponentChildren }) {
-  return (
-    <div class={`stat${mark ? ` stat-${mark}` : ""}`}>
-      <dt>{label}</dt>
-      <dd><span class="stat-value">{value}</span>{unit && <span class="stat-unit"> {unit}</span>}{note && <span class="stat-note">{note}</span>}{children}</dd>
-    </div>
-  );
-}
-
-/** "60.8 Gbit/s" as a number and what goes smaller beside it. */
-function parts_of(text: string): { value: string; unit: string } {
-  const at = text.indexOf(" ");
-  return at < 0 ? { value: text, unit: "" } : { value: text.slice(0, at), unit: text.slice(at + 1) };
 }
 
 /** Per second, of a window of the query about exporters. */

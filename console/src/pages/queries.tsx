@@ -7,13 +7,12 @@ import { zone } from "../state/preferences";
 import { drafts, NEW } from "../state/draft";
 import { usePoll } from "../state/poll";
 import { may_operate, sees_all } from "../state/session";
-import { Badge, Link, Loading, type Mark, Trouble } from "../widgets/basics";
+import { Badge, Link, Loading, Trouble } from "../widgets/basics";
 import { LaterPart } from "../widgets/later_page";
+import { QUERY_MARKS } from "../widgets/marks";
 import { date_time, duration, short, whole, with_unit } from "../words/format";
 import { words } from "../words/words";
 import { type Cost, costs_of, type Reading } from "./query_costs";
-
-export const MARKS: Record<Query["state"], Mark> = { running: "good", paused: "quiet", failed: "bad" };
 
 /** What one may do with a query comes when there is one to do it with. */
 export const load_menu = () => import("./query_menu").then(({ QueryMenu }) => QueryMenu);
@@ -104,7 +103,7 @@ function Row({ query, cost, readers, firing }: { query: Query; cost: Cost; reade
         <Names label={w.read_by} names={readers.map(({ name }) => name)} />
       </th>
       <td data-label={w.state}>
-        <Badge mark={query.plain ? "quiet" : MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
+        <Badge mark={query.plain ? "quiet" : QUERY_MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
         {firing > 0 && <p class="row-alerts"><Link to={view_beside("alerts")}><Badge mark="bad">{w.alert_count(firing)}</Badge></Link></p>}
         {query.reason && <p class="row-note bad">{query.reason}</p>}
       </td>

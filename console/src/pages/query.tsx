@@ -20,6 +20,7 @@ import { Badge, Bar, Choice, CopyItem, Link, Loading, Menu, Panel, Trouble } fro
 import { useFeed, useNow } from "../widgets/held";
 import { EarlierLegend, useEarlier } from "../widgets/earlier";
 import { LaterPart } from "../widgets/later_page";
+import { QUERY_MARKS } from "../widgets/marks";
 import { type Size, useSize } from "../widgets/query_size";
 import { type Asked, asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
 import { Statement } from "../widgets/statement";
@@ -27,7 +28,7 @@ import { open_value_menu, ValueButton } from "../widgets/value_menu";
 import { SeriesTable } from "../widgets/series_table";
 import { date_time, quantity_of, scale_of, short, whole, window_text, with_unit } from "../words/format";
 import { words } from "../words/words";
-import { load_menu, MARKS, purpose_of } from "./queries";
+import { load_menu, purpose_of } from "./queries";
 import { Download } from "./copy_download";
 import { command_of, curl_of, sql_of } from "./export";
 
@@ -82,7 +83,7 @@ function Head({ query, tabs, tab }: { query: Query; tabs: readonly Tab[]; tab: T
   return (
     <>
       <h1>{query.name}</h1>
-      <Badge mark={query.plain ? "quiet" : MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
+      <Badge mark={query.plain ? "quiet" : QUERY_MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
       <span class="muted">v{query.version} · {query.owner}</span>
       <nav class="tabs" aria-label={w.parts}>
         {tabs.map((each) => (

@@ -12,6 +12,7 @@ import { may_administer } from "../state/session";
 import { Badge, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
 import { useNow } from "../widgets/held";
 import { Question } from "../widgets/question";
+import { parts_of, Stat } from "../widgets/stat";
 import { date_time, duration, short, whole, with_unit } from "../words/format";
 import { system_words } from "../words/system";
 import { words } from "../words/words";
@@ -41,24 +42,10 @@ export function OverviewPart() {
   );
 }
 
-function Figure({ label, value, unit, note, mark }: { label: string; value: string; unit?: string | undefined; note?: preact.ComponentChildren; mark?: Mark | undefined }) {
-  return (
-    <div class={`stat${mark ? ` stat-${mark}` : ""}`}>
-      <dt>{label}</dt>
-      <dd><span class="stat-value">{value}</span>{unit && <span class="stat-unit"> {unit}</span>}{note && <span class="stat-note">{note}</span>}</dd>
-    </div>
-  );
-}
-
 /** The query that is furthest behind; null: none tells. */
 function slowest_of(queries: readonly Query[]): Query | null {
   return queries.reduce<Query | null>((worst, query) => (query.lag_seconds !== null && query.lag_seconds > (worst?.lag_seconds ?? -Infinity) ? query : worst), null);
 }
-
-const split = (text: string): [string, string | undefined] => {
-  const at = text.indexOf(" ");
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
-};
 
 function Figures({ status, queries }: { status: Status; queries: readonly Query[] }) {
   const w = words.value, s = system_words.value;
@@ -67,19 +54,15 @@ function Figures({ status, queries }: { status: Status; queries: readonly Query[
   const lag = status.watermark.lag_seconds ?? slowest?.lag_seconds ?? null;
   const held = queries.filter((query) => query.state_octets !== null);
   const octets = held.reduce((sum, query) => sum + query.state_octets!, 0), groups = held.reduce((sum, query) => sum + (query.groups ?? 0), 0);
-  const [lag_value, lag_unit] = split(lag === null ? "–" : duration(Math.max(0, lag) * 1000, w.locale));
-  const [state_value, state_unit] = split(held.length === 0 ? "–" : with_unit(octets, "B", w.locale));
-  const [kept_value, kept_unit] = split(status.history ? with_unit(status.history.octets, "B", w.locale) : "–");
-  const [up_value, up_unit] = split(duration(Math.max(0, now - Date.parse(status.started_at)), w.locale));
   return (
     <dl class="stats system-stats">
-      <Figure label={s.lag} value={lag_value} unit={lag_unit}
+      <Stat label={s.lag} {...parts_of(lag === null ? "–" : duration(Math.max(0, lag) * 1000, w.locale))}
         note={status.watermark.held_by !== null ? `${s.held_by} ${status.watermark.held_by}` : slowest ? <Link to={view_beside("query", slowest.name)}>{s.slowest_note(slowest.name)}</Link> : undefined} />
-      <Figure label={s.state_held} value={state_value} unit={state_unit} note={held.length > 0 ? s.state_note(short(groups, w.locale)) : undefined} />
-      <Figure label={s.results_kept} value={kept_value} unit={kept_unit} mark={status.history?.trouble ? "bad" : undefined}
+      <Stat label={s.state_held} {...parts_of(held.length === 0 ? "–" : with_unit(octets, "B", w.locale))} note={held.length > 0 ? s.state_note(short(groups, w.locale)) : undefined} />
+      <Stat label={s.results_kept} {...parts_of(status.history ? with_unit(status.history.octets, "B", w.locale) : "–")} mark={status.history?.trouble ? "bad" : undefined}
         note={status.history?.trouble || (status.history?.oldest ? s.since(date_time(Date.parse(status.history.oldest), zone.value)) : undefined)} />
-      <Figure label={s.clients} value={whole(status.clients.streams, w.locale)} note={s.clients_note(status.clients.sessions)} />
-      <Figure label={s.uptime} value={up_value} unit={up_unit} note={status.version} />
+      <Stat label={s.clients} value={whole(status.clients.streams, w.locale)} note={s.clients_note(status.clients.sessions)} />
+      <Stat label={s.uptime} {...parts_of(duration(Math.max(0, now - Date.parse(status.started_at)), w.locale))} note={status.version} />
     </dl>
   );
 }
