@@ -2,10 +2,12 @@
 import type { Exporter, Value } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
 import { seconds_of } from "../charts/series";
+import type { Mark } from "../widgets/basics";
 
 /** The worst first: what is shown of several. */
 export const STATES = ["silent", "rejected", "loss", "unscaled", "clock", "ok"] as const;
 export type ExporterState = (typeof STATES)[number];
+export const EXPORTER_MARKS: Record<ExporterState, Mark> = { ok: "good", loss: "warning", unscaled: "warning", clock: "warning", rejected: "warning", silent: "bad" };
 
 export interface ExporterRow {
   address: string;

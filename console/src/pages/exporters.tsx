@@ -11,12 +11,12 @@ import { paused } from "../state/pause";
 import { usePoll } from "../state/poll";
 import { zone } from "../state/preferences";
 import { address_of } from "../state/view";
-import { Badge, Choice, CopyItem, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
+import { Badge, Choice, CopyItem, Link, Loading, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
 import { date_time, duration, percent, short, whole } from "../words/format";
 import { exporter_words } from "../words/exporters";
 import { words } from "../words/words";
-import { type ExporterRow, type ExporterState, found_by, names_address, type Reading, rows_of_readings, rows_of_windows, snippet_text, type SortBy, sorted, STATES, with_reading } from "./exporter_list";
+import { EXPORTER_MARKS, type ExporterRow, type ExporterState, found_by, names_address, type Reading, rows_of_readings, rows_of_windows, snippet_text, type SortBy, sorted, STATES, with_reading } from "./exporter_list";
 
 const POLL_MS = 2_000;
 /** Rates are of so long. */
@@ -25,7 +25,6 @@ const SPAN_MS = 15 * 60_000;
 const HEALTH = "exporter_health";
 const CELLS_MAX = 60;
 const ROWS_STEP = 50;
-const MARKS: Record<ExporterState, Mark> = { ok: "good", loss: "warning", unscaled: "warning", clock: "warning", rejected: "warning", silent: "bad" };
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 /** A node without the role edge opens no sockets: what it knows of exporters is what edges tell. */
@@ -82,8 +81,8 @@ function Page({ rows, now, status, told, children }: { rows: readonly ExporterRo
   const search = view.search ?? "";
   const wanted = (STATES as readonly (string | null)[]).includes(view.tab) ? (view.tab as ExporterState) : null;
   const counts = new Map(STATES.map((state) => [state, rows.filter((row) => row.state === state).length]));
-  const found = rows.filter((row) => (wanted === null || row.state === wanted) && found_by(row, search, t.states[row.state]));
-  const options = [{ value: "all", text: `${t.all} ${rows.length}` }, ...STATES.filter((state) => (counts.get(state) ?? 0) > 0 || state === wanted).map((state) => ({ value: state as string, text: `${t.states[state]} ${counts.get(state) ?? 0}` }))];
+  const found = rows.filter((row) => (wanted === null || row.state === wanted) && found_by(row, search, words.value.exporter_states[row.state]));
+  const options = [{ value: "all", text: `${t.all} ${rows.length}` }, ...STATES.filter((state) => (counts.get(state) ?? 0) > 0 || state === wanted).map((state) => ({ value: state as string, text: `${words.value.exporter_states[state]} ${counts.get(state) ?? 0}` }))];
   const addresses = status.listeners.map((listener) => listener.address);
   const loopback = addresses.length > 0 && addresses.every((each) => LOOPBACK.test(each.replace(/^udp:\/\/\[?/, "")));
   return (
@@ -125,8 +124,8 @@ function state_text(row: ExporterRow, now: number): string {
   const w = words.value;
   const t = exporter_words.value;
   if (row.state === "silent" && row.last_seen !== null) return t.silent_for(duration(now - row.last_seen, w.locale));
-  if (row.state === "loss" && row.missing_share !== null) return `${t.states.loss} ${percent(row.missing_share, w.locale)}`;
-  return t.states[row.state];
+  if (row.state === "loss" && row.missing_share !== null) return `${words.value.exporter_states.loss} ${percent(row.missing_share, w.locale)}`;
+  return words.value.exporter_states[row.state];
 }
 
 function Grid({ rows, now }: { rows: readonly ExporterRow[]; now: number }) {
@@ -136,9 +135,9 @@ function Grid({ rows, now }: { rows: readonly ExporterRow[]; now: number }) {
   return (
     <ul class="exporter-grid" aria-label={t.filter}>
       {shown.map((row) => (
-        <li key={row.address} class={`exporter-cell exporter-${MARKS[row.state]}`}>
+        <li key={row.address} class={`exporter-cell exporter-${EXPORTER_MARKS[row.state]}`}>
           <PickLink address={row.address} class="exporter-name" />
-          <Badge mark={MARKS[row.state]}>{state_text(row, now)}</Badge>
+          <Badge mark={EXPORTER_MARKS[row.state]}>{state_text(row, now)}</Badge>
           <span class="muted">{row.site || row.protocols}</span>
           <span class="number">{row.flows_per_second === null ? "–" : short(row.flows_per_second, w.locale)}<small>/s</small></span>
         </li>
@@ -188,7 +187,7 @@ function Table({ rows, now }: { rows: readonly ExporterRow[]; now: number }) {
   // What the source never tells is no column.
   const columns = COLUMNS.filter((column) => !(column.by === "site" && rows.every((row) => !row.site)) && !(column.by === "clock" && rows.every((row) => row.clock_offset_seconds === null)) && !(column.by === "delay" && rows.every((row) => row.delay_p999_seconds === null)));
   const cell = (row: ExporterRow, of: SortBy) => {
-    if (of === "state") return <Badge mark={MARKS[row.state]}>{state_text(row, now)}</Badge>;
+    if (of === "state") return <Badge mark={EXPORTER_MARKS[row.state]}>{state_text(row, now)}</Badge>;
     if (of === "site") return row.site || "–";
     if (of === "protocols") return row.protocols;
     if (of === "flows") return row.flows_per_second === null ? "–" : short(row.flows_per_second, w.locale);
@@ -257,7 +256,7 @@ function Details({ pick: of, row, now, told }: { pick: string; row: ExporterRow 
       {row === null ? <p class="empty">{t.gone(of)}</p> : (
         <div class="exporter-facts">
           <dl class="fact-list">
-            <div><dt>{w.state}</dt><dd><Badge mark={MARKS[row.state]}>{state_text(row, now)}</Badge></dd></div>
+            <div><dt>{w.state}</dt><dd><Badge mark={EXPORTER_MARKS[row.state]}>{state_text(row, now)}</Badge></dd></div>
             <div><dt>{t.site}</dt><dd>{row.site === null ? t.unknown : row.site || "–"}</dd></div>
             <div><dt>{t.protocols}</dt><dd>{row.protocols}</dd></div>
             <div><dt>{t.sampling}</dt><dd class={row.sampling.unknown ? "warn" : ""}>{sampling_text(row)}</dd></div>

@@ -13,13 +13,14 @@ import { Swatch, TimeChart } from "../charts/time_chart";
 import { view_beside } from "../state/address";
 import { units, zone } from "../state/preferences";
 import { usePoll } from "../state/poll";
-import { Badge, Bar, Link, Loading, type Mark, Panel, Trouble } from "../widgets/basics";
+import { Badge, Bar, Link, Loading, Panel, Trouble } from "../widgets/basics";
 import { useFeed, useNow } from "../widgets/held";
 import { SEVERITY_MARKS } from "../widgets/marks";
 import { parts_of, Stat } from "../widgets/stat";
 import { open_value_menu, ValueButton } from "../widgets/value_menu";
 import { date_time, duration, percent, scale_of, short, time_of_day, with_unit } from "../words/format";
 import { words } from "../words/words";
+import { EXPORTER_MARKS, rows_of_readings, rows_of_windows, sorted } from "./exporter_list";
 import { finds_nothing, type Tile, tiles_of, traffic_of } from "./live_choice";
 
 const SPAN_MS = 15 * 60_000;
@@ -263,53 +264,20 @@ function Largest({ windows, tile, measure, by }: { windows: readonly ResultWindo
   );
 }
 
-interface Health {
-  name: string;
-  protocols: string;
-  mark: Mark;
-  text: string;
-  note: string;
-}
-
-const LATE_MS = 120_000;
-
 /** Of this node's own listeners where it has some; else what the query about exporters knows of all nodes. */
 function Exporters({ known, told, state }: { known: readonly Exporter[]; told: Query | null; state: FeedState | null }) {
   const w = words.value;
-  const states = w.exporter_states;
-  const list: Health[] = known.map((exporter) => {
-    const silent = exporter.last_seen === null || Date.now() - Date.parse(exporter.last_seen) > LATE_MS;
-    const { min, max, unknown } = exporter.sampling;
-    return {
-      name: exporter.address, protocols: exporter.protocols,
-      ...(silent ? { mark: "bad" as const, text: states.silent } : exporter.missing > 0 ? { mark: "warning" as const, text: states.loss } : unknown ? { mark: "warning" as const, text: states.unscaled } : { mark: "good" as const, text: states.ok }),
-      note: min === null ? "" : min === max ? `1:${min}` : `1:${min}–${max}`,
-    };
-  });
-  const newest = state?.windows[state.windows.length - 1];
-  if (newest) {
-    const place = (name: string) => newest.columns.findIndex((column) => column.name === name);
-    const number = (row: readonly unknown[], name: string) => Number(row[place(name)] ?? 0);
-    for (const row of newest.rows) {
-      const loss = number(row, "missing") + number(row, "unreadable");
-      const rate = number(row, "sampling_rate_min");
-      list.push({
-        name: String(row[place("exporter")]), protocols: String(row[place("protocols")] ?? ""),
-        ...(loss > 0 ? { mark: "warning" as const, text: `${states.loss} ${short(loss, w.locale)}` } : number(row, "sampling_unknown_rows") > 0 ? { mark: "warning" as const, text: states.unscaled } : { mark: "good" as const, text: states.ok }),
-        note: rate > 0 ? `1:${rate}` : "",
-      });
-    }
-  }
-  list.sort((a, b) => (a.mark === "good" ? 1 : 0) - (b.mark === "good" ? 1 : 0) || a.name.localeCompare(b.name));
+  const now = Date.now();
+  const rows = sorted(told ? rows_of_windows(state?.windows ?? [], now) : rows_of_readings([{ at: now, exporters: known }], now), "state", true);
   return (
-    <Panel title={w.exporters} class="exporters" aside={<span class="muted">{list.length > 0 && list.length}</span>}>
-      {list.length === 0 ? (told && (!state || state.windows.length === 0) ? <NoRows name={told.name} loading={!state || state.phase === "loading"} /> : <p class="empty">{w.exporters_none}</p>) : (
+    <Panel title={w.exporters} class="exporters" aside={<span class="muted">{rows.length > 0 && rows.length}</span>}>
+      {rows.length === 0 ? (told && (!state || state.windows.length === 0) ? <NoRows name={told.name} loading={!state || state.phase === "loading"} /> : <p class="empty">{w.exporters_none}</p>) : (
         <ul class="exporter-strip">
-          {list.map((exporter) => (
-            <li key={exporter.name}>
-              <Link to={{ ...view_beside("exporters"), pick: exporter.name }} class="exporter-name">{exporter.name}</Link>
-              <span class="muted">{exporter.protocols} {exporter.note}</span>
-              <Badge mark={exporter.mark}>{exporter.text}</Badge>
+          {rows.map(({ address, protocols, sampling: { min, max }, state: how }) => (
+            <li key={address}>
+              <Link to={{ ...view_beside("exporters"), pick: address }} class="exporter-name">{address}</Link>
+              <span class="muted">{protocols} {min !== null && (min === max ? `1:${min}` : `1:${min}–${max}`)}</span>
+              <Badge mark={EXPORTER_MARKS[how]}>{w.exporter_states[how]}</Badge>
             </li>
           ))}
         </ul>

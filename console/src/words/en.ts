@@ -56,7 +56,7 @@ export const en = {
   other: "Other",
   total: "Total",
   exporters: "Exporters",
-  exporter_states: { ok: "ok", loss: "loss", unscaled: "sampling unknown", silent: "silent" },
+  exporter_states: { ok: "ok", loss: "loss", unscaled: "sampling unknown", silent: "silent", rejected: "unreadable", clock: "clock is off" },
   exporters_none: "No exporter has sent anything to this node yet.",
   firing: "Firing",
   alerts_firing: (count: number) => `Alerts (${count})`,

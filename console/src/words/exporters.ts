@@ -2,7 +2,6 @@
 import { words_of } from "./words";
 
 const en = {
-  states: { ok: "ok", loss: "loss", unscaled: "sampling unknown", silent: "silent", rejected: "unreadable", clock: "clock is off" },
   count: (count: number) => (count === 1 ? "1 exporter" : `${count} exporters`),
   all: "All",
   filter: "State",
@@ -52,7 +51,6 @@ const en = {
 };
 
 const pt_br: typeof en = {
-  states: { ok: "ok", loss: "perda", unscaled: "amostragem desconhecida", silent: "calado", rejected: "ilegível", clock: "relógio errado" },
   count: (count) => (count === 1 ? "1 exportador" : `${count} exportadores`),
   all: "Todos",
   filter: "Estado",

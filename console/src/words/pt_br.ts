@@ -55,7 +55,7 @@ export const pt_br: Words = {
   other: "Outros",
   total: "Total",
   exporters: "Exportadores",
-  exporter_states: { ok: "ok", loss: "perda", unscaled: "amostragem desconhecida", silent: "calado" },
+  exporter_states: { ok: "ok", loss: "perda", unscaled: "amostragem desconhecida", silent: "calado", rejected: "ilegível", clock: "relógio errado" },
   exporters_none: "Nenhum exportador enviou dados a este nó ainda.",
   firing: "Disparado",
   alerts_firing: (count) => `Alertas (${count})`,
