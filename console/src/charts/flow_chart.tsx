@@ -33,7 +33,7 @@ export function SankeyChart({ links, other, unit, summary, on_pick }: Shown & { 
   const colour = new Map(left.map((node, i) => [node.name, series_colour(i, dark.value)]));
   const amount = (value: number) => with_unit(value, unit, w.locale);
   return (
-    <figure class="flow-chart" ref={element}>
+    <figure ref={element}>
       <svg width={width} height={height + 8} role="group" aria-label={summary} data-picture="">
         <g transform="translate(0 4)">
           {bands.map(({ link, from_y, to_y, height: thick }) => {
@@ -76,7 +76,7 @@ export function ChordChart({ names, cells, unit, summary, on_pick }: Shown & { n
   const { arcs, ribbons } = lay_chord(cells, 0.04);
   const amount = (value: number) => with_unit(value, unit, w.locale);
   return (
-    <figure class="flow-chart" ref={element}>
+    <figure ref={element}>
       <svg width={width} height={size} role="group" aria-label={summary} data-picture="">
         <g transform={`translate(${width / 2} ${size / 2})`}>
           {ribbons.map(({ from, to, value, back, source, target }) => {

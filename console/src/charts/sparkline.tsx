@@ -1,7 +1,7 @@
 // A line without axes, beside the number that it leads to.
 export function Sparkline({ values, width = 88, height = 22 }: { values: readonly (number | null)[]; width?: number; height?: number }) {
   const known = values.filter((value): value is number => value !== null);
-  if (known.length < 2) return <span class="sparkline-none" aria-hidden="true" />;
+  if (known.length < 2) return <span aria-hidden="true" />;
   const high = Math.max(...known, 0) || 1;
   const step = width / Math.max(values.length - 1, 1);
   let path = "", area = "", started = -1;

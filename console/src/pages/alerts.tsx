@@ -288,7 +288,7 @@ function Endpoints({ endpoints, refresh }: { endpoints: readonly Endpoint[]; ref
                     <Badge mark={failing ? "bad" : state === "new" ? "quiet" : "good"}>{t.endpoint_states[state]}</Badge>
                     {failing && <p class="row-note bad">{t.failing_since(date_time(Date.parse(endpoint.failing_since!), zone.value))}{endpoint.error && `: ${endpoint.error}`}</p>}
                     <div role="status">
-                      {result && <p class="test-result"><Badge mark={RESULT_MARKS[result.result]}>{t.results[result.result]}</Badge>{result.error && <small> {result.error}</small>}</p>}
+                      {result && <p><Badge mark={RESULT_MARKS[result.result]}>{t.results[result.result]}</Badge>{result.error && <small> {result.error}</small>}</p>}
                     </div>
                   </td>
                   <td data-label={t.delivered} class="number">{short(endpoint.delivered, w.locale)}</td>

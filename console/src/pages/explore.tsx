@@ -338,7 +338,7 @@ function Ranking({ rows, by, measure, subject, unit, parts, waiting, pending, as
       <td class="number">{figure(row.figures.p95)}</td>
       <td class="number">{figure(row.figures.max)}</td>
       {has_amount && <td class="number">{row.amount === null ? w.no_data : with_unit(row.amount, amount_unit, w.locale)}</td>}
-      <td class="number share">{row.share === null ? "–" : percent(row.share, w.locale)}<Bar share={row.share ?? (row.kind === "key" && most > 0 ? (row.sum ?? 0) / most : 0)} /></td>
+      <td class="number">{row.share === null ? "–" : percent(row.share, w.locale)}<Bar share={row.share ?? (row.kind === "key" && most > 0 ? (row.sum ?? 0) / most : 0)} /></td>
     </>
   );
   const title = by.length === 0 ? e.total : by.map((column) => heading_of(column.name)).join(" → ");

@@ -135,14 +135,14 @@ function Traffic({ tile, status, queries, told_flows }: { tile: Tile; status: St
         <Stat label={w.queries_running} value={String(status.queries.running)} unit={`/ ${queries.length}`} {...(failed > 0 ? { mark: "bad" as const, note: w.failed_count(failed) } : {})} />
       </dl>
       <div class="traffic">
-        <Panel class="traffic-chart" title={<>{w.traffic} {by_site && <span class="muted">{w.by_site}</span>}</>}
+        <Panel title={<>{w.traffic} {by_site && <span class="muted">{w.by_site}</span>}</>}
           aside={<Link to={view_beside("query", tile.query.name)} class="quiet-link">{tile.query.name}</Link>}>
           {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
             : picture.times.length === 0 ? <NoRows name={tile.query.name} loading={state === null || state.phase === "loading"} />
             : <TimeChart picture={picture} kind="area" unit={scale.unit} from={from} until={now} height={268} summary={summary} />}
           {lacks_packets && <p class="notes">{w.no_packets}</p>}
         </Panel>
-        <Panel class="traffic-sites" title={by_site ? w.sites : tile.shape.dimensions.map((column) => heading_of(column.name)).join(", ")}>
+        <Panel title={by_site ? w.sites : tile.shape.dimensions.map((column) => heading_of(column.name)).join(", ")}>
           <Lines tile={tile} measure={measure} picture={picture} unit={scale.unit} missing={missing} />
         </Panel>
       </div>
@@ -220,7 +220,7 @@ function TopTile({ tile }: { tile: Tile }) {
   ) : undefined;
   const by = shape.dimensions.map((column) => heading_of(column.name)).join(" → ");
   return (
-    <Panel class={shape.matrix ? "tile tile-matrix" : "tile"} title={title} aside={aside}>
+    <Panel class={shape.matrix ? "tile-matrix" : ""} title={title} aside={aside}>
       {state?.phase === "failed" && state.problem ? <Trouble problem={state.problem} />
         : !state || !newest || newest.rows.length === 0 ? <NoRows name={query.name} loading={!state || state.phase === "loading"} />
         : matrix ? <Heatmap cell_height={38} matrix={matrix} on_pick={pick} unit={scale.unit} label={by} summary={`${heading_of(query.name)}, ${by}`} />
@@ -270,7 +270,7 @@ function Exporters({ known, told, state }: { known: readonly Exporter[]; told: Q
   const now = Date.now();
   const rows = sorted(told ? rows_of_windows(state?.windows ?? [], now) : rows_of_readings([{ at: now, exporters: known }], now), "state", true);
   return (
-    <Panel title={w.exporters} class="exporters" aside={<span class="muted">{rows.length > 0 && rows.length}</span>}>
+    <Panel title={w.exporters} aside={<span class="muted">{rows.length > 0 && rows.length}</span>}>
       {rows.length === 0 ? (told && (!state || state.windows.length === 0) ? <NoRows name={told.name} loading={!state || state.phase === "loading"} /> : <p class="empty">{w.exporters_none}</p>) : (
         <ul class="exporter-strip">
           {rows.map(({ address, protocols, sampling: { min, max }, state: how }) => (

@@ -104,7 +104,7 @@ function Row({ query, cost, readers, firing }: { query: Query; cost: Cost; reade
       </th>
       <td data-label={w.state}>
         <Badge mark={query.plain ? "quiet" : QUERY_MARKS[query.state]}>{query.plain ? w.states.plain : w.states[query.state]}</Badge>
-        {firing > 0 && <p class="row-alerts"><Link to={view_beside("alerts")}><Badge mark="bad">{w.alert_count(firing)}</Badge></Link></p>}
+        {firing > 0 && <p><Link to={view_beside("alerts")}><Badge mark="bad">{w.alert_count(firing)}</Badge></Link></p>}
         {query.reason && <p class="row-note bad">{query.reason}</p>}
       </td>
       <td class="number" data-label={w.windows} title={query.collecting_since ? w.collecting_since(date_time(Date.parse(query.collecting_since), zone.value)) : undefined}>

@@ -79,7 +79,7 @@ function Writing({ query }: { query: Query }) {
   return (
     <>
       {theirs && (
-        <Panel title={q.changed_by} class="conflict">
+        <Panel title={q.changed_by}>
           <p class="muted" role="alert">{q.changed_by_hint}</p>
           <DiffView before={query.text} after={text} label={q.changed_by} />
           <div class="form-buttons">

@@ -19,10 +19,13 @@ export interface QuestionProps {
 }
 
 export function Question({ title, children, yes, bad = false, disabled = false, act, close }: QuestionProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const dialog = useRef<HTMLDialogElement>(null), cancel = useRef<HTMLButtonElement>(null);
   const [problem, set_problem] = useState<Refusal | null>(null);
   const [busy, set_busy] = useState(false);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    dialog.current?.showModal();
+    if (bad) cancel.current?.focus();
+  }, []);
   const submit = async (event: Event) => {
     event.preventDefault();
     set_busy(true);
@@ -44,7 +47,7 @@ export function Question({ title, children, yes, bad = false, disabled = false, 
         <p class="field-problem" role="alert">{problem && (problem.status === 0 ? words.value.no_answer : [problem.message, problem.problem.hint].filter(Boolean).join(": "))}</p>
         <div class="toolbar">
           <button type="submit" class={`button ${bad ? "button-bad" : "button-strong"}`} disabled={busy || disabled}>{yes}</button>
-          <button type="button" class="button" autofocus={bad} onClick={() => dialog.current?.close()}>{words.value.cancel}</button>
+          <button type="button" class="button" ref={cancel} onClick={() => dialog.current?.close()}>{words.value.cancel}</button>
         </div>
       </form>
     </dialog>
