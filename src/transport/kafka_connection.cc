@@ -49,6 +49,7 @@ void set_producer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
 }
 
 void set_consumer(rd_kafka_conf_t* conf, const KafkaOptions& options) {
+  if (!options.group.empty()) set(conf, "group.id", options.group);
   set(conf, "enable.auto.commit", "false");
   set(conf, "enable.auto.offset.store", "false");
   set(conf, "enable.partition.eof", "true");

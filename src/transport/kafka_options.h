@@ -32,6 +32,9 @@ struct KafkaOptions {
   uint32_t read_partitions = 32;  ///< that read_octets are divided by
   /// The producer's, which then writes in transactions alone (kafka_transactions.h); empty: it writes without.
   std::string transactional_id;
+  /// The consumer's, which joins no group: who asks for places of one must name it. 2.0.2 tells its own group that a
+  /// coordinator has moved, and ends the process where it has none (rd_kafka_handle_OffsetFetch). Empty: none.
+  std::string group;
   /// Gets the lines of librdkafka, the same one at most every 10 s, and warnings. Called by a thread of the connection
   /// or by who opens a log; null: they are dropped.
   std::function<void(const KafkaNotice&)> notice;

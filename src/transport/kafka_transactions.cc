@@ -189,6 +189,7 @@ struct KafkaTransactions::Batch {
 Result<std::shared_ptr<KafkaConnection>> KafkaTransactions::connect(const Options& options, const std::string& name) {
   KafkaOptions client = options.client;
   client.transactional_id = name;
+  client.group = options.name;
   return KafkaConnection::open(std::move(client));
 }
 

@@ -22,7 +22,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto kPatience = std::chrono::seconds(60);
-constexpr int16_t kProduceApi = 0, kInitProducerIdApi = 22, kAddPartitionsApi = 24, kTxnOffsetCommitApi = 28;
+constexpr int16_t kProduceApi = 0, kOffsetFetchApi = 9, kInitProducerIdApi = 22, kAddPartitionsApi = 24,
+                  kTxnOffsetCommitApi = 28;
 
 class KafkaTransactionsTest : public testing::Test {
  protected:
@@ -89,6 +90,14 @@ TEST_F(KafkaTransactionsTest, APlaceMovesWithoutRecords) {
   auto of_another = options();
   of_another.name += " 2";
   EXPECT_EQ(open(of_another)->place(), std::nullopt);
+}
+
+// As where the group's topic has just been made, or its broker has gone.
+TEST_F(KafkaTransactionsTest, AGroupThatIsJustMovingIsAskedForThePlaceAgain) {
+  if (real_brokers() != nullptr) GTEST_SKIP() << "real brokers move groups when they like";
+  push_errors(kOffsetFetchApi, {RD_KAFKA_RESP_ERR_NOT_COORDINATOR_FOR_GROUP, RD_KAFKA_RESP_ERR_GROUP_LOAD_IN_PROGRESS,
+                                RD_KAFKA_RESP_ERR_GROUP_COORDINATOR_NOT_AVAILABLE});
+  EXPECT_EQ(open(options())->place(), std::nullopt);
 }
 
 TEST_F(KafkaTransactionsTest, RecordsOfAKeyAreInOnePartitionInTheirOrder) {
