@@ -94,7 +94,7 @@ TEST_F(KafkaTransactionsTest, APlaceMovesWithoutRecords) {
 
 // As where the group's topic has just been made, or its broker has gone.
 TEST_F(KafkaTransactionsTest, AGroupThatIsJustMovingIsAskedForThePlaceAgain) {
-  if (real_brokers() != nullptr) GTEST_SKIP() << "real brokers move groups when they like";
+  WANTS_MOCK;
   push_errors(kOffsetFetchApi, {RD_KAFKA_RESP_ERR_NOT_COORDINATOR_FOR_GROUP, RD_KAFKA_RESP_ERR_GROUP_LOAD_IN_PROGRESS,
                                 RD_KAFKA_RESP_ERR_GROUP_COORDINATOR_NOT_AVAILABLE});
   EXPECT_EQ(open(options())->place(), std::nullopt);

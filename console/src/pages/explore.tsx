@@ -22,6 +22,7 @@ import { useAnswer, useLast, useSession } from "../widgets/answers";
 import { Bar, Choice, Link, Loading, Menu, Panel, Trouble } from "../widgets/basics";
 import { EarlierLegend, useEarlier } from "../widgets/earlier";
 import { useNow } from "../widgets/held";
+import { MeasureChoice } from "../widgets/measure";
 import { useSize, type Size } from "../widgets/query_size";
 import { asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
 import { SeriesTable } from "../widgets/series_table";
@@ -184,13 +185,7 @@ function Exploring({ query, queries, size }: { query: Query; queries: readonly Q
   return (
     <>
       <div class="toolbar" role="group" aria-label={w.controls}>
-        {shape.measures.length > 1 && (
-          <label class="select"><span>{w.measure}</span>
-            <select value={measure} onChange={(event) => change({ measure: event.currentTarget.value }, true)}>
-              {shape.measures.map((column) => <option key={column.name} value={column.name}>{heading_of(column.name)}</option>)}
-            </select>
-          </label>
-        )}
+        <MeasureChoice shape={shape} measure={measure} />
         <Choice label={w.chart} value={chart} choose={(value) => change({ chart: value })} options={charts.map((value) => ({ value, text: w.charts[value] }))} />
         <RangeChoice asked={asked} />
         <EarlierChoice />

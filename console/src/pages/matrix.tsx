@@ -14,6 +14,7 @@ import { type ChartName, ORDERS, SIZES, view_of } from "../state/view";
 import { useAnswer, useLast } from "../widgets/answers";
 import { Choice, Link, Loading, Panel, Trouble } from "../widgets/basics";
 import { useNow } from "../widgets/held";
+import { MeasureChoice } from "../widgets/measure";
 import { type Size, useSize } from "../widgets/query_size";
 import { asked_of, RangeChoice, useRangeKeys } from "../widgets/range";
 import { Statement } from "../widgets/statement";
@@ -132,13 +133,7 @@ function MatrixView({ query, window }: { query: Query; window: Size }) {
     <>
       <div class="toolbar" role="group" aria-label={w.controls}>
         {shape.dimensions.length > 2 && <SideChoice dimensions={shape.dimensions} sides={sides} />}
-        {shape.measures.length > 1 && (
-          <label class="select"><span>{w.measure}</span>
-            <select value={measure} onChange={(event) => change({ measure: event.currentTarget.value }, true)}>
-              {shape.measures.map((column) => <option key={column.name} value={column.name}>{heading_of(column.name)}</option>)}
-            </select>
-          </label>
-        )}
+        <MeasureChoice shape={shape} measure={measure} />
         <Choice label={w.chart} value={chart} choose={(value) => change({ chart: value })} options={charts.map((value) => ({ value, text: w.charts[value] }))} />
         <Choice label={m.size} value={String(size)} choose={(value) => change({ size: SIZES.find((each) => String(each) === value)! }, true)} options={SIZES.map((value) => ({ value: String(value), text: String(value) }))} />
         <Choice label={m.order} value={order} choose={(value) => change({ order: value }, true)} options={ORDERS.map((value) => ({ value, text: m.orders[value] }))} />

@@ -20,6 +20,7 @@ import { Badge, Bar, Choice, CopyItem, Link, Loading, Menu, Panel, Trouble } fro
 import { useFeed, useNow } from "../widgets/held";
 import { EarlierLegend, useEarlier } from "../widgets/earlier";
 import { LaterPart } from "../widgets/later_page";
+import { MeasureChoice } from "../widgets/measure";
 import { QUERY_MARKS } from "../widgets/marks";
 import { type Size, useSize } from "../widgets/query_size";
 import { type Asked, asked_of, EarlierChoice, RangeChoice, useRangeKeys, zoom } from "../widgets/range";
@@ -150,13 +151,7 @@ function Toolbar({ shape, measure, charts, chart, asked }: { shape: Shape; measu
   const w = words.value;
   return (
     <div class="toolbar" role="group" aria-label={w.controls}>
-      {shape.measures.length > 1 && (
-        <label class="select"><span>{w.measure}</span>
-          <select value={measure ?? ""} onChange={(event) => change({ measure: event.currentTarget.value })}>
-            {shape.measures.map((column) => <option key={column.name} value={column.name}>{heading_of(column.name)}</option>)}
-          </select>
-        </label>
-      )}
+      <MeasureChoice shape={shape} measure={measure} />
       <Choice label={w.chart} value={chart} choose={(value) => change({ chart: value })} options={charts.map((value) => ({ value, text: w.charts[value] }))} />
       <RangeChoice asked={asked} />
       {chart !== "matrix" && <EarlierChoice />}
