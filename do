@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The one door for people. Each verb installs what it needs and nothing else (Debian 12 packages, for the console what
-# its lock names from the npm registry, and for tests with Kafka its jars from Maven Central), says so before it starts, and can be repeated at no cost. `./do help` lists the verbs.
+# its lock names from the npm registry, and for tests with Kafka its jars from Maven Central), says so before it starts,
+# and can be repeated at no cost. `./do help` lists the verbs.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
@@ -200,7 +201,7 @@ verb_test() {
     need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each, three quarters of an hour of the console and experiment 1 (about 3 GB, 6 hours)" \
          core console browser tests postgresql cluster fuzz experiment
   else
-    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, half an hour on two cores)" core console browser tests postgresql cluster
+    need "test: two builds with their tests, release and asan-ubsan (about 2 GB, 40 to 60 minutes on two cores)" core console browser tests postgresql cluster
   fi
   step "packages of the console" console_modules || status=1
   step "Kafka $(kafka_versions | paste -sd ' ') in build/kafka (190 MB)" kafka_jars || status=1

@@ -17,7 +17,8 @@ import tempfile
 
 CONSOLE = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "console"))
 SKIPPED = 77
-SUMMARY = re.compile(r"^[#ℹ] (pass|fail|cancelled|skipped|todo) (\d+)$", re.M)   # "#" of TAP, Node 18's form; later ones' is another
+# Node 18 and 20 write TAP ("# pass 3"), Node 23 and later another form ("ℹ pass 3").
+SUMMARY = re.compile(r"^[#ℹ] (pass|fail|cancelled|skipped|todo) (\d+)$", re.M)
 
 
 def node_tests(files, environment=None):
