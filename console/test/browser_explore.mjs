@@ -4,8 +4,17 @@ import fs from "node:fs/promises";
 import { test } from "node:test";
 import { daemon, open, text } from "./browser_common.mjs";
 
-// A range that is over, so that what is asked twice is answered alike.
-const until = Math.floor(Date.now() / 60_000) * 60_000 - 60_000, from = until - 240_000;
+/** A range that is over, so that what is asked twice is answered alike. A daemon that has just begun has none yet: it is waited for. */
+async function range_with_results() {
+  for (const end = Date.now() + 7 * 60_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 1_000))) {
+    const until = Math.floor(Date.now() / 60_000) * 60_000 - 60_000, from = until - 240_000;
+    const { kept_since } = await (await fetch(`${daemon}/api/v1/queries/demo_matrix/results?limit=1`)).json();
+    if (kept_since && Date.parse(kept_since) <= from) return { from, until };
+  }
+  throw new Error("demo_matrix has no results of the last five minutes");
+}
+
+const { from, until } = await range_with_results();
 const RANGE = `from=${new Date(from).toISOString()}&until=${new Date(until).toISOString()}`;
 const WHERE = `window_start >= '${new Date(from).toISOString()}' AND window_end <= '${new Date(until).toISOString()}'`;
 const MATRIX = `/explore?v=1&q=demo_matrix&by=src_as&${RANGE}`;

@@ -21,9 +21,9 @@ SKIPPED = 77
 SUMMARY = re.compile(r"^[#ℹ] (pass|fail|cancelled|skipped|todo) (\d+)$", re.M)
 
 
-def node_tests(files, environment=None):
+def node_tests(files, *flags, environment=None):
     """(passed, failed, skipped) of node:test over these files of console/test, whose output is printed."""
-    result = subprocess.run(["node", "--test", *files], cwd=CONSOLE, env={**os.environ, **(environment or {})},
+    result = subprocess.run(["node", "--test", *flags, *files], cwd=CONSOLE, env={**os.environ, **(environment or {})},
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(result.stdout)
     counts = {name: int(number) for name, number in SUMMARY.findall(result.stdout)}
@@ -71,7 +71,8 @@ def demo(binary):
 
 def browser(binary):
     with demo(binary) as environment:
-        return node_tests(test_files(r"browser(_(?!common).*)?\.mjs"), environment)
+        # One file after the other, however many cores there are: they share the demo, and what takes minutes to be there comes late.
+        return node_tests(test_files(r"browser(_(?!common).*)?\.mjs"), "--test-concurrency=1", environment=environment)
 
 
 def soak(binary):
