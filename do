@@ -8,7 +8,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 # Package groups. A verb names its groups; MB on disk are for a Debian 12 system that has none of them yet.
 core="g++ cmake ninja-build pkg-config libpg-query-dev libfmt-dev libexpected-dev libtomlplusplus-dev libzstd-dev
       zlib1g-dev libbz2-dev libxxhash-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev libboost1.81-dev
-      libssl-dev libedit-dev libsodium-dev librdkafka-dev libpq-dev libcurl4-openssl-dev tzdata"   # 567 MB
+      libssl-dev libexpat1-dev libedit-dev libsodium-dev librdkafka-dev libpq-dev libcurl4-openssl-dev tzdata"   # 567 MB
 tests="libgtest-dev libmaxminddb-dev softflowd pmacct nfdump tshark faketime python3 protobuf-compiler
        prometheus-alertmanager prometheus"   # 600 MB
 bench="libbenchmark-dev nfdump pmacct python3"                           # 50 MB

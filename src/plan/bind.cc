@@ -22,12 +22,13 @@ void give_options(Query& query) {
 }
 
 /// The columns of a view are read by name.
-Result<void> check_names(const UnboundStatement& statement, const batch::Schema& output) {
+Result<void> check_names(const UnboundStatement& statement, const UnboundSelect& select,
+                         const batch::Schema& output) {
   for (size_t i = 0; i < output.columns.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (output.columns[i].name != output.columns[j].name) continue;
       return fail("42701", fmt::format("column \"{}\" specified more than once", output.columns[i].name),
-                  statement.select->targets.size() > i ? statement.select->targets[i].expr->span : statement.name_span,
+                  select.targets.size() > i ? select.targets[i].expr->span : statement.name_span,
                   "give one of them another name with AS");
     }
   }
@@ -51,8 +52,15 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
   }
   auto options = bind_options(statement.options);
   if (!options) return tl::unexpected(options.error());
+  std::unique_ptr<UnboundSelect> made;
+  if (!statement.select) {
+    auto select = statement.maker->make(catalog);
+    if (!select) return tl::unexpected(select.error());
+    made = std::move(*select);
+  }
+  const UnboundSelect& select = made ? *made : *statement.select;
   Expansions expansions;
-  auto bound = SelectBinder(catalog, {}, expansions).bind(*statement.select);
+  auto bound = SelectBinder(catalog, {}, expansions).bind(select);
   if (!bound) return tl::unexpected(bound.error());
   const Stage& first = bound->stages.front();
   if (first.window.kind == Window::Kind::kSession && options->allowed_lateness_us != 0) {
@@ -86,7 +94,7 @@ Result<Query> bind(const UnboundStatement& statement, std::string_view text, con
     if (auto added = add_rest_row(query, rest_row->span); !added) return tl::unexpected(added.error());
   }
   if (is_view) {
-    if (auto distinct = check_names(statement, output); !distinct) return tl::unexpected(distinct.error());
+    if (auto distinct = check_names(statement, select, output); !distinct) return tl::unexpected(distinct.error());
   }
   if (auto alert = apply_alert(query, statement.options); !alert) return tl::unexpected(alert.error());
   return query;
@@ -105,7 +113,7 @@ Result<Relation> bind_plain_view(std::shared_ptr<const UnboundStatement> stateme
   relation.name = statement->name;
   relation.schema = std::move(rows->schema);
   auto named = name_columns(relation.schema, statement->column_aliases, statement->name, statement->name_span);
-  if (named) named = check_names(*statement, relation.schema);
+  if (named) named = check_names(*statement, *statement->select, relation.schema);
   if (!named) return tl::unexpected(named.error());
   relation.definition = std::move(statement);
   return relation;

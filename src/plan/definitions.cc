@@ -83,6 +83,11 @@ Result<Definitions::Entry*> Definitions::add_query(UnboundStatement statement, s
                                                    std::string label) {
   const bool is_view = statement.kind == Kind::kCreateMaterializedView;
   if (is_view && statement.if_exists && catalog_.find(statement.name) != nullptr) return nullptr;
+  if (!statement.select) {
+    auto made = statement.maker->make(catalog_);
+    if (!made) return tl::unexpected(std::move(made.error()));
+    statement.select = std::move(*made);
+  }
   auto query = bind(statement, text);
   if (!query) return tl::unexpected(std::move(query.error()));
   if (is_view) {

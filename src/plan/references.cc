@@ -50,6 +50,10 @@ class Walk {
         from(*item.right);
         expr(item.on.get());
         break;
+      case UnboundFrom::Kind::kBoxes:
+        // Only what is bound at once has them: nobody renames what they read.
+        for (const UnboundBoxes::Source& source : item.boxes->sources) select(*source.rows);
+        break;
     }
   }
   void exprs(std::vector<UnboundExprPtr>& list) {

@@ -94,8 +94,11 @@ struct UnboundTarget {
   SourceSpan alias_span;
 };
 
+struct UnboundBoxes;
+
 struct UnboundFrom {
-  enum class Kind : uint8_t { kRelation, kFunction, kSubquery, kJoin };
+  /// kBoxes: only made by src/borealis.
+  enum class Kind : uint8_t { kRelation, kFunction, kSubquery, kJoin, kBoxes };
   Kind kind;
   SourceSpan span;
   std::string name;  ///< relation or function (tumble, hop, session, lpm, ...), lower case as parsed
@@ -111,6 +114,7 @@ struct UnboundFrom {
   std::unique_ptr<UnboundFrom> left, right;
   UnboundExprPtr on;
   std::vector<std::string> using_columns;
+  std::shared_ptr<const UnboundBoxes> boxes;  ///< kBoxes
 };
 
 struct UnboundCte {
@@ -138,6 +142,58 @@ struct UnboundSelect {
   std::vector<UnboundOrder> order_by;
   UnboundExprPtr limit, offset;
   bool with_ties = false;
+};
+
+/// Boxes of a diagram from the first whose answer depends on the order in which rows come, to its end
+/// (docs/design/0036-borealis.md). They run where the rows of all edges meet, in the order of (arrival, edge, place in what
+/// the edge sent); rows of a view in the order of (its time, all columns).
+struct UnboundBoxes {
+  struct Source {
+    std::unique_ptr<UnboundSelect> rows;  ///< without aggregation of its own, or the windows of an aggregate or view
+    std::string order_column;             ///< of `rows`: when a row arrived; of windows: their start
+  };
+  struct Stream {
+    uint32_t from = 0;  ///< a source, or sources.size() + a box before
+    uint32_t port = 0;  ///< of a box
+  };
+  struct Window {  ///< kAggregate
+    bool by_values = true;
+    double size = 0, advance = 0;  ///< in tuples; of values: in the unit of the field, of a timestamptz in seconds
+    UnboundExprPtr order_on;       ///< a column: bigint, double precision or timestamptz; null: TUPLES by TUPLENUM
+    std::string start_name;        ///< the window's start is an output of this name; empty: it is none
+    std::vector<UnboundExprPtr> group_by;  ///< columns
+    std::optional<double> timeout_seconds;
+    uint64_t slack = 0;
+    bool drops_empty = false, is_aligned = false;
+  };
+  struct Side {  ///< kJoin
+    bool by_values = false;
+    double size = 0;
+    UnboundExprPtr order_on;
+  };
+  struct Box {
+    enum class Kind : uint8_t { kFilter, kMap, kUnion, kSort, kAggregate, kJoin, kWaitFor };
+    Kind kind = Kind::kFilter;
+    std::string name;
+    SourceSpan span;
+    std::vector<Stream> inputs;
+    /// kFilter: by port. kJoin, kWaitFor: one, whose columns are [left, x] and [right, x].
+    std::vector<UnboundExprPtr> conditions;
+    bool passes_rest = false;  ///< kFilter
+    /// kMap; kJoin: columns are [left, x] and [right, x]. kAggregate: calls of count(*), sum, avg, min, max, first, last (of
+    /// the rows in their order) and count(DISTINCT x), with null for windows without a row, where SQL has it. All have
+    /// aliases. The outputs of kAggregate are group_by, the start, then these.
+    std::vector<UnboundTarget> targets;
+    Window window;
+    Side left, right;
+    std::optional<double> timeout_seconds;  ///< kJoin, kWaitFor
+    UnboundExprPtr order_on;                ///< kSort: a column
+    uint64_t slack = 0;                     ///< kSort
+    std::vector<UnboundExprPtr> group_by;   ///< kSort: columns
+  };
+  std::vector<Source> sources;  ///< at least one
+  std::vector<Box> boxes;       ///< each after those that it reads; at least one
+  Stream output;
 };
 
 struct UnboundOption {  ///< WITH (name = value); a dotted name is joined: "alert.for"
@@ -179,6 +235,18 @@ struct UnboundColumnDef {
   std::string type_name;
   SourceSpan span;
   std::vector<UnboundOption> options;
+};
+
+class Catalog;
+
+/// A SELECT that can only be written when it is known what its relations are.
+class SelectMaker {
+ public:
+  virtual ~SelectMaker() = default;
+  /// Errors have spans in the statement's text.
+  virtual base::Result<std::unique_ptr<UnboundSelect>> make(const Catalog& catalog) const = 0;
+  /// The relations that it reads.
+  virtual const std::vector<UnboundName>& relations() const = 0;
 };
 
 struct UnboundStatement {
@@ -225,7 +293,8 @@ struct UnboundStatement {
   std::vector<UnboundRow> rows;                ///< kInsert ... VALUES
   std::vector<UnboundAssignment> assignments;  ///< kUpdate
   UnboundExprPtr where;                        ///< kUpdate, kDelete, kCreatePublication; may be null
-  std::unique_ptr<UnboundSelect> select;       ///< kSelect and the views
+  std::unique_ptr<UnboundSelect> select;       ///< kSelect and the views; null: `maker` makes it
+  std::shared_ptr<const SelectMaker> maker;    ///< kCreateMaterializedView of a diagram; else null
   std::unique_ptr<UnboundStatement> inner;     ///< kExplain
 };
 

@@ -57,7 +57,11 @@ Result<UnboundStatement> statement_of(const std::string& name, const std::string
 
 std::vector<std::string> relations_of(const UnboundStatement& statement) {
   std::set<std::string> names;
-  plan::for_each_relation(*statement.select, [&](std::string& found) { names.insert(found); });
+  if (statement.maker) {
+    for (const plan::UnboundName& read : statement.maker->relations()) names.insert(read.name);
+  } else {
+    plan::for_each_relation(*statement.select, [&](std::string& found) { names.insert(found); });
+  }
   return {names.begin(), names.end()};
 }
 
