@@ -139,7 +139,9 @@ std::string print(const UnboundFrom& from) {
       if (from.on) out += " on " + print(from.on.get());
       if (!from.using_columns.empty()) out += " using " + names(from.using_columns);
       out += "]";
+      break;
     }
+    case UnboundFrom::Kind::kBoxes: out = "boxes"; break;
   }
   if (from.lateral) out = "lateral " + out;
   if (!from.alias.empty()) out += " as " + from.alias;
