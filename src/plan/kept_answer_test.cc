@@ -304,6 +304,11 @@ TEST(KeptAnswer, TheStatementThatKeepsIsTheQuestionWithoutItsTime) {
                       "'1 h')")),
       "CREATE MATERIALIZED VIEW kept AS SELECT window_start, max(octets) AS max FROM tumble(spread(flows, flow_start, "
       "flow_end, interval '1 min'), time, interval '1 h') GROUP BY window_start");
+  // A sign such as ~ is as loose as ||: what is added belongs to it without parentheses.
+  EXPECT_EQ(kept.keeping(by("(~src_as) + 1, ~(src_as + 1)", "max(octets)", kHour)),
+            "CREATE MATERIALIZED VIEW kept AS SELECT window_start, (~src_as) + 1 AS \"?column?\", ~(src_as + 1) AS "
+            "\"?column?_2\", max(octets) AS max FROM "
+            "tumble(flows, time, interval '1 h') GROUP BY window_start, (~src_as) + 1, ~(src_as + 1)");
   EXPECT_EQ(keeping_name(kept.bound(by("dst_port, src_as % 10", "count(*)", kHour))), "by_dst_port_src_as10");
   EXPECT_EQ(keeping_name(kept.bound(by("", "count(*)", kHour))), "totals");
 }

@@ -15,8 +15,7 @@ using expr::Expr;
 using expr::ExprKind;
 using expr::ScalarFunction;
 
-/// How tightly a text holds together, after PostgreSQL's table of operators (4.1.6).
-enum Tightness { kOr, kAnd, kNot, kComparison, kOther, kSum, kProduct, kSign, kWhole };
+using enum Tightness;
 
 struct Text {
   std::string text;
@@ -93,25 +92,21 @@ class Writer {
       const bool special = std::find(std::begin(kSpecial), std::end(kSpecial), name) != std::end(kSpecial);
       return {fmt::format("{0}{1}{0}({2})", special ? "\"" : "", name, joined(e, 0, ", ", kOr)), kWhole};
     }
-    if (e.args.size() == 1) return {fmt::format("{}{}", name, within(*e.args[0], kWhole)), kSign};
+    if (e.args.size() == 1)
+      return {fmt::format("{}{}", name, within(*e.args[0], kWhole)), name == "-" ? kSign : kOther};
     const auto text = [&](std::string_view op, Tightness own) {
       const bool compares = own == kComparison;
       // Beside something of a type a constant is of that type.
       const bool left_constant = e.args[0]->kind == ExprKind::kLiteral;
       return Text{fmt::format("{} {} {}", within(*e.args[0], compares ? kOther : own, !compares), op,
-                              within(*e.args[1], static_cast<Tightness>(own + 1), !compares || left_constant)),
+                              within(*e.args[1], tighter(own), !compares || left_constant)),
                   own};
     };
     if (name == "~~") return text("LIKE", kComparison);
     if (name == "!~~") return text("NOT LIKE", kComparison);
     if (name == "~~*") return text("ILIKE", kComparison);
     if (name == "!~~*") return text("NOT ILIKE", kComparison);
-    constexpr std::string_view kComparisons[] = {"=", "<>", "<", "<=", ">", ">="};
-    if (std::find(std::begin(kComparisons), std::end(kComparisons), name) != std::end(kComparisons))
-      return text(name, kComparison);
-    if (name == "+" || name == "-") return text(name, kSum);
-    if (name == "*" || name == "/" || name == "%") return text(name, kProduct);
-    return text(name, kOther);
+    return text(name, tightness_of(name));
   }
 
   Text negation(const Expr& e) const {
@@ -143,6 +138,66 @@ bool is_word(std::string_view name) {
   });
 }
 
+template <size_t kCount>
+bool is_one_of(std::string_view word, const std::string_view (&words)[kCount]) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+/// Key words of PostgreSQL 15 (appendix C) that are no names of functions or types; key words elsewhere are columns
+/// too.
+constexpr std::string_view kNotFunctions[] = {
+    "between",       "bigint",       "bit",        "boolean",   "char",      "character",     "coalesce",  "dec",
+    "decimal",       "exists",       "extract",    "float",     "greatest",  "grouping",      "inout",     "int",
+    "integer",       "interval",     "least",      "national",  "nchar",     "none",          "normalize", "nullif",
+    "numeric",       "out",          "overlay",    "position",  "precision", "real",          "row",       "setof",
+    "smallint",      "substring",    "time",       "timestamp", "treat",     "trim",          "values",    "varchar",
+    "xmlattributes", "xmlconcat",    "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse",  "xmlpi",
+    "xmlroot",       "xmlserialize", "xmltable"};
+/// Those that are names of functions or types, and of nothing else.
+constexpr std::string_view kOnlyFunctions[] = {
+    "authorization", "binary", "collation", "concurrently", "cross",   "current_schema", "freeze", "full",
+    "ilike",         "inner",  "is",        "isnull",       "join",    "left",           "like",   "natural",
+    "notnull",       "outer",  "overlaps",  "right",        "similar", "tablesample",    "verbose"};
+constexpr std::string_view kReserved[] = {"all",          "analyse",
+                                          "analyze",      "and",
+                                          "any",          "array",
+                                          "as",           "asc",
+                                          "asymmetric",   "both",
+                                          "case",         "cast",
+                                          "check",        "collate",
+                                          "column",       "constraint",
+                                          "create",       "current_catalog",
+                                          "current_date", "current_role",
+                                          "current_time", "current_timestamp",
+                                          "current_user", "default",
+                                          "deferrable",   "desc",
+                                          "distinct",     "do",
+                                          "else",         "end",
+                                          "except",       "false",
+                                          "fetch",        "for",
+                                          "foreign",      "from",
+                                          "grant",        "group",
+                                          "having",       "in",
+                                          "initially",    "intersect",
+                                          "into",         "lateral",
+                                          "leading",      "limit",
+                                          "localtime",    "localtimestamp",
+                                          "not",          "null",
+                                          "offset",       "on",
+                                          "only",         "or",
+                                          "order",        "placing",
+                                          "primary",      "references",
+                                          "returning",    "select",
+                                          "session_user", "some",
+                                          "symmetric",    "table",
+                                          "then",         "to",
+                                          "trailing",     "true",
+                                          "union",        "unique",
+                                          "user",         "using",
+                                          "variadic",     "when",
+                                          "where",        "window",
+                                          "with"};
+
 std::string between(char quote, std::string_view text) {
   std::string out(1, quote);
   for (const char c : text) {
@@ -157,9 +212,23 @@ std::string between(char quote, std::string_view text) {
 std::string sql_name(std::string_view name, SqlStyle style) {
   return is_word(name) && style != SqlStyle::kExact ? std::string(name) : between('"', name);
 }
+std::string sql_name(std::string_view name, SqlPlace place) {
+  const bool bare = is_word(name) &&
+                    (place == SqlPlace::kLabel ||
+                     (!is_one_of(name, kReserved) &&
+                      !(place == SqlPlace::kName ? is_one_of(name, kOnlyFunctions) : is_one_of(name, kNotFunctions))));
+  return bare ? std::string(name) : between('"', name);
+}
 std::string sql_quoted(std::string_view text) { return between('\'', text); }
 std::string sql_interval(base::Micros length) {
   return fmt::format("interval {}", sql_quoted(base::format_duration(length)));
+}
+
+Tightness tightness_of(std::string_view op) {
+  if (is_one_of(op, {"=", "<>", "<", "<=", ">", ">="})) return kComparison;
+  if (op == "+" || op == "-") return kSum;
+  if (op == "*" || op == "/" || op == "%") return kProduct;
+  return op == "^" ? kPower : kOther;
 }
 
 std::string to_sql(const expr::Expr& e, const std::vector<SqlColumn>& columns, SqlStyle style) {

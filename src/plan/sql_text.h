@@ -1,5 +1,5 @@
 #pragma once
-// Bound expressions as SQL again, for statements that the program writes itself.
+// Bound expressions as SQL again, for statements that the program writes itself; and the rules of writing SQL.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +20,26 @@ inline constexpr SqlStyle kSqlStyles[] = {SqlStyle::kShort, SqlStyle::kCasts, Sq
 
 /// An identifier; in double quotes where it is no plain word, and in the exact style.
 std::string sql_name(std::string_view name, SqlStyle style);
+/// Where an identifier stands: which key words need double quotes depends on it.
+enum class SqlPlace : uint8_t {
+  kName,      ///< of a column or relation
+  kFunction,  ///< of a function or type
+  kLabel,     ///< behind AS or a dot, or an option
+};
+/// An identifier as short as it can be written there.
+std::string sql_name(std::string_view name, SqlPlace place);
 /// 'text'
 std::string sql_quoted(std::string_view text);
 /// interval '300 s'
 std::string sql_interval(base::Micros length);
+
+/// How tightly a text holds together, after PostgreSQL's table of operators (4.1.6), loosest first. What is written
+/// with words between operands (IS, IN, LIKE, BETWEEN, AT TIME ZONE) is a comparison here: their order is not well
+/// known.
+enum class Tightness : uint8_t { kOr, kAnd, kNot, kComparison, kOther, kSum, kProduct, kPower, kSign, kWhole };
+inline Tightness tighter(Tightness than) { return static_cast<Tightness>(static_cast<uint8_t>(than) + 1); }
+/// Of `a op b`: operators of equal tightness hold from left to right, comparisons not at all.
+Tightness tightness_of(std::string_view op);
 
 /// What stands for a column in a text. `is_plain`: it needs no parentheses, whatever stands beside it.
 struct SqlColumn {
