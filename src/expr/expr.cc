@@ -132,6 +132,7 @@ const std::vector<ScalarFunction>& functions() {
     add_text_functions(all);
     add_inet_functions(all);
     add_time_functions(all);
+    add_hash_functions(all);
     add_casts(all);
     return all;
   }();

@@ -55,6 +55,7 @@ void add_number_functions(std::vector<ScalarFunction>& table);
 void add_text_functions(std::vector<ScalarFunction>& table);
 void add_inet_functions(std::vector<ScalarFunction>& table);
 void add_time_functions(std::vector<ScalarFunction>& table);
+void add_hash_functions(std::vector<ScalarFunction>& table);
 void add_casts(std::vector<ScalarFunction>& table);
 
 // --- kernels as templates over a function of values -----------------------------------------------------------------

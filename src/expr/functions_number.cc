@@ -114,6 +114,24 @@ ValueError decimal_log(KernelContext&, double& r, double a) {
 ValueError exponential(KernelContext&, double& r, double a) {
   return in_range(r, std::exp(a), std::isinf(a), std::isinf(a));
 }
+/// What has no limit at infinity.
+template <double (*f)(double)>
+ValueError angle(KernelContext&, double& r, double a) {
+  if (std::isinf(a)) return ValueError::kNumericOutOfRange;
+  r = f(a);
+  return kFine;
+}
+template <double (*f)(double)>
+ValueError angle_of(KernelContext&, double& r, double a) {
+  if (a < -1 || a > 1) return ValueError::kNumericOutOfRange;
+  r = f(a);
+  return kFine;
+}
+template <double (*f)(double)>
+double plain(double a) {
+  return f(a);
+}
+double angle_of_point(double y, double x) { return std::atan2(y, x); }
 double round_half_even(double a) { return std::nearbyint(a); }
 double negate_double(double a) { return -a; }
 double absolute_double(double a) { return std::fabs(a); }
@@ -280,9 +298,19 @@ void add_number_functions(std::vector<ScalarFunction>& table) {
   f1("log", try1<double, double, decimal_log>);
   f1("log10", try1<double, double, decimal_log>);
   f1("exp", try1<double, double, exponential>);
+  f1("sin", try1<double, double, angle<std::sin>>);
+  f1("cos", try1<double, double, angle<std::cos>>);
+  f1("tan", try1<double, double, angle<std::tan>>);
+  f1("asin", try1<double, double, angle_of<std::asin>>);
+  f1("acos", try1<double, double, angle_of<std::acos>>);
+  f1("atan", map1<double, double, plain<std::atan>>);
+  f1("sinh", map1<double, double, plain<std::sinh>>);
+  f1("cosh", map1<double, double, plain<std::cosh>>);
+  f1("tanh", map1<double, double, plain<std::tanh>>);
   const auto f2 = [&](std::string_view name, Kernel kernel) {
     table.push_back({Kind::kFunction, name, {d, d}, d, kernel});
   };
+  f2("atan2", map2<double, double, double, angle_of_point>);
   f2("power", try2<double, double, double, power>);
   f2("pow", try2<double, double, double, power>);
   f2("mod", try2<double, double, double, modulo_double>);

@@ -1,0 +1,161 @@
+#include "borealis/select_builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "borealis/builder.h"
+
+namespace backstream::borealis {
+
+using base::fail;
+
+OrderedStream OrderedStream::copy() const {
+  OrderedStream made;
+  made.from = from;
+  for (const FieldValue& field : fields) made.fields.push_back(field.copy());
+  return made;
+}
+
+Result<const plan::Relation*> Builder::relation_of(const InputStream& input) const {
+  const auto bound = bindings_.find(input.stream.text);
+  const std::string& name = bound == bindings_.end() ? input.stream.text : bound->second.relation;
+  const plan::Relation* const found = catalog_.find(name);
+  if (found != nullptr) return found;
+  const auto near = base::nearest_name(name, catalog_.names());
+  return fail("42P01", fmt::format("relation \"{}\" does not exist", name),
+              bound == bindings_.end() ? input.stream.span : bound->second.span,
+              near.empty()
+                  ? fmt::format("an input is called like what it is read from, or bound to it: --bind {}=flows",
+                                input.stream.text)
+                  : fmt::format("did you mean '{0}'? Or bind it: --bind {1}=flows", near, input.stream.text));
+}
+
+Result<void> Builder::read_input(const InputStream& input) {
+  auto relation = relation_of(input);
+  if (!relation) return tl::unexpected(std::move(relation.error()));
+  const plan::Relation& source = **relation;
+  if (source.kind == plan::Relation::Kind::kTable) {
+    tables_[input.stream.text] = &input;
+    return {};
+  }
+  Rows rows;
+  rows.span = input.stream.span;
+  rows.from = from_relation(source.name, input.stream.span);
+  const auto name_of = [&](int column) {
+    return column < 0 ? std::string() : source.schema.columns[static_cast<size_t>(column)].name;
+  };
+  if (source.kind == plan::Relation::Kind::kStream) rows.arrival_column = name_of(source.arrival_column);
+  if (source.has_windows) rows.start_column = name_of(source.time_column);
+  for (const Field& field : diagram_.schemas[input.schema].fields) {
+    auto value = read_field(source, field);
+    if (!value) return tl::unexpected(std::move(value.error()));
+    if (demand_.needs(input.stream.text, field.name)) rows.fields.push_back(std::move(*value));
+  }
+  streams_.insert_or_assign(input.stream.text, std::move(rows));
+  return {};
+}
+
+Result<void> Builder::add_box(const Box& box) {
+  if (!obeys_law(box)) return add_ordered(box);
+  std::vector<Rows> inputs;
+  for (const Name& read : box.inputs) {
+    const auto found = streams_.find(read.text);
+    if (found != streams_.end()) inputs.push_back(std::get<Rows>(found->second).copy());
+    else if (tables_.contains(read.text) && !std::holds_alternative<StaticJoinBox>(box.kind)) {
+      return fail("0A000", fmt::format("\"{}\" is a lookup table", read.text), read.span,
+                  "a table is read by joinstatic, as its second input");
+    }
+  }
+  if (inputs.empty())
+    return fail("0A000", "the first input of joinstatic is a stream", box.inputs[0].span,
+                "its second one is the table");
+  const auto put = [&](Result<Rows> made) -> Result<void> {
+    if (!made) return tl::unexpected(std::move(made.error()));
+    if (made->selects > kSelectsMax) {
+      return fail("54001", fmt::format("box \"{}\" puts more than {} SELECTs together", box.name, kSelectsMax),
+                  box.span, "give what it reads an output of its own, and read that");
+    }
+    streams_.insert_or_assign(box.outputs[0].text, std::move(*made));
+    return {};
+  };
+  if (const auto* filter_box = std::get_if<FilterBox>(&box.kind)) {
+    auto ports = filter(*filter_box, std::move(inputs[0]));
+    if (!ports) return tl::unexpected(std::move(ports.error()));
+    for (size_t port = 0; port < ports->size(); ++port)
+      streams_.insert_or_assign(box.outputs[port].text, std::move((*ports)[port]));
+    return {};
+  }
+  if (const auto* map_box = std::get_if<MapBox>(&box.kind)) return put(map(*map_box, std::move(inputs[0])));
+  if (std::holds_alternative<UnionBox>(box.kind)) return put(unite(box, std::move(inputs)));
+  if (std::holds_alternative<DropBox>(box.kind)) return put(drop(box, std::move(inputs[0])));
+  if (std::holds_alternative<AggregateBox>(box.kind)) return put(aggregate(box, std::move(inputs[0])));
+  return put(join_table(box, std::move(inputs[0])));
+}
+
+Result<void> Builder::check_output(const std::vector<FieldValue>& fields) const {
+  if (!output_.schema) return {};
+  const Schema& schema = diagram_.schemas[*output_.schema];
+  const auto refuse = [&](std::string message) {
+    return fail("42804", std::move(message), output_.stream.span,
+                "an output needs no schema: it is as its box makes it");
+  };
+  if (schema.fields.size() != fields.size()) {
+    return refuse(fmt::format("schema \"{}\" has {} fields, stream \"{}\" has {}", schema.name, schema.fields.size(),
+                              output_.stream.text, fields.size()));
+  }
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const Field& declared = schema.fields[i];
+    if (declared.name != fields[i].name)
+      return refuse(fmt::format("field {} is \"{}\", schema \"{}\" has \"{}\" there", i + 1, fields[i].name,
+                                schema.name, declared.name));
+    if (family_of(declared.type) != fields[i].family)
+      return refuse(fmt::format("field \"{}\" is {}, schema \"{}\" has {}", declared.name, name(fields[i].family),
+                                schema.name, name(declared.type)));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<plan::UnboundSelect>> Builder::build() {
+  for (const InputStream& input : diagram_.inputs) {
+    if (auto read = read_input(input); !read) return tl::unexpected(std::move(read.error()));
+  }
+  for (size_t i = 0; i < diagram_.boxes.size(); ++i) {
+    if (!demand_.needs(i)) continue;
+    if (auto added = add_box(diagram_.boxes[i]); !added) return tl::unexpected(std::move(added.error()));
+  }
+  const auto found = streams_.find(output_.stream.text);
+  if (found == streams_.end()) {
+    return fail("0A000", fmt::format("\"{}\" is a lookup table", output_.stream.text), output_.stream.span,
+                "an output is a stream");
+  }
+  if (auto* rows = std::get_if<Rows>(&found->second)) {
+    if (auto fits = check_output(rows->fields); !fits) return tl::unexpected(std::move(fits.error()));
+    return select_of(std::move(*rows));
+  }
+  auto& ordered = std::get<OrderedStream>(found->second);
+  if (auto fits = check_output(ordered.fields); !fits) return tl::unexpected(std::move(fits.error()));
+  boxes_.output = ordered.from;
+  const auto settle = [&](plan::UnboundBoxes::Stream& stream) {
+    if (stream.from >= OrderedStream::kBoxes)
+      stream.from = stream.from - OrderedStream::kBoxes + static_cast<uint32_t>(boxes_.sources.size());
+  };
+  settle(boxes_.output);
+  for (plan::UnboundBoxes::Box& box : boxes_.boxes) std::for_each(box.inputs.begin(), box.inputs.end(), settle);
+  Rows rows;
+  rows.span = output_.stream.span;
+  rows.from = std::make_unique<plan::UnboundFrom>();
+  rows.from->kind = plan::UnboundFrom::Kind::kBoxes;
+  rows.from->span = rows.from->name_span = output_.stream.span;
+  rows.from->boxes = std::make_shared<const plan::UnboundBoxes>(std::move(boxes_));
+  rows.fields = std::move(ordered.fields);
+  return select_of(std::move(rows));
+}
+
+Result<std::unique_ptr<plan::UnboundSelect>> make_select(const Diagram& diagram, size_t output,
+                                                         const Bindings& bindings, const plan::Catalog& catalog) {
+  return Builder(diagram, output, bindings, catalog).build();
+}
+
+}  // namespace backstream::borealis
