@@ -40,8 +40,9 @@ struct OutputStream {
 };
 
 struct FilterBox {
-  std::vector<ExpressionPtr> conditions;  ///< at least one; port i takes tuples that meet condition i and none before it
-  bool passes_rest = false;               ///< pass-on-false-port: one more port, for the others
+  std::vector<ExpressionPtr>
+      conditions;            ///< at least one; port i takes tuples that meet condition i and none before it
+  bool passes_rest = false;  ///< pass-on-false-port: one more port, for the others
 };
 struct MapBox {
   struct Output {
@@ -51,14 +52,15 @@ struct MapBox {
   std::vector<Output> outputs;
 };
 struct UnionBox {};
-struct SortBox {  ///< bsort
+struct SortBox {           ///< bsort
   ExpressionPtr order_on;  ///< kField
   uint64_t slack = 0;      ///< tuples, 0 to kTuplesMax
   std::vector<ExpressionPtr> group_by;
 };
 struct AggregateBox {
   struct Function {
-    ExpressionPtr call;  ///< kCall: count, sum, avg, min, max, firstval, lastval, count_distinct; count has no argument, others one
+    ExpressionPtr call;  ///< kCall: count, sum, avg, min, max, firstval, lastval, count_distinct; count has no
+                         ///< argument, others one
     Name name;           ///< agg_0, … where none is given
   };
   std::vector<Function> functions;  ///< at least one
@@ -91,18 +93,20 @@ struct WaitForBox {
   ExpressionPtr predicate;  ///< fields are buffered.x, enabler.x, or x where one side alone has it
   double timeout_seconds = 0;
 };
-struct DropBox {  ///< random_drop
+struct DropBox {    ///< random_drop
   double rate = 0;  ///< 0 to 1: the share that goes
 };
-inline constexpr uint64_t kTuplesMax = 1'000'000;  ///< slack, and sizes in tuples
+inline constexpr uint64_t kTuplesMax = 1'000'000;     ///< slack, and sizes in tuples
+inline constexpr uint64_t kSecondsMax = 100'000'000;  ///< time-outs: three years
+inline constexpr uint64_t kOverlapMax = 100'000;      ///< windows of an aggregate that hold one tuple: size / advance
 
 struct Box {
-  std::string name;   ///< in lower case
-  std::string type;   ///< "filter", …
-  SourceSpan span;    ///< of its start tag
+  std::string name;  ///< in lower case
+  std::string type;  ///< "filter", …
+  SourceSpan span;   ///< of its start tag
   SourceSpan name_span;
-  std::string query;  ///< of the query element around it, or its own name
-  std::string node;   ///< attribute node=; empty: none
+  std::string query;                  ///< of the query element around it, or its own name
+  std::string node;                   ///< attribute node=; empty: none
   std::vector<Name> inputs, outputs;  ///< streams by port
   std::variant<FilterBox, MapBox, UnionBox, SortBox, AggregateBox, JoinBox, StaticJoinBox, WaitForBox, DropBox> kind;
 };
@@ -119,10 +123,10 @@ struct Diagram {
 
 inline constexpr size_t kBoxesMax = 1'000, kPortsMax = 100, kFieldsMax = 200;
 
-/// Every element, attribute, box type, parameter and type of Borealis is known here. What cannot be run is refused by its
-/// name, with what SQL or another box has for it; what Borealis does not know, with the nearest name.
-/// Errors: located as read_document(); 42601, 42703 … a missing or unknown name, 42710 a name or a writer of a stream that
-/// is there twice, 42P19 boxes in a circle, 22023 a parameter's value, 0A000 what is not supported, 54000 a limit.
+/// Every element, attribute, box type, parameter and type of Borealis is known here. What cannot be run is refused by
+/// its name, with what SQL or another box has for it; what Borealis does not know, with the nearest name. Errors:
+/// located as read_document(); 42601, 42703 … a missing or unknown name, 42710 a name or a writer of a stream that is
+/// there twice, 42P19 boxes in a circle, 22023 a parameter's value, 0A000 what is not supported, 54000 a limit.
 Result<Diagram> read_diagram(const Document& document);
 
 }  // namespace backstream::borealis

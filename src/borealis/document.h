@@ -43,12 +43,14 @@ struct Document {
   SourceSpan options_span;  ///< of the first such instruction, from "<?" to "?>"; length 0: there is none
 };
 
-/// Limits: kTextOctetsMax of text; kElementsMax elements, kDepthMax deep, kAttributesMax attributes each. A document type
-/// may be named, and is not read; one that declares anything (entities among it) is refused, as is any other entity than
-/// XML's own five, a processing instruction of ours that is not made of attributes, and text that is no white space
-/// (comments are).
-inline constexpr size_t kTextOctetsMax = 1 << 20, kElementsMax = 50'000, kDepthMax = 16, kAttributesMax = 64;
-/// Errors: 42601 the text is not well formed (2200M of PostgreSQL's), 54000 a limit; with a span into `text`.
+/// Limits: kTextOctetsMax of text; kElementsMax elements, kDepthMax deep, kAttributesMax attributes each. A document
+/// type may be named, and is not read; one that declares anything (entities among it) is refused, as is any other
+/// entity than XML's own five, a processing instruction of ours that is not made of attributes, and text that is no
+/// white space (comments are).
+inline constexpr size_t kTextOctetsMax = 1 << 20, kElementsMax = 50'000, kDepthMax = 16, kAttributesMax = 64,
+                        kOptionsMax = 1'000;
+/// Errors: 42601 the text is not well formed (2200M of PostgreSQL's), 22021 it is not UTF-8 or holds a zero, 54000 a
+/// limit; with a span into `text`.
 Result<Document> read_document(std::string_view text);
 
 }  // namespace backstream::borealis

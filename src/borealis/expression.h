@@ -32,9 +32,9 @@ struct Expression {
 
 inline constexpr size_t kExpressionOctetsMax = 16'384, kExpressionDepthMax = 100;
 
-/// From loosest to tightest: or ||; and &&; !=; = ==; < <= > >=; + -; * / %; unary + - not !. `if c then a else b` stands
-/// where a value does, its else reaching as far as it can; field("odd name") is a field. Arrays (a->b) are refused.
-/// Errors: 42601, 54001 too deep, 0A000; with a span in the document.
+/// From loosest to tightest: or ||; and &&; !=; = ==; < <= > >=; + -; * / %; unary + - not !. `if c then a else b`
+/// stands where a value does, its else reaching as far as it can; field("odd name") is a field. Arrays (a->b) are
+/// refused. Errors: 42601, 54001 too deep, 0A000; with a span in the document.
 Result<ExpressionPtr> read_expression(const Value& value);
 /// One call of an aggregate function, such as sum(octets) or count().
 Result<ExpressionPtr> read_aggregate(const Value& value);
