@@ -199,12 +199,13 @@ Result<Rows> Builder::unite(const Box& box, std::vector<Rows> inputs) {
     if (auto same = check_alike(box, i, first.fields, rows.fields); !same)
       return tl::unexpected(std::move(same.error()));
     size_t alike = rows.fields.size();
-    while (alike < std::min(width, targets(rows).size()) && targets(rows)[alike].alias == targets(first)[alike].alias)
+    while (alike < std::min(width, targets(rows).size()) &&
+           name_of(targets(rows)[alike]) == name_of(targets(first)[alike]))
       ++alike;
     width = alike;
   }
   std::set<std::string> kept;
-  for (size_t t = first.fields.size(); t < width; ++t) kept.insert(targets(first)[t].alias);
+  for (size_t t = first.fields.size(); t < width; ++t) kept.insert(name_of(targets(first)[t]));
   const auto if_kept = [&](const std::string& time) { return kept.contains(time) ? time : std::string(); };
   all.arrival_column = if_kept(first.arrival_column);
   all.start_column = if_kept(first.start_column);

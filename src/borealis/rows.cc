@@ -51,7 +51,7 @@ std::unique_ptr<plan::UnboundSelect> copy(const plan::UnboundSelect& select) {
   made->set_all = select.set_all;
   if (select.left) made->left = copy(*select.left);
   if (select.right) made->right = copy(*select.right);
-  for (const plan::UnboundTarget& each : select.targets) made->targets.push_back(target(clone(*each.expr), each.alias));
+  for (const plan::UnboundTarget& each : select.targets) made->targets.push_back(target(clone(*each.expr), name_of(each)));
   for (const auto& from : select.from) made->from.push_back(copy(*from));
   if (select.where) made->where = clone(*select.where);
   made->group_by = clones(select.group_by);

@@ -110,12 +110,15 @@ UnboundExprPtr seconds(double length, SourceSpan span) {
   return cast(text(length == std::floor(length) ? fmt::format("{:.0f} s", length) : fmt::format("{} s", length), span),
               "interval");
 }
-plan::UnboundTarget target(UnboundExprPtr e, std::string_view alias) {
+plan::UnboundTarget target(UnboundExprPtr e, std::string_view name) {
   plan::UnboundTarget made;
   made.alias_span = e->span;
+  if (e->kind != Kind::kColumn || e->names.back() != name) made.alias = name;
   made.expr = std::move(e);
-  made.alias = alias;
   return made;
+}
+const std::string& name_of(const plan::UnboundTarget& target) {
+  return target.alias.empty() ? target.expr->names.back() : target.alias;
 }
 std::unique_ptr<plan::UnboundFrom> from_relation(std::string_view name, SourceSpan span) {
   auto made = std::make_unique<plan::UnboundFrom>();

@@ -30,7 +30,10 @@ UnboundExprPtr is_not_true(UnboundExprPtr condition);
 UnboundExprPtr choose(UnboundExprPtr condition, UnboundExprPtr a, UnboundExprPtr b, base::SourceSpan span);
 /// interval '300 s'
 UnboundExprPtr seconds(double length, base::SourceSpan span);
-plan::UnboundTarget target(UnboundExprPtr e, std::string_view alias);
+/// A column of that name needs no alias.
+plan::UnboundTarget target(UnboundExprPtr e, std::string_view name);
+/// What its column is called.
+const std::string& name_of(const plan::UnboundTarget& target);
 std::unique_ptr<plan::UnboundFrom> from_relation(std::string_view name, base::SourceSpan span);
 std::unique_ptr<plan::UnboundFrom> from_subquery(std::unique_ptr<plan::UnboundSelect> select, base::SourceSpan span);
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "borealis/compile.h"
 #include "exec/engine.h"
 #include "exec/revision_changes.h"
 #include "expr/expr.h"
@@ -231,7 +232,8 @@ class Scenario {
   }
 
   base::Result<void> execute(const Block& block) {
-    auto statements = sql::parse(block.sql, kSourceName);
+    auto statements =
+        borealis::is_xml(block.sql) ? borealis::parse(block.sql, kSourceName) : sql::parse(block.sql, kSourceName);
     if (!statements) return tl::unexpected(statements.error());
     for (plan::UnboundStatement& statement : *statements) {
       using Kind = plan::UnboundStatement::Kind;

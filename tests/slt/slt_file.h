@@ -3,6 +3,7 @@
 // between blocks.
 //
 //   statement ok                     a statement that is accepted: CREATE FOREIGN TABLE, CREATE MATERIALIZED VIEW, ...
+//                                    or a diagram in XML: a view for each of its outputs
 //   statement error <regex>          one that is refused; the regex is searched in the rendered diagnostic. After a
 //   line
 //                                    "----" the whole diagnostic may follow, compared line by line (its source is
