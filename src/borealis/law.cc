@@ -205,10 +205,13 @@ Result<Rows> Builder::unite(const Box& box, std::vector<Rows> inputs) {
     width = alike;
   }
   std::set<std::string> kept;
-  for (size_t t = first.fields.size(); t < width; ++t) kept.insert(name_of(targets(first)[t]));
+  for (size_t t = 0; t < width; ++t) kept.insert(name_of(targets(first)[t]));
   const auto if_kept = [&](const std::string& time) { return kept.contains(time) ? time : std::string(); };
-  all.arrival_column = if_kept(first.arrival_column);
-  all.start_column = if_kept(first.start_column);
+  const auto in_all = [&](std::string Rows::*time) {
+    return std::all_of(inputs.begin(), inputs.end(), [&](const Rows& rows) { return rows.*time == first.*time; });
+  };
+  if (in_all(&Rows::arrival_column)) all.arrival_column = if_kept(first.arrival_column);
+  if (in_all(&Rows::start_column)) all.start_column = if_kept(first.start_column);
   for (size_t f = 0; f < first.fields.size(); ++f) {
     FieldValue field = first.fields[f].copy();
     field.time_column = if_kept(field.time_column);

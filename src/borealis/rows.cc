@@ -51,7 +51,8 @@ std::unique_ptr<plan::UnboundSelect> copy(const plan::UnboundSelect& select) {
   made->set_all = select.set_all;
   if (select.left) made->left = copy(*select.left);
   if (select.right) made->right = copy(*select.right);
-  for (const plan::UnboundTarget& each : select.targets) made->targets.push_back(target(clone(*each.expr), name_of(each)));
+  for (const plan::UnboundTarget& each : select.targets)
+    made->targets.push_back(target(clone(*each.expr), name_of(each)));
   for (const auto& from : select.from) made->from.push_back(copy(*from));
   if (select.where) made->where = clone(*select.where);
   made->group_by = clones(select.group_by);
@@ -139,8 +140,14 @@ Rows enclosed(Rows rows) {
   Rows outer;
   outer.span = rows.span;
   outer.selects = rows.selects + 1;
-  // Times under names that no field has: a field may be another value of the same name.
+  const size_t visible = rows.fields.size();
+  // A field that is the time itself tells it; else it is one more column, under a name that no field has.
   const auto keep = [&](const std::string& of, std::string_view wanted) {
+    for (const FieldValue& field : rows.fields) {
+      const UnboundExpr& value = *field.value;
+      if (value.kind == UnboundExpr::Kind::kColumn && value.names.back() == of && field.time_column == of)
+        return field.name;
+    }
     FieldValue kept;
     kept.name = free_name(rows.fields, wanted);
     kept.family = Family::kTimestamp;
@@ -149,27 +156,20 @@ Rows enclosed(Rows rows) {
     rows.fields.push_back(std::move(kept));
     return rows.fields.back().name;
   };
-  const size_t visible = rows.fields.size();
-  if (rows.is_grouped) outer.start_column = keep("window_start", "window_start");
-  else if (!rows.start_column.empty()) outer.start_column = keep(rows.start_column, "window_start");
-  if (!rows.arrival_column.empty() && !rows.is_grouped) outer.arrival_column = keep(rows.arrival_column, "arrived_at");
   for (size_t i = 0; i < visible; ++i) {
-    const FieldValue& field = rows.fields[i];
     FieldValue seen;
-    seen.name = field.name;
-    seen.family = field.family;
-    seen.is_wide = field.is_wide;
-    seen.value = column(field.name, field.value->span);
-    seen.in_whole_seconds = field.in_whole_seconds;
-    if (!field.time_column.empty()) {
-      // The time itself is one of the kept columns, or kept now.
-      const std::string of = field.time_column;
-      const auto kept = std::find_if(rows.fields.begin() + static_cast<long>(visible), rows.fields.end(),
-                                     [&](const FieldValue& each) { return each.time_column == of; });
-      seen.time_column = kept != rows.fields.end() ? kept->name : keep(of, "event_time");
-    }
+    seen.name = rows.fields[i].name;
+    seen.family = rows.fields[i].family;
+    seen.is_wide = rows.fields[i].is_wide;
+    seen.in_whole_seconds = rows.fields[i].in_whole_seconds;
+    seen.value = column(seen.name, rows.fields[i].value->span);
+    const std::string time = rows.fields[i].time_column;
+    if (!time.empty()) seen.time_column = keep(time, "time");
     outer.fields.push_back(std::move(seen));
   }
+  if (rows.is_grouped) outer.start_column = keep("window_start", "window_start");
+  else if (!rows.start_column.empty()) outer.start_column = keep(rows.start_column, "window_start");
+  else if (!rows.arrival_column.empty()) outer.arrival_column = keep(rows.arrival_column, "arrived_at");
   outer.from = from_subquery(select_of(std::move(rows)), outer.span);
   return outer;
 }
