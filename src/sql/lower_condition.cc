@@ -76,7 +76,7 @@ std::shared_ptr<const UnboundExpr> parse_condition(const std::string& name, cons
 
 }  // namespace
 
-void Lowering::lower_conditions(std::vector<UnboundOption>& options) const {
+void lower_conditions(std::vector<UnboundOption>& options) {
   for (UnboundOption& option : options) {
     const bool is_condition =
         option.name.starts_with("filter.") || option.name == "alert.when" || option.name == "alert.clear";

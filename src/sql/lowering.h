@@ -41,6 +41,9 @@ std::vector<std::string> strings_of(const Json& list);
 /// PostgreSQL's parse tree of a text, after what it would not refuse has been. Throws Refused. On the parser thread.
 Json parse_tree(const Tokens& tokens);
 
+/// Reads the conditions that options are ("filter.SITE"). Throws Refused. On the parser thread. In lower_condition.cc.
+void lower_conditions(std::vector<plan::UnboundOption>& options);
+
 /// Lowers the statements of one text. Throws Refused. Runs on the parser thread.
 class Lowering {
  public:
@@ -71,8 +74,6 @@ class Lowering {
   plan::UnboundColumnDef lower_column(const Json& fields, std::vector<plan::UnboundName>* primary_key = nullptr);
   std::vector<plan::UnboundOption> lower_options(const Json& list);
   plan::UnboundOption lower_option(const Json& fields);
-  /// lower_condition.cc: reads the conditions that options are ("filter.SITE").
-  void lower_conditions(std::vector<plan::UnboundOption>& options) const;
   void set_name(plan::UnboundStatement& statement, const Json& range_var);
 
   // lower_publication.cc

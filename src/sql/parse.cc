@@ -62,6 +62,14 @@ std::optional<Diagnostic> check_octets(std::string_view text) {
   return std::nullopt;
 }
 
+/// A diagram, given to what takes statements only: no statement begins like it.
+std::optional<Diagnostic> check_language(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || text[first] != '<') return std::nullopt;
+  return refusal("42601", "this is XML, where SQL is expected", {static_cast<uint32_t>(first), 1},
+                 "a diagram in Borealis XML is a query: backstream query add NAME FILE.xml");
+}
+
 std::optional<Diagnostic> check_identifiers(const Tokens& tokens) {
   for (uint32_t i = 0; i < tokens.size(); ++i) {
     if (!tokens.is_name(i)) continue;
@@ -170,12 +178,29 @@ base::Result<Statements> parse(std::string_view text, std::string_view source_na
     base::locate(diagnostic, source_name, text);
     return tl::unexpected(std::move(diagnostic));
   };
+  if (auto found = check_language(text)) return located(std::move(*found));
   if (auto found = check_octets(text)) return located(std::move(*found));
   std::string copy(text);
   if (copy.starts_with("\xef\xbb\xbf")) copy.replace(0, 3, "   ");  // An editor's byte order mark; places stay.
   base::Result<Statements> result;
   run_on_parser_thread([&] { result = parse_here(copy); });
   if (!result) return located(std::move(result.error()));
+  return result;
+}
+
+base::Result<void> parse_conditions(std::vector<plan::UnboundOption>& options) {
+  for (const plan::UnboundOption& option : options) {
+    if (option.value.size() > kTextOctetsMax)
+      return tl::unexpected(refusal("54000", "\"" + option.name + "\" is longer than 64 KiB", option.span));
+  }
+  base::Result<void> result;
+  run_on_parser_thread([&] {
+    try {
+      lower_conditions(options);
+    } catch (Refused& refused) {
+      result = tl::unexpected(std::move(refused.diagnostic));
+    }
+  });
   return result;
 }
 

@@ -14,4 +14,9 @@ namespace backstream::sql {
 /// large stack (docs/design/0003-parser.md).
 base::Result<std::vector<plan::UnboundStatement>> parse(std::string_view text, std::string_view source_name);
 
+/// Gives options that are conditions ("filter.SITE", "alert.when", "alert.clear") their `condition`, as parse() does of
+/// statements: of a diagram, whose options are SQL, too. At most 64 KiB each. Errors: with the span of what is wrong in
+/// the text that the options stand in. Any thread.
+base::Result<void> parse_conditions(std::vector<plan::UnboundOption>& options);
+
 }  // namespace backstream::sql

@@ -332,6 +332,36 @@ TEST(Places, OfMistakesInAnOptionsCondition) {
   EXPECT_EQ(of(nots + "a'").substr(0, 5), "54001");
 }
 
+TEST(Places, OfConditionsThatOptionsOfADiagramAre) {
+  const std::string text = "filter.a='octets &gt; 5'";  // As a document has it: one octet stands for several.
+  plan::UnboundOption option;
+  option.name = "filter.a";
+  option.value = "octets > 5";
+  option.span = {0, static_cast<uint32_t>(text.size())};
+  for (uint32_t i = 0; i <= option.value.size(); ++i) option.places.push_back(10 + i + (i > 7 ? 3 : 0));
+  std::vector<plan::UnboundOption> options{option, option, option};
+  options[1].name = "sites";
+  ASSERT_TRUE(parse_conditions(options));
+  ASSERT_TRUE(options[0].condition);
+  EXPECT_EQ(print(options[0].condition.get()), "(> octets 5)");
+  EXPECT_EQ(piece(text, options[0].span_of(options[0].condition->span)), "octets &gt; 5");
+  EXPECT_FALSE(options[1].condition);
+  options[2].value = "octets > )";
+  const auto wrong = parse_conditions(options);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(piece(text, wrong.error().span), "5");
+  options[2].value = std::string(size_t{65} << 10, ' ');
+  EXPECT_EQ(parse_conditions(options).error().code, "54000");
+}
+
+TEST(Parse, ADiagramIsNoSql) {
+  const auto error = error_of("\n  <borealis>" + repeat("<!-- long -->", 10'000) + "</borealis>");
+  EXPECT_EQ(error.message, "this is XML, where SQL is expected");
+  EXPECT_EQ(error.line, 2u);
+  EXPECT_EQ(error.column, 3u);
+  EXPECT_NE(error.hint.find("backstream query add NAME FILE.xml"), std::string::npos);
+}
+
 TEST(Places, OfPublications) {
   const std::string text =
       "CREATE PUBLICATION p FOR TABLE v (a, \"B b\")\n WHERE ( a > 1 AND (b) ) WITH (server = 'x')";
