@@ -8,6 +8,7 @@
 #include "receiver/result_part.h"
 #include "service/api_json.h"
 #include "service/api_routes.h"
+#include "service/query_statements.h"
 #include "service/row_filter.h"
 #include "service/suggestion.h"
 #include "sql/parse.h"
@@ -127,13 +128,6 @@ std::string text_in(const Json& body) {
   return text ? *text : std::string();
 }
 
-/// The name that a text gives its query: that of its CREATE VIEW. Empty: it gives none.
-std::string name_in(const std::string& text) {
-  const auto statements = sql::parse(text, "");
-  if (!statements || statements->size() != 1) return {};
-  return statements->front().name;
-}
-
 Result<Action> action_of(std::string_view name) {
   constexpr std::pair<std::string_view, Action> kActions[] = {{"add", Action::kAdd},     {"alter", Action::kAlter},
                                                               {"put", Action::kPut},     {"drop", Action::kDrop},
@@ -166,15 +160,19 @@ Result<Edit> edit_of(const Json& body, Action action, std::string name) {
   const bool defines = action == Action::kAdd || action == Action::kAlter || action == Action::kPut;
   if (defines && edit.text.empty())
     return fail("22023", "'text' is missing: the statement", {}, "a SELECT or CREATE MATERIALIZED VIEW");
-  if (edit.name.empty() && defines) edit.name = name_in(edit.text);
-  if (edit.name.empty()) {
+  if (!edit.name.empty()) return edit;
+  const std::vector<std::string> names = defines ? names_in(edit.text) : std::vector<std::string>{};
+  if (names.size() != 1) {
     // A text that cannot be read is the better thing to tell.
     if (defines) {
-      if (auto parsed = sql::parse(edit.text, edit.source_name); !parsed)
+      if (auto parsed = parse_queries(edit.text, edit.source_name); !parsed)
         return tl::unexpected(std::move(parsed.error()));
     }
-    return fail("22023", "the query has no name", {}, "give one, or write CREATE MATERIALIZED VIEW name AS SELECT …");
+    return fail("22023", "the query has no name", {},
+                names.empty() ? "give one, or write CREATE MATERIALIZED VIEW name AS SELECT …"
+                              : "give one: that of an output stream of the diagram");
   }
+  edit.name = names.front();
   return edit;
 }
 
@@ -239,21 +237,27 @@ class QueryRoutes {
     const auto body = body_of(request);
     if (!body) return refuse(body.error());
     auto edit = edit_of(*body, Action::kPut, {});
-    // A SELECT without a name is looked at as what it would be.
-    if (!edit && edit.error().code == "22023" && body->contains("text")) {
+    if (edit) return change(request, {&*edit, 1}, true, 200);
+    if (edit.error().code != "22023" || !body->contains("text")) return refuse(edit.error(), text_in(*body));
+    // A SELECT without a name is looked at as what it would be, a diagram as all that its output streams would.
+    std::vector<std::string> names = names_in(text_in(*body));
+    if (names.empty()) names.emplace_back("unnamed");
+    std::vector<Edit> edits;
+    for (const std::string& name : names) {
       Json named = *body;
-      named["name"] = "unnamed";
+      named["name"] = name;
       edit = edit_of(named, Action::kPut, {});
+      if (!edit) return refuse(edit.error(), text_in(*body));
+      edits.push_back(std::move(*edit));
     }
-    if (!edit) return refuse(edit.error(), text_in(*body));
-    return change(request, {&*edit, 1}, true, 200);
+    return change(request, edits, true, 200);
   }
   Response explain(const Request& request) const {
     const auto body = body_of(request);
     if (!body) return refuse(body.error());
     const auto text = text_member(*body, "text"), source = text_member(*body, "source"),
-               options = text_member(*body, "options");
-    for (const auto* member : {&text, &source, &options}) {
+               name = text_member(*body, "name"), options = text_member(*body, "options");
+    for (const auto* member : {&text, &source, &name, &options}) {
       if (!*member) return refuse(member->error());
     }
     std::function<std::string(const QueryRegister::OverViews&)> over_views;
@@ -262,7 +266,7 @@ class QueryRoutes {
         return Answer::explain(ground_->sessions.answers()->store, over, wall_clock());
       };
     }
-    const auto plan = ground_->queries.explain(*text, *source, *options, over_views);
+    const auto plan = ground_->queries.explain(*text, *source, *name, *options, over_views);
     if (!plan) return refuse(plan.error(), *text);
     return json_answer(200, {{"plan", *plan}});
   }

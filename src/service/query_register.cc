@@ -11,6 +11,7 @@
 #include "plan/late.h"
 #include "plan/references.h"
 #include "plan/time_range.h"
+#include "service/query_statements.h"
 #include "sql/parse.h"
 
 namespace backstream::service {
@@ -23,37 +24,6 @@ using catalog::QueryState;
 using plan::UnboundStatement;
 
 namespace {
-
-/// The one statement of a query's text, with the name that it is to have.
-Result<UnboundStatement> statement_of(const std::string& name, const std::string& text, const std::string& source) {
-  auto statements = sql::parse(text, source);
-  if (!statements) return tl::unexpected(std::move(statements.error()));
-  const auto refuse = [&](base::SourceSpan span, std::string message, std::string hint) {
-    auto refused = fail("42601", std::move(message), span, std::move(hint));
-    base::locate(refused.value(), source, text);
-    return refused;
-  };
-  if (statements->empty())
-    return refuse({}, "there is no statement in what was given", "a query is a SELECT or CREATE MATERIALIZED VIEW");
-  if (statements->size() > 1)
-    return refuse((*statements)[1].span, "a query is one statement", "add the others as queries of their own");
-  UnboundStatement& statement = statements->front();
-  using Kind = UnboundStatement::Kind;
-  if (statement.kind == Kind::kSelect) {
-    statement.kind = Kind::kCreateMaterializedView;
-    statement.name = name;
-  } else if (statement.kind != Kind::kCreateMaterializedView && statement.kind != Kind::kCreateView) {
-    const bool table = statement.kind == Kind::kCreateTable;
-    return refuse(statement.span, "this statement is no query",
-                  table ? "tables are made before the queries that read them: backstream sql -f FILE"
-                        : "a query is a SELECT, CREATE MATERIALIZED VIEW or CREATE VIEW");
-  }
-  if (statement.name != name) {
-    return refuse(statement.name_span, fmt::format("the view is called \"{}\", the query '{}'", statement.name, name),
-                  "give both the same name");
-  }
-  return std::move(statement);
-}
 
 std::vector<std::string> relations_of(const UnboundStatement& statement) {
   std::set<std::string> names;
@@ -111,7 +81,7 @@ Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
     if (entry.definition.state != QueryState::kRunning) continue;
     const auto given = sources.find(name);
     std::string source = given == sources.end() || given->second.empty() ? name : given->second;
-    auto statement = statement_of(name, entry.definition.text, source);
+    auto statement = query_called(name, entry.definition.text, source);
     if (!statement) return tl::unexpected(std::move(statement.error()));
     auto relations = relations_of(*statement);
     std::set<std::string> others;
@@ -507,7 +477,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
         if (edit.comment) definition.comment = *edit.comment;
         sources[edit.name] = edit.source_name;
         // What is paused is not bound with the others, but must be a query all the same.
-        if (auto one = statement_of(edit.name, edit.text, edit.source_name.empty() ? edit.name : edit.source_name);
+        if (auto one = query_called(edit.name, edit.text, edit.source_name.empty() ? edit.name : edit.source_name);
             !one)
           return tl::unexpected(std::move(one.error()));
       } else {
@@ -676,8 +646,24 @@ Result<std::optional<QueryRegister::OverViews>> QueryRegister::bind_over_views(c
   return bind_over_views(statements->front(), text, source_name, staged ? *staged->definitions : *definitions_, now);
 }
 
+namespace {
+
+/// Those that are explained: all of the text, or the one of the name where it is a diagram.
+Result<std::vector<UnboundStatement>> explained_statements(const std::string& text, const std::string& source_name,
+                                                           const std::string& name) {
+  auto statements = parse_queries(text, source_name);
+  if (!statements || name.empty() || statements->empty() || !statements->front().maker) return statements;
+  auto one = query_called(name, text, source_name);
+  if (!one) return tl::unexpected(std::move(one.error()));
+  statements->clear();
+  statements->push_back(std::move(*one));
+  return statements;
+}
+
+}  // namespace
+
 Result<std::string> QueryRegister::explain(const std::string& text, const std::string& source_name,
-                                           const std::string& options,
+                                           const std::string& name, const std::string& options,
                                            const std::function<std::string(const OverViews&)>& over_views) {
   plan::ExplainOptions explained;
   if (!options.empty()) {
@@ -698,7 +684,7 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
     }
     explained = *bound;
   }
-  auto statements = sql::parse(text, source_name);
+  auto statements = explained_statements(text, source_name, name);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   const std::lock_guard lock(mutex_);
   // Tables may have come since the last change of a query.
@@ -707,9 +693,9 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   std::string plans;
   for (UnboundStatement& statement : *statements) {
     // A query that is there is explained as it is, or would be when it is altered: it runs, so it is not answered from
-    // results, and what it alerts of is no part of a plan.
-    const bool is_there =
-        statement.kind == UnboundStatement::Kind::kCreateMaterializedView && wanted_.contains(statement.name);
+    // results, and what it alerts of is no part of a plan. A diagram may be registered under another name than its own.
+    const bool is_there = statement.kind == UnboundStatement::Kind::kCreateMaterializedView &&
+                          (statement.maker || wanted_.contains(statement.name));
     if (is_there) {
       statement.kind = UnboundStatement::Kind::kSelect;
       std::erase_if(statement.options, [](const auto& option) { return option.name.starts_with("alert."); });

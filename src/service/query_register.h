@@ -56,10 +56,11 @@ class QueryRegister {
     };
     Action action = Action::kAdd;
     std::string name;
-    std::string text;                    ///< kAdd, kAlter, kPut: SELECT, or CREATE [MATERIALIZED] VIEW of the same name
-    std::string source_name;             ///< of the text, for messages; empty: the query's name
-    std::string owner;                   ///< empty: it stays, or is the author
-    std::optional<std::string> comment;  ///< nullopt: it stays
+    /// kAdd, kAlter, kPut: SELECT, CREATE [MATERIALIZED] VIEW of the same name, or a diagram: see query_called()
+    std::string text;
+    std::string source_name;                    ///< of the text, for messages; empty: the query's name
+    std::string owner;                          ///< empty: it stays, or is the author
+    std::optional<std::string> comment;         ///< nullopt: it stays
     std::optional<catalog::Revision> expected;  ///< as catalog::Change
   };
   /// What an edit came to.
@@ -80,8 +81,8 @@ class QueryRegister {
   /// @param tables_changed  there are others than at the last call
   base::Result<void> follow(bool tables_changed = false);
   /// Binds everything as it would be, writes the catalog, then changes what runs. On an error nothing has changed.
-  /// Errors: those of sql::parse and plan::bind, located in the edit's text; 42710, 42704 and 40001 as of the catalog;
-  /// 2BP01 what others read cannot go; 42P17 queries that read each other.
+  /// Errors: those of query_called() and plan::bind, located in the edit's text; 42710, 42704 and 40001 as of the
+  /// catalog; 2BP01 what others read cannot go; 42P17 queries that read each other.
   /// @param dry_run  all but the doing
   base::Result<std::vector<Done>> change(std::span<const Edit> edits, const catalog::Author& author, base::Micros now,
                                          bool dry_run = false);
@@ -90,11 +91,12 @@ class QueryRegister {
     std::shared_ptr<const plan::Query> query;
     std::map<std::string, uint64_t, std::less<>> views;  ///< those that it reads, with their incarnations
   };
-  /// EXPLAIN of a SELECT or CREATE MATERIALIZED VIEW as if it were added. Errors as change().
+  /// EXPLAIN of a SELECT or CREATE MATERIALIZED VIEW, or of a diagram, as if it were added. Errors as change().
+  /// @param name        of a diagram: the one output stream that is meant; empty: all of them
   /// @param options     as in EXPLAIN (DISTRIBUTED, FORMAT json); may be empty
   /// @param over_views  what stands before the plan of a SELECT that is bound by bind_over_views(); null: none is
   base::Result<std::string> explain(const std::string& text, const std::string& source_name,
-                                    const std::string& options = {},
+                                    const std::string& name = {}, const std::string& options = {},
                                     const std::function<std::string(const OverViews&)>& over_views = {});
 
   /// Calls `look` with what texts can read now, running queries among it: they can be bound there without being added.

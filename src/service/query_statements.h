@@ -1,0 +1,26 @@
+#pragma once
+// Texts of queries come in two languages: SQL, and Borealis XML. Whoever takes either reads it here.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "plan/unbound.h"
+
+namespace backstream::service {
+
+/// The statements of a text: of SQL as sql::parse() has them, of a diagram one for each output stream.
+/// Errors: those of sql::parse() and borealis::parse(), located.
+base::Result<std::vector<plan::UnboundStatement>> parse_queries(std::string_view text, std::string_view source_name);
+
+/// The query that a text is, as a view of the name under which it is registered. Of a diagram it is the output stream
+/// of that name; the only one that there is, whatever it is called. Errors: those of parse_queries(); 42601 it is not
+/// one query, or has another name; 42704 no output stream has the name.
+base::Result<plan::UnboundStatement> query_called(const std::string& name, std::string_view text,
+                                                  std::string_view source_name);
+
+/// The names that a text itself gives to queries: of one CREATE VIEW, or of the output streams of a diagram. Empty
+/// where it is something else, or cannot be read.
+std::vector<std::string> names_in(std::string_view text);
+
+}  // namespace backstream::service
