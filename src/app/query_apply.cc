@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "app/client_command.h"
+#include "app/diagram_texts.h"
 #include "app/query_texts.h"
 
 namespace backstream::app {
@@ -22,27 +23,19 @@ ServiceResult<QueryDirectory> read_query_directory(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   std::vector<std::string> names;
-  std::string xml;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     std::error_code ignored;
     if (name.starts_with('.') || entry->is_directory(ignored)) continue;
-    if (name.ends_with(".sql")) names.push_back(entry->path().string());
-    if (name.ends_with(".xml") && (xml.empty() || name < xml)) xml = entry->path().string();
+    if (is_query_file(name)) names.push_back(entry->path().string());
   }
   if (error) {
     return tl::unexpected(error_of("file",
                                    fmt::format("cannot read the directory '{}': {}", printable(path), error.message()),
                                    "backstream query apply DIR"));
   }
-  if (!xml.empty()) {
-    ServiceError refused = error_of("0A000", fmt::format("'{}': Borealis XML is not accepted yet", printable(xml)),
-                                    "write the query in SQL");
-    refused.exit_code = kExitInvalid;
-    return tl::unexpected(std::move(refused));
-  }
   if (names.empty()) {
-    return tl::unexpected(error_of("usage", fmt::format("there is no *.sql in '{}'", printable(path)),
+    return tl::unexpected(error_of("usage", fmt::format("there is no *.sql or *.xml in '{}'", printable(path)),
                                    "an empty directory is no reason to drop everything: backstream query drop NAME"));
   }
   std::sort(names.begin(), names.end());
@@ -50,6 +43,13 @@ ServiceResult<QueryDirectory> read_query_directory(const std::string& path) {
   for (std::string& name : names) {
     auto text = read_text_file(name);
     if (!text) return tl::unexpected(ServiceError(std::move(text.error())));
+    if (is_deploy_file(*text)) {
+      ServiceError refused = error_of(
+          "0A000", fmt::format("'{}' is a deploy file: it says where queries run, not what they are", printable(name)),
+          fmt::format("backstream query deploy {}; keep it in another directory", printable(name)));
+      refused.exit_code = kExitInvalid;
+      return tl::unexpected(std::move(refused));
+    }
     directory.files.push_back({std::move(name), std::move(*text)});
   }
   return directory;

@@ -14,10 +14,10 @@ struct QueryDirectory {
     std::string path;
     std::string text;
   };
-  std::vector<File> files;  ///< *.sql, in order of name
+  std::vector<File> files;  ///< *.sql and *.xml, in order of name
 };
-/// Not below it, and nothing that begins with a dot. Errors: "file"; "usage" there is no *.sql; 0A000 there is Borealis
-/// XML, which is not accepted yet.
+/// Not below it, and nothing that begins with a dot. Errors: "file"; "usage" there is none of either; 0A000 there is a
+/// deploy file of Borealis.
 ServiceResult<QueryDirectory> read_query_directory(const std::string& path);
 
 /// Who owns what an apply of this directory made: "apply:" and the directory's own name, wherever it lies. It is how a

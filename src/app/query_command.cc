@@ -7,6 +7,7 @@
 
 #include "app/client_command.h"
 #include "app/commands.h"
+#include "app/diagram_texts.h"
 #include "app/query_apply.h"
 #include "app/query_look.h"
 #include "app/query_texts.h"
@@ -35,19 +36,26 @@ constexpr std::string_view kAbout =
     "Each has --help. Exit codes: 0 done; 2 wrong flags; 3 SQL that is refused; 4 the server is not there; 5 not\n"
     "allowed; 6 no such query; 7 too slow; 1 all else, such as a query that others read.\n";
 
-/// The text of a query as the flags give it: NAME, FILE.sql, -e SQL.
+/// The text of a query as the flags give it: NAME, FILE.sql or FILE.xml, -e SQL.
 struct GivenText {
   std::vector<std::string> positional;
+  std::vector<std::string> bindings;  ///< of a diagram
   std::string execute;
   bool has_execute = false;
 };
 
 void add_text_flags(CLI::App& app, GivenText& given) {
-  app.add_option("NAME", given.positional, "what it is called, and FILE.sql with its text; - is standard input")
+  app.add_option("NAME", given.positional,
+                 "what it is called, and FILE.sql or FILE.xml (a diagram) with its text; - is standard input")
       ->type_name("FILE.sql");
   app.add_option("-e,--execute", given.execute, "the text, in place of a file")
       ->type_name("SQL")
       ->each([&given](const std::string&) { given.has_execute = true; });
+  add_bind_flag(app, given.bindings);
+}
+
+bool is_file_name(const std::string& word) {
+  return word == "-" || is_query_file(word) || word.find('/') != std::string::npos;
 }
 
 struct ReadText {
@@ -66,13 +74,13 @@ struct ReadText {
 ServiceResult<ReadText> read_text(const GivenText& given, const std::string& command, bool needs_name) {
   const auto usage = [&](std::string message) {
     return tl::unexpected(ServiceError(
-        base::fail("usage", std::move(message), {}, command + " [NAME] FILE.sql, or NAME -e 'SELECT ...'").value()));
+        base::fail("usage", std::move(message), {}, command + " [NAME] FILE.sql or FILE.xml, or NAME -e 'SELECT ...'")
+            .value()));
   };
   ReadText read;
   std::string file;
   for (const std::string& word : given.positional) {
-    const bool is_file = word == "-" || word.ends_with(".sql") || word.find('/') != std::string::npos;
-    std::string& to = is_file ? file : read.name;
+    std::string& to = is_file_name(word) ? file : read.name;
     if (!to.empty()) return usage(fmt::format("'{}' and '{}': which of them?", printable(to), printable(word)));
     to = word;
   }
@@ -86,17 +94,26 @@ ServiceResult<ReadText> read_text(const GivenText& given, const std::string& com
     read.source_name = file;
     read.text = std::move(*text);
   }
+  auto bound = with_bindings(read.text, read.source_name, given.bindings);
+  if (!bound) return tl::unexpected(ServiceError(std::move(bound.error())));
+  read.text = std::move(*bound);
   const std::string by_file = file.ends_with(".sql") ? std::filesystem::path(file).stem().string() : "";
   auto queries = split_queries(read.text, read.source_name, read.name.empty() ? by_file : read.name);
   if (!queries) return tl::unexpected(ServiceError(std::move(queries.error())));
-  if (queries->size() > 1) {
+  const bool is_diagram = queries->front().is_diagram;
+  if (queries->size() > 1 && !is_diagram) {
     auto several = base::fail("42601", "a query is one statement", (*queries)[1].place,
                               "backstream query apply DIR takes files of several");
     base::locate(several.value(), read.source_name, read.text);
     return tl::unexpected(ServiceError(std::move(several.value())));
   }
+  if (queries->size() > 1 && read.name.empty() && needs_name) {
+    std::string names;
+    for (const QueryText& query : *queries) names.append(names.empty() ? "" : ", ").append(query.name);
+    return usage(fmt::format("the diagram has several output streams ({}), and a query is one: which?", names));
+  }
   read.query = std::move(queries->front());
-  if (read.name.empty()) read.name = read.query.name;
+  if (read.name.empty() && queries->size() == 1) read.name = read.query.name;
   if (read.name.empty() && needs_name) return usage("the query has no name");
   return read;
 }
@@ -145,6 +162,7 @@ int add(const Arguments& arguments) {
       "Adds a query.\n\n"
       "  backstream query add queries/top_talkers.sql --comment 'for the NOC'\n"
       "  backstream query add top -e \"SELECT ...\"\n"
+      "  backstream query add matrix queries/borealis/traffic_matrix.xml --bind packets=flows\n"
       "  generate_query.sh | backstream query add top -",
       "backstream query add");
   add_edit_flags(app, flags);
@@ -208,8 +226,8 @@ int validate(const Arguments& arguments) {
   std::string text = "ok";
   for (const json& one : list_of(*answer, "done")) {
     const std::string verb = text_of(one, "verb");
-    if (read->name.empty()) break;
-    text += fmt::format(": {} would be {}", printable(read->name),
+    if (read->name.empty() && !read->query.is_diagram) break;
+    text += fmt::format("{}{} would be {}", text == "ok" ? ": " : "; ", printable(text_of(one, "name")),
                         verb == "add"         ? "a new query"
                         : verb == "unchanged" ? "as it is"
                                               : "a new version");
@@ -236,21 +254,20 @@ int explain(const Arguments& arguments) {
   if (!client) return complain(client.error());
   json body;
   ReadText read;
-  const bool is_name = !given.has_execute && given.positional.size() == 1 && given.positional[0] != "-" &&
-                       !given.positional[0].ends_with(".sql");
+  const bool is_name = !given.has_execute && given.positional.size() == 1 && !is_file_name(given.positional[0]);
   if (is_name) {
     read.name = read.source_name = given.positional[0];
     const auto query = client->get(query_path(read.name));
     if (!query) return complain(with_nearest_query(*client, query.error(), read.name));
     read.text = text_of(*query, "text");
-    read.query = {read.name, read.name, 0, read.text.size(), true, {}};
+    read.query.source = read.name;
+    read.query.length_octets = read.text.size();
   } else {
     auto given_text = read_text(given, app.get_name(), false);
     if (!given_text) return complain(given_text.error());
     read = std::move(*given_text);
   }
   body = read.body();
-  body.erase("name");
   if (distributed) body["options"] = "DISTRIBUTED";
   const auto answer = client->post("/api/v1/explain", body, read.sent());
   if (!answer) return complain(answer.error());
@@ -371,13 +388,14 @@ int apply(const Arguments& arguments) {
   std::string directory, set_name, output = "table";
   bool dry_run = false, prune = false;
   CLI::App app(
-      "Makes the server have what the *.sql of a directory say, all or nothing. Files of several CREATE statements\n"
-      "are several queries; a SELECT is called as its file. Queries that it makes are owned by 'apply:DIR', and\n"
+      "Makes the server have what the *.sql and *.xml of a directory say, all or nothing. Files of several CREATE\n"
+      "statements are several queries, and so are diagrams of several output streams; a SELECT is called as its file.\n"
+      "Queries that it makes are owned by 'apply:DIR', and\n"
       "--prune drops only such: what people added by hand stays.\n\n"
       "  backstream query apply queries/ --dry-run\n"
       "  backstream query apply queries/ --prune",
       "backstream query apply");
-  app.add_option("DIR", directory, "its *.sql, not those below it")->required()->type_name("");
+  app.add_option("DIR", directory, "its *.sql and *.xml, not those below it")->required()->type_name("");
   app.add_flag("--dry-run", dry_run, "say what would be done, and check it; change nothing");
   app.add_flag("--prune", prune, "drop what an earlier apply of this set made and no file names any more");
   app.add_option("--set", set_name, "the name of this set of files (default: the directory's)")->type_name("NAME");

@@ -347,10 +347,11 @@ TEST_F(QueryCommand, ApplyRefusesWhatItCannotRead) {
   Outcome outcome = run(query_command, {"apply", directory});
   EXPECT_EQ(outcome.code, kExitInvalid);
   EXPECT_TRUE(outcome.err.starts_with(second + ":2:13: error: query 'same' is in ")) << outcome.err;
-  write("queries/c.xml", "<borealis/>");
+  write("queries/c.xml", "<deploy><node/></deploy>");
   outcome = run(query_command, {"apply", directory});
   EXPECT_EQ(outcome.code, kExitInvalid);
-  EXPECT_NE(outcome.err.find("Borealis XML is not accepted yet"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("c.xml' is a deploy file"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("backstream query deploy"), std::string::npos) << outcome.err;
   EXPECT_TRUE(server.asked().empty());
 }
 

@@ -252,7 +252,8 @@ int query_diff(const Arguments& arguments) {
     if (!text) return complain(ServiceError(text.error()));
     // As it would be sent: without the space around it.
     std::string sent = *text;
-    if (const auto queries = split_queries(*text, file, name); queries && queries->size() == 1)
+    if (const auto queries = split_queries(*text, file, name);
+        queries && (queries->size() == 1 || queries->front().is_diagram))
       sent = text->substr(queries->front().offset_octets, queries->front().length_octets);
     return write_out(
         unified_diff(with_newline(text_of(newest, "text")), with_newline(std::move(sent)), label(newest), file));

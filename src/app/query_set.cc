@@ -8,6 +8,7 @@
 
 #include "lookup/lookup_table.h"
 #include "plan/share.h"
+#include "service/query_statements.h"
 #include "service/standing_definitions.h"
 #include "sql/parse.h"
 
@@ -151,7 +152,7 @@ base::Result<QuerySet> prepare_queries(const std::vector<SqlText>& texts, const 
                                        const inventory::Inventory& inventory, const std::string& view) {
   Preparation preparation(settings, inventory);
   for (const SqlText& text : texts) {
-    auto statements = sql::parse(text.text, text.source_name);
+    auto statements = service::parse_queries(text.text, text.source_name);
     if (!statements) return tl::unexpected(std::move(statements.error()));
     for (UnboundStatement& statement : *statements) {
       if (auto added = preparation.add(std::move(statement), text.text); !added) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "app/diagram_texts.h"
+#include "borealis/compile.h"
 #include "plan/unbound.h"
 #include "sql/parse.h"
 #include "sql/tokens.h"
@@ -64,6 +66,7 @@ size_t end_of_statement(std::string_view text, size_t from) {
 
 base::Result<std::vector<QueryText>> split_queries(std::string_view text, const std::string& source_name,
                                                    const std::string& name) {
+  if (borealis::is_xml(text)) return split_diagram(text, source_name);
   auto statements = sql::parse(text, source_name);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   if (statements->empty()) {
@@ -101,7 +104,7 @@ base::Result<std::vector<QueryText>> split_queries(std::string_view text, const 
 }
 
 OptionChange set_option(const std::string& name, std::string_view value) {
-  return {name, fmt::format("{} = {}", quoted_name(name), literal(value))};
+  return {name, std::string(value), fmt::format("{} = {}", quoted_name(name), literal(value))};
 }
 
 std::string quoted_name(std::string_view name) {
@@ -145,7 +148,7 @@ std::optional<std::vector<Replaced>> changed_list(const std::vector<plan::Unboun
   };
   const auto stays = [&](const plan::UnboundOption& option) {
     const OptionChange* change = change_of(option);
-    return change == nullptr || change->written;
+    return change == nullptr || change->value;
   };
   std::vector<Replaced> pieces;
   size_t kept = options.size();  // Those up to the last that stays.
@@ -154,7 +157,7 @@ std::optional<std::vector<Replaced>> changed_list(const std::vector<plan::Unboun
     const size_t begin = options[i].span.offset_octets;
     if (!stays(options[i])) pieces.push_back({begin, options[i + 1].span.offset_octets, ""});
     else if (const OptionChange* change = change_of(options[i]))
-      pieces.push_back({begin, end_of(options[i].span), *change->written});
+      pieces.push_back({begin, end_of(options[i].span), change->written});
   }
   if (kept == 0 && added.empty()) return std::nullopt;
   pieces.push_back({kept == 0 ? options.front().span.offset_octets : end_of(options[kept - 1].span),
@@ -167,6 +170,7 @@ std::optional<std::vector<Replaced>> changed_list(const std::vector<plan::Unboun
 base::Result<std::string> with_options(const std::string& text, const std::string& query,
                                        const std::vector<OptionChange>& changes) {
   using Kind = UnboundStatement::Kind;
+  if (borealis::is_xml(text)) return with_diagram_options(text, query, changes);
   auto statements = sql::parse(text, query);
   if (!statements) return tl::unexpected(std::move(statements.error()));
   if (statements->size() != 1 ||
@@ -179,7 +183,7 @@ base::Result<std::string> with_options(const std::string& text, const std::strin
   };
   std::string added;
   for (const OptionChange& change : changes) {
-    if (change.written && !is_there(change.name)) added.append(added.empty() ? "" : ", ").append(*change.written);
+    if (change.value && !is_there(change.name)) added.append(added.empty() ? "" : ", ").append(change.written);
   }
   if (statement.kind == Kind::kSelect) {
     if (added.empty()) return text;

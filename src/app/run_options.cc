@@ -13,6 +13,7 @@
 #include <map>
 
 #include "app/commands.h"
+#include "app/diagram_texts.h"
 #include "app/input.h"
 #include "app/kafka_options.h"
 #include "config/load.h"
@@ -80,7 +81,7 @@ ingest::CaptureInput capture_input(const std::string& text) {
 
 /// The texts of the command line as they were given, before anything is opened.
 struct Given {
-  std::vector<std::string> captures, listen, execute, files, settings, ports;
+  std::vector<std::string> captures, listen, execute, files, settings, ports, bindings;
   std::string duration, output = "table", config, delay, deal, send_flows;
   std::vector<std::pair<bool, size_t>> sql_order;  // (is a file, index into files or execute)
   bool reads_statements = true;
@@ -89,7 +90,7 @@ struct Given {
 base::Result<RunOptions> understand(Given& given, RunOptions options) {
   for (const std::string& path : given.files) {
     // After --pcap a shell's *.pcap leaves all names but the first without the flag.
-    if (!path.ends_with(".sql") && !given.captures.empty()) given.captures.push_back(path);
+    if (!is_query_file(path) && !given.captures.empty()) given.captures.push_back(path);
   }
   if (!given.captures.empty() && !given.listen.empty())
     return usage("--pcap and --listen cannot be used together", "a replay's clock is the capture's, not ours");
@@ -186,15 +187,16 @@ base::Result<RunOptions> understand(Given& given, RunOptions options) {
       continue;
     }
     const std::string& path = given.files[index];
-    if (!path.ends_with(".sql")) {
+    if (!is_query_file(path)) {
       if (!given.captures.empty()) continue;
-      return usage(fmt::format("'{}' is no .sql file", path), "captures come after --pcap");
+      return usage(fmt::format("'{}' is no .sql or .xml file", path), "captures come after --pcap");
     }
     auto text = read_text(path);
     if (!text) return tl::unexpected(text.error());
     options.sql.push_back({path, std::move(*text)});
   }
   if (options.sql.empty() && given.reads_statements) return usage("no query", "give -e 'SELECT ...' or a FILE.sql");
+  if (auto bound = bind_inputs(options.sql, given.bindings); !bound) return tl::unexpected(std::move(bound.error()));
   return options;
 }
 
@@ -262,7 +264,10 @@ std::variant<RunOptions, int> read_run_options(const std::vector<std::string>& a
   CLI::Option* execute = each(app.add_option("-e,--execute", given.execute,
                                              "statements; several -e and files run together, in the order given"))
                              ->type_name("SQL");
-  CLI::Option* files = app.add_option("FILE.sql", given.files, "files of statements")->type_name("");
+  CLI::Option* files =
+      app.add_option("FILE.sql", given.files, "files of statements, and FILE.xml: diagrams in Borealis XML")
+          ->type_name("");
+  add_bind_flag(app, given.bindings);
   app.add_option("--view", options.view, "write only the rows of this view")->type_name("NAME");
   app.add_option("-o,--output", given.output, "table, csv, jsonl, prometheus or none (rows are computed and counted)")
       ->type_name("FORMAT");

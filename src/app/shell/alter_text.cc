@@ -10,7 +10,9 @@ base::Result<std::string> altered_text(const std::string& name, const std::strin
   for (const plan::UnboundOption& option : alter.options) {
     OptionChange& change = changes.emplace_back();
     change.name = option.name;
-    if (!alter.resets) change.written = alter_text.substr(option.span.offset_octets, option.span.length_octets);
+    if (alter.resets) continue;
+    change.value = option.has_value ? option.value : "true";
+    change.written = alter_text.substr(option.span.offset_octets, option.span.length_octets);
   }
   return with_options(text, name, changes);
 }
