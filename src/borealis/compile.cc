@@ -44,7 +44,7 @@ plan::UnboundOption option_of(const Attribute& attribute) {
   made.value = attribute.value.text;
   made.span = {
       attribute.name_span.offset_octets,
-      attribute.value.span.offset_octets + attribute.value.span.length_octets - attribute.name_span.offset_octets};
+      attribute.value.span.offset_octets + attribute.value.span.length_octets + 1 - attribute.name_span.offset_octets};
   made.places = attribute.value.places;
   return made;
 }

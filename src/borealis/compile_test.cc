@@ -24,8 +24,8 @@ std::string document(const std::string& boxes, const std::string& output = "out"
          "\n<output stream=\"" + output + "\"/>\n</borealis>\n";
 }
 std::string box(const std::string& type, const std::string& in, const std::string& out, const std::string& parameters) {
-  return "<box name=\"" + out + "_box\" type=\"" + type + "\"><in stream=\"" + in + "\"/><out stream=\"" + out + "\"/>" + parameters +
-         "</box>";
+  return "<box name=\"" + out + "_box\" type=\"" + type + "\"><in stream=\"" + in + "\"/><out stream=\"" + out +
+         "\"/>" + parameters + "</box>";
 }
 std::string parameter(const std::string& name, const std::string& value) {
   return "<parameter name=\"" + name + "\" value=\"" + value + "\"/>";
@@ -49,14 +49,13 @@ std::string sql_of(const std::string& xml) {
 }
 
 TEST(Compile, AMatrixIsTheQueryOfSql) {
-  EXPECT_EQ(sql_of(document(box("aggregate", "flows", "out",
-                                parameter("aggregate-function.0", "sum(octets)") +
-                                    parameter("aggregate-function-output-name.0", "octets") +
-                                    parameter("group-by", "src_as, dst_as") + parameter("window-size-by", "VALUES") +
-                                    parameter("window-size", "300") + parameter("advance", "300") +
-                                    parameter("order-by", "FIELD") + parameter("order-on-field", "time") +
-                                    parameter("independent-window-alignment", "1") +
-                                    parameter("drop-empty-outputs", "1")))),
+  EXPECT_EQ(sql_of(document(box(
+                "aggregate", "flows", "out",
+                parameter("aggregate-function.0", "sum(octets)") +
+                    parameter("aggregate-function-output-name.0", "octets") + parameter("group-by", "src_as, dst_as") +
+                    parameter("window-size-by", "VALUES") + parameter("window-size", "300") +
+                    parameter("advance", "300") + parameter("order-by", "FIELD") + parameter("order-on-field", "time") +
+                    parameter("independent-window-alignment", "1") + parameter("drop-empty-outputs", "1")))),
             "");
 }
 

@@ -24,6 +24,7 @@ struct FieldValue {
   std::string
       time_column;  ///< it tells this time of the rows: of their stream, or the start of their windows; else empty
   bool in_whole_seconds = false;  ///< of a time: it is an integer
+  bool is_needed = true;          ///< false: nothing may read it, it is there to be told of
 
   FieldValue copy() const;
 };

@@ -40,8 +40,9 @@ UnboundExprPtr arrival_of(const Rows& rows) {
 
 /// The rows, their values plain enough to be read more than once.
 Rows plain(Rows rows) {
-  const bool large = std::any_of(rows.fields.begin(), rows.fields.end(),
-                                 [](const FieldValue& field) { return node_count(*field.value) > kInlineNodesMax; });
+  const bool large = std::any_of(rows.fields.begin(), rows.fields.end(), [](const FieldValue& field) {
+    return field.is_needed && node_count(*field.value) > kInlineNodesMax;
+  });
   return large ? enclosed(std::move(rows)) : std::move(rows);
 }
 
@@ -266,7 +267,10 @@ UnboundExprPtr kept_by_chance(const Box& box, double rate, const std::vector<Fie
     ++seed;
   };
   if (arrival != nullptr) add(*arrival);
-  for (size_t f = 0; f < std::min(fields.size(), kFieldsHashedMax); ++f) add(*fields[f].value);
+  size_t hashed = 0;
+  for (const FieldValue& field : fields) {
+    if (field.is_needed && hashed++ < kFieldsHashedMax) add(*field.value);
+  }
   // A hash is as likely to be any number of 64 bits.
   const double bound = std::ldexp(rate - 0.5, 64);
   return op(">=", std::move(all), integer(static_cast<int64_t>(bound), box.span));
@@ -402,7 +406,8 @@ Result<Rows> Builder::join_table(const Box& box, Rows rows) {
     if (!value) return tl::unexpected(std::move(value.error()));
     qualify(*value->value, alias);
     value->time_column.clear();
-    if (demand_.needs(box.inputs[1].text, field.name)) looked_up.push_back(std::move(*value));
+    value->is_needed = demand_.needs(box.inputs[1].text, field.name);
+    looked_up.push_back(std::move(*value));
   }
   std::vector<FieldValue> outputs;
   UnboundExprPtr on;

@@ -140,6 +140,7 @@ Rows enclosed(Rows rows) {
   Rows outer;
   outer.span = rows.span;
   outer.selects = rows.selects + 1;
+  std::erase_if(rows.fields, [](const FieldValue& field) { return !field.is_needed; });
   const size_t visible = rows.fields.size();
   // A field that is the time itself tells it; else it is one more column, under a name that no field has.
   const auto keep = [&](const std::string& of, std::string_view wanted) {

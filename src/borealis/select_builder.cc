@@ -51,7 +51,8 @@ Result<void> Builder::read_input(const InputStream& input) {
   for (const Field& field : diagram_.schemas[input.schema].fields) {
     auto value = read_field(source, field);
     if (!value) return tl::unexpected(std::move(value.error()));
-    if (demand_.needs(input.stream.text, field.name)) rows.fields.push_back(std::move(*value));
+    value->is_needed = demand_.needs(input.stream.text, field.name);
+    rows.fields.push_back(std::move(*value));
   }
   streams_.insert_or_assign(input.stream.text, std::move(rows));
   return {};
