@@ -196,13 +196,22 @@ Diagnostic DocumentReader::malformed(XML_Error error) const {
     case XML_ERROR_MISPLACED_XML_PI:
       return refused("<?xml ...?> stands at the very begin, or nowhere", until(" \t\r\n"));
     case XML_ERROR_UNDEFINED_ENTITY:
-    case XML_ERROR_BAD_CHAR_REF: return unknown_entity(text_, at);
+    case XML_ERROR_BAD_CHAR_REF: {
+      if (text_[at] == '&') return unknown_entity(text_, at);
+      // It is in a value of this tag, of which expat has told nothing but the begin.
+      std::vector<Attribute> attributes;
+      auto found =
+          read_attributes(text_, std::min(text_.find_first_of(" \t\r\n", at), text_.size()), text_.size(), attributes);
+      if (found) return std::move(*found);
+      break;
+    }
     default: break;
   }
-  if (at > 0 && text_[at - 1] == '&') return unknown_entity(text_, at - 1);
+  const size_t before = at == 0 ? std::string_view::npos : text_.find_last_of("&;=<>\"' \t\r\n", at - 1);
+  if (before != std::string_view::npos && text_[before] == '&') return unknown_entity(text_, before);
   uint32_t octets = at < text_.size() ? 1 : 0;
   while (at + octets < text_.size() && (static_cast<unsigned char>(text_[at + octets]) & 0xc0) == 0x80) ++octets;
-  if (error == XML_ERROR_INVALID_TOKEN && at < text_.size()) {
+  if ((error == XML_ERROR_INVALID_TOKEN || error == XML_ERROR_SYNTAX) && at < text_.size()) {
     const std::string found = quoted(text_.substr(at, octets));
     if (text_[at] == '<') return refused("'<' is not expected here", {at, octets}, "in a value write &lt;");
     return refused(fmt::format("{} is not expected here", found), {at, octets});

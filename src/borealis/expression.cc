@@ -184,8 +184,13 @@ class Lexer {
     }
     size_t octets = 1;  // Of UTF-8.
     while (octets < rest.size() && (static_cast<unsigned char>(rest[octets]) & 0xc0) == 0x80) ++octets;
-    refuse("42601", fmt::format("{} has no meaning in an expression", quoted(rest.substr(0, octets))),
-           value_.span_of(at_, octets));
+    const std::string_view character = rest.substr(0, octets);
+    std::string hint;
+    if (character == "\u2018" || character == "\u2019") hint = "write a plain '";
+    if (character == "\u201c" || character == "\u201d" || character == "\u201e") hint = "write a plain '";
+    if (character == "\u00a0") hint = "write a plain space";
+    refuse("42601", fmt::format("{} has no meaning in an expression", quoted(character)), value_.span_of(at_, octets),
+           std::move(hint));
   }
   static bool is_foreign(std::string_view rest, size_t octets) {
     return std::any_of(kForeignSigns.begin(), kForeignSigns.end(), [&](const ForeignWord& foreign) {
@@ -215,7 +220,7 @@ class ExpressionReader {
 
   std::vector<ExpressionPtr> read_names() {
     std::vector<ExpressionPtr> names;
-    if (token_.kind == Token::Kind::kEnd) return names;
+    if (is_at_end()) return names;
     while (true) {
       const Token first = token_;
       ExpressionPtr name = first.kind == Token::Kind::kWord ? read_binary(kOr, 1).expression : nullptr;
@@ -224,25 +229,10 @@ class ExpressionReader {
                "compute a value in a map box before this one");
       }
       names.push_back(std::move(name));
-      if (token_.kind == Token::Kind::kEnd) return names;
+      if (is_at_end()) return names;
       if (!is_sign(",")) refuse("42601", "a comma belongs before the next name", span_of(token_));
       advance();
     }
-  }
-
-  bool is_at_end() const { return token_.kind == Token::Kind::kEnd; }
-  SourceSpan rest() const { return value_.span_of(token_.begin, value_.text.size() - token_.begin); }
-  /// A value and the operators that bind tighter than those around it.
-  Node read_unary(size_t depth) {
-    check_depth(depth);
-    const Token first = token_;
-    const bool is_not = is_word("not") || is_sign("!");
-    if (!is_not && !is_sign("-") && !is_sign("+")) return read_primary(depth);
-    advance();
-    Node operand = read_unary(depth + 1);
-    Node node = make(Expression::Kind::kUnary, is_not ? "not" : first.text, first.begin);
-    adopt(node, std::move(operand));
-    return node;
   }
 
  private:
@@ -250,6 +240,7 @@ class ExpressionReader {
     previous_end_ = token_.begin + token_.length;
     token_ = lexer_.next();
   }
+  bool is_at_end() const { return token_.kind == Token::Kind::kEnd; }
   bool is_sign(std::string_view sign) const { return token_.kind == Token::Kind::kSign && token_.text == sign; }
   bool is_word(std::string_view word) const { return token_.kind == Token::Kind::kWord && token_.text == word; }
   SourceSpan span_of(const Token& token) const { return value_.span_of(token.begin, token.length); }
@@ -276,6 +267,19 @@ class ExpressionReader {
     parent.depth = std::max(parent.depth, child.depth + 1);
     if (parent.depth > kExpressionDepthMax) refuse_depth(parent.expression->span);
     parent.expression->args.push_back(std::move(child.expression));
+  }
+
+  /// A value and the operators that bind tighter than those around it.
+  Node read_unary(size_t depth) {
+    check_depth(depth);
+    const Token first = token_;
+    const bool is_not = is_word("not") || is_sign("!");
+    if (!is_not && !is_sign("-") && !is_sign("+")) return read_primary(depth);
+    advance();
+    Node operand = read_unary(depth + 1);
+    Node node = make(Expression::Kind::kUnary, is_not ? "not" : first.text, first.begin);
+    adopt(node, std::move(operand));
+    return node;
   }
 
   /// The operator of the token; empty: it is none of two sides.
@@ -367,7 +371,7 @@ class ExpressionReader {
   }
 
   [[noreturn]] void refuse_missing_value() const {
-    if (token_.kind == Token::Kind::kEnd) {
+    if (is_at_end()) {
       if (value_.text.find_first_not_of(" \t\r\n") == std::string::npos) {
         refuse("42601", "an expression belongs here", value_.span);
       }
@@ -383,7 +387,7 @@ class ExpressionReader {
   /// @param opening  where what must end with `sign` began
   void expect(std::string_view sign, const Token& opening) {
     if (is_sign(sign)) return advance();
-    if (token_.kind == Token::Kind::kEnd) refuse("42601", fmt::format("'(' has no ')'"), span_of(opening));
+    if (is_at_end()) refuse("42601", fmt::format("'(' has no ')'"), span_of(opening));
     refuse_rest();
   }
 
