@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <span>
 #include <unordered_set>
 
 #include "borealis/elements.h"
+#include "borealis/foreign_boxes.h"
 #include "borealis/parameters.h"
 #include "borealis/refused.h"
 
@@ -63,10 +63,10 @@ constexpr auto kStaticJoinParameters = std::to_array<ParameterType>({kPredicate,
 constexpr auto kWaitForParameters = std::to_array<ParameterType>({kPredicate, kTimeout});
 constexpr auto kDropParameters = std::to_array<ParameterType>({{"drop_rate"}, {"max_batch_size"}});
 
-Name named(const Value& value, std::unordered_set<std::string>& names) {
-  Name name = name_of(value);
+/// The name, which `names` gets.
+Name unique(Name name, std::unordered_set<std::string>& names, std::string_view hint = {}) {
   if (!names.insert(name.text).second) {
-    refuse("42701", fmt::format("the field {} is there twice", quoted(name.text)), name.span);
+    refuse("42701", fmt::format("the field {} is there twice", quoted(name.text)), name.span, std::string(hint));
   }
   return name;
 }
@@ -86,11 +86,7 @@ std::vector<ExpressionPtr> group_by(const Parameters& parameters) {
     refuse("54000", fmt::format("more than {} fields", kFieldsMax), fields[kFieldsMax]->span);
   }
   std::unordered_set<std::string> names;
-  for (const ExpressionPtr& field : fields) {
-    if (!names.insert(field->text).second) {
-      refuse("42701", fmt::format("the field {} is there twice", quoted(field->text)), field->span);
-    }
-  }
+  for (const ExpressionPtr& field : fields) (void)unique({field->text, field->span}, names);
   return fields;
 }
 
@@ -104,11 +100,13 @@ std::optional<double> timeout_of(const Parameters& parameters) {
 }
 
 /// A number of tuples, or of the field's values.
-double size_of(const Parameters& parameters, std::string_view name, bool by_values, double low) {
+double size_of(const Parameters& parameters, std::string_view name, bool by_values, bool may_be_zero) {
   const Value& value = parameters.required(name);
   const double size = *parameters.number(name);
-  const std::string_view bound = low > 0 ? "greater than zero" : "not negative";
-  if (size < low || (low > 0 && size <= 0)) refuse("22023", fmt::format("'{}' must be {}", name, bound), value.span);
+  if (may_be_zero ? size < 0 : size <= 0) {
+    refuse("22023", fmt::format("'{}' must {}", name, may_be_zero ? "not be negative" : "be greater than zero"),
+           value.span);
+  }
   if (!by_values && (size != std::floor(size) || size > static_cast<double>(kTuplesMax))) {
     refuse("22023", fmt::format("'{}' is a whole number of tuples, at most {}", name, kTuplesMax), value.span);
   }
@@ -123,12 +121,9 @@ std::vector<MapBox::Output> outputs_of(const Parameters& parameters, std::string
     MapBox::Output output;
     output.value = taken(read_expression(*pair.value));
     if (pair.name != nullptr) {
-      output.name = named(*pair.name, seen);
+      output.name = unique(name_of(*pair.name), seen);
     } else if (output.value->kind == Expression::Kind::kField) {
-      output.name = {output.value->text, output.value->span};
-      if (!seen.insert(output.name.text).second) {
-        refuse("42701", fmt::format("the field {} is there twice", quoted(output.name.text)), output.name.span);
-      }
+      output.name = unique({output.value->text, output.value->span}, seen);
     } else {
       refuse("42601", fmt::format("this value needs a name: '{}.{}'", names, outputs.size()), output.value->span);
     }
@@ -180,9 +175,8 @@ void read_aggregate_window(const Parameters& parameters, AggregateBox& aggregate
   aggregate.ordered_by_field = parameters.word("order-by", kOrderBy) == "field";
   aggregate.size_span = parameters.required("window-size").span;
   aggregate.advance_span = parameters.required("advance").span;
-  const double low = std::numeric_limits<double>::min();
-  aggregate.size = size_of(parameters, "window-size", aggregate.by_values, low);
-  aggregate.advance = size_of(parameters, "advance", aggregate.by_values, low);
+  aggregate.size = size_of(parameters, "window-size", aggregate.by_values, false);
+  aggregate.advance = size_of(parameters, "advance", aggregate.by_values, false);
   if (aggregate.advance > aggregate.size) {
     refuse("22023", "'advance' is longer than 'window-size'", aggregate.advance_span,
            "a filter before this box leaves out what lies between windows");
@@ -199,24 +193,20 @@ void read_aggregate_box(const Parameters& parameters, Box& box) {
   AggregateBox aggregate;
   read_aggregate_window(parameters, aggregate);
   aggregate.group_by = group_by(parameters);
+  constexpr std::string_view kOutputs =
+      "the outputs are what group-by names, the field of the windows if order-by is FIELD, and the functions";
   std::unordered_set<std::string> names;
   for (const ExpressionPtr& field : aggregate.group_by) names.insert(field->text);
-  if (aggregate.ordered_by_field && !names.insert(aggregate.order_on->text).second) {
-    refuse("42701", fmt::format("the field {} is there twice", quoted(aggregate.order_on->text)),
-           aggregate.order_on->span, "the begin of the window is an output; write order-by TUPLENUM to leave it out");
+  if (aggregate.ordered_by_field) {
+    (void)unique({aggregate.order_on->text, aggregate.order_on->span}, names, kOutputs);
   }
   for (const Parameters::Pair& pair :
        parameters.numbered("aggregate-function", "aggregate-function-output-name", kFieldsMax, false)) {
     AggregateBox::Function function;
     function.call = taken(read_aggregate(*pair.value));
-    if (pair.name != nullptr) {
-      function.name = named(*pair.name, names);
-    } else {
-      function.name = {fmt::format("agg_{}", aggregate.functions.size()), function.call->span};
-      if (!names.insert(function.name.text).second) {
-        refuse("42701", fmt::format("the field {} is there twice", quoted(function.name.text)), function.name.span);
-      }
-    }
+    Name name = pair.name != nullptr ? name_of(*pair.name)
+                                     : Name{fmt::format("agg_{}", aggregate.functions.size()), function.call->span};
+    function.name = unique(std::move(name), names, kOutputs);
     aggregate.functions.push_back(std::move(function));
   }
   if (aggregate.functions.empty()) {
@@ -233,7 +223,7 @@ JoinBox::Side side_of(const Parameters& parameters, std::string_view side) {
   constexpr auto kOrderBy = std::to_array<std::string_view>({"values", "tuples"});
   JoinBox::Side made;
   made.by_values = parameters.word(fmt::format("{}-order-by", side), kOrderBy) == "values";
-  made.size = size_of(parameters, fmt::format("{}-buffer-size", side), made.by_values, 0);
+  made.size = size_of(parameters, fmt::format("{}-buffer-size", side), made.by_values, true);
   if (made.by_values) made.order_on = required_field(parameters, fmt::format("{}-order-on-field", side));
   return made;
 }
@@ -292,74 +282,14 @@ constexpr auto kBoxTypes = std::to_array<BoxType>({
     {"random_drop", 1, 1, kDropParameters, read_drop},
 });
 
-/// Types of boxes that Borealis has and that are not run, with what there is instead.
-struct ForeignBox {
-  std::string_view name, hint;
-};
-constexpr std::string_view kTableHint =
-                               "lookup tables are changed by SQL (INSERT, UPDATE, DELETE) and read by joinstatic boxes",
-                           kReplicaHint = "nodes take over from each other without it: leave it out",
-                           kArrayHint = "arrays are not supported", kImageHint = "there are no images among flows",
-                           kLoadHint = "backstream generate makes load; leave it out";
-constexpr auto kForeignBoxes = std::to_array<ForeignBox>({
-    {"aurorajoin", "use a join box: left-buffer-size for down-size, right-buffer-size for up-size"},
-    {"sjoin", "use a join box: its answer does not depend on replicas"},
-    {"lock", "tuples are taken in their order: leave it out"},
-    {"unlock", "tuples are taken in their order: leave it out"},
-    {"window_drop", "use random_drop before the aggregate, or state_limit with on_limit = 'shed' in SQL"},
-    {"delay", kLoadHint},
-    {"delay_sel", kLoadHint},
-    {"combine", "use a join box on the key"},
-    {"insert", kTableHint},
-    {"update", kTableHint},
-    {"delete", kTableHint},
-    {"select", "use a joinstatic box"},
-    {"exists", "use a joinstatic box, or in SQL x IN (SELECT ...)"},
-    {"sunion", "use a union box: its answer does not depend on replicas"},
-    {"soutput", kReplicaHint},
-    {"scontrol", kReplicaHint},
-    {"revisionfilter", "use a filter box: rows come again with a new revision where they change"},
-    {"revisionmap", "use a map box: rows come again with a new revision where they change"},
-    {"revisionaggregate", "use an aggregate box: rows come again with a new revision where they change"},
-    {"lrwaitfor", "use a waitfor box"},
-    {"filter_array", kArrayHint},
-    {"scatter", kArrayHint},
-    {"gather", kArrayHint},
-    {"chunk_assembler", kArrayHint},
-    {"concatenate", kArrayHint},
-    {"merge", kArrayHint},
-    {"regrid", kArrayHint},
-    {"resample", "use an aggregate box"},
-    {"edge_detect", kImageHint},
-    {"map_frame", kImageHint},
-    {"map_frame_composite", kImageHint},
-    {"contrast", kImageHint},
-    {"contrast_composite", kImageHint},
-    {"delta_detect", kImageHint},
-    {"delta_detect_adj", kImageHint},
-    {"delta_detect_batch", kImageHint},
-    {"delta_detect_recurse", kImageHint},
-    {"delta_detect_sample", kImageHint},
-    {"delta_ais", kImageHint},
-    {"face_detect", kImageHint},
-    {"face_detect_adj", kImageHint},
-    {"face_detect_batch", kImageHint},
-    {"face_detect_chunk", kImageHint},
-    {"face_detect_recurse", kImageHint},
-    {"face_detect_spatial", kImageHint},
-    {"join_fits", kImageHint},
-    {"render", kImageHint},
-    {"render_deltas", kImageHint},
-});
-
 const BoxType& type_of(const Name& name) {
   for (const BoxType& type : kBoxTypes) {
     if (type.name == name.text) return type;
   }
-  for (const ForeignBox& foreign : kForeignBoxes) {
-    if (foreign.name != name.text) continue;
+  const std::string_view alternative = alternative_to(name.text);
+  if (!alternative.empty()) {
     refuse("0A000", fmt::format("boxes of the type {} are not supported", quoted(name.text)), name.span,
-           std::string(foreign.hint));
+           std::string(alternative));
   }
   std::vector<std::string_view> names;
   for (const BoxType& type : kBoxTypes) names.push_back(type.name);
@@ -368,21 +298,20 @@ const BoxType& type_of(const Name& name) {
          nearest.empty() ? fmt::format("there are {}", listed(names)) : did_you_mean(nearest));
 }
 
-std::string counted(size_t count, std::string_view what) {
-  return count == 1 ? fmt::format("one {}", what) : fmt::format("{} {}s", count, what);
-}
-
-/// @param ports  the streams of one side, @param element_name "in" or "out"
-void check_ports(const Box& box, const std::vector<Name>& ports, std::string_view element_name, size_t min,
-                 size_t max) {
-  if (ports.size() > max) {
-    refuse("42601", fmt::format("this {} box has {}", box.type, counted(max, fmt::format("<{}>", element_name))),
-           ports[max].span);
+/// @param ports  the streams of one side
+/// @param side   "in" or "out"
+void check_ports(const Box& box, const std::vector<Name>& ports, std::string_view side, size_t min, size_t max) {
+  if (ports.size() >= min && ports.size() <= max) return;
+  const bool is_missing = ports.size() < min;
+  const size_t count = is_missing ? min : max;
+  std::string hint;
+  if (std::holds_alternative<FilterBox>(box.kind) && side == kOut.name) {
+    hint = "one for each expression, and one for all others with pass-on-false-port";
   }
-  if (ports.size() < min) {
-    refuse("42601", fmt::format("this {} box needs {}", box.type, counted(min, fmt::format("<{}>", element_name))),
-           box.span);
-  }
+  refuse("42601",
+         fmt::format("this {} box {} {} <{}>", box.type, is_missing ? "needs" : "has",
+                     count == 1 ? "one" : std::to_string(count), side),
+         is_missing ? box.span : ports[max].span, std::move(hint));
 }
 
 }  // namespace

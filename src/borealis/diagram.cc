@@ -224,9 +224,9 @@ class DiagramReader {
     const auto [found, is_new] = stream_index_.emplace(stream.name.text, streams_.size());
     if (!is_new) {
       const Stream& first = streams_[found->second];
-      refuse("42710", fmt::format("two write the stream {}", quoted(stream.name.text)), stream.name.span,
+      refuse("42710", fmt::format("the stream {} is written twice", quoted(stream.name.text)), stream.name.span,
              first.is_input ? std::string("it is an input")
-                            : fmt::format("the box {} writes it, too; a union box makes one of two",
+                            : fmt::format("the box {} writes it, too; a union box makes one stream of two",
                                           quoted(diagram_.boxes[first.writer].name)));
     }
     streams_.push_back(std::move(stream));
@@ -308,9 +308,12 @@ class DiagramReader {
     for (const OutputStream& output : diagram_.outputs) stream_of(output.stream).is_read = true;
     for (const Stream& stream : streams_) {
       if (stream.is_read) continue;
-      const std::string_view what = stream.is_input ? "the input" : "the stream";
-      refuse("42601", fmt::format("no box reads {} {}, and no output is made of it", what, quoted(stream.name.text)),
-             stream.name.span, fmt::format("name it in <output stream=\"...\"/>, or leave it out"));
+      refuse("42601",
+             fmt::format("no box reads the {} {}, and it is no output", stream.is_input ? "input" : "stream",
+                         quoted(stream.name.text)),
+             stream.name.span,
+             stream.is_input ? std::string("leave it out")
+                             : fmt::format("write <output stream=\"{}\"/>, or leave it out", stream.name.text));
     }
     if (diagram_.outputs.empty()) refuse("42601", "the diagram has no output", document_.root.span);
   }

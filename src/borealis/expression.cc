@@ -4,21 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
+#include "borealis/lexer.h"
 #include "borealis/refused.h"
 
 namespace backstream::borealis {
 namespace {
-
-struct Token {
-  enum class Kind : uint8_t { kEnd, kInteger, kFloat, kString, kWord, kSign };
-  Kind kind = Kind::kEnd;
-  size_t begin = 0, length = 0;  ///< octets of the value
-  std::string text;              ///< a word in lower case; a string without its quotes; else as written
-  bool is_single = true;         ///< kFloat: suffix f, or none
-};
 
 /// An expression with the length of its longest branch.
 struct Node {
@@ -46,26 +38,6 @@ constexpr auto kForeignOperators = std::to_array<ForeignWord>({
     {"collate", "strings are ordered by their octets"},
     {"at", "write the query in SQL, which has AT TIME ZONE"},
 });
-/// Signs that Borealis has no operator for, the longer of two that begin alike first.
-constexpr auto kForeignSigns = std::to_array<ForeignWord>({
-    {"<>", "write !="},
-    {"<<", "write the query in SQL, which has bits and addresses inside a prefix (<<)"},
-    {">>", "write the query in SQL, which has bits and prefixes around an address (>>)"},
-    {"::", "a type is a function: int(x), long(x), short(x), byte(x)"},
-    {":=", "write ="},
-    {"**", "write pow(x, y)"},
-    {"&", "write the query in SQL, which has & for bits; for a condition write and"},
-    {"|", "write the query in SQL, which has | for bits; for a condition write or"},
-    {"^", "write pow(x, y)"},
-    {"~", "write the query in SQL, which has ~ for bits and patterns"},
-    {"?", "write if condition then a else b"},
-    {"[", "arrays are not supported"},
-    {"->", "arrays are not supported"},
-});
-/// The signs of the grammar, the longer of two that begin alike first.
-constexpr auto kSigns = std::to_array<std::string_view>(
-    {"==", "!=", "<=", ">=", "&&", "||", "=", "<", ">", "!", "+", "-", "*", "/", "%", "(", ")", ",", "."});
-
 /// How tightly operators of two sides bind: from loosest to tightest.
 constexpr int kOr = 0, kAnd = 1, kTightest = 6;
 int binding_of(std::string_view operation) {
@@ -87,121 +59,6 @@ int binding_of(std::string_view operation) {
   }
   return -1;
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-class Lexer {
- public:
-  explicit Lexer(const Value& value) : value_(value), text_(value.text) {}
-
-  Token next() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
-    Token token;
-    token.begin = at_;
-    if (at_ == text_.size()) return token;
-    const char c = text_[at_];
-    if (is_digit(c)) {
-      read_number(token);
-    } else if (is_letter(c)) {
-      while (at_ < text_.size() && (is_letter(text_[at_]) || is_digit(text_[at_]))) ++at_;
-      token.kind = Token::Kind::kWord;
-      token.text = lower_case(text_.substr(token.begin, at_ - token.begin));
-    } else if (c == '\'' || c == '"') {
-      read_string(token);
-    } else {
-      read_sign(token);
-    }
-    token.length = at_ - token.begin;
-    return token;
-  }
-
- private:
-  void skip_digits() {
-    while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
-  }
-
-  void read_number(Token& token) {
-    skip_digits();
-    token.kind = Token::Kind::kInteger;
-    if (at_ < text_.size() && text_[at_] == '.') {
-      ++at_;
-      skip_digits();
-      token.kind = Token::Kind::kFloat;
-    }
-    token.text = text_.substr(token.begin, at_ - token.begin);
-    const bool has_suffix = token.kind == Token::Kind::kFloat && at_ < text_.size() &&
-                            std::string_view("fFdD").find(text_[at_]) != std::string_view::npos;
-    if (has_suffix) {
-      token.is_single = text_[at_] == 'f' || text_[at_] == 'F';
-      ++at_;
-    }
-    if (at_ < text_.size() && (is_letter(text_[at_]) || is_digit(text_[at_]))) refuse_number(token);
-    if (token.kind == Token::Kind::kInteger) {
-      int64_t integer = 0;
-      const auto end = token.text.data() + token.text.size();
-      if (std::from_chars(token.text.data(), end, integer).ec != std::errc()) {
-        refuse("22003", fmt::format("the number {} is too large", quoted(token.text)),
-               value_.span_of(token.begin, token.text.size()),
-               "an integer is at most 9223372036854775807; one with a point, such as 1.0d, is a real number");
-      }
-    }
-  }
-  [[noreturn]] void refuse_number(const Token& token) {
-    while (at_ < text_.size() && (is_letter(text_[at_]) || is_digit(text_[at_]))) ++at_;
-    const std::string_view whole = text_.substr(token.begin, at_ - token.begin);
-    const bool is_hexadecimal = whole.size() > 1 && whole[0] == '0' && (whole[1] == 'x' || whole[1] == 'X');
-    refuse("42601", fmt::format("{} is no number", quoted(whole)), value_.span_of(token.begin, whole.size()),
-           is_hexadecimal ? "numbers are written in decimal" : "numbers are written as 1500, 1.5 or 1.5d");
-  }
-
-  void read_string(Token& token) {
-    const size_t end = text_.find(text_[at_], at_ + 1);
-    if (end == std::string_view::npos) {
-      refuse("42601", "the quote that ends this string is missing", value_.span_of(at_, text_.size() - at_),
-             "a string that holds a quote stands between the other kind: \"it's\"");
-    }
-    token.kind = Token::Kind::kString;
-    token.text = text_.substr(at_ + 1, end - at_ - 1);
-    at_ = end + 1;
-  }
-
-  void read_sign(Token& token) {
-    const std::string_view rest = text_.substr(at_);
-    for (const std::string_view sign : kSigns) {
-      // "<" of "<>" and "<<" is none of ours, nor "|" of "||" a foreign one.
-      if (!rest.starts_with(sign) || (sign.size() == 1 && is_foreign(rest, 2))) continue;
-      token.kind = Token::Kind::kSign;
-      token.text = sign;
-      at_ += sign.size();
-      return;
-    }
-    for (const ForeignWord& foreign : kForeignSigns) {
-      if (!rest.starts_with(foreign.word)) continue;
-      refuse("0A000", fmt::format("{} is no operator of Borealis", quoted(foreign.word)),
-             value_.span_of(at_, foreign.word.size()), std::string(foreign.hint));
-    }
-    size_t octets = 1;  // Of UTF-8.
-    while (octets < rest.size() && (static_cast<unsigned char>(rest[octets]) & 0xc0) == 0x80) ++octets;
-    const std::string_view character = rest.substr(0, octets);
-    std::string hint;
-    if (character == "\u2018" || character == "\u2019") hint = "write a plain '";
-    if (character == "\u201c" || character == "\u201d" || character == "\u201e") hint = "write a plain '";
-    if (character == "\u00a0") hint = "write a plain space";
-    refuse("42601", fmt::format("{} has no meaning in an expression", quoted(character)), value_.span_of(at_, octets),
-           std::move(hint));
-  }
-  static bool is_foreign(std::string_view rest, size_t octets) {
-    return std::any_of(kForeignSigns.begin(), kForeignSigns.end(), [&](const ForeignWord& foreign) {
-      return foreign.word.size() == octets && rest.starts_with(foreign.word);
-    });
-  }
-
-  const Value& value_;
-  const std::string_view text_;
-  size_t at_ = 0;
-};
 
 class ExpressionReader {
  public:
