@@ -124,9 +124,14 @@ struct Diagram {
 inline constexpr size_t kBoxesMax = 1'000, kPortsMax = 100, kFieldsMax = 200;
 
 /// Every element, attribute, box type, parameter and type of Borealis is known here. What cannot be run is refused by
-/// its name, with what SQL or another box has for it; what Borealis does not know, with the nearest name. Errors:
-/// located as read_document(); 42601, 42703 … a missing or unknown name, 42710 a name or a writer of a stream that is
-/// there twice, 42P19 boxes in a circle, 22023 a parameter's value, 0A000 what is not supported, 54000 a limit.
+/// its name, with what SQL or another box has for it; what Borealis does not know, with the nearest name. node= of an
+/// <input>, which only says who sends it, and max_batch_size, which Borealis does not obey either, are taken and have
+/// no effect, as are queue_type and update_queue with their default, 0. Streams are written once; each is read by a box
+/// or an output. Without any <output> those that boxes write and nobody reads are the outputs. Errors: located as
+/// read_document(); 42601 what is missing, not connected, or not where it belongs, 42704 and 42P01 a name that is not
+/// known (42P01: of a stream), 42883 an aggregate function, 42710 a name or a writer of a stream that is there twice
+/// (42701: of a field), 42P19 boxes in a circle, 22023 a parameter's value, 0A000 what is not supported, 54000 a limit;
+/// those of read_expression().
 Result<Diagram> read_diagram(const Document& document);
 
 }  // namespace backstream::borealis

@@ -99,14 +99,10 @@ Parameters::Parameters(const Element& box, std::string_view box_type, std::span<
   }
   for (auto& [name, all] : numbered_) {
     std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.number < b.number; });
-    for (size_t i = 0; i < all.size(); ++i) {
-      if (all[i].number == i) continue;
-      if (i > 0 && all[i].number == all[i - 1].number) {
-        refuse("42710", fmt::format("the parameter '{}.{}' is there twice", name, all[i].number), all[i].name_span);
-      }
-      refuse("42601", fmt::format("'{}.{}' is there without '{}.{}'", name, all[i].number, name, i), all[i].name_span,
-             "numbers begin at 0 and leave none out");
-    }
+    const auto repeated =
+        std::adjacent_find(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.number == b.number; });
+    if (repeated == all.end()) continue;
+    refuse("42710", fmt::format("the parameter '{}.{}' is there twice", name, repeated->number), repeated[1].name_span);
   }
 }
 
@@ -124,33 +120,36 @@ const Value& Parameters::required(std::string_view name) const {
   return *value;
 }
 
-const std::vector<Parameters::Found>* Parameters::numbered_of(std::string_view name) const {
+std::span<const Parameters::Found> Parameters::numbered_of(std::string_view name) const {
   const auto found = numbered_.find(name);
-  return found == numbered_.end() ? nullptr : &found->second;
+  return found == numbered_.end() ? std::span<const Found>() : found->second;
 }
 
 std::vector<Parameters::Pair> Parameters::numbered(std::string_view values, std::string_view names, size_t count_max,
                                                    bool needs_names) const {
   std::vector<Pair> pairs;
-  const std::vector<Found>* const found = numbered_of(values);
-  const std::vector<Found>* const found_names = numbered_of(names);
-  const size_t count = found == nullptr ? 0 : found->size(),
-               name_count = found_names == nullptr ? 0 : found_names->size();
-  if (count > count_max) {
-    refuse("54000", fmt::format("a box has at most {} of '{}.0', …", count_max, values), (*found)[count_max].name_span);
-  }
-  for (size_t i = 0; i < count; ++i) {
-    const Found& value = (*found)[i];
-    if (trimmed(value.value->text).empty())
-      refuse("22023", fmt::format("'{}.{}' is empty", values, i), value.value->span);
-    if (needs_names && i >= name_count) {
-      refuse("42601", fmt::format("'{}.{}' needs '{}.{}'", values, i, names, i), value.name_span);
+  const std::span<const Found> found = numbered_of(values);
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i].number != i) {
+      refuse("42601", fmt::format("'{}.{}' is there without '{}.{}'", values, found[i].number, values, i),
+             found[i].name_span, "numbers begin at 0 and leave none out");
     }
-    pairs.push_back({value.value, i < name_count ? (*found_names)[i].value : nullptr});
+    if (i == count_max) {
+      refuse("54000", fmt::format("a box has at most {} of '{}.0', …", count_max, values), found[i].name_span);
+    }
+    const Value& value = *found[i].value;
+    if (trimmed(value.text).empty()) refuse("22023", fmt::format("'{}.{}' is empty", values, i), value.span);
+    pairs.push_back({&value, nullptr});
   }
-  if (name_count > count) {
-    refuse("42601", fmt::format("'{}.{}' is there without '{}.{}'", names, count, values, count),
-           (*found_names)[count].name_span);
+  for (const Found& name : numbered_of(names)) {
+    if (name.number >= pairs.size()) {
+      refuse("42601", fmt::format("'{0}.{1}' is there without '{2}.{1}'", names, name.number, values), name.name_span);
+    }
+    pairs[name.number].name = name.value;
+  }
+  for (size_t i = 0; i < pairs.size() && needs_names; ++i) {
+    if (pairs[i].name != nullptr) continue;
+    refuse("42601", fmt::format("'{0}.{1}' needs '{2}.{1}'", values, i, names), found[i].name_span);
   }
   return pairs;
 }

@@ -1,10 +1,10 @@
 #pragma once
 // The parameters of a box. Inside this room only.
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "borealis/diagram.h"
@@ -39,7 +39,7 @@ class Parameters {
     const Value* value = nullptr;
     const Value* name = nullptr;  ///< null: it is not there
   };
-  /// values.0, values.1, … with names.0, names.1, …
+  /// values.0, values.1, … each with names.0, names.1, …
   /// Errors: a gap, more than `count_max` of them, a name without a value, and a value without a name if `needs_names`.
   std::vector<Pair> numbered(std::string_view values, std::string_view names, size_t count_max, bool needs_names) const;
   std::vector<const Value*> numbered(std::string_view values, size_t count_max) const;
@@ -57,12 +57,12 @@ class Parameters {
     const Value* value = nullptr;
     uint32_t number = 0;  ///< of a numbered one
   };
-  const std::vector<Found>* numbered_of(std::string_view name) const;
+  std::span<const Found> numbered_of(std::string_view name) const;  ///< empty: there is none
 
   const Element& box_;
   const std::string_view box_type_;
-  std::unordered_map<std::string_view, Found> single_;
-  std::unordered_map<std::string_view, std::vector<Found>> numbered_;  ///< by name without number; sorted by it
+  std::map<std::string_view, Found> single_;
+  std::map<std::string_view, std::vector<Found>> numbered_;  ///< by name without number; sorted by it
 };
 
 }  // namespace backstream::borealis

@@ -1,11 +1,11 @@
 #pragma once
-// What is refused, for this room's tests: a text in which «» stand around what is wrong.
+// For this room's tests: diagrams, and texts in which «» stand around what is wrong.
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-#include "base/diagnostic.h"
+#include "borealis/diagram.h"
 
 namespace backstream::borealis {
 
@@ -50,6 +50,26 @@ void expect_refused(const base::Result<T>& result, const Refusal& refusal) {
   EXPECT_EQ(error.code, refusal.code);
   EXPECT_EQ(error.message, refusal.message);
   EXPECT_EQ(error.hint, refusal.hint);
+}
+
+inline Result<Diagram> read_text(std::string_view text) {
+  const auto document = read_document(text);
+  if (!document) return tl::unexpected<base::Diagnostic>(document.error());
+  return read_diagram(*document);
+}
+
+/// A diagram that must be taken.
+inline Diagram read(std::string_view text) {
+  auto diagram = read_text(text);
+  if (!diagram) {
+    ADD_FAILURE() << base::locate(diagram.error(), "test", text).render();
+    return {};
+  }
+  return std::move(*diagram);
+}
+
+inline std::string_view piece(std::string_view text, SourceSpan span) {
+  return text.substr(span.offset_octets, span.length_octets);
 }
 
 }  // namespace backstream::borealis
