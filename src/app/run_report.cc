@@ -417,6 +417,8 @@ std::string stats_json(const RunReport& report) {
     out["time_null"] = ledger.time_null;
     out["time_future"] = ledger.time_future;
     out["late_unkept"] = ledger.late_unkept;
+    out["box_tuples_refused"] = ledger.box_tuples_refused;
+    out["box_windows_skipped"] = ledger.box_windows_skipped;
     out["refused"] = ledger.refused;
     out["spread_rows"] = ledger.spread_rows;
     out["spread_without_span"] = ledger.spread_without_span;

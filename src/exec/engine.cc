@@ -47,6 +47,8 @@ WindowLedger& WindowLedger::operator+=(const WindowLedger& other) {
   capped_groups += other.capped_groups;
   negative_weights += other.negative_weights;
   late_unkept += other.late_unkept;
+  box_tuples_refused += other.box_tuples_refused;
+  box_windows_skipped += other.box_windows_skipped;
   return *this;
 }
 
@@ -318,6 +320,8 @@ class RunningQuery final : public RowReceiver {
       ledger.time_null += later.time_null;
       ledger.time_future += later.time_future;
       ledger.refused += later.refused;
+      ledger.box_tuples_refused += later.box_tuples_refused;
+      ledger.box_windows_skipped += later.box_windows_skipped;
       if (rows_as_read) {  // Rows that this stage turned away had been counted by the one that passed them on.
         const uint64_t timeless = later.time_null + later.time_future;
         ledger.assigned -= timeless;
@@ -360,7 +364,8 @@ class RunningQuery final : public RowReceiver {
       else stage.rows_in = ledger.assigned + ledger.time_null + ledger.time_future;
       stage.filtered = ledger.filtered;
       stage.late = ledger.late;
-      stage.errored = ledger.errored + ledger.shed + ledger.refused + ledger.time_null + ledger.time_future;
+      stage.errored = ledger.errored + ledger.shed + ledger.refused + ledger.box_tuples_refused + ledger.time_null +
+                      ledger.time_future;
       stage.windows = ledger.windows_closed;
       stage.rows_out = meters_[s]->rows();
       stages_[s]->measure(stage);
@@ -515,7 +520,7 @@ class RunningQuery final : public RowReceiver {
   }
 
  private:
-  static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join; }
+  static bool passes_rows(const plan::Stage& stage) { return !stage.aggregates_rows && !stage.join && !stage.boxes; }
   bool take_whole(const partial::Message& message) {
     EdgesInbox& edges = *edges_;
     const bool rows_only = edges.travel == plan::Travel::kRows;
@@ -529,6 +534,7 @@ class RunningQuery final : public RowReceiver {
     }
     ProcessContext context;
     context.watermark = edges.frontier;
+    context.sender = message.origin().edge;
     edges.rows->for_each_batch([&](const batch::ColumnBatch& rows) { stages_.front()->process(rows, context); });
     return true;
   }
@@ -930,7 +936,7 @@ void Engine::process(std::string_view stream, const batch::ColumnBatch& rows, co
   if (common != nullptr) common->begin(rows);
   for (const auto& reader : s->readers) {
     const Micros watermark = State::shifted(context.watermarks[static_cast<size_t>(reader.clock)], reader.shift);
-    reader.query->process(rows, {context.edge, watermark, context.time_max, common});
+    reader.query->process(rows, {context.edge, watermark, context.time_max, common, context.edge});
   }
 }
 

@@ -14,6 +14,7 @@ struct WindowRef {
   int revision = 1;
   bool final = true;
   bool complete = true;  ///< no row of it was shed
+  uint32_t edge = 0;     ///< that rows of a stream which pass one by one came from
 };
 
 /// Where a stage puts its rows: the next stage, a view above, the query's sink.

@@ -22,6 +22,7 @@ struct ProcessContext {
   Micros watermark = base::kMinTime;  ///< as it is now, for telling how late a row is
   Micros time_max = base::kMaxTime;
   CommonColumns* common = nullptr;  ///< of the stream's batch, for this edge; null: nothing is computed together
+  uint32_t sender = 0;              ///< the edge that the rows came from: `edge`, but in a merge half
 };
 
 /// One stage of a query at work. The first stage of a query over a stream is driven by process() and advance(); one

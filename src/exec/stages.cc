@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "exec/analytic_stage.h"
+#include "exec/box_stage.h"
 #include "exec/interval_join_stage.h"
 #include "exec/lookup_stage.h"
 #include "exec/row_grouper.h"
@@ -382,10 +383,12 @@ class RowStage final : public StageRunner {
     ends_.resize(options.batch_rows);
   }
 
-  void process(const batch::ColumnBatch& rows, const ProcessContext&) override {
+  void process(const batch::ColumnBatch& rows, const ProcessContext& context) override {
     const std::lock_guard lock(mutex_);
     if (assigns_window_) return assign_windows(rows);
-    pass(WindowRef{}, rows);
+    WindowRef none;
+    none.edge = context.sender;
+    pass(none, rows);
   }
   void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
     if (!window.final) return;
@@ -493,6 +496,7 @@ std::unique_ptr<StageRunner> make_reading_stage(const Query& query, size_t stage
                                  : make_interval_join_stage(query, stage, options, receiver);
   }
   if (stage.analytic) return make_analytic_stage(query, stage, options, receiver);
+  if (stage.boxes) return make_box_stage(query, stage, options, receiver);
   if (!stage.aggregates_rows) return std::make_unique<RowStage>(query, stage, options, receiver);
   if (stage.window.kind == Window::Kind::kInherited) {
     return std::make_unique<InheritedStage>(query, stage, options, receiver);

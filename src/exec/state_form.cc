@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "plan/boxes.h"
 #include "plan/explain.h"
 
 namespace backstream::exec {
@@ -30,6 +31,13 @@ void add_form(const plan::Query& query, std::string& text) {
                         window.slide_us, window.offset_us);
     for (const plan::AggregateCall& call : stage.aggregates)
       text += fmt::format("{} {} {}\n", call.label, call.function->partial_form, call.function->state_octets);
+    if (stage.boxes) {
+      for (const plan::Boxes::Box& box : stage.boxes->boxes) {
+        add_columns(box.output, text);
+        for (const plan::Boxes::Call& call : box.calls)
+          text += fmt::format("{} {}\n", call.aggregate.function->partial_form, call.aggregate.function->state_octets);
+      }
+    }
     if (!stage.analytic) continue;
     for (const plan::AnalyticCall& call : stage.analytic->calls)
       text += fmt::format("{} {} {}\n", call.label, call.number, static_cast<int>(call.type));

@@ -76,7 +76,9 @@ class UnionStage final : public CombiningStage {
   void take(const WindowRef& window, batch::ColumnBatch& rows, bool last) {
     const std::lock_guard lock(mutex_);
     if (!by_window_) {
-      if (rows.row_count > 0) receiver_.on_rows(WindowRef{}, rows, false);
+      WindowRef none;
+      none.edge = window.edge;
+      if (rows.row_count > 0) receiver_.on_rows(none, rows, false);
       return;
     }
     if (!window.final || (rows.row_count == 0 && !last)) return;

@@ -152,8 +152,7 @@ Result<Input> SelectBinder::bind_from(const UnboundFrom& from) {
     case UnboundFrom::Kind::kJoin:
       input = is_lookup(*from.left) || is_lookup(*from.right) ? bind_lookup_join(from) : bind_join(from);
       break;
-    case UnboundFrom::Kind::kBoxes:
-      return fail("0A000", "boxes in arrival order are not bound yet", from.span);
+    case UnboundFrom::Kind::kBoxes: input = bind_boxes(*from.boxes, from.span); break;
   }
   if (!input) return input;
   if (!from.alias.empty()) input->alias = from.alias;

@@ -6,6 +6,7 @@
 
 #include "lookup/lookup_table.h"
 #include "plan/bind.h"
+#include "plan/boxes.h"
 #include "plan/split.h"
 #include "plan/travel.h"
 
@@ -119,6 +120,7 @@ class Shower {
       operators_.back().operators = Shower(*query_.inputs[i], options_, own).operators();
     }
     if (first.join) return add_join(first);
+    if (first.boxes) return add_boxes(*first.boxes);
     open(fmt::format("union all (rows of {})", first.window.kind == Window::Kind::kNone
                                                    ? "all inputs, as they come"
                                                    : "a window together, when all inputs are past it"));
@@ -126,6 +128,24 @@ class Shower {
       fact("runs", "merge: on one worker for all rows");
       fact("watermark", "that of the input that is furthest behind");
     }
+    add_counters(0);
+  }
+
+  void add_boxes(const Boxes& boxes) {
+    open("boxes (rows in the order of arrival, edge, place)");
+    if (options_.distributed) fact("runs", "global: one worker for all rows");
+    for (size_t i = 0; i < boxes.sources.size(); ++i) {
+      std::vector<std::string> inputs;
+      for (size_t q = 0; q < boxes.source_of.size(); ++q) {
+        if (boxes.source_of[q] == i) inputs.push_back(std::to_string(q + 1));
+      }
+      const Boxes::Source& source = boxes.sources[i];
+      fact(fmt::format("source {}", i + 1),
+           fmt::format("input {} by {}", list_of(inputs),
+                       source.schema.columns[static_cast<size_t>(source.order_column)].name));
+    }
+    for (const Boxes::Box& box : boxes.boxes) fact(box.name, describe(boxes, box));
+    if (options_.distributed) fact("watermark", "that of the input that is furthest behind");
     add_counters(0);
   }
 

@@ -40,7 +40,7 @@ uint64_t node_count(const expr::Expr& e) {
 }  // namespace
 
 bool is_row_stage(const Stage& stage) {
-  return !stage.aggregates_rows && !stage.union_all && !stage.join && !stage.analytic &&
+  return !stage.aggregates_rows && !stage.union_all && !stage.join && !stage.analytic && !stage.boxes &&
          stage.window.kind == Window::Kind::kNone && !stage.distinct && stage.order_by.empty() && !stage.limit &&
          stage.offset == 0 && !stage.having;
 }

@@ -16,7 +16,7 @@ using expr::ExprPtr;
 constexpr int kWindowStart = -2, kWindowEnd = -3;
 
 bool passes_rows(const Stage& stage) {
-  return !stage.aggregates_rows && !stage.analytic && !stage.union_all && !stage.join &&
+  return !stage.aggregates_rows && !stage.analytic && !stage.union_all && !stage.join && !stage.boxes &&
          (stage.window.kind == Window::Kind::kNone || stage.window.kind == Window::Kind::kInherited);
 }
 

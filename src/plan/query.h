@@ -24,6 +24,7 @@ namespace backstream::plan {
 using base::Micros;
 
 struct UnboundStatement;
+struct Boxes;
 
 struct Window {
   enum class Kind : uint8_t {
@@ -237,6 +238,7 @@ struct Stage {
   bool union_all = false;              ///< stages[0]: passes on the rows of Query::inputs, all of its shape
   std::optional<Join> join;            ///< stages[0]: joins the rows of two inputs; it neither filters nor aggregates
   std::optional<Analytic> analytic;    ///< then it neither filters nor aggregates
+  std::shared_ptr<const Boxes> boxes;  ///< stages[0]: runs the rows of all inputs through boxes (plan/boxes.h); or null
   batch::Schema grouped;               ///< schema of the grouped row (or of the row that outputs read)
   expr::ExprPtr having;                ///< over the grouped row, or null
   std::vector<expr::ExprPtr> outputs;  ///< visible ones first, then hidden ones that only ORDER BY needs

@@ -122,6 +122,8 @@ class SelectBinder {
   Result<Input> bind_exists(Input input);
   // bind_union.cc
   Result<Bound> bind_union(const UnboundSelect& select);
+  // bind_boxes.cc
+  Result<Input> bind_boxes(const UnboundBoxes& boxes, SourceSpan span);
 
   const Catalog& catalog_;
   Ctes ctes_;

@@ -22,6 +22,10 @@ std::string edge_obstacle(const Query& query) {
   }
   const Stage& first = query.stages.front();
   if (first.join) return "rows that a join puts together may arrive at different edges";
+  if (first.boxes &&
+      std::any_of(query.inputs.begin(), query.inputs.end(), [](const auto& i) { return !i->has_windows; }))
+    return "its boxes take the rows of all edges in the order in which they arrived";
+  if (first.boxes) return {};
   if (query.inputs.empty() && query.source.kind != Relation::Kind::kStream)
     return {};  // What it reads is made already.
   if (query.inputs.empty() ? first.aggregates_rows : query.inputs.front()->has_windows) return {};

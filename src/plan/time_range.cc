@@ -120,6 +120,7 @@ class Reads {
     // Times of the two sides of a join by time are at most so far apart.
     const Micros apart = join && !join->by_window ? std::max(std::abs(join->least_us), std::abs(join->greatest_us)) : 0;
     const size_t first = found.size();
+    if (query.stages.front().boxes) range = {};  // They remember all that came.
     for (const auto& input : query.inputs) this->query(*input, {moved(range.from, -apart), moved(range.until, apart)});
     if (!join || found.size() != first + 2 || !query.inputs[0]->inputs.empty() || !query.inputs[1]->inputs.empty())
       return;
@@ -149,7 +150,7 @@ class Reads {
     WindowColumns now;
     if (query.inputs.empty()) {
       now = {{query.source.time_column}, {query.source.window_end_column}};
-    } else {
+    } else if (!query.stages.front().boxes) {
       int first = 0;
       for (const auto& input : query.inputs) {
         const Stage& last = input->stages.back();
