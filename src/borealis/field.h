@@ -49,6 +49,9 @@ class Scope {
   /// What now() is; null: nothing is known of it here.
   void set_now(const UnboundExpr* now) { now_ = now; }
   const UnboundExpr* now() const { return now_; }
+  /// sequence() has a meaning: the tuples come in an order.
+  void set_numbered() { is_numbered_ = true; }
+  bool is_numbered() const { return is_numbered_; }
   /// Errors: 42703 there is none, 42702 several sides have it.
   Result<const FieldValue*> find(const Expression& field) const;
 
@@ -64,6 +67,7 @@ class Scope {
   std::vector<Side> sides_;
   std::vector<Word> words_;
   const UnboundExpr* now_ = nullptr;
+  bool is_numbered_ = false;
 };
 
 /// Errors: 42804 of types, 42883 no such function, those of Scope::find(), 0A000; with a span in the document.

@@ -22,6 +22,15 @@ bool is_order_dependent(const AggregateBox& box) {
     return function.call->text == "firstval" || function.call->text == "lastval";
   });
 }
+/// sequence() numbers tuples as they come.
+bool is_order_dependent(const MapBox& box) {
+  const auto numbers = [](const auto& self, const Expression& e) -> bool {
+    return (e.kind == Expression::Kind::kCall && e.text == "sequence") ||
+           std::any_of(e.args.begin(), e.args.end(), [&](const ExpressionPtr& arg) { return self(self, *arg); });
+  };
+  return std::any_of(box.outputs.begin(), box.outputs.end(),
+                     [&](const MapBox::Output& output) { return numbers(numbers, *output.value); });
+}
 bool is_micros(double seconds) {
   const double micros = seconds * kMicros;
   return micros >= 1 && micros < 9e15 && micros == std::floor(micros);
@@ -125,6 +134,7 @@ bool Builder::obeys_law(const Box& box) const {
   if (std::holds_alternative<SortBox>(box.kind) || std::holds_alternative<JoinBox>(box.kind) ||
       std::holds_alternative<WaitForBox>(box.kind))
     return false;
+  if (const auto* map_box = std::get_if<MapBox>(&box.kind)) return !is_order_dependent(*map_box);
   const auto* aggregate = std::get_if<AggregateBox>(&box.kind);
   if (aggregate == nullptr) return true;
   if (!aggregate->by_values || !aggregate->is_aligned || !aggregate->drops_empty || aggregate->slack > 0 ||

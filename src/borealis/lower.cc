@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "borealis/field.h"
+#include "plan/boxes.h"
 
 namespace backstream::borealis {
 
@@ -248,15 +249,16 @@ class Lowering {
   };
   Result<Typed> function(const Expression& e) {
     static constexpr Function kFunctions[] = {
-        {"abs", 1, &Lowering::absolute},   {"int", 1, &Lowering::whole},      {"long", 1, &Lowering::whole},
-        {"short", 1, &Lowering::whole},    {"byte", 1, &Lowering::whole},     {"strlen", 1, &Lowering::length},
-        {"pad", 2, &Lowering::pad},        {"min", kAny, &Lowering::extreme}, {"max", kAny, &Lowering::extreme},
-        {"now", kAny, &Lowering::arrival}, {"sin", 1, &Lowering::maths},      {"cos", 1, &Lowering::maths},
-        {"tan", 1, &Lowering::maths},      {"asin", 1, &Lowering::maths},     {"acos", 1, &Lowering::maths},
-        {"atan", 1, &Lowering::maths},     {"atan2", 2, &Lowering::maths},    {"sinh", 1, &Lowering::maths},
-        {"cosh", 1, &Lowering::maths},     {"tanh", 1, &Lowering::maths},     {"ln", 1, &Lowering::maths},
-        {"log", 1, &Lowering::maths},      {"sqrt", 1, &Lowering::maths},     {"exp", 1, &Lowering::maths},
-        {"floor", 1, &Lowering::maths},    {"ceil", 1, &Lowering::maths},     {"pow", 2, &Lowering::maths},
+        {"abs", 1, &Lowering::absolute},   {"int", 1, &Lowering::whole},         {"long", 1, &Lowering::whole},
+        {"short", 1, &Lowering::whole},    {"byte", 1, &Lowering::whole},        {"strlen", 1, &Lowering::length},
+        {"pad", 2, &Lowering::pad},        {"min", kAny, &Lowering::extreme},    {"max", kAny, &Lowering::extreme},
+        {"now", kAny, &Lowering::arrival}, {"sequence", 0, &Lowering::sequence}, {"sin", 1, &Lowering::maths},
+        {"cos", 1, &Lowering::maths},      {"tan", 1, &Lowering::maths},         {"asin", 1, &Lowering::maths},
+        {"acos", 1, &Lowering::maths},     {"atan", 1, &Lowering::maths},        {"atan2", 2, &Lowering::maths},
+        {"sinh", 1, &Lowering::maths},     {"cosh", 1, &Lowering::maths},        {"tanh", 1, &Lowering::maths},
+        {"ln", 1, &Lowering::maths},       {"log", 1, &Lowering::maths},         {"sqrt", 1, &Lowering::maths},
+        {"exp", 1, &Lowering::maths},      {"floor", 1, &Lowering::maths},       {"ceil", 1, &Lowering::maths},
+        {"pow", 2, &Lowering::maths},
     };
     const auto known = std::find_if(std::begin(kFunctions), std::end(kFunctions),
                                     [&](const Function& each) { return each.name == e.text; });
@@ -286,7 +288,6 @@ class Lowering {
         {"count_distinct", "aggregates stand in an aggregate box"},
         {"firstval", "aggregates stand in an aggregate box"},
         {"lastval", "aggregates stand in an aggregate box"},
-        {"sequence", "in SQL: row_number() OVER (ORDER BY time)"},
         {"rand", "the box random_drop takes a share of the tuples"},
     };
     for (const Other& other : kOthers) {
@@ -365,6 +366,10 @@ class Lowering {
     Typed made{call("date_part", std::move(with), e.span), Family::kReal};
     if (!args.empty()) made.value = op("+", std::move(made.value), std::move(args[0].value));
     return made;
+  }
+  Result<Typed> sequence(const Expression& e, std::vector<Typed>&&) {
+    if (scope_.is_numbered()) return Typed{column(plan::kTupleNumber, e.span), Family::kInteger};
+    return fail("0A000", "sequence() cannot stand here", e.span, "it numbers the tuples of a map");
   }
   Result<Typed> maths(const Expression& e, std::vector<Typed>&& args) {
     if (auto fits = numbers(e, args); !fits) return tl::unexpected(std::move(fits.error()));

@@ -157,7 +157,7 @@ Result<Targets> targets_of(const std::vector<MapBox::Output>& outputs, const Sco
     auto lowered = lower_output(output, scope);
     if (!lowered) return tl::unexpected(std::move(lowered.error()));
     made.fields.push_back(column_of(output.name.text, lowered->family, lowered->is_wide, output.name.span));
-    made.targets.push_back(target(std::move(lowered->value), output.name.text));
+    made.targets.push_back(aliased(std::move(lowered->value), output.name.text));
   }
   return made;
 }
@@ -182,7 +182,9 @@ Result<void> Builder::filter_ordered(const Box& box, const Inputs& inputs) {
 }
 
 Result<void> Builder::map_ordered(const Box& box, const Inputs& inputs) {
-  auto made = targets_of(std::get<MapBox>(box.kind).outputs, scope_of(inputs[0]));
+  Scope scope = scope_of(inputs[0]);
+  scope.set_numbered();
+  auto made = targets_of(std::get<MapBox>(box.kind).outputs, scope);
   if (!made) return tl::unexpected(std::move(made.error()));
   new_box(box, UnboundBoxes::Box::Kind::kMap, inputs).targets = std::move(made->targets);
   streams_.insert_or_assign(box.outputs[0].text, output_of(0, std::move(made->fields)));
@@ -207,7 +209,7 @@ Result<void> Builder::unite_ordered(const Box& box, const Inputs& inputs) {
       for (FieldValue& field : each.fields) {
         UnboundExprPtr value = clone(*field.value);
         if (field.family == Family::kInteger) value = cast(std::move(value), "bigint");
-        widened.targets.push_back(target(std::move(value), field.name));
+        widened.targets.push_back(aliased(std::move(value), field.name));
         field.is_wide = true;
       }
       each = output_of(0, std::move(each.fields));
@@ -262,7 +264,7 @@ Result<void> Builder::aggregate_ordered(const Box& box, const Inputs& inputs) {
   const auto put = [&](std::string_view name, Family family, bool is_wide, SourceSpan span,
                        UnboundExprPtr value = nullptr) {
     changes = changes || value != nullptr;
-    behind.push_back(target(value ? std::move(value) : column(name, span), name));
+    behind.push_back(aliased(value ? std::move(value) : column(name, span), name));
     fields.push_back(column_of(name, family, is_wide, span));
   };
   for (const ExpressionPtr& key : aggregate.group_by) {
@@ -288,7 +290,7 @@ Result<void> Builder::aggregate_ordered(const Box& box, const Inputs& inputs) {
     auto lowered = lower_aggregate(*function.call, scope, true);
     if (!lowered) return tl::unexpected(std::move(lowered.error()));
     const SourceSpan span = function.call->span;
-    made.targets.push_back(target(std::move(lowered->call), function.name.text));
+    made.targets.push_back(aliased(std::move(lowered->call), function.name.text));
     UnboundExprPtr value;
     if (lowered->truncates) value = cast(call("trunc", column(function.name.text, span)), "bigint");
     // A window without a tuple: sums are 0, what has no value is no number, or 0 of integers.
@@ -336,7 +338,7 @@ Result<void> Builder::join_ordered(const Box& box, const Inputs& inputs) {
     if (auto distinct = check_distinct(box, left, right); !distinct) return distinct;
     for (const auto* side : {&left, &right}) {
       for (const FieldValue& field : *side) {
-        targets.targets.push_back(target(clone(*field.value), field.name));
+        targets.targets.push_back(aliased(clone(*field.value), field.name));
         targets.fields.push_back(column_of(field.name, field.family, field.is_wide, box.span));
       }
     }

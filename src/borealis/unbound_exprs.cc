@@ -117,6 +117,13 @@ plan::UnboundTarget target(UnboundExprPtr e, std::string_view name) {
   made.expr = std::move(e);
   return made;
 }
+plan::UnboundTarget aliased(UnboundExprPtr e, std::string_view name) {
+  plan::UnboundTarget made;
+  made.alias_span = e->span;
+  made.alias = name;
+  made.expr = std::move(e);
+  return made;
+}
 const std::string& name_of(const plan::UnboundTarget& target) {
   return target.alias.empty() ? target.expr->names.back() : target.alias;
 }

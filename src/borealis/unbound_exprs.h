@@ -32,6 +32,8 @@ UnboundExprPtr choose(UnboundExprPtr condition, UnboundExprPtr a, UnboundExprPtr
 UnboundExprPtr seconds(double length, base::SourceSpan span);
 /// A column of that name needs no alias.
 plan::UnboundTarget target(UnboundExprPtr e, std::string_view name);
+/// With an alias in any case, as boxes have it.
+plan::UnboundTarget aliased(UnboundExprPtr e, std::string_view name);
 /// What its column is called.
 const std::string& name_of(const plan::UnboundTarget& target);
 std::unique_ptr<plan::UnboundFrom> from_relation(std::string_view name, base::SourceSpan span);

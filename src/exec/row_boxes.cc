@@ -1,5 +1,6 @@
 // Boxes without state: filter, map, union.
 #include <algorithm>
+#include <numeric>
 
 #include "exec/boxes.h"
 
@@ -81,6 +82,7 @@ class MapBox final : public BoxRunner {
  public:
   MapBox(const plan::Boxes::Box& box, BoxContext& context)
       : context_(context), errors_(context), kept_(context.batch_rows) {
+    if (box.numbers) numbers_.resize(context.batch_rows);
     for (const auto& output : box.outputs) outputs_.emplace_back(expr::clone(*output), context.batch_rows);
     mapped_.columns.resize(outputs_.size());
   }
@@ -88,7 +90,8 @@ class MapBox final : public BoxRunner {
   void run(Micros) override {
     const Tuples& in = *in_[0];
     for (size_t first = 0; first < in.size(); first += context_.batch_rows) {
-      const ColumnBatch batch = in.slice(first, std::min(context_.batch_rows, in.size() - first));
+      ColumnBatch batch = in.slice(first, std::min(context_.batch_rows, in.size() - first));
+      if (!numbers_.empty()) number(batch);
       uint8_t* errors = errors_.begin();
       for (size_t o = 0; o < outputs_.size(); ++o)
         mapped_.columns[o] = outputs_[o].evaluate(batch, nullptr, context_.ledger.value_errors, errors);
@@ -103,10 +106,24 @@ class MapBox final : public BoxRunner {
       out_[0]->append(mapped_, kept, n, in.moments(first));
     }
   }
+  void save(StateWriter& out) const override { out.number(static_cast<uint64_t>(next_)); }
+  void load(StateReader& in) override { next_ = static_cast<int64_t>(in.number(INT64_MAX)); }
 
  private:
+  /// Appends the tuples' numbers.
+  void number(ColumnBatch& batch) {
+    std::iota(numbers_.begin(), numbers_.begin() + static_cast<long>(batch.row_count), next_);
+    next_ += static_cast<int64_t>(batch.row_count);
+    batch::Column column;
+    column.type = batch::Type::kInt8;
+    column.values = numbers_.data();
+    batch.columns.push_back(column);
+  }
+
   BoxContext& context_;
   std::vector<expr::Evaluator> outputs_;
+  std::vector<int64_t> numbers_;  ///< empty: nothing reads them
+  int64_t next_ = 0;
   ErrorRows errors_;
   ColumnBatch mapped_;
   std::vector<uint32_t> kept_;

@@ -84,6 +84,16 @@ Result<void> bind_targets(const Input& input, const std::vector<UnboundTarget>& 
   return {};
 }
 
+Result<void> bind_map(const batch::Schema& from, const Box& box, Boxes::Box& to) {
+  Input input = input_of(from, {});
+  input.schema.columns.push_back({std::string(kTupleNumber), Type::kInt8, 0});
+  if (auto bound = bind_targets(input, box.targets, "a map", to); !bound) return bound;
+  std::vector<bool> used(input.schema.columns.size());
+  for (const ExprPtr& output : to.outputs) note_columns(output.get(), used);
+  to.numbers = used.back();
+  return {};
+}
+
 Result<int> bind_column(const Input& input, const UnboundExpr& e, std::string_view what) {
   if (e.kind != UnboundExpr::Kind::kColumn) return fail("42804", fmt::format("{} must be a column", what), e.span);
   return ExprBinder(input).find_column(e);
@@ -266,7 +276,7 @@ Result<void> bind_box(const Boxes& boxes, const Box& box, Boxes::Box& to) {
         to.conditions.push_back(std::move(*condition));
       }
       return {};
-    case Box::Kind::kMap: return bind_targets(input, box.targets, "a map", to);
+    case Box::Kind::kMap: return bind_map(first, box, to);
     case Box::Kind::kUnion: return bind_union(boxes, box.span, to);
     case Box::Kind::kSort: {
       to.output = first;

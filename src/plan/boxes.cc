@@ -15,6 +15,7 @@ class Text {
  public:
   Text(const Boxes& boxes, const Boxes::Box& box)
       : boxes_(boxes), box_(box), first_(boxes.schema_of(box.inputs.front())), both_(first_) {
+    if (box.kind == Boxes::Kind::kMap) both_.columns.push_back({std::string(kTupleNumber), batch::Type::kInt8, 0});
     if (box.kind != Boxes::Kind::kJoin && box.kind != Boxes::Kind::kWaitFor) return;
     for (batch::ColumnDef& column : both_.columns) column.name.insert(0, "left.");
     for (batch::ColumnDef column : boxes.schema_of(box.inputs[1]).columns) {

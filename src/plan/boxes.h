@@ -50,6 +50,7 @@ struct Boxes {
         conditions;  ///< of kJoin and kWaitFor one; over the left input's columns, then the right's
     bool passes_rest = false;
     std::vector<expr::ExprPtr> outputs;  ///< kMap; kJoin, over both
+    bool numbers = false;                ///< kMap: outputs read one more column: the number of the tuple, from 0
     std::vector<Call> calls;             ///< kAggregate
     std::vector<int> group_by;           ///< kAggregate, kSort
     Window window;
@@ -71,6 +72,9 @@ struct Boxes {
 
 /// What it reads and does, for EXPLAIN: "filter of source 1; 1: packets = 1". All that decides what it gives.
 std::string describe(const Boxes& boxes, const Boxes::Box& box);
+
+/// What the column of Box::numbers is called in UnboundBoxes: no field has such a name.
+inline constexpr std::string_view kTupleNumber = "sequence()";
 
 /// The most windows of a group that hold a tuple, or are made for a gap between two.
 inline constexpr double kBoxWindowsPerTupleMax = 100'000;
