@@ -45,6 +45,7 @@ class BoxStage final : public CombiningStage {
       : plan_(*stage.boxes),
         batch_rows_(options.batch_rows),
         receiver_(receiver),
+        waiting_(options.stage_rows_max),
         room_(options.stage_rows_max),
         context_{
             query.options, options.batch_rows, options.analytic_partitions_max, options.hash_mask, room_, ledger_, {}} {
@@ -179,7 +180,7 @@ class BoxStage final : public CombiningStage {
         const Micros time = times.is_null(row) ? kArrivalEnd : times.as<int64_t>()[row];
         in.check(time >= -kArrivalMax && time <= kArrivalMax);
       }
-      in.check(room_.take(rows.store.row_count()));
+      in.check(waiting_.take(rows.store.row_count()));
     }
   }
   /// Rows of a stream may come from several threads.
@@ -212,7 +213,7 @@ class BoxStage final : public CombiningStage {
         continue;
       }
       auto found = slices_.find(slice);
-      if ((found == slices_.end() && slices_.size() >= kOpenSlicesMax) || !room_.take(n)) {
+      if ((found == slices_.end() && slices_.size() >= kOpenSlicesMax) || !waiting_.take(n)) {
         ledger_.refused += n;
         continue;
       }
@@ -269,7 +270,7 @@ class BoxStage final : public CombiningStage {
         moment = {row.arrival, row.arrival == moment.arrival ? moment.number + 1 : 1};
         streams_[plan_.source_of[row.input]][0].append(batches[row.input], row.number, moment);
       }
-      room_.give(end - first);
+      waiting_.give(end - first);
       turn(moment.arrival);
     }
   }
@@ -320,7 +321,7 @@ class BoxStage final : public CombiningStage {
   const size_t batch_rows_;
   RowReceiver& receiver_;
   WindowLedger ledger_;
-  Room room_;
+  Room waiting_, room_;  ///< of rows in slices; of what boxes keep
   BoxContext context_;
   std::vector<std::unique_ptr<Input>> inputs_;
   std::map<Micros, Slice> slices_;  ///< by second: rows that wait
