@@ -198,7 +198,7 @@ verb_test() {
   local long=no begin=$SECONDS status=0 target
   case "${1:-}" in '') ;; --long) long=yes ;; *) die "test takes --long or nothing, not '$1'" ;; esac
   if [ $long = yes ]; then
-    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all 24 fuzz targets for 10 minutes each, three quarters of an hour of the console and experiment 1 (about 3 GB, 6 hours)" \
+    need "test --long: as test, then merge workers with 10 000 seeds, 200 rounds of faults over Kafka, outages of 5 minutes, brokers that are changed, a million flows in one process and in nine, PostgreSQL as oracle with 40 seeds, all fuzz targets for 10 minutes each, three quarters of an hour of the console and experiment 1 (about 3 GB, 6 hours)" \
          core console browser tests postgresql cluster fuzz experiment
   else
     need "test: two builds with their tests, release and asan-ubsan (about 2 GB, 40 to 60 minutes on two cores)" core console browser tests postgresql cluster

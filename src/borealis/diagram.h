@@ -40,8 +40,8 @@ struct OutputStream {
 };
 
 struct FilterBox {
-  std::vector<ExpressionPtr>
-      conditions;            ///< at least one; port i takes tuples that meet condition i and none before it
+  /// At least one; port i takes tuples that meet condition i and none before it.
+  std::vector<ExpressionPtr> conditions;
   bool passes_rest = false;  ///< pass-on-false-port: one more port, for the others
 };
 struct MapBox {
@@ -59,9 +59,9 @@ struct SortBox {           ///< bsort
 };
 struct AggregateBox {
   struct Function {
-    ExpressionPtr call;  ///< kCall: count, sum, avg, min, max, firstval, lastval, count_distinct; count has no
-                         ///< argument, others one
-    Name name;           ///< agg_0, … where none is given
+    /// kCall: count, sum, avg, min, max, firstval, lastval, count_distinct; count has no argument, others one.
+    ExpressionPtr call;
+    Name name;  ///< agg_0, … where none is given
   };
   std::vector<Function> functions;  ///< at least one
   bool by_values = true;            ///< window-size-by

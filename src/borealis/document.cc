@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -30,7 +31,7 @@ class DocumentReader {
     parser_ = parser.get();
     XML_SetUserData(parser_, this);
     XML_SetElementHandler(
-        parser_, [](void* self, const XML_Char*, const XML_Char**) { of(self).on_start_tag(); },
+        parser_, [](void* self, const XML_Char*, const XML_Char** attributes) { of(self).on_start_tag(attributes); },
         [](void* self, const XML_Char*) { of(self).open_.pop_back(); });
     XML_SetCharacterDataHandler(parser_, [](void* self, const XML_Char* data, int octets) {
       of(self).on_text({data, static_cast<size_t>(octets)});
@@ -74,7 +75,8 @@ class DocumentReader {
     refuse_now(base::fail(code, std::move(message), span, std::move(hint)).value());
   }
 
-  void on_start_tag() {
+  /// @param expected  what expat has read of the attributes: names and values in turn, and null
+  void on_start_tag(const XML_Char** expected) {
     const SourceSpan tag = event();
     const std::string_view raw = text_of(tag);
     const size_t name_end = raw.find_first_of(" \t\r\n/>");
@@ -98,6 +100,8 @@ class DocumentReader {
       return refuse_now(std::move(*error));
     }
     for (auto attribute = element.attributes.begin(); attribute != element.attributes.end(); ++attribute) {
+      assert(expected[0] != nullptr && attribute->name == expected[0] && attribute->value.text == expected[1]);
+      expected += 2;
       attribute->name = lower_case(attribute->name);
       const bool is_repeated = std::any_of(element.attributes.begin(), attribute,
                                            [&](const Attribute& before) { return before.name == attribute->name; });
@@ -106,6 +110,7 @@ class DocumentReader {
                           attribute->name_span);
       }
     }
+    assert(expected[0] == nullptr);
   }
 
   void on_text(std::string_view data) {
