@@ -31,6 +31,7 @@ int misused(std::string message, std::string hint);
 /// @return           an exit code; what went wrong has been told on standard error
 /// Errors: std::exception for the machine's faults at start; main() tells it and ends with kExitFailure.
 int run_command(const std::vector<std::string>& arguments);
+int explain_command(const std::vector<std::string>& arguments);
 int exporter_command(const std::vector<std::string>& arguments);
 int generate_command(const std::vector<std::string>& arguments);
 int config_command(const std::vector<std::string>& arguments);

@@ -238,6 +238,12 @@ void add_bind_flag(CLI::App& app, std::vector<std::string>& bindings) {
       ->type_name("STREAM=RELATION");
 }
 
+void add_as_flag(CLI::App& app, std::string& as) {
+  app.add_option("--as", as, "plan (default), or the query as a text: sql, xml (a diagram in Borealis XML)")
+      ->check(CLI::IsMember({"plan", "sql", "xml"}))
+      ->type_name("FORM");
+}
+
 bool is_deploy_file(std::string_view text) {
   if (!borealis::is_xml(text)) return false;
   const auto document = borealis::read_document(text);

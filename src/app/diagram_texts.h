@@ -36,6 +36,8 @@ base::Result<void> bind_inputs(std::vector<SqlText>& texts, const std::vector<st
 
 /// Adds --bind STREAM=RELATION.
 void add_bind_flag(CLI::App& app, std::vector<std::string>& bindings);
+/// Adds --as plan|sql|xml.
+void add_as_flag(CLI::App& app, std::string& as);
 
 /// Whether a text is a Borealis deploy file: its root is <deploy>.
 bool is_deploy_file(std::string_view text);

@@ -17,6 +17,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"run", "replays captures, or listens to routers, through queries", run_command},
+    {"explain", "how a query would run, or the same query in SQL or Borealis XML", explain_command},
     {"serve", "the service: receives, answers registered queries, shows results over HTTP", serve_command},
     {"query", "the queries of a running server: add, list, show, alter, apply, ...", query_command,
      "add list show alter move pause resume drop history diff validate explain suggest apply"},

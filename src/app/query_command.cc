@@ -241,13 +241,16 @@ int explain(const Arguments& arguments) {
   ServiceOptions service;
   GivenText given;
   bool distributed = false;
+  std::string as = "plan";
   CLI::App app(
-      "Shows the plan of a query, or of a text as if it were added.\n\n"
+      "Shows the plan of a query, or of a text as if it were added; or writes it in the other language.\n\n"
       "  backstream query explain top_talkers\n"
-      "  backstream query explain -e \"SELECT ...\"",
+      "  backstream query explain -e \"SELECT ...\"\n"
+      "  backstream query explain matrix.xml --as sql",
       "backstream query explain");
   add_text_flags(app, given);
   app.add_flag("--distributed", distributed, "with what runs at the edge and what where it is merged");
+  add_as_flag(app, as);
   add_service_flags(app, service);
   if (const auto code = parse_arguments(app, arguments)) return *code;
   auto client = ServiceClient::open(service);
@@ -269,9 +272,10 @@ int explain(const Arguments& arguments) {
   }
   body = read.body();
   if (distributed) body["options"] = "DISTRIBUTED";
+  if (as != "plan") body["as"] = as;
   const auto answer = client->post("/api/v1/explain", body, read.sent());
   if (!answer) return complain(answer.error());
-  return write_out(text_of(*answer, "plan"));
+  return write_out(text_of(*answer, as == "plan" ? "plan" : "text"));
 }
 
 int suggest(const Arguments& arguments) {

@@ -256,10 +256,19 @@ class QueryRoutes {
     const auto body = body_of(request);
     if (!body) return refuse(body.error());
     const auto text = text_member(*body, "text"), source = text_member(*body, "source"),
-               name = text_member(*body, "name"), options = text_member(*body, "options");
-    for (const auto* member : {&text, &source, &name, &options}) {
+               name = text_member(*body, "name"), options = text_member(*body, "options"),
+               as = text_member(*body, "as");
+    for (const auto* member : {&text, &source, &name, &options, &as}) {
       if (!*member) return refuse(member->error());
     }
+    if (*as == "sql" || *as == "xml") {
+      const auto written =
+          ground_->queries.written(*text, *source, *name, *as == "sql" ? Language::kSql : Language::kXml);
+      if (!written) return refuse(written.error(), *text);
+      return json_answer(200, {{"text", *written}});
+    }
+    if (!as->empty() && *as != "plan")
+      return refuse(fail("22023", fmt::format("nothing is explained as '{}'", *as), {}, "plan, sql or xml").value());
     std::function<std::string(const QueryRegister::OverViews&)> over_views;
     if (ground_->sessions.answers()) {
       over_views = [&](const QueryRegister::OverViews& over) {

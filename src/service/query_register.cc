@@ -11,7 +11,6 @@
 #include "plan/late.h"
 #include "plan/references.h"
 #include "plan/time_range.h"
-#include "service/query_statements.h"
 #include "sql/parse.h"
 
 namespace backstream::service {
@@ -717,6 +716,18 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
     plans += plan::explain(*query, explained);
   }
   return plans;
+}
+
+Result<std::string> QueryRegister::written(const std::string& text, const std::string& source_name,
+                                           const std::string& name, Language language) {
+  auto statements = explained_statements(text, source_name, name);
+  if (!statements) return tl::unexpected(std::move(statements.error()));
+  const std::lock_guard lock(mutex_);
+  // Tables may have come since the last change of a query.
+  const auto staged = stage(wanted_, {});
+  auto all = written_in(language, *statements, text, staged ? *staged->definitions : *definitions_);
+  if (!all && all.error().line == 0) base::locate(all.error(), source_name, text);
+  return all;
 }
 
 void QueryRegister::look_at_definitions(const std::function<void(const plan::Definitions&)>& look) {

@@ -13,6 +13,7 @@
 #include "catalog/query_definition.h"
 #include "exec/engine.h"
 #include "plan/definitions.h"
+#include "service/query_statements.h"
 
 namespace backstream::service {
 
@@ -98,6 +99,11 @@ class QueryRegister {
   base::Result<std::string> explain(const std::string& text, const std::string& source_name,
                                     const std::string& name = {}, const std::string& options = {},
                                     const std::function<std::string(const OverViews&)>& over_views = {});
+
+  /// The same text in the other language, or in one layout; see written_in(). Of several statements one text in SQL, as
+  /// a diagram only one. Errors: also 42601 there are several.
+  base::Result<std::string> written(const std::string& text, const std::string& source_name, const std::string& name,
+                                    Language language);
 
   /// Calls `look` with what texts can read now, running queries among it: they can be bound there without being added.
   /// Nothing of it changes meanwhile, so `look` should not take long.

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "borealis/compile.h"
+#include "borealis/write.h"
+#include "plan/unbound_text.h"
 #include "sql/parse.h"
 
 namespace backstream::service {
@@ -108,6 +110,43 @@ std::vector<std::string> names_in(std::string_view text) {
     if (!statement.name.empty()) names.push_back(statement.name);
   }
   return names;
+}
+
+namespace {
+
+Result<std::string> written_in(Language language, UnboundStatement& statement, std::string_view text,
+                               const plan::Definitions& definitions) {
+  if (statement.kind != Kind::kSelect && statement.kind != Kind::kCreateMaterializedView)
+    return fail("42601", "this statement is no query", statement.span);
+  if (!statement.select) {
+    auto select = statement.maker->make(definitions.catalog());
+    if (!select) return tl::unexpected(std::move(select.error()));
+    statement.select = std::move(*select);
+  }
+  // As a SELECT, which may be written whether or not there is a query of its name. It alerts of nothing.
+  const Kind kind = std::exchange(statement.kind, Kind::kSelect);
+  auto options = statement.options;
+  std::erase_if(statement.options, [](const auto& option) { return option.name.starts_with("alert."); });
+  const auto bound = definitions.bind(statement, text);
+  statement.kind = kind;
+  statement.options = std::move(options);
+  if (!bound) return tl::unexpected(bound.error());
+  return language == Language::kSql ? plan::to_sql(statement) : borealis::to_xml(statement, definitions.catalog());
+}
+
+}  // namespace
+
+Result<std::string> written_in(Language language, std::span<UnboundStatement> statements, std::string_view text,
+                               const plan::Definitions& definitions) {
+  if (language == Language::kXml && statements.size() > 1)
+    return fail("42601", "a diagram is made of one query", statements[1].span, "give the other by itself");
+  std::string all;
+  for (UnboundStatement& statement : statements) {
+    auto one = written_in(language, statement, text, definitions);
+    if (!one) return one;
+    all.append(all.empty() ? "" : "\n").append(*one);
+  }
+  return all;
 }
 
 }  // namespace backstream::service

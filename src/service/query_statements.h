@@ -1,10 +1,12 @@
 #pragma once
 // Texts of queries come in two languages: SQL, and Borealis XML. Whoever takes either reads it here.
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "plan/definitions.h"
 #include "plan/unbound.h"
 
 namespace backstream::service {
@@ -22,5 +24,15 @@ base::Result<plan::UnboundStatement> query_called(const std::string& name, std::
 /// The names that a text itself gives to queries: of one CREATE VIEW, or of the output streams of a diagram. Empty
 /// where it is something else, or cannot be read.
 std::vector<std::string> names_in(std::string_view text);
+
+enum class Language : uint8_t { kSql, kXml };
+
+/// SELECTs and materialized views as a text of the language, once they are bound and so known to be right. Their
+/// SELECTs are made where there are none (SelectMaker).
+/// @param text  that they stand in
+/// Errors: those of binding; 42601 a diagram is of one query, or this is none; 0A000 the language has no words for it.
+/// With spans in `text`.
+base::Result<std::string> written_in(Language language, std::span<plan::UnboundStatement> statements,
+                                     std::string_view text, const plan::Definitions& definitions);
 
 }  // namespace backstream::service
