@@ -692,9 +692,11 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   std::string plans;
   for (UnboundStatement& statement : *statements) {
     // A query that is there is explained as it is, or would be when it is altered: it runs, so it is not answered from
-    // results, and what it alerts of is no part of a plan. A diagram may be registered under another name than its own.
-    const bool is_there = statement.kind == UnboundStatement::Kind::kCreateMaterializedView &&
-                          (statement.maker || wanted_.contains(statement.name));
+    // results, and what it alerts of is no part of a plan. A stream of a diagram may be called like something else.
+    const bool is_there =
+        statement.kind == UnboundStatement::Kind::kCreateMaterializedView &&
+        (wanted_.contains(statement.name) ||
+         (statement.maker && std::as_const(definitions).catalog().find(statement.name) != nullptr));
     if (is_there) {
       statement.kind = UnboundStatement::Kind::kSelect;
       std::erase_if(statement.options, [](const auto& option) { return option.name.starts_with("alert."); });
@@ -712,6 +714,10 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
       base::Diagnostic error = std::move(query.error());
       if (error.line == 0) base::locate(error, source_name, text);
       return tl::unexpected(std::move(error));
+    }
+    if (statement.maker) {  // Of several streams it is said which.
+      query->is_view = true;
+      query->name = statement.name;
     }
     plans += plan::explain(*query, explained);
   }
