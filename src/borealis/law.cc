@@ -223,6 +223,9 @@ Result<Rows> Builder::unite(const Box& box, std::vector<Rows> inputs) {
   };
   if (in_all(&Rows::arrival_column)) all.arrival_column = if_kept(first.arrival_column);
   if (in_all(&Rows::start_column)) all.start_column = if_kept(first.start_column);
+  const bool one_step =
+      std::all_of(inputs.begin(), inputs.end(), [&](const Rows& rows) { return rows.step == first.step; });
+  if (one_step) all.step = first.step;
   for (size_t f = 0; f < first.fields.size(); ++f) {
     FieldValue field = first.fields[f].copy();
     field.time_column = if_kept(field.time_column);
@@ -351,12 +354,16 @@ Result<Rows> Builder::aggregate(const Box& box, Rows rows) {
   if (!ordered_on) return tl::unexpected(std::move(ordered_on.error()));
   const FieldValue& time = **ordered_on;
   const SourceSpan at = window.order_on->span;
+  // Of windows that begin where those of the rows do each has the rows of one of them: they are grouped as they come.
+  const bool goes_on = rows.joins.empty() && time.time_column == rows.start_column && window.size == rows.step &&
+                       window.advance == rows.step;
+  const std::string group_start = goes_on ? time.time_column : "window_start";
   if (window.ordered_by_field) {
     FieldValue start;
     start.name = time.name;
     start.family = time.family;
-    start.value = column("window_start", at);
-    start.time_column = "window_start";
+    start.value = column(group_start, at);
+    start.time_column = group_start;
     start.in_whole_seconds = time.in_whole_seconds;
     if (time.family != Family::kTimestamp) {
       std::vector<UnboundExprPtr> args;
@@ -376,13 +383,17 @@ Result<Rows> Builder::aggregate(const Box& box, Rows rows) {
     made.value = std::move(lowered->call);
     outputs.push_back(std::move(made));
   }
-  rows.window_time = column(time.time_column, at);
-  rows.window_size = seconds(window.size, window.size_span);
-  if (window.advance != window.size) rows.window_slide = seconds(window.advance, window.advance_span);
-  rows.group_by.push_back(column("window_start", at));
+  if (!goes_on) {
+    rows.window_time = column(time.time_column, at);
+    rows.window_size = seconds(window.size, window.size_span);
+    if (window.advance != window.size) rows.window_slide = seconds(window.advance, window.advance_span);
+  }
+  rows.group_by.push_back(column(group_start, at));
   for (UnboundExprPtr& key : keys) rows.group_by.push_back(std::move(key));
   rows.is_grouped = true;
   rows.start_column = rows.arrival_column = {};
+  rows.group_start = group_start;
+  rows.step = window.advance;
   rows.fields = std::move(outputs);
   if (auto fits = check_size(rows); !fits) return tl::unexpected(std::move(fits.error()));
   return rows;

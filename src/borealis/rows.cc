@@ -78,6 +78,8 @@ Rows Rows::copy() const {
   for (const FieldValue& field : fields) made.fields.push_back(field.copy());
   made.arrival_column = arrival_column;
   made.start_column = start_column;
+  made.group_start = group_start;
+  made.step = step;
   made.selects = selects;
   made.span = span;
   return made;
@@ -140,6 +142,7 @@ Rows enclosed(Rows rows) {
   Rows outer;
   outer.span = rows.span;
   outer.selects = rows.selects + 1;
+  outer.step = rows.step;
   std::erase_if(rows.fields, [](const FieldValue& field) { return !field.is_needed; });
   const size_t visible = rows.fields.size();
   // A field that is the time itself tells it; else it is one more column, under a name that no field has.
@@ -168,7 +171,7 @@ Rows enclosed(Rows rows) {
     if (!time.empty()) seen.time_column = keep(time, "time");
     outer.fields.push_back(std::move(seen));
   }
-  if (rows.is_grouped) outer.start_column = keep("window_start", "window_start");
+  if (rows.is_grouped) outer.start_column = keep(rows.group_start, "window_start");
   else if (!rows.start_column.empty()) outer.start_column = keep(rows.start_column, "window_start");
   else if (!rows.arrival_column.empty()) outer.arrival_column = keep(rows.arrival_column, "arrived_at");
   outer.from = from_subquery(select_of(std::move(rows)), outer.span);

@@ -24,6 +24,9 @@ struct Rows {
   std::vector<FieldValue> fields;
   /// Columns of `from`: when rows arrived, and the start of the windows that they carry; empty: they have none.
   std::string arrival_column, start_column;
+  std::string
+      group_start;  ///< grouped: what the start of the groups' windows is called, window_start or a column of `from`
+  double step = 0;  ///< seconds between the starts of the windows that the rows carry, or of the groups; 0: not known
   uint32_t selects = 1;  ///< how many it is made of
   SourceSpan span;
 

@@ -47,7 +47,11 @@ Result<void> Builder::read_input(const InputStream& input) {
     return column < 0 ? std::string() : source.schema.columns[static_cast<size_t>(column)].name;
   };
   if (source.kind == plan::Relation::Kind::kStream) rows.arrival_column = name_of(source.arrival_column);
-  if (source.has_windows) rows.start_column = name_of(source.time_column);
+  if (source.has_windows) {
+    rows.start_column = name_of(source.time_column);
+    if (source.window && !source.window->calendar && source.window->offset_us == 0)
+      rows.step = static_cast<double>(source.window->slide_us) / base::kMicrosPerSecond;
+  }
   for (const Field& field : diagram_.schemas[input.schema].fields) {
     auto value = read_field(source, field);
     if (!value) return tl::unexpected(std::move(value.error()));

@@ -158,18 +158,18 @@ TEST(Write, WhatIsMadeOfADiagramAgainIsTheQuery) {
             "CREATE MATERIALIZED VIEW result\n"
             "WITH (on_error = 'drop') AS\n"
             "SELECT window_start AS at, sum(octets) AS octets\n"
-            "FROM tumble(minutes, window_start, interval '60 s')\n"
+            "FROM minutes\n"
             "WHERE octets > 5\n"
             "GROUP BY window_start;\n");
   EXPECT_EQ(back("SELECT at, count(*) AS n FROM (" + minutes_of("dst_port", "GROUP BY window_start, dst_port") +
                  ") t(at, port) GROUP BY at"),
             "CREATE MATERIALIZED VIEW result\n"
             "WITH (on_error = 'drop') AS\n"
-            "SELECT window_start AS at, count(*) AS n\n"
-            "FROM tumble((SELECT dst_port, window_start AS time, count(*) AS count\n"
-            "             FROM tumble(flows, time, interval '60 s')\n"
-            "             GROUP BY window_start, dst_port), time, interval '60 s') AS tuples\n"
-            "GROUP BY window_start;\n");
+            "SELECT time AS at, count(*) AS n\n"
+            "FROM (SELECT dst_port, window_start AS time, count(*) AS count\n"
+            "      FROM tumble(flows, time, interval '60 s')\n"
+            "      GROUP BY window_start, dst_port) AS tuples\n"
+            "GROUP BY time;\n");
   // What a plain view selects and nobody reads is not in the schema.
   EXPECT_EQ(back("SELECT window_start, sum(octets) AS n FROM tumble(web, time, interval '60 s') GROUP BY 1"),
             "CREATE MATERIALIZED VIEW result\n"
