@@ -6,6 +6,8 @@
     ```sql values     an expression a line, and after "--" its value, as CSV has it
     ```sql error      refused; the block ends with the line "-- error: " and the message
 
+    ```xml            a Borealis diagram, which gives rows; or what may stand before the root of the one above it
+
 A block may read the views and tables of the blocks before it in its file, the views of queries/, and the files that
 examples.py makes.
 """
@@ -135,6 +137,24 @@ def add_tests():
             setattr(Examples, f"test_{name}_line_{line}", test)
             if kind in ("", "empty"):
                 earlier.update((found[1], part) for part in statements(text) for found in [VIEW.match(part)] if found)
+
+
+class Diagrams(unittest.TestCase):
+    def test_those_of_the_page_give_rows(self):
+        Examples.setUpClass()
+        self.addCleanup(Examples.tearDownClass)
+        found = re.findall(r"^```xml\n(.*?)^```$", read(os.path.join(ROOT, "docs", "borealis.md")), re.M | re.S)
+        self.assertGreaterEqual(len(found), 2)
+        diagram = None
+        for text in found:
+            diagram = text if text.startswith("<borealis") else text + diagram
+            path = os.path.join(Examples.folder, "diagram.xml")
+            with open(path, "w") as file:
+                file.write(diagram)
+            result = subprocess.run([harness.BINARY, "run", "-q", "-o", "csv", "--pcap", f"ams={Examples.capture}", path],
+                                    capture_output=True, text=True, timeout=60)
+            self.assertEqual(result.returncode, 0, f"{diagram}\n{result.stderr}")
+            self.assertGreater(len(result.stdout.splitlines()), 1, diagram)
 
 
 class Coverage(unittest.TestCase):
