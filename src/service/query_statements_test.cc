@@ -68,7 +68,7 @@ TEST(QueryStatements, ConditionsInOptionsOfADiagramAreReadAsInSql) {
       diagram(2, "<?backstream filter.ams=\"octets &gt; 5\" alert.when=\"octets &gt; 6\" sites=\"ams\"?>"), "d.xml");
   ASSERT_TRUE(read) << read.error().render();
   for (const auto& statement : *read) {
-    ASSERT_EQ(statement.options.size(), 3u);
+    ASSERT_EQ(statement.options.size(), 4u);  // And on_error, which diagrams have by themselves.
     EXPECT_TRUE(statement.options[0].condition);
     EXPECT_TRUE(statement.options[1].condition);
     EXPECT_FALSE(statement.options[2].condition);
