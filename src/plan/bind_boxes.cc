@@ -297,7 +297,6 @@ Result<void> bind_box(const Boxes& boxes, const Box& box, Boxes::Box& to) {
 }
 
 Result<void> bind_all(const UnboundBoxes& unbound, Boxes& to) {
-  to.boxes.clear();
   to.output = {unbound.output.from, unbound.output.port};
   for (const Box& box : unbound.boxes) {
     Boxes::Box bound;
@@ -308,54 +307,6 @@ Result<void> bind_all(const UnboundBoxes& unbound, Boxes& to) {
     to.boxes.push_back(std::move(bound));
   }
   return {};
-}
-
-/// Whether the query could do without some of its outputs.
-bool can_leave_out(const Query& query) {
-  const Stage& last = query.stages.back();
-  return !last.union_all && !last.join && !last.boxes && !last.analytic && !last.distinct && last.order_by.empty();
-}
-
-void keep_columns(batch::Schema& schema, const std::vector<bool>& kept) {
-  size_t c = 0;
-  std::erase_if(schema.columns, [&](const batch::ColumnDef&) { return !kept[c++]; });
-}
-
-void keep_outputs(Query& query, const std::vector<bool>& kept) {
-  Stage& last = query.stages.back();
-  const auto moved = [&](int output) {
-    if (output < 0 || !kept[static_cast<size_t>(output)]) return -1;
-    return static_cast<int>(std::count(kept.begin(), kept.begin() + output, true));
-  };
-  last.window_start_output = moved(last.window_start_output);
-  last.window_end_output = moved(last.window_end_output);
-  query.time_output = moved(query.time_output);
-  keep_columns(last.output, kept);
-  size_t o = 0;
-  std::erase_if(last.outputs, [&](const ExprPtr&) { return !kept[o++]; });
-  note_input(last);
-}
-
-/// Takes away what sources output and no box reads: it need not travel. False: there is nothing such.
-bool leave_out_unread(Boxes& boxes, const std::vector<std::unique_ptr<Query>>& queries) {
-  std::vector<bool> whole(boxes.sources.size());
-  for (size_t q = 0; q < queries.size(); ++q) {
-    if (!can_leave_out(*queries[q])) whole[boxes.source_of[q]] = true;
-  }
-  const auto read = columns_read(boxes, whole);
-  bool any = false;
-  for (size_t q = 0; q < queries.size(); ++q) {
-    const std::vector<bool>& kept = read[boxes.source_of[q]];
-    if (std::find(kept.begin(), kept.end(), false) != kept.end()) keep_outputs(*queries[q], kept);
-  }
-  for (size_t s = 0; s < boxes.sources.size(); ++s) {
-    if (std::find(read[s].begin(), read[s].end(), false) == read[s].end()) continue;
-    any = true;
-    Boxes::Source& source = boxes.sources[s];
-    source.order_column = static_cast<int>(std::count(read[s].begin(), read[s].begin() + source.order_column, true));
-    keep_columns(source.schema, read[s]);
-  }
-  return any;
 }
 
 /// The queries of a source. Where streams are united the boxes do it themselves: they know the order of all rows.
@@ -401,10 +352,6 @@ Result<Input> SelectBinder::bind_boxes(const UnboundBoxes& unbound, SourceSpan s
     }
   }
   if (auto bound = bind_all(unbound, *boxes); !bound) return tl::unexpected(bound.error());
-  // Now it is known what they read. They are bound again over what remains.
-  if (leave_out_unread(*boxes, result.inputs)) {
-    if (auto bound = bind_all(unbound, *boxes); !bound) return tl::unexpected(bound.error());
-  }
   Stage stage;
   stage.input = stage.grouped = stage.output = boxes->schema_of(boxes->output);
   stage.input_used.assign(stage.input.columns.size(), true);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
-
 namespace backstream::plan {
 namespace {
 
@@ -122,92 +120,7 @@ class Text {
   std::string text_;
 };
 
-/// Columns of all streams. Those that a box passes on are one with what it reads, and a union's are one with those of
-/// all that it unites.
-class Columns {
- public:
-  explicit Columns(const Boxes& boxes) : boxes_(boxes) {
-    size_t count = 0;
-    const auto add = [&](const batch::Schema& schema) {
-      first_.push_back(count);
-      count += schema.columns.size();
-    };
-    for (const Boxes::Source& source : boxes.sources) add(source.schema);
-    for (const Boxes::Box& box : boxes.boxes) add(box.output);
-    same_as_.resize(count);
-    std::iota(same_as_.begin(), same_as_.end(), size_t{0});
-    read_.resize(count);
-  }
-
-  void unite(const Boxes::Stream& a, uint32_t b) {
-    for (size_t c = 0; c < boxes_.schema_of(a).columns.size(); ++c)
-      same_as_[find(first_[a.from] + c)] = find(first_[b] + c);
-  }
-  void read(const Boxes::Stream& stream, int column) {
-    if (column >= 0) read_[first_[stream.from] + static_cast<size_t>(column)] = true;
-  }
-  /// An expression over the input of a box, or over both.
-  void read(const Boxes::Box& box, const expr::Expr& e) {
-    const auto left = static_cast<int>(boxes_.schema_of(box.inputs.front()).columns.size());
-    expr::walk(e, [&](const expr::Expr& part) {
-      if (part.kind != expr::ExprKind::kColumn) return;
-      if (part.column < left) read(box.inputs.front(), part.column);
-      else read(box.inputs[1], part.column - left);
-    });
-  }
-  std::vector<bool> read_of(uint32_t source) {
-    for (size_t c = 0; c < read_.size(); ++c) {
-      if (read_[c]) read_[find(c)] = true;
-    }
-    std::vector<bool> read(boxes_.sources[source].schema.columns.size());
-    for (size_t c = 0; c < read.size(); ++c) read[c] = read_[find(first_[source] + c)];
-    return read;
-  }
-
- private:
-  size_t find(size_t column) {
-    while (same_as_[column] != column) column = same_as_[column] = same_as_[same_as_[column]];
-    return column;
-  }
-
-  const Boxes& boxes_;
-  std::vector<size_t> first_, same_as_;
-  std::vector<bool> read_;
-};
-
 }  // namespace
-
-std::vector<std::vector<bool>> columns_read(const Boxes& boxes, const std::vector<bool>& whole) {
-  Columns columns(boxes);
-  for (size_t b = 0; b < boxes.boxes.size(); ++b) {
-    const Boxes::Box& box = boxes.boxes[b];
-    const auto own = static_cast<uint32_t>(boxes.sources.size() + b);
-    const bool passes_on = box.kind == Boxes::Kind::kFilter || box.kind == Boxes::Kind::kSort ||
-                           box.kind == Boxes::Kind::kWaitFor || box.kind == Boxes::Kind::kUnion;
-    if (passes_on) columns.unite(box.inputs.front(), own);
-    for (size_t i = 1; i < box.inputs.size() && box.kind == Boxes::Kind::kUnion; ++i) columns.unite(box.inputs[i], own);
-    for (const auto* list : {&box.conditions, &box.outputs}) {
-      for (const auto& e : *list) columns.read(box, *e);
-    }
-    for (const Boxes::Call& call : box.calls) {
-      for (const auto& arg : call.aggregate.args) columns.read(box, *arg);
-    }
-    for (const int column : box.group_by) columns.read(box.inputs.front(), column);
-    for (const int column : {box.order_on, box.window.order_on, box.left.order_on})
-      columns.read(box.inputs.front(), column);
-    if (box.kind == Boxes::Kind::kJoin) columns.read(box.inputs[1], box.right.order_on);
-  }
-  for (size_t c = 0; c < boxes.schema_of(boxes.output).columns.size(); ++c)
-    columns.read(boxes.output, static_cast<int>(c));
-  for (uint32_t s = 0; s < boxes.sources.size(); ++s) {
-    for (size_t c = 0; c < boxes.sources[s].schema.columns.size(); ++c) {
-      if (whole[s] || static_cast<int>(c) == boxes.sources[s].order_column) columns.read({s, 0}, static_cast<int>(c));
-    }
-  }
-  std::vector<std::vector<bool>> read;
-  for (uint32_t s = 0; s < boxes.sources.size(); ++s) read.push_back(columns.read_of(s));
-  return read;
-}
 
 std::string describe(const Boxes& boxes, const Boxes::Box& box) { return Text(boxes, box).all(); }
 

@@ -70,10 +70,6 @@ struct Boxes {
   }
 };
 
-/// By source: the columns that an expression or the output reads, there or behind boxes that pass them on.
-/// @param whole  by source: all columns are
-std::vector<std::vector<bool>> columns_read(const Boxes& boxes, const std::vector<bool>& whole);
-
 /// What it reads and does, for EXPLAIN: "filter of source 1; 1: packets = 1". All that decides what it gives.
 std::string describe(const Boxes& boxes, const Boxes::Box& box);
 
