@@ -174,29 +174,37 @@ struct Outcome {
   WindowLedger ledger;
 };
 
+/// Gives an engine rows of one stream.
+inline void give_rows(Engine& engine, const std::vector<Row>& rows, uint32_t edge) {
+  using batch::Type;
+  const std::vector<Type> types = {Type::kTimestamptz, Type::kTimestamptz, Type::kInt8,
+                                   Type::kInt8,        Type::kFloat8,      Type::kText};
+  batch::BatchBuffer buffer(types, std::vector<bool>(types.size(), true), rows.size());
+  for (batch::Column& column : buffer.batch.columns) column.has_nulls = true;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto put = [&](size_t column, const auto& value) {
+      batch::Column& to = buffer.batch.columns[column];
+      to.validity[i] = value ? 1 : 0;
+      using Value = std::decay_t<decltype(*value)>;
+      if (value) to.as<Value>()[i] = *value;
+    };
+    put(0, std::optional<int64_t>(rows[i].at_ms * kMilli));
+    put(1, std::optional<int64_t>(0));
+    put(2, rows[i].k);
+    put(3, rows[i].v);
+    put(4, rows[i].x);
+    put(5, std::optional<std::string_view>(rows[i].t));
+  }
+  buffer.batch.row_count = rows.size();
+  engine.process(rows.front().stream, buffer.batch, edge);
+}
+
 class Runner {
  public:
   Runner(std::shared_ptr<const plan::Query> query, const Way& way) : query_(std::move(query)), way_(way) { start({}); }
 
   void give(const std::vector<Row>& rows) {  // Of one edge and stream.
-    batch::BatchBuffer buffer(types(), std::vector<bool>(types().size(), true), rows.size());
-    for (batch::Column& column : buffer.batch.columns) column.has_nulls = true;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const auto put = [&](size_t column, const auto& value) {
-        batch::Column& to = buffer.batch.columns[column];
-        to.validity[i] = value ? 1 : 0;
-        using Value = std::decay_t<decltype(*value)>;
-        if (value) to.as<Value>()[i] = *value;
-      };
-      put(0, std::optional<int64_t>(rows[i].at_ms * kMilli));
-      put(1, std::optional<int64_t>(0));
-      put(2, rows[i].k);
-      put(3, rows[i].v);
-      put(4, rows[i].x);
-      put(5, std::optional<std::string_view>(rows[i].t));
-    }
-    buffer.batch.row_count = rows.size();
-    engine_->process(rows.front().stream, buffer.batch, rows.front().edge);
+    give_rows(*engine_, rows, rows.front().edge);
   }
   void advance(Micros arrival) {
     for (const char* stream : {"s", "other"}) engine_->advance(stream, arrival, Clock::kArrival);
@@ -218,10 +226,6 @@ class Runner {
   Sink sink;
 
  private:
-  static std::vector<batch::Type> types() {
-    using batch::Type;
-    return {Type::kTimestamptz, Type::kTimestamptz, Type::kInt8, Type::kInt8, Type::kFloat8, Type::kText};
-  }
   void start(const std::vector<uint8_t>& streams) {
     EngineOptions options;
     options.batch_rows = way_.batch_rows;

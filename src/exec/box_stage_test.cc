@@ -480,6 +480,72 @@ TEST(WaitBox, WhatHasWaitedForTooLongIsForgotten) {
   EXPECT_EQ(runner.finish().text, "2");
 }
 
+// --- halves apart ---
+
+struct Messages final : PartialsOut {
+  void append(std::vector<uint8_t>&& message) override { all.push_back(std::move(message)); }
+  std::vector<std::vector<uint8_t>> all;
+};
+
+TEST(BoxStage, RowsOfEdgesThatAreElsewhereComeInTheSameOrder) {
+  Diagram d({"SELECT at, k, v FROM s WHERE v <> 5", "SELECT at, k, v FROM other"});
+  UnboundBoxes::Box& join =
+      d.join(d.source(0), d.source(1), "\"left\".k = \"right\".k", "\"left\".v AS l, \"right\".v AS r");
+  join.left.size = join.right.size = 3;
+  const auto query = d.query();
+  std::vector<Row> rows;
+  for (int64_t i = 0; i < 120; ++i)
+    rows.push_back({1'000 + i / 9 * 300, i % 2, i % 11, static_cast<uint32_t>(i % 3), i % 4 == 0 ? "other" : "s"});
+  const std::string expected = run(query, rows, {}).text;
+  constexpr uint64_t kIncarnation = 77;
+  constexpr uint32_t kNumbers[] = {2, 5, 9};  // In the order of the edges of one process.
+  Messages messages[3];
+  for (uint32_t e = 0; e < 3; ++e) {
+    EngineOptions options;
+    options.half = Half::kEdge;
+    options.edge = kNumbers[e];
+    options.partials_out = &messages[e];
+    Engine edge(options);
+    edge.add_query(query, nullptr, Measured::kNot, kIncarnation);
+    for (const Row& row : rows) {
+      if (row.edge != e) continue;
+      give_rows(edge, {row}, 0);
+      for (const char* stream : {"s", "other"}) edge.advance(stream, row.at_ms * kMilli, Clock::kArrival);
+    }
+    edge.finish();
+  }
+  for (const bool restarts : {false, true}) {
+    for (const uint32_t first : {0u, 1u, 2u}) {
+      EngineOptions options;
+      options.half = Half::kMerge;
+      Sink sink;
+      auto merge = std::make_unique<Engine>(options);
+      merge->add_query(query, &sink, Measured::kNot, kIncarnation);
+      merge->set_members({0, {{2, false}, {5, false}, {9, false}}});
+      for (size_t at = 0, left = 3; left > 0; ++at) {
+        left = 0;
+        for (uint32_t e = 0; e < 3; ++e) {  // Some of each in turn.
+          const auto& all = messages[(e + first) % 3].all;
+          for (size_t m = at * 4; m < std::min(all.size(), at * 4 + 4); ++m)
+            EXPECT_EQ(merge->take(all[m]), Engine::Taken::kTaken);
+          left += all.size() > at * 4 + 4 ? 1 : 0;
+          merge->settle();
+        }
+        if (!restarts) continue;
+        std::vector<uint8_t> streams, state;
+        merge->save_streams(streams);
+        merge->save_state(0, state);
+        merge = std::make_unique<Engine>(options);
+        merge->add_query(query, &sink, Measured::kNot, kIncarnation);
+        ASSERT_TRUE(merge->restore_streams(streams).has_value());
+        ASSERT_TRUE(merge->restore_state(0, state).has_value());
+      }
+      EXPECT_EQ(sink.text, expected) << first << restarts;
+      EXPECT_EQ(merge->ledger(0).late, 0u);
+    }
+  }
+}
+
 // --- what is saved ---
 
 TEST(BoxStage, ADamagedStateIsRefusedAndDoesNoHarm) {
