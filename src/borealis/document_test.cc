@@ -204,6 +204,8 @@ TEST(BorealisDocument, OtherInstructionsOfOursAreRefused) {
       {"<?backstream a='x'«b»='y'?><a/>", "42601", "a space belongs before the next name"},
       {"<?backstream a='x «&y;»'?><a/>", "42601", "'&y;' is not known",
        "there are &lt; &gt; &amp; &quot; &apos; and characters by number, such as &#9;"},
+      {"<?backstream a='«&#xD800;»'?><a/>", "42601", "'&#xD800;' is not known",
+       "there are &lt; &gt; &amp; &quot; &apos; and characters by number, such as &#9;"},
       {"<?backstream a='x «&» y'?><a/>", "42601", "'&' begins an entity, and this is none", "write &amp;"},
   });
 }
