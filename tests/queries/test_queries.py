@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every query of queries/ on generated traffic, each row against an answer computed here (reference.py)."""
+"""Every query of queries/ on generated traffic, each row against an answer computed here (reference.py); so is its diagram
+in queries/borealis/, where it has one."""
 import csv
 import glob
 import io
@@ -20,6 +21,7 @@ import harness  # noqa: E402
 import reference  # noqa: E402
 
 FOLDER = os.path.join(HERE, "..", "..", "queries")
+DIAGRAMS = os.path.join(FOLDER, "borealis")
 SPAN = re.compile(r"(-?)(?:(-?\d+) days?)?\s*(?:(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?)?$")
 # The file of tables is read before those that name one of them.
 TABLES = re.compile(r"\b(interfaces|customers|routes|bogons|dark|services|sampling)\b")
@@ -29,6 +31,11 @@ def code(name):
     """A query's text without its comment."""
     with open(os.path.join(FOLDER, name + ".sql")) as file:
         return "".join(line for line in file if not line.startswith("--"))
+
+
+def diagrams():
+    """Names of the queries that have one."""
+    return sorted(os.path.splitext(os.path.basename(path))[0] for path in glob.glob(os.path.join(DIAGRAMS, "*.xml")))
 
 
 def span(text):
@@ -85,8 +92,8 @@ class Traffic(unittest.TestCase):
 
 
 class Answers(Traffic):
-    def run_files(self, names, data, *arguments):
-        files = [name + ".sql" for name in names]
+    def run_files(self, names, data, *arguments, written=lambda name: name + ".sql"):
+        files = [written(name) for name in names]
         if any(TABLES.search(code(name)) for name in names):
             files = ["--config", "settings.toml", "00_tables.sql", *files]
         result = subprocess.run([harness.BINARY, "run", "-q", *self.data(data).arguments(), *arguments, *files],
@@ -94,9 +101,17 @@ class Answers(Traffic):
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout
 
-    def check(self, name):
+    def check_diagram(self, name):
+        diagram = self.check(name, written=lambda name: os.path.join("borealis", name + ".xml"))
+        columns = self.run_files([name], reference.QUERIES[name].data, "-o", "csv", "--view", name).split("\n", 1)[0]
+        self.assertEqual(diagram.split("\n", 1)[0], columns)
+
+    def check(self, name, **how):
+        def run(*arguments):
+            return self.run_files([name], query.data, "-o", "csv", "--view", name, *arguments, **how)
+
         query = reference.QUERIES[name]
-        text = self.run_files([name], query.data, "-o", "csv", "--view", name)
+        text = run()
         got = parse(query.kinds, text)
         want = list(query.answer(self.data(query.data).flows))
         self.assertGreaterEqual(len(want), query.at_least, "the traffic has too little of what the query looks for")
@@ -107,9 +122,10 @@ class Answers(Traffic):
             if not all(map(close, query.kinds, one, other)):
                 self.fail(f"\n  got      {one}\n  expected {other}")
         self.assertEqual(len(got), len(want))
-        split = self.run_files([name], query.data, "-o", "csv", "--view", name, "--edges", "3", "--deal", "random:7")
+        split = run("--edges", "3", "--deal", "random:7")
         whole = sorted(text.splitlines())
         self.assertEqual(sorted(split.splitlines()), whole, "split over three edges")
+        return text
 
     def test_late_rows_and_the_others_are_all(self):
         text = self.run_files(["late_rows"], "disorder", "-o", "jsonl", "--delay", "5s")
@@ -163,6 +179,12 @@ def add_tests():
             self.check(name)
 
         setattr(Answers, "test_" + name, test)
+    for name in diagrams():
+
+        def test_diagram(self, name=name):
+            self.check_diagram(name)
+
+        setattr(Answers, "test_diagram_of_" + name, test_diagram)
 
 
 class Folder(unittest.TestCase):
@@ -173,12 +195,19 @@ class Folder(unittest.TestCase):
 
     def test_the_table_names_each_query_once_and_a_dozen_to_start_with(self):
         with open(os.path.join(FOLDER, "README.md")) as file:
-            rows = re.findall(r"^\|[ \d]*\| \[(\w+)\]\((\w+)\.sql\) \|([ *T]*)\|", file.read(), re.M)
+            rows = re.findall(r"^\|[ \d]*\| \[(\w+)\]\((\w+)\.sql\) \|([ *TX]*)\|", file.read(), re.M)
         self.assertEqual(sorted(name for name, _, _ in rows), sorted(reference.QUERIES))
         for name, link, marks in rows:
             self.assertEqual(name, link)
             self.assertEqual("T" in marks, bool(TABLES.search(code(name))), f"{name}: does it need tables?")
         self.assertEqual(sum("*" in marks for _, _, marks in rows), 12)
+        self.assertEqual(sorted(name for name, _, marks in rows if "X" in marks), diagrams())
+
+    def test_each_query_has_a_diagram_or_the_reason_why_it_has_none(self):
+        with open(os.path.join(FOLDER, "README.md")) as file:
+            section = file.read().split("## In Borealis XML")[1]
+        without = re.findall(r"\w+", " ".join(re.findall(r"^\|[^|]*\|([^|]*)\|", section, re.M)[2:]))
+        self.assertEqual(sorted(diagrams() + without), sorted(reference.QUERIES))
 
     def test_each_query_says_what_it_answers_and_where_it_comes_from(self):
         for name in reference.QUERIES:
@@ -187,6 +216,12 @@ class Folder(unittest.TestCase):
                 self.assertRegex(text, r"\A-- \w")
                 self.assertRegex(text, r"(?m)^-- Source: \w")
                 self.assertIn(f"CREATE MATERIALIZED VIEW {name} AS", text)
+        for name in diagrams():
+            with self.subTest(name), open(os.path.join(DIAGRAMS, name + ".xml")) as file:
+                text = file.read()
+                self.assertRegex(text, r"\A<!--\n\w")
+                self.assertRegex(text, r"(?m)^Source: \w")
+                self.assertIn(f'<output stream="{name}"/>', text)
 
 
 if __name__ == "__main__":
