@@ -92,7 +92,7 @@ class Writer {
   explicit Writer(const plan::Catalog& catalog) : catalog_(catalog) {}
 
   std::string statement(const plan::UnboundStatement& statement, const plan::Query& query) {
-    diagram_.output = query.name.empty() ? "result" : query.name;
+    diagram_.output = query.name.empty() ? free_stream_name("result") : query.name;
     check_name(diagram_.output, statement.name_span);
     taken_.insert(diagram_.output);
     const UnboundSelect& select = *statement.select;
@@ -315,22 +315,17 @@ class Writer {
   }
   /// A field, which its schema has from now on.
   Written read(const Column& column, base::SourceSpan at) {
-    using batch::Type;
     if (column.input >= 0) {
       const bool is_odd =
           std::any_of(column.field.begin(), column.field.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
       if (is_odd)
         refuse("0A000", fmt::format("a diagram cannot read \"{}\"", column.field), at, "its names have small letters");
-      const bool has_type = column.type == Type::kInt2 || column.type == Type::kInt4 || column.type == Type::kInt8 ||
-                            column.type == Type::kFloat8 || column.type == Type::kText || column.type == Type::kInet ||
-                            column.type == Type::kCidr || column.type == Type::kMacaddr ||
-                            column.type == Type::kTimestamptz;
-      if (!has_type) {
+      if (column.kind == SqlKind::kCondition || column.kind == SqlKind::kOther) {
         refuse("0A000", fmt::format("no field of Borealis holds \"{}\", {}", column.field, batch::name(column.type)),
                at);
       }
       diagram_.inputs[static_cast<size_t>(column.input)].columns.insert(column.number);
-      reads_addresses_ = reads_addresses_ || column.type == Type::kInet;
+      reads_addresses_ = reads_addresses_ || column.kind == SqlKind::kAddress;
     }
     return field_of(column);
   }
@@ -346,12 +341,19 @@ class Writer {
   }
 
   // --- boxes
+  /// What no stream or box is called, nor a relation, which may become an input yet.
+  std::string free_stream_name(std::string_view wanted) {
+    std::string name;
+    do name = free_name(wanted, taken_);
+    while (catalog_.find(name) != nullptr);
+    return name;
+  }
   WrittenBox& add_box(std::string_view type, std::vector<std::string> inputs) {
     if (diagram_.boxes.size() == kBoxesMax)
       refuse("54000", fmt::format("the diagram would have more than {} boxes", kBoxesMax), whole_);
     WrittenBox& box = diagram_.boxes.emplace_back();
     box.type = type;
-    box.name = box.output = free_name(type, taken_);
+    box.name = box.output = free_stream_name(type);
     box.inputs = std::move(inputs);
     return box;
   }
@@ -442,10 +444,7 @@ class Writer {
     const auto known = std::find_if(diagram_.inputs.begin(), diagram_.inputs.end(),
                                     [&](const WrittenInput& input) { return input.relation->name == relation->name; });
     const int input = static_cast<int>(known - diagram_.inputs.begin());
-    if (known == diagram_.inputs.end()) {
-      diagram_.inputs.push_back({relation, {}});
-      taken_.insert(name);
-    }
+    if (known == diagram_.inputs.end()) diagram_.inputs.push_back({relation, {}});
     Rows rows;
     rows.stream = rows.qualifier = name;
     for (size_t i = 0; i < relation->schema.columns.size(); ++i) {
@@ -476,6 +475,7 @@ class Writer {
       throw;
     }
     newest_ = around;
+    for (Column& column : rows.columns) column.span = at;
     rename(rows, view.definition->column_aliases);
     rows.qualifier = view.name;
     return rows;
@@ -726,7 +726,7 @@ class Writer {
     for (size_t i = 0; i < targets.size(); ++i) {
       Target& target = targets[i];
       Column& column = made.columns.emplace_back();
-      if (target.value.kind == SqlKind::kCondition)
+      if (target.value.kind == SqlKind::kCondition && target.value.field.empty())
         refuse("0A000", "a condition is no field", target.span, "CASE WHEN … THEN 1 ELSE 0 END");
       if (target.value.kind == SqlKind::kLiteral) target.value.kind = SqlKind::kText;
       column.name = target.name;
@@ -864,7 +864,7 @@ class Writer {
   const plan::Catalog& catalog_;
   WrittenDiagram diagram_;
   std::map<std::string, std::vector<std::string>> fields_of_;  ///< by stream that a box makes, but filters of inputs
-  std::set<std::string> taken_;                                ///< names of streams and boxes
+  std::set<std::string> taken_;                                ///< names of boxes and the streams that they write
   std::deque<Cte> ctes_;
   Cte* newest_ = nullptr;  ///< of those that can be named
   base::SourceSpan whole_;

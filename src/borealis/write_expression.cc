@@ -177,7 +177,8 @@ SqlKind kind_of(batch::Type type) {
     case Type::kMacaddr: return SqlKind::kLabel;
     case Type::kInet: return SqlKind::kAddress;
     case Type::kTimestamptz: return SqlKind::kTime;
-    default: return SqlKind::kCondition;
+    case Type::kBool: return SqlKind::kCondition;
+    default: return SqlKind::kOther;
   }
 }
 

@@ -19,6 +19,7 @@ enum class SqlKind : uint8_t {
   kTime,
   kCondition,
   kLiteral,  ///< a text that has no type yet
+  kOther,    ///< nothing that a field can hold
 };
 
 /// What binds tighter stands later. Of conditions that are joined, each that is itself joined gets parentheses.
@@ -83,7 +84,7 @@ Written negation(Written condition);
 Written as_real(Written value);
 /// Whether they say the same, wherever they stand.
 bool same(const plan::UnboundExpr& a, const plan::UnboundExpr& b);
-SqlKind kind_of(batch::Type type);  ///< of kinds that a column may have; others are kCondition
+SqlKind kind_of(batch::Type type);
 /// The kind of values that come together, as in CASE or UNION. Throws Refused where there is none, located at `at`.
 SqlKind common_kind(SqlKind a, SqlKind b, base::SourceSpan at);
 

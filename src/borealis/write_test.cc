@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "borealis/compile.h"
 #include "plan/definitions.h"
@@ -13,11 +14,18 @@ namespace backstream::borealis {
 namespace {
 
 /// `flows`, and what these make beside it.
-plan::Definitions definitions() {
+/// @param views  names of more that are there
+plan::Definitions definitions(const std::vector<std::string>& views = {}) {
   plan::Definitions made(true);
+  for (const std::string& view : views) {
+    const std::string text = "CREATE MATERIALIZED VIEW " + view + " AS SELECT time, octets FROM flows";
+    EXPECT_TRUE(made.add_query(std::move(sql::parse(text, "")->front()), text, ""));
+  }
   for (const std::string_view text :
        {"CREATE MATERIALIZED VIEW minutes AS SELECT window_start, dst_ip, dst_port, sum(octets) AS octets FROM "
         "tumble(flows, time, interval '60 s') GROUP BY window_start, dst_ip, dst_port",
+        "CREATE MATERIALIZED VIEW delays AS SELECT time, received_at - time AS took FROM flows",
+        "CREATE VIEW named AS SELECT time, took FROM delays",
         "CREATE VIEW web AS SELECT time, src_ip, octets FROM flows WHERE dst_port IN (80, 443)"}) {
     auto statements = sql::parse(text, "");
     plan::UnboundStatement& statement = statements->front();
@@ -31,20 +39,20 @@ plan::Definitions definitions() {
 }
 
 /// The diagram, or the rendered error.
-std::string xml_of(const std::string& sql) {
+std::string xml_of(const std::string& sql, const std::vector<std::string>& views = {}) {
   auto statements = sql::parse(sql, "q.sql");
   if (!statements) return statements.error().render();
-  auto xml = to_xml(statements->front(), definitions().catalog());
+  auto xml = to_xml(statements->front(), definitions(views).catalog());
   return xml ? *xml : base::locate(xml.error(), "q.sql", sql).render();
 }
 
 /// The SELECT that the diagram of a query is, or the rendered error.
-std::string back(const std::string& sql) {
-  const std::string xml = xml_of(sql);
+std::string back(const std::string& sql, const std::vector<std::string>& views = {}) {
+  const std::string xml = xml_of(sql, views);
   if (!is_xml(xml)) return xml;
   auto statements = parse(xml, "q.xml");
   if (!statements) return statements.error().render() + xml;
-  const plan::Definitions known = definitions();
+  const plan::Definitions known = definitions(views);
   plan::UnboundStatement& statement = statements->front();
   auto select = statement.maker->make(known.catalog());
   if (!select) return base::locate(select.error(), "q.xml", xml).render() + xml;
@@ -199,6 +207,24 @@ TEST(Write, BranchesOfAUnionGetTheSameFields) {
       "GROUP BY window_start;\n");
 }
 
+TEST(Write, NamesOfStreamsAreNotThoseOfRelations) {
+  EXPECT_EQ(back("SELECT time, octets FROM flows WHERE octets > 5 UNION ALL SELECT time, octets FROM filter UNION ALL "
+                 "SELECT time, octets FROM result",
+                 {"filter", "result"}),
+            "CREATE MATERIALIZED VIEW result_2\n"
+            "WITH (on_error = 'drop') AS\n"
+            "SELECT time, octets\n"
+            "FROM (SELECT time, octets\n"
+            "      FROM flows\n"
+            "      WHERE octets > 5\n"
+            "      UNION ALL\n"
+            "      SELECT time, octets\n"
+            "      FROM filter\n"
+            "      UNION ALL\n"
+            "      SELECT time, octets\n"
+            "      FROM result) AS tuples;\n");
+}
+
 TEST(Write, Values) {
   EXPECT_EQ(value_of("octets + 2 * packets - 1"), "octets + 2 * packets - 1");
   EXPECT_EQ(value_of("(octets + 2) * -(packets - 1) / 3"), "(octets + 2) * -(packets - 1) / 3");
@@ -346,6 +372,8 @@ TEST(Write, WhatNoBoxHasIsToldByItsName) {
             "0A000 two fields of a stream would be called \"a\": a");
   EXPECT_EQ(at("SELECT time, \"octetDeltaCount\" AS n FROM flows"),
             "0A000 a diagram cannot read \"octetDeltaCount\": \"octetDeltaCount\"");
+  EXPECT_EQ(at("SELECT time, took FROM named n"), "0A000 no field of Borealis holds \"took\", interval: took");
+  EXPECT_EQ(at("SELECT * FROM named n"), "0A000 no field of Borealis holds \"took\", interval: *");
   EXPECT_EQ(at("DROP VIEW web"), "0A000 only a query of SQL is written as a diagram: DROP VIEW web");
   // What is no good SQL is told as it is anyway.
   EXPECT_EQ(at("SELECT tyme FROM flows"), "42703 column \"tyme\" does not exist: tyme");
