@@ -11,6 +11,9 @@ export interface QueryText {
   comment?: string;
 }
 
+/** Whether a text is a diagram in Borealis XML, not SQL. */
+export const is_xml = (text: string): boolean => /^\uFEFF?\s*</.test(text);
+
 interface Edited {
   done: Done[];
   query: Query;
@@ -28,8 +31,13 @@ export const queries = {
   history: async (name: string) => (await get<{ versions: Version[] }>(`${path_of(name)}/history`)).versions,
   /** What it would come to; throws a Refusal, most often with a place in the text. */
   validate: async (query: QueryText, signal?: AbortSignal) => (await post<{ done: Done[] }>("/validate", query, signal)).done,
-  /** @param options  as in EXPLAIN (…) */
-  explain: async (text: string, options: string) => (await post<{ plan: string }>("/explain", { text, options })).plan,
+  /**
+   * @param options  as in EXPLAIN (…)
+   * @param name     of a diagram: which output stream is meant
+   */
+  explain: async (text: string, options: string, name = "") => (await post<{ plan: string }>("/explain", { text, options, name })).plan,
+  /** The same query in SQL; a Refusal where SQL has no words for it. */
+  in_sql: async (text: string, name = "") => (await post<{ text: string }>("/explain", { text, as: "sql", name })).text,
   add: (query: QueryText) => edit<Edited>("POST", "/queries", null, query),
   /** @param revision  that one has seen; another one is there: status 412 */
   put: (name: string, query: QueryText, revision: number) => edit<Edited>("PUT", path_of(name), revision, query),

@@ -1,14 +1,15 @@
 // Where statements are written: CodeMirror in a shadow root, as widgets/sql_text.ts has it for reading. A chunk of its own.
 import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, type CompletionContext, completionKeymap, completionStatus } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentLess, indentMore } from "@codemirror/commands";
-import { sql } from "@codemirror/lang-sql";
 import { bracketMatching, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, type DecorationSet, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
+import { is_xml } from "../api/queries";
 import type { Relation } from "../api/types";
-import { colours, dialect, looks } from "../widgets/sql_text";
+import { colours, language_of, looks } from "../widgets/sql_text";
 import { offers_at } from "./completion";
+import { diagram_offers_at } from "./diagram_completion";
 import type { Part } from "./places";
 
 const set_mistake = StateEffect.define<Part | null>();
@@ -82,9 +83,11 @@ export interface CodeEditor {
 
 function complete(relations: () => readonly Relation[]) {
   return (context: CompletionContext) => {
-    const found = offers_at(context.state.doc.toString(), context.pos, relations());
-    if (!found || (found.from === context.pos && !context.explicit && context.matchBefore(/[.]$/) === null)) return null;
-    const quoted = context.state.sliceDoc(found.from, found.from + 1) === '"';
+    const text = context.state.doc.toString();
+    const xml = is_xml(text);
+    const found = (xml ? diagram_offers_at : offers_at)(text, context.pos, relations());
+    if (!found || (found.from === context.pos && !context.explicit && context.matchBefore(xml ? /[<"]$/ : /[.]$/) === null)) return null;
+    const quoted = !xml && context.state.sliceDoc(found.from, found.from + 1) === '"';
     return {
       from: found.from,
       options: found.offers.map((offer) => ({
@@ -92,10 +95,10 @@ function complete(relations: () => readonly Relation[]) {
         apply: (view: EditorView, _: unknown, from: number, to: number) => {
           // A quote that was closed already is not doubled.
           const behind = quoted && view.state.sliceDoc(to, to + 1) === '"' ? 1 : 0;
-          view.dispatch({ changes: { from, to: to + behind, insert: offer.apply }, selection: { anchor: from + offer.apply.length }, userEvent: "input.complete" });
+          view.dispatch({ changes: { from, to: to + behind, insert: offer.apply }, selection: { anchor: from + offer.apply.length - (offer.back ?? 0) }, userEvent: "input.complete" });
         },
       })),
-      validFor: quoted ? /^"[^"]*$/ : /^[\p{L}_][\p{L}\p{N}_$]*$/u,
+      validFor: xml ? /^[\w./-]*$/ : quoted ? /^"[^"]*$/ : /^[\p{L}_][\p{L}\p{N}_$]*$/u,
     };
   };
 }
@@ -116,14 +119,11 @@ const typed_over = EditorView.domEventHandlers({
   },
 });
 
-/** A text in XML is not coloured: it is none of SQL. */
-const language_of = (text: string) => (/^\s*</.test(text) ? [] : sql({ dialect }));
-
 export function open_editor(host: HTMLElement, options: CodeEditorOptions): CodeEditor {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const language = new Compartment(), names = new Compartment();
   let told = true;
-  let is_xml = /^\s*</.test(options.text);
+  let in_xml = is_xml(options.text);
   const named = (label: string, phrases: Record<string, string>) => [EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off", autocorrect: "off" }), EditorState.phrases.of(phrases)];
   const view = new EditorView({
     parent: root,
@@ -149,8 +149,8 @@ export function open_editor(host: HTMLElement, options: CodeEditorOptions): Code
         EditorView.updateListener.of((update) => {
           if (!update.docChanged) return;
           const text = update.state.doc.toString();
-          if (is_xml !== /^\s*</.test(text)) {
-            is_xml = !is_xml;
+          if (in_xml !== is_xml(text)) {
+            in_xml = !in_xml;
             queueMicrotask(() => view.dispatch({ effects: language.reconfigure(language_of(text)) }));
           }
           if (told) options.on_change(text);

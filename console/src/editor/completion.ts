@@ -13,6 +13,8 @@ export interface Offer {
   detail: string;
   /** Larger comes first. */
   boost: number;
+  /** Characters of `apply` that the cursor stands before. */
+  back?: number;
 }
 
 export interface Offers {

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { SessionFeed } from "../api/feed";
 import { Refusal } from "../api/client";
-import { queries } from "../api/queries";
+import { is_xml, queries } from "../api/queries";
 import type { Column } from "../api/types";
 import type { ResultWindow } from "../api/window_store";
 import { measure_title } from "../charts/labels";
@@ -10,6 +10,7 @@ import { picture_of } from "../charts/series";
 import { charts_of, has_all_groups, main_measure, shape_of } from "../charts/shape";
 import { Swatch, TimeChart } from "../charts/time_chart";
 import { useChecker } from "../editor/check";
+import { outputs_of } from "../editor/diagram_scan";
 import { Editor } from "../editor/editor";
 import { created_name, select_of } from "../editor/scan";
 import { go, view_beside } from "../state/address";
@@ -32,9 +33,12 @@ export function NewPage() {
   const [tried, set_tried] = useState<{ text: string; count: number } | null>(null);
   const [keeping, set_keeping] = useState(false);
   const [problem, set_problem] = useState<Refusal | null>(null);
+  /** Why a diagram cannot be tried. */
+  const [not_sql, set_not_sql] = useState<Refusal | null>(null);
   const draft = drafts.value.get(NEW) ?? EMPTY;
   const own_name = useMemo(() => created_name(draft.text), [draft.text]);
-  const name = own_name ?? draft.name.trim();
+  const outputs = useMemo(() => (is_xml(draft.text) ? outputs_of(draft.text) : []), [draft.text]);
+  const name = own_name ?? (draft.name.trim() || (outputs.length === 1 ? outputs[0]! : ""));
   const body = { text: draft.text, ...(own_name === null && name !== "" ? { name } : {}), ...(draft.comment === "" ? {} : { comment: draft.comment }) };
   useEffect(() => checker.typed(body), [draft.text, draft.name]);
   const checked = checker.state.value;
@@ -43,8 +47,21 @@ export function NewPage() {
     const next = { ...(drafts.value.get(NEW) ?? EMPTY), ...part };
     keep_draft(NEW, next.text === "" && next.name === "" && next.comment === "" ? null : next);
     set_problem(null);
+    set_not_sql(null);
   };
-  const try_now = () => draft.text.trim() !== "" && set_tried((before) => ({ text: select_of(drafts.value.get(NEW)?.text ?? ""), count: (before?.count ?? 0) + 1 }));
+  const try_now = async () => {
+    const { text, name: wanted } = drafts.value.get(NEW) ?? EMPTY;
+    if (text.trim() === "") return;
+    set_not_sql(null);
+    try {
+      // What is only looked at is a SELECT: of a diagram the one that it means.
+      const statement = is_xml(text) ? await queries.in_sql(text, wanted.trim() || (outputs_of(text)[0] ?? "")) : text;
+      set_tried((before) => ({ text: select_of(statement), count: (before?.count ?? 0) + 1 }));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      set_not_sql(error);
+    }
+  };
   const keep = async () => {
     if (keeping) return;
     set_keeping(true);
@@ -73,7 +90,7 @@ export function NewPage() {
         </div>
       )}
       <Panel title={w.statement}>
-        <Editor text={draft.text} label={w.statement} checker={checker} on_change={(text) => write({ text })} on_run={try_now} />
+        <Editor text={draft.text} label={w.statement} checker={checker} on_change={(text) => write({ text })} on_run={() => void try_now()} />
         <div class="form-row">
           <label class="form-field"><span>{q.name_of_query}</span>
             <input type="text" value={own_name ?? draft.name} readOnly={own_name !== null} aria-describedby="new-name-hint" spellcheck={false} autocapitalize="off" onInput={(event) => write({ name: event.currentTarget.value })} />
@@ -83,11 +100,12 @@ export function NewPage() {
           </label>
         </div>
         <p id="new-name-hint" class={taken ? "warn" : "muted"}>
-          {taken ? <>{q.name_taken} <Link to={view_beside("query", name)}>{name}</Link></> : own_name !== null ? q.name_in_text : q.name_hint}
+          {taken ? <>{q.name_taken} <Link to={view_beside("query", name)}>{name}</Link></> : own_name !== null ? q.name_in_text : outputs.length > 1 ? q.name_of_output(outputs.join(", ")) : outputs.length === 1 ? q.name_by_output(outputs[0]!) : q.name_hint}
         </p>
         {problem && problem.problem.line === undefined && <Trouble problem={problem} />}
+        {not_sql && <Trouble problem={not_sql} />}
         <div class="form-buttons">
-          <button type="button" class="button" disabled={draft.text.trim() === "" || checked.phase === "wrong"} onClick={try_now}><span class="icon-play" aria-hidden="true" />{q.try_now}</button>
+          <button type="button" class="button" disabled={draft.text.trim() === "" || checked.phase === "wrong"} onClick={() => void try_now()}><span class="icon-play" aria-hidden="true" />{q.try_now}</button>
           {may_operate.value && <button type="button" class="button button-strong" disabled={name === "" || draft.text.trim() === "" || checked.phase === "wrong" || taken || keeping} onClick={() => void keep()}>{q.keep}</button>}
           {tried && <button type="button" class="button" onClick={() => set_tried(null)}>{q.stop}</button>}
           <span class="muted">{may_operate.value ? q.keep_hint : q.may_not_keep}</span>

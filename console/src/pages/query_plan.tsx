@@ -1,11 +1,12 @@
 // How a query runs: a graph of what runs where, with the rates that are counted, and EXPLAIN's text beside it.
 import { useMemo, useRef } from "preact/hooks";
-import { api } from "../api/client";
-import { queries } from "../api/queries";
+import { api, Refusal } from "../api/client";
+import { is_xml, queries } from "../api/queries";
 import type { Query } from "../api/types";
 import { select_of } from "../editor/scan";
 import { usePoll } from "../state/poll";
-import { Loading, Panel, Trouble } from "../widgets/basics";
+import { CopyItem, Loading, Panel, Trouble } from "../widgets/basics";
+import { Statement } from "../widgets/statement";
 import { duration, short, whole, with_unit } from "../words/format";
 import { query_words } from "../words/query";
 import { words } from "../words/words";
@@ -22,6 +23,8 @@ const LABEL_MAX = 33, NOTE_MAX = 41;
 interface Explained {
   plan: Plan;
   text: string;
+  /** Of a diagram; why there is none. Null: the query is SQL. */
+  in_sql: string | Refusal | null;
   sinks: readonly string[];
   readers: readonly string[];
 }
@@ -29,11 +32,12 @@ interface Explained {
 async function explain(query: Query): Promise<Explained> {
   // Of a plain view: what its rows would be, where somebody reads them.
   const statement = query.plain ? select_of(query.text) : query.text;
-  const [json, text, sinks, all] = await Promise.all([
-    queries.explain(statement, "DISTRIBUTED, FORMAT json"), queries.explain(statement, "DISTRIBUTED"),
+  const [json, text, in_sql, sinks, all] = await Promise.all([
+    queries.explain(statement, "DISTRIBUTED, FORMAT json", query.name), queries.explain(statement, "DISTRIBUTED", query.name),
+    is_xml(statement) ? queries.in_sql(statement, query.name).catch((error: unknown) => { if (error instanceof Refusal) return error; throw error; }) : null,
     queries.sinks_of(query.name).catch(() => []), api.queries(),
   ]);
-  return { plan: JSON.parse(json) as Plan, text, sinks, readers: all.filter((each) => each.reads.includes(query.name)).map((each) => each.name) };
+  return { plan: JSON.parse(json) as Plan, text, in_sql, sinks, readers: all.filter((each) => each.reads.includes(query.name)).map((each) => each.name) };
 }
 
 export function PlanPart({ query }: { query: Query }) {
@@ -64,7 +68,18 @@ export function PlanPart({ query }: { query: Query }) {
         <div class="table-scroll" tabIndex={0} role="region" aria-label={q.plan_text}><pre><code>{answer.value.text}</code></pre></div>
         <Counted query={now.value ?? query} />
       </Panel>
+      {answer.value.in_sql !== null && <InSql sql={answer.value.in_sql} />}
     </div>
+  );
+}
+
+function InSql({ sql }: { sql: string | Refusal }) {
+  const q = query_words.value;
+  if (sql instanceof Refusal) return <Panel title={q.in_sql}><p class="muted">{q.not_in_sql} {sql.message}</p></Panel>;
+  return (
+    <Panel title={q.in_sql} class="statement" aside={<CopyItem class="button" text={() => sql}>{words.value.copy_sql}</CopyItem>}>
+      <Statement text={sql} />
+    </Panel>
   );
 }
 
