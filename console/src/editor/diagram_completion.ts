@@ -27,9 +27,9 @@ function values(text: string, cursor: number, tag: Tag, parents: readonly Tag[],
   // What is written below is offered, too.
   const said = streams_of(scan_xml(text, text.length).tags);
   const name = (label: string, detail: string, boost = 0): Offer => ({ label, apply: label, kind: "relation", detail, boost });
-  if (tag.name === "field" && attribute === "type") return TYPES.map((type) => word(type));
+  if (tag.name === "field" && attribute === "type") return TYPES.map((type, i) => word(type, "", -i));
   if (tag.name === "field" && attribute === "name") return [...new Set(relations.filter((each) => each.kind === "stream").flatMap((each) => each.columns.map((column) => column.name)))].map((column) => name(column, "flows"));
-  if (tag.name === "box" && attribute === "type") return Object.keys(BOXES).map((type) => word(type));
+  if (tag.name === "box" && attribute === "type") return Object.keys(BOXES).map((type, i) => word(type, "", -i));
   if (attribute === "schema") return said.schemas.map((schema) => name(schema, "schema"));
   if (attribute === "stream") {
     if (tag.name === "input") return relations.map((relation) => name(relation.name, relation.kind, relation.kind === "stream" ? 2 : 0));
@@ -45,7 +45,7 @@ function values(text: string, cursor: number, tag: Tag, parents: readonly Tag[],
   }
   if (attribute !== "value") return [];
   const parameter = (tag.attributes.get("name") ?? "").toLowerCase();
-  if (CHOICES[parameter]) return CHOICES[parameter].map((choice) => word(choice));
+  if (CHOICES[parameter]) return CHOICES[parameter].map((choice, i) => word(choice, "", -i));
   const fields = said.fields.map((field): Offer => ({ label: field, apply: field, kind: "column", detail: "field", boost: 2 }));
   const called = (functions: readonly string[]) => functions.map((each): Offer => ({ label: each, apply: `${each}(`, kind: "function", detail: "", boost: 1 }));
   if (/^aggregate-function\.\d+$/.test(parameter)) return [...called(AGGREGATES), ...fields];
