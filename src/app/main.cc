@@ -20,7 +20,7 @@ constexpr Command kCommands[] = {
     {"explain", "how a query would run, or the same query in SQL or Borealis XML", explain_command},
     {"serve", "the service: receives, answers registered queries, shows results over HTTP", serve_command},
     {"query", "the queries of a running server: add, list, show, alter, apply, ...", query_command,
-     "add list show alter move pause resume drop history diff validate explain suggest apply"},
+     "add list show alter move pause resume drop history diff validate explain suggest apply deploy"},
     {"sql", "a shell for a running server: live results, and what it runs", sql_command},
     {"tail", "the results of a query, as they come", tail_command},
     {"status", "what a running server does, on one screen", status_command},

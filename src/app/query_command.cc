@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/diagram_texts.h"
 #include "app/query_apply.h"
+#include "app/query_deploy.h"
 #include "app/query_look.h"
 #include "app/query_texts.h"
 #include "app/service_client.h"
@@ -32,7 +33,8 @@ constexpr std::string_view kAbout =
     "  validate  is a text right, without adding it    explain   its plan\n"
     "  suggest   what answers a question about the past\n"
     "  pause, resume, drop                             of one or several\n"
-    "  move      to other sites                        apply     a directory of files, all or nothing\n\n"
+    "  move      to other sites                        apply     a directory of files, all or nothing\n"
+    "  deploy    to the nodes that a deploy file of Borealis names\n\n"
     "Each has --help. Exit codes: 0 done; 2 wrong flags; 3 SQL that is refused; 4 the server is not there; 5 not\n"
     "allowed; 6 no such query; 7 too slow; 1 all else, such as a query that others read.\n";
 
@@ -430,7 +432,7 @@ int query_command(const Arguments& arguments) {
                                          {"alter", alter},     {"move", move},         {"pause", pause},
                                          {"resume", resume},   {"drop", drop},         {"history", query_history},
                                          {"diff", query_diff}, {"validate", validate}, {"explain", explain},
-                                         {"suggest", suggest}, {"apply", apply}};
+                                         {"suggest", suggest}, {"apply", apply},       {"deploy", query_deploy}};
   return run_subcommand("query", kAbout, kSubcommands, arguments);
 }
 

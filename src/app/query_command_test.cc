@@ -355,6 +355,85 @@ TEST_F(QueryCommand, ApplyRefusesWhatItCannotRead) {
   EXPECT_TRUE(server.asked().empty());
 }
 
+TEST_F(QueryCommand, DeployPlacesTheQueriesOfAFileInOneRequest) {
+  json queries = kQueries;
+  queries["queries"][1]["text"] = "CREATE MATERIALIZED VIEW gone WITH (placement = 'central') AS SELECT 1 FROM flows";
+  server.on(Method::kGet, "/api/v1/queries", queries);
+  server.on(Method::kGet, "/api/v1/nodes",
+            json{{"nodes",
+                  {{{"name", "ams-1"}, {"site", "ams"}, {"roles", {"edge"}}},
+                   {{"name", "merge-1"}, {"site", ""}, {"roles", {"merge", "receiver"}}}}}});
+  server.on(Method::kPost, "/api/v1/apply",
+            json{{"done", {{{"name", "base"}, {"verb", "alter"}, {"also", {"hand_made"}}}}}});
+  server.start();
+  const std::string file = write("where.xml",
+                                 "<deploy>\n <node endpoint='ams-1:15000' query='base'/>\n"
+                                 " <node endpoint='merge-1' query='gone'/> <subscribe stream='base'/>\n</deploy>\n");
+  const Outcome outcome = run(query_command, {"deploy", file, "--dry-run", "--comment", "why"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "alter      base  sites ams (was all), placement edge (was auto)  starts anew with it: hand_made\n"
+            "unchanged  gone  sites all, placement central\n"
+            "would be: 1 altered, 1 unchanged\n"
+            "every receiver has the results of base\n");
+  const json sent = server.asked().back().json();
+  EXPECT_EQ(sent["dry_run"], true);
+  EXPECT_EQ(sent["edits"], json::array({{{"action", "alter"},
+                                         {"name", "base"},
+                                         {"text",
+                                          "CREATE MATERIALIZED VIEW base WITH (sites = 'ams', placement = 'edge') "
+                                          "AS\nSELECT 1 FROM flows"},
+                                         {"source", "base"},
+                                         {"expected", 7},
+                                         {"comment", "why"}}}));
+  EXPECT_EQ(json::parse(run(query_command, {"deploy", file, "-o", "json"}).out)["done"],
+            json::array({{{"name", "base"}, {"verb", "alter"}, {"also", {"hand_made"}}},
+                         {{"name", "gone"}, {"verb", "unchanged"}, {"also", json::array()}}}));
+  EXPECT_FALSE(server.asked().back().json()["edits"][0].contains("comment"));
+
+  // What is as the file says is not sent.
+  const size_t asked = server.asked().size();
+  const std::string same = write("same.xml", "<deploy><node endpoint='merge-1' query='gone'/></deploy>");
+  EXPECT_EQ(run(query_command, {"deploy", same}).out,
+            "unchanged  gone  sites all, placement central\nnothing to change: 1 query is as the file says\n");
+  EXPECT_EQ(server.asked().size(), asked + 2);
+}
+
+TEST_F(QueryCommand, DeployTellsWhatIsWrongWhereTheFileAsksForIt) {
+  server.on(Method::kGet, "/api/v1/queries", kQueries);
+  server.on(Method::kGet, "/api/v1/nodes",
+            json{{"nodes", {{{"name", "ams-1"}, {"site", "ams"}, {"roles", {"edge"}}}}}});
+  server.on(Method::kPost, "/api/v1/apply", [](const http::Request& request) {
+    const json edit = json::parse(request.body)["edits"][0];
+    const std::string query = edit["text"];
+    base::Diagnostic no = base::fail("0A000", "placement = 'edge' is not possible: why not",
+                                     {static_cast<uint32_t>(query.find("placement")), 18}, "'auto' sends columns")
+                              .value();
+    base::locate(no, std::string(edit["source"]), query);
+    return http::respond(http::problem_of(no, 422, query));
+  });
+  server.start();
+  const std::string file = write("where.xml", "<deploy>\n <node endpoint='ams-1' query=' base'/>\n</deploy>\n");
+  Outcome outcome = run(query_command, {"deploy", file});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_EQ(outcome.err,
+            file +
+                ":2:33: error: query 'base' cannot be placed so: placement = 'edge' is not possible: why not\n"
+                "    2 |  <node endpoint='ams-1' query=' base'/>\n"
+                "      |                                 ^~~~ hint: 'auto' sends columns\n");
+  outcome = run(query_command, {"deploy", write("no.xml", "<deploy>\n<node endpoint='amz-1'/></deploy>")});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_NE(outcome.err.find("no.xml:2:17: error: there is no node 'amz-1'\n"), std::string::npos) << outcome.err;
+  const size_t asked = server.asked().size();
+  outcome = run(query_command, {"deploy", write("empty.xml", "")});
+  EXPECT_EQ(outcome.code, kExitInvalid);
+  EXPECT_NE(outcome.err.find("empty.xml:1:1: error: there is no element in the text\n"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(run(query_command, {"deploy", (folder / "nowhere.xml").string()}).code, kExitFailure);
+  EXPECT_EQ(run(query_command, {"deploy"}).code, kExitUsage);
+  EXPECT_EQ(server.asked().size(), asked);
+}
+
 TEST_F(QueryCommand, TheOwnerOfASetIsItsDirectoryWhereverItLies) {
   server.start();
   EXPECT_EQ(apply_owner((folder / "queries/").string()), "apply:queries");
