@@ -85,6 +85,23 @@ TEST(Compile, FiltersAreWhereBeforeGroupsAndHavingBehindThem) {
       "HAVING count(DISTINCT dst_port) > 100;\n");
 }
 
+TEST(Compile, AddressesAsTextsAreGroupedAsAddresses) {
+  std::string text = document(box("map", "flows", "same",
+                                  parameter("expression.0", "srcaddr") + parameter("output-field-name.0", "source") +
+                                      parameter("expression.1", "time") + parameter("output-field-name.1", "time")) +
+                              box("aggregate", "same", "sources",
+                                  aligned(parameter("aggregate-function.0", "count_distinct(source)"),
+                                          parameter("group-by", "source") + kMinute)) +
+                              box("filter", "sources", "out", parameter("expression.0", "source != '10.0.0.1'")));
+  text.replace(text.find("\"srcaddr\" type=\"long\""), 21, "\"srcaddr\" type=\"string\"");
+  EXPECT_EQ(sql_of(text),
+            "CREATE MATERIALIZED VIEW out AS\n"
+            "SELECT host(src_ip) AS source, window_start AS time, count(DISTINCT src_ip) AS agg_0\n"
+            "FROM tumble(flows, time, interval '60 s')\n"
+            "GROUP BY window_start, src_ip\n"
+            "HAVING host(src_ip) <> '10.0.0.1';\n");
+}
+
 TEST(Compile, AWindowMaySlideAndTellItsStartInSeconds) {
   EXPECT_EQ(sql_of(document(box("aggregate", "flows", "out",
                                 aligned(parameter("aggregate-function.0", "avg(octets)"),

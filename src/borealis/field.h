@@ -24,7 +24,9 @@ struct FieldValue {
   std::string
       time_column;  ///< it tells this time of the rows: of their stream, or the start of their windows; else empty
   bool in_whole_seconds = false;  ///< of a time: it is an integer
-  bool is_needed = true;          ///< false: nothing may read it, it is there to be told of
+  /// The value is host(x), and x the address of a host: groups by either are the same, and those by x cheaper.
+  bool is_host_text = false;
+  bool is_needed = true;  ///< false: nothing may read it, it is there to be told of
 
   FieldValue copy() const;
 };

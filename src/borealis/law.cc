@@ -84,6 +84,7 @@ Result<FieldValue> lower_output(const MapBox::Output& output, const Scope& scope
     const FieldValue& same = **scope.find(*output.value);
     made.time_column = same.time_column;
     made.in_whole_seconds = same.in_whole_seconds;
+    made.is_host_text = same.is_host_text;
   }
   return made;
 }
@@ -316,6 +317,8 @@ Result<Aggregate> lower_aggregate(const Expression& e, const Scope& scope, bool 
   made.family = arg->family;
   UnboundExprPtr value = arg->is_literal_text ? cast(std::move(arg->value), "text") : std::move(arg->value);
   if (e.text == "count_distinct") {
+    const bool is_field = e.args[0]->kind == Expression::Kind::kField;
+    if (is_field && (**scope.find(*e.args[0])).is_host_text) value = std::move(value->args[0]);
     made.call = call("count", std::move(value));
     made.call->distinct = true;
     made.family = Family::kInteger;
@@ -347,7 +350,7 @@ Result<Rows> Builder::aggregate(const Box& box, Rows rows) {
     bool constant = true;
     for_each(*made.value,
              [&](const UnboundExpr& part) { constant = constant && part.kind != UnboundExpr::Kind::kColumn; });
-    if (!constant) keys.push_back(clone(*made.value));
+    if (!constant) keys.push_back(clone(made.is_host_text ? *made.value->args[0] : *made.value));
     outputs.push_back(std::move(made));
   }
   auto ordered_on = scope.find(*window.order_on);

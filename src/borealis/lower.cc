@@ -41,6 +41,7 @@ FieldValue FieldValue::copy() const {
   made.is_wide = is_wide;
   made.time_column = time_column;
   made.in_whole_seconds = in_whole_seconds;
+  made.is_host_text = is_host_text;
   made.is_needed = is_needed;
   return made;
 }

@@ -109,8 +109,10 @@ Result<FieldValue> read_field(const plan::Relation& relation, const Field& field
       if (made.family != Family::kString) return refuse("string");
       break;
     case Type::kInet:
-      if (made.family == Family::kString) value = call("host", std::move(value));
-      else if (field.type == FieldType::kInt || field.type == FieldType::kLong)
+      if (made.family == Family::kString) {
+        value = call("host", std::move(value));
+        made.is_host_text = relation.name == "flows";
+      } else if (field.type == FieldType::kInt || field.type == FieldType::kLong)
         value = number_of(std::move(value), field.type);
       else return refuse("int or long (IPv4 only), or string");
       break;
