@@ -99,7 +99,7 @@ TEST(Compile, AddressesAsTextsAreGroupedAsAddresses) {
             "SELECT host(src_ip) AS source, window_start AS time, count(DISTINCT src_ip) AS agg_0\n"
             "FROM tumble(flows, time, interval '60 s')\n"
             "GROUP BY window_start, src_ip\n"
-            "HAVING host(src_ip) <> '10.0.0.1';\n");
+            "HAVING src_ip <> '10.0.0.1'::inet;\n");
 }
 
 TEST(Compile, AWindowMaySlideAndTellItsStartInSeconds) {
@@ -121,14 +121,29 @@ TEST(Compile, AWindowMaySlideAndTellItsStartInSeconds) {
 
 TEST(Compile, IntegersOf32BitsAreComputedIn64) {
   EXPECT_EQ(sql_of(document(box("map", "flows", "out",
-                                parameter("expression.0", "dst_port * 100000 + dst_port / 2") +
+                                parameter("expression.0", "dst_port * 100000 + dst_port / 3") +
                                     parameter("output-field-name.0", "x") +
                                     parameter("expression.1", "if dst_port = 80 then 'web' else site + '?'") +
                                     parameter("output-field-name.1", "y")))),
             "CREATE MATERIALIZED VIEW out AS\n"
-            "SELECT dst_port::bigint * 100000 + dst_port / 2 AS x,\n"
+            "SELECT dst_port::bigint * 100000 + dst_port / 3 AS x,\n"
             "       CASE WHEN dst_port = 80 THEN 'web'::text ELSE site || '?'::text END AS y\n"
             "FROM flows;\n");
+}
+
+TEST(Compile, WhatIsWrittenWithoutBitsAndListsRunsWithThem) {
+  EXPECT_EQ(
+      sql_of(document(box("filter", "flows", "some",
+                          parameter("expression.0",
+                                    "dst_port / 16 % 2 = 1 or dst_port = 80 or src_as = 3 or dst_port = 443"
+                                    " or octets / 2 = 5")) +
+                      box("aggregate", "some", "out",
+                          aligned(parameter("aggregate-function.0", "sum(if packets = 1 then 1 else 0)"), kMinute)))),
+      "CREATE MATERIALIZED VIEW out AS\n"
+      "SELECT window_start AS time, count(*) FILTER (WHERE packets = 1) AS agg_0\n"
+      "FROM tumble(flows, time, interval '60 s')\n"
+      "WHERE dst_port >> 4 & 1 = 1 OR dst_port IN (80, 443) OR src_as = 3 OR octets / 2 = 5\n"
+      "GROUP BY window_start;\n");
 }
 
 TEST(Compile, ASwitchGivesATupleToOnePortOnly) {

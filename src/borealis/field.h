@@ -12,21 +12,31 @@ namespace backstream::borealis {
 
 /// Borealis has more types than kinds of values that can be mixed: integers of any width are computed in 64 bits, reals
 /// as doubles.
-enum class Family : uint8_t { kInteger, kReal, kString, kTimestamp, kBool };
+enum class Family : uint8_t {
+  kInteger,
+  kReal,
+  kString,
+  kAddress,  ///< a string for Borealis: the address of a host, compared and grouped as such, and a text where one is
+             ///< wanted
+  kTimestamp,
+  kBool
+};
 std::string_view name(Family family);  ///< "an integer", …
 Family family_of(FieldType type);
+constexpr bool is_string(Family family) { return family == Family::kString || family == Family::kAddress; }
+/// Of values that can stand for each other.
+constexpr bool are_alike(Family a, Family b) { return a == b || (is_string(a) && is_string(b)); }
 
 struct FieldValue {
   std::string name;
   Family family = Family::kInteger;
   UnboundExprPtr value;
-  bool is_wide = true;  ///< kInteger: a bigint in SQL, which nothing of 32 bits overflows
+  bool is_wide = true;       ///< kInteger: a bigint in SQL, which nothing of 32 bits overflows
+  bool is_unsigned = false;  ///< kInteger: never negative
   std::string
       time_column;  ///< it tells this time of the rows: of their stream, or the start of their windows; else empty
   bool in_whole_seconds = false;  ///< of a time: it is an integer
-  /// The value is host(x), and x the address of a host: groups by either are the same, and those by x cheaper.
-  bool is_host_text = false;
-  bool is_needed = true;  ///< false: nothing may read it, it is there to be told of
+  bool is_needed = true;          ///< false: nothing may read it, it is there to be told of
 
   FieldValue copy() const;
 };
@@ -37,7 +47,12 @@ struct Typed {
   Family family = Family::kInteger;
   bool is_wide = true;
   bool is_literal_text = false;  ///< without a type in SQL
+  bool is_unsigned = false;      ///< kInteger: never negative
 };
+/// The value with a type in SQL, and of the family: numbers become reals, addresses texts.
+UnboundExprPtr value_as(Typed&& typed, Family family);
+/// What comes out of a diagram has no addresses but texts.
+void settle_addresses(std::vector<FieldValue>& fields);
 
 /// What names of an expression mean.
 class Scope {

@@ -79,12 +79,12 @@ Result<FieldValue> lower_output(const MapBox::Output& output, const Scope& scope
   made.name = output.name.text;
   made.family = lowered->family;
   made.is_wide = lowered->is_wide;
-  made.value = lowered->is_literal_text ? cast(std::move(lowered->value), "text") : std::move(lowered->value);
+  made.is_unsigned = lowered->is_unsigned;
+  made.value = value_as(std::move(*lowered), made.family);
   if (output.value->kind == Expression::Kind::kField) {  // A time stays one under another name.
     const FieldValue& same = **scope.find(*output.value);
     made.time_column = same.time_column;
     made.in_whole_seconds = same.in_whole_seconds;
-    made.is_host_text = same.is_host_text;
   }
   return made;
 }
@@ -98,7 +98,7 @@ Result<void> check_alike(const Box& box, size_t i, const std::vector<FieldValue>
                 other.span, "the inputs of a union have the same fields");
   }
   for (size_t f = 0; f < fields.size(); ++f) {
-    if (fields[f].name == first[f].name && fields[f].family == first[f].family) continue;
+    if (fields[f].name == first[f].name && are_alike(fields[f].family, first[f].family)) continue;
     return fail("42804",
                 fmt::format("field {} is \"{}\", {}, in \"{}\", but \"{}\", {}, in \"{}\"", f + 1, first[f].name,
                             name(first[f].family), one.text, fields[f].name, name(fields[f].family), other.text),
@@ -192,10 +192,28 @@ Result<Rows> Builder::map(const MapBox& map, Rows rows) {
   return rows;
 }
 
+namespace {
+
+/// Where one input has an address and another a string, all have texts.
+void settle_mixed(std::vector<Rows>& inputs) {
+  const auto is_mixed = [&](const Rows& rows) {
+    const std::vector<FieldValue>& first = inputs[0].fields;
+    for (size_t f = 0; f < std::min(first.size(), rows.fields.size()); ++f) {
+      if (first[f].family != rows.fields[f].family && are_alike(first[f].family, rows.fields[f].family)) return true;
+    }
+    return false;
+  };
+  if (!std::any_of(inputs.begin(), inputs.end(), is_mixed)) return;
+  for (Rows& rows : inputs) settle_addresses(rows.fields);
+}
+
+}  // namespace
+
 Result<Rows> Builder::unite(const Box& box, std::vector<Rows> inputs) {
   Rows all;
   all.span = box.span;
   all.selects = 1;
+  settle_mixed(inputs);
   for (Rows& rows : inputs) {
     rows = enclosed(std::move(rows));
     all.selects += rows.selects;
@@ -298,11 +316,33 @@ Result<Rows> Builder::drop(const Box& box, Rows rows) {
   return rows;
 }
 
+namespace {
+
+/// The condition c of sum(if c then 1 else 0), which counts; null: it is no such sum.
+const Expression* counted(const Expression& e) {
+  if (e.text != "sum" || e.args[0]->kind != Expression::Kind::kIf) return nullptr;
+  const auto is = [](const Expression& value, std::string_view digits) {
+    return value.kind == Expression::Kind::kInteger && value.text == digits;
+  };
+  const std::vector<ExpressionPtr>& parts = e.args[0]->args;
+  return is(*parts[1], "1") && is(*parts[2], "0") ? parts[0].get() : nullptr;
+}
+
+}  // namespace
+
 Result<Aggregate> lower_aggregate(const Expression& e, const Scope& scope, bool ordered) {
   Aggregate made;
   if (e.text == "count") {
     made.call = call("count", std::vector<UnboundExprPtr>{}, e.span);
     made.call->star = true;
+    return made;
+  }
+  if (const Expression* condition = ordered ? nullptr : counted(e)) {
+    auto filter = lower_condition(*condition, scope);
+    if (!filter) return tl::unexpected(std::move(filter.error()));
+    made.call = call("count", std::vector<UnboundExprPtr>{}, e.span);
+    made.call->star = true;
+    made.call->filter = std::move(*filter);
     return made;
   }
   auto arg = lower(*e.args[0], scope);
@@ -315,10 +355,8 @@ Result<Aggregate> lower_aggregate(const Expression& e, const Scope& scope, bool 
                 e.args[0]->span);
   }
   made.family = arg->family;
-  UnboundExprPtr value = arg->is_literal_text ? cast(std::move(arg->value), "text") : std::move(arg->value);
+  UnboundExprPtr value = value_as(std::move(*arg), made.family);
   if (e.text == "count_distinct") {
-    const bool is_field = e.args[0]->kind == Expression::Kind::kField;
-    if (is_field && (**scope.find(*e.args[0])).is_host_text) value = std::move(value->args[0]);
     made.call = call("count", std::move(value));
     made.call->distinct = true;
     made.family = Family::kInteger;
@@ -350,7 +388,7 @@ Result<Rows> Builder::aggregate(const Box& box, Rows rows) {
     bool constant = true;
     for_each(*made.value,
              [&](const UnboundExpr& part) { constant = constant && part.kind != UnboundExpr::Kind::kColumn; });
-    if (!constant) keys.push_back(clone(made.is_host_text ? *made.value->args[0] : *made.value));
+    if (!constant) keys.push_back(clone(*made.value));
     outputs.push_back(std::move(made));
   }
   auto ordered_on = scope.find(*window.order_on);

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <utility>
 
+#include "base/inet.h"
 #include "borealis/field.h"
 #include "plan/boxes.h"
 
@@ -17,6 +19,7 @@ std::string_view name(Family family) {
     case Family::kInteger: return "an integer";
     case Family::kReal: return "a real number";
     case Family::kString: return "a string";
+    case Family::kAddress: return "an address";
     case Family::kTimestamp: return "a timestamp";
     case Family::kBool: return "a condition";
   }
@@ -41,7 +44,7 @@ FieldValue FieldValue::copy() const {
   made.is_wide = is_wide;
   made.time_column = time_column;
   made.in_whole_seconds = in_whole_seconds;
-  made.is_host_text = is_host_text;
+  made.is_unsigned = is_unsigned;
   made.is_needed = is_needed;
   return made;
 }
@@ -94,9 +97,43 @@ tl::unexpected<base::Diagnostic> refuse(const Expression& e, std::string message
   return fail("42804", std::move(message), e.span, std::move(hint));
 }
 
-/// A text with a type in SQL: what stands beside it need not tell.
-UnboundExprPtr with_type(Typed&& typed) {
-  return typed.is_literal_text ? cast(std::move(typed.value), "text") : std::move(typed.value);
+/// An address that is written as a text, such as '192.0.2.1'.
+bool is_address(const Typed& typed) {
+  if (!typed.is_literal_text) return false;
+  const auto address = base::parse_inet(typed.value->text);
+  return address && address->is_host();
+}
+
+/// x = 1 or x = 2: where it stands alone, what is compared with a constant.
+bool is_equality_with_integer(const UnboundExpr& e) {
+  return e.kind == UnboundExpr::Kind::kOperator && e.op == "=" && e.args.size() == 2 &&
+         e.args[0]->kind == UnboundExpr::Kind::kColumn && e.args[1]->kind == UnboundExpr::Kind::kInteger;
+}
+/// Of conditions joined by OR, those that compare one column with constants become one: x IN (1, 2), which is looked
+/// up.
+void gather_constants(std::vector<UnboundExprPtr>& conditions) {
+  for (size_t i = 0; i < conditions.size(); ++i) {
+    if (!is_equality_with_integer(*conditions[i])) continue;
+    const auto same = [&](const UnboundExprPtr& other) {
+      return is_equality_with_integer(*other) && other->args[0]->names == conditions[i]->args[0]->names;
+    };
+    const auto first = conditions.begin() + static_cast<long>(i);
+    const auto others = std::stable_partition(first + 1, conditions.end(), [&](const auto& e) { return !same(e); });
+    if (others == conditions.end()) continue;
+    UnboundExpr& in = **first;
+    in.kind = UnboundExpr::Kind::kInList;
+    in.op.clear();
+    for (auto other = others; other != conditions.end(); ++other) in.args.push_back(std::move((*other)->args[1]));
+    conditions.erase(others, conditions.end());
+  }
+}
+
+/// k of 2 to the power of k; -1: it is none.
+int power_of_two(const UnboundExpr& e) {
+  if (e.kind != UnboundExpr::Kind::kInteger) return -1;
+  uint64_t value = 0;
+  std::from_chars(e.text.data(), e.text.data() + e.text.size(), value);
+  return std::has_single_bit(value) ? std::countr_zero(value) : -1;
 }
 
 class Lowering {
@@ -128,12 +165,14 @@ class Lowering {
     std::from_chars(e.text.data(), e.text.data() + e.text.size(), value);
     Typed made{integer(value, e.span), Family::kInteger};
     made.is_wide = value > INT32_MAX;
+    made.is_unsigned = true;
     return made;
   }
   Result<Typed> field(const Expression& e) {
     auto found = scope_.find(e);
     if (!found) return tl::unexpected(std::move(found.error()));
     Typed made{clone(*(*found)->value), (*found)->family, (*found)->is_wide};
+    made.is_unsigned = (*found)->is_unsigned;
     return made;
   }
   Result<Typed> unary(const Expression& e) {
@@ -149,6 +188,7 @@ class Lowering {
     if (!is_number(arg->family))
       return refuse(*e.args[0], fmt::format("'{}' takes a number, this is {}", e.text, name(arg->family)));
     if (e.text == "+") return arg;
+    arg->is_unsigned = false;
     auto made = over(UnboundExpr::Kind::kOperator, {}, e.span);
     made->op = e.text;
     made->args.push_back(std::move(arg->value));
@@ -185,11 +225,14 @@ class Lowering {
       conditions.push_back(std::move(condition->value));
     }
     const auto kind = e.text == "and" ? UnboundExpr::Kind::kAnd : UnboundExpr::Kind::kOr;
+    if (kind == UnboundExpr::Kind::kOr) gather_constants(conditions);
+    if (conditions.size() == 1) return Typed{std::move(conditions.front()), Family::kBool};
     return Typed{over(kind, std::move(conditions), e.span), Family::kBool};
   }
   static Result<Typed> compute(const Expression& e, Typed&& left, Typed&& right) {
-    if (e.text == "+" && left.family == Family::kString && right.family == Family::kString) {
-      return Typed{op("||", with_type(std::move(left)), with_type(std::move(right))), Family::kString};
+    if (e.text == "+" && is_string(left.family) && is_string(right.family)) {
+      return Typed{op("||", value_as(std::move(left), Family::kString), value_as(std::move(right), Family::kString)),
+                   Family::kString};
     }
     const Typed* const wrong = !is_number(left.family) ? &left : !is_number(right.family) ? &right : nullptr;
     if (wrong != nullptr) {
@@ -201,23 +244,41 @@ class Lowering {
     const bool reals = left.family == Family::kReal || right.family == Family::kReal;
     if (e.text == "%" && reals) return refuse(e, "'%' takes integers", "int(x) cuts off the fraction");
     const bool grows = e.text != "/" && e.text != "%";
+    const bool is_unsigned = left.is_unsigned && right.is_unsigned && e.text != "-";
+    const int power = is_unsigned && !grows ? power_of_two(*right.value) : -1;
+    if (power >= 0) {  // The same for what is not negative, and the processor's division is slow.
+      const bool divides = e.text == "/";
+      UnboundExprPtr bits = integer(divides ? power : (int64_t{1} << power) - 1, right.value->span);
+      Typed made{op(divides ? ">>" : "&", std::move(left.value), std::move(bits)), Family::kInteger, left.is_wide};
+      made.is_unsigned = true;
+      return made;
+    }
     // SQL computes two of 32 bits in 32.
     if (!reals && grows && !left.is_wide && !right.is_wide) left.value = cast(std::move(left.value), "bigint");
     Typed made{op(e.text, std::move(left.value), std::move(right.value)), reals ? Family::kReal : Family::kInteger};
     made.is_wide = grows || left.is_wide || right.is_wide;
+    made.is_unsigned = is_unsigned && !reals;
     return made;
   }
   static Result<Typed> compare(const Expression& e, Typed&& left, Typed&& right) {
-    const bool alike = left.family == right.family || (is_number(left.family) && is_number(right.family));
+    const bool alike = are_alike(left.family, right.family) || (is_number(left.family) && is_number(right.family));
     if (!alike) {
-      const bool address = left.family == Family::kString || right.family == Family::kString;
+      const bool address = is_string(left.family) || is_string(right.family);
       return refuse(e, fmt::format("{} and {} cannot be compared", name(left.family), name(right.family)),
                     address ? "a field is what the schema declares it to be; numbers are written without quotes" : "");
     }
     const bool equality = e.text == "=" || e.text == "!=";
     if (left.family == Family::kBool && !equality)
       return refuse(e, fmt::format("'{}' does not compare conditions", e.text));
-    if (left.is_literal_text && right.is_literal_text) left.value = cast(std::move(left.value), "text");
+    if (left.family != right.family && (is_address(left) || is_address(right))) {
+      Typed& literal = left.is_literal_text ? left : right;
+      literal.value = cast(std::move(literal.value), "inet");
+    } else if (left.family != right.family && is_string(left.family)) {
+      left.value = value_as(std::move(left), Family::kString);
+      right.value = value_as(std::move(right), Family::kString);
+    } else if (left.is_literal_text && right.is_literal_text) {
+      left.value = cast(std::move(left.value), "text");
+    }
     return Typed{op(e.text == "!=" ? "<>" : e.text, std::move(left.value), std::move(right.value)), Family::kBool};
   }
 
@@ -234,11 +295,14 @@ class Lowering {
     if (!family) return tl::unexpected(std::move(family.error()));
     Typed made{nullptr, *family};
     made.is_wide = a->is_wide && b->is_wide;
-    made.value = choose(std::move(condition->value), with_type(std::move(*a)), with_type(std::move(*b)), e.span);
+    made.is_unsigned = a->is_unsigned && b->is_unsigned;
+    made.value =
+        choose(std::move(condition->value), value_as(std::move(*a), *family), value_as(std::move(*b), *family), e.span);
     return made;
   }
   static Result<Family> common(const Expression& e, const Typed& a, const Typed& b, std::string_view what) {
     if (a.family == b.family) return a.family;
+    if (are_alike(a.family, b.family)) return Family::kString;
     if (is_number(a.family) && is_number(b.family)) return Family::kReal;
     return refuse(e, fmt::format("{} are {} and {}", what, name(a.family), name(b.family)), "both must be of one kind");
   }
@@ -323,18 +387,18 @@ class Lowering {
     return Typed{cast(call("trunc", std::move(args[0].value)), "bigint"), Family::kInteger};
   }
   Result<Typed> length(const Expression& e, std::vector<Typed>&& args) {
-    if (args[0].family != Family::kString)
+    if (!is_string(args[0].family))
       return refuse(*e.args[0], fmt::format("strlen() takes a string, this is {}", name(args[0].family)));
-    return Typed{call("octet_length", with_type(std::move(args[0]))), Family::kInteger, false};
+    return Typed{call("octet_length", value_as(std::move(args[0]), Family::kString)), Family::kInteger, false};
   }
   /// Strings have no size of their own here, so only the cut is left of it.
   Result<Typed> pad(const Expression& e, std::vector<Typed>&& args) {
-    if (args[0].family != Family::kString)
+    if (!is_string(args[0].family))
       return refuse(*e.args[0], fmt::format("pad() takes a string, this is {}", name(args[0].family)));
     if (args[1].family != Family::kInteger)
       return refuse(*e.args[1], fmt::format("pad() takes a length, this is {}", name(args[1].family)));
     std::vector<UnboundExprPtr> with;
-    with.push_back(with_type(std::move(args[0])));
+    with.push_back(value_as(std::move(args[0]), Family::kString));
     with.push_back(cast(std::move(args[1].value), "int"));
     return Typed{call("left", std::move(with), e.span), Family::kString};
   }
@@ -348,8 +412,8 @@ class Lowering {
       if (!family) return tl::unexpected(std::move(family.error()));
       made.family = *family;
       made.is_wide = made.is_wide && args[i].is_wide;
-      values.push_back(with_type(std::move(args[i])));
     }
+    for (Typed& arg : args) values.push_back(value_as(std::move(arg), made.family));
     made.value =
         over(e.text == "min" ? UnboundExpr::Kind::kLeast : UnboundExpr::Kind::kGreatest, std::move(values), e.span);
     return made;
@@ -384,6 +448,20 @@ class Lowering {
 };
 
 }  // namespace
+
+UnboundExprPtr value_as(Typed&& typed, Family family) {
+  if (typed.is_literal_text) return cast(std::move(typed.value), "text");
+  if (typed.family == Family::kAddress && family == Family::kString) return call("host", std::move(typed.value));
+  return std::move(typed.value);
+}
+
+void settle_addresses(std::vector<FieldValue>& fields) {
+  for (FieldValue& field : fields) {
+    if (field.family != Family::kAddress) continue;
+    field.family = Family::kString;
+    field.value = call("host", std::move(field.value));
+  }
+}
 
 Result<Typed> lower(const Expression& e, const Scope& scope) { return Lowering(scope).lower(e); }
 

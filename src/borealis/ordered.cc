@@ -196,12 +196,12 @@ Result<void> Builder::unite_ordered(const Box& box, const Inputs& inputs) {
   for (size_t i = 1; i < inputs.size(); ++i) {
     if (auto alike = check_alike(box, i, first, inputs[i].fields); !alike) return alike;
   }
-  // SQL has integers of several widths, and a stream of boxes one.
+  // SQL has integers of several widths, and strings are addresses or texts; a stream of boxes has one type.
   Inputs united;
   for (const OrderedStream& in : inputs) {
     OrderedStream each = in.copy();
     const bool narrow = std::any_of(each.fields.begin(), each.fields.end(), [](const FieldValue& field) {
-      return field.family == Family::kInteger && !field.is_wide;
+      return (field.family == Family::kInteger && !field.is_wide) || field.family == Family::kAddress;
     });
     if (narrow) {
       UnboundBoxes::Box& widened = new_box(box, UnboundBoxes::Box::Kind::kMap, {});
@@ -209,6 +209,10 @@ Result<void> Builder::unite_ordered(const Box& box, const Inputs& inputs) {
       for (FieldValue& field : each.fields) {
         UnboundExprPtr value = clone(*field.value);
         if (field.family == Family::kInteger) value = cast(std::move(value), "bigint");
+        if (field.family == Family::kAddress) {
+          value = call("host", std::move(value));
+          field.family = Family::kString;
+        }
         widened.targets.push_back(aliased(std::move(value), field.name));
         field.is_wide = true;
       }

@@ -100,6 +100,7 @@ Result<FieldValue> read_field(const plan::Relation& relation, const Field& field
       if (made.family == Family::kReal) value = cast(std::move(value), "double precision");
       else if (made.family != Family::kInteger) return refuse("int or long");
       made.is_wide = def.type == Type::kInt8;
+      made.is_unsigned = made.family == Family::kInteger && def.value_bits != 0;
       break;
     case Type::kFloat8:
       if (made.family == Family::kInteger) value = cast(call("trunc", std::move(value)), "bigint");
@@ -110,8 +111,8 @@ Result<FieldValue> read_field(const plan::Relation& relation, const Field& field
       break;
     case Type::kInet:
       if (made.family == Family::kString) {
-        value = call("host", std::move(value));
-        made.is_host_text = relation.name == "flows";
+        if (relation.name == "flows") made.family = Family::kAddress;  // What is read from views may be networks.
+        else value = call("host", std::move(value));
       } else if (field.type == FieldType::kInt || field.type == FieldType::kLong)
         value = number_of(std::move(value), field.type);
       else return refuse("int or long (IPv4 only), or string");

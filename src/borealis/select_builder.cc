@@ -115,7 +115,7 @@ Result<void> Builder::check_output(const std::vector<FieldValue>& fields) const 
     if (declared.name != fields[i].name)
       return refuse(fmt::format("field {} is \"{}\", schema \"{}\" has \"{}\" there", i + 1, fields[i].name,
                                 schema.name, declared.name));
-    if (family_of(declared.type) != fields[i].family)
+    if (!are_alike(family_of(declared.type), fields[i].family))
       return refuse(fmt::format("field \"{}\" is {}, schema \"{}\" has {}", declared.name, name(fields[i].family),
                                 schema.name, name(declared.type)));
   }
@@ -137,6 +137,7 @@ Result<std::unique_ptr<plan::UnboundSelect>> Builder::build() {
   }
   if (auto* rows = std::get_if<Rows>(&found->second)) {
     if (auto fits = check_output(rows->fields); !fits) return tl::unexpected(std::move(fits.error()));
+    settle_addresses(rows->fields);
     return select_of(std::move(*rows));
   }
   auto& ordered = std::get<OrderedStream>(found->second);
@@ -155,6 +156,7 @@ Result<std::unique_ptr<plan::UnboundSelect>> Builder::build() {
   rows.from->span = rows.from->name_span = output_.stream.span;
   rows.from->boxes = std::make_shared<const plan::UnboundBoxes>(std::move(boxes_));
   rows.fields = std::move(ordered.fields);
+  settle_addresses(rows.fields);
   return select_of(std::move(rows));
 }
 

@@ -32,6 +32,7 @@ UnboundExprPtr clone(const UnboundExpr& e) {
   made->star = e.star;
   made->arg_names = e.arg_names;
   for (const UnboundExprPtr& arg : e.args) made->args.push_back(arg ? clone(*arg) : nullptr);
+  if (e.filter) made->filter = clone(*e.filter);
   return made;
 }
 
@@ -148,6 +149,7 @@ uint64_t node_count(const UnboundExpr& e) {
   for (const UnboundExprPtr& arg : e.args) {
     if (arg) count += node_count(*arg);
   }
+  if (e.filter) count += node_count(*e.filter);
   return count;
 }
 

@@ -46,6 +46,7 @@ void for_each(UnboundExpr& e, const Visit& visit) {
   for (UnboundExprPtr& arg : e.args) {
     if (arg) for_each(*arg, visit);
   }
+  if (e.filter) for_each(*e.filter, visit);
 }
 uint64_t node_count(const UnboundExpr& e);
 

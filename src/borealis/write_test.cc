@@ -184,7 +184,7 @@ TEST(Write, WhatIsMadeOfADiagramAgainIsTheQuery) {
             "WITH (on_error = 'drop') AS\n"
             "SELECT window_start, sum(octets) AS n\n"
             "FROM tumble(flows, time, interval '60 s')\n"
-            "WHERE dst_port = 80 OR dst_port = 443\n"
+            "WHERE dst_port IN (80, 443)\n"
             "GROUP BY window_start;\n");
 }
 
