@@ -135,14 +135,16 @@ TEST(Compile, WhatIsWrittenWithoutBitsAndListsRunsWithThem) {
   EXPECT_EQ(
       sql_of(document(box("filter", "flows", "some",
                           parameter("expression.0",
-                                    "dst_port / 16 % 2 = 1 or dst_port = 80 or src_as = 3 or dst_port = 443"
+                                    "dst_port / 16 % 2 = 1 and dst_port / 2 % 2 = 0 and octets > 1 or dst_port / 4 % 4 "
+                                    "!= 3 or dst_port = 80 or src_as = 3 or dst_port = 443"
                                     " or octets / 2 = 5")) +
                       box("aggregate", "some", "out",
                           aligned(parameter("aggregate-function.0", "sum(if packets = 1 then 1 else 0)"), kMinute)))),
       "CREATE MATERIALIZED VIEW out AS\n"
       "SELECT window_start AS time, count(*) FILTER (WHERE packets = 1) AS agg_0\n"
       "FROM tumble(flows, time, interval '60 s')\n"
-      "WHERE dst_port >> 4 & 1 = 1 OR dst_port IN (80, 443) OR src_as = 3 OR octets / 2 = 5\n"
+      "WHERE dst_port & 18 = 16 AND octets > 1 OR dst_port & 12 <> 12 OR dst_port IN (80, 443) OR src_as = 3 OR octets "
+      "/ 2 = 5\n"
       "GROUP BY window_start;\n");
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/inet.h"
@@ -128,11 +129,59 @@ void gather_constants(std::vector<UnboundExprPtr>& conditions) {
   }
 }
 
+int64_t number_of(const UnboundExpr& e) {
+  int64_t value = 0;
+  std::from_chars(e.text.data(), e.text.data() + e.text.size(), value);
+  return value;
+}
+
+/// x & mask = value, x a column.
+struct BitTest {
+  UnboundExpr* column = nullptr;
+  int64_t mask = 0, value = 0;
+};
+std::optional<BitTest> bit_test(const UnboundExpr& e) {
+  if (e.kind != UnboundExpr::Kind::kOperator || e.op != "=" || e.args.size() != 2) return std::nullopt;
+  const UnboundExpr &bits = *e.args[0], &value = *e.args[1];
+  if (bits.kind != UnboundExpr::Kind::kOperator || bits.op != "&" || value.kind != UnboundExpr::Kind::kInteger ||
+      bits.args[0]->kind != UnboundExpr::Kind::kColumn || bits.args[1]->kind != UnboundExpr::Kind::kInteger)
+    return std::nullopt;
+  const BitTest test{bits.args[0].get(), number_of(*bits.args[1]), number_of(value)};
+  if ((test.value & ~test.mask) != 0) return std::nullopt;  // It is never true.
+  return test;
+}
+/// (x >> k & mask) = value becomes x & mask << k = value << k.
+void shift_value(UnboundExpr& comparison) {
+  UnboundExpr &bits = *comparison.args[0], &value = *comparison.args[1];
+  if (bits.kind != UnboundExpr::Kind::kOperator || bits.op != "&" || value.kind != UnboundExpr::Kind::kInteger) return;
+  UnboundExpr& shifted = *bits.args[0];
+  if (shifted.kind != UnboundExpr::Kind::kOperator || shifted.op != ">>") return;
+  const int64_t by = number_of(*shifted.args[1]), most = INT32_MAX >> by;
+  if (number_of(*bits.args[1]) > most || number_of(value) > most) return;
+  bits.args[1]->text = std::to_string(number_of(*bits.args[1]) << by);
+  value.text = std::to_string(number_of(value) << by);
+  bits.args[0] = std::move(shifted.args[0]);
+}
+/// Of conditions joined by AND, tests of other bits of one column become one test.
+void gather_bits(std::vector<UnboundExprPtr>& conditions) {
+  for (size_t i = 0; i < conditions.size(); ++i) {
+    for (size_t other = i + 1; other < conditions.size();) {
+      const auto one = bit_test(*conditions[i]), two = bit_test(*conditions[other]);
+      if (!one || !two || one->column->names != two->column->names || (one->mask & two->mask) != 0) {
+        ++other;
+        continue;
+      }
+      conditions[i]->args[0]->args[1]->text = std::to_string(one->mask | two->mask);
+      conditions[i]->args[1]->text = std::to_string(one->value | two->value);
+      conditions.erase(conditions.begin() + static_cast<long>(other));
+    }
+  }
+}
+
 /// k of 2 to the power of k; -1: it is none.
 int power_of_two(const UnboundExpr& e) {
   if (e.kind != UnboundExpr::Kind::kInteger) return -1;
-  uint64_t value = 0;
-  std::from_chars(e.text.data(), e.text.data() + e.text.size(), value);
+  const auto value = static_cast<uint64_t>(number_of(e));
   return std::has_single_bit(value) ? std::countr_zero(value) : -1;
 }
 
@@ -225,7 +274,7 @@ class Lowering {
       conditions.push_back(std::move(condition->value));
     }
     const auto kind = e.text == "and" ? UnboundExpr::Kind::kAnd : UnboundExpr::Kind::kOr;
-    if (kind == UnboundExpr::Kind::kOr) gather_constants(conditions);
+    kind == UnboundExpr::Kind::kOr ? gather_constants(conditions) : gather_bits(conditions);
     if (conditions.size() == 1) return Typed{std::move(conditions.front()), Family::kBool};
     return Typed{over(kind, std::move(conditions), e.span), Family::kBool};
   }
@@ -279,7 +328,9 @@ class Lowering {
     } else if (left.is_literal_text && right.is_literal_text) {
       left.value = cast(std::move(left.value), "text");
     }
-    return Typed{op(e.text == "!=" ? "<>" : e.text, std::move(left.value), std::move(right.value)), Family::kBool};
+    Typed made{op(e.text == "!=" ? "<>" : e.text, std::move(left.value), std::move(right.value)), Family::kBool};
+    if (equality && left.is_unsigned) shift_value(*made.value);
+    return made;
   }
 
   Result<Typed> choice(const Expression& e) {
