@@ -20,6 +20,7 @@ using plan::Boxes;
 /// late does not depend on how often the frontier is told.
 constexpr Micros kSliceUs = base::kMicrosPerSecond;
 constexpr size_t kOpenSlicesMax = 100'000;
+constexpr size_t kTurnTuples = 100'000;
 
 Micros slice_of(Micros time) {
   return time == base::kMinTime || time == base::kMaxTime ? time : base::floor_to(time, kSliceUs);
@@ -44,18 +45,19 @@ class BoxStage final : public CombiningStage {
   BoxStage(const plan::Query& query, const plan::Stage& stage, const EngineOptions& options, RowReceiver& receiver)
       : plan_(*stage.boxes),
         batch_rows_(options.batch_rows),
+        rows_max_(options.stage_rows_max),
         receiver_(receiver),
-        waiting_(options.stage_rows_max),
-        room_(options.stage_rows_max),
+        waiting_(rows_max_),
+        room_(rows_max_),
         context_{
             query.options, options.batch_rows, options.analytic_partitions_max, options.hash_mask, room_, ledger_, {}} {
     context_.all_rows.resize(batch_rows_);
     std::iota(context_.all_rows.begin(), context_.all_rows.end(), 0u);
-    for (size_t i = 0; i < plan_.source_of.size(); ++i) inputs_.push_back(std::make_unique<Input>(*this, i));
-    for (const Boxes::Source& source : plan_.sources) streams_.emplace_back().emplace_back(source.schema);
+    for (size_t i = 0; i < plan_.sources.size(); ++i) inputs_.push_back(std::make_unique<Input>(*this, i));
+    for (const Boxes::Source& source : plan_.sources) streams_.emplace_back().push_back(make_tuples(source.schema));
     for (const Boxes::Box& box : plan_.boxes) {
       std::vector<Tuples>& ports = streams_.emplace_back();
-      for (size_t port = 0; port < box.port_count(); ++port) ports.emplace_back(box.output).ignore(true);
+      for (size_t port = 0; port < box.port_count(); ++port) ports.emplace_back(make_tuples(box.output)).ignore(true);
     }
     const auto read = [&](const Boxes::Stream& stream) {
       Tuples& tuples = streams_[stream.from][stream.port];
@@ -81,7 +83,7 @@ class BoxStage final : public CombiningStage {
   }
   void add_state_octets(std::vector<uint64_t>& nodes) const override {
     for (const auto& [start, slice] : slices_) {
-      for (const auto& rows : slice.inputs) nodes[0] += rows.store.octets_held() + rows.edges.size() * sizeof(uint32_t);
+      for (const auto& rows : slice.inputs) nodes[0] += rows.store.octets_held() + rows.origins.size() * sizeof(Origin);
     }
     for (const auto& box : boxes_) nodes[0] += box->octets_held();
   }
@@ -103,7 +105,10 @@ class BoxStage final : public CombiningStage {
       out.time(start);
       for (const auto& rows : slice.inputs) {
         save(out, rows.store);
-        for (const uint32_t edge : rows.edges) out.number(edge);
+        for (const Origin& origin : rows.origins) {
+          out.number(origin.edge);
+          out.number(origin.branch);
+        }
       }
     }
     for (const auto& box : boxes_) out.part([&] { box->save(out); });
@@ -133,7 +138,7 @@ class BoxStage final : public CombiningStage {
    public:
     Input(BoxStage& stage, size_t number) : stage_(stage), number_(number) {}
     void on_rows(const WindowRef& window, ColumnBatch& rows, bool) override {
-      if (window.final && rows.row_count > 0) stage_.take(number_, window.edge, rows);
+      if (window.final && rows.row_count > 0) stage_.take(number_, {window.edge, window.branch}, rows);
     }
     void on_frontier(Micros frontier) override {
       frontier_ = frontier;
@@ -152,16 +157,21 @@ class BoxStage final : public CombiningStage {
     Micros frontier_ = base::kMinTime;
   };
 
+  /// What orders rows of one arrival and input.
+  struct Origin {
+    uint32_t edge = 0, branch = 0;
+  };
   /// Rows that wait for others of their second.
   struct Slice {
     struct OfInput {
       RowStore store;
-      std::vector<uint32_t> edges;  ///< that each row came from
+      std::vector<Origin> origins;  ///< of each row
     };
     std::vector<OfInput> inputs;
   };
 
-  const Boxes::Source& source_of(size_t input) const { return plan_.sources[plan_.source_of[input]]; }
+  Tuples make_tuples(const batch::Schema& schema) { return {schema, rows_max_, ledger_.box_tuples_refused}; }
+  const Boxes::Source& source_of(size_t input) const { return plan_.sources[input]; }
   Slice make_slice() const {
     constexpr size_t kTextOctets = 4096;
     Slice slice;
@@ -173,8 +183,10 @@ class BoxStage final : public CombiningStage {
     for (size_t i = 0; i < inputs_.size() && !in.refused(); ++i) {
       Slice::OfInput& rows = slice.inputs[i];
       exec::load(in, source_of(i).schema.types(), rows.store);
-      for (size_t row = 0; row < rows.store.row_count(); ++row)
-        rows.edges.push_back(static_cast<uint32_t>(in.number(UINT32_MAX)));
+      for (size_t row = 0; row < rows.store.row_count(); ++row) {
+        const auto edge = static_cast<uint32_t>(in.number(UINT32_MAX));
+        rows.origins.push_back({edge, static_cast<uint32_t>(in.number(UINT32_MAX))});
+      }
       const Column times = rows.store.slice(static_cast<size_t>(source_of(i).order_column), 0);
       for (size_t row = 0; row < rows.store.row_count(); ++row) {
         const Micros time = times.is_null(row) ? kArrivalEnd : times.as<int64_t>()[row];
@@ -184,7 +196,7 @@ class BoxStage final : public CombiningStage {
     }
   }
   /// Rows of a stream may come from several threads.
-  void take(size_t input, uint32_t edge, const ColumnBatch& rows) {
+  void take(size_t input, const Origin& origin, const ColumnBatch& rows) {
     const std::lock_guard lock(mutex_);
     const Column& times = rows.columns[static_cast<size_t>(source_of(input).order_column)];
     for (size_t row = 0; row < rows.row_count;) {
@@ -220,7 +232,7 @@ class BoxStage final : public CombiningStage {
       if (found == slices_.end()) found = slices_.emplace(slice, make_slice()).first;
       Slice::OfInput& held = found->second.inputs[input];
       held.store.append(rows, numbers_.data(), n);
-      held.edges.insert(held.edges.end(), n, edge);
+      held.origins.insert(held.origins.end(), n, origin);
     }
   }
 
@@ -245,8 +257,8 @@ class BoxStage final : public CombiningStage {
   /// A row that waits: what it is in order by.
   struct Row {
     Micros arrival;
-    uint32_t edge, input;
-    uint32_t place;   ///< in the order of its input and edge
+    uint32_t edge, input, branch;
+    uint32_t place;   ///< in what came of the same edge, input and branch
     uint32_t number;  ///< in the store of its input
   };
 
@@ -254,7 +266,8 @@ class BoxStage final : public CombiningStage {
     std::vector<Row> order;
     for (size_t i = 0; i < slice.inputs.size(); ++i) add(slice.inputs[i], i, order);
     std::sort(order.begin(), order.end(), [](const Row& a, const Row& b) {
-      return std::tie(a.arrival, a.edge, a.input, a.place) < std::tie(b.arrival, b.edge, b.input, b.place);
+      return std::tie(a.arrival, a.edge, a.input, a.branch, a.place) <
+             std::tie(b.arrival, b.edge, b.input, b.branch, b.place);
     });
     std::vector<ColumnBatch> batches;
     for (const Slice::OfInput& rows : slice.inputs) {
@@ -263,12 +276,12 @@ class BoxStage final : public CombiningStage {
       for (size_t c = 0; c < rows.store.column_count(); ++c) batch.columns.push_back(rows.store.slice(c, 0));
     }
     Moment moment{kArrivalEnd, 0};
-    for (size_t first = 0; first < order.size(); first += batch_rows_) {
-      const size_t end = std::min(first + batch_rows_, order.size());
+    for (size_t first = 0, end = 0; first < order.size(); first = end) {
+      end = std::min(first + turn_rows_, order.size());
       for (size_t at = first; at < end; ++at) {
         const Row& row = order[at];
         moment = {row.arrival, row.arrival == moment.arrival ? moment.number + 1 : 1};
-        streams_[plan_.source_of[row.input]][0].append(batches[row.input], row.number, moment);
+        streams_[row.input][0].append(batches[row.input], row.number, moment);
       }
       waiting_.give(end - first);
       turn(moment.arrival);
@@ -288,13 +301,20 @@ class BoxStage final : public CombiningStage {
     }
     for (uint32_t place = 0; place < count; ++place) {
       const uint32_t row = sorted[place];
-      order.push_back({times[row], source.by_window ? 0 : rows.edges[row], static_cast<uint32_t>(input), place, row});
+      const Origin origin = source.by_window ? Origin{} : rows.origins[row];
+      order.push_back({times[row], origin.edge, static_cast<uint32_t>(input), origin.branch, place, row});
     }
   }
 
   /// All boxes, one after another, take what there is.
   void turn(Micros until) {
     for (const auto& box : boxes_) box->run(until);
+    // Where few rows become many tuples, fewer at a time do.
+    size_t most = 0;
+    for (const auto& ports : streams_) {
+      for (const Tuples& tuples : ports) most = std::max(most, tuples.size());
+    }
+    turn_rows_ = most > kTurnTuples ? std::max<size_t>(turn_rows_ / 2, 1) : std::min(turn_rows_ * 2, batch_rows_);
     send();
   }
   void end() {
@@ -318,7 +338,7 @@ class BoxStage final : public CombiningStage {
   }
 
   const Boxes& plan_;
-  const size_t batch_rows_;
+  const size_t batch_rows_, rows_max_;
   RowReceiver& receiver_;
   WindowLedger ledger_;
   Room waiting_, room_;  ///< of rows in slices; of what boxes keep
@@ -330,7 +350,8 @@ class BoxStage final : public CombiningStage {
   std::vector<std::vector<Tuples>> streams_;  ///< by source, then by box: its ports; empty between turns
   std::vector<std::unique_ptr<BoxRunner>> boxes_;
   const Tuples* output_ = nullptr;
-  std::vector<uint32_t> numbers_;  // Scratch.
+  size_t turn_rows_ = batch_rows_;  ///< of one turn
+  std::vector<uint32_t> numbers_;   // Scratch.
   std::mutex mutex_;
 };
 

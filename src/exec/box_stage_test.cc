@@ -59,6 +59,19 @@ TEST(AggregateBox, WindowsThatAreAlignedBeginAtMultiplesOfTheAdvance) {
             "1 10 2 | 2 -10 1 | 2 0 1 | 1 20 1");
 }
 
+TEST(AggregateBox, GroupsAreOfEqualValuesAsInGroupBy) {
+  Diagram d;
+  plan::UnboundBoxes::Window& window = d.aggregate(Diagram::source(), "sum(v) AS s", 2, 2);
+  window.by_values = false;
+  window.start_name.clear();
+  window.group_by.clear();
+  window.group_by.push_back(expr_of("x"));
+  window.group_by.push_back(expr_of("t"));
+  const auto row = [](int64_t v, std::optional<double> x, const char* t) { return Row{v, 1, v, 0, "s", x, t}; };
+  EXPECT_EQ(result_of(d, {row(1, 0.0, "a"), row(2, {}, "a"), row(3, -0.0, "a"), row(4, 0.0, "b"), row(5, {}, "a")}),
+            "0 a 4 | null a 7");
+}
+
 TEST(AggregateBox, WindowsThatSlideOverlap) {
   Diagram d;
   d.aggregate(Diagram::source(), "sum(v) AS s", 10, 4);
@@ -243,6 +256,11 @@ TEST(SortBox, EqualValuesComeAsTheyArrivedAndNullsLast) {
   Diagram d;
   d.map(d.sort(Diagram::source(), "v", 10), "k");
   EXPECT_EQ(result_of(d, {{1, 1, {}}, {2, 2, 7}, {3, 3, 7}, {4, 4, -7}, {5, 5, {}}}), "4 | 2 | 3 | 1 | 5");
+  Diagram equal;
+  equal.map(equal.sort(Diagram::source(), "v", 5), "k");
+  std::vector<Row> rows;
+  for (int64_t i = 1; i < 10; ++i) rows.push_back({i, i, 7});
+  EXPECT_EQ(result_of(equal, rows), "1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9");
 }
 
 TEST(SortBox, EachGroupHasABufferOfItsOwn) {
@@ -296,7 +314,8 @@ TEST(UnionBox, SeveralSourcesMeetByArrival) {
 }
 
 TEST(BoxStage, RowsThatUnionAllUnitesKeepTheOrderOfTheirEdge) {
-  Diagram d({"SELECT at, v FROM s WHERE v < 3 UNION ALL SELECT at, v + 100 AS v FROM s"});
+  Diagram d(
+      {"SELECT at, v + 0 AS v FROM (SELECT at, v FROM s WHERE v < 3 UNION ALL SELECT at, v + 100 AS v FROM s) u"});
   d.map(Diagram::source(), "v");
   EXPECT_EQ(result_of(d, {{1, 1, 2}, {1, 1, 7}, {1, 1, 1}, {2, 1, 0}}), "2 | 1 | 102 | 107 | 101 | 0 | 100");
 }
@@ -388,6 +407,18 @@ TEST(JoinBox, ABufferByValuesForgetsWhatIsAsFarBehindAsItsSize) {
             "0 100 | 4 100 | 4 101 | 5 101 | 5 102 | 2 102 | 9 102 | 5 103 | 2 103 | 9 103");
 }
 
+TEST(JoinBox, ABufferMayGoByRealsAndByTimes) {
+  Diagram d(kTwoSources);
+  UnboundBoxes::Box& join = d.join(d.source(0), d.source(1), "true", "\"left\".v AS l, \"right\".v AS r");
+  join.left = {true, 0.5, expr_of("x")};
+  join.right = {true, 2, expr_of("at")};
+  const auto real = [](int64_t at, int64_t v, double x) { return Row{at, 1, v, 0, "s", x}; };
+  // 12 is 0.5 from 10, which goes; 11 stays. Of the other side 1 is two seconds older than 2.
+  EXPECT_EQ(result_of(d, {real(1'000, 10, 1.0), real(1'100, 11, 1.25), real(1'200, 12, 1.5), other(2'000, 1, 1),
+                          real(3'999, 13, 1.5), other(4'000, 1, 2), real(4'001, 14, 1.5)}),
+            "11 1 | 12 1 | 13 1 | 11 2 | 12 2 | 13 2 | 14 2");
+}
+
 TEST(JoinBox, ByValuesOfSizeNothingRemembersNothing) {
   Diagram d(kTwoSources);
   UnboundBoxes::Box& join = d.join(d.source(0), d.source(1), "true", "\"left\".v AS l, \"right\".v AS r");
@@ -430,6 +461,17 @@ TEST(JoinBox, ItsBuffersHaveNoMoreThanThereIsRoomFor) {
   EXPECT_EQ(outcome.ledger.box_tuples_refused, 1u);
 }
 
+TEST(JoinBox, PairsOfATurnBeyondTheLimitAreRefusedAndCounted) {
+  Diagram d(kTwoSources);
+  UnboundBoxes::Box& join = d.join(d.source(0), d.source(1), "true", "\"left\".v AS l, \"right\".v AS r");
+  join.left.size = 3;
+  Way way;
+  way.rows_max = 5;
+  const Outcome outcome = run(d.query(), {{1, 1, 1}, {2, 1, 2}, {3, 1, 3}, other(4, 1, 4), other(5, 1, 5)}, way);
+  EXPECT_EQ(outcome.text, "1 4 | 2 4 | 3 4 | 1 5 | 2 5");
+  EXPECT_EQ(outcome.ledger.box_tuples_refused, 1u);
+}
+
 TEST(JoinBox, ALongStreamLeavesNoneBehind) {
   Diagram d(kTwoSources);
   UnboundBoxes::Box& join = d.join(d.source(0), d.source(1), "\"left\".v = \"right\".v", "\"left\".t AS t");
@@ -468,7 +510,17 @@ TEST(WaitBox, WhatHasWaitedForTooLongIsForgotten) {
   d.map(d.wait_for(d.source(0), d.source(1), "true", 1.5), "v");
   EXPECT_EQ(result_of(d, {{1'000, 1, 1}, {1'001, 1, 2}, other(2'501, 1, 0), {3'000, 1, 3}, other(4'500, 1, 0)}),
             "2 | 3");
-  // Also while nothing comes, which makes room.
+  // Also while nothing comes.
+  const auto state_octets = [&](Micros until) {
+    Runner runner(d.query(), {});
+    runner.give({{1'000, 1, 1, 0, "s", {}, std::string(1'000, 't')}});
+    runner.advance(until);
+    std::vector<uint8_t> state;
+    runner.engine().save_state(0, state);
+    return state.size();
+  };
+  EXPECT_GT(state_octets(2'000 * kMilli), 1'000u);
+  EXPECT_LT(state_octets(3'000 * kMilli), 1'000u);
   Way way;
   way.rows_max = 1;
   Runner runner(d.query(), way);

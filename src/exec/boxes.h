@@ -22,20 +22,23 @@ struct Moment {
   auto operator<=>(const Moment&) const = default;
 };
 
-/// Tuples of a stream, by their moments.
+/// Tuples of a stream, by their moments, of one turn.
 class Tuples {
  public:
-  explicit Tuples(const batch::Schema& schema) : rows_(schema.types(), kTextOctets) {}
+  /// @param refused  counts tuples beyond `count_max`: a box may make any number of one
+  Tuples(const batch::Schema& schema, size_t count_max, uint64_t& refused)
+      : types_(schema.types()), count_max_(count_max), refused_(&refused), rows_(types_, kTextOctets) {}
   /// Whether nobody reads them: then they are not kept.
   void ignore(bool ignored) { ignored_ = ignored; }
   /// Rows numbers[0 .. n) of a batch, each with its moment in the same order as the batch's rows.
   void append(const batch::ColumnBatch& batch, const uint32_t* numbers, size_t n, const Moment* moments) {
+    if (!ignored_) n = fitting(n);
     if (ignored_ || n == 0) return;
     rows_.append(batch, numbers, n);
     for (size_t i = 0; i < n; ++i) moments_.push_back(moments[numbers[i]]);
   }
   void append(const batch::ColumnBatch& batch, uint32_t row, const Moment& moment) {
-    if (ignored_) return;
+    if (ignored_ || fitting(1) == 0) return;
     rows_.append(batch, &row, 1);
     moments_.push_back(moment);
   }
@@ -50,12 +53,25 @@ class Tuples {
     return batch;
   }
   void clear() {
+    if (rows_.octets_held() > kKeptOctets) {  // A turn that had many is rare.
+      rows_ = RowStore(types_, kTextOctets);
+      moments_ = {};
+    }
     rows_.clear();
     moments_.clear();
   }
 
  private:
-  static constexpr size_t kTextOctets = 4096;
+  static constexpr size_t kTextOctets = 4096, kKeptOctets = size_t{16} << 20;
+  size_t fitting(size_t n) {
+    const size_t fits = std::min(n, count_max_ - moments_.size());
+    *refused_ += n - fits;
+    return fits;
+  }
+
+  std::vector<batch::Type> types_;
+  size_t count_max_;
+  uint64_t* refused_;
   RowStore rows_;
   std::vector<Moment> moments_;
   bool ignored_ = false;

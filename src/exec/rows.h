@@ -14,7 +14,9 @@ struct WindowRef {
   int revision = 1;
   bool final = true;
   bool complete = true;  ///< no row of it was shed
-  uint32_t edge = 0;     ///< that rows of a stream which pass one by one came from
+  // Of rows of a stream that pass one by one:
+  uint32_t edge = 0;    ///< that they came from
+  uint32_t branch = 0;  ///< of UNION ALL: by which of its inputs
 };
 
 /// Where a stage puts its rows: the next stage, a view above, the query's sink.

@@ -19,7 +19,7 @@ class UnionStage final : public CombiningStage {
         rows_max_(options.stage_rows_max),
         receiver_(receiver) {
     for (const auto& column : stage.input.columns) types_.push_back(column.type);
-    for (size_t i = 0; i < input_count; ++i) inputs_.push_back(std::make_unique<Input>(*this));
+    for (size_t i = 0; i < input_count; ++i) inputs_.push_back(std::make_unique<Input>(*this, i));
   }
 
   RowReceiver& input(size_t i) override { return *inputs_[i]; }
@@ -56,9 +56,9 @@ class UnionStage final : public CombiningStage {
  private:
   class Input final : public RowReceiver {
    public:
-    explicit Input(UnionStage& stage) : stage_(stage) {}
+    Input(UnionStage& stage, size_t number) : stage_(stage), number_(static_cast<uint32_t>(number)) {}
     void on_rows(const WindowRef& window, batch::ColumnBatch& rows, bool last) override {
-      stage_.take(window, rows, last);
+      stage_.take(number_, window, rows, last);
     }
     void on_frontier(Micros frontier) override {
       frontier_ = frontier;
@@ -70,14 +70,16 @@ class UnionStage final : public CombiningStage {
 
    private:
     UnionStage& stage_;
+    const uint32_t number_;
     Micros frontier_ = base::kMinTime;
   };
 
-  void take(const WindowRef& window, batch::ColumnBatch& rows, bool last) {
+  void take(uint32_t input, const WindowRef& window, batch::ColumnBatch& rows, bool last) {
     const std::lock_guard lock(mutex_);
     if (!by_window_) {
       WindowRef none;
       none.edge = window.edge;
+      none.branch = window.branch * static_cast<uint32_t>(inputs_.size()) + input;
       if (rows.row_count > 0) receiver_.on_rows(none, rows, false);
       return;
     }

@@ -309,22 +309,6 @@ Result<void> bind_all(const UnboundBoxes& unbound, Boxes& to) {
   return {};
 }
 
-/// The queries of a source. Where streams are united the boxes do it themselves: they know the order of all rows.
-std::vector<std::unique_ptr<Query>> queries_of(Input input) {
-  auto query = std::make_unique<Query>();
-  query->has_windows = input.has_windows();
-  query->window_size_us = query->has_windows ? input.window.size_us : 0;
-  query->time_output = input.time_column;
-  query->source = std::move(input.source);
-  query->inputs = std::move(input.inputs);
-  query->stages = std::move(input.below);
-  if (query->stages.size() == 1 && query->stages.front().union_all && !query->has_windows)
-    return std::move(query->inputs);
-  std::vector<std::unique_ptr<Query>> one;
-  one.push_back(std::move(query));
-  return one;
-}
-
 }  // namespace
 
 Result<Input> SelectBinder::bind_boxes(const UnboundBoxes& unbound, SourceSpan span) {
@@ -338,18 +322,19 @@ Result<Input> SelectBinder::bind_boxes(const UnboundBoxes& unbound, SourceSpan s
     bound.by_window = rows->has_windows();
     bound.order_column = rows->schema.find(source.order_column);
     const bool is_start = bound.by_window && bound.order_column == rows->window_start_column;
-    auto queries = queries_of(std::move(*rows));
-    const bool follows = !bound.by_window && bound.order_column >= 0 &&
-                         std::all_of(queries.begin(), queries.end(),
-                                     [&](const auto& query) { return follow(*query, bound.order_column); });
+    auto query = std::make_unique<Query>();
+    query->has_windows = bound.by_window;
+    query->window_size_us = bound.by_window ? rows->window.size_us : 0;
+    query->time_output = rows->time_column;
+    query->source = std::move(rows->source);
+    query->inputs = std::move(rows->inputs);
+    query->stages = std::move(rows->below);
+    const bool follows = !bound.by_window && bound.order_column >= 0 && follow(*query, bound.order_column);
     if (bound.order_column < 0 || (!is_start && !follows)) {
       return fail("0A000", fmt::format("these rows do not come in the order of \"{}\"", source.order_column),
                   source.rows->span, "boxes take rows as a stream has them, or the windows of a view, by their time");
     }
-    for (auto& query : queries) {
-      boxes->source_of.push_back(static_cast<uint32_t>(boxes->sources.size() - 1));
-      result.inputs.push_back(std::move(query));
-    }
+    result.inputs.push_back(std::move(query));
   }
   if (auto bound = bind_all(unbound, *boxes); !bound) return tl::unexpected(bound.error());
   Stage stage;

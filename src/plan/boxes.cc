@@ -64,7 +64,7 @@ class Text {
 
   void add_stream(const Boxes::Stream& stream) {
     if (stream.from < boxes_.sources.size()) {
-      text_ += fmt::format("source {}", stream.from + 1);
+      text_ += fmt::format("input {}", stream.from + 1);
       return;
     }
     const Boxes::Box& from = boxes_.boxes[stream.from - boxes_.sources.size()];

@@ -60,9 +60,8 @@ struct Boxes {
     uint64_t slack = 0;                ///< kSort
     size_t port_count() const { return kind == Kind::kFilter ? conditions.size() + (passes_rest ? 1 : 0) : 1; }
   };
-  std::vector<Source> sources;
-  std::vector<uint32_t> source_of;  ///< by Query::inputs: UNION ALL of streams gives a source several
-  std::vector<Box> boxes;           ///< each after those that it reads
+  std::vector<Source> sources;  ///< Query::inputs
+  std::vector<Box> boxes;       ///< each after those that it reads
   Stream output;
 
   const batch::Schema& schema_of(const Stream& stream) const {
@@ -70,7 +69,7 @@ struct Boxes {
   }
 };
 
-/// What it reads and does, for EXPLAIN: "filter of source 1; 1: packets = 1". All that decides what it gives.
+/// What it reads and does, for EXPLAIN: "filter of input 1; 1: packets = 1". All that decides what it gives.
 std::string describe(const Boxes& boxes, const Boxes::Box& box);
 
 /// What the column of Box::numbers is called in UnboundBoxes: no field has such a name.

@@ -132,18 +132,13 @@ class Shower {
   }
 
   void add_boxes(const Boxes& boxes) {
-    open("boxes (rows in the order of arrival, edge, place)");
+    open("boxes (rows in the order of arrival, edge, input, place)");
     if (options_.distributed) fact("runs", "global: one worker for all rows");
-    for (size_t i = 0; i < boxes.sources.size(); ++i) {
-      std::vector<std::string> inputs;
-      for (size_t q = 0; q < boxes.source_of.size(); ++q) {
-        if (boxes.source_of[q] == i) inputs.push_back(std::to_string(q + 1));
-      }
-      const Boxes::Source& source = boxes.sources[i];
-      fact(fmt::format("source {}", i + 1),
-           fmt::format("input {} by {}", list_of(inputs),
-                       source.schema.columns[static_cast<size_t>(source.order_column)].name));
-    }
+    std::vector<std::string> times;
+    for (const Boxes::Source& source : boxes.sources)
+      times.push_back(
+          fmt::format("{}.{}", times.size() + 1, source.schema.columns[static_cast<size_t>(source.order_column)].name));
+    fact("times", list_of(times));
     for (const Boxes::Box& box : boxes.boxes) fact(box.name, describe(boxes, box));
     if (options_.distributed) fact("watermark", "that of the input that is furthest behind");
     add_counters(0);

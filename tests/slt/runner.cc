@@ -521,6 +521,8 @@ class Scenario {
                                                       {"result_rows", ledger.result_rows},
                                                       {"sum_overflow", ledger.sum_overflow},
                                                       {"late_unkept", ledger.late_unkept},
+                                                      {"box_tuples_refused", ledger.box_tuples_refused},
+                                                      {"box_windows_skipped", ledger.box_windows_skipped},
                                                       {"spread_rows", ledger.spread_rows},
                                                       {"spread_without_span", ledger.spread_without_span},
                                                       {"spread_too_long", ledger.spread_too_long},
