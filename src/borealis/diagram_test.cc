@@ -212,7 +212,7 @@ TEST(BorealisDiagram, ElementsAreWhereTheyBelong) {
        "<connection_point_view> is not supported in <borealis>",
        "a stream is read from now on; results are kept as history without it"},
       {with("«<modify» box='b'/>"), "0A000", "<modify> is not supported in <borealis>",
-       "change the diagram and add it again under its name"},
+       "change the box in its diagram: backstream query alter DIAGRAM"},
       {with("«<delete» query='q'/>"), "0A000", "<delete> is not supported in <borealis>",
        "a query is removed by its name: backstream query drop NAME"},
       {with("«<publish» stream='in'/>"), "0A000", "<publish> is not supported in <borealis>",

@@ -60,7 +60,7 @@ constexpr auto kForeignElements = std::to_array<ForeignElement>({
     {"size", "it belongs to <connection_point_view>, which is not supported"},
     {"range", "it belongs to <connection_point_view>, which is not supported"},
     {"radius", "it belongs to <connection_point_view>, which is not supported"},
-    {"modify", "change the diagram and add it again under its name"},
+    {"modify", "change the box in its diagram: backstream query alter DIAGRAM"},
     {"delete", "a query is removed by its name: backstream query drop NAME"},
     {"deploy", "diagrams and deployment stand in files of their own"},
     {"replica_set", kDeployHint},
