@@ -38,7 +38,10 @@ class Builder {
 
   Result<const plan::Relation*> relation_of(const InputStream& input) const;
   Result<void> read_input(const InputStream& input);
+  void count_readers();
   Result<void> add_box(const Box& box);
+  /// The rows of a stream for one of its readers: the last one gets them themselves.
+  Rows take(const std::string& stream, Rows& rows);
   Result<void> check_output(const std::vector<FieldValue>& fields) const;
 
   // law.cc: boxes as SQL
@@ -74,6 +77,7 @@ class Builder {
   const plan::Catalog& catalog_;
   const Demand demand_;
   std::map<std::string, Stream> streams_;
+  std::map<std::string, size_t> readers_;  ///< of each stream that is needed: ports and outputs that have not read yet
   std::map<std::string, const InputStream*> tables_;  ///< inputs that are lookup tables
   plan::UnboundBoxes boxes_;
   std::map<std::string, OrderedStream> sources_;  ///< by the stream that they hold

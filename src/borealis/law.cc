@@ -166,8 +166,9 @@ Result<std::vector<Rows>> Builder::filter(const FilterBox& filter, Rows rows) {
     conditions.push_back(std::move(*lowered));
   }
   std::vector<Rows> ports;
-  for (size_t port = 0; port < conditions.size() + filter.passes_rest; ++port) {
-    Rows passed = rows.copy();
+  const size_t count = conditions.size() + filter.passes_rest;
+  for (size_t port = 0; port < count; ++port) {
+    Rows passed = port + 1 < count ? rows.copy() : std::move(rows);
     (passed.is_grouped ? passed.having : passed.where).push_back(port_condition(conditions, port));
     if (auto fits = check_size(passed); !fits) return tl::unexpected(std::move(fits.error()));
     ports.push_back(std::move(passed));

@@ -62,12 +62,27 @@ Result<void> Builder::read_input(const InputStream& input) {
   return {};
 }
 
+void Builder::count_readers() {
+  for (size_t i = 0; i < diagram_.boxes.size(); ++i) {
+    if (!demand_.needs(i)) continue;
+    for (const Name& read : diagram_.boxes[i].inputs) ++readers_[read.text];
+  }
+  ++readers_[output_.stream.text];
+}
+
+Rows Builder::take(const std::string& stream, Rows& rows) {
+  if (--readers_.at(stream) > 0) return rows.copy();
+  Rows taken = std::move(rows);
+  streams_.erase(stream);
+  return taken;
+}
+
 Result<void> Builder::add_box(const Box& box) {
   if (!obeys_law(box)) return add_ordered(box);
   std::vector<Rows> inputs;
   for (const Name& read : box.inputs) {
     const auto found = streams_.find(read.text);
-    if (found != streams_.end()) inputs.push_back(std::get<Rows>(found->second).copy());
+    if (found != streams_.end()) inputs.push_back(take(read.text, std::get<Rows>(found->second)));
     else if (tables_.contains(read.text) && !std::holds_alternative<StaticJoinBox>(box.kind)) {
       return fail("0A000", fmt::format("\"{}\" is a lookup table", read.text), read.span,
                   "a table is read by joinstatic, as its second input");
@@ -123,6 +138,7 @@ Result<void> Builder::check_output(const std::vector<FieldValue>& fields) const 
 }
 
 Result<std::unique_ptr<plan::UnboundSelect>> Builder::build() {
+  count_readers();
   for (const InputStream& input : diagram_.inputs) {
     if (auto read = read_input(input); !read) return tl::unexpected(std::move(read.error()));
   }
