@@ -175,6 +175,9 @@ class DiagramReader {
 
   void read_input(const Element& element) {
     check_element(element, kInput);
+    if (diagram_.inputs.size() == kInputsMax) {
+      refuse("54000", fmt::format("a diagram has at most {} inputs", kInputsMax), element.span);
+    }
     const Name name = required_name(element, "stream");
     add_stream({name, true, diagram_.inputs.size()});
     diagram_.inputs.push_back({name, schema_of(required(element, "schema"))});
@@ -304,6 +307,10 @@ class DiagramReader {
       for (const Stream& stream : streams_) {
         if (!stream.is_input && !stream.is_read) diagram_.outputs.push_back({stream.name, std::nullopt});
       }
+    }
+    if (diagram_.outputs.size() > kOutputsMax) {
+      refuse("54000", fmt::format("a diagram has at most {} outputs", kOutputsMax),
+             diagram_.outputs[kOutputsMax].stream.span);
     }
     for (const OutputStream& output : diagram_.outputs) stream_of(output.stream).is_read = true;
     for (const Stream& stream : streams_) {

@@ -122,6 +122,7 @@ struct Diagram {
 };
 
 inline constexpr size_t kBoxesMax = 1'000, kPortsMax = 100, kFieldsMax = 200;
+inline constexpr size_t kInputsMax = 100, kOutputsMax = 100;  ///< each output is a query
 
 /// Every element, attribute, box type, parameter and type of Borealis is known here. What cannot be run is refused by
 /// its name, with what SQL or another box has for it; what Borealis does not know, with the nearest name. node= of an

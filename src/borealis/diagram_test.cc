@@ -306,9 +306,11 @@ TEST(BorealisDiagram, TypesAreChecked) {
 }
 
 TEST(BorealisDiagram, LimitsAreKept) {
-  std::string boxes;
-  for (size_t i = 0; i < kBoxesMax; ++i) boxes += box(fmt::format("b{}", i), "in", fmt::format("s{}", i));
-  EXPECT_EQ(read(with(boxes)).outputs.size(), kBoxesMax);
+  std::string boxes = box("b0", "in", "s0");
+  for (size_t i = 1; i < kBoxesMax; ++i) {
+    boxes += box(fmt::format("b{}", i), fmt::format("s{}", i - 1), fmt::format("s{}", i));
+  }
+  EXPECT_EQ(read(with(boxes)).boxes.size(), kBoxesMax);
   check({{with(boxes + "«<box» name='more' type='union'/>"), "54000", "a diagram has at most 1000 boxes"}});
   // 10 000 of them, each reading the one before.
   std::string chain = box("b0", "in", "s0");
@@ -325,6 +327,16 @@ TEST(BorealisDiagram, LimitsAreKept) {
   std::string ports = box("a", inputs, "a");
   ports.insert(ports.find("<out"), "«<in» stream='in'/>");
   check({{with(ports), "54000", "a box has at most 100 of <in>"}});
+
+  std::string inputs_of_diagram, unread;
+  for (size_t i = 1; i < kInputsMax; ++i) {
+    inputs_of_diagram += fmt::format("<input stream='in{0}' schema='s'/><output stream='in{0}'/>", i);
+  }
+  EXPECT_EQ(read(with(inputs_of_diagram + "<output stream='in'/>")).outputs.size(), kOutputsMax);
+  check(
+      {{with(inputs_of_diagram + "«<input» stream='more' schema='s'/>"), "54000", "a diagram has at most 100 inputs"}});
+  for (size_t i = 0; i < kOutputsMax; ++i) unread += box(fmt::format("u{}", i), "in", fmt::format("u{}", i));
+  check({{with(unread + box("more", "in", "«more»")), "54000", "a diagram has at most 100 outputs"}});
 
   std::string fields;
   for (size_t i = 0; i < kFieldsMax; ++i) fields += fmt::format("<field name='f{}' type='int'/>", i);
