@@ -116,6 +116,10 @@ void MergeHalf::close_until(Micros watermark) {
     }
     at = final ? windows_.erase(at) : std::next(at);
   }
+  // Also those that no row came for: a late one does not open them.
+  if (watermark != base::kMinTime && watermark != base::kMaxTime) {
+    final_before_ = std::max(final_before_, grid_.last_end_until(std::min(watermark - lateness, final_limit_)));
+  }
   if (options_.emit == plan::QueryOptions::Emit::kOnChange) send_changes(watermark);
   const auto is_over = [&](Micros start) {
     const Micros end = grid_.last_window_end(start);
