@@ -48,5 +48,5 @@ export const CHOICES: Record<string, readonly string[]> = {
 };
 
 export const AGGREGATES = "count sum avg min max firstval lastval count_distinct".split(" ");
-export const DIAGRAM_FUNCTIONS = ("min max abs int long short byte strlen pad now sin cos tan asin acos atan atan2 sinh cosh tanh ln log sqrt exp floor ceil pow").split(" ");
+export const DIAGRAM_FUNCTIONS = ("min max abs int long short byte strlen pad now sequence sin cos tan asin acos atan atan2 sinh cosh tanh ln log sqrt exp floor ceil pow").split(" ");
 export const OPERATORS = ["and", "or", "not", "if", "then", "else"];
