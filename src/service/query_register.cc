@@ -75,12 +75,13 @@ Result<QueryRegister::Stage> QueryRegister::stage(const WantedMap& wanted,
   Stage stage;
   stage.definitions = ground_.definitions();
   std::vector<Waiting> waiting;
+  QueryReader reader;
   std::set<std::string> late_read;
   for (const auto& [name, entry] : wanted) {
     if (entry.definition.state != QueryState::kRunning) continue;
     const auto given = sources.find(name);
     std::string source = given == sources.end() || given->second.empty() ? name : given->second;
-    auto statement = query_called(name, entry.definition.text, source);
+    auto statement = reader.query_called(name, entry.definition.text, source);
     if (!statement) return tl::unexpected(std::move(statement.error()));
     auto relations = relations_of(*statement);
     std::set<std::string> others;
@@ -428,6 +429,7 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
   std::vector<catalog::Change> changes;
   std::vector<Done> done;
   std::set<std::string> touched;
+  QueryReader reader;
   for (const Edit& edit : edits) {
     if (edit.name.starts_with(kTemporaryMark)) {
       return fail("42939",
@@ -476,7 +478,8 @@ Result<std::vector<QueryRegister::Done>> QueryRegister::change(std::span<const E
         if (edit.comment) definition.comment = *edit.comment;
         sources[edit.name] = edit.source_name;
         // What is paused is not bound with the others, but must be a query all the same.
-        if (auto one = query_called(edit.name, edit.text, edit.source_name.empty() ? edit.name : edit.source_name);
+        if (auto one =
+                reader.query_called(edit.name, edit.text, edit.source_name.empty() ? edit.name : edit.source_name);
             !one)
           return tl::unexpected(std::move(one.error()));
       } else {
@@ -693,10 +696,9 @@ Result<std::string> QueryRegister::explain(const std::string& text, const std::s
   for (UnboundStatement& statement : *statements) {
     // A query that is there is explained as it is, or would be when it is altered: it runs, so it is not answered from
     // results, and what it alerts of is no part of a plan. A stream of a diagram may be called like something else.
-    const bool is_there =
-        statement.kind == UnboundStatement::Kind::kCreateMaterializedView &&
-        (wanted_.contains(statement.name) ||
-         (statement.maker && std::as_const(definitions).catalog().find(statement.name) != nullptr));
+    const bool is_there = statement.kind == UnboundStatement::Kind::kCreateMaterializedView &&
+                          (wanted_.contains(statement.name) ||
+                           (statement.maker && std::as_const(definitions).catalog().find(statement.name) != nullptr));
     if (is_there) {
       statement.kind = UnboundStatement::Kind::kSelect;
       std::erase_if(statement.options, [](const auto& option) { return option.name.starts_with("alert."); });

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "borealis/compile.h"
@@ -98,6 +99,33 @@ Result<UnboundStatement> query_called(const std::string& name, std::string_view 
   if (!statements) return tl::unexpected(std::move(statements.error()));
   auto query = borealis::is_xml(text) ? output_called(name, std::move(*statements))
                                       : statement_called(name, std::move(*statements));
+  if (!query) base::locate(query.error(), source_name, text);
+  return query;
+}
+
+Result<UnboundStatement> QueryReader::query_called(const std::string& name, std::string_view text,
+                                                   std::string_view source_name) {
+  if (!borealis::is_xml(text)) return service::query_called(name, text, source_name);
+  const auto is_it = [&](const UnboundStatement& output) { return output.name == name; };
+  const auto take = [&](std::vector<UnboundStatement>& outputs) -> std::optional<UnboundStatement> {
+    const auto found = std::find_if(outputs.begin(), outputs.end(), is_it);
+    if (found == outputs.end()) return std::nullopt;
+    UnboundStatement taken = std::move(*found);
+    outputs.erase(found);
+    return taken;
+  };
+  if (const auto known = outputs_.find(text); known != outputs_.end()) {
+    if (auto taken = take(known->second)) return std::move(*taken);
+  }
+  auto outputs = parse_queries(text, source_name);
+  if (!outputs) return tl::unexpected(std::move(outputs.error()));
+  if (outputs->size() > 1) {
+    if (auto taken = take(*outputs)) {
+      outputs_[text] = std::move(*outputs);
+      return std::move(*taken);
+    }
+  }
+  auto query = output_called(name, std::move(*outputs));
   if (!query) base::locate(query.error(), source_name, text);
   return query;
 }

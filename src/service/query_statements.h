@@ -1,5 +1,6 @@
 #pragma once
 // Texts of queries come in two languages: SQL, and Borealis XML. Whoever takes either reads it here.
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,16 @@ base::Result<std::vector<plan::UnboundStatement>> parse_queries(std::string_view
 /// one query, or has another name; 42704 no output stream has the name.
 base::Result<plan::UnboundStatement> query_called(const std::string& name, std::string_view text,
                                                   std::string_view source_name);
+
+/// query_called() of many queries: a diagram of which several are output streams is read once. Texts must outlive it.
+class QueryReader {
+ public:
+  base::Result<plan::UnboundStatement> query_called(const std::string& name, std::string_view text,
+                                                    std::string_view source_name);
+
+ private:
+  std::map<std::string_view, std::vector<plan::UnboundStatement>> outputs_;  ///< by text: those not asked for yet
+};
 
 /// The names that a text itself gives to queries: of one CREATE VIEW, or of the output streams of a diagram. Empty
 /// where it is something else, or cannot be read.

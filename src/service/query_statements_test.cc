@@ -55,6 +55,22 @@ TEST(QueryStatements, AQueryIsTheStreamOfItsNameOrTheOnlyOne) {
   EXPECT_EQ(missing.error().column, 17u);
 }
 
+TEST(QueryStatements, ADiagramOfSeveralQueriesIsReadOnce) {
+  const std::string two = diagram(2), one = diagram(1);
+  QueryReader reader;
+  const auto first = reader.query_called("out1", two, "q"), second = reader.query_called("out0", two, "q");
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->name, "out1");
+  EXPECT_EQ(second->name, "out0");
+  EXPECT_EQ(reader.query_called("out1", two, "q")->name, "out1") << "asked again";
+  EXPECT_EQ(reader.query_called("a", one, "q")->name, "a");
+  EXPECT_EQ(reader.query_called("b", one, "q")->name, "b");
+  EXPECT_EQ(reader.query_called("c", "SELECT 1", "q")->name, "c");
+  const auto missing = reader.query_called("out2", two, "q");
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().hint.find("out0, out1"), std::string::npos) << missing.error().hint;
+}
+
 TEST(QueryStatements, NamesAreThoseThatTheTextGives) {
   using Names = std::vector<std::string>;
   EXPECT_EQ(names_in(diagram(2)), (Names{"out0", "out1"}));

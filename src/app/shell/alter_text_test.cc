@@ -30,6 +30,13 @@ TEST(AlterText, SetsAndResetsOptions) {
   EXPECT_EQ(altered(with, "ALTER MATERIALIZED VIEW v RESET (delay, late)"),
             "CREATE MATERIALIZED VIEW v (a) AS SELECT 1");
 }
+TEST(AlterText, OfADiagramTheInstructionIsChanged) {
+  const std::string alter = "ALTER MATERIALIZED VIEW v SET (delay = '2 s', rest_row = true, emit)";
+  const auto parsed = sql::parse(alter, "");
+  ASSERT_TRUE(parsed) << parsed.error().render();
+  EXPECT_EQ(altered_text("v", "<?backstream delay=\"1 s\"?>\n<borealis/>", (*parsed)[0], alter).value(),
+            "<?backstream delay=\"2 s\" rest_row=\"true\" emit=\"true\"?>\n<borealis/>");
+}
 TEST(AlterText, ASelectBecomesAView) {
   EXPECT_EQ(altered("SELECT 1", "ALTER MATERIALIZED VIEW v SET (\"alert.for\" = '30 s')"),
             "CREATE MATERIALIZED VIEW v WITH (\"alert.for\" = '30 s') AS\nSELECT 1");
