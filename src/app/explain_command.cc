@@ -71,13 +71,14 @@ class Explanation {
     if (plan::Definitions::is_change(statement.kind)) return definitions_->change(std::move(statement));
     if (statement.kind != Kind::kSelect && statement.kind != Kind::kCreateMaterializedView)
       return base::fail("42601", "this statement is no query", statement.span);
-    if (asked_.as == "xml" && !shown_.empty())
-      return base::fail("42601", "a diagram is made of one query", statement.span, "give the other by itself");
     if (asked_.as != "plan") {
       auto written = service::written_in(asked_.as == "sql" ? service::Language::kSql : service::Language::kXml,
                                          {&statement, 1}, text, *definitions_);
       if (!written) return tl::unexpected(std::move(written.error()));
-      shown_.append(shown_.empty() ? "" : "\n").append(*written);
+      const bool is_there = *written == shown_;  // By another output of the same diagram.
+      if (asked_.as == "xml" && !shown_.empty() && !is_there)
+        return base::fail("42601", "a diagram is made of one query", statement.span, "give the other by itself");
+      if (!is_there) shown_.append(shown_.empty() ? "" : "\n").append(*written);
     }
     auto added = definitions_->add_query(std::move(statement), text, fmt::format("select{}", ++count_));
     if (!added) return tl::unexpected(std::move(added.error()));

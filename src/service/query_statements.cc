@@ -159,19 +159,23 @@ Result<std::string> written_in(Language language, UnboundStatement& statement, s
   statement.kind = kind;
   statement.options = std::move(options);
   if (!bound) return tl::unexpected(bound.error());
-  return language == Language::kSql ? plan::to_sql(statement) : borealis::to_xml(statement, definitions.catalog());
+  if (language == Language::kSql) return plan::to_sql(statement);
+  // A diagram is its own, with all of its boxes and outputs.
+  if (statement.maker) return fmt::format("{}{}", text, text.ends_with('\n') ? "" : "\n");
+  return borealis::to_xml(statement, definitions.catalog());
 }
 
 }  // namespace
 
 Result<std::string> written_in(Language language, std::span<UnboundStatement> statements, std::string_view text,
                                const plan::Definitions& definitions) {
-  if (language == Language::kXml && statements.size() > 1)
-    return fail("42601", "a diagram is made of one query", statements[1].span, "give the other by itself");
   std::string all;
   for (UnboundStatement& statement : statements) {
     auto one = written_in(language, statement, text, definitions);
     if (!one) return one;
+    if (*one == all) continue;  // Another output of the same diagram.
+    if (language == Language::kXml && !all.empty())
+      return fail("42601", "a diagram is made of one query", statement.span, "give the other by itself");
     all.append(all.empty() ? "" : "\n").append(*one);
   }
   return all;

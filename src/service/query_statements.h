@@ -40,7 +40,7 @@ enum class Language : uint8_t { kSql, kXml };
 
 /// SELECTs and materialized views as a text of the language, once they are bound and so known to be right. Their
 /// SELECTs are made where there are none (SelectMaker).
-/// @param text  that they stand in
+/// @param text  that they stand in; of a diagram it is the XML, whatever its boxes
 /// Errors: those of binding; 42601 a diagram is of one query, or this is none; 0A000 the language has no words for it.
 /// With spans in `text`.
 base::Result<std::string> written_in(Language language, std::span<plan::UnboundStatement> statements,

@@ -136,6 +136,7 @@ class Offline(harness.Case):
         back = self.write("back.xml", document.stdout)
         pcap = self.write("a.pcap", capture())
         self.assertEqual(self.rows("--pcap", pcap, back), self.rows("--pcap", pcap, again))
+        self.assertEqual(self.run_backstream("explain", self.write("s.xml", SPLIT), "--as", "xml").stdout, SPLIT)
         both = self.run_backstream("explain", self.write("s.xml", SPLIT), "--as", "sql").stdout
         self.assertEqual(both.count("CREATE MATERIALIZED VIEW"), 2, both)
         self.assertIn("a diagram is made of one query", self.refused("explain", again, "-e", "SELECT octets FROM flows", "--as", "xml"))

@@ -111,7 +111,7 @@ export function NewPage() {
           <span class="muted">{may_operate.value ? q.keep_hint : q.may_not_keep}</span>
         </div>
       </Panel>
-      {tried && <Tried key={`${tried.count}`} text={tried.text} is_part={tried.text !== draft.text && own_name !== null} />}
+      {tried && <Tried key={`${tried.count}`} text={tried.text} is_part={tried.text !== draft.text && (own_name !== null || is_xml(draft.text))} />}
     </>
   );
 }
