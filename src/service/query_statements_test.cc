@@ -56,12 +56,13 @@ TEST(QueryStatements, AQueryIsTheStreamOfItsNameOrTheOnlyOne) {
 }
 
 TEST(QueryStatements, ADiagramOfSeveralQueriesIsReadOnce) {
-  const std::string two = diagram(2), one = diagram(1);
+  const std::string two = diagram(2, "<?backstream filter.ams=\"octets &gt; 5\"?>"), one = diagram(1);
   QueryReader reader;
   const auto first = reader.query_called("out1", two, "q"), second = reader.query_called("out0", two, "q");
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->name, "out1");
   EXPECT_EQ(second->name, "out0");
+  EXPECT_EQ(first->options[0].condition, second->options[0].condition) << "read twice";
   EXPECT_EQ(reader.query_called("out1", two, "q")->name, "out1") << "asked again";
   EXPECT_EQ(reader.query_called("a", one, "q")->name, "a");
   EXPECT_EQ(reader.query_called("b", one, "q")->name, "b");
