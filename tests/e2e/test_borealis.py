@@ -53,6 +53,23 @@ SPLIT = ('<?backstream bind.packets="flows"?>\n' + HEAD + """  <output stream="w
     <parameter name="pass-on-false-port" value="1"/>
   </box>
 """ + aggregate("web_box", "to_web", "web") + aggregate("rest_box", "others", "rest") + "</borealis>\n")
+# Of every three tuples one, in the order of arrival: no SQL means that.
+THREES = ('<?backstream bind.packets="flows"?>\n' + HEAD + """  <output stream="threes"/>
+  <box name="three" type="aggregate">
+    <in stream="packets"/>
+    <out stream="threes"/>
+    <parameter name="aggregate-function.0" value="count()"/>
+    <parameter name="aggregate-function-output-name.0" value="flows"/>
+    <parameter name="aggregate-function.1" value="lastval(octets)"/>
+    <parameter name="aggregate-function-output-name.1" value="newest"/>
+    <parameter name="group-by" value="dstport"/>
+    <parameter name="window-size-by" value="TUPLES"/>
+    <parameter name="window-size" value="3"/>
+    <parameter name="advance" value="3"/>
+    <parameter name="order-by" value="TUPLENUM"/>
+  </box>
+</borealis>
+""")
 TWIN = ("SELECT dst_port AS dstport, window_start AS time, count(*) AS flows, sum(octets) AS total "
         "FROM tumble(flows, time, interval '1 min') GROUP BY dst_port, window_start")
 
@@ -272,6 +289,26 @@ class Online(daemon.Case):
         self.assertIn("ok", self.query("validate", self.write("twin.xml", xml)))
         status, answer = self.node.request("POST", "/api/v1/explain", {"text": TWIN, "as": "prose"})
         self.assertEqual((status, answer["code"]), (422, "22023"), answer)
+
+    def test_boxes_in_the_order_of_arrival_run_in_a_service(self):
+        xml = self.write("threes.xml", THREES)
+        self.query("add", "threes", xml)
+        stream = self.node.events("threes")
+        router = self.node.router("127.0.0.9")
+        self.addCleanup(router.close)
+        at = int(time.time())
+        for octets in (1, 2, 3, 4, 5, 6):
+            router.send(1, at=at, dport=80, octets=octets)
+        deadline, rows = time.time() + 60, []
+        while len(rows) < 2:
+            self.assertLess(time.time(), deadline, stream.events)
+            router.send(1, dport=9 + len(stream.events) % 7)  # Time goes on with flows.
+            rows = [row for name, _, data in stream.wait(len(stream.events) + 1, 0.3) if name == "rows" for row in data["rows"] if row[0] == 80]
+        self.assertEqual(rows, [[80, 3, 3], [80, 3, 6]])
+        said = self.query("explain", "threes", "--as", "sql", code=3)
+        self.assertIn(f"threes:{place('<box name=', THREES)}: error: ", said)
+        self.assertEqual(self.query("explain", "threes", "--as", "xml"), THREES)
+        self.assertIn("three", self.query("explain", "threes"))
 
     def test_alerts_of_a_diagram_fire(self):
         text = '<?backstream bind.packets="flows" alert.when="flows &gt; 2" alert.severity="page"?>\n' + by_second(TRAFFIC)
