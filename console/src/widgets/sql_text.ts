@@ -19,7 +19,7 @@ export const colours = HighlightStyle.define([
   { tag: [tags.string, tags.special(tags.string)], color: "var(--warning)" },
   { tag: [tags.number, tags.bool, tags.null], color: "var(--good)" },
   { tag: [tags.tagName, tags.angleBracket], color: "var(--accent)" },
-  { tag: tags.attributeName, color: "var(--good)" },
+  { tag: tags.attributeName, color: "var(--text)" },
   { tag: tags.attributeValue, color: "var(--warning)" },
   { tag: [tags.comment, tags.processingInstruction, tags.documentMeta], color: "var(--muted)", fontStyle: "italic" },
 ]);
