@@ -364,7 +364,8 @@ service::QueryGround Daemon::ground() {
             board_->drop(object.name);
             if (history_ && is_kept(object.name)) history_->drop(object.name);
           },
-          shared_catalog_ != nullptr, half_ == exec::Half::kMerge};
+          shared_catalog_ != nullptr, half_ == exec::Half::kMerge,
+          half_ == exec::Half::kEdge ? options_.edges_hear : 0};
 }
 
 Result<void> Daemon::open_alerts() {

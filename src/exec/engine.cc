@@ -423,10 +423,18 @@ class RunningQuery final : public RowReceiver {
   Micros frontier() const { return frontier_; }
   Micros life_until() const { return life_until_; }
   /// No row of a window that begins before `until` is expected at this watermark, or would still be taken.
-  bool is_over(Micros watermark, Micros until) const {
+  /// @param window_us  how long windows are that its rows come to, which may be those of what reads it
+  bool is_over(Micros watermark, Micros until, Micros window_us) const {
     if (watermark == base::kMaxTime || until == base::kMinTime) return true;
     if (watermark == base::kMinTime || until == base::kMaxTime) return false;
-    return watermark - query_->stages.front().window.size_us - query_->options.allowed_lateness_us >= until;
+    return watermark - window_us - query_->options.allowed_lateness_us >= until;
+  }
+  /// Of its stages, and those of its inputs.
+  Micros longest_window() const {
+    Micros longest = 0;
+    for (const plan::Stage& stage : query_->stages) longest = std::max(longest, stage.window.size_us);
+    for (const auto& input : inputs_) longest = std::max(longest, input->longest_window());
+    return longest;
   }
   /// Those that a window does not have whole.
   std::vector<uint32_t> edges_missing(const WindowRef& window) const {
@@ -891,10 +899,12 @@ bool Engine::has_ended(size_t query_index) const {
   RunningQuery& query = *state_->queries[query_index];
   if (state_->options.half != Half::kEdge) return query.has_ended();
   // Its windows close elsewhere: it goes when no row is to be expected any more that they would take.
+  const Micros window_us = query.longest_window();
   bool ended = true;
   query.for_each_reading([&](const RunningQuery& reading) {
     const State::Stream* s = state_->find(reading.query().source.name);
-    ended &= s != nullptr && reading.is_over(s->watermarks[static_cast<size_t>(Clock::kEvent)], query.life_until());
+    ended &= s != nullptr &&
+             reading.is_over(s->watermarks[static_cast<size_t>(Clock::kEvent)], query.life_until(), window_us);
   });
   return ended;
 }

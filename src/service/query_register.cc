@@ -217,6 +217,11 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
     const Micros seen = ground_.seen_from(wanted.find(name)->second.object);
     return seen == base::kMinTime ? base::kMinTime : seen + 1;
   };
+  const auto end_of = [&](const std::string& name) {
+    const Micros boundary = boundary_of(name);
+    if (ground_.windows_begin_after == 0) return boundary;
+    return std::max(boundary, wanted.find(name)->second.object.changed_at + ground_.windows_begin_after + 1);
+  };
   std::set<std::string> there;
   for (const Staged& staged : stage.items) there.insert(staged.name);
   const auto starts = [&](const std::string& name) {
@@ -238,7 +243,7 @@ void QueryRegister::settle(Stage stage, const WantedMap& wanted) {
       ++at;
       continue;
     }
-    end(std::move(at->second), taken_over.contains(name) ? boundary_of(name) : base::kMinTime);
+    end(std::move(at->second), taken_over.contains(name) ? end_of(name) : base::kMinTime);
     at = running_.erase(at);
   }
   for (Staged& staged : stage.items) {

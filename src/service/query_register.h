@@ -36,6 +36,9 @@ struct QueryGround {
   bool shared = false;
   /// The engine here is for plans alone, and sees nothing: how far queries are is known elsewhere.
   bool elsewhere = false;
+  /// Of an edge: windows of a version begin so long after its change, where they close (Daemon::Options::edges_hear);
+  /// until then those of the version before take rows. 0: windows close here.
+  base::Micros windows_begin_after = 0;
 };
 
 /// The query register: what the catalog says is to run, runs; a change of either is a change of both. Queries come, go

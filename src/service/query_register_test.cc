@@ -67,7 +67,9 @@ class Process {
                        [this](const catalog::Object& object, exec::ResultSink*, bool last) {
                          forgotten.push_back(label(object) + (last ? ", last" : ""));
                        },
-                       shared};
+                       shared,
+                       false,
+                       half == exec::Half::kEdge ? 10 * kSecond : 0};
     queries.emplace(*catalog, std::move(ground));
   }
   static std::unique_ptr<catalog::Catalog> open(const std::string& path) {
@@ -105,8 +107,12 @@ class Process {
 
  private:
   static exec::EngineOptions options_of(exec::Half half) {
+    static struct : exec::PartialsOut {
+      void append(std::vector<uint8_t>&&) override {}
+    } nobody;
     exec::EngineOptions options;
     options.half = half;
+    options.partials_out = &nobody;
     return options;
   }
   std::optional<batch::BatchBuffer> buffer_;
@@ -231,6 +237,29 @@ TEST_F(QueryRegisterTest, ANewVersionTakesOverWithoutAGap) {
   EXPECT_EQ(process->engine.query_count(), 4u);
   const auto history = process->catalog->history(catalog::Kind::kQuery, "matrix", 10);
   ASSERT_EQ(history->size(), 2u);
+}
+
+TEST_F(QueryRegisterTest, AtAnEdgeAVersionTakesRowsUntilTheWindowsBeforeTheNextOnesAreOver) {
+  // The second has its windows above its inputs, which have none.
+  const std::string both =
+      "WITH u AS (SELECT time FROM flows WHERE src_as = 1 UNION ALL SELECT time FROM flows WHERE src_as = 2) "
+      "SELECT window_start, count(*) AS n FROM tumble(u, time, interval '60 s') GROUP BY window_start";
+  const std::string groups =
+      "SELECT window_start, count(*) AS n FROM tumble(flows, time, interval '60 s') GROUP BY window_start";
+  for (const std::string& text : {groups, both}) {
+    SCOPED_TRACE(text);
+    std::filesystem::remove(folder_ / "edge.db");
+    process.emplace(Process::open((folder_ / "edge.db").string()), true, exec::Half::kEdge);
+    ASSERT_EQ(change({edit(Action::kAdd, "q", text)}), "add q");
+    process->run_until(115);
+    ASSERT_EQ(change({edit(Action::kAlter, "q", text + " HAVING count(*) > 1")}), "alter q");
+    // Windows of the next begin at 125 s where they close: the one from 120 s is the last of this one.
+    process->run_until(179);
+    EXPECT_TRUE(process->forgotten.empty());
+    process->run_until(190);
+    EXPECT_EQ(process->forgotten, (std::vector<std::string>{"q v1"}));
+    process.reset();
+  }
 }
 
 TEST_F(QueryRegisterTest, WhatAnEarlierProcessGaveIsNotGivenAgainByAVersionThatEnds) {
