@@ -262,7 +262,7 @@ class Planner {
     return {};
   }
 
-  /// The site of an edge, none where it need not be told from others. Its flows are told from those of others by it.
+  /// The site by which the flows of an edge are told from those of others; none of the only edge there is.
   Result<Sites> sites_of(size_t edge, SourceSpan span) const {
     const Node& node = nodes_[edge];
     if (node.site.empty()) {
@@ -360,7 +360,7 @@ class Planner {
 
   Result<Options> wanted(size_t query, const Placed& placed) {
     Options options;
-    bool at_edges = false, elsewhere = false, counts_all = false;
+    bool at_edges = false, elsewhere = false;
     for (const Place& place : placed.places) {
       const Node& node = nodes_[place.node];
       if (!node.has("edge") || !place.reads_input) {
@@ -371,10 +371,8 @@ class Planner {
       elsewhere = elsewhere || node.has("merge");
       auto sites = sites_of(place.node, place.node_span);
       if (!sites) return tl::unexpected(std::move(sites.error()));
-      counts_all = counts_all || sites->empty();
       options.sites.merge(*sites);
     }
-    if (counts_all) options.sites.clear();
     options.where = at_edges && elsewhere ? Placement::Where::kAuto
                     : at_edges            ? Placement::Where::kEdge
                                           : Placement::Where::kCentral;
