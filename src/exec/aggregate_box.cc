@@ -234,7 +234,8 @@ class AggregateBox final : public BoxRunner {
   }
 
   void offer_value(typename Groups::Place group, Wide value, size_t row, const Moment& moment) {
-    if (!open_until(group, value, moment.arrival)) ++context_.ledger.box_tuples_refused;
+    open_until(group, value, moment.arrival);
+    bool has_window = false;
     size_t kept = 0;
     for (size_t w = 0; w < group->open.size(); ++w) {
       Window& window = *group->open[w];
@@ -243,13 +244,17 @@ class AggregateBox final : public BoxRunner {
         discard(window);
         continue;
       }
-      if (value >= window.start && value < window.start + size_) add(window, row);
+      if (value >= window.start && value < window.start + size_) {
+        add(window, row);
+        has_window = true;
+      }
       group->open[kept++] = &window;
     }
     group->open.resize(kept);
+    if (!has_window) ++context_.ledger.box_tuples_refused;  // It is too late for all, or there was no room.
   }
-  /// Opens the windows that start at or before the value. False: there is no room for all of them.
-  bool open_until(typename Groups::Place group, Wide value, Micros arrival) {
+  /// Opens the windows that start at or before the value, as far as there is room for them.
+  void open_until(typename Groups::Place group, Wide value, Micros arrival) {
     Wide& next = group->next;
     if (!group->begun) {
       constexpr auto kLeast = static_cast<Wide>(std::numeric_limits<Value>::lowest());
@@ -259,7 +264,7 @@ class AggregateBox final : public BoxRunner {
     // Of a gap, windows that nobody would see.
     if (window_.drops_empty && window_.slack == 0 && next + size_ <= value)
       next += (Values::steps(next + size_, value, advance_) + 1) * advance_;
-    if (value < next) return true;
+    if (value < next) return;
     constexpr auto kMost = static_cast<Wide>(plan::kGapWindowsMax);
     if (const Wide count = Values::steps(next, value, advance_) + 1; count > kMost) {
       next += (count - kMost) * advance_;
@@ -268,11 +273,10 @@ class AggregateBox final : public BoxRunner {
     }
     while (next <= value) {
       // Of reals, steps may be too small to matter.
-      if (next + advance_ <= next || !context_.room.take()) return false;
+      if (next + advance_ <= next || !context_.room.take()) return;
       open(group, arrival).start = next;
       next += advance_;
     }
-    return true;
   }
 
   void offer_tuple(typename Groups::Place group, Wide value, bool has_value, size_t row, const Moment& moment) {

@@ -138,7 +138,7 @@ class BoxStage final : public CombiningStage {
    public:
     Input(BoxStage& stage, size_t number) : stage_(stage), number_(number) {}
     void on_rows(const WindowRef& window, ColumnBatch& rows, bool) override {
-      if (window.final && rows.row_count > 0) stage_.take(number_, {window.edge, window.branch}, rows);
+      if (window.final && rows.row_count > 0) stage_.hold(number_, {window.edge, window.branch}, rows);
     }
     void on_frontier(Micros frontier) override {
       frontier_ = frontier;
@@ -196,7 +196,7 @@ class BoxStage final : public CombiningStage {
     }
   }
   /// Rows of a stream may come from several threads.
-  void take(size_t input, const Origin& origin, const ColumnBatch& rows) {
+  void hold(size_t input, const Origin& origin, const ColumnBatch& rows) {
     const std::lock_guard lock(mutex_);
     const Column& times = rows.columns[static_cast<size_t>(source_of(input).order_column)];
     for (size_t row = 0; row < rows.row_count;) {

@@ -80,10 +80,12 @@ TEST(AggregateBox, WindowsThatSlideOverlap) {
             "1 0 12 | 1 4 19 | 1 8 33 | 1 12 14");
 }
 
-TEST(AggregateBox, ATupleOfBeforeAllOpenWindowsIsIgnored) {
+TEST(AggregateBox, ATupleOfBeforeAllOpenWindowsIsLeftOutAndCounted) {
   Diagram d;
   d.aggregate(Diagram::source(), "count(*) AS c", 10, 10);
-  EXPECT_EQ(result_of(d, {{1, 1, 10}, {2, 1, 20}, {3, 1, 15}, {4, 1, 9}}), "1 10 1 | 1 20 1");
+  const std::vector<Row> rows = {{1, 1, 10}, {2, 1, 20}, {3, 1, 15}, {4, 1, 9}};
+  EXPECT_EQ(result_of(d, rows), "1 10 1 | 1 20 1");
+  EXPECT_EQ(run(d.query(), rows, {}).ledger.box_tuples_refused, 2u);
 }
 
 TEST(AggregateBox, WindowsOfAGapComeEmptyUnlessTheyAreDropped) {

@@ -70,7 +70,8 @@ struct WindowLedger {
   /// exporters number their records. Edges that are processes of their own tell it (partial::Loss).
   uint64_t lost = 0;
   // Of boxes in arrival order (exec/box_stage.h), which may have made a tuple of several rows, or several of one:
-  uint64_t box_tuples_refused = 0;   ///< memory was full, or the field that they are ordered by has no value
+  /// Memory was full, the field that they are ordered by has no value, or no window of their group is open to it.
+  uint64_t box_tuples_refused = 0;
   uint64_t box_windows_skipped = 0;  ///< of a gap of more than plan::kGapWindowsMax windows: the first ones
   uint64_t late_unkept = 0;  ///< late rows that `<view>_late` does not hold: too many groups of them came at once
   WindowLedger& operator+=(const WindowLedger& other);
