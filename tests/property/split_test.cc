@@ -110,6 +110,19 @@ void expect_late_rows(const Outcome& outcome, size_t view, size_t late_view, uin
   EXPECT_EQ(rows, outcome.ledgers[view].late) << "seed " << seed;
 }
 
+/// A row is counted in each window of `hops`, four of them, or stands in `hops_late` for it.
+void expect_each_window_once(const Outcome& outcome, size_t hops, size_t late_hops, uint64_t seed) {
+  const std::string counted = std::to_string(hops) + '|', late = std::to_string(late_hops) + '|';
+  uint64_t rows = 0;
+  for (const std::string& row : outcome.rows) {
+    if (row.starts_with(late)) rows += std::stoull(row.substr(row.rfind('|') + 1));
+    if (!row.starts_with(counted)) continue;
+    const size_t protocol = row.find('|', counted.size()) + 1;
+    rows += std::stoull(row.substr(row.find('|', protocol) + 1));
+  }
+  EXPECT_EQ(rows, 4 * outcome.ledgers[hops].assigned) << "seed " << seed;
+}
+
 /// The rows of a query, without its number.
 std::vector<std::string> rows_of(const Outcome& outcome, size_t query) {
   const std::string number = std::to_string(query) + '|';
@@ -166,6 +179,14 @@ TEST(WholeIsSplit, ForAnyDealBatchSizeAndHash) {
     shipped.pane_us_max = 60 * kSecond;
     expect_same(whole, run(flows, shipped, datagram_rows, delay, static_cast<uint32_t>(seed), true), seed,
                 "shipped panes");
+  }
+}
+
+TEST(LateRows, AreMissedByTheWindowsThatDoNotCountThem) {
+  for (uint64_t seed = 1; seed <= rounds(); ++seed) {
+    std::mt19937_64 random(seed);
+    const auto flows = make_flows(random, 300, 200 * kSecond);
+    expect_each_window_once(run(flows, {}, 1, 40 * kSecond, 0, true), 2, 9, seed);
   }
 }
 
