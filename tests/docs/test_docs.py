@@ -147,6 +147,8 @@ class Diagrams(unittest.TestCase):
         self.assertGreaterEqual(len(found), 2)
         diagram = None
         for text in found:
+            if text.startswith("<deploy"):   # Needs nodes: tests/cluster/test_deploy.py.
+                continue
             diagram = text if text.startswith("<borealis") else text + diagram
             path = os.path.join(Examples.folder, "diagram.xml")
             with open(path, "w") as file:
