@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -25,19 +26,27 @@ struct OrderedStream {
 
 class Builder {
  public:
-  Builder(const Diagram& diagram, size_t output, const Bindings& bindings, const plan::Catalog& catalog)
+  /// @param in_order  inputs whose tuples take part in boxes from the first on
+  Builder(const Diagram& diagram, size_t output, const Bindings& bindings, const plan::Catalog& catalog,
+          std::set<std::string> in_order = {})
       : diagram_(diagram),
         output_(diagram.outputs[output]),
         bindings_(bindings),
         catalog_(catalog),
-        demand_(diagram, output) {}
+        demand_(diagram, output),
+        in_order_(std::move(in_order)) {}
   Result<std::unique_ptr<plan::UnboundSelect>> build();
+  /// After build(): inputs that several sources of the boxes read. Between these the order of tuples that came
+  /// together, in one datagram, is not known any more.
+  std::set<std::string> divided_inputs() const;
 
  private:
   using Stream = std::variant<Rows, OrderedStream>;
 
   Result<const plan::Relation*> relation_of(const InputStream& input) const;
   Result<void> read_input(const InputStream& input);
+  /// Of an input in order: leaves out what none of the filters that read it lets through, so that it need not travel.
+  void leave_out_unread(const std::string& stream, Rows& rows);
   void count_readers();
   Result<void> add_box(const Box& box);
   /// The rows of a stream for one of its readers: the last one gets them themselves.
@@ -76,6 +85,8 @@ class Builder {
   const Bindings& bindings_;
   const plan::Catalog& catalog_;
   const Demand demand_;
+  const std::set<std::string> in_order_;
+  std::vector<std::string> source_inputs_;  ///< in arrival order: those that sources read, each as often as they do
   std::map<std::string, Stream> streams_;
   std::map<std::string, size_t> readers_;  ///< of each stream that is needed: ports and outputs that have not read yet
   std::map<std::string, const InputStream*> tables_;  ///< inputs that are lookup tables

@@ -132,6 +132,9 @@ bool Builder::obeys_law(const Box& box) const {
     return found == streams_.end() || std::holds_alternative<Rows>(found->second);
   };
   if (!std::all_of(box.inputs.begin(), box.inputs.end(), is_rows)) return false;
+  if (std::any_of(box.inputs.begin(), box.inputs.end(),
+                  [&](const Name& read) { return in_order_.contains(read.text); }))
+    return false;
   if (std::holds_alternative<SortBox>(box.kind) || std::holds_alternative<JoinBox>(box.kind) ||
       std::holds_alternative<WaitForBox>(box.kind))
     return false;
@@ -218,6 +221,7 @@ Result<Rows> Builder::unite(const Box& box, std::vector<Rows> inputs) {
   for (Rows& rows : inputs) {
     rows = enclosed(std::move(rows));
     all.selects += rows.selects;
+    all.inputs.insert(all.inputs.end(), rows.inputs.begin(), rows.inputs.end());
   }
   const Rows& first = inputs[0];
   // Of the times that rows carry beside their fields, those stay that all inputs have in the same columns.

@@ -73,6 +73,7 @@ Result<OrderedStream> Builder::ordered_input(const Box& box, const Name& stream)
         stream.span, "make windows of both");
   }
   in_arrival_order_ = in_arrival_order;
+  if (in_arrival_order) source_inputs_.insert(source_inputs_.end(), source.inputs.begin(), source.inputs.end());
   OrderedStream made;
   made.from.from = static_cast<uint32_t>(boxes_.sources.size());
   for (const FieldValue& field : source.fields)

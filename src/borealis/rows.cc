@@ -81,6 +81,7 @@ Rows Rows::copy() const {
   made.group_start = group_start;
   made.step = step;
   made.selects = selects;
+  made.inputs = inputs;
   made.span = span;
   return made;
 }
@@ -142,6 +143,7 @@ Rows enclosed(Rows rows) {
   Rows outer;
   outer.span = rows.span;
   outer.selects = rows.selects + 1;
+  outer.inputs = rows.inputs;
   outer.step = rows.step;
   std::erase_if(rows.fields, [](const FieldValue& field) { return !field.is_needed; });
   const size_t visible = rows.fields.size();

@@ -27,7 +27,8 @@ struct Rows {
   std::string
       group_start;  ///< grouped: what the start of the groups' windows is called, window_start or a column of `from`
   double step = 0;  ///< seconds between the starts of the windows that the rows carry, or of the groups; 0: not known
-  uint32_t selects = 1;  ///< how many it is made of
+  uint32_t selects = 1;             ///< how many it is made of
+  std::vector<std::string> inputs;  ///< streams that it is read from, each as often as it is
   SourceSpan span;
 
   Rows copy() const;

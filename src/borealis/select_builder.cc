@@ -43,6 +43,7 @@ Result<void> Builder::read_input(const InputStream& input) {
   Rows rows;
   rows.span = input.stream.span;
   rows.from = from_relation(source.name, input.stream.span);
+  rows.inputs = {input.stream.text};
   const auto name_of = [&](int column) {
     return column < 0 ? std::string() : source.schema.columns[static_cast<size_t>(column)].name;
   };
@@ -58,8 +59,47 @@ Result<void> Builder::read_input(const InputStream& input) {
     value->is_needed = demand_.needs(input.stream.text, field.name);
     rows.fields.push_back(std::move(*value));
   }
+  if (in_order_.contains(input.stream.text)) leave_out_unread(input.stream.text, rows);
   streams_.insert_or_assign(input.stream.text, std::move(rows));
   return {};
+}
+
+namespace {
+
+/// Whether the condition has a value for every row: an error would count, and drop a row that another box reads.
+bool cannot_fail(const UnboundExpr& e) {
+  using Kind = UnboundExpr::Kind;
+  const bool plain = e.kind == Kind::kColumn || e.kind == Kind::kInteger || e.kind == Kind::kFloat ||
+                     e.kind == Kind::kString || e.kind == Kind::kBool || e.kind == Kind::kAnd || e.kind == Kind::kOr ||
+                     e.kind == Kind::kNot || e.kind == Kind::kInList;
+  constexpr std::string_view kSafe[] = {"=", "<>", "<", "<=", ">", ">=", "&", ">>"};
+  const bool safe = e.kind == Kind::kOperator && std::find(std::begin(kSafe), std::end(kSafe), e.op) != std::end(kSafe);
+  return (plain || safe) &&
+         std::all_of(e.args.begin(), e.args.end(), [](const UnboundExprPtr& arg) { return cannot_fail(*arg); });
+}
+
+}  // namespace
+
+void Builder::leave_out_unread(const std::string& stream, Rows& rows) {
+  if (output_.stream.text == stream) return;
+  Scope scope;
+  scope.add("", rows.fields);
+  std::vector<UnboundExprPtr> any;
+  for (size_t i = 0; i < diagram_.boxes.size(); ++i) {
+    const Box& box = diagram_.boxes[i];
+    const bool reads =
+        std::any_of(box.inputs.begin(), box.inputs.end(), [&](const Name& read) { return read.text == stream; });
+    if (!demand_.needs(i) || !reads) continue;
+    const auto* filter = std::get_if<FilterBox>(&box.kind);
+    if (filter == nullptr || filter->passes_rest) return;
+    for (const ExpressionPtr& condition : filter->conditions) {
+      auto lowered = lower_condition(*condition, scope);
+      if (!lowered || !cannot_fail(**lowered)) return;  // What is wrong with it is told of its box.
+      any.push_back(std::move(*lowered));
+    }
+  }
+  if (any.size() == 1) rows.where.push_back(std::move(any.front()));
+  else if (!any.empty()) rows.where.push_back(over(UnboundExpr::Kind::kOr, std::move(any), rows.span));
 }
 
 void Builder::count_readers() {
@@ -176,9 +216,24 @@ Result<std::unique_ptr<plan::UnboundSelect>> Builder::build() {
   return select_of(std::move(rows));
 }
 
+std::set<std::string> Builder::divided_inputs() const {
+  std::set<std::string> once, again;
+  for (const std::string& input : source_inputs_) {
+    if (!once.insert(input).second) again.insert(input);
+  }
+  return again;
+}
+
 Result<std::unique_ptr<plan::UnboundSelect>> make_select(const Diagram& diagram, size_t output,
                                                          const Bindings& bindings, const plan::Catalog& catalog) {
-  return Builder(diagram, output, bindings, catalog).build();
+  Builder builder(diagram, output, bindings, catalog);
+  auto select = builder.build();
+  const std::set<std::string> divided = builder.divided_inputs();
+  if (!select || divided.empty()) return select;
+  // Filters and maps in front of the boxes become boxes, too, so that the branches of an input keep its order. What
+  // then cannot stand there (a lookup) leaves it as it was.
+  auto in_order = Builder(diagram, output, bindings, catalog, divided).build();
+  return in_order ? std::move(in_order) : std::move(select);
 }
 
 }  // namespace backstream::borealis
