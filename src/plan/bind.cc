@@ -22,8 +22,7 @@ void give_options(Query& query) {
 }
 
 /// The columns of a view are read by name.
-Result<void> check_names(const UnboundStatement& statement, const UnboundSelect& select,
-                         const batch::Schema& output) {
+Result<void> check_names(const UnboundStatement& statement, const UnboundSelect& select, const batch::Schema& output) {
   for (size_t i = 0; i < output.columns.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (output.columns[i].name != output.columns[j].name) continue;

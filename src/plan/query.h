@@ -324,9 +324,9 @@ struct Query {
   std::vector<Stage> stages;  ///< at least one
   QueryOptions options;
   std::shared_ptr<const AlertRule> alert;  ///< null: it is no rule
-  bool has_windows = false;   ///< its rows come window by window
-  Micros window_size_us = 0;  ///< the length of all its windows; 0: none, not known, or they differ
-  int time_output = -1;       ///< visible output that is the event time of its rows (window_start); -1: none
+  bool has_windows = false;                ///< its rows come window by window
+  Micros window_size_us = 0;               ///< the length of all its windows; 0: none, not known, or they differ
+  int time_output = -1;  ///< visible output that is the event time of its rows (window_start); -1: none
   const batch::Schema& output() const { return stages.back().output; }
 };
 

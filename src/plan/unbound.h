@@ -145,8 +145,8 @@ struct UnboundSelect {
 };
 
 /// Boxes of a diagram from the first whose answer depends on the order in which rows come, to its end
-/// (docs/design/0036-borealis.md). They run where the rows of all edges meet, in the order of (arrival, edge, place in what
-/// the edge sent); rows of a view in the order of (its time, all columns).
+/// (docs/design/0036-borealis.md). They run where the rows of all edges meet, in the order of (arrival, edge, place in
+/// what the edge sent); rows of a view in the order of (its time, all columns).
 struct UnboundBoxes {
   struct Source {
     std::unique_ptr<UnboundSelect> rows;  ///< without aggregation of its own, or the windows of an aggregate or view
@@ -180,9 +180,9 @@ struct UnboundBoxes {
     /// kFilter: by port. kJoin, kWaitFor: one, whose columns are [left, x] and [right, x].
     std::vector<UnboundExprPtr> conditions;
     bool passes_rest = false;  ///< kFilter
-    /// kMap; kJoin: columns are [left, x] and [right, x]. kAggregate: calls of count(*), sum, avg, min, max, first, last (of
-    /// the rows in their order) and count(DISTINCT x), with null for windows without a row, where SQL has it. All have
-    /// aliases. The outputs of kAggregate are group_by, the start, then these.
+    /// kMap; kJoin: columns are [left, x] and [right, x]. kAggregate: calls of count(*), sum, avg, min, max, first,
+    /// last (of the rows in their order) and count(DISTINCT x), with null for windows without a row, where SQL has it.
+    /// All have aliases. The outputs of kAggregate are group_by, the start, then these.
     std::vector<UnboundTarget> targets;
     Window window;
     Side left, right;
@@ -204,7 +204,8 @@ struct UnboundOption {  ///< WITH (name = value); a dotted name is joined: "aler
   /// Where each octet of `value` stands in the text, and at last where it ends; empty: not known octet by octet (a word
   /// without quotes, a text with escapes).
   std::vector<uint32_t> places;
-  /// Of "filter.SITE", "alert.when" and "alert.clear" in CREATE and ALTER MATERIALIZED VIEW: what `value` says, its spans in `value`. Else null.
+  /// Of "filter.SITE", "alert.when" and "alert.clear" in CREATE and ALTER MATERIALIZED VIEW: what `value` says, its
+  /// spans in `value`. Else null.
   std::shared_ptr<const UnboundExpr> condition;
 
   /// A place in `value` as one in the text: the whole option where that is not known.
