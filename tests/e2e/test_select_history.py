@@ -58,7 +58,9 @@ class SelectHistory(daemon.Case):
         node.process.send_signal(signal.SIGKILL)
         node.process.wait()
         node = self.serve()
-        self.send_for(node, 4)
+        # Windows of before, and enough that come now: how many of a few seconds have both ends depends on where they begin.
+        deadline = time.time() + 60
+        self.send_until(node, lambda: len(self.shown(node)) > 12 or time.time() > deadline)
         time.sleep(2)
         node.wait_until_kept()
         shown = self.shown(node)
