@@ -58,6 +58,9 @@ Result<std::vector<plan::UnboundStatement>> read(std::string_view text) {
   Bindings bindings;
   std::vector<const Attribute*> options;
   for (const Attribute& option : diagram->options) {
+    const auto same = [&](const Attribute& before) { return &before < &option && before.name == option.name; };
+    if (std::any_of(diagram->options.begin(), diagram->options.end(), same))
+      return fail("42601", fmt::format("the option '{}' is given twice", option.name), option.name_span);
     if (!option.name.starts_with(kBind)) {
       options.push_back(&option);
       continue;
@@ -73,7 +76,8 @@ Result<std::vector<plan::UnboundStatement>> read(std::string_view text) {
       return fail("42704", fmt::format("the diagram has no input \"{}\"", stream), option.name_span,
                   near.empty() ? fmt::format("inputs are {}", list) : fmt::format("did you mean '{}'?", near));
     }
-    bindings[stream] = {option.value.text, option.value.span};
+    if (!bindings.try_emplace(stream, Binding{option.value.text, option.value.span}).second)
+      return fail("42601", fmt::format("the input '{}' is bound twice", stream), option.name_span);
   }
   const auto shared = std::make_shared<const Bindings>(std::move(bindings));
   std::vector<plan::UnboundStatement> statements;
