@@ -148,6 +148,21 @@ TEST(Compile, WhatIsWrittenWithoutBitsAndListsRunsWithThem) {
       "GROUP BY window_start;\n");
 }
 
+TEST(Compile, TheTimeBetweenTwoIsExact) {
+  std::string text =
+      document(box("filter", "flows", "some", parameter("expression.0", "flow_end - time >= 30")) +
+               box("map", "some", "out", parameter("expression.0", "src_as") + parameter("output-field-name.0", "a")));
+  for (const char* field : {"\"time\" type=\"timestamp\"", "\"flow_end\" type=\"int\""}) {
+    const std::string name = std::string(field).substr(0, std::string(field).find(" type"));
+    text.replace(text.find(field), std::string(field).size(), name + " type=\"double\"");
+  }
+  EXPECT_EQ(sql_of(text),
+            "CREATE MATERIALIZED VIEW out AS\n"
+            "SELECT src_as AS a\n"
+            "FROM flows\n"
+            "WHERE date_part('epoch', flow_end - time) >= 30;\n");
+}
+
 TEST(Compile, ASwitchGivesATupleToOnePortOnly) {
   const std::string filter =
       "<box name=\"f\" type=\"filter\"><in stream=\"flows\"/><out stream=\"a\"/><out stream=\"b\"/>"

@@ -178,6 +178,13 @@ void gather_bits(std::vector<UnboundExprPtr>& conditions) {
   }
 }
 
+/// The time of date_part('epoch', time), which a field of type double is read as; null: it is something else.
+UnboundExprPtr* time_of_epoch(UnboundExpr& e) {
+  const bool is_epoch = e.kind == UnboundExpr::Kind::kCall && e.text == "date_part" && e.args.size() == 2 &&
+                        e.args[0]->kind == UnboundExpr::Kind::kString && e.args[0]->text == "epoch";
+  return is_epoch ? &e.args[1] : nullptr;
+}
+
 /// k of 2 to the power of k; -1: it is none.
 int power_of_two(const UnboundExpr& e) {
   if (e.kind != UnboundExpr::Kind::kInteger) return -1;
@@ -304,6 +311,12 @@ class Lowering {
     }
     // SQL computes two of 32 bits in 32.
     if (!reals && grows && !left.is_wide && !right.is_wide) left.value = cast(std::move(left.value), "bigint");
+    UnboundExprPtr* const from = e.text == "-" ? time_of_epoch(*left.value) : nullptr;
+    if (UnboundExprPtr* const to = from == nullptr ? nullptr : time_of_epoch(*right.value)) {
+      // Exact to the microsecond, which two numbers of seconds since 1970 are not.
+      *from = op("-", std::move(*from), std::move(*to));
+      return std::move(left);
+    }
     Typed made{op(e.text, std::move(left.value), std::move(right.value)), reals ? Family::kReal : Family::kInteger};
     made.is_wide = grows || left.is_wide || right.is_wide;
     made.is_unsigned = is_unsigned && !reals;
