@@ -54,7 +54,7 @@ class Builder {
   Result<void> check_output(const std::vector<FieldValue>& fields) const;
 
   // law.cc: boxes as SQL
-  /// Whether the box can be part of a SELECT over its inputs. `reason`, of an aggregate: why not.
+  /// Whether the box can be part of a SELECT over its inputs.
   bool obeys_law(const Box& box) const;
   Result<std::vector<Rows>> filter(const FilterBox& filter, Rows rows);
   Result<Rows> map(const MapBox& map, Rows rows);

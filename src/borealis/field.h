@@ -49,7 +49,7 @@ struct Typed {
   bool is_literal_text = false;  ///< without a type in SQL
   bool is_unsigned = false;      ///< kInteger: never negative
 };
-/// The value with a type in SQL, and of the family: numbers become reals, addresses texts.
+/// The value with a type in SQL: of kString, an address becomes its text. Numbers need no cast: SQL mixes them.
 UnboundExprPtr value_as(Typed&& typed, Family family);
 /// What comes out of a diagram has no addresses but texts.
 void settle_addresses(std::vector<FieldValue>& fields);

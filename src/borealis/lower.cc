@@ -129,11 +129,12 @@ void gather_constants(std::vector<UnboundExprPtr>& conditions) {
   }
 }
 
-int64_t number_of(const UnboundExpr& e) {
+int64_t number_of(std::string_view digits) {
   int64_t value = 0;
-  std::from_chars(e.text.data(), e.text.data() + e.text.size(), value);
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
   return value;
 }
+int64_t number_of(const UnboundExpr& e) { return number_of(e.text); }
 
 /// x & mask = value, x a column.
 struct BitTest {
@@ -217,8 +218,7 @@ class Lowering {
 
  private:
   static Result<Typed> integer_literal(const Expression& e) {
-    int64_t value = 0;
-    std::from_chars(e.text.data(), e.text.data() + e.text.size(), value);
+    const int64_t value = number_of(e.text);
     Typed made{integer(value, e.span), Family::kInteger};
     made.is_wide = value > INT32_MAX;
     made.is_unsigned = true;
